@@ -1,0 +1,50 @@
+"""``manage.py demo``: everything that a newcomer needs, up and serving."""
+
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+
+PASSWORD = "latchkey-demo"
+ACCOUNTS = {
+    "demo@latchkey.test": {},
+    "admin@latchkey.test": {"is_staff": True, "is_superuser": True},
+}
+
+
+class Command(BaseCommand):
+    help = "Create the database, migrate it, make the demo accounts, and serve. For trying out; needs DEBUG."
+    # The tables may not be there yet.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=int(settings.ORIGIN.rpartition(":")[2]), help="default: 8000")
+
+    def handle(self, *args: Any, port: int, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("the demo accounts have a published password: they are not made with DEBUG off")
+        _refuse_taken_port(port)
+        self.check()
+        call_command("migrate", interactive=False, verbosity=0)
+        users = get_user_model().objects
+        for email, flags in ACCOUNTS.items():
+            if not users.filter(email=email).exists():
+                users.create_user(email, PASSWORD, **flags)
+        self.stdout.write(f"\n  http://localhost:{port}/          sign in")
+        self.stdout.write(f"  http://localhost:{port}/admin/    revoke sessions\n\n")
+        for email in ACCOUNTS:
+            self.stdout.write(f"  {email:<22} {PASSWORD}")
+        self.stdout.write("")
+        self.stdout.flush()
+        call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise CommandError(f"port {port} cannot be used ({error}): choose another with --port") from None

@@ -1,0 +1,91 @@
+"""Who somebody is: a user whose login is an e-mail address."""
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models, transaction
+from django.db.models.signals import post_save
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+
+class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
+    """An e-mail address in lower case, stored and looked up: two spellings are one account."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.lower() if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **values: Any) -> int:
+        """Update as Django does; where ``is_active`` is among the values, tell ``post_save`` receivers too.
+
+        Switching somebody off has to reach what they hold, and Django's own ``update()`` tells nobody.
+        """
+        if "is_active" not in values:
+            return super().update(**values)
+        with transaction.atomic(using=self.db):
+            changed = list(self.values_list("pk", flat=True))
+            rows = super().update(**values)
+            for user in self.model._base_manager.using(self.db).filter(pk__in=changed).iterator():
+                post_save.send(
+                    sender=self.model,
+                    instance=user,
+                    created=False,
+                    update_fields=frozenset(values),
+                    raw=False,
+                    using=self.db,
+                )
+        return rows
+
+
+class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create a user. Without a password nobody can sign in with one. Raises `ValueError` without an e-mail."""
+        if not email:
+            raise ValueError("A user needs an e-mail address.")
+        user: User = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create a user who may do everything, the admin included."""
+        return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = LowercaseEmailField(
+        _("e-mail address"), unique=True, error_messages={"unique": _("There is an account with this address.")}
+    )
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May sign in to the admin."))
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Switch off instead of deleting: it ends every session of theirs.")
+    )
+    date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return self.email
+
+    def get_short_name(self) -> str:
+        return self.email.partition("@")[0]

@@ -1,0 +1,33 @@
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import include, path
+
+from accounts.views import SignIn
+from config import errors
+from tokens.api.views import jwks
+from tokens.pages import Home, end_session
+
+
+
+def home(request: HttpRequest) -> HttpResponseBase:
+    """Who somebody is, or the page to sign in."""
+    view = Home if request.user.is_authenticated else SignIn
+    return view.as_view()(request)
+
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("sign-in", SignIn.as_view(), name="sign-in"),
+    path("sign-out", LogoutView.as_view(), name="sign-out"),
+    path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
+    path("admin/", admin.site.urls),
+    path("api/", include("tokens.api.urls")),
+    path(".well-known/jwks.json", jwks, name="jwks"),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error

@@ -1,0 +1,27 @@
+#!/usr/bin/env python
+"""Django's command line. What a person can mend is told in one line, not a traceback."""
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from config import first_run
+
+    try:
+        if sys.argv[1:2] == ["demo"]:
+            first_run.prepare(sys.argv[2:])
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"error: {first_run.one_line(error)}")
+    except first_run.database_errors() as error:
+        sys.exit(f"error: {first_run.explain(error)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The admin: see sessions, devices and events, and revoke. Nothing secret is shown, nothing is edited by hand."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.network import client_of
+from tokens.service.ending import end_all
+
+_USER = f"user__{get_user_model().USERNAME_FIELD}"
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are looked at. They go with their user or with the purge, not by hand."""
+
+    show_full_result_count = False
+    list_select_related = ("user",)
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Django asks this too when a user is deleted, whose rows go along: that must not be refused.
+        match = request.resolver_match
+        on_own_page = match is not None and (match.url_name or "").startswith(
+            f"{self.opts.app_label}_{self.opts.model_name}_"
+        )
+        return not on_own_page and super().has_delete_permission(request, obj)
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("live", _("live")), ("expired", _("expired")), ("revoked", _("revoked"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "live":
+                return queryset.live()
+            case "expired":
+                return queryset.expired()
+            case "revoked":
+                return queryset.exclude(revoked_at=None)
+        return queryset
+
+
+@admin.register(RefreshToken)
+class RefreshTokenAdmin(ReadOnlyAdmin):
+    list_display = ("user", "device", "ip", "mode", "created_at", "since", "state")
+    list_select_related = ("user", "device")
+    list_filter = (StateFilter, "mode", "revoked_reason")
+    search_fields = (_USER, "device__name", "ip")
+    search_help_text = _("The user's login, the device's name, or an address.")
+    actions = ("revoke_selected",)
+    fields = (
+        "id",
+        "user",
+        "device",
+        "mode",
+        "state",
+        "ip",
+        "created_at",
+        "since",
+        "authenticated_at",
+        "authentication_methods",
+        "remember",
+        "generation",
+        "acknowledged",
+        "recoveries",
+        "idle_expires_at",
+        "expires_at",
+        "revoked_at",
+        "revoked_reason",
+        "revoked_by",
+    )
+
+    @admin.display(description=_("state"))
+    def state(self, session: RefreshToken) -> Any:
+        if session.revoked_at:
+            return session.get_revoked_reason_display()
+        return _("expired") if timezone.now() >= session.ends_at else _("live")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tokens.revoke_refreshtoken")
+
+    @admin.action(description=_("Revoke selected sessions"), permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
+        self._revoke(request, RefreshToken.objects.live().filter(pk__in=queryset.values("pk")))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.revoke_user)
+        return [path("user/<path:user_id>/revoke/", view, name="tokens_refreshtoken_revoke_user"), *super().get_urls()]
+
+    def revoke_user(self, request: HttpRequest, user_id: str) -> HttpResponse:
+        """Revoke all sessions of a user, asked first."""
+        if not self.has_revoke_permission(request):
+            raise PermissionDenied
+        model = get_user_model()
+        user = get_object_or_404(model, pk=model._meta.pk.to_python(user_id))
+        sessions = RefreshToken.objects.live().filter(user=user)
+        if request.method == "POST":
+            self._revoke(request, sessions)
+            return redirect(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[user.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Revoke all sessions"),
+            "object": user,
+            "sessions": sessions.count(),
+        }
+        return render(request, "admin/tokens/revoke_user.html", context)
+
+    def _revoke(self, request: HttpRequest, sessions: Any) -> None:
+        reason = RefreshToken.Reason.ENDED_BY_STAFF
+        ended = end_all(sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request))
+        self.message_user(
+            request, ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended, messages.SUCCESS
+        )
+
+
+@admin.register(Device)
+class DeviceAdmin(ReadOnlyAdmin):
+    list_display = ("name", "user", "created_at")
+    search_fields = ("name", _USER)
+    fields = ("id", "user", "name", "created_at")
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "user", "reason", "actor", "ip", "user_agent")
+    list_select_related = ("user", "actor")
+    list_filter = ("kind",)
+    search_fields = (_USER, "ip", "=session_id")
+    fields = (
+        "id", "created_at", "kind", "user", "session_id", "device_id", "reason", "actor", "ip", "user_agent",
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""What every view of the API has in common, whatever the project's own settings for REST framework are."""
+
+import json
+from typing import Any
+
+from django.db import transaction
+from django.utils.decorators import method_decorator
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from tokens import problems
+from tokens.access_tokens import AccessToken
+from tokens.api.authentication import TokenAuthentication
+from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.exchange import Exchange, exchange_of
+from tokens.middleware import bearer_token
+from tokens.origins import is_cross_origin, is_unsafe
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request body; the longest that is meant to come has a few thousand."""
+
+
+class BoundedJSONParser(BaseParser):
+    """JSON objects of at most `MAX_BODY` bytes. Whatever is larger is not read."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, Any]:
+        body = stream.read(MAX_BODY + 1)
+        if len(body) > MAX_BODY:
+            raise ProblemError(problems.PAYLOAD_TOO_LARGE)
+        try:
+            # No NaN or Infinity: they are not JSON (RFC 8259 section 6).
+            data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise ParseError from None
+        if not isinstance(data, dict):
+            raise ParseError
+        return data
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+class JSONAlways(BaseContentNegotiation):
+    """Answers in JSON whatever the client says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+# A revocation must be committed when its refusal is answered, whatever ATOMIC_REQUESTS says.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class ApiView(APIView):
+    authentication_classes = (TokenAuthentication,)
+    permission_classes = (IsAuthenticated,)
+    parser_classes = (BoundedJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = JSONAlways
+    throttle_classes = ()
+    versioning_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if is_unsafe(request._request) and bearer_token(request._request) is None and is_cross_origin(request._request):
+            raise ProblemError(problems.CROSS_ORIGIN)
+        super().initial(request, *args, **kwargs)
+
+    def get_exception_handler(self) -> Any:
+        return answer_with_problem
+
+    @property
+    def exchange(self) -> Exchange:
+        exchange = exchange_of(self.request)
+        assert exchange is not None, "tokens.middleware.TokenMiddleware is missing (check tokens.E010)"
+        return exchange
+
+    @property
+    def access(self) -> AccessToken:
+        """The access token by which the request is signed in."""
+        return self.request.auth

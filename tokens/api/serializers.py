@@ -1,0 +1,86 @@
+"""What goes in and out of the API."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from rest_framework import serializers
+
+from tokens.access_tokens import instant
+from tokens.conf import BODY, token_settings
+from tokens.models import RefreshToken
+from tokens.service.client import MAX_NAME
+from tokens.service.grants import Grant
+
+MAX_PASSWORD = 4096
+"""Characters: no Argon2 work for a megabyte."""
+MAX_TOKEN = 4096
+LAST_USED_STEP = 600
+"""Seconds: told more finely, the last use would tell a thief when to come."""
+
+
+class LoginInput(serializers.Serializer[Any]):
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=MAX_PASSWORD, trim_whitespace=False)
+    remember = serializers.BooleanField(default=False)
+    device_name = serializers.CharField(max_length=MAX_NAME, required=False)
+    device_token = serializers.CharField(max_length=100, required=False)
+    mode = serializers.CharField(required=False)
+
+    def validate_mode(self, mode: str) -> str:
+        if mode not in token_settings().modes:
+            raise serializers.ValidationError("This server does not serve this mode.", code="mode")
+        return mode
+
+
+class RefreshInput(serializers.Serializer[Any]):
+    refresh_token = serializers.CharField(max_length=MAX_TOKEN, required=False)
+
+
+class PasswordInput(serializers.Serializer[Any]):
+    password = serializers.CharField(max_length=MAX_PASSWORD, trim_whitespace=False)
+
+
+class DeviceNameInput(serializers.Serializer[Any]):
+    device_name = serializers.CharField(max_length=MAX_NAME)
+
+
+def text_of(moment: datetime) -> str:
+    """Return the instant as the API writes it (RFC 3339, UTC, whole seconds)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def user_data(user: Any) -> dict[str, Any]:
+    return {"id": str(user.pk), "email": getattr(user, get_user_model().get_email_field_name())}
+
+
+def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
+    used = session.since.timestamp()
+    return {
+        "id": str(session.id),
+        "device": {"name": session.device.name},
+        "mode": session.mode,
+        "created_at": text_of(session.created_at),
+        "last_used_at": text_of(max(instant(int(used - used % LAST_USED_STEP)), session.created_at)),
+        "ip": session.ip,
+        "current": session.id == current,
+    }
+
+
+def grant_data(grant: Grant) -> dict[str, Any]:
+    """What a client is told of its tokens; the tokens themselves only where it keeps them itself (RFC 6749, 5.1)."""
+    data = {
+        "user": user_data(grant.user),
+        "session": session_data(grant.session, grant.session.id),
+        "access_token_expires_at": text_of(instant(grant.access.expires_at)),
+    }
+    if grant.session.mode == BODY:
+        data |= {
+            "access_token": grant.access_token,
+            "token_type": "Bearer",
+            "expires_in": grant.access.expires_at - grant.access.issued_at,
+        }
+        data |= {"refresh_token": grant.refresh_token} if grant.refresh_token else {}
+        data |= {"device_token": grant.device_token} if grant.device_token else {}
+    return data

@@ -1,0 +1,217 @@
+"""The views of the API. What each answers is in the README's table; errors are problems (`tokens.problems`)."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import authenticate, logout
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import cache_control
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tokens import cookies, problems
+from tokens.access_tokens import InvalidAccessToken, codec
+from tokens.api.base import ApiView
+from tokens.api.errors import ProblemError
+from tokens.api.serializers import (
+    DeviceNameInput,
+    LoginInput,
+    PasswordInput,
+    RefreshInput,
+    grant_data,
+    session_data,
+    user_data,
+)
+from tokens.conf import BODY, COOKIE, token_settings
+from tokens.keys import keyring
+from tokens.middleware import bearer_token
+from tokens.models import RefreshToken
+from tokens.network import client_of
+from tokens.service import keeping
+from tokens.service.ending import end, end_all
+from tokens.service.grants import Grant
+from tokens.service.opening import open_session
+from tokens.service.refreshing import Refusal, presented_session, refresh
+
+PAGE = 50
+JWKS_MAX_AGE = 300
+"""Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
+
+_Reason = RefreshToken.Reason
+
+
+class Public(ApiView):
+    """A view for whoever comes: a stale cookie must not stand in the way of signing in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class Login(Public):
+    def post(self, request: Request) -> Response:
+        given = _valid(LoginInput, request)
+        user = authenticate(request._request, username=given["email"], password=given["password"])
+        if user is None:
+            raise ProblemError(problems.INVALID_CREDENTIALS)
+        grant = open_session(
+            user,
+            client_of(request._request, given.get("device_token")),
+            mode=given.get("mode", token_settings().modes[0]),
+            remember=given["remember"],
+            device_name=given.get("device_name", ""),
+        )
+        self.exchange.answer(grant)
+        user_logged_in.send(sender=type(user), request=request._request, user=user)
+        return _granted(grant)
+
+
+class Refresh(Public):
+    def post(self, request: Request) -> Response:
+        text, mode = _presented(request)
+        if not text:
+            raise ProblemError(problems.SESSION_ENDED)
+        answer = refresh(text, mode, client_of(request._request))
+        if isinstance(answer, Refusal):
+            if answer.definite and mode == COOKIE:
+                self.exchange.end()
+            raise ProblemError(problems.SESSION_ENDED)
+        self.exchange.answer(answer)
+        return _granted(answer)
+
+
+class Logout(Public):
+    def post(self, request: Request) -> Response:
+        client = client_of(request._request)
+        for session_id in _own_sessions(request):
+            end(RefreshToken.objects.filter(id=session_id), _Reason.SIGNED_OUT, client=client)
+        # What Django keeps of a sign-in goes too, and its signal is sent.
+        logout(request._request)
+        self.exchange.end()
+        return Response(status=204)
+
+
+class Reauthenticate(ApiView):
+    def post(self, request: Request) -> Response:
+        given = _valid(PasswordInput, request)
+        name = request.user.get_username()
+        user = authenticate(request._request, username=name, password=given["password"])
+        if user is None or user.pk != request.user.pk:
+            raise ProblemError(problems.INVALID_CREDENTIALS)
+        grant = keeping.reauthenticate(user, self.access.session_id)
+        if grant is None:
+            raise ProblemError(problems.SESSION_ENDED)
+        self.exchange.answer(grant)
+        return _granted(grant)
+
+
+class Me(ApiView):
+    def get(self, request: Request) -> Response:
+        session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
+        if session is None or not request.user.is_authenticated:
+            raise ProblemError(problems.SESSION_ENDED)
+        return Response({"user": user_data(request.user), "session": session_data(session, session.id)})
+
+
+class Sessions(ApiView):
+    def get(self, request: Request) -> Response:
+        sessions = keeping.live_sessions(request.user)
+        if before := request.query_params.get("before"):
+            sessions = sessions.filter(id__lt=_session_id(before))
+        page = list(sessions[: PAGE + 1])
+        results = [session_data(session, self.access.session_id) for session in page[:PAGE]]
+        return Response({"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None})
+
+    def delete(self, request: Request) -> Response:
+        self._require_recent_sign_in()
+        others = keeping.live_sessions(request.user).exclude(id=self.access.session_id)
+        end_all(others, _Reason.ENDED_BY_USER, client=client_of(request._request))
+        return Response(status=204)
+
+    def _require_recent_sign_in(self) -> None:
+        if not keeping.is_recent(self.access):
+            raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+
+
+class Session(Sessions):
+    http_method_names = ["patch", "delete", "options"]
+
+    def patch(self, request: Request, session_id: str) -> Response:
+        session = self._session(session_id)
+        keeping.rename_device(session, _valid(DeviceNameInput, request)["device_name"])
+        return Response(session_data(session, self.access.session_id))
+
+    def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
+        session = self._session(session_id)
+        is_current = session.id == self.access.session_id
+        if not is_current:
+            self._require_recent_sign_in()
+        reason = _Reason.SIGNED_OUT if is_current else _Reason.ENDED_BY_USER
+        end(RefreshToken.objects.filter(id=session.id), reason, client=client_of(request._request))
+        if is_current:
+            self.exchange.end()
+        return Response(status=204)
+
+    def _session(self, session_id: str) -> RefreshToken:
+        """One of the user's own; another's is not told from one that is not there."""
+        session = keeping.live_sessions(self.request.user).filter(id=_session_id(session_id)).first()
+        if session is None:
+            raise NotFound
+        return session
+
+
+class Nothing(Public):
+    """Any path under the API that is not one of the above."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound
+
+
+@cache_control(public=True, max_age=JWKS_MAX_AGE)
+def jwks(request: HttpRequest) -> JsonResponse:
+    """The public keys of access tokens (RFC 7517 section 5)."""
+    return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
+
+
+def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
+
+
+def _granted(grant: Grant) -> Response:
+    # RFC 6749 section 5.1: an answer that holds tokens is not stored.
+    return Response(grant_data(grant), headers={"Cache-Control": "no-store"})
+
+
+def _presented(request: Request) -> tuple[str | None, str]:
+    """Return the refresh token of this request and how it came: in the body, which goes first, or by cookie."""
+    has_body = request._request.headers.get("Content-Length") not in {None, "", "0"}
+    in_body = _valid(RefreshInput, request).get("refresh_token") if has_body else None
+    return (in_body, BODY) if in_body else (cookies.read(request._request, cookies.REFRESH), COOKIE)
+
+
+def _own_sessions(request: Request) -> set[UUID]:
+    """The sessions that a sign-out names: by its refresh token of any generation, or its access token, even expired."""
+    text, mode = _presented(request)
+    session_ids = {presented_session(text, mode)} if text else set()
+    access = bearer_token(request._request) or cookies.read(request._request, cookies.ACCESS)
+    if access:
+        try:
+            session_ids.add(codec().loads_expired(access).session_id)
+        except InvalidAccessToken:
+            pass
+    return {session_id for session_id in session_ids if session_id is not None}
+
+
+def _session_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
+
+

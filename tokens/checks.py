@@ -1,0 +1,72 @@
+"""System checks: what is wrong with the settings, before anybody signs in.
+
+``tokens.E001``–``E008``, ``W001``, ``W002``: see `tokens.conf`. ``E009``: the database is one whose transactions the
+revocation feed cannot follow. ``E010``: the middleware is missing. ``E011``: it stands where it cannot work.
+``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook cannot be found.
+"""
+
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from tokens.conf import read
+from tokens.database import writer
+from tokens.models import RefreshToken
+
+MIDDLEWARE = "tokens.middleware.TokenMiddleware"
+SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+
+@register(Tags.security)
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    found, mistakes = read()
+    messages: list[CheckMessage] = [
+        (Error if mistake.serious else Warning)(mistake.message, hint=mistake.hint, id=f"tokens.{mistake.id}")
+        for mistake in mistakes
+    ]
+    if found.claims_hook:
+        try:
+            import_string(found.claims_hook)
+        except ImportError as error:
+            messages.append(Error(f"CLAIMS_HOOK: {error}.", hint="A dotted path: package.module.name", id="tokens.E013"))
+    return messages
+
+
+@register(Tags.security)
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    order = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in order:
+        hint = f"Put {MIDDLEWARE!r} where {DJANGO_MIDDLEWARE!r} stands."
+        return [Error(f"{MIDDLEWARE} is not in MIDDLEWARE.", hint=hint, id="tokens.E010")]
+    if SESSION_MIDDLEWARE in order and order.index(SESSION_MIDDLEWARE) > order.index(MIDDLEWARE):
+        hint = "Signing in writes request.session: put it behind SessionMiddleware."
+        return [Error(f"{MIDDLEWARE} stands before SessionMiddleware.", hint=hint, id="tokens.E011")]
+    if DJANGO_MIDDLEWARE in order:
+        hint = f"Remove {DJANGO_MIDDLEWARE!r}: whichever comes last decides who somebody is."
+        return [Error("Both Django's authentication middleware and ours are there.", hint=hint, id="tokens.E011")]
+    return []
+
+
+@register(Tags.security)
+def check_proxies(**kwargs: Any) -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    for proxy in getattr(settings, "TRUSTED_PROXIES", ()):
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            hint = "Addresses or networks: 10.0.0.0/8, ::1"
+            messages.append(Error(f"TRUSTED_PROXIES: {error}.", hint=hint, id="tokens.E012"))
+    return messages
+
+
+@register(Tags.database)
+def check_database(**kwargs: Any) -> list[CheckMessage]:
+    vendor = connections[writer(RefreshToken)].vendor
+    if vendor in {"postgresql", "sqlite"}:
+        return []
+    return [Error(f"{vendor} is not supported.", hint="Use PostgreSQL 15 or newer, or SQLite.", id="tokens.E009")]

@@ -1,0 +1,89 @@
+"""What the rows ask of the database beyond the ORM: its clock, its transaction ids, and when a commit may not wait.
+
+PostgreSQL and SQLite are known here and nowhere else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, Func, Value
+from django.utils import timezone
+
+
+class DatabaseNow(Func):
+    """The clock of the database that answers, read when the row is (SQLite: this process's clock)."""
+
+    output_field = DateTimeField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "clock_timestamp()", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return Value(timezone.now(), self.output_field).as_sql(compiler, connection)
+
+
+class WithoutFlush(Func):
+    """A condition that is true, and lets the statement's own transaction commit without waiting for disk or standby.
+
+    It must stand in a statement that is a transaction of its own. SQLite's commits do not wait in any case: see
+    `durable` for those that have to.
+    """
+
+    output_field = BooleanField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "set_config('synchronous_commit', 'off', true) = 'off'", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "1", []
+
+
+class TransactionId(Func):
+    """The id of the current transaction: what the revocation feed resumes from (SQLite: 0, its row ids will do)."""
+
+    output_field = BigIntegerField()
+    allowed_default = True
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "(pg_current_xact_id()::text::bigint)", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "0", []
+
+
+def writer(model: Any) -> str:
+    """Return the alias of the database that takes the model's writes; decisions read from nowhere else."""
+    return router.db_for_write(model)
+
+
+def clock(alias: str) -> datetime:
+    """Return the instant on the clock of this database."""
+    if connections[alias].vendor != "postgresql":
+        return timezone.now()
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+@contextmanager
+def durable(alias: str) -> Iterator[None]:
+    """A transaction whose commit waits for the disk, as sign-ins, recoveries and revocations must.
+
+    PostgreSQL's commits do unless told otherwise. SQLite's (write-ahead log, ``synchronous=NORMAL``) do not.
+    """
+    connection = connections[alias]
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        with transaction.atomic(using=alias):
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = FULL")
+    try:
+        with transaction.atomic(using=alias):
+            yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous = NORMAL")

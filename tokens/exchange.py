@@ -1,0 +1,54 @@
+"""The exchange: what the middleware knows of one request, and what its views and receivers tell the middleware."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from tokens.access_tokens import AccessToken
+from tokens.problems import NOT_AUTHENTICATED, Problem
+from tokens.service.grants import Grant
+
+_ATTRIBUTE = "_tokens_exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """``access``: the valid access token that the request is served by. ``problem``: why there is none.
+
+    ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
+    ``clear``: the response shall clear the cookies. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
+    asked for while the view ran. ``user_asked``: the view looked at ``request.user``.
+    """
+
+    access: AccessToken | None = None
+    problem: Problem = NOT_AUTHENTICATED
+    grant: Grant | None = None
+    refreshed: bool = False
+    clear: bool = False
+    signed_in: Any = None
+    signed_out: bool = False
+    user_asked: bool = False
+
+    def note_user_asked(self) -> None:
+        self.user_asked = True
+
+    def answer(self, grant: Grant) -> None:
+        """Let the response carry this grant: a view opened or refreshed a session itself."""
+        self.grant, self.refreshed, self.clear = grant, False, False
+
+    def end(self) -> None:
+        """Let the response clear the cookies: a view ended the session itself."""
+        self.grant, self.clear = None, True
+
+
+def attach(request: HttpRequest) -> Exchange:
+    """Begin the exchange of a request."""
+    exchange = Exchange()
+    setattr(request, _ATTRIBUTE, exchange)
+    return exchange
+
+
+def exchange_of(request: Any) -> Exchange | None:
+    """Return the exchange of a request, or None where it did not pass the middleware. DRF's requests will do."""
+    return getattr(request, _ATTRIBUTE, None)

@@ -1,0 +1,218 @@
+"""The rows: one `RefreshToken` for a session, its `Device`, what happened (`SecurityEvent`), and what was revoked.
+
+Only `tokens.service` writes them. Reads that a decision rests on go to the database that takes writes.
+"""
+
+from datetime import UTC, date, datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Least
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from tokens.conf import BODY, COOKIE
+from tokens.database import DatabaseNow, TransactionId, writer
+from tokens.rotation import State
+
+
+class Device(models.Model):
+    """One browser or app of one user, recognised by a token of its own, of which only the digest is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="devices", verbose_name=_("user"))
+    token_digest = models.BinaryField(max_length=32, editable=False)
+    name = models.CharField(_("name"), max_length=100)
+    created_at = models.DateTimeField(_("first seen"))
+
+    class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+        constraints = [
+            # The digest first: signing in as somebody else looks for the sessions of this browser's other users.
+            models.UniqueConstraint(fields=["token_digest", "user"], name="tokens_device_of_one_user")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
+    def live(self) -> "RefreshTokenQuerySet":
+        """Sessions that have not ended."""
+        return self.filter(revoked_at=None, idle_expires_at__gt=DatabaseNow(), expires_at__gt=DatabaseNow())
+
+    def expired(self) -> "RefreshTokenQuerySet":
+        """Sessions that ended by themselves."""
+        return self.filter(
+            Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None
+        )
+
+    def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
+        """Sessions that ended before ``instant``; found by their date, then told by the instant."""
+        return self.alias(
+            ended_at=Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))
+        ).filter(ends_on__lte=instant.date(), ended_at__lt=instant)
+
+    def for_decision(self) -> "RefreshTokenQuerySet":
+        """Rows as a decision reads them: with user, device and the database's clock, from the one that takes writes."""
+        return self.using(writer(self.model)).select_related("user", "device").annotate(now=DatabaseNow())
+
+
+class RefreshToken(models.Model):
+    """One session: one login on one device, from sign-in to revocation or expiry, updated in place.
+
+    The token itself is not here, and cannot be made from what is: see `tokens.refresh_tokens`. What the protocol
+    means by ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``: see `tokens.rotation`.
+    """
+
+    class Mode(models.TextChoices):
+        """Where the client keeps its tokens: fixed at sign-in."""
+
+        COOKIE = COOKIE, _("cookie")
+        BODY = BODY, _("response body")
+
+    class Reason(models.TextChoices):
+        """Why a session was ended."""
+
+        SIGNED_OUT = "signed_out", _("signed out")
+        ENDED_BY_USER = "ended_by_user", _("ended by the user from another session")
+        ENDED_BY_STAFF = "ended_by_staff", _("revoked by an administrator")
+        ENDED_BY_COMMAND = "ended_by_command", _("revoked by a command")
+        REUSE = "reuse_detected", _("a refresh token was used twice")
+        RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recovered too often")
+        PASSWORD_CHANGED = "password_changed", _("the password was changed")
+        USER_DISABLED = "user_disabled", _("the account was switched off")
+        USER_DELETED = "user_deleted", _("the account was deleted")
+        SUPERSEDED = "superseded", _("signed in again on this device")
+        TOO_MANY = "too_many_sessions", _("too many sessions")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="refresh_tokens", verbose_name=_("user")
+    )
+    device = models.ForeignKey(Device, models.CASCADE, related_name="refresh_tokens", verbose_name=_("device"))
+    mode = models.CharField(_("storage mode"), max_length=10, choices=Mode)
+    secret_digest = models.BinaryField(max_length=32, editable=False)
+
+    generation = models.BigIntegerField(_("generation"), default=0)
+    since = models.DateTimeField(_("last refreshed"))
+    recovered = models.PositiveSmallIntegerField(_("times recovered"), default=0)
+    recoveries = models.PositiveSmallIntegerField(_("recoveries in a row"), default=0)
+    acknowledged = models.BooleanField(_("acknowledged"), default=False)
+
+    created_at = models.DateTimeField(_("signed in"))
+    authenticated_at = models.DateTimeField(_("last authenticated"))
+    authentication_methods = models.JSONField(_("authenticated by"), default=list, help_text=_("RFC 8176 values"))
+    remember = models.BooleanField(_("remembered"), default=False)
+    idle_expires_at = models.DateTimeField(_("ends if unused"))
+    expires_at = models.DateTimeField(_("ends in any case"))
+    ends_on = models.DateField(_("ends on"), help_text=_("What the purge looks up: a date, so it moves once a day."))
+    auth_hash_digest = models.BinaryField(max_length=32, editable=False)
+
+    ip = models.GenericIPAddressField(_("address"), null=True)
+    user_agent_digest = models.BinaryField(max_length=8, editable=False)
+    elsewhere_at = models.DateTimeField(_("last answered elsewhere"), null=True)
+
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    revoked_reason = models.CharField(_("reason"), max_length=30, choices=Reason, blank=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("revoked by")
+    )
+
+    objects = RefreshTokenQuerySet.as_manager()
+
+    now: datetime
+    """The database's clock, where `RefreshTokenQuerySet.for_decision` read it with the row."""
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        indexes = [models.Index(fields=["ends_on", "id"], name="tokens_session_ends_on")]
+        permissions = [("revoke_refreshtoken", "Can revoke sessions")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the session ends if it is neither refreshed nor revoked."""
+        return min(self.idle_expires_at, self.expires_at)
+
+    def state(self, now: datetime) -> State:
+        """The protocol's view of this row."""
+        return State(
+            generation=self.generation,
+            since=self.since,
+            recovered=self.recovered,
+            recoveries=self.recoveries,
+            acknowledged=self.acknowledged,
+            ended=self.revoked_at is not None or now >= self.ends_at,
+        )
+
+    def unchanged(self) -> "RefreshTokenQuerySet":
+        """This row, as long as it is still what was decided on."""
+        return RefreshToken.objects.using(writer(RefreshToken)).filter(
+            id=self.id,
+            generation=self.generation,
+            since=self.since,
+            acknowledged=self.acknowledged,
+            revoked_at=None,
+        )
+
+
+class SecurityEvent(models.Model):
+    """Something that somebody may ask about later. Never changed; outlives the session that it speaks of."""
+
+    class Kind(models.TextChoices):
+        SIGNED_IN = "signed_in", _("signed in")
+        SIGN_IN_FAILED = "sign_in_failed", _("sign-in failed")
+        NEW_DEVICE = "new_device", _("new device")
+        RECOVERED = "refresh_recovered", _("refresh recovered")
+        REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
+        RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recoveries exhausted")
+        ELSEWHERE = "answered_elsewhere", _("answered to another network or browser")
+        REVOKED = "revoked", _("session revoked")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(_("event"), max_length=30, choices=Kind)
+    created_at = models.DateTimeField(_("when"), db_index=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("user")
+    )
+    session_id = models.UUIDField(_("session"), null=True)
+    device_id = models.UUIDField(_("device"), null=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("by")
+    )
+    ip = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("browser or app"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("security event")
+        verbose_name_plural = _("security events")
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class Revocation(models.Model):
+    """A session that ended before its time: what every process asks for, so that its access tokens die too.
+
+    Written in the transaction that ends the session, kept while an access token of it could still live.
+    """
+
+    session_id = models.UUIDField(_("session"))
+    transaction_id = models.BigIntegerField(db_default=TransactionId(), db_index=True, editable=False)
+    created_at = models.DateTimeField(_("when"), db_index=True)
+
+    class Meta:
+        verbose_name = _("revocation")
+        verbose_name_plural = _("revocations")
+
+
+def ends_on(ends_at: datetime) -> date:
+    """The date under which the purge finds a session that ends at ``ends_at``."""
+    return ends_at.astimezone(UTC).date()

@@ -1,0 +1,63 @@
+"""Who sent a request: the client's address, seen through trusted proxies alone, and its device's token."""
+
+import ipaddress
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from tokens import cookies
+from tokens.service.client import Client
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+MAX_DEVICE_TOKEN = 100
+
+
+def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
+    """Return who sent the request. ``device_token``: the one in its body, which goes before the cookie."""
+    token = device_token or cookies.read(request, cookies.DEVICE)
+    return Client(
+        ip=client_ip(request),
+        user_agent=request.headers.get("User-Agent", ""),
+        device_token=token if token and len(token) <= MAX_DEVICE_TOKEN else None,
+    )
+
+
+def client_ip(request: HttpRequest) -> str | None:
+    """Return the client's address: the last in ``X-Forwarded-For`` that is not one of ``TRUSTED_PROXIES``.
+
+    Without a trusted proxy in front the header is anybody's word, and not looked at.
+    """
+    address = _parse(request.META.get("REMOTE_ADDR", ""))
+    proxies = _trusted_proxies()
+    for forwarded in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        if address is None or not any(address in proxy for proxy in proxies):
+            break
+        if (behind := _parse(forwarded)) is None:
+            break
+        address = behind
+    return str(address) if address else None
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        # A scope ("%eth0") means nothing elsewhere, and a mapped IPv4 address is that address.
+        return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
+    return address
+
+
+@lru_cache(maxsize=1)
+def _trusted_proxies() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(proxy) for proxy in getattr(settings, "TRUSTED_PROXIES", ()))
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "TRUSTED_PROXIES":
+        _trusted_proxies.cache_clear()

@@ -1,0 +1,46 @@
+"""The pages about sessions, server-rendered; they work without JavaScript."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+from django.views.generic import TemplateView
+
+from tokens.exchange import exchange_of
+from tokens.models import RefreshToken
+from tokens.network import client_of
+from tokens.service import keeping
+from tokens.service.ending import end
+
+
+class Home(TemplateView):
+    """Who somebody is, and where they are signed in."""
+
+    template_name = "home.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        access = self.request.auth  # type: ignore[attr-defined]
+        sessions = keeping.live_sessions(self.request.user)
+        return super().get_context_data(sessions=sessions, current=access.session_id, **kwargs)
+
+
+@require_POST
+@login_required
+def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """End one of the user's own sessions; another one than this only if the sign-in is recent."""
+    session = get_object_or_404(keeping.live_sessions(request.user), id=session_id)
+    exchange = exchange_of(request)
+    assert exchange is not None and exchange.access is not None
+    if session.id == exchange.access.session_id:
+        end(RefreshToken.objects.filter(id=session.id), RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
+        exchange.end()
+    elif keeping.is_recent(exchange.access):
+        end(RefreshToken.objects.filter(id=session.id), RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+    else:
+        return redirect_to_login(reverse("home"))
+    return redirect("home")

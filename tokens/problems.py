@@ -1,0 +1,92 @@
+"""Problems: every refusal that a client sees, with its status and its stable code (RFC 9457).
+
+Under ``/api/``, and to whoever asks for JSON, a problem is ``application/problem+json``::
+
+    {"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "session_ended",
+     "detail": "The session has ended. Sign in again."}
+
+``code`` is what a program goes by. A refused refresh token is SESSION_ENDED whatever the reason, to the byte.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+CONTENT_TYPE = "application/problem+json"
+API_PREFIX = "/api/"
+RETRY_AFTER = 2
+"""Seconds that a client should wait after a 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``status``: of HTTP; ``code``: stable; ``detail``: for a person; ``challenge``: WWW-Authenticate's parameters."""
+
+    status: HTTPStatus
+    code: str
+    detail: str
+    challenge: str = ""
+
+    def as_json(self, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "code": self.code,
+            "detail": self.detail,
+            **more,
+        }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that this status asks for (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
+        if self.status is HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": f"Bearer {self.challenge}".strip(), "Cache-Control": "no-store"}
+        if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
+            return {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
+        return {}
+
+
+_INVALID_TOKEN = 'error="invalid_token"'
+
+NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.")
+TOKEN_EXPIRED = Problem(
+    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _INVALID_TOKEN
+)
+SESSION_ENDED = Problem(
+    HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _INVALID_TOKEN
+)
+INVALID_CREDENTIALS = Problem(
+    HTTPStatus.UNAUTHORIZED, "invalid_credentials", "There is no active account with this e-mail address and password."
+)
+CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", "This request came from a page of another origin.")
+REAUTHENTICATION_REQUIRED = Problem(
+    HTTPStatus.FORBIDDEN, "reauthentication_required", "Give your password again, and repeat the request."
+)
+PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", "You may not do this.")
+MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", "The request could not be read.")
+INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", "Some fields are not valid.")
+NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
+METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here.")
+PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large.")
+UNSUPPORTED_MEDIA_TYPE = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
+ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side.")
+UNAVAILABLE = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The service cannot answer just now. Nothing is lost: try again."
+)
+
+
+def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Return the problem as the client reads it: problem+json, or a plain line for a page."""
+    if request.path_info.startswith(API_PREFIX) or _asks_for_json(request):
+        return JsonResponse(
+            problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
+        )
+    text = f"{problem.status.phrase}. {problem.detail}\n"
+    return HttpResponse(text, status=problem.status, content_type="text/plain; charset=utf-8", headers=problem.headers)
+
+
+def _asks_for_json(request: HttpRequest) -> bool:
+    return "json" in request.headers.get("Accept", "") and not request.accepts("text/html")

@@ -1,0 +1,65 @@
+"""Acknowledgements: that somebody uses an access token of the current generation proves that it was received.
+
+It closes recovery (see `tokens.rotation`). A process collects them and writes them in one statement, in the same turn
+as it reads the revocation feed; each session and generation at most once.
+"""
+
+import threading
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+
+from tokens.access_tokens import AccessToken
+from tokens.conf import token_settings
+from tokens.database import WithoutFlush, writer
+from tokens.models import RefreshToken
+
+REMEMBERED = 50_000
+CHUNK = 200
+
+_lock = threading.Lock()
+_pending: dict[UUID, int] = {}
+_written: dict[UUID, int] = {}
+
+
+def note(token: AccessToken, now: datetime) -> None:
+    """Collect what the use of this valid access token at ``now`` proves, if anything."""
+    if token.generation is None or _written.get(token.session_id) == token.generation:
+        return
+    if token.is_older_than(token_settings().acknowledge_after, now):
+        _pending[token.session_id] = token.generation
+
+
+def flush() -> bool:
+    """Write what was collected; return whether there was anything. What cannot be written is kept."""
+    with _lock:
+        if not _pending:
+            return False
+        collected = [_pending.popitem() for _ in range(len(_pending))]
+        try:
+            for start in range(0, len(collected), CHUNK):
+                _write(collected[start : start + CHUNK])
+        except BaseException:
+            for session_id, generation in collected:
+                _pending.setdefault(session_id, generation)
+            raise
+        _written.update(collected)
+        while len(_written) > REMEMBERED:
+            del _written[next(iter(_written))]
+        return True
+
+
+def forget() -> None:
+    """Forget everything, as a new process does."""
+    with _lock:
+        _pending.clear()
+        _written.clear()
+
+
+def _write(collected: list[tuple[UUID, int]]) -> None:
+    current = Q()
+    for session_id, generation in collected:
+        current |= Q(id=session_id, generation=generation)
+    alias = writer(RefreshToken)
+    RefreshToken.objects.using(alias).filter(current, WithoutFlush(), acknowledged=False).update(acknowledged=True)

@@ -1,0 +1,49 @@
+"""What a client is given: an access token always, a refresh token where it should keep a new one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tokens import refresh_tokens
+from tokens.access_tokens import AccessToken, codec
+from tokens.conf import token_settings
+from tokens.keys import keyring
+from tokens.models import RefreshToken
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A session and its tokens' texts. ``refresh_token`` is None where the client has the current one already.
+
+    ``device_token`` is there when the device was seen for the first time.
+    """
+
+    session: RefreshToken
+    user: Any
+    access: AccessToken
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
+
+
+def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
+    """Return a new access token of this session, its text and what it says."""
+    found = token_settings()
+    return codec().dumps(
+        subject=str(user.pk),
+        session_id=session.id,
+        generation=generation,
+        now=now,
+        lifetime=found.access_lifetime,
+        session_ends_at=session.ends_at,
+        authenticated_at=session.authenticated_at,
+        methods=session.authentication_methods,
+        extra=found.claims(user) if found.claims else None,
+    )
+
+
+def refresh_token(session: RefreshToken, secret: bytes) -> str:
+    """Return the refresh token of the session's current generation."""
+    ring = keyring()
+    token = refresh_tokens.RefreshToken(session.id, secret, session.generation)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])

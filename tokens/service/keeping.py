@@ -1,0 +1,57 @@
+"""What a signed-in person may see and change of their sessions, beside ending them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from tokens.access_tokens import AccessToken, instant
+from tokens.conf import token_settings
+from tokens.database import durable, writer
+from tokens.models import RefreshToken, RefreshTokenQuerySet
+from tokens.service import grants
+from tokens.service.grants import Grant
+from tokens.service.opening import PASSWORD
+
+
+def live_sessions(user: Any) -> RefreshTokenQuerySet:
+    """The user's live sessions with their devices, newest first."""
+    return RefreshToken.objects.using(writer(RefreshToken)).live().filter(user=user).select_related("device").order_by("-id")
+
+
+def rename_device(session: RefreshToken, name: str) -> None:
+    """Give the session's device a name."""
+    session.device.name = name
+    session.device.save(using=writer(RefreshToken), update_fields=["name"])
+
+
+def reauthenticate(user: Any, session_id: UUID) -> Grant | None:
+    """Note that the user has just authenticated again, and return a new access token; None if the session ended.
+
+    The token carries no generation: it came without a refresh, and acknowledges nothing.
+    """
+    with durable(writer(RefreshToken)):
+        rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user)
+        session = rows.select_for_update(of=("self",)).first()
+        if session is None:
+            return None
+        session.authenticated_at = session.now
+        session.authentication_methods = PASSWORD
+        session.save(update_fields=["authenticated_at", "authentication_methods"])
+    text, access = grants.access_token(session, user, None, session.now)
+    return Grant(session, user, access, text)
+
+
+def is_recent(access: AccessToken) -> bool:
+    """Whether its user authenticated recently enough for a sensitive change."""
+    return timezone.now() - instant(access.authenticated_at) <= token_settings().reauthentication_age
+
+
+def is_still_wanted(access: AccessToken) -> bool:
+    """Whether the session of this access token is live, and its device has not signed in anew since."""
+    rows = RefreshToken.objects.using(writer(RefreshToken))
+    session = rows.filter(id=access.session_id, revoked_at=None).values_list("device_id", "created_at").first()
+    if session is None:
+        return False
+    device_id, created_at = session
+    return not rows.filter(device_id=device_id, created_at__gt=created_at, revoked_at=None).exists()

@@ -1,0 +1,179 @@
+"""Refreshing: a refresh token is presented, `tokens.rotation` decides, and the decision is carried out.
+
+One read and one conditional update. Whoever loses the race reads again and decides again; nobody holds a lock
+across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a session is committed before anybody
+can raise anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from uuid import UUID
+
+from django.db import OperationalError
+from django.db.models import Q
+
+from tokens import refresh_tokens
+from tokens.conf import token_settings
+from tokens.database import WithoutFlush, durable, writer
+from tokens.keys import keyring
+from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent, ends_on
+from tokens.refresh_tokens import InvalidRefreshToken, UnknownKey
+from tokens.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
+from tokens.service import acknowledgements, events, grants
+from tokens.service.client import Client
+from tokens.service.ending import end
+from tokens.service.grants import Grant
+from tokens.service.stamps import renewed_stamp
+
+ATTEMPTS = 100
+"""Lost races before giving up. Each means that somebody else's refresh went through."""
+ELSEWHERE_AT_MOST = timedelta(hours=1)
+
+_Reason = RefreshToken.Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The session cannot go on. ``definite``: not even at another process; cookies may be cleared."""
+
+    definite: bool = True
+
+
+def refresh(text: str, mode: str, client: Client) -> Grant | Refusal:
+    """Answer a presented refresh token. ``mode``: how it came, which must be how its session keeps it.
+
+    Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
+    """
+    try:
+        presented = refresh_tokens.loads(text, keyring().mac_keys)
+    except UnknownKey:
+        return _refused("unknown key", definite=False)
+    except InvalidRefreshToken:
+        return _refused("not a token of ours")
+    for _ in range(ATTEMPTS):
+        row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
+        if row is None:
+            return _refused("unknown session", presented.session_id)
+        if not compare_digest(bytes(row.secret_digest), presented.digest):
+            return _refused("forged with a key of ours", row.id)
+        if row.mode != mode:
+            return _refused("another storage mode", row.id)
+        if answer := _answer(row, presented, client):
+            return answer
+    raise OperationalError("a refresh lost every race for its row")
+
+
+def presented_session(text: str, mode: str) -> UUID | None:
+    """Return the session that this refresh token of any generation belongs to, or None if it is not ours."""
+    try:
+        presented = refresh_tokens.loads(text, keyring().mac_keys)
+    except InvalidRefreshToken:
+        return None
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=presented.session_id, mode=mode)
+    digest = rows.values_list("secret_digest", flat=True).first()
+    return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
+
+
+def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> Grant | Refusal | None:
+    """Carry out one decision; return None if the row changed meanwhile."""
+    now, policy = row.now, token_settings().policy
+    state = row.state(now)
+    decision = decide(state, presented.generation, now, policy)
+    if decision is Decision.REFUSE:
+        return _refused("session ended", row.id)
+    if not row.user.is_active:
+        return _ended(row, _Reason.USER_DISABLED, client)
+    stamp = renewed_stamp(row, row.user)
+    if stamp is None:
+        return _ended(row, _Reason.PASSWORD_CHANGED, client)
+    if decision is Decision.REUSE:
+        return _ended(row, _Reason.REUSE, client)
+    if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():
+        return None
+    if decision is Decision.EXHAUSTED:
+        return _ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
+    if decision is Decision.RECOVER:
+        written = _recover(row, recover(state, now), stamp, client)
+    elif decision in BEGINS_GENERATION:
+        generation = state.generation + 1 if decision is Decision.ROTATE else presented.generation
+        written = _rotate(row, begin(state, generation, now), stamp, client)
+    else:
+        written = True
+    if not written:
+        return None
+    if decision in {Decision.REPEAT, Decision.RECOVER}:
+        _note_if_elsewhere(row, now, client)
+    text, access = grants.access_token(row, row.user, row.generation, now)
+    # The client that presents the current generation has it: a late copy could overwrite a newer one (RFC 6749, 6).
+    is_there = decision is Decision.REPEAT and presented.generation == row.generation
+    return Grant(row, row.user, access, text, None if is_there else grants.refresh_token(row, presented.secret))
+
+
+def _rotate(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
+    first = row.generation == 0
+    unchanged = row.unchanged()
+    if not token_settings().policy.strict:
+        unchanged = unchanged.filter(WithoutFlush())
+    if not _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest):
+        return False
+    if first:
+        earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
+        end(earlier.live(), _Reason.SUPERSEDED, client=client)
+    return True
+
+
+def _recover(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
+    with durable(writer(RefreshToken)):
+        if not _update(row.unchanged(), row, state, stamp):
+            return False
+        events.write([_event(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
+    return True
+
+
+def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, stamp: bytes, **where: object) -> bool:
+    """Write the new state to the row, in the database and in memory, if it is still what was decided on."""
+    found = token_settings()
+    idle = found.idle_lifetime if row.remember else found.browser_session_lifetime
+    values = {
+        "generation": state.generation,
+        "since": state.since,
+        "recovered": state.recovered,
+        "recoveries": state.recoveries,
+        "acknowledged": state.acknowledged,
+        "idle_expires_at": state.since + idle,
+        "ends_on": ends_on(min(state.since + idle, row.expires_at)),
+        "auth_hash_digest": stamp,
+        **where,
+    }
+    if not unchanged.update(**values):
+        return False
+    for name, value in values.items():
+        setattr(row, name, value)
+    return True
+
+
+def _ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
+    return _refused(reason, row.id) if end(row.unchanged(), reason, client=client) else None
+
+
+def _refused(cause: str, session_id: UUID | None = None, *, definite: bool = True) -> Refusal:
+    events.log("refresh refused", session=session_id, cause=cause)
+    return Refusal(definite)
+
+
+def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None:
+    """Write down, once an hour at most, that a generation went to another network or User-Agent than its first."""
+    if not client.is_elsewhere(row.ip, bytes(row.user_agent_digest)):
+        return
+    long_ago = Q(elsewhere_at=None) | Q(elsewhere_at__lte=now - ELSEWHERE_AT_MOST)
+    alias = writer(RefreshToken)
+    with durable(alias):
+        if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(elsewhere_at=now):
+            events.write([_event(SecurityEvent.Kind.ELSEWHERE, row, now, client)])
+
+
+def _event(kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client) -> SecurityEvent:
+    return events.record(kind, now, client, user_id=row.user_id, session_id=row.id, device_id=row.device_id)
+
+
