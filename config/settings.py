@@ -17,7 +17,9 @@ environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set. Set it in the environment, or run `manage.py demo` to try it out.")
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. Set it in the environment, or run `manage.py demo` to try it out."
+    )
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 ORIGIN = env.str("ORIGIN", default=f"http://localhost:{env.int('PORT', default=8000)}" if DEBUG else "")
@@ -25,7 +27,8 @@ if not ORIGIN:
     raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host that people see: https://example.org")
 SECURE = ORIGIN.startswith("https://")
 ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [ORIGIN.partition("//")[2].partition(":")[0]]
+    "ALLOWED_HOSTS",
+    default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [ORIGIN.partition("//")[2].partition(":")[0]],
 )
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 if TRUSTED_PROXIES:

@@ -10,7 +10,6 @@ from tokens.api.views import jwks
 from tokens.pages import Home, end_session
 
 
-
 def home(request: HttpRequest) -> HttpResponseBase:
     """Who somebody is, or the page to sign in."""
     view = Home if request.user.is_authenticated else SignIn

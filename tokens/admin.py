@@ -127,7 +127,9 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
 
     def _revoke(self, request: HttpRequest, sessions: Any) -> None:
         reason = RefreshToken.Reason.ENDED_BY_STAFF
-        ended = end_all(sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request))
+        ended = end_all(
+            sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request)
+        )
         self.message_user(
             request, ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended, messages.SUCCESS
         )

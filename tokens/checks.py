@@ -33,7 +33,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         try:
             import_string(found.claims_hook)
         except ImportError as error:
-            messages.append(Error(f"CLAIMS_HOOK: {error}.", hint="A dotted path: package.module.name", id="tokens.E013"))
+            messages.append(
+                Error(f"CLAIMS_HOOK: {error}.", hint="A dotted path: package.module.name", id="tokens.E013")
+            )
     return messages
 
 

@@ -51,7 +51,9 @@ class TokenSettings:
     access_lifetime: timedelta = _seconds(600, "an access token's life, less up to 5 % at random")
     idle_lifetime: timedelta = _seconds(14 * 86400, "a remembered session ends after so long unused")
     absolute_lifetime: timedelta = _seconds(30 * 86400, "any session ends so long after its sign-in")
-    browser_session_lifetime: timedelta = _seconds(12 * 3600, "a session without “remember me” ends after so long unused")
+    browser_session_lifetime: timedelta = _seconds(
+        12 * 3600, "a session without “remember me” ends after so long unused"
+    )
     max_sessions: int = _setting("count", 50, "live sessions of one user; the longest unused makes way", "sessions")
     reuse_grace: timedelta = _seconds(
         30, "how long the generation before is answered without question; 0: strict one-time use", least=0
@@ -140,9 +142,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 def _given_values() -> list[tuple[str, str, Any]]:
     configured = getattr(settings, "TOKENS", {})
-    environment = {
-        name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)
-    }
+    environment = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return [("settings", name, value) for name, value in configured.items()] + [
         ("environment", name, value) for name, value in environment.items()
     ]

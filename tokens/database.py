@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import BigIntegerField, BooleanField, DateTimeField, Func, Value
+from django.db.models.sql import Query
 from django.utils import timezone
 
 
@@ -63,9 +64,11 @@ def clock(alias: str) -> datetime:
     """Return the instant on the clock of this database."""
     if connections[alias].vendor != "postgresql":
         return timezone.now()
+    sql, params = Query(None).get_compiler(alias).compile(DatabaseNow())
     with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]
+        cursor.execute(f"SELECT {sql}", params)
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 @contextmanager

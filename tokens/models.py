@@ -45,15 +45,13 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 
     def expired(self) -> "RefreshTokenQuerySet":
         """Sessions that ended by themselves."""
-        return self.filter(
-            Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None
-        )
+        return self.filter(Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None)
 
     def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
         """Sessions that ended before ``instant``; found by their date, then told by the instant."""
-        return self.alias(
-            ended_at=Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))
-        ).filter(ends_on__lte=instant.date(), ended_at__lt=instant)
+        return self.alias(ended_at=Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))).filter(
+            ends_on__lte=instant.date(), ended_at__lt=instant
+        )
 
     def for_decision(self) -> "RefreshTokenQuerySet":
         """Rows as a decision reads them: with user, device and the database's clock, from the one that takes writes."""

@@ -8,7 +8,6 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject, empty
 
 
-
 class LazyUser(SimpleLazyObject):
     """The user of an access token. ``pk`` and ``is_authenticated`` cost no query, anything else one.
 

@@ -123,7 +123,9 @@ class Sessions(ApiView):
             sessions = sessions.filter(id__lt=_session_id(before))
         page = list(sessions[: PAGE + 1])
         results = [session_data(session, self.access.session_id) for session in page[:PAGE]]
-        return Response({"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None})
+        return Response(
+            {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
+        )
 
     def delete(self, request: Request) -> Response:
         self._require_recent_sign_in()
@@ -213,5 +215,3 @@ def _session_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound from None
-
-

@@ -16,7 +16,13 @@ from tokens.service.opening import PASSWORD
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
     """The user's live sessions with their devices, newest first."""
-    return RefreshToken.objects.using(writer(RefreshToken)).live().filter(user=user).select_related("device").order_by("-id")
+    return (
+        RefreshToken.objects.using(writer(RefreshToken))
+        .live()
+        .filter(user=user)
+        .select_related("device")
+        .order_by("-id")
+    )
 
 
 def rename_device(session: RefreshToken, name: str) -> None:

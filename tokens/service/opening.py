@@ -76,7 +76,10 @@ def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Dev
             token = None
     token = token or new_device_token()
     device = Device(
-        user=user, token_digest=digest_of_device_token(token), name=name[:MAX_NAME] or client.device_name, created_at=now
+        user=user,
+        token_digest=digest_of_device_token(token),
+        name=name[:MAX_NAME] or client.device_name,
+        created_at=now,
     )
     device.save(using=alias, force_insert=True)
     return device, token

@@ -175,5 +175,3 @@ def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None
 
 def _event(kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client) -> SecurityEvent:
     return events.record(kind, now, client, user_id=row.user_id, session_id=row.id, device_id=row.device_id)
-
-

@@ -1,0 +1,47 @@
+"""``manage.py list_sessions``: the live sessions, as a table or as JSON, a line each."""
+
+import json
+from typing import Any
+
+from django.core.management import BaseCommand, CommandParser
+
+from tokens.database import writer
+from tokens.management.accounts import user_named
+from tokens.models import RefreshToken
+
+
+class Command(BaseCommand):
+    help = "List live sessions, newest first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", metavar="EMAIL", help="only this user's")
+        parser.add_argument("--json", action="store_true", help="a JSON object a line")
+
+    def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
+        sessions = RefreshToken.objects.using(writer(RefreshToken)).live().select_related("user", "device")
+        if user is not None:
+            sessions = sessions.filter(user=user_named(user))
+        for session in sessions.order_by("-id").iterator(chunk_size=1000):
+            self.stdout.write(_as_json(session) if json else _as_line(session))
+
+
+def _as_json(session: RefreshToken) -> str:
+    return json.dumps(
+        {
+            "id": str(session.id),
+            "user": session.user.get_username(),
+            "device": {"id": str(session.device_id), "name": session.device.name},
+            "mode": session.mode,
+            "ip": session.ip,
+            "created_at": session.created_at.isoformat(),
+            "refreshed_at": session.since.isoformat(),
+            "ends_at": session.ends_at.isoformat(),
+            "generation": session.generation,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _as_line(session: RefreshToken) -> str:
+    refreshed = session.since.strftime("%Y-%m-%d %H:%M")
+    return f"{session.id}  {refreshed}  {session.ip or '-':<15}  {session.user.get_username()}  {session.device.name}"

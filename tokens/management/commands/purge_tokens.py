@@ -1,0 +1,34 @@
+"""``manage.py purge_tokens``: delete what is past its retention. See `tokens.service.purge`."""
+
+import sys
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from tokens.service.purge import purges
+
+
+class Command(BaseCommand):
+    help = "Delete ended sessions, events and revocations that are past their retention."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
+        parser.add_argument("--batch-size", type=int, default=1000, metavar="ROWS", help="default: 1000")
+
+    def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
+        if batch_size < 1:
+            raise CommandError("--batch-size must be at least 1")
+        watched = sys.stderr.isatty()
+        for purge in purges():
+            if dry_run:
+                self.stdout.write(f"{purge.name}: {purge.rows.count()} would be deleted")
+                continue
+            deleted = 0
+            # Only a person who watches is worth the counting.
+            total = purge.rows.count() if watched else None
+            with tqdm(total=total, desc=purge.name, unit=" rows", disable=not watched) as bar:
+                for batch in purge.batches(batch_size):
+                    deleted += batch
+                    bar.update(batch)
+            self.stdout.write(f"{purge.name}: {deleted} deleted")

@@ -1,0 +1,61 @@
+"""``manage.py revoke_sessions``: end sessions, of one user, of one device, old ones, or all."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.management import BaseCommand, CommandError
+
+from tokens.database import clock, writer
+from tokens.management.accounts import user_named
+from tokens.management.durations import duration
+from tokens.models import RefreshToken
+from tokens.service.ending import end_all
+
+
+class Command(BaseCommand):
+    help = "End live sessions. What is given narrows the choice; after a restore from a backup, use --older-than."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", metavar="EMAIL", help="sessions of this user")
+        parser.add_argument("--device", type=UUID, metavar="ID", help="sessions of this device")
+        parser.add_argument("--older-than", type=duration, metavar="DURATION", help="signed in longer ago (12h, 30d)")
+        parser.add_argument("--all", action="store_true", help="every session of everybody")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="written to the security events")
+        parser.add_argument("--no-input", "--noinput", action="store_true", help="do not ask")
+
+    def handle(
+        self,
+        *args: Any,
+        user: str | None,
+        device: UUID | None,
+        older_than: timedelta | None,
+        all: bool,
+        reason: str,
+        no_input: bool,
+        **options: Any,
+    ) -> None:
+        narrowed = user is not None or device is not None or older_than is not None
+        if narrowed == all:
+            raise CommandError("say which sessions: --user, --device, --older-than, or --all alone")
+        alias = writer(RefreshToken)
+        sessions = RefreshToken.objects.using(alias).live()
+        if user is not None:
+            sessions = sessions.filter(user=user_named(user))
+        if device is not None:
+            sessions = sessions.filter(device=device)
+        if older_than is not None:
+            sessions = sessions.filter(created_at__lt=clock(alias) - older_than)
+        if not no_input and not self._confirmed(sessions.count()):
+            raise CommandError("nothing was revoked")
+        ended = end_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, note=reason)
+        self.stdout.write(f"{ended} sessions revoked")
+
+    def _confirmed(self, count: int) -> bool:
+        self.stdout.write(f"End {count} live sessions? [y/N] ", ending="")
+        self.stdout.flush()
+        try:
+            return input().strip().lower() in {"y", "yes"}
+        except EOFError:
+            return False

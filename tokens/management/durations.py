@@ -1,0 +1,15 @@
+"""Durations on the command line: ``90s``, ``15m``, ``12h``, ``30d``, or bare seconds."""
+
+import re
+from argparse import ArgumentTypeError
+from datetime import timedelta
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration. Raises `ArgumentTypeError`, which argparse turns into a clear line."""
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip().lower(), re.ASCII)
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no duration: write 90s, 15m, 12h or 30d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
