@@ -1,6 +1,7 @@
 """The first run: the `.env` that `manage.py demo` leaves behind, and errors that a newcomer can act upon."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def database_errors() -> tuple[type[Exception], ...]:
 def explain(error: Exception) -> str:
     """Return one line that says what to do about an error of the database."""
     text = one_line(error)
-    if "no such table" in text or "does not exist" in text and "relation" in text or "no such column" in text:
+    if re.search(r"no such (table|column)|(relation|column) .* does not exist", text):
         return f"the database is not up to date ({text}): run `manage.py migrate`"
     return f"the database cannot be used: {text} (DATABASE_URL says where it is)"
 

@@ -63,7 +63,7 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(ReadOnlyAdmin):
     list_display = ("user", "device", "ip", "mode", "created_at", "since", "state")
-    list_select_related = ("user", "device")
+    list_select_related = ("user", "device")  # type: ignore[assignment]
     list_filter = (StateFilter, "mode", "revoked_reason")
     search_fields = (_USER, "device__name", "ip")
     search_help_text = _("The user's login, the device's name, or an address.")
@@ -145,7 +145,7 @@ class DeviceAdmin(ReadOnlyAdmin):
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "kind", "user", "reason", "actor", "ip", "user_agent")
-    list_select_related = ("user", "actor")
+    list_select_related = ("user", "actor")  # type: ignore[assignment]
     list_filter = ("kind",)
     search_fields = (_USER, "ip", "=session_id")
     fields = (

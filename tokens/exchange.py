@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
 from tokens.access_tokens import AccessToken
@@ -52,3 +53,11 @@ def attach(request: HttpRequest) -> Exchange:
 def exchange_of(request: Any) -> Exchange | None:
     """Return the exchange of a request, or None where it did not pass the middleware. DRF's requests will do."""
     return getattr(request, _ATTRIBUTE, None)
+
+
+def required_exchange(request: Any) -> Exchange:
+    """Return the exchange of a request. Raises `ImproperlyConfigured` where it did not pass the middleware."""
+    exchange = exchange_of(request)
+    if exchange is None:
+        raise ImproperlyConfigured("tokens.middleware.TokenMiddleware is not in MIDDLEWARE.")
+    return exchange

@@ -53,7 +53,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         super().__init__(get_response)
         token_settings()  # A server that is wrongly set up must not start.
 
-    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]
         exchange = attach(request)
         try:
             refused = _sign_in(request, exchange)

@@ -55,7 +55,13 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 
     def for_decision(self) -> "RefreshTokenQuerySet":
         """Rows as a decision reads them: with user, device and the database's clock, from the one that takes writes."""
-        return self.using(writer(self.model)).select_related("user", "device").annotate(now=DatabaseNow())
+        return (
+            self.using(writer(self.model))
+            .select_related("user", "device")
+            .annotate(
+                now=DatabaseNow()  # type: ignore[no-redef]
+            )
+        )
 
 
 class RefreshToken(models.Model):
@@ -119,10 +125,10 @@ class RefreshToken(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("revoked by")
     )
 
-    objects = RefreshTokenQuerySet.as_manager()
-
     now: datetime
     """The database's clock, where `RefreshTokenQuerySet.for_decision` read it with the row."""
+
+    objects = RefreshTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("session")

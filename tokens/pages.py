@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
-from tokens.exchange import exchange_of
+from tokens.exchange import required_exchange
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.service import keeping
@@ -34,12 +34,11 @@ class Home(TemplateView):
 def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """End one of the user's own sessions; another one than this only if the sign-in is recent."""
     session = get_object_or_404(keeping.live_sessions(request.user), id=session_id)
-    exchange = exchange_of(request)
-    assert exchange is not None and exchange.access is not None
-    if session.id == exchange.access.session_id:
+    access = request.auth  # type: ignore[attr-defined]
+    if session.id == access.session_id:
         end(RefreshToken.objects.filter(id=session.id), RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
-        exchange.end()
-    elif keeping.is_recent(exchange.access):
+        required_exchange(request).end()
+    elif keeping.is_recent(access):
         end(RefreshToken.objects.filter(id=session.id), RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
     else:
         return redirect_to_login(reverse("home"))

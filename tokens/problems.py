@@ -49,15 +49,13 @@ class Problem:
         return {}
 
 
-_INVALID_TOKEN = 'error="invalid_token"'
+_BAD_TOKEN = 'error="invalid_token"'
 
 NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.")
 TOKEN_EXPIRED = Problem(
-    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _INVALID_TOKEN
+    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _BAD_TOKEN
 )
-SESSION_ENDED = Problem(
-    HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _INVALID_TOKEN
-)
+SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _BAD_TOKEN)
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED, "invalid_credentials", "There is no active account with this e-mail address and password."
 )

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject, empty
 
 
-class LazyUser(SimpleLazyObject):
+class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     """The user of an access token. ``pk`` and ``is_authenticated`` cost no query, anything else one.
 
     ``on_use`` is called when it is looked at: the response then depends on who asked.
@@ -22,7 +22,7 @@ class LazyUser(SimpleLazyObject):
 
     def _setup(self) -> None:
         self.__dict__["_on_use"]()
-        super()._setup()
+        super()._setup()  # type: ignore[misc]
 
     @property
     def pk(self) -> Any:

@@ -1,14 +1,16 @@
 """What every view of the API has in common, whatever the project's own settings for REST framework are."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 from django.utils.decorators import method_decorator
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,7 +19,7 @@ from tokens import problems
 from tokens.access_tokens import AccessToken
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
-from tokens.exchange import Exchange, exchange_of
+from tokens.exchange import Exchange, required_exchange
 from tokens.middleware import bearer_token
 from tokens.origins import is_cross_origin, is_unsafe
 
@@ -62,8 +64,8 @@ class JSONAlways(BaseContentNegotiation):
 # A revocation must be committed when its refusal is answered, whatever ATOMIC_REQUESTS says.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class ApiView(APIView):
-    authentication_classes = (TokenAuthentication,)
-    permission_classes = (IsAuthenticated,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (TokenAuthentication,)
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
     parser_classes = (BoundedJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONAlways
@@ -80,11 +82,10 @@ class ApiView(APIView):
 
     @property
     def exchange(self) -> Exchange:
-        exchange = exchange_of(self.request)
-        assert exchange is not None, "tokens.middleware.TokenMiddleware is missing (check tokens.E010)"
-        return exchange
+        return required_exchange(self.request)
 
     @property
     def access(self) -> AccessToken:
         """The access token by which the request is signed in."""
-        return self.request.auth
+        access: AccessToken = self.request.auth  # type: ignore[assignment]
+        return access

@@ -70,7 +70,7 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
 
 def grant_data(grant: Grant) -> dict[str, Any]:
     """What a client is told of its tokens; the tokens themselves only where it keeps them itself (RFC 6749, 5.1)."""
-    data = {
+    data: dict[str, Any] = {
         "user": user_data(grant.user),
         "session": session_data(grant.session, grant.session.id),
         "access_token_expires_at": text_of(instant(grant.access.expires_at)),

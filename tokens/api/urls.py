@@ -1,11 +1,14 @@
 """Include under ``api/``; a trailing slash is neither needed nor refused."""
 
-from django.urls import URLPattern, re_path
+from typing import Any
+
+from django.urls import re_path
 
 from tokens.api import views
+from tokens.api.base import ApiView
 
 
-def _path(route: str, view: type[views.ApiView], name: str) -> URLPattern:
+def _path(route: str, view: type[ApiView], name: str) -> Any:
     return re_path(rf"^{route}(?:/)?$", view.as_view(), name=name)
 
 

@@ -41,7 +41,7 @@ def end(
         rows = list(
             sessions.using(alias)
             .filter(revoked_at=None)
-            .annotate(now=DatabaseNow())
+            .annotate(now=DatabaseNow())  # type: ignore[no-redef]
             .order_by("id")
             .select_for_update(of=("self",))[:BATCH]
         )

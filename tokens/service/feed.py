@@ -104,6 +104,14 @@ class RevocationFeed:
             self._flooded_until = until
 
 
+_FEED = (
+    "SELECT snapshot.xmin, revocation.session_id"
+    " FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS snapshot"
+    " LEFT JOIN tokens_revocation AS revocation ON {} LIMIT %s"
+)
+_RECENT = _FEED.format("revocation.created_at > %s")
+_SINCE_CURSOR = _FEED.format("revocation.transaction_id >= %s")
+
 feed = RevocationFeed()
 """The feed of this process."""
 
@@ -122,13 +130,7 @@ def _query(cursor: int | None) -> tuple[int, list[UUID]]:
     with transaction.atomic(using=alias), connection.cursor() as database:
         if not in_transaction:
             database.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        database.execute(
-            "SELECT snapshot.xmin, revocation.session_id"
-            " FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS snapshot"
-            " LEFT JOIN tokens_revocation AS revocation"
-            + (" ON revocation.created_at > %s" if cursor is None else " ON revocation.transaction_id >= %s")
-            + " LIMIT %s",
-            [since if cursor is None else cursor, FLOOD + 1],
-        )
+        query, start = (_RECENT, since) if cursor is None else (_SINCE_CURSOR, cursor)
+        database.execute(query, [start, FLOOD + 1])
         rows = database.fetchall()
     return rows[0][0], [session_id for _, session_id in rows if session_id is not None]

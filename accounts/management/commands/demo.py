@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
-PASSWORD = "latchkey-demo"
+PASSWORD = "latchkey-demo"  # noqa: S105 — published, and refused with DEBUG off
 ACCOUNTS = {
     "demo@latchkey.test": {},
     "admin@latchkey.test": {"is_staff": True, "is_superuser": True},
