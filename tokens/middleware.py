@@ -38,6 +38,7 @@ from tokens.problems import Problem
 from tokens.service import acknowledgements
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
+from tokens.service.grants import Grant
 from tokens.service.keeping import is_still_wanted
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
@@ -70,6 +71,8 @@ class TokenMiddleware(AuthenticationMiddleware):
             _carry_out(request, exchange)
         except DATABASE_DOWN:
             return problems.respond(request, problems.UNAVAILABLE)
+        if exchange.refreshed and exchange.grant and not _is_still_wanted(exchange.grant):
+            exchange.grant = None
         if exchange.grant:
             cookies.set_grant(response, exchange.grant, timezone.now())
         elif exchange.clear:
@@ -161,8 +164,14 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> None:
     if exchange.signed_in is not None:
         remember = not request.session.get_expire_at_browser_close()
         exchange.answer(open_session(exchange.signed_in, client_of(request), mode=COOKIE, remember=remember))
-    elif exchange.refreshed and exchange.access and not is_still_wanted(exchange.access):
-        exchange.grant = None
+
+
+def _is_still_wanted(grant: Grant) -> bool:
+    """Whether nobody signed in or out in this browser while the view ran; a late cookie must not undo that."""
+    try:
+        return is_still_wanted(grant.session)
+    except DATABASE_DOWN:
+        return False  # Then the answer is lost, which the protocol forgives.
 
 
 def _end_own_session(request: HttpRequest, access: AccessToken | None) -> None:

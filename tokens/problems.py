@@ -49,13 +49,13 @@ class Problem:
         return {}
 
 
-_BAD_TOKEN = 'error="invalid_token"'
+_CHALLENGE = 'error="invalid_token"'
 
 NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.")
 TOKEN_EXPIRED = Problem(
-    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _BAD_TOKEN
+    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _CHALLENGE
 )
-SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _BAD_TOKEN)
+SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _CHALLENGE)
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED, "invalid_credentials", "There is no active account with this e-mail address and password."
 )

@@ -18,6 +18,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import Error, connections, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from tokens.conf import token_settings
@@ -122,10 +123,10 @@ def _query(cursor: int | None) -> tuple[int, list[UUID]]:
     connection = connections[alias]
     since = timezone.now() - token_settings().access_lifetime - LATE_COMMIT
     if connection.vendor != "postgresql":
-        recent = {"created_at__gt": since} if cursor is None else {"id__gt": cursor}
-        rows = list(Revocation.objects.using(alias).filter(**recent).order_by("id").values_list("id", "session_id"))
-        last = rows[-1][0] if rows else (cursor or 0)
-        return last, [session_id for _, session_id in rows]
+        rows = Revocation.objects.using(alias)
+        last = rows.aggregate(last=Max("id"))["last"] or 0
+        fresh = rows.filter(created_at__gt=since) if cursor is None else rows.filter(id__gt=cursor)
+        return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
     in_transaction = connection.in_atomic_block
     with transaction.atomic(using=alias), connection.cursor() as database:
         if not in_transaction:

@@ -53,11 +53,7 @@ def is_recent(access: AccessToken) -> bool:
     return timezone.now() - instant(access.authenticated_at) <= token_settings().reauthentication_age
 
 
-def is_still_wanted(access: AccessToken) -> bool:
-    """Whether the session of this access token is live, and its device has not signed in anew since."""
-    rows = RefreshToken.objects.using(writer(RefreshToken))
-    session = rows.filter(id=access.session_id, revoked_at=None).values_list("device_id", "created_at").first()
-    if session is None:
-        return False
-    device_id, created_at = session
-    return not rows.filter(device_id=device_id, created_at__gt=created_at, revoked_at=None).exists()
+def is_still_wanted(session: RefreshToken) -> bool:
+    """Whether the session is not revoked, and its device has not signed in anew since."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(device=session.device_id, revoked_at=None)
+    return rows.order_by("-created_at").values_list("id", flat=True).first() == session.id

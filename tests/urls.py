@@ -1,0 +1,74 @@
+"""The project's own URLs, and views that stand for the ones that other people write."""
+
+from typing import Any
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+from accounts.models import User
+from config.urls import handler400, handler403, handler404, handler500
+from config.urls import urlpatterns as project
+from tokens.api.authentication import TokenAuthentication
+
+__all__ = ["handler400", "handler403", "handler404", "handler500"]
+
+
+def who(request: Any) -> HttpResponse:
+    """Asks who somebody is, and no more."""
+    pk = str(request.user.pk) if request.user.is_authenticated else None
+    return JsonResponse({"pk": pk, "sid": str(request.auth.session_id) if request.auth else None})
+
+
+def email(request: Any) -> HttpResponse:
+    """Asks more of the user than who it is."""
+    return JsonResponse({"email": request.user.email, "again": request.user.get_username()})
+
+
+def public(request: HttpRequest) -> HttpResponse:
+    """Does not look at the user."""
+    return HttpResponse("for everybody")
+
+
+def fails(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a bug")
+
+
+def sign_in(request: HttpRequest, address: str) -> HttpResponse:
+    """Signs somebody in, as any package does."""
+    login(request, User.objects.get(email=address), backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse("in")
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("out")
+
+
+@login_required
+def members(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("members")
+
+
+@api_view(["GET", "POST"])
+@authentication_classes([TokenAuthentication])
+@permission_classes([IsAuthenticated])
+def rest(request: Any) -> Response:
+    return Response({"email": request.user.email, "gen": request.auth.generation})
+
+
+urlpatterns = [
+    path("probe/who", who),
+    path("probe/email", email),
+    path("probe/public", public),
+    path("probe/fails", fails),
+    path("probe/sign-in/<str:address>", sign_in),
+    path("probe/sign-out", sign_out),
+    path("probe/members", members),
+    path("probe/rest", rest),
+    *project,
+]
