@@ -1,0 +1,53 @@
+"""The documents tell the truth: their tables and commands are the code's."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.urls import get_resolver
+
+from tokens.conf import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_has_every_setting_with_type_default_and_meaning() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", README, re.MULTILINE))
+    for name, setting in SETTINGS.items():
+        kind, default, meaning = rows[name].split(" | ")
+        assert kind == setting.metadata["kind"], name
+        assert meaning == setting.metadata["doc"], name
+        match setting.metadata["kind"]:
+            case "seconds":
+                assert int(default) == setting.default.total_seconds(), name
+            case "count":
+                assert int(default) == setting.default, name
+            case "flag":
+                assert default == str(setting.default).lower(), name
+
+
+def test_the_readme_names_no_setting_that_is_not_there() -> None:
+    after = README.split("## Settings")[1].split("| environment |")[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", after, re.MULTILINE)) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions"])
+def test_the_readme_has_the_commands_options(command: str) -> None:
+    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+    row = next(line for line in README.splitlines() if line.startswith(f"| `manage.py {command}`"))
+    assert set(re.findall(r"--[a-z-]+", row)) <= ours
+
+
+def test_the_readme_names_every_operation_of_the_api() -> None:
+    patterns = get_resolver("tokens.api.urls").url_patterns
+    for pattern in patterns[:-1]:
+        route = "/api/" + str(pattern.pattern).strip("^$").removesuffix("(?:/)?").replace("(?P<session_id>[^/]+)", "{id}")
+        assert f"{route}`" in README, route
+
+
+def test_the_changelog_and_the_licence_are_there() -> None:
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+    assert "the Latchkey authors" in (ROOT / "LICENSE").read_text()
