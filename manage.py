@@ -9,11 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    # A command is alone with its connection: a pool would try again and again behind its back, and outlive it.
+    os.environ["DATABASE_POOL"] = "0"
     from config import first_run
 
     try:
         if sys.argv[1:2] == ["demo"]:
             first_run.prepare(sys.argv[2:])
+        if sys.argv[1:2] == ["runserver"]:
+            first_run.require_migrated_database(sys.argv[2:])
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(sys.argv)

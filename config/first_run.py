@@ -3,13 +3,19 @@
 import os
 import re
 import secrets
+from itertools import zip_longest
 from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 
 def prepare(arguments: list[str]) -> None:
     """Write `.env` on the first run, and let ORIGIN follow ``--port``. Nothing that is there is changed."""
+    if not environ.Env().bool("DEBUG", default=True):
+        raise ImproperlyConfigured("the demo needs DEBUG, for its accounts have a published password.")
     if not ENV_FILE.exists() and "SECRET_KEY" not in os.environ:
         text = (
             "# Written by `manage.py demo`. For development: never serve people with DEBUG on.\n"
@@ -17,15 +23,33 @@ def prepare(arguments: list[str]) -> None:
         )
         if database := os.environ.get("DATABASE_URL"):
             text += f"DATABASE_URL={database}\n"
-        descriptor = os.open(ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            descriptor = os.open(ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise ImproperlyConfigured(f"{ENV_FILE} cannot be written: {error.strerror}.") from None
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-    if port := _port(arguments):
+    if (port := _port(arguments)) and port.isdecimal():
         os.environ["PORT"] = port
 
 
+def require_migrated_database(arguments: list[str]) -> None:
+    """Raise what is wrong with the database before ``runserver`` would, in a thread where nobody explains it."""
+    if os.environ.get("RUN_MAIN") or any(re.match("-h|--help|--settings", argument) for argument in arguments):
+        return
+    import django
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    django.setup()
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise ImproperlyConfigured("the database is not up to date: run `manage.py migrate`")
+    connection.close()
+
+
 def _port(arguments: list[str]) -> str | None:
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:]):
         if argument == "--port":
             return following
         if argument.startswith("--port="):

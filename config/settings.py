@@ -14,15 +14,23 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
+
+def whole_number(name: str, default: int) -> int:
+    try:
+        return int(env.int(name, default=default))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not a whole number.") from None
+
+
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
-        "SECRET_KEY is not set. Set it in the environment, or run `manage.py demo` to try it out."
+        "SECRET_KEY is not set. Set it in the environment or in .env; without a .env, `manage.py demo` makes one."
     )
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
-ORIGIN = env.str("ORIGIN", default=f"http://localhost:{env.int('PORT', default=8000)}" if DEBUG else "")
+ORIGIN = env.str("ORIGIN", default=f"http://localhost:{whole_number('PORT', 8000)}" if DEBUG else "")
 if not ORIGIN:
     raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host that people see: https://example.org")
 SECURE = ORIGIN.startswith("https://")
@@ -49,7 +57,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -76,7 +83,14 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}")}
+try:
+    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}")}
+except ValueError:
+    DATABASES = {"default": {}}
+if DATABASES["default"].get("ENGINE") not in {"django.db.backends.postgresql", "django.db.backends.sqlite3"}:
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be read. Write postgres://user:password@host:port/name, or sqlite:////path/to/file."
+    )
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Writers queue instead of failing, and readers do not wait for them.
     DATABASES["default"]["OPTIONS"] = {
@@ -89,8 +103,9 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=10), "timeout": 10},
     }
+    if pool := whole_number("DATABASE_POOL", 10):
+        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = [
@@ -121,7 +136,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = DEBUG
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LOGGING = {

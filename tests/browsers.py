@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from asgiref.sync import async_to_sync
+from django.core.handlers.base import BaseHandler
 from django.test import Client
+from django.test.client import ClientHandler
 
 from tests.factories import PASSWORD
 
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0"
 ACCESS, REFRESH, DEVICE = "__Host-access", "__Host-refresh", "__Host-device"
 
 
@@ -26,3 +30,21 @@ def refresh(client: Client, token: str | None = None) -> Any:
     if token is not None:
         client.cookies[REFRESH] = token
     return post(client, "/api/auth/refresh")
+
+
+class AsyncHandler(ClientHandler):
+    """Calls the middleware as an ASGI server does: every one that can be async is."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=True)
+
+    def get_response(self, request: Any) -> Any:
+        return async_to_sync(BaseHandler.get_response_async)(self, request)  # type: ignore[arg-type]
+
+
+class AsyncBrowser(Client):
+    """A browser whose requests go through the async stack."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.handler = AsyncHandler(enforce_csrf_checks=False)

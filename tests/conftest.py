@@ -10,6 +10,7 @@ import time_machine
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.browsers import FIREFOX
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
 from tokens.database import DatabaseNow
@@ -112,6 +113,3 @@ def api() -> Client:
 def another() -> Callable[[], Client]:
     """Makes further browsers."""
     return lambda: Client(headers={"User-Agent": FIREFOX})
-
-
-FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0"

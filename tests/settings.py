@@ -25,4 +25,3 @@ from config.settings import DATABASES  # noqa: E402
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
 # Argon2, at its cheapest: the real cost buys a test nothing.
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
-STATIC_ROOT = SCRATCH

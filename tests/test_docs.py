@@ -44,7 +44,9 @@ def test_the_readme_has_the_commands_options(command: str) -> None:
 def test_the_readme_names_every_operation_of_the_api() -> None:
     patterns = get_resolver("tokens.api.urls").url_patterns
     for pattern in patterns[:-1]:
-        route = "/api/" + str(pattern.pattern).strip("^$").removesuffix("(?:/)?").replace("(?P<session_id>[^/]+)", "{id}")
+        route = "/api/" + str(pattern.pattern).strip("^$").removesuffix("(?:/)?").replace(
+            "(?P<session_id>[^/]+)", "{id}"
+        )
         assert f"{route}`" in README, route
 
 

@@ -1,5 +1,6 @@
 """The project's own URLs, and views that stand for the ones that other people write."""
 
+import asyncio
 from typing import Any
 
 from django.contrib.auth import login, logout
@@ -61,7 +62,41 @@ def rest(request: Any) -> Response:
     return Response({"email": request.user.email, "gen": request.auth.generation})
 
 
+class Waiting:
+    """A crowd of requests in the same view: it goes on when all are there, and somebody says so."""
+
+    current: "Waiting"
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self.all_there = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    @classmethod
+    def begin(cls, size: int) -> "Waiting":
+        cls.current = cls(size)
+        return cls.current
+
+    async def wait(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self.all_there.set()
+        await self.go_on.wait()
+
+
+async def wait(request: Any) -> HttpResponse:
+    await Waiting.current.wait()
+    return HttpResponse(str(request.user.pk))
+
+
+async def asynchronous(request: Any) -> HttpResponse:
+    user = await request.auser()
+    return HttpResponse(user.email)
+
+
 urlpatterns = [
+    path("probe/wait", wait),
+    path("probe/async", asynchronous),
     path("probe/who", who),
     path("probe/email", email),
     path("probe/public", public),

@@ -1,8 +1,9 @@
 """System checks: what is wrong with the settings, before anybody signs in.
 
-``tokens.E001``–``E008``, ``W001``, ``W002``: see `tokens.conf`. ``E009``: the database is one whose transactions the
-revocation feed cannot follow. ``E010``: the middleware is missing. ``E011``: it stands where it cannot work.
-``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook cannot be found.
+``tokens.E001``–``E008``, ``E014``, ``E015``, ``W001``, ``W002``: see `tokens.conf`. ``E009``: the database is one
+whose transactions the revocation feed cannot follow. ``E010``: the middleware is missing. ``E011``: it stands where
+it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook cannot be called. ``E016``:
+Django's own authentication middleware is there too.
 """
 
 import ipaddress
@@ -31,11 +32,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     ]
     if found.claims_hook:
         try:
-            import_string(found.claims_hook)
-        except ImportError as error:
-            messages.append(
-                Error(f"CLAIMS_HOOK: {error}.", hint="A dotted path: package.module.name", id="tokens.E013")
-            )
+            wrong = "" if callable(import_string(found.claims_hook)) else "it is no function"
+        except (ImportError, TypeError, ValueError) as error:
+            wrong = str(error)
+        if wrong:
+            hint = "A dotted path: package.module.name"
+            messages.append(Error(f"CLAIMS_HOOK: {wrong}.", hint=hint, id="tokens.E013"))
     return messages
 
 
@@ -50,7 +52,7 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
         return [Error(f"{MIDDLEWARE} stands before SessionMiddleware.", hint=hint, id="tokens.E011")]
     if DJANGO_MIDDLEWARE in order:
         hint = f"Remove {DJANGO_MIDDLEWARE!r}: whichever comes last decides who somebody is."
-        return [Error("Both Django's authentication middleware and ours are there.", hint=hint, id="tokens.E011")]
+        return [Error("Both Django's authentication middleware and ours are there.", hint=hint, id="tokens.E016")]
     return []
 
 

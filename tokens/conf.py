@@ -8,13 +8,13 @@ same mistakes into system checks. Nothing else in the project reads ``settings.T
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +31,8 @@ SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """Below this an access token's life is for trying things out, and its proportions are only warned about."""
 WEAK_SECRET_KEY = 50, 5, "django-insecure-"
 """Fewer characters, fewer different ones, or this prefix (the limits of Django's check security.W009)."""
+_ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", re.ASCII)
+"""As browsers write it (RFC 6454 section 6.2), without a port that is the scheme's own: other spellings match none."""
 
 
 def _seconds(default: int, doc: str, least: int = 1) -> Any:
@@ -109,6 +111,8 @@ def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
     """Return the settings as far as they can be read, and what is wrong with them."""
     mistakes: list[Mistake] = []
     given: dict[str, Any] = {}
+    if not isinstance(getattr(settings, "TOKENS", {}), Mapping):
+        mistakes.append(Mistake("E014", "TOKENS is no dictionary.", 'TOKENS = {"ACCESS_LIFETIME": 300}'))
     for source, name, value in _given_values():
         if name not in SETTINGS:
             mistakes.append(_unknown(source, name))
@@ -117,7 +121,7 @@ def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
             given[name.lower()] = _parse(name, value, from_text=source == "environment")
         except ValueError as error:
             mistakes.append(Mistake("E001", f"{_label(source, name)}: {error}.", "The README has a table of settings."))
-    given["origin"] = getattr(settings, "ORIGIN", "")
+    given["origin"] = str(getattr(settings, "ORIGIN", None) or "")
     given.setdefault("issuer", given["origin"])
     given.setdefault("audience", given["origin"])
     _fit_defaults(given)
@@ -142,6 +146,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 def _given_values() -> list[tuple[str, str, Any]]:
     configured = getattr(settings, "TOKENS", {})
+    configured = configured if isinstance(configured, Mapping) else {}
     environment = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return [("settings", name, value) for name, value in configured.items()] + [
         ("environment", name, value) for name, value in environment.items()
@@ -175,7 +180,7 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
                 raise ValueError("must be true or false")
             return value
         case "list":
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+            if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
                 raise ValueError("must be a list of strings")
             return tuple(value)
         case _:
@@ -211,7 +216,7 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
             Mistake("E003", f"MODES has {unknown[0]!r}, which is no storage mode.", f"There are: {', '.join(MODES)}.")
         )
     if not found.modes:
-        mistakes.append(Mistake("E003", "MODES is empty.", f"There are: {', '.join(MODES)}."))
+        mistakes.append(Mistake("E015", "MODES is empty.", f"There are: {', '.join(MODES)}."))
     grace, still, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime
     if grace >= still:
         mistakes.append(
@@ -255,7 +260,7 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
 
 def _dangers(found: TokenSettings) -> list[Mistake]:
     mistakes = [
-        Mistake("E006", f"{name} is no origin: {origin!r}.", "Write a scheme, a host and a port: https://example.org")
+        Mistake("E006", f"{name} is no origin: {origin!r}.", "Write it as browsers do: https://example.org")
         for name, origin in [("ORIGIN", found.origin), *(("TRUSTED_ORIGINS", one) for one in found.trusted_origins)]
         if not _is_origin(origin)
     ]
@@ -282,5 +287,4 @@ def _dangers(found: TokenSettings) -> list[Mistake]:
 
 
 def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and text == f"{parts.scheme}://{parts.netloc}"
+    return _ORIGIN.fullmatch(text) is not None

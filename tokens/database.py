@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import BigIntegerField, BooleanField, DateTimeField, Func, Value
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, Field, Func, Value
 from django.db.models.sql import Query
 from django.utils import timezone
 
@@ -40,6 +40,13 @@ class WithoutFlush(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return "1", []
+
+
+class Row(Func):
+    """Several columns or values, compared as one: ``(a, b) > (1, 2)``, which an index on both can answer."""
+
+    function = ""
+    output_field = Field()
 
 
 class TransactionId(Func):

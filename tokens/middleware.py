@@ -11,10 +11,10 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
 and back, where the response gets the cookies, or loses them.
 """
 
-from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.core.signals import setting_changed
@@ -28,9 +28,10 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from tokens import cookies, problems
-from tokens.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken, codec
+from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import COOKIE, token_settings
-from tokens.exchange import Exchange, attach, exchange_of
+from tokens.exchange import Exchange, attach, required_exchange
+from tokens.flow import Flow, arun, run
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.origins import is_cross_origin, is_unsafe
@@ -50,36 +51,52 @@ REFRESHES_ITSELF = ("login", "refresh", "logout")
 
 
 class TokenMiddleware(AuthenticationMiddleware):
+    """Sync and async: both ways of calling it run the same two flows, one before the view and one behind it."""
+
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server that is wrongly set up must not start.
 
-    def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]
-        exchange = attach(request)
-        try:
-            refused = _sign_in(request, exchange)
-        except DATABASE_DOWN:
-            refused = problems.UNAVAILABLE
-        _show_user(request, exchange)
-        return problems.respond(request, refused) if refused else None
+    def __call__(self, request: HttpRequest) -> Any:
+        if self.async_mode:
+            return self.__acall__(request)
+        response: Any = run(_before(request)) or self.get_response(request)
+        return run(_behind(request, response))
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        exchange = exchange_of(request)
-        if exchange is None:
-            return response
-        try:
-            _carry_out(request, exchange)
-        except DATABASE_DOWN:
-            return problems.respond(request, problems.UNAVAILABLE)
-        if exchange.refreshed and exchange.grant and not _is_still_wanted(exchange.grant):
-            exchange.grant = None
-        if exchange.grant:
-            cookies.set_grant(response, exchange.grant, timezone.now())
-        elif exchange.clear:
-            cookies.clear(response)
-        if exchange.user_asked:
-            patch_vary_headers(response, ("Cookie",))
-        return response
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        response: Any = await arun(_before(request))
+        if response is None:
+            response = await self.get_response(request)  # type: ignore[misc]
+        return await arun(_behind(request, response))
+
+
+def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
+    """Find out whose request it is. Return a response only where it must not go on."""
+    exchange = attach(request)
+    try:
+        refused = yield from _sign_in(request, exchange)
+    except DATABASE_DOWN:
+        refused = problems.UNAVAILABLE
+    _show_user(request, exchange)
+    return problems.respond(request, refused) if refused else None
+
+
+def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpResponseBase]:
+    """Do what the view asked for, and set or clear the cookies."""
+    exchange = required_exchange(request)
+    try:
+        yield from _carry_out(request, exchange)
+    except DATABASE_DOWN:
+        return problems.respond(request, problems.UNAVAILABLE)
+    if exchange.refreshed and exchange.grant and not (yield partial(_is_still_wanted, exchange.grant)):
+        exchange.grant = None
+    if exchange.grant:
+        cookies.set_grant(response, exchange.grant, timezone.now())
+    elif exchange.clear:
+        cookies.clear(response)
+    if exchange.user_asked:
+        patch_vary_headers(response, ("Cookie",))
+    return response
 
 
 def bearer_token(request: HttpRequest) -> str | None:
@@ -88,45 +105,42 @@ def bearer_token(request: HttpRequest) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _sign_in(request: HttpRequest, exchange: Exchange) -> Problem | None:
-    """Find out whose request it is. Return a problem only where it must not go on."""
-    now = timezone.now()
+def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
     bearer = bearer_token(request)
     if bearer is not None:
-        _check(bearer, now, exchange)
+        yield from _check(bearer, exchange)
         return None
     if access := cookies.read(request, cookies.ACCESS):
-        _check(access, now, exchange)
-    if exchange.access is None:
-        presented = cookies.read(request, cookies.REFRESH)
-        if not presented or _path(request) in _paths(*REFRESHES_ITSELF):
-            return None
-        if is_unsafe(request) and is_cross_origin(request):
-            return problems.CROSS_ORIGIN
-        _refresh(request, presented, exchange)
-    elif is_unsafe(request) and is_cross_origin(request):
+        yield from _check(access, exchange)
+    presented = cookies.read(request, cookies.REFRESH)
+    refreshes = exchange.access is None and presented and _path(request) not in _paths(*REFRESHES_ITSELF)
+    if (exchange.access or refreshes) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN
+    if presented and refreshes:
+        answer = yield partial(refresh, presented, COOKIE, client_of(request))
+        _take(answer, request, exchange)
     return None
 
 
-def _check(text: str, now: datetime, exchange: Exchange) -> None:
-    """Check an access token without a query, and note that its use acknowledges its generation."""
+def _check(text: str, exchange: Exchange) -> Flow[None]:
+    """Check an access token, but for a turn of the feed without a query, and note that its use acknowledges it."""
+    now = timezone.now()
     try:
         token = codec().loads(text, now)
     except ExpiredAccessToken:
         exchange.problem = problems.TOKEN_EXPIRED
+        return
     except InvalidAccessToken:
-        exchange.problem = problems.NOT_AUTHENTICATED
+        return
+    is_revoked = partial(feed.is_revoked, token.session_id)
+    if (yield is_revoked) if feed.needs_database() else is_revoked():
+        exchange.problem = problems.SESSION_ENDED
     else:
-        if feed.is_revoked(token.session_id):
-            exchange.problem = problems.SESSION_ENDED
-        else:
-            acknowledgements.note(token, now)
-            exchange.access = token
+        acknowledgements.note(token, now)
+        exchange.access = token
 
 
-def _refresh(request: HttpRequest, presented: str, exchange: Exchange) -> None:
-    answer = refresh(presented, COOKIE, client_of(request))
+def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> None:
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
         # Elsewhere a slow answer to an old request could undo a sign-in made meanwhile.
@@ -144,6 +158,7 @@ def _show_user(request: HttpRequest, exchange: Exchange) -> None:
         user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
 
     async def auser() -> Any:
+        await sync_to_async(str)(user)  # Loads the row, which an async view may not.
         return user
 
     request.user = user
@@ -156,14 +171,17 @@ def _nobody(exchange: Exchange) -> AnonymousUser:
     return AnonymousUser()
 
 
-def _carry_out(request: HttpRequest, exchange: Exchange) -> None:
+def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Do what the view asked of `django.contrib.auth`: it has the last word on the cookies."""
     if exchange.signed_out:
-        _end_own_session(request, exchange.access)
+        if exchange.access:
+            session = RefreshToken.objects.filter(id=exchange.access.session_id)
+            yield partial(end, session, RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
         exchange.end()
     if exchange.signed_in is not None:
         remember = not request.session.get_expire_at_browser_close()
-        exchange.answer(open_session(exchange.signed_in, client_of(request), mode=COOKIE, remember=remember))
+        user, client = exchange.signed_in, client_of(request)
+        exchange.answer((yield partial(open_session, user, client, mode=COOKIE, remember=remember)))
 
 
 def _is_still_wanted(grant: Grant) -> bool:
@@ -172,12 +190,6 @@ def _is_still_wanted(grant: Grant) -> bool:
         return is_still_wanted(grant.session)
     except DATABASE_DOWN:
         return False  # Then the answer is lost, which the protocol forgives.
-
-
-def _end_own_session(request: HttpRequest, access: AccessToken | None) -> None:
-    if access is not None:
-        session = RefreshToken.objects.filter(id=access.session_id)
-        end(session, RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
 
 
 def _is_navigation(request: HttpRequest) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import UserFactory
 from tokens.models import RefreshToken
 from tokens.service.ending import end
@@ -20,6 +20,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 Queries = Callable[[int], AbstractContextManager[Any]]
 EXPIRED = 601
 TOKENS = {ACCESS, REFRESH}
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def api(request: pytest.FixtureRequest) -> Client:
+    """A browser, in front of either kind of server: the middleware must not know the difference."""
+    kind = Client if request.param == "wsgi" else AsyncBrowser
+    return kind(headers={"User-Agent": FIREFOX})
 
 
 @pytest.fixture

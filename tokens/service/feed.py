@@ -50,10 +50,14 @@ class RevocationFeed:
         self._read_at = float("-inf")
         self._flooded_until: float | None = None
 
+    def needs_database(self) -> bool:
+        """Whether the next answer has to ask the database."""
+        return self._is_due(self._monotonic()) or self._flooded_until is not None
+
     def is_revoked(self, session_id: UUID) -> bool:
         """Whether the session has ended before its time. Raises `FeedUnavailable`."""
         now = self._monotonic()
-        if now - self._asked_at >= token_settings().revocation_lag.total_seconds() or self._cursor is None:
+        if self._is_due(now):
             self._turn(now)
         if self._read_at < self._asked_at and token_settings().revocation_strict:
             raise FeedUnavailable
@@ -66,13 +70,19 @@ class RevocationFeed:
         """Know at once of revocations that this process has committed."""
         self._keep(list(session_ids), self._monotonic())
 
+    def _is_due(self, now: float) -> bool:
+        return self._cursor is None or self._is_stale(now)
+
+    def _is_stale(self, now: float) -> bool:
+        return now - self._asked_at >= token_settings().revocation_lag.total_seconds()
+
     def _turn(self, now: float) -> None:
         # Whoever comes first asks; only a process that knows nothing yet makes the others wait for the answer.
         if not self._lock.acquire(blocking=self._cursor is None):
             return
         try:
-            if now <= self._asked_at:
-                return
+            if not self._is_stale(now):
+                return  # Somebody has just asked, while this request waited.
             self._asked_at = now
             acknowledgements.flush()
             self._read(now)

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet, Value
+from django.db.models.lookups import GreaterThan
 
 from tokens.conf import token_settings
-from tokens.database import clock, writer
+from tokens.database import Row, clock, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.feed import LATE_COMMIT
 
@@ -28,16 +29,16 @@ class Purge:
     delete: Callable[[list[Any]], int]
 
     def batches(self, size: int) -> Iterator[int]:
-        """Delete the rows in batches of ``size``; yield how many rows each deleted, devices included."""
-        last: tuple[Any, ...] | None = None
+        """Delete the rows in batches of ``size``; yield how many each deleted. Devices go along, uncounted."""
+        last: Any = None
         while True:
             with transaction.atomic(using=self.rows.db):
-                rows = self.rows if last is None else self.rows.filter(_after(self.order, last))
+                rows = self.rows if last is None else self.rows.filter(_after(last, self.order))
                 found = list(rows.order_by(*self.order).select_for_update(skip_locked=True)[:size])
                 deleted = self.delete(found) if found else 0
             if not found:
                 return
-            last = tuple(getattr(found[-1], name) for name in self.order)
+            last = found[-1]
             yield deleted
 
 
@@ -60,14 +61,13 @@ def _sessions(alias: str, instant: datetime) -> QuerySet[RefreshToken]:
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
     rows = model._default_manager.using(writer(model)).filter(created_at__lt=instant).only("pk", "created_at")
-    return Purge(name, rows, ("created_at", "pk"), _delete_rows)
+    return Purge(name, rows, ("created_at", "id"), _delete_rows)
 
 
-def _after(order: tuple[str, ...], last: tuple[Any, ...]) -> Any:
+def _after(last: Any, order: tuple[str, ...]) -> Any:
     """The rows behind ``last`` in this order: the next batch starts there, and reads nothing twice."""
-    first, second = order
-    # The first condition says nothing new; it is what an index can start from.
-    return Q(**{f"{first}__gte": last[0]}) & (Q(**{f"{first}__gt": last[0]}) | Q(**{f"{second}__gt": last[1]}))
+    fields = [last._meta.get_field(name) for name in order]
+    return GreaterThan(Row(*order), Row(*(Value(getattr(last, field.attname), field) for field in fields)))
 
 
 def _delete_rows(rows: list[Any]) -> int:
@@ -79,12 +79,10 @@ def _delete_rows(rows: list[Any]) -> int:
 
 
 def _delete_sessions(rows: list[RefreshToken]) -> int:
+    devices = Device.objects.using(writer(Device)).filter(pk__in={row.device_id for row in rows}).only("pk")
+    # Locked first: of two purges with the last two sessions of a device, the second must see what the first deleted.
+    list(devices.order_by("pk").select_for_update())
     deleted = _delete_rows(rows)
-    sessions = RefreshToken.objects.filter(device=OuterRef("pk"))
-    devices = list(
-        Device.objects.using(writer(Device))
-        .filter(~Exists(sessions), pk__in={row.device_id for row in rows})
-        .select_for_update(skip_locked=True)
-        .only("pk")
-    )
-    return deleted + (_delete_rows(devices) if devices else 0)
+    if without_session := list(devices.filter(~Exists(RefreshToken.objects.filter(device=OuterRef("pk"))))):
+        _delete_rows(without_session)
+    return deleted

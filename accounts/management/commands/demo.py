@@ -1,5 +1,6 @@
 """``manage.py demo``: everything that a newcomer needs, up and serving."""
 
+import re
 import socket
 from typing import Any
 
@@ -20,11 +21,14 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=int(settings.ORIGIN.rpartition(":")[2]), help="default: 8000")
+        parser.add_argument("--port", type=int, help="default: 8000")
 
-    def handle(self, *args: Any, port: int, **options: Any) -> None:
+    def handle(self, *args: Any, port: int | None, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("the demo accounts have a published password: they are not made with DEBUG off")
+        if port is None:
+            found = re.search(r":(\d+)$", settings.ORIGIN)
+            port = int(found[1]) if found else 8000
         _refuse_taken_port(port)
         self.check()
         call_command("migrate", interactive=False, verbosity=0)
@@ -42,9 +46,11 @@ class Command(BaseCommand):
 
 
 def _refuse_taken_port(port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise CommandError(f"there is no port {port}: choose one from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise CommandError(f"port {port} cannot be used ({error}): choose another with --port") from None

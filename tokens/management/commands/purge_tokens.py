@@ -8,6 +8,9 @@ from tqdm import tqdm
 
 from tokens.service.purge import purges
 
+MAX_BATCH = 10_000
+"""Rows that are held in memory, and named in one statement."""
+
 
 class Command(BaseCommand):
     help = "Delete ended sessions, events and revocations that are past their retention."
@@ -17,8 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--batch-size", type=int, default=1000, metavar="ROWS", help="default: 1000")
 
     def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
-        if batch_size < 1:
-            raise CommandError("--batch-size must be at least 1")
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise CommandError(f"--batch-size must be at least 1, and no more than {MAX_BATCH}")
         watched = sys.stderr.isatty()
         for purge in purges():
             if dry_run:
