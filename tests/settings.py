@@ -19,9 +19,11 @@ os.environ.update(
 )
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES  # noqa: E402
+from config.settings import DATABASES, INSTALLED_APPS  # noqa: E402
 
 # A file, not memory: tests of concurrency share it between threads and processes.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
 # Argon2, at its cheapest: the real cost buys a test nothing.
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+# Not among the project's own apps; its table is here so that the tests can run with it and without.
+INSTALLED_APPS += ["django.contrib.sessions"]

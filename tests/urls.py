@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path
+from django.urls import include, path
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -98,6 +98,7 @@ urlpatterns = [
     path("probe/wait", wait),
     path("probe/async", asynchronous),
     path("probe/who", who),
+    path("accounts/", include("django.contrib.auth.urls")),
     path("probe/email", email),
     path("probe/public", public),
     path("probe/fails", fails),

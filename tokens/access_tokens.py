@@ -201,6 +201,8 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
         session_id = UUID(claims["sid"])
     except ValueError:
         raise InvalidAccessToken from None
+    if str(session_id) != claims["sid"]:
+        raise InvalidAccessToken
     return AccessToken(
         subject=claims["sub"],
         session_id=session_id,

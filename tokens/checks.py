@@ -10,6 +10,7 @@ import ipaddress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -19,7 +20,6 @@ from tokens.database import writer
 from tokens.models import RefreshToken
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
-SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
@@ -47,13 +47,18 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     if MIDDLEWARE not in order:
         hint = f"Put {MIDDLEWARE!r} where {DJANGO_MIDDLEWARE!r} stands."
         return [Error(f"{MIDDLEWARE} is not in MIDDLEWARE.", hint=hint, id="tokens.E010")]
-    if SESSION_MIDDLEWARE in order and order.index(SESSION_MIDDLEWARE) > order.index(MIDDLEWARE):
-        hint = "Signing in writes request.session: put it behind SessionMiddleware."
-        return [Error(f"{MIDDLEWARE} stands before SessionMiddleware.", hint=hint, id="tokens.E011")]
+    if not any(_is_session_middleware(path) for path in order[: order.index(MIDDLEWARE)]):
+        hint = "Signing in and out writes request.session, with or without Django's session app."
+        return [Error(f"{MIDDLEWARE} does not stand behind SessionMiddleware.", hint=hint, id="tokens.E011")]
     if DJANGO_MIDDLEWARE in order:
         hint = f"Remove {DJANGO_MIDDLEWARE!r}: whichever comes last decides who somebody is."
         return [Error("Both Django's authentication middleware and ours are there.", hint=hint, id="tokens.E016")]
     return []
+
+
+def _is_session_middleware(path: str) -> bool:
+    found = import_string(path)
+    return isinstance(found, type) and issubclass(found, SessionMiddleware)
 
 
 @register(Tags.security)

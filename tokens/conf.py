@@ -204,8 +204,10 @@ def _fit_defaults(given: dict[str, Any]) -> None:
     defaults = TokenSettings()
     access = given.get("access_lifetime", defaults.access_lifetime)
     if "acknowledge_after" not in given:
-        fitting = min(defaults.acknowledge_after, access / 2)
-        given["acknowledge_after"] = max(fitting, given.get("reuse_grace", timedelta()) * 3 / 2)
+        grace = given.get("reuse_grace", timedelta())
+        roomy = max(defaults.acknowledge_after, grace * 3 / 2)
+        fitting = min(roomy, access / 2)
+        given["acknowledge_after"] = fitting if fitting > grace else roomy
     given.setdefault("reuse_grace", min(defaults.reuse_grace, given["acknowledge_after"] / 3))
 
 
@@ -246,7 +248,7 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
                 serious=False,
             )
         )
-    elif still < 2 * grace + timedelta(seconds=30):
+    elif grace < still < 2 * grace + timedelta(seconds=30):
         mistakes.append(
             Mistake(
                 "W002",

@@ -1,7 +1,8 @@
 """The server's keys, derived from Django's ``SECRET_KEY``.
 
 Each is HKDF-SHA256 (RFC 5869) of the secret, with a label of its own, so that no use can weaken another: an Ed25519
-key pair that signs access tokens, and the MAC key of refresh tokens with the four bytes that name it. The first
+key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, and the key from
+which a handed-over session's identity is made (`tokens.handover`). The first
 secret makes tokens; ``SECRET_KEY_FALLBACKS`` check them too. So a rotation of keys is Django's own: the new secret as
 a fall-back everywhere first, then swapped.
 
@@ -37,6 +38,7 @@ class KeyRing:
     verifying_keys: Mapping[str, Ed25519PublicKey]
     key_id: bytes
     mac_keys: Mapping[bytes, bytes]
+    handover_key: bytes
 
     @property
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
@@ -64,6 +66,7 @@ def derive(secrets: Sequence[str]) -> KeyRing:
         verifying_keys={kid: key.public_key() for kid, key in signing_keys.items()},
         key_id=next(iter(mac_keys)),
         mac_keys=mac_keys,
+        handover_key=_hkdf(secrets[0], "hand-over", 32),
     )
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.core.signals import setting_changed
@@ -27,7 +28,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from tokens import cookies, problems
+from tokens import cookies, handover, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import COOKIE, token_settings
 from tokens.exchange import Exchange, attach, required_exchange
@@ -40,7 +41,7 @@ from tokens.service import acknowledgements
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
-from tokens.service.keeping import is_still_wanted
+from tokens.service.keeping import follow_password_change, is_still_wanted
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 from tokens.users import LazyUser
@@ -119,6 +120,10 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
     if presented and refreshes:
         answer = yield partial(refresh, presented, COOKIE, client_of(request))
         _take(answer, request, exchange)
+    if handover.is_possible(request, exchange.access) and not (is_unsafe(request) and is_cross_origin(request)):
+        grant = yield partial(handover.take_over, request, exchange.access)
+        if grant:
+            _take(grant, request, exchange)
     return None
 
 
@@ -147,6 +152,7 @@ def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> 
         exchange.clear = answer.definite and (_is_navigation(request) or _is_auth_api(request))
     else:
         exchange.access, exchange.grant, exchange.refreshed = answer.access, answer, True
+        exchange.clear = False
 
 
 def _show_user(request: HttpRequest, exchange: Exchange) -> None:
@@ -182,6 +188,14 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
         remember = not request.session.get_expire_at_browser_close()
         user, client = exchange.signed_in, client_of(request)
         exchange.answer((yield partial(open_session, user, client, mode=COOKIE, remember=remember)))
+    elif exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
+        yield partial(follow_password_change, exchange.access, session_hash, client_of(request))
+
+
+def _session_hash(request: HttpRequest) -> str | None:
+    """What Django's session says of the password, if the view has changed that session: no signal tells of it."""
+    session = getattr(request, "session", None)
+    return session.get(HASH_SESSION_KEY) if session is not None and session.modified else None
 
 
 def _is_still_wanted(grant: Grant) -> bool:

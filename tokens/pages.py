@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import user_passes_test
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -30,7 +30,7 @@ class Home(TemplateView):
 
 
 @require_POST
-@login_required
+@user_passes_test(lambda user: user.is_active)  # Which a token's user who is gone since turns out not to be.
 def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """End one of the user's own sessions; another one than this only if the sign-in is recent."""
     session = get_object_or_404(keeping.live_sessions(request.user), id=session_id)

@@ -87,4 +87,6 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
 
 
 def _asks_for_json(request: HttpRequest) -> bool:
-    return "json" in request.headers.get("Accept", "") and not request.accepts("text/html")
+    # Not `request.accepts`: it raises on a header that it cannot parse.
+    accepted = request.headers.get("Accept", "").lower()
+    return "json" in accepted and not any(pages in accepted for pages in ("text/html", "text/*", "*/*"))

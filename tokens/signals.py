@@ -7,11 +7,12 @@ A receiver only notes a sign-in or sign-out on the exchange; the middleware carr
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
+from tokens import handover
 from tokens.database import clock, writer
 from tokens.exchange import exchange_of
 from tokens.models import RefreshToken, SecurityEvent
@@ -27,8 +28,15 @@ _UPGRADED_FROM = "_tokens_upgraded_from"
 @receiver(user_logged_in)
 def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
     exchange = exchange_of(request)
+    session = getattr(request, "session", None)
+    if exchange is None:
+        if session is not None:
+            handover.leave(session)
+        return
+    if session is not None and SESSION_KEY in session:
+        handover.mark(session)
     # Our own login view has opened the session already, and sends the signal for the others who listen.
-    if exchange is not None and (exchange.grant is None or exchange.refreshed):
+    if exchange.grant is None or exchange.refreshed:
         exchange.signed_in = user
 
 

@@ -5,7 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.core.validators import RegexValidator
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from tokens.access_tokens import instant
 from tokens.conf import BODY, token_settings
@@ -19,14 +21,38 @@ MAX_TOKEN = 4096
 LAST_USED_STEP = 600
 """Seconds: told more finely, the last use would tell a thief when to come."""
 
+# Names are printed on operators' terminals too, where an escape sequence is an order.
+without_control_characters = RegexValidator(
+    r"[\x00-\x1f\x7f-\x9f]", "Leave out control characters.", inverse_match=True
+)
+
+
+class Text(serializers.CharField):
+    """A JSON string; a number is none."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        # Before anything looks into it: `str()` of a deeply nested list is a RecursionError.
+        if data is not empty and data is not None and not isinstance(data, str):
+            self.fail("invalid")
+        return super().run_validation(data)
+
+
+class Flag(serializers.BooleanField):
+    """``true`` or ``false``; a string that says so is neither."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
 
 class LoginInput(serializers.Serializer[Any]):
-    email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=MAX_PASSWORD, trim_whitespace=False)
-    remember = serializers.BooleanField(default=False)
-    device_name = serializers.CharField(max_length=MAX_NAME, required=False)
-    device_token = serializers.CharField(max_length=100, required=False)
-    mode = serializers.CharField(required=False)
+    email = Text(max_length=254)
+    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
+    remember = Flag(default=False)
+    device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
+    device_token = Text(max_length=100, required=False)
+    mode = Text(required=False)
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
@@ -35,15 +61,15 @@ class LoginInput(serializers.Serializer[Any]):
 
 
 class RefreshInput(serializers.Serializer[Any]):
-    refresh_token = serializers.CharField(max_length=MAX_TOKEN, required=False)
+    refresh_token = Text(max_length=MAX_TOKEN, required=False)
 
 
 class PasswordInput(serializers.Serializer[Any]):
-    password = serializers.CharField(max_length=MAX_PASSWORD, trim_whitespace=False)
+    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
 
 
 class DeviceNameInput(serializers.Serializer[Any]):
-    device_name = serializers.CharField(max_length=MAX_NAME)
+    device_name = Text(max_length=MAX_NAME, validators=[without_control_characters])
 
 
 def text_of(moment: datetime) -> str:

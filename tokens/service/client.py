@@ -35,7 +35,7 @@ class Client:
         """A name that its owner recognises: “Firefox on Windows”, or “curl”."""
         if not self.user_agent:
             return UNKNOWN_DEVICE
-        parsed = parse(self.user_agent[:MAX_USER_AGENT])
+        parsed = parse(self.printable_user_agent)
         browser = parsed.user_agent.family if parsed.user_agent else self.printable_user_agent.partition("/")[0]
         system = parsed.os.family if parsed.os else ""
         name = f"{browser} on {system}" if browser and system else browser or system

@@ -3,15 +3,20 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from tokens.access_tokens import AccessToken, instant
 from tokens.conf import token_settings
 from tokens.database import durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet
 from tokens.service import grants
+from tokens.service.client import Client
+from tokens.service.ending import end_all
 from tokens.service.grants import Grant
 from tokens.service.opening import PASSWORD
+from tokens.service.stamps import good_stamps, stamp_of
 
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
@@ -46,6 +51,25 @@ def reauthenticate(user: Any, session_id: UUID) -> Grant | None:
         session.save(update_fields=["authenticated_at", "authentication_methods"])
     text, access = grants.access_token(session, user, None, session.now)
     return Grant(session, user, access, text)
+
+
+def follow_password_change(access: AccessToken, session_hash: str, client: Client) -> None:
+    """Keep this session, whose user was given a new password in it, and end those that the change left behind.
+
+    ``session_hash``: what `django.contrib.auth.update_session_auth_hash` wrote to Django's own session. Where it is
+    not the user's present one it proves nothing, and nothing happens.
+    """
+    user = get_user_model()._default_manager.filter(pk=access.subject).first()
+    if user is None or not constant_time_compare(session_hash, user.get_session_auth_hash()):
+        return
+    sessions = RefreshToken.objects.using(writer(RefreshToken)).live().filter(user=user)
+    if (
+        sessions.filter(id=access.session_id)
+        .exclude(auth_hash_digest=stamp_of(user))
+        .update(auth_hash_digest=stamp_of(user))
+    ):
+        left_behind = sessions.exclude(auth_hash_digest__in=list(good_stamps(user)))
+        end_all(left_behind, RefreshToken.Reason.PASSWORD_CHANGED, client=client)
 
 
 def is_recent(access: AccessToken) -> bool:

@@ -2,9 +2,11 @@
 
 import secrets
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
+from uuid_utils.compat import uuid7
+
+from tokens import refresh_tokens
 from tokens.conf import token_settings
 from tokens.database import clock, durable, writer
 from tokens.models import Device, RefreshToken, SecurityEvent, ends_on
@@ -19,23 +21,33 @@ PASSWORD = ["pwd"]
 """How somebody who gave a password was authenticated (RFC 8176)."""
 
 
-def open_session(user: Any, client: Client, *, mode: str, remember: bool = False, device_name: str = "") -> Grant:
+def open_session(
+    user: Any,
+    client: Client,
+    *,
+    mode: str,
+    remember: bool = False,
+    device_name: str = "",
+    identity: refresh_tokens.RefreshToken | None = None,
+) -> Grant:
     """Open a session for a user who has just authenticated, and return its tokens.
 
-    ``mode``: one of `RefreshToken.Mode`, for good. ``device_name``: what the user calls this device.
+    ``mode``: one of `RefreshToken.Mode`, for good. ``device_name``: what the user calls this device. ``identity``: id
+    and secret, where they are not to be new; `IntegrityError` is raised if there is such a session.
     """
     found = token_settings()
-    secret = secrets.token_bytes(SECRET_BYTES)
+    identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
     alias = writer(RefreshToken)
     with durable(alias):
         now = clock(alias)
         device, device_token = _recognise(user, client, device_name, now)
         idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
+            id=identity.session_id,
             user=user,
             device=device,
             mode=mode,
-            secret_digest=sha256(secret).digest(),
+            secret_digest=identity.digest,
             since=now,
             created_at=now,
             authenticated_at=now,
@@ -56,7 +68,7 @@ def open_session(user: Any, client: Client, *, mode: str, remember: bool = False
         events.write(happened)
         _end_what_makes_way(session, client)
     text, access = grants.access_token(session, user, session.generation, now)
-    return Grant(session, user, access, text, grants.refresh_token(session, secret), device_token)
+    return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token)
 
 
 def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Device, str | None]:
@@ -65,7 +77,10 @@ def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Dev
     token = client.device_token
     if token:
         known = Device.objects.using(alias).select_for_update().filter(token_digest=digest_of_device_token(token))
-        devices = list(known)
+        devices = list(known.order_by("pk"))
+        if devices and all(device.user_id != user.pk for device in devices):
+            # A double click on "sign in": whoever held the lock may just have made this user's device.
+            devices = list(known.order_by("pk"))
         if mine := next((device for device in devices if device.user_id == user.pk), None):
             if name:
                 mine.name = name

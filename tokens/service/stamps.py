@@ -23,13 +23,13 @@ def stamp_of(user: Any) -> bytes:
 
 def renewed_stamp(session: RefreshToken, user: Any) -> bytes | None:
     """Return the stamp that the session should carry, or None if the password was changed since its sign-in."""
-    current = stamp_of(user)
     stamped = bytes(session.auth_hash_digest)
-    return current if any(compare_digest(stamped, stamp) for stamp in _good_stamps(user, current)) else None
+    return stamp_of(user) if any(compare_digest(stamped, stamp) for stamp in good_stamps(user)) else None
 
 
-def _good_stamps(user: Any, current: bytes) -> Iterator[bytes]:
-    yield current
+def good_stamps(user: Any) -> Iterator[bytes]:
+    """The stamps that sessions of this user may carry: today's first, then those of older secrets."""
+    yield stamp_of(user)
     for fallback in user.get_session_auth_fallback_hash():
         yield sha256(fallback.encode()).digest()
 
@@ -48,7 +48,7 @@ def is_upgrade(old: str, new: str) -> bool:
 def restamp(user: Any, old_password: str) -> None:
     """Stamp the sessions that were good with the password hash ``old_password`` for the one that the user has now."""
     new_password, user.password = user.password, old_password
-    good = list(_good_stamps(user, stamp_of(user)))
+    good = list(good_stamps(user))
     user.password = new_password
     alias = writer(RefreshToken)
     RefreshToken.objects.using(alias).filter(user=user, auth_hash_digest__in=good, revoked_at=None).update(
