@@ -43,6 +43,9 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 TOKENS: dict[str, object] = {}
+# Who may: TOKENS["TRUSTED_ORIGINS"].
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/(api|\.well-known)/"
 
 INSTALLED_APPS = [
     "accounts",
@@ -52,10 +55,12 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
 ]
 
 MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

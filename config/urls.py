@@ -12,7 +12,8 @@ from tokens.pages import Home, end_session
 
 def home(request: HttpRequest) -> HttpResponseBase:
     """Who somebody is, or the page to sign in."""
-    view = Home if request.user.is_authenticated else SignIn
+    # Not ``is_authenticated``, which asks no database: somebody gone since the token was minted is nobody.
+    view = Home if request.user.is_active else SignIn
     return view.as_view()(request)
 
 

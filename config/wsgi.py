@@ -10,7 +10,10 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
+from config.requests import WSGIRequest
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_wsgi_application()
+handler = application = get_wsgi_application()
+handler.request_class = WSGIRequest
 if not settings.DEBUG:
-    application = WhiteNoise(application, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
+    application = WhiteNoise(handler, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)

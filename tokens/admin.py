@@ -4,12 +4,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -17,13 +19,24 @@ from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.network import client_of
 from tokens.service.ending import end_all
 
+MAX_LISTED = 10_000
 _USER = f"user__{get_user_model().USERNAME_FIELD}"
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts and shows so many rows at most: what is further back is found by searching, at any size of the table."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[:MAX_LISTED].count())
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows that are looked at. They go with their user or with the purge, not by hand."""
 
     show_full_result_count = False
+    paginator = BoundedPaginator
     list_select_related = ("user",)
     ordering = ("-id",)
 
@@ -112,7 +125,10 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         model = get_user_model()
-        user = get_object_or_404(model, pk=model._meta.pk.to_python(user_id))
+        try:
+            user = model._default_manager.get(pk=user_id)
+        except (model.DoesNotExist, ValidationError, ValueError):
+            raise Http404 from None
         sessions = RefreshToken.objects.live().filter(user=user)
         if request.method == "POST":
             self._revoke(request, sessions)

@@ -7,4 +7,4 @@ class TokensConfig(AppConfig):
     verbose_name = _("sign-ins")
 
     def ready(self) -> None:
-        from tokens import checks, signals  # noqa: F401
+        from tokens import checks, cors, signals  # noqa: F401

@@ -1,9 +1,8 @@
 """System checks: what is wrong with the settings, before anybody signs in.
 
-``tokens.E001``–``E008``, ``E014``, ``E015``, ``W001``, ``W002``: see `tokens.conf`. ``E009``: the database is one
-whose transactions the revocation feed cannot follow. ``E010``: the middleware is missing. ``E011``: it stands where
-it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook cannot be called. ``E016``:
-Django's own authentication middleware is there too.
+``tokens.E009``: the database is one whose transactions the revocation feed cannot follow. ``E010``: the middleware is
+missing. ``E011``: it stands where it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook
+cannot be called. ``E016``: Django's own authentication middleware is there too. All others: see `tokens.conf`.
 """
 
 import ipaddress

@@ -25,8 +25,7 @@ from django.utils.module_loading import import_string
 from tokens.rotation import Policy
 
 PREFIX = "TOKENS_"
-COOKIE, BODY = "cookie", "body"
-MODES = (COOKIE, BODY)
+COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body"
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """Below this an access token's life is for trying things out, and its proportions are only warned about."""
 WEAK_SECRET_KEY = 50, 5, "django-insecure-"
@@ -73,6 +72,7 @@ class TokenSettings:
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
     client_id: str = _setting("text", "latchkey", "`client_id` of access tokens")
     claims_hook: str = _setting("text", "", "dotted path of a function that is given the user and returns more claims")
+    cookie_domain: str = _setting("text", "", "the site that all hosts of `subdomain` mode belong to: `example.org`")
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
     session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
     event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
@@ -87,6 +87,11 @@ class TokenSettings:
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and carry a name prefix: always, but for development over plain http."""
         return self.origin.startswith("https://")
+
+    @property
+    def mode_of_pages(self) -> str:
+        """The storage mode of a session that a page opened, not the API: the first that keeps tokens in cookies."""
+        return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
 
     @property
     def claims(self) -> Callable[[Any], Mapping[str, Any]] | None:
@@ -112,7 +117,7 @@ def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
     mistakes: list[Mistake] = []
     given: dict[str, Any] = {}
     if not isinstance(getattr(settings, "TOKENS", {}), Mapping):
-        mistakes.append(Mistake("E014", "TOKENS is no dictionary.", 'TOKENS = {"ACCESS_LIFETIME": 300}'))
+        mistakes.append(Mistake("E017", "TOKENS is no dictionary.", 'TOKENS = {"ACCESS_LIFETIME": 300}'))
     for source, name, value in _given_values():
         if name not in SETTINGS:
             mistakes.append(_unknown(source, name))
@@ -217,6 +222,14 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
         mistakes.append(
             Mistake("E003", f"MODES has {unknown[0]!r}, which is no storage mode.", f"There are: {', '.join(MODES)}.")
         )
+    if SUBDOMAIN in found.modes and not _is_within(_host_of(found.origin), found.cookie_domain):
+        mistakes.append(
+            Mistake(
+                "E014",
+                "MODES has 'subdomain', but COOKIE_DOMAIN is not the site of ORIGIN.",
+                "With ORIGIN https://auth.example.org: COOKIE_DOMAIN = example.org",
+            )
+        )
     if not found.modes:
         mistakes.append(Mistake("E015", "MODES is empty.", f"There are: {', '.join(MODES)}."))
     grace, still, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime
@@ -260,6 +273,10 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
     return mistakes
 
 
+def _is_within(host: str | None, domain: str) -> bool:
+    return bool(host and domain) and (host == domain or str(host).endswith(f".{domain}"))
+
+
 def _dangers(found: TokenSettings) -> list[Mistake]:
     mistakes = [
         Mistake("E006", f"{name} is no origin: {origin!r}.", "Write it as browsers do: https://example.org")
@@ -289,4 +306,9 @@ def _dangers(found: TokenSettings) -> list[Mistake]:
 
 
 def _is_origin(text: str) -> bool:
-    return _ORIGIN.fullmatch(text) is not None
+    return _host_of(text) is not None
+
+
+def _host_of(origin: str) -> str | None:
+    match = _ORIGIN.fullmatch(origin)
+    return match[2] if match else None

@@ -1,59 +1,115 @@
-"""The cookies: their names, their attributes, and the only code that sets or clears them.
+r"""The cookies: their names, their attributes, and the only code that sets or clears them.
 
-============  =====================  ========================================================================
-``access``    ``__Host-access``      the access token; lives as long as the refresh token, so that the server
-                                     sees an expired token as expired
-``refresh``   ``__Host-refresh``     the refresh token, in ``cookie`` mode alone
-``device``    ``__Host-device``      what the browser is recognised by; stays when somebody signs out
-============  =====================  ========================================================================
+========================  ===============================  ======================================================
+the access token          ``__Host-access``                modes ``cookie`` and ``scoped``
+\                         ``__Secure-access``, Domain=     mode ``subdomain``: all hosts of the site see it
+the refresh token         ``__Host-refresh``               modes ``cookie`` and ``subdomain``: this host alone
+\                         ``__Secure-refresh``, Path=      mode ``scoped``: sent to the auth API alone
+the device's own token    ``__Host-device``                stays when somebody signs out
+========================  ===============================  ======================================================
 
-All are HttpOnly, Secure, SameSite=Lax, Path=/ and without a Domain, which ``__Host-`` makes the browser enforce
-(RFC 6265bis section 4.1.3.2). Where `TokenSettings.origin` is plain http, which only development may have, they lose
-the prefix and Secure: not every browser keeps such cookies from http://localhost.
+All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
+4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token as expired.
+Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the cookies
+Secure, for not every browser keeps such cookies from http://localhost.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from tokens.conf import COOKIE, token_settings
+from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.paths import auth_api
 from tokens.service.grants import Grant
 
-ACCESS, REFRESH, DEVICE = "access", "refresh", "device"
 DEVICE_LIFETIME = 400 * 86400
 """Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
 
 
-def name_of(cookie: str) -> str:
-    """Return the full name of one of the cookies."""
-    return f"__Host-{cookie}" if token_settings().secure else cookie
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    """``plain``: its name where the prefix is lost."""
+
+    prefixed: str
+    plain: str
+
+    @property
+    def name(self) -> str:
+        return self.prefixed if token_settings().secure else self.plain
+
+    @property
+    def path(self) -> str:
+        return (auth_api() or "/") if self is _SCOPED_REFRESH else "/"
+
+    @property
+    def domain(self) -> str | None:
+        return (token_settings().cookie_domain or None) if self is _SITE_ACCESS else None
 
 
-def read(request: HttpRequest, cookie: str) -> str | None:
-    """Return the cookie's value, or None."""
-    return request.COOKIES.get(name_of(cookie))
+_HOST_ACCESS = _Cookie("__Host-access", "access")
+_SITE_ACCESS = _Cookie("__Secure-access", "site-access")
+_HOST_REFRESH = _Cookie("__Host-refresh", "refresh")
+_SCOPED_REFRESH = _Cookie("__Secure-refresh", "scoped-refresh")
+_DEVICE = _Cookie("__Host-device", "device")
+
+_OF_MODE = {
+    COOKIE: (_HOST_ACCESS, _HOST_REFRESH),
+    SCOPED: (_HOST_ACCESS, _SCOPED_REFRESH),
+    SUBDOMAIN: (_SITE_ACCESS, _HOST_REFRESH),
+}
+
+
+class Presented(NamedTuple):
+    """A refresh token as it came, and the storage modes of which a session's may come so."""
+
+    text: str
+    modes: frozenset[str]
+
+
+def read_access(request: HttpRequest) -> str | None:
+    """Return the access token's text, or None. A cookie that sibling hosts can set is looked at last, if at all."""
+    return next((request.COOKIES[cookie.name] for cookie in _served(0) if cookie.name in request.COOKIES), None)
+
+
+def read_refresh(request: HttpRequest) -> Presented | None:
+    """Return the presented refresh token, or None."""
+    for cookie in _served(1):
+        if text := request.COOKIES.get(cookie.name):
+            return Presented(text, frozenset(mode for mode in _served_modes() if cookie in _OF_MODE[mode]))
+    return None
+
+
+def read_device(request: HttpRequest) -> str | None:
+    """Return the device's own token, or None."""
+    return request.COOKIES.get(_DEVICE.name)
 
 
 def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     """Set the cookies that carry this grant. A session whose client keeps its tokens itself gets none."""
-    if grant.session.mode != COOKIE:
+    if grant.session.mode == BODY:
         return
     # Without "remember me" the cookies go with the browser.
     max_age = max(int((grant.session.ends_at - now).total_seconds()), 1) if grant.session.remember else None
-    _set(response, ACCESS, grant.access_token, max_age)
+    access, refresh = _OF_MODE[grant.session.mode]
+    if grant.is_new:
+        # What another mode left behind would sign in its own session, once this one's access token has expired.
+        _clear(response, {*_served(0), *_served(1)} - {access, refresh})
+    _set(response, access, grant.access_token, max_age)
     if grant.refresh_token:
-        _set(response, REFRESH, grant.refresh_token, max_age)
+        _set(response, refresh, grant.refresh_token, max_age)
     if grant.device_token:
-        _set(response, DEVICE, grant.device_token, DEVICE_LIFETIME)
+        _set(response, _DEVICE, grant.device_token, DEVICE_LIFETIME)
     keep_private(response)
 
 
 def clear(response: HttpResponseBase) -> None:
-    """Clear the tokens. The device's cookie stays: the browser is still that browser."""
-    for cookie in (ACCESS, REFRESH):
-        _set(response, cookie, "", 0)
+    """Clear the tokens, of every mode served. The device's cookie stays: the browser is still that browser."""
+    _clear(response, [*_served(0), *_served(1)])
     keep_private(response)
 
 
@@ -63,7 +119,31 @@ def keep_private(response: HttpResponseBase) -> None:
     patch_vary_headers(response, ("Cookie",))
 
 
-def _set(response: HttpResponseBase, cookie: str, value: str, max_age: int | None) -> None:
+def _served_modes() -> list[str]:
+    """The modes that keep tokens in cookies, as far as they are served; pages sign in with cookies in any case."""
+    found = token_settings()
+    return [mode for mode in _OF_MODE if mode in {*found.modes, found.mode_of_pages}]
+
+
+def _served(which: int) -> list[_Cookie]:
+    """The access (0) or refresh (1) cookies of the modes served, those of one host first."""
+    cookies = dict.fromkeys(_OF_MODE[mode][which] for mode in _served_modes())
+    return sorted(cookies, key=lambda cookie: not cookie.prefixed.startswith("__Host-"))
+
+
+def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:
+    for cookie in cookies:
+        _set(response, cookie, "", 0)
+
+
+def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int | None) -> None:
     response.set_cookie(
-        name_of(cookie), value, max_age=max_age, path="/", secure=token_settings().secure, httponly=True, samesite="Lax"
+        cookie.name,
+        value,
+        max_age=max_age,
+        path=cookie.path,
+        domain=cookie.domain,
+        secure=token_settings().secure,
+        httponly=True,
+        samesite="Lax",
     )

@@ -78,6 +78,28 @@ def clock(alias: str) -> datetime:
     return now
 
 
+HURRY_MS = 1000
+"""How long a statement may take that a request sends on behalf of all others."""
+
+
+@contextmanager
+def hurried(alias: str) -> Iterator[None]:
+    """A transaction whose statements give up soon, where a lock or a slow database must not hold up a request.
+
+    Within a transaction, which is not ours to hurry, a savepoint. SQLite has no such setting, and needs no transaction.
+    """
+    connection = connections[alias]
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        yield
+        return
+    is_ours = not connection.in_atomic_block
+    with transaction.atomic(using=alias):
+        if is_ours:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {HURRY_MS}")
+        yield
+
+
 @contextmanager
 def durable(alias: str) -> Iterator[None]:
     """A transaction whose commit waits for the disk, as sign-ins, recoveries and revocations must.

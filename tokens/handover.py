@@ -23,7 +23,7 @@ from django.http import HttpRequest
 
 from tokens import refresh_tokens
 from tokens.access_tokens import AccessToken
-from tokens.conf import COOKIE, token_settings
+from tokens.conf import token_settings
 from tokens.keys import keyring
 from tokens.network import client_of
 from tokens.refresh_tokens import RefreshToken
@@ -88,15 +88,15 @@ def _is_open(session: Any, access: AccessToken | None) -> bool:
 
 
 def _open_once(request: HttpRequest, user: Any, identity: RefreshToken) -> Grant | None:
-    client = client_of(request)
+    client, mode = client_of(request), token_settings().mode_of_pages
     remember = not request.session.get_expire_at_browser_close()
     try:
-        return open_session(user, client, mode=COOKIE, remember=remember, identity=identity)
+        return open_session(user, client, mode=mode, remember=remember, identity=identity)
     except IntegrityError:
         # Opened already, by a request beside this one, or before: its first token is presented once more.
         ring = keyring()
         text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
-        answer = refresh(text, COOKIE, client)
+        answer = refresh(text, {mode}, client)
         return None if isinstance(answer, Refusal) else answer
 
 

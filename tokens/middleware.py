@@ -11,31 +11,29 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
 and back, where the response gets the cookies, or loses them.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
-from django.core.signals import setting_changed
 from django.db import InterfaceError, OperationalError
-from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from tokens import cookies, handover, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
-from tokens.conf import COOKIE, token_settings
+from tokens.conf import token_settings
 from tokens.exchange import Exchange, attach, required_exchange
 from tokens.flow import Flow, arun, run
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.origins import is_cross_origin, is_unsafe
+from tokens.paths import is_auth_api, refreshes_itself
 from tokens.problems import Problem
 from tokens.service import acknowledgements
 from tokens.service.ending import end
@@ -47,8 +45,6 @@ from tokens.service.refreshing import Refusal, refresh
 from tokens.users import LazyUser
 
 DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
-REFRESHES_ITSELF = ("login", "refresh", "logout")
-"""The views of the API that look at the refresh cookie themselves."""
 
 
 class TokenMiddleware(AuthenticationMiddleware):
@@ -111,14 +107,14 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
     if bearer is not None:
         yield from _check(bearer, exchange)
         return None
-    if access := cookies.read(request, cookies.ACCESS):
+    if access := cookies.read_access(request):
         yield from _check(access, exchange)
-    presented = cookies.read(request, cookies.REFRESH)
-    refreshes = exchange.access is None and presented and _path(request) not in _paths(*REFRESHES_ITSELF)
+    presented = cookies.read_refresh(request)
+    refreshes = exchange.access is None and presented and not refreshes_itself(request)
     if (exchange.access or refreshes) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN
     if presented and refreshes:
-        answer = yield partial(refresh, presented, COOKIE, client_of(request))
+        answer = yield partial(refresh, presented.text, presented.modes, client_of(request))
         _take(answer, request, exchange)
     if handover.is_possible(request, exchange.access) and not (is_unsafe(request) and is_cross_origin(request)):
         grant = yield partial(handover.take_over, request, exchange.access)
@@ -149,7 +145,7 @@ def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> 
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
         # Elsewhere a slow answer to an old request could undo a sign-in made meanwhile.
-        exchange.clear = answer.definite and (_is_navigation(request) or _is_auth_api(request))
+        exchange.clear = answer.definite and (_is_navigation(request) or is_auth_api(request))
     else:
         exchange.access, exchange.grant, exchange.refreshed = answer.access, answer, True
         exchange.clear = False
@@ -186,8 +182,8 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
         exchange.end()
     if exchange.signed_in is not None:
         remember = not request.session.get_expire_at_browser_close()
-        user, client = exchange.signed_in, client_of(request)
-        exchange.answer((yield partial(open_session, user, client, mode=COOKIE, remember=remember)))
+        user, client, mode = exchange.signed_in, client_of(request), token_settings().mode_of_pages
+        exchange.answer((yield partial(open_session, user, client, mode=mode, remember=remember)))
     elif exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
         yield partial(follow_password_change, exchange.access, session_hash, client_of(request))
 
@@ -212,27 +208,3 @@ def _is_navigation(request: HttpRequest) -> bool:
     if mode is not None:
         return mode == "navigate"
     return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
-
-
-def _is_auth_api(request: HttpRequest) -> bool:
-    login = _paths("login")
-    return bool(login) and _path(request).startswith(next(iter(login)).removesuffix("login"))
-
-
-def _path(request: HttpRequest) -> str:
-    return request.path.rstrip("/")
-
-
-@lru_cache
-def _paths(*names: str) -> frozenset[str]:
-    """The paths of these views of the API; none where a project has not included it."""
-    try:
-        return frozenset(reverse(f"tokens:{name}") for name in names)
-    except NoReverseMatch:
-        return frozenset()
-
-
-@receiver(setting_changed)
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting == "ROOT_URLCONF":
-        _paths.cache_clear()

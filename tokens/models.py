@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Least
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from tokens.conf import BODY, COOKIE
+from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
 from tokens.database import DatabaseNow, TransactionId, writer
 from tokens.rotation import State
 
@@ -75,6 +75,8 @@ class RefreshToken(models.Model):
         """Where the client keeps its tokens: fixed at sign-in."""
 
         COOKIE = COOKIE, _("cookie")
+        SCOPED = SCOPED, _("cookie, sent to the auth API alone")
+        SUBDOMAIN = SUBDOMAIN, _("cookie of the auth host, access cookie of the site")
         BODY = BODY, _("response body")
 
     class Reason(models.TextChoices):
@@ -162,6 +164,8 @@ class RefreshToken(models.Model):
             generation=self.generation,
             since=self.since,
             acknowledged=self.acknowledged,
+            # Or a refresh that is under way would put back the stamp of a password that was changed meanwhile.
+            auth_hash_digest=self.auth_hash_digest,
             revoked_at=None,
         )
 
@@ -178,6 +182,12 @@ class SecurityEvent(models.Model):
         RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recoveries exhausted")
         ELSEWHERE = "answered_elsewhere", _("answered to another network or browser")
         REVOKED = "revoked", _("session revoked")
+        REGISTRATION = "registration", _("registration asked for")
+        EMAIL_CONFIRMED = "email_confirmed", _("e-mail address confirmed")
+        EMAIL_CHANGE = "email_change", _("change of e-mail address asked for")
+        EMAIL_CHANGED = "email_changed", _("e-mail address changed")
+        PASSWORD_RESET = "password_reset", _("password reset asked for")  # noqa: S105
+        PASSWORD_CHANGED = "password_changed", _("password changed")  # noqa: S105
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(_("event"), max_length=30, choices=Kind)

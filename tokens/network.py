@@ -17,7 +17,7 @@ MAX_DEVICE_TOKEN = 100
 
 def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
     """Return who sent the request. ``device_token``: the one in its body, which goes before the cookie."""
-    token = device_token or cookies.read(request, cookies.DEVICE)
+    token = device_token or cookies.read_device(request)
     return Client(
         ip=client_ip(request),
         user_agent=request.headers.get("User-Agent", ""),

@@ -66,6 +66,9 @@ REAUTHENTICATION_REQUIRED = Problem(
 PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", "You may not do this.")
 MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", "The request could not be read.")
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", "Some fields are not valid.")
+INVALID_TOKEN = Problem(
+    HTTPStatus.BAD_REQUEST, "invalid_token", "This link is not valid any more, or never was. Ask for a new one."
+)
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here.")
 PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large.")

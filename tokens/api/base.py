@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.urls import re_path
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -89,3 +90,15 @@ class ApiView(APIView):
         """The access token by which the request is signed in."""
         access: AccessToken = self.request.auth  # type: ignore[assignment]
         return access
+
+
+class Public(ApiView):
+    """A view for whoever comes: a stale cookie must not stand in the way of signing in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+def endpoint(route: str, view: type[ApiView], name: str) -> Any:
+    """Return the URL pattern of a view. A trailing slash is neither needed nor refused."""
+    return re_path(rf"^{route}(?:/)?$", view.as_view(), name=name)

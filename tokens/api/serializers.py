@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.core.validators import RegexValidator
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.fields import empty
 
 from tokens.access_tokens import instant
@@ -70,6 +71,14 @@ class PasswordInput(serializers.Serializer[Any]):
 
 class DeviceNameInput(serializers.Serializer[Any]):
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters])
+
+
+def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return what the request's body holds, as this serializer takes it; else the answer says what is wrong."""
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
 
 
 def text_of(moment: datetime) -> str:

@@ -8,15 +8,13 @@ from django.contrib.auth import authenticate, logout
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tokens import cookies, problems
 from tokens.access_tokens import InvalidAccessToken, codec
-from tokens.api.base import ApiView
+from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
 from tokens.api.serializers import (
     DeviceNameInput,
@@ -26,8 +24,10 @@ from tokens.api.serializers import (
     grant_data,
     session_data,
     user_data,
+    valid,
 )
-from tokens.conf import BODY, COOKIE, token_settings
+from tokens.conf import BODY, token_settings
+from tokens.cookies import Presented
 from tokens.keys import keyring
 from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
@@ -42,19 +42,15 @@ PAGE = 50
 JWKS_MAX_AGE = 300
 """Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
 
+IN_BODY = frozenset({BODY})
+"""The storage mode of a session whose refresh token comes in a request's body."""
+
 _Reason = RefreshToken.Reason
-
-
-class Public(ApiView):
-    """A view for whoever comes: a stale cookie must not stand in the way of signing in."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
 
 
 class Login(Public):
     def post(self, request: Request) -> Response:
-        given = _valid(LoginInput, request)
+        given = valid(LoginInput, request)
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
@@ -72,12 +68,12 @@ class Login(Public):
 
 class Refresh(Public):
     def post(self, request: Request) -> Response:
-        text, mode = _presented(request)
-        if not text:
+        presented = _presented(request)
+        if presented is None:
             raise ProblemError(problems.SESSION_ENDED)
-        answer = refresh(text, mode, client_of(request._request))
+        answer = refresh(presented.text, presented.modes, client_of(request._request))
         if isinstance(answer, Refusal):
-            if answer.definite and mode == COOKIE:
+            if answer.definite and presented.modes != IN_BODY:
                 self.exchange.end()
             raise ProblemError(problems.SESSION_ENDED)
         self.exchange.answer(answer)
@@ -97,7 +93,7 @@ class Logout(Public):
 
 class Reauthenticate(ApiView):
     def post(self, request: Request) -> Response:
-        given = _valid(PasswordInput, request)
+        given = valid(PasswordInput, request)
         name = request.user.get_username()
         user = authenticate(request._request, username=name, password=given["password"])
         if user is None or user.pk != request.user.pk:
@@ -144,7 +140,7 @@ class Session(Sessions):
 
     def patch(self, request: Request, session_id: str) -> Response:
         session = self._session(session_id)
-        keeping.rename_device(session, _valid(DeviceNameInput, request)["device_name"])
+        keeping.rename_device(session, valid(DeviceNameInput, request)["device_name"])
         return Response(session_data(session, self.access.session_id))
 
     def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
@@ -179,30 +175,23 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = kind(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
-
-
 def _granted(grant: Grant) -> Response:
     # RFC 6749 section 5.1: an answer that holds tokens is not stored.
     return Response(grant_data(grant), headers={"Cache-Control": "no-store"})
 
 
-def _presented(request: Request) -> tuple[str | None, str]:
-    """Return the refresh token of this request and how it came: in the body, which goes first, or by cookie."""
+def _presented(request: Request) -> Presented | None:
+    """Return the refresh token of this request as it came: in the body, which goes first, or by cookie."""
     has_body = request._request.headers.get("Content-Length") not in {None, "", "0"}
-    in_body = _valid(RefreshInput, request).get("refresh_token") if has_body else None
-    return (in_body, BODY) if in_body else (cookies.read(request._request, cookies.REFRESH), COOKIE)
+    in_body = valid(RefreshInput, request).get("refresh_token") if has_body else None
+    return Presented(in_body, IN_BODY) if in_body else cookies.read_refresh(request._request)
 
 
 def _own_sessions(request: Request) -> set[UUID]:
     """The sessions that a sign-out names: by its refresh token of any generation, or its access token, even expired."""
-    text, mode = _presented(request)
-    session_ids = {presented_session(text, mode)} if text else set()
-    access = bearer_token(request._request) or cookies.read(request._request, cookies.ACCESS)
+    presented = _presented(request)
+    session_ids = {presented_session(presented.text, presented.modes)} if presented else set()
+    access = bearer_token(request._request) or cookies.read_access(request._request)
     if access:
         with suppress(InvalidAccessToken):
             session_ids.add(codec().loads_expired(access).session_id)

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
             name='RefreshToken',
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('mode', models.CharField(choices=[('cookie', 'cookie'), ('body', 'response body')], max_length=10, verbose_name='storage mode')),
+                ('mode', models.CharField(choices=[('cookie', 'cookie'), ('scoped', 'cookie, sent to the auth API alone'), ('subdomain', 'cookie of the auth host, access cookie of the site'), ('body', 'response body')], max_length=10, verbose_name='storage mode')),
                 ('secret_digest', models.BinaryField(max_length=32)),
                 ('generation', models.BigIntegerField(default=0, verbose_name='generation')),
                 ('since', models.DateTimeField(verbose_name='last refreshed')),
@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
             name='SecurityEvent',
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('signed_in', 'signed in'), ('sign_in_failed', 'sign-in failed'), ('new_device', 'new device'), ('refresh_recovered', 'refresh recovered'), ('reuse_detected', 'refresh token used twice'), ('recoveries_exhausted', 'recoveries exhausted'), ('answered_elsewhere', 'answered to another network or browser'), ('revoked', 'session revoked')], max_length=30, verbose_name='event')),
+                ('kind', models.CharField(choices=[('signed_in', 'signed in'), ('sign_in_failed', 'sign-in failed'), ('new_device', 'new device'), ('refresh_recovered', 'refresh recovered'), ('reuse_detected', 'refresh token used twice'), ('recoveries_exhausted', 'recoveries exhausted'), ('answered_elsewhere', 'answered to another network or browser'), ('revoked', 'session revoked'), ('registration', 'registration asked for'), ('email_confirmed', 'e-mail address confirmed'), ('email_change', 'change of e-mail address asked for'), ('email_changed', 'e-mail address changed'), ('password_reset', 'password reset asked for'), ('password_changed', 'password changed')], max_length=30, verbose_name='event')),
                 ('created_at', models.DateTimeField(db_index=True, verbose_name='when')),
                 ('session_id', models.UUIDField(null=True, verbose_name='session')),
                 ('device_id', models.UUIDField(null=True, verbose_name='device')),

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from tokens.access_tokens import AccessToken
 from tokens.conf import token_settings
-from tokens.database import WithoutFlush, writer
+from tokens.database import WithoutFlush, hurried, writer
 from tokens.models import RefreshToken
 
 REMEMBERED = 50_000
@@ -25,9 +25,11 @@ _written: dict[UUID, int] = {}
 
 def note(token: AccessToken, now: datetime) -> None:
     """Collect what the use of this valid access token at ``now`` proves, if anything."""
-    if token.generation is None or _written.get(token.session_id) == token.generation:
+    if token.generation is None:
         return
-    if token.is_older_than(token_settings().acknowledge_after, now):
+    # Tokens of several generations are in use at a time: the newest counts, and is not written again for an older one.
+    known = max(_pending.get(token.session_id, -1), _written.get(token.session_id, -1))
+    if token.generation > known and token.is_older_than(token_settings().acknowledge_after, now):
         _pending[token.session_id] = token.generation
 
 
@@ -42,7 +44,7 @@ def flush() -> bool:
                 _write(collected[start : start + CHUNK])
         except BaseException:
             for session_id, generation in collected:
-                _pending.setdefault(session_id, generation)
+                _pending.setdefault(session_id, generation)  # A newer one may have been noted meanwhile.
             raise
         _written.update(collected)
         while len(_written) > REMEMBERED:
@@ -62,4 +64,6 @@ def _write(collected: list[tuple[UUID, int]]) -> None:
     for session_id, generation in collected:
         current |= Q(id=session_id, generation=generation)
     alias = writer(RefreshToken)
-    RefreshToken.objects.using(alias).filter(current, WithoutFlush(), acknowledged=False).update(acknowledged=True)
+    # A row may be locked for long: by the end of its session, whose commit waits for a standby.
+    with hurried(alias):
+        RefreshToken.objects.using(alias).filter(current, WithoutFlush(), acknowledged=False).update(acknowledged=True)

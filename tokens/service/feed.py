@@ -1,7 +1,8 @@
 """The revocation feed: which sessions ended while access tokens of theirs may still live.
 
 Access tokens are checked without a query, so each process remembers what was revoked lately. The first request after
-`TokenSettings.revocation_lag` asks for what is new, in line and with a short timeout; the others use the last answer.
+`TokenSettings.revocation_lag` asks for what is new, in line and with a short timeout; the others use the last answer,
+and wait for the new one only where the last is old: in a process that has just started, or had nothing to do.
 
 Nothing slips past. The cursor is not a time: on PostgreSQL it is ``pg_snapshot_xmin``, the oldest transaction that had
 not ended when the feed was last read, so that a revocation which commits late is still ahead of it. On SQLite, where
@@ -17,19 +18,18 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import Error, connections, transaction
+from django.db import Error, connections
 from django.db.models import Max
 from django.utils import timezone
 
 from tokens.conf import token_settings
-from tokens.database import writer
+from tokens.database import HURRY_MS, hurried, writer
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements, events
 
 FLOOD = 50_000
 LATE_COMMIT = timedelta(minutes=10)
 """How long before its commit a revocation may have been written, and still be loaded by a process that starts."""
-TIMEOUT_MS = 1000
 MARGIN = 5.0
 """Seconds that an entry is kept beyond an access token's life: clocks differ."""
 
@@ -46,8 +46,8 @@ class RevocationFeed:
         self._lock = threading.Lock()
         self._revoked: dict[UUID, float] = {}
         self._cursor: int | None = None
-        self._asked_at = float("-inf")
-        self._read_at = float("-inf")
+        self._asked_at = self._answered_at = float("-inf")
+        self._readable = True
         self._flooded_until: float | None = None
 
     def needs_database(self) -> bool:
@@ -59,51 +59,67 @@ class RevocationFeed:
         now = self._monotonic()
         if self._is_due(now):
             self._turn(now)
-        if self._read_at < self._asked_at and token_settings().revocation_strict:
+        if not self._readable and token_settings().revocation_strict:
             raise FeedUnavailable
+        revoked = self._revoked  # Taken before the flood is looked at: what begins one empties this afterwards.
         if self._flooded_until is not None:
             alias = writer(RefreshToken)
             return not RefreshToken.objects.using(alias).filter(id=session_id, revoked_at=None).exists()
-        return session_id in self._revoked
+        return session_id in revoked
 
     def add(self, session_ids: Iterable[UUID]) -> None:
         """Know at once of revocations that this process has committed."""
         self._keep(list(session_ids), self._monotonic())
 
     def _is_due(self, now: float) -> bool:
-        return self._cursor is None or self._is_stale(now)
+        return self._cursor is None or self._may_ask(now) or self._is_outdated(now)
 
-    def _is_stale(self, now: float) -> bool:
+    def _may_ask(self, now: float) -> bool:
         return now - self._asked_at >= token_settings().revocation_lag.total_seconds()
 
+    def _is_outdated(self, now: float) -> bool:
+        """Whether the last answer is so old that the next is worth waiting for: this process had nothing to do."""
+        return self._readable and now - self._answered_at >= 2 * token_settings().revocation_lag.total_seconds()
+
     def _turn(self, now: float) -> None:
-        # Whoever comes first asks; only a process that knows nothing yet makes the others wait for the answer.
-        if not self._lock.acquire(blocking=self._cursor is None):
-            return
         try:
-            if not self._is_stale(now):
-                return  # Somebody has just asked, while this request waited.
-            self._asked_at = now
-            acknowledgements.flush()
-            self._read(now)
-            self._read_at = now
+            if self._ask(now):
+                acknowledgements.flush()
         except Error as error:
+            events.log("acknowledgements not written", error=type(error).__name__)
+
+    def _ask(self, now: float) -> bool:
+        """Ask, unless somebody has since ``now``, or is about to; return whether there was an answer."""
+        patience = -1 if self._cursor is None else HURRY_MS / 1000 if self._is_outdated(now) else 0
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            if not self._may_ask(now):
+                return False
+            self._asked_at = self._monotonic()
+            self._read(self._asked_at)
+            self._answered_at, self._readable = self._asked_at, True
+        except Error as error:
+            self._readable = False
             events.log("feed unreadable", error=type(error).__name__)
         finally:
             self._lock.release()
+        return self._readable
 
     def _read(self, now: float) -> None:
+        flood_is_over = self._flooded_until is not None and self._flooded_until <= now
+        since = None if flood_is_over else self._cursor
+        cursor, session_ids = _query(since)
+        if since is not None and cursor < since:
+            # The database went back (a restore): what it holds now is new to us.
+            cursor, session_ids = _query(None)
         for session_id, until in list(self._revoked.items()):
             if until > now:
                 break
             del self._revoked[session_id]
-        if self._flooded_until is not None and self._flooded_until <= now:
-            self._flooded_until, self._cursor = None, None
-        cursor, session_ids = _query(self._cursor)
-        if self._cursor is not None and cursor < self._cursor:
-            # The database went back (a restore): what it holds now is new to us.
-            cursor, session_ids = _query(None)
         self._keep(session_ids, now)
+        if self._flooded_until is not None and self._flooded_until <= now:
+            self._flooded_until = None
         self._cursor = cursor
 
     def _keep(self, session_ids: list[UUID], now: float) -> None:
@@ -111,8 +127,8 @@ class RevocationFeed:
         for session_id in session_ids:
             self._revoked.setdefault(session_id, until)
         if len(self._revoked) > FLOOD:
-            self._revoked.clear()
             self._flooded_until = until
+            self._revoked = {}
 
 
 _FEED = (
@@ -137,10 +153,7 @@ def _query(cursor: int | None) -> tuple[int, list[UUID]]:
         last = rows.aggregate(last=Max("id"))["last"] or 0
         fresh = rows.filter(created_at__gt=since) if cursor is None else rows.filter(id__gt=cursor)
         return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
-    in_transaction = connection.in_atomic_block
-    with transaction.atomic(using=alias), connection.cursor() as database:
-        if not in_transaction:
-            database.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+    with hurried(alias), connection.cursor() as database:
         query, start = (_RECENT, since) if cursor is None else (_SINCE_CURSOR, cursor)
         database.execute(query, [start, FLOOD + 1])
         rows = database.fetchall()

@@ -15,7 +15,7 @@ from tokens.models import RefreshToken
 class Grant:
     """A session and its tokens' texts. ``refresh_token`` is None where the client has the current one already.
 
-    ``device_token`` is there when the device was seen for the first time.
+    ``device_token`` is there when the device was seen for the first time; ``is_new`` when the session was just opened.
     """
 
     session: RefreshToken
@@ -24,6 +24,7 @@ class Grant:
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     device_token: str | None = field(default=None, repr=False)
+    is_new: bool = False
 
 
 def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:

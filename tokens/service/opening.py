@@ -68,7 +68,7 @@ def open_session(
         events.write(happened)
         _end_what_makes_way(session, client)
     text, access = grants.access_token(session, user, session.generation, now)
-    return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token)
+    return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token, True)
 
 
 def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Device, str | None]:

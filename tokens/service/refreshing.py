@@ -5,6 +5,7 @@ across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a s
 can raise anything.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -40,8 +41,8 @@ class Refusal:
     definite: bool = True
 
 
-def refresh(text: str, mode: str, client: Client) -> Grant | Refusal:
-    """Answer a presented refresh token. ``mode``: how it came, which must be how its session keeps it.
+def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusal:
+    """Answer a presented refresh token. ``modes``: those whose sessions' tokens may come as it came.
 
     Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
     """
@@ -57,20 +58,20 @@ def refresh(text: str, mode: str, client: Client) -> Grant | Refusal:
             return _refused("unknown session", presented.session_id)
         if not compare_digest(bytes(row.secret_digest), presented.digest):
             return _refused("forged with a key of ours", row.id)
-        if row.mode != mode:
+        if row.mode not in modes:
             return _refused("another storage mode", row.id)
         if answer := _answer(row, presented, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
 
 
-def presented_session(text: str, mode: str) -> UUID | None:
+def presented_session(text: str, modes: Collection[str]) -> UUID | None:
     """Return the session that this refresh token of any generation belongs to, or None if it is not ours."""
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys)
     except InvalidRefreshToken:
         return None
-    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=presented.session_id, mode=mode)
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=presented.session_id, mode__in=modes)
     digest = rows.values_list("secret_digest", flat=True).first()
     return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
 
@@ -111,16 +112,14 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
 
 
 def _rotate(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
-    first = row.generation == 0
+    if row.generation == 0:
+        # Before the rotation: what fails between the two is then done by the retry.
+        earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
+        end(earlier.live(), _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
     if not token_settings().policy.strict:
         unchanged = unchanged.filter(WithoutFlush())
-    if not _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest):
-        return False
-    if first:
-        earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
-        end(earlier.live(), _Reason.SUPERSEDED, client=client)
-    return True
+    return _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest)
 
 
 def _recover(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:

@@ -1,0 +1,39 @@
+"""Where a project has put the API: what cookies and the middleware need to know of URLs."""
+
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+REFRESHES_ITSELF = ("login", "refresh", "logout")
+"""The views that look at the refresh cookie themselves."""
+
+
+@lru_cache(maxsize=1)
+def auth_api() -> str | None:
+    """The path under which the auth API is, with its slash: ``/api/auth/``; None where it is not included."""
+    try:
+        return reverse("tokens:login").removesuffix("login")
+    except NoReverseMatch:
+        return None
+
+
+def is_auth_api(request: HttpRequest) -> bool:
+    """Whether the request is for the auth API."""
+    root = auth_api()
+    return root is not None and request.path.startswith(root)
+
+
+def refreshes_itself(request: HttpRequest) -> bool:
+    """Whether the request is for a view that looks at the refresh cookie itself."""
+    root = auth_api()
+    return root is not None and request.path.rstrip("/") in {root + name for name in REFRESHES_ITSELF}
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "ROOT_URLCONF":
+        auth_api.cache_clear()

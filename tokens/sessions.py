@@ -1,0 +1,83 @@
+"""What other apps may ask of sessions: the one module of this package, beside the API's base, that they import.
+
+Whoever changes an account does so in one transaction with what it means for sessions::
+
+    with sessions.lasting():
+        user.save(update_fields=["password"])
+        if not sessions.keep_current(request, user):
+            raise SessionEnded  # Undoes the change.
+        sessions.end_others(request, user, sessions.Reason.PASSWORD_CHANGED)
+        sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
+
+When `lasting` is left, the sessions have ended for every process, unless the caller holds a transaction open around it:
+views that do this are decorated with `django.db.transaction.non_atomic_requests`.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
+from django.http import HttpRequest
+
+from tokens.database import clock, durable, writer
+from tokens.exchange import exchange_of
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.network import client_of
+from tokens.service import ending, events, keeping
+from tokens.service.stamps import stamp_of
+
+Kind = SecurityEvent.Kind
+Reason = RefreshToken.Reason
+
+
+def lasting() -> AbstractContextManager[None]:
+    """A transaction whose commit waits for the disk: what it changed is there when it is left."""
+    return durable(writer(RefreshToken))
+
+
+def is_recent(request: HttpRequest) -> bool:
+    """Whether who asks signed in recently enough to change the account; False for a stranger."""
+    exchange = exchange_of(request)
+    return exchange is not None and exchange.access is not None and keeping.is_recent(exchange.access)
+
+
+def keep_current(request: HttpRequest, user: Any) -> bool:
+    """Let this request's session outlive the password that ``user`` has got; return whether it is still alive."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
+    if not rows.filter(id=_current_id(request), user=user).update(auth_hash_digest=stamp_of(user)):
+        return False
+    if HASH_SESSION_KEY in request.session:
+        update_session_auth_hash(request, user)  # What Django keeps of a sign-in by a page.
+    return True
+
+
+def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> int:
+    """End all sessions of the user but this request's own; return how many ended."""
+    others = keeping.live_sessions(user).exclude(id=_current_id(request))
+    return ending.end_all(others, reason, client=client_of(request))
+
+
+def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> int:
+    """End all sessions of the user; return how many ended."""
+    return ending.end_all(keeping.live_sessions(user), reason, client=client_of(request))
+
+
+def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
+    """Write down what happened to ``user``, in the transaction that is open. ``reason``: never a secret."""
+    events.write(
+        [
+            events.record(
+                kind,
+                clock(writer(SecurityEvent)),
+                client_of(request),
+                user_id=user and user.pk,
+                session_id=_current_id(request),
+                reason=reason,
+            )
+        ]
+    )
+
+
+def _current_id(request: HttpRequest) -> Any:
+    exchange = exchange_of(request)
+    return exchange.access.session_id if exchange is not None and exchange.access is not None else None
