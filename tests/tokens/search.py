@@ -1,0 +1,287 @@
+"""An exhaustive search, breadth first, for a history that ends an honest session.
+
+One cookie jar, a few messages under way, and every delay, loss, order, crash of the browser and fail-over of the
+database. Time goes in units (`Scale.grace` of them make one grace). Two worlds are one if they differ in nothing
+that can matter later (`Rules.key`): generations count from the server's, and ages stop where nothing depends on them.
+
+Where the world had to be simplified, it is harder than the real one: access tokens never expire, every tab keeps
+all that it was given until the browser crashes, an access token may be acknowledged a moment early (``iat`` is
+floored), a fail-over loses a whole unit of commits. Recoveries are never exhausted: any number of answers may be
+lost. What the bounds on recoveries cost is for the simulation to say.
+
+``python -m tests.tokens.search`` searches deep; its last options break the protocol, and print the history found.
+"""
+
+import argparse
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+
+REFRESH, ORPHAN, USE, ANSWER = range(4)
+"""What is under way: a refresh, one whose browser has crashed, a use of an access token, an answer."""
+CURRENT = 8
+"""What the server's generation is called in a key."""
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_UNIT = timedelta(seconds=1)
+
+
+class Scale(NamedTuple):
+    """How many units things last, in the proportions of the defaults; the last three break the protocol."""
+
+    grace: int = 2
+    messages: int = 3
+    fail_over: int = 1
+    still_time_cut: int = 0
+    acknowledged_early: int = 0
+    repeat_sends_refresh: bool = False
+
+
+class Access(NamedTuple):
+    generation: int
+    iat: int
+
+
+class Jar(NamedTuple):
+    """``accesses``: the oldest access token of each generation, for no other can be acknowledged sooner."""
+
+    refresh: int
+    accesses: tuple[Access, ...]
+
+
+class Message(NamedTuple):
+    """``sent``: when the request was. A refresh carries no access token, a use no refresh token."""
+
+    kind: int
+    sent: int
+    refresh: int | None
+    access: Access | None
+
+
+class World(NamedTuple):
+    """``commits``: those that waited for no disk, as (when, the row before).
+
+    ``before``: the jars that a crash may bring back, newest first, as (when replaced, jar).
+    """
+
+    now: int
+    row: State
+    commits: tuple[tuple[int, State], ...]
+    jar: Jar
+    before: tuple[tuple[int, Jar], ...]
+    messages: tuple[Message, ...]
+
+
+Successor = tuple[str, World | None]
+"""What happened, and the world after it; none if it ended the session."""
+
+
+class Rules:
+    """What can happen next in a world."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.scale = scale
+        self.request_life = scale.grace // 2
+        self.saved_within = scale.grace
+        self.still = 3 * scale.grace - scale.still_time_cut
+        self.acknowledge = 3 * scale.grace - scale.acknowledged_early
+        self.policy = Policy(scale.grace * _UNIT, self.still * _UNIT, max_recoveries=1_000_000)
+
+    def start(self) -> World:
+        """Some time after the login, with a cookie jar that was saved."""
+        return World(self.acknowledge, State(0, _EPOCH), (), Jar(0, (Access(0, 0),)), (), ())
+
+    def successors(self, world: World) -> Iterator[Successor]:
+        for step, after in self._steps(world):
+            if after is not None and any(message.kind == USE for message in after.messages):
+                # A use that can acknowledge nothing any more is as good as not under way.
+                lowest = _lowest(after)
+                left = (m for m in after.messages if m.kind != USE or m.access is None or m.access.generation >= lowest)
+                after = after._replace(messages=tuple(left))
+            yield step, after
+
+    def _steps(self, world: World) -> Iterator[Successor]:
+        now, messages = world.now, world.messages
+        if all(now < message.sent + self.request_life for message in messages):
+            commits = tuple(commit for commit in world.commits if now < commit[0] + self.scale.fail_over)
+            before = tuple(old for old in world.before if now < old[0] + self.saved_within)
+            yield "a unit of time passes", world._replace(now=now + 1, commits=commits, before=before)
+        if len(messages) < self.scale.messages:
+            for request in self._requests(world):
+                yield f"send {_name(request)}", world._replace(messages=(*messages, request))
+        for index, message in enumerate(messages):
+            rest = world._replace(messages=messages[:index] + messages[index + 1 :])
+            yield f"lose {_name(message)}", rest
+            yield from self._arrived(rest, message)
+        yield from self._crashed(world)
+        for index, (_, row) in enumerate(world.commits):
+            yield f"fail-over to {row.generation}", world._replace(row=row, commits=world.commits[:index])
+
+    def _requests(self, world: World) -> Iterator[Message]:
+        yield Message(REFRESH, world.now, world.jar.refresh, None)
+        for access in world.jar.accesses:
+            # Those that will be too early to acknowledge anything when they arrive change nothing.
+            if world.now + self.request_life >= access.iat + self.acknowledge:
+                yield Message(USE, world.now, None, access)
+
+    def _arrived(self, rest: World, message: Message) -> Iterator[Successor]:
+        if message.kind == USE and message.access is not None:
+            generation, iat = message.access
+            if generation == rest.row.generation and rest.now >= iat + self.acknowledge:
+                yield f"acknowledge {generation}", rest._replace(row=replace(rest.row, acknowledged=True))
+        elif message.kind == ANSWER and message.access is not None:
+            refresh = rest.jar.refresh if message.refresh is None else message.refresh
+            oldest = {
+                access.generation: access for access in sorted((message.access, *rest.jar.accesses), reverse=True)
+            }
+            jar = Jar(refresh, tuple(oldest.values()))
+            yield f"receive {_name(message)}", rest._replace(jar=jar, before=((rest.now, rest.jar), *rest.before))
+            if message.refresh is not None and self._decide(rest, message.refresh) is not Decision.REPEAT:
+                # A server-side renderer has it before the browser, and uses it (to be repeated only delays him).
+                yield self._presented(rest, message, message.refresh)
+        elif message.refresh is not None:
+            yield self._presented(rest, message, message.refresh)
+
+    def _decide(self, world: World, presented: int) -> Decision:
+        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy)
+
+    def _presented(self, rest: World, message: Message, presented: int) -> Successor:
+        row, now = rest.row, _EPOCH + rest.now * _UNIT
+        decision = self._decide(rest, presented)
+        step = f"{presented} is {decision.value}"
+        if decision in ENDS_SESSION:
+            return step, None
+        commits = rest.commits
+        if decision in BEGINS_GENERATION:
+            commits = (*commits, (rest.now, row))
+            row = begin(row, row.generation + 1 if decision is Decision.ROTATE else presented, now)
+        elif decision is Decision.RECOVER:
+            commits = ()  # it waits for disk and standby, and so for all commits before it
+            row = recover(row, now)
+        there_already = decision is Decision.REPEAT and presented == row.generation
+        refresh = None if there_already and not self.scale.repeat_sends_refresh else row.generation
+        answer = Message(ANSWER, message.sent, refresh, Access(row.generation, rest.now))
+        messages = rest.messages if message.kind == ORPHAN else (*rest.messages, answer)
+        return step, rest._replace(row=row, commits=commits, messages=messages)
+
+    def _crashed(self, world: World) -> Iterator[Successor]:
+        left = tuple(
+            message._replace(kind=ORPHAN) if message.kind == REFRESH else message
+            for message in world.messages
+            if message.kind != ANSWER
+        )
+        for _, jar in ((world.now, world.jar), *world.before):
+            yield f"crash, back to {jar.refresh}", world._replace(jar=jar, before=(), messages=left)
+
+    def key(self, world: World) -> bytes:
+        """What can matter later, in a few dozen bytes: millions of worlds have to be remembered."""
+        now, lowest, to_key = world.now, _lowest(world), CURRENT - world.row.generation
+
+        def of_row(row: State) -> tuple[int, ...]:
+            age = min(now - (row.since - _EPOCH) // _UNIT, self.still)
+            return row.generation + to_key, age, row.acknowledged, row.generation == 0
+
+        def of_access(access: Access) -> tuple[int, int]:
+            matters = access.generation >= lowest
+            return (access.generation + to_key, min(now - access.iat, self.acknowledge)) if matters else (0, 0)
+
+        def of_jar(jar: Jar) -> tuple[int, ...]:
+            return jar.refresh + to_key, *(n for access in jar.accesses for n in of_access(access) if n)
+
+        current = of_jar(world.jar)
+        before: dict[tuple[int, ...], int] = {}
+        for replaced, jar in world.before:
+            before.setdefault(of_jar(jar), now - replaced)
+        before.pop(current, None)
+        key = [*of_row(world.row), len(world.commits), len(before), len(current), *current]
+        for when, row in world.commits:
+            key += (now - when, *of_row(row))
+        for content, age in sorted(before.items()):
+            key += (age, len(content), *content)
+        for message in sorted(
+            (kind, now - sent, 0 if refresh is None else refresh + to_key, *(of_access(access) if access else (0, 0)))
+            for kind, sent, refresh, access in world.messages
+        ):
+            key += message
+        return bytes(key)
+
+
+def _lowest(world: World) -> int:
+    """The first generation whose acknowledgement would change anything, now or after a fail-over."""
+    return min(row.generation + row.acknowledged for row in (world.row, *(row for _, row in world.commits)))
+
+
+class Result(NamedTuple):
+    """``left``: how many worlds were found but not looked into; none if the search was exhaustive."""
+
+    worlds: int
+    left: int
+    history: list[str] | None
+
+
+def search(
+    scale: Scale, worlds: int, depth: int | None = None, progress: Callable[[int], object] = lambda _: None
+) -> Result:
+    """Look into all worlds in reach, nearest first, until so many are known, or an honest session has ended."""
+    rules = Rules(scale)
+    start = rules.start()
+    came_from: dict[bytes, bytes | None] = {rules.key(start): None}
+    todo = deque([(0, start)])
+    while todo and len(came_from) < worlds and todo[0][0] != depth:
+        steps, world = todo.popleft()
+        key, known = rules.key(world), len(came_from)
+        for step, successor in rules.successors(world):
+            if successor is None:
+                return Result(len(came_from), len(todo), [*_history(rules, came_from, key), step])
+            successor_key = rules.key(successor)
+            if successor_key not in came_from:
+                came_from[successor_key] = key
+                todo.append((steps + 1, successor))
+        progress(len(came_from) - known)
+    return Result(len(came_from), len(todo), None)
+
+
+def _history(rules: Rules, came_from: dict[bytes, bytes | None], last: bytes) -> list[str]:
+    keys = [last]
+    while (key := came_from[keys[-1]]) is not None:
+        keys.append(key)
+    world, history = rules.start(), []
+    for key in reversed(keys[:-1]):
+        step, world = next(
+            (step, to) for step, to in rules.successors(world) if to is not None and rules.key(to) == key
+        )
+        history.append(step)
+    return history
+
+
+def _name(message: Message) -> str:
+    access = "" if message.access is None else f"access token {message.access.generation}"
+    refresh = "" if message.refresh is None else f"refresh token {message.refresh}"
+    return " and ".join(filter(None, (refresh, access)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--states", type=int, default=20_000_000, metavar="N", help="at most (%(default)s)")
+    parser.add_argument("--depth", type=int, metavar="N", help="so many steps (default: until no states are left)")
+    parser.add_argument("--grace", type=int, default=6, metavar="UNITS", help="%(default)s: a unit is five seconds")
+    parser.add_argument("--messages", type=int, default=3, metavar="N", help="under way at once (%(default)s)")
+    parser.add_argument("--still-time-cut", type=int, default=0, metavar="UNITS", help="a mutation (%(default)s)")
+    parser.add_argument("--acknowledged-early", type=int, default=0, metavar="UNITS", help="a mutation (%(default)s)")
+    parser.add_argument("--repeat-sends-refresh", action="store_true", help="a mutation")
+    arguments = vars(parser.parse_args())
+    limits = arguments.pop("states"), arguments.pop("depth")
+    with tqdm(unit=" states", mininterval=1) as bar:
+        result = search(Scale(**arguments), *limits, bar.update)
+    tqdm.write(f"{result.worlds:,} states found, {result.left:,} of them not looked into")
+    tqdm.write("\n".join(result.history) if result.history else "no history ends an honest session")
+
+
+if __name__ == "__main__":
+    main()

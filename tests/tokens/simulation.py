@@ -1,0 +1,262 @@
+"""Many seeded histories of one browser under hard conditions, and of a thief with a copy of its jar.
+
+``python -m tests.tokens.simulation`` prints the two tables at the end of the protocol's description; with
+``--histories 100`` in seconds. A row of the first table is one way to have a bad day (`Conditions`), a column one
+variant of the decision; each cell is the number of honest sessions that were ended. The second table says when a
+stolen session ends.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from tqdm import tqdm
+
+from tests.tokens.model import (
+    ACCESS_LIFETIME,
+    ACKNOWLEDGE_AFTER,
+    GRACE,
+    POLICY,
+    REQUEST_LIFE,
+    SAVED_WITHIN,
+    WRITTEN_WITHIN,
+    Browser,
+    Decide,
+    Server,
+    Thief,
+    World,
+)
+from tokens.rotation import RECOVERIES_OF_ONE_GENERATION, Decision, Policy, State, decide
+
+HISTORIES = 1500
+STEPS = 300
+REQUESTS_AT_ONCE = 5
+RENDERED = 0.2
+"""The share of requests that come by way of a server-side renderer."""
+
+Progress = Callable[[int], object]
+
+
+def without_still_time(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
+    decision = decide(state, presented, now, policy)
+    repeats_current = decision is Decision.REPEAT and presented == state.generation
+    return Decision.ROTATE if repeats_current else decision
+
+
+def without_recovery(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
+    decision = decide(state, presented, now, policy)
+    return Decision.REUSE if decision in {Decision.RECOVER, Decision.EXHAUSTED} else decision
+
+
+VARIANTS: dict[str, Decide] = {
+    "as designed": decide,
+    "without the still time": without_still_time,
+    "without recovery": without_recovery,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How bad a day it is.
+
+    ``lost``: the share of answers. ``crashes``, ``fail_overs``: the share of page loads. ``request_life``: the
+    longest a request lives, there and back; ``queued``: all of that before the server decides (it has a backlog).
+    """
+
+    lost: float = 0.1
+    crashes: float = 0.0
+    fail_overs: float = 0.0
+    request_life: float = REQUEST_LIFE
+    queued: bool = False
+
+
+AS_ABOVE = "as above"
+QUEUED = "the same, all of it in the server's queue"
+ROWS = {
+    AS_ABOVE: Conditions(),
+    "40 % lost": Conditions(lost=0.4),
+    "60 % lost": Conditions(lost=0.6),
+    "crashes of the browser": Conditions(crashes=0.1),
+    "fail-overs losing 3 s of rotations": Conditions(fail_overs=0.1),
+    "both, and 30 % lost": Conditions(lost=0.3, crashes=0.1, fail_overs=0.1),
+    "requests that live the whole grace": Conditions(request_life=GRACE),
+    "requests that live twice the grace": Conditions(request_life=2 * GRACE),
+    QUEUED: Conditions(request_life=2 * GRACE, queued=True),
+}
+
+
+def seeded(row: str, number: int) -> Random:
+    """The dice of one history: the same in every run."""
+    return Random(f"{row} {number}")  # noqa: S311 (dice, not secrets)
+
+
+def live(random: Random, conditions: Conditions, decide: Decide) -> World:
+    """One browser's history: `STEPS` page loads, each of one to five requests at once."""
+    world = World(Server(decide=decide), written_after=lambda: WRITTEN_WITHIN * random.random())
+    browser = Browser()
+    at_will = random.choice((0.0, 0.5, 1.0))  # never (only at expiry), now and then, at every page load
+    now = 0.0
+    for _ in range(STEPS):
+        # Five seconds to an hour, evenly over the orders of magnitude: clicks, reading, going away.
+        now += 5 * 720 ** random.random()
+        world.run(now)
+        if world.ended:
+            break
+        if random.random() < conditions.crashes:
+            world.crash(browser, after=SAVED_WITHIN * random.random(), unsaved=SAVED_WITHIN * random.random())
+        if random.random() < conditions.fail_overs:
+            world.fail_over(after=conditions.request_life * random.random())
+        _load_a_page(world, browser, random, conditions, at_will)
+    world.run(now + 10 * GRACE)
+    return world
+
+
+def _load_a_page(world: World, browser: Browser, random: Random, conditions: Conditions, at_will: float) -> None:
+    expired = world.now >= browser.access.iat + ACCESS_LIFETIME
+    for _ in range(random.randint(1, REQUESTS_AT_ONCE)):
+        life = conditions.request_life * random.random()
+        there = life if conditions.queued else life * random.random()
+        back = life - there
+        lost = random.random() < conditions.lost
+        if not expired and random.random() >= at_will:
+            world.use(browser.access, there)
+        elif random.random() < RENDERED:
+            world.refresh(browser, there, back / 2, lost=lost, rendered=back / 2)
+        else:
+            world.refresh(browser, there, back, lost=lost)
+
+
+def signed_out(row: str, histories: int, variant: str = "as designed", progress: Progress = lambda _: None) -> int:
+    """How many of so many honest sessions were ended."""
+    count = 0
+    for number in range(histories):
+        count += live(seeded(row, number), ROWS[row], VARIANTS[variant]).ended is not None
+        progress(1)
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Theft:
+    """A thief's habit. ``distance``: seconds behind the owner; ``verified_here``: access tokens are used here."""
+
+    distance: float
+    verified_here: bool = True
+
+    def generations(self, random: Random) -> int | None:
+        """The generation after the theft at which the session ends; ``None``: it never does."""
+        world = World(Server(), written_after=lambda: WRITTEN_WITHIN * random.random())
+        owner = Browser()
+        thief = Thief(owner, self.distance)
+        now = 0.0
+        for generation in range(1, 101):
+            now += ACCESS_LIFETIME * (1 + random.random())
+            self._refresh_both(world, owner, thief, now)
+            if world.ended:
+                return generation
+        return None
+
+    def _refresh_both(self, world: World, owner: Browser, thief: Thief, now: float) -> None:
+        parties = (owner, thief) if thief.distance > 0 else (thief, owner)
+        for party, at in zip(parties, (now, now + abs(thief.distance)), strict=True):
+            world.run(at)
+            world.refresh(party, there=0.0, back=0.0)
+            world.run(at)
+            if self.verified_here:
+                # Whoever refreshes goes on using what he got; the first use that counts comes after so long.
+                world.use(party.access, there=ACKNOWLEDGE_AFTER + 2)
+
+
+THEFTS = {f"refreshing {seconds} s behind the owner": float(seconds) for seconds in (35, 60, 85, 100, 200, 300)}
+THEFTS |= {f"refreshing {seconds} s before the owner": -float(seconds) for seconds in (35, 300)}
+INSIDE_THE_GRACE = {"refreshing 5 s behind": 5.0, "refreshing 20 s behind": 20.0, "refreshing 10 s before": -10.0}
+FREEZES: dict[str, dict[str, Any]] = {
+    "freezing the generation": {"every": 45.0},
+    "freezing it as rarely as he can": {"every": ACKNOWLEDGE_AFTER - 1},
+    "freezing one generation after another": {"every": 45.0, "patient": True},
+}
+
+
+def frozen_minutes(random: Random, *, every: float, patient: bool = False) -> float:
+    """How long a thief holds a session by showing the token before the current one, again and again.
+
+    The owner refreshes at every page load, so never uses an access token for long enough to acknowledge it.
+    ``patient``: the thief pauses when one more would be too many, lets the generation rotate, and freezes the next.
+    """
+    world = World(Server())
+    owner = Browser()
+    shown = 0
+    next_page, next_theft = 0.0, every
+    while not world.ended:
+        if next_page <= next_theft:
+            world.run(next_page)
+            world.refresh(owner, there=0.0, back=0.0)
+            world.run(next_page)
+            next_page += 15 + 45 * random.random()
+            continue
+        world.run(next_theft)
+        world.refresh(Thief(Browser(shown), every), there=0.0, back=0.0)
+        world.run(next_theft)
+        one_too_many = world.server.state.recovered == RECOVERIES_OF_ONE_GENERATION * POLICY.max_recoveries
+        next_theft += 2 * ACKNOWLEDGE_AFTER if patient and one_too_many else every
+        shown += patient and one_too_many
+    return world.now / 60
+
+
+def honest_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
+    table: list[tuple[str, ...]] = [("signed out", *VARIANTS)]
+    for row in ROWS:
+        cells = [signed_out(row, histories, variant, progress) for variant in VARIANTS]
+        table.append((row, *(f"{cell:,}" for cell in cells)))
+    return table
+
+
+def theft_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
+    table: list[tuple[str, ...]] = [("a thief", "access tokens used here", "used elsewhere only")]
+    for row, distance in (THEFTS | INSIDE_THE_GRACE).items():
+        cells = []
+        for used_here in (True, False):
+            theft = Theft(distance, used_here)
+            ends = [theft.generations(seeded(row, number)) for number in range(histories)]
+            progress(len(ends))
+            cells.append("never" if set(ends) == {None} else _span("generation", ends))
+        table.append((row, *cells))
+    for row, arguments in FREEZES.items():
+        minutes = [round(frozen_minutes(seeded(row, number), **arguments)) for number in range(histories)]
+        progress(len(minutes))
+        table.append((row, _span("minute", minutes), ""))
+    return table
+
+
+def _span(unit: str, values: Sequence[int | None]) -> str:
+    numbers = [value for value in values if value is not None]
+    first, last = min(numbers), max(numbers)
+    survivors = len(values) - len(numbers)
+    text = f"ended at {unit} {first}" if first == last else f"ended at {unit} {first} to {last}"
+    return text if not survivors else f"{text}, {survivors} never"
+
+
+def _text(table: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join((lines[0], "-" * max(map(len, lines)), *lines[1:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N", help="of each cell (%(default)s)")
+    histories = parser.parse_args().histories
+    thefts = max(1, histories // 10)
+    total = histories * len(ROWS) * len(VARIANTS)
+    total += thefts * (2 * len(THEFTS | INSIDE_THE_GRACE) + len(FREEZES))
+    with tqdm(total=total, unit=" histories") as bar:
+        honest = honest_table(histories, bar.update)
+        theft = theft_table(thefts, bar.update)
+    tqdm.write(f"{histories:,} honest histories of {STEPS} page loads each\n\n{_text(honest)}")
+    tqdm.write(f"\n{thefts:,} histories of each theft\n\n{_text(theft)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The refresh token's bytes: what is ours and what is not. Vectors are in ``vectors/refresh_tokens.json``."""
+
+import hmac
+import json
+import struct
+import traceback
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokens.refresh_tokens import MAX_GENERATION, PREFIX, InvalidRefreshToken, RefreshToken, UnknownKey, dumps, loads
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "refresh_tokens.json").read_text())
+KEYS = {bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in VECTORS["keys"].items()}
+KEY_ID, OTHER_KEY_ID = KEYS
+GENUINE = VECTORS["genuine"]["token"]
+PARTS = {"key id": 4, "session id": 16, "secret": 16, "generation": 4, "tag": 16}
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def described(vector: dict[str, Any]) -> str:
+    return str(vector["desc"])
+
+
+def bytes_of(text: str) -> bytes:
+    return urlsafe_b64decode(text.removeprefix(PREFIX) + "=")
+
+
+def text_of(raw: bytes) -> str:
+    return PREFIX + urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def refusal_of(text: str) -> InvalidRefreshToken:
+    with pytest.raises(InvalidRefreshToken) as caught:
+        loads(text, KEYS)
+    return caught.value
+
+
+class TestTheVectors:
+    @pytest.mark.parametrize("vector", [*VECTORS["valid"], VECTORS["genuine"]], ids=described)
+    def test_what_is_ours_is_read_and_made_again(self, vector: dict[str, Any]) -> None:
+        key_id = bytes.fromhex(vector["key_id"])
+        token = RefreshToken(UUID(vector["session_id"]), bytes.fromhex(vector["secret"]), vector["generation"])
+        assert loads(vector["token"], KEYS) == token
+        assert dumps(token, key_id, KEYS[key_id]) == vector["token"]
+
+    @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=described)
+    def test_what_is_not_ours_is_refused(self, vector: dict[str, Any]) -> None:
+        assert type(refusal_of(vector["token"])).__name__ == vector["error"]
+
+    @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=described)
+    def test_a_refusal_is_bare(self, vector: dict[str, Any]) -> None:
+        refusal = refusal_of(vector["token"])
+        assert refusal.args == ()
+        text = "".join(traceback.format_exception_only(refusal)).strip()
+        assert text in {"tokens.refresh_tokens.InvalidRefreshToken", "tokens.refresh_tokens.UnknownKey"}
+        # Nor does a cause that says more (a decoder's complaint) show up behind it in a log.
+        assert refusal.__cause__ is None
+        assert refusal.__context__ is None or refusal.__suppress_context__
+
+    def test_each_says_something_else(self) -> None:
+        for vectors in (VECTORS["valid"], VECTORS["invalid"]):
+            assert len({described(vector) for vector in vectors}) == len(vectors)
+            assert len({vector["token"] for vector in vectors}) == len(vectors)
+
+
+def test_a_token_is_spelled_as_the_docstring_says() -> None:
+    session_id, secret = UUID("01939d2a-7c00-7abc-8def-0123456789ab"), bytes(range(100, 116))
+    body = KEY_ID + session_id.bytes + secret + (0x01020304).to_bytes(4, "big")
+    tag = hmac.new(KEYS[KEY_ID], body, sha256).digest()[:16]
+    token = dumps(RefreshToken(session_id, secret, 0x01020304), KEY_ID, KEYS[KEY_ID])
+    assert token == text_of(body + tag)
+    assert token.startswith("latchkey_rt_")
+    assert len(token.removeprefix("latchkey_rt_")) == 75
+
+
+@pytest.mark.parametrize("position", range(56))
+def test_a_flipped_bit_is_refused_in_every_byte(position: int) -> None:
+    for bit in range(8):
+        raw = bytearray(bytes_of(GENUINE))
+        raw[position] ^= 1 << bit
+        refusal = refusal_of(text_of(bytes(raw)))
+        assert (type(refusal) is UnknownKey) == (position < PARTS["key id"])
+
+
+@pytest.mark.parametrize("position", range(len(GENUINE)))
+def test_another_character_is_refused_in_every_place(position: int) -> None:
+    for character in {*ALPHABET, "=", "+", "/", " ", "\0", "é"} - {GENUINE[position]}:
+        refusal_of(GENUINE[:position] + character + GENUINE[position + 1 :])
+
+
+@pytest.mark.parametrize("length", range(len(GENUINE)))
+def test_a_cut_token_is_refused_at_every_length(length: int) -> None:
+    refusal_of(GENUINE[:length])
+    refusal_of(GENUINE[-length:] if length else "")
+
+
+def test_swapped_parts_of_two_tokens_are_refused_in_every_mixture() -> None:
+    mine = dumps(RefreshToken(UUID(int=1), bytes(16), 3), KEY_ID, KEYS[KEY_ID])
+    yours = dumps(RefreshToken(UUID(int=2), bytes([1]) * 16, 4), OTHER_KEY_ID, KEYS[OTHER_KEY_ID])
+    split = struct.Struct("".join(f"{size}s" for size in PARTS.values())).unpack
+    mixtures = list(product(*zip(split(bytes_of(mine)), split(bytes_of(yours)), strict=True)))
+    texts = {text_of(b"".join(mixture)) for mixture in mixtures}
+    assert len(texts) == 2 ** len(PARTS)
+    for text in texts - {mine, yours}:
+        assert type(refusal_of(text)) is InvalidRefreshToken
+
+
+@pytest.mark.parametrize("text", [GENUINE + "A" * 2**20, "A" * 2**20, PREFIX * 2**17, "é" * 2**20, "\0" * 2**20])
+def test_a_megabyte_is_refused_without_being_decoded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("tokens.refresh_tokens.urlsafe_b64decode")
+    refusal_of(text)
+
+
+def test_a_key_forgotten_makes_a_token_unknown_and_not_forged() -> None:
+    with pytest.raises(UnknownKey):
+        loads(GENUINE, {OTHER_KEY_ID: KEYS[OTHER_KEY_ID]})
+    with pytest.raises(UnknownKey):
+        loads(GENUINE, {})
+
+
+def test_the_tag_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))) or a == b)
+    raw = bytes_of(GENUINE)
+    loads(GENUINE, KEYS)
+    assert compared == [(raw[-16:], raw[-16:])]
+
+
+class TestTheSuccessor:
+    TOKEN = RefreshToken(UUID(int=7), b"sixteen bytes ..", 41)
+
+    def test_is_the_same_for_every_caller(self) -> None:
+        made = {dumps(self.TOKEN.of(42), KEY_ID, KEYS[KEY_ID]) for _ in range(3)}
+        assert len(made) == 1
+        assert loads(made.pop(), KEYS) == RefreshToken(self.TOKEN.session_id, self.TOKEN.secret, 42)
+
+    def test_keeps_the_digest_that_the_row_holds(self) -> None:
+        assert self.TOKEN.of(42).digest == self.TOKEN.digest == sha256(b"sixteen bytes ..").digest()
+
+    def test_is_made_by_the_new_key_though_the_old_one_made_its_ancestor(self) -> None:
+        old = loads(dumps(self.TOKEN, OTHER_KEY_ID, KEYS[OTHER_KEY_ID]), KEYS)
+        assert bytes_of(dumps(old.of(42), KEY_ID, KEYS[KEY_ID])).startswith(KEY_ID)
+
+    @pytest.mark.parametrize("generation", [-1, MAX_GENERATION + 1])
+    def test_beyond_what_32_bits_can_count_is_never_spelled(self, generation: int) -> None:
+        with pytest.raises(struct.error):
+            dumps(self.TOKEN.of(generation), KEY_ID, KEYS[KEY_ID])
+
+
+def test_a_repr_shows_no_secret() -> None:
+    secret = bytes(range(200, 216))
+    token = RefreshToken(UUID(int=7), secret, 41)
+    for shown in (repr(token), str(token), f"{token}", repr([token])):
+        assert "generation=41" in shown
+        for spelling in (repr(secret)[2:-1], secret.hex(), repr(token.digest)[2:-1], token.digest.hex()):
+            assert spelling not in shown
+
+
+tokens = st.builds(
+    RefreshToken,
+    session_id=st.uuids(),
+    secret=st.binary(min_size=16, max_size=16),
+    generation=st.integers(0, MAX_GENERATION),
+)
+
+
+@given(token=tokens, key_id=st.binary(min_size=4, max_size=4), key=st.binary(min_size=32, max_size=32))
+def test_every_token_is_read_as_it_was_made(token: RefreshToken, key_id: bytes, key: bytes) -> None:
+    assert loads(dumps(token, key_id, key), {key_id: key}) == token
+
+
+@given(one=tokens, other=tokens)
+def test_different_tokens_have_different_texts(one: RefreshToken, other: RefreshToken) -> None:
+    texts = {dumps(token, KEY_ID, KEYS[KEY_ID]) for token in (one, other)}
+    assert len(texts) == len({one, other})
+
+
+@given(text=st.text() | st.text(ALPHABET, min_size=75, max_size=75).map(PREFIX.__add__))
+def test_no_other_text_is_a_token(text: str) -> None:
+    refusal_of(text)
+
+
+@given(token=tokens, key=st.binary(min_size=32, max_size=32).filter(lambda key: key not in KEYS.values()))
+def test_no_key_but_ours_makes_a_token(token: RefreshToken, key: bytes) -> None:
+    assert type(refusal_of(dumps(token, KEY_ID, key))) is InvalidRefreshToken

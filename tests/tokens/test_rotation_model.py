@@ -1,0 +1,292 @@
+"""What must hold whatever the interleaving: no false alarm, no fork, no quiet theft.
+
+Three ways to look for a counter-example: Hypothesis drives the model world step by step, and compares each of the
+server's steps with a reference of another kind (`Ledger`); the simulation lives many long histories under hard
+conditions; the search goes through all short ones. Each runs bounded here, and at length if marked ``exhaustive``.
+"""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from tests.tokens import simulation
+from tests.tokens.model import (
+    ACKNOWLEDGE_AFTER,
+    GRACE,
+    LOST_BY_FAIL_OVER,
+    POLICY,
+    SAVED_WITHIN,
+    Answer,
+    Browser,
+    Ledger,
+    Server,
+    Thief,
+    World,
+    instant,
+)
+from tests.tokens.search import Scale, search
+from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
+
+
+class CheckedServer(Server):
+    """The model's server, held to the ledger at every step."""
+
+    __slots__ = ("highest", "ledger")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.highest = 0
+
+    def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
+        expected, before = self.ledger.verdict(presented, now), self.state.generation
+        decision, answer = super().answer(presented, now)
+        assert decision is expected
+        generation = self.state.generation
+        self.highest = max(self.highest, generation)
+        if decision in BEGINS_GENERATION:
+            assert generation == max(before + 1, presented)
+            self.ledger.write("begun", generation, now)
+        elif decision is Decision.RECOVER:
+            self.ledger.write("recovered", generation, now)
+        elif decision in ENDS_SESSION:
+            self.ledger.write("ended", generation, now)
+        self._agrees()
+        refused = decision is Decision.REFUSE or decision in ENDS_SESSION
+        has_it_already = decision is Decision.REPEAT and presented == generation
+        assert answer.refresh == (None if refused or has_it_already else generation)
+        assert (answer.access is None) == refused
+        return decision, answer
+
+    def acknowledge(self, generation: int, now: float) -> None:
+        super().acknowledge(generation, now)
+        begun, *since = self.ledger.chapters()[-1]
+        if begun.generation == generation and not {"acknowledged", "ended"} & {entry.what for entry in since}:
+            self.ledger.write("acknowledged", generation, now)
+        self._agrees()
+
+    def fail_over(self, now: float, lost: float) -> None:
+        super().fail_over(now, lost)
+        self.ledger.fail_over(now, lost)
+        self._agrees()
+
+    def _agrees(self) -> None:
+        begun, *since = self.ledger.chapters()[-1]
+        assert self.state.generation == begun.generation
+        assert self.state.recovered == sum(1 for entry in since if entry.what == "recovered")
+        assert self.state.acknowledged == any(entry.what == "acknowledged" for entry in since)
+
+
+class Request(NamedTuple):
+    there: float
+    back: float
+    lost: bool
+    rendered: float | None
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """A request that lives, there and back, up to half the grace; all its times are exact in binary."""
+    life = draw(st.sampled_from([0.0, 0.5, 7.5, 14.5, 15.0]))
+    there = life * draw(st.sampled_from([0.0, 0.5, 1.0]))
+    back = life - there
+    rendered = back / 2 if draw(st.booleans()) else None
+    return Request(there, back - (rendered or 0), draw(st.booleans()), rendered)
+
+
+AROUND_THE_BOUNDARIES = [0, 0.25, 14.75, 15, 29.75, 30, 30.25, 45, 59.75, 75, 89.75, 90, 91.25, 300, 600, 86400]
+waits = st.sampled_from([float(seconds) for seconds in AROUND_THE_BOUNDARIES])
+
+
+class HonestSession(RuleBasedStateMachine):
+    """The tabs of one browser, and the renderers behind them, on a network and a database that lose things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written_after = 0.0
+        self.server = CheckedServer()
+        self.world = World(self.server, lambda: self.written_after)
+        self.browser = Browser()
+        self.thief: Thief | None = None
+        self.misfortunes = 0
+
+    @rule(page=st.lists(requests(), min_size=1, max_size=5), then=waits)
+    def load_a_page(self, page: list[Request], then: float) -> None:
+        """Requests at once with the same token: parallel ones, or one that a proxy repeats."""
+        for there, back, lost, rendered in page:
+            self.world.refresh(self.browser, there, back, lost=lost, rendered=rendered)
+            self.misfortunes += lost
+        self.wait(then)
+
+    @rule(back=st.integers(1, 4), there=st.sampled_from([0.0, 7.5, 15.0]), written_after=st.sampled_from([0.0, 2.0]))
+    def use_an_access_token(self, back: int, there: float, written_after: float) -> None:
+        """A tab may still use one that it was given a while ago."""
+        self.written_after = written_after
+        self.world.use(self.browser.kept[-min(back, len(self.browser.kept))], there)
+
+    @rule(seconds=waits)
+    def wait(self, seconds: float) -> None:
+        self.world.run(self.world.now + seconds)
+
+    @rule()
+    def wait_for_the_next_event(self) -> None:
+        self.world.run_to_next_event()
+
+    @rule(unsaved=st.sampled_from([0.0, 15.0, SAVED_WITHIN]))
+    def crash(self, unsaved: float) -> None:
+        self.browser.crash(self.world.now, unsaved)
+        self.misfortunes += 1
+
+    @rule(lost=st.sampled_from([0.25, LOST_BY_FAIL_OVER]))
+    def fail_over_after_the_next_event(self, lost: float) -> None:
+        self.world.run_to_next_event()
+        self.server.fail_over(self.world.now, lost)
+        self.misfortunes += 1
+
+    @invariant()
+    def no_false_alarm(self) -> None:
+        if self.thief is None and self.world.ended is not None:
+            assert self.world.ended is Decision.EXHAUSTED
+            assert self.misfortunes > POLICY.max_recoveries
+
+    @invariant()
+    def no_fork(self) -> None:
+        """Whichever of all tokens ever issued begins a generation, it is the same generation."""
+        onward = set()
+        for issued in range(self.server.highest + 1):
+            decision = decide(self.server.state, issued, instant(self.world.now), POLICY)
+            if decision in BEGINS_GENERATION:
+                onward.add(self.server.state.generation + 1 if decision is Decision.ROTATE else issued)
+        assert len(onward) <= 1
+
+    def teardown(self) -> None:
+        """When all is quiet, an honest browser is still signed in."""
+        self.wait(2 * ACKNOWLEDGE_AFTER)
+        self.load_a_page([Request(0.0, 0.0, lost=False, rendered=None)], then=0.0)
+        self.no_false_alarm()
+
+
+class StolenSession(HonestSession):
+    """The same, and a thief who copied the jar at some moment."""
+
+    owner_first = used_here = True
+
+    @precondition(lambda self: self.thief is None)
+    @rule(
+        distance=waits.filter(lambda seconds: GRACE <= seconds <= 300),
+        owner_first=st.booleans(),
+        used_here=st.booleans(),
+    )
+    def steal(self, distance: float, owner_first: bool, used_here: bool) -> None:
+        self.thief = Thief(self.browser, distance)
+        self.owner_first, self.used_here = owner_first, used_here
+
+    @precondition(lambda self: self.thief is not None)
+    @rule(request=requests())
+    def thief_refreshes(self, request: Request) -> None:
+        assert self.thief is not None
+        self.world.refresh(self.thief, request.there, request.back)
+
+    @precondition(lambda self: self.thief is not None)
+    @rule(there=st.sampled_from([0.0, 15.0]))
+    def thief_uses_his_access_token(self, there: float) -> None:
+        assert self.thief is not None
+        self.world.use(self.thief.access, there)
+
+    def teardown(self) -> None:
+        """No quiet theft: if both go on, outside each other's grace, the session ends within nine generations."""
+        if self.thief is None:
+            return super().teardown()
+        parties = (self.browser, self.thief) if self.owner_first else (self.thief, self.browser)
+        for _ in range(POLICY.max_recoveries + 2):
+            self.wait(600.0)
+            for party in parties:
+                self.world.refresh(party, 0.0, 0.0)
+                self.wait(0.0)
+                if self.used_here:
+                    self.world.use(party.access, ACKNOWLEDGE_AFTER + 1)
+                self.wait(self.thief.distance)
+        assert self.world.ended in ENDS_SESSION
+
+
+BOUNDED = settings(max_examples=300, stateful_step_count=100, derandomize=True)
+AT_LENGTH = settings(max_examples=10_000, stateful_step_count=100)
+
+
+def extents(bounded: object, at_length: object) -> pytest.MarkDecorator:
+    """Run a test twice: bounded, and at length if asked for."""
+    deep = pytest.param(at_length, marks=pytest.mark.exhaustive)
+    return pytest.mark.parametrize("extent", [bounded, deep], ids=["bounded", "at length"])
+
+
+@pytest.mark.parametrize("machine", [HonestSession, StolenSession])
+@extents(BOUNDED, AT_LENGTH)
+def test_no_interleaving_breaks_what_must_hold(machine: type[HonestSession], extent: settings) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(extent, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    )
+
+
+@pytest.mark.parametrize("row", [row for row in simulation.ROWS if row != simulation.QUEUED])
+@extents(60, simulation.HISTORIES)
+def test_next_to_no_honest_session_is_ended(row: str, extent: int) -> None:
+    beyond_the_bounds = row in {"60 % lost", "requests that live twice the grace"}
+    assert simulation.signed_out(row, extent) <= (extent // 200 if beyond_the_bounds else 0)
+
+
+@extents(60, simulation.HISTORIES)
+def test_a_backlog_longer_than_the_grace_signs_out_some(extent: int) -> None:
+    """Every parallel request is answered as a recovery then: a known limit, and the price of bounding them."""
+    assert 0 < simulation.signed_out(simulation.QUEUED, extent) < extent / 4
+
+
+@pytest.mark.parametrize("variant", ["without the still time", "without recovery"])
+@extents(60, simulation.HISTORIES)
+def test_most_are_signed_out(variant: str, extent: int) -> None:
+    assert simulation.signed_out(simulation.AS_ABOVE, extent, variant) > extent * 0.8
+
+
+@pytest.mark.parametrize("used_here", [True, False], ids=["used here", "used elsewhere only"])
+@pytest.mark.parametrize("row", simulation.THEFTS | simulation.INSIDE_THE_GRACE)
+def test_a_thief_is_stopped_by_an_acknowledgement_or_at_the_ninth_generation(row: str, used_here: bool) -> None:
+    distance = (simulation.THEFTS | simulation.INSIDE_THE_GRACE)[row]
+    ends = {simulation.Theft(distance, used_here).generations(simulation.seeded(row, number)) for number in range(20)}
+    acknowledged_in_between = used_here and abs(distance) > ACKNOWLEDGE_AFTER
+    assert ends == ({None} if row in simulation.INSIDE_THE_GRACE else {1} if acknowledged_in_between else {9})
+
+
+def test_a_thief_who_freezes_the_generation_is_stopped() -> None:
+    dice = simulation.seeded("a frozen generation", 0)
+    minutes = [round(simulation.frozen_minutes(dice, **arguments)) for arguments in simulation.FREEZES.values()]
+    assert minutes == [25, 49, 211]
+
+
+def test_no_history_of_the_smallest_world_ends_an_honest_session() -> None:
+    result = search(Scale(), worlds=150_000)
+    assert (result.history, result.left) == (None, 0)
+    assert result.worlds > 60_000
+
+
+@pytest.mark.exhaustive
+def test_no_history_of_a_finer_world_ends_an_honest_session() -> None:
+    result = search(Scale(grace=6), worlds=20_000_000)
+    assert (result.history, result.left) == (None, 0)
+    assert result.worlds > 4_000_000
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        pytest.param(Scale(still_time_cut=2), id="a still time of two graces"),
+        pytest.param(Scale(still_time_cut=1), id="a still time shorter than two graces and 30 s"),
+        pytest.param(Scale(acknowledged_early=2), id="acknowledging after two graces"),
+        pytest.param(Scale(repeat_sends_refresh=True), id="a repeat that sends the refresh token again"),
+    ],
+)
+def test_the_search_finds_the_history_that_a_broken_protocol_allows(mutation: Scale) -> None:
+    history = search(mutation, worlds=150_000).history
+    assert history is not None
+    assert history[-1].endswith(Decision.REUSE.value)
