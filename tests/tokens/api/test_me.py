@@ -1,0 +1,125 @@
+"""Who is signed in: the user and the session, by cookie and by bearer token."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from tests.browsers import ACCESS, REFRESH, login, post
+from tests.factories import UserFactory
+from tokens.models import RefreshToken
+from tokens.service.ending import end
+from tokens.service.feed import feed
+
+pytestmark = pytest.mark.django_db
+
+ME = "/api/auth/me"
+Queries = Callable[[int], AbstractContextManager[Any]]
+
+
+def test_me_is_the_user_and_the_session(api: Client, user: Any) -> None:
+    signed_in = login(api, user)
+    response = api.get(ME)
+    assert response.status_code == 200
+    assert response.json() == {"user": {"id": str(user.pk), "email": user.email}, "session": signed_in["session"]}
+
+
+def test_me_is_the_session_that_asks(api: Client, user: Any, another: Callable[[], Client]) -> None:
+    login(another(), user)
+    signed_in = login(api, user, device_name="Mine")
+    assert api.get(ME).json()["session"] == signed_in["session"]
+
+
+def test_me_by_bearer_token_is_whose_token_it_is(api: Client, user: Any, settings: Any) -> None:
+    settings.TOKENS = {"MODES": ["cookie", "body"]}
+    answer = login(Client(), user, mode="body")
+    login(api, UserFactory())
+    response = api.get(ME, headers={"Authorization": f"Bearer {answer['access_token']}"})
+    assert response.json()["user"]["id"] == str(user.pk)
+    assert response.json()["session"]["id"] == answer["session"]["id"]
+    assert not response.cookies
+
+
+def test_me_holds_no_secret_and_is_not_for_other_eyes(api: Client, user: Any) -> None:
+    login(api, user)
+    response = api.get(ME)
+    for cookie in api.cookies.values():
+        assert cookie.value.encode() not in response.content
+    assert user.password.encode() not in response.content
+    assert "Cookie" in response["Vary"]
+
+
+def test_me_is_refreshed_unseen(api: Client, user: Any, clock: Any) -> None:
+    login(api, user)
+    clock.forward(601)
+    response = api.get(ME)
+    assert response.status_code == 200
+    assert set(response.cookies) == {ACCESS, REFRESH}
+
+
+def test_me_costs_one_query_for_the_user_and_one_for_the_session(
+    api: Client, user: Any, clock: Any, django_assert_num_queries: Queries
+) -> None:
+    login(api, user)
+    feed.is_revoked(uuid4())
+    with django_assert_num_queries(2):
+        api.get(ME)
+
+
+def test_a_stranger_is_nobody(api: Client, db: None) -> None:
+    response = api.get(ME)
+    assert response.status_code == 401
+    assert response.json()["code"] == "not_authenticated"
+    assert not response.cookies
+
+
+@pytest.mark.parametrize("how", ["revoked here", "revoked elsewhere", "row deleted", "user deleted", "switched off"])
+def test_who_had_a_session_is_told_that_it_ended(
+    api: Client, user: Any, clock: Any, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login(api, user)
+    sessions = RefreshToken.objects.filter(user=user)
+    if how == "revoked elsewhere":
+        monkeypatch.setattr(feed, "add", lambda ids: None)  # This process has not heard of it.
+    if how.startswith("revoked"):
+        end(sessions, RefreshToken.Reason.ENDED_BY_STAFF)
+    elif how == "row deleted":
+        sessions.delete()
+    elif how == "user deleted":
+        user.delete()
+    else:
+        user.is_active = False
+        user.save()
+    assert api.get(ME).json()["code"] == "session_ended"
+
+
+def test_me_may_be_asked_for_its_head(api: Client, user: Any) -> None:
+    login(api, user)
+    response = api.head(ME)
+    assert response.status_code == 200
+    assert response.content == b""
+    assert int(response["Content-Length"]) == len(api.get(ME).content)
+
+
+def test_a_slash_behind_is_neither_needed_nor_refused(api: Client, user: Any) -> None:
+    login(api, user)
+    assert api.get(f"{ME}/").content == api.get(ME).content
+
+
+def test_a_user_renamed_since_is_shown_as_is(api: Client, user: Any) -> None:
+    login(api, user)
+    user.email = "new@example.org"
+    user.save()
+    assert api.get(ME).json()["user"]["email"] == "new@example.org"
+
+
+def test_reading_who_one_is_changes_nothing(api: Client, user: Any) -> None:
+    login(api, user)
+    before = RefreshToken.objects.values().get()
+    for _ in range(3):
+        api.get(ME)
+    assert RefreshToken.objects.values().get() == before
+    assert post(api, ME).status_code == 405

@@ -1,0 +1,497 @@
+"""``purge_tokens``: what is past its retention goes, to the second; all else stays, at any volume."""
+
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from tests.browsers import login
+from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
+from tokens.service import purge
+from tokens.service.ending import end_all
+from tokens.service.feed import LATE_COMMIT, feed
+
+pytestmark = pytest.mark.django_db
+
+RETENTION = timedelta(days=30)
+EVENT_RETENTION = timedelta(days=400)
+INSTANT = timedelta(microseconds=1)
+SECOND = timedelta(seconds=1)
+INDEX = "tokens_session_ends_on"
+
+
+class Rows:
+    """Makes rows after the model of a session that somebody really opened, which is live and must stay."""
+
+    def __init__(self, live: RefreshToken) -> None:
+        self.live = live
+        self._values = {field.attname: getattr(live, field.attname) for field in live._meta.concrete_fields}
+
+    def devices(self, count: int) -> list[Device]:
+        user_id, now = self.live.user_id, self.live.created_at
+        return Device.objects.bulk_create(
+            Device(user_id=user_id, token_digest=uuid7().bytes * 2, name="old", created_at=now) for _ in range(count)
+        )
+
+    def sessions(self, count: int, *, device: Device | None = None, **values: Any) -> list[RefreshToken]:
+        """``values``: of the rows, ``ends_on`` among them or following from when they end."""
+        devices = [device] * count if device else self.devices(count)
+        sessions = [RefreshToken(**{**self._values, "id": uuid7(), "device_id": at.pk, **values}) for at in devices]
+        for session in sessions:
+            session.ends_on = values.get("ends_on", ends_on(session.revoked_at or session.ends_at))
+        return RefreshToken.objects.bulk_create(sessions)
+
+    def revoked(self, count: int, at: datetime, **values: Any) -> list[RefreshToken]:
+        return self.sessions(count, revoked_at=at, revoked_reason="signed_out", **values)
+
+
+@pytest.fixture
+def rows(user: Any, clock: Any) -> Rows:
+    """Somebody is signed in, with a remembered session: whatever is purged, it is not theirs."""
+    login(Client(), user, remember=True)
+    return Rows(RefreshToken.objects.get())
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many rows of each model were read into memory."""
+    counts: Counter[str] = Counter()
+    for model in (RefreshToken, Device, SecurityEvent, Revocation):
+
+        def from_db(cls: Any, db: Any, names: Any, values: Any, original: Any = model.from_db.__func__) -> Any:
+            counts[cls.__name__] += 1
+            return original(cls, db, names, values)
+
+        monkeypatch.setattr(model, "from_db", classmethod(from_db))
+    return counts
+
+
+def run(*arguments: str, **options: Any) -> str:
+    out = StringIO()
+    call_command("purge_tokens", *arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+def sessions_of(size: int) -> Iterator[int]:
+    """Purge sessions, a batch at each step."""
+    return purge.purges()[0].batches(size)
+
+
+def there(sessions: list[RefreshToken]) -> list[bool]:
+    found = set(RefreshToken.objects.values_list("pk", flat=True))
+    return [session.pk in found for session in sessions]
+
+
+# What goes, and what stays
+
+
+@pytest.mark.parametrize("into_the_day", [0, 1, 43_200, 86_399], ids=["midnight", "morning", "noon", "evening"])
+@pytest.mark.parametrize("how", ["revoked", "unused", "over", "revoked long before it would have ended"])
+def test_an_ended_session_goes_when_its_retention_is_over_to_the_second(
+    how: str, into_the_day: int, rows: Rows, clock: Any
+) -> None:
+    clock.forward(43_200 + into_the_day)
+    just_now = clock.now - RETENTION
+    for ended, goes in [(just_now, False), (just_now + SECOND, False), (just_now - INSTANT, True)]:
+        later = ended + timedelta(days=5)
+        values = {
+            "revoked": {"revoked_at": ended},
+            "unused": {"idle_expires_at": ended, "expires_at": later},
+            "over": {"idle_expires_at": later, "expires_at": ended},
+            "revoked long before it would have ended": {"revoked_at": ended, "idle_expires_at": later},
+        }[how]
+        sessions = rows.sessions(1, **values)
+        run()
+        assert there(sessions) == [not goes], ended
+
+
+def test_a_retention_of_one_second_is_one_second(rows: Rows, clock: Any, settings: Any) -> None:
+    settings.TOKENS = {"SESSION_RETENTION": 1}
+    sessions = rows.revoked(1, clock.now)
+    clock.forward(1)
+    assert "sessions: 0 deleted" in run()
+    clock.forward(0.001)
+    assert "sessions: 1 deleted" in run()
+    assert there([*sessions, rows.live]) == [False, True]
+
+
+def test_a_live_session_stays_however_old(rows: Rows, clock: Any) -> None:
+    long_ago = clock.now - timedelta(days=1000)
+    old = rows.sessions(1, created_at=long_ago, since=long_ago, authenticated_at=long_ago)
+    run()
+    assert there([*old, rows.live]) == [True, True]
+
+
+def test_a_session_that_goes_on_is_not_found_by_the_date_it_once_had(rows: Rows, clock: Any) -> None:
+    """The date may lag behind: the instant decides."""
+    stale = rows.sessions(1, ends_on=(clock.now - timedelta(days=100)).date())
+    assert "sessions: 0 deleted" in run()
+    assert there(stale) == [True]
+
+
+@pytest.mark.parametrize(
+    ("age", "stays"), [(EVENT_RETENTION, True), (EVENT_RETENTION + INSTANT, False), (RETENTION * 2, True)]
+)
+def test_events_have_a_retention_of_their_own_to_the_second(
+    age: timedelta, stays: bool, rows: Rows, clock: Any
+) -> None:
+    SecurityEvent.objects.update(created_at=clock.now - age)
+    count = SecurityEvent.objects.count()
+    assert count == 2
+    assert f"events: {0 if stays else 2} deleted" in run()
+    assert SecurityEvent.objects.count() == (count if stays else 0)
+
+
+def test_an_event_outlives_the_session_and_the_device_that_it_speaks_of(rows: Rows, clock: Any) -> None:
+    [session] = rows.revoked(1, clock.now - RETENTION * 2)
+    SecurityEvent.objects.create(
+        kind="revoked", created_at=clock.now - RETENTION * 2, session_id=session.pk, device_id=session.device_id
+    )
+    run()
+    event = SecurityEvent.objects.get(kind="revoked")
+    assert (event.session_id, event.device_id) == (session.pk, session.device_id)
+    assert there([session]) == [False]
+
+
+def test_a_revocation_goes_when_no_access_token_can_need_it(rows: Rows, clock: Any, settings: Any) -> None:
+    settings.TOKENS = {"ACCESS_LIFETIME": 300}
+    needed = timedelta(seconds=300) + LATE_COMMIT
+    for age in (needed, needed + timedelta(hours=1)):
+        Revocation.objects.create(session_id=uuid7(), created_at=clock.now - age)
+    assert "revocations: 1 deleted" in run()
+    assert Revocation.objects.get().created_at == clock.now - needed
+
+
+def test_a_session_revoked_just_now_stays_revoked_for_a_process_that_starts_after_the_purge(
+    user: Any, api: Client, clock: Any, settings: Any
+) -> None:
+    settings.TOKENS = {"SESSION_RETENTION": 1, "EVENT_RETENTION": 1}
+    login(api, user)
+    end_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+    clock.forward(590)
+    assert "sessions: 1 deleted" in run()
+    feed.__init__(monotonic=feed._monotonic)  # type: ignore[misc]
+    assert feed.is_revoked(Revocation.objects.get().session_id)
+
+
+def test_a_device_goes_with_its_last_session(rows: Rows, clock: Any) -> None:
+    old, recent = clock.now - RETENTION * 2, clock.now - RETENTION / 2
+    gone, kept_by_a_recent_one, kept_by_a_live_one = rows.devices(3)
+    rows.revoked(3, old, device=gone)
+    rows.revoked(3, old, device=kept_by_a_recent_one)
+    rows.revoked(1, recent, device=kept_by_a_recent_one)
+    rows.revoked(3, old, device=kept_by_a_live_one)
+    rows.sessions(1, device=kept_by_a_live_one)
+    assert "sessions: 9 deleted" in run()
+    left = {rows.live.device, kept_by_a_recent_one, kept_by_a_live_one}
+    assert set(Device.objects.all()) == left
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_device_goes_though_its_sessions_go_in_several_batches(size: int, rows: Rows, clock: Any) -> None:
+    [device] = rows.devices(1)
+    rows.revoked(4, clock.now - RETENTION * 2, device=device)
+    list(sessions_of(size))
+    assert list(Device.objects.all()) == [rows.live.device]
+
+
+def test_the_tables_of_a_new_server_are_no_trouble(db: None) -> None:
+    assert run() == "sessions: 0 deleted\nevents: 0 deleted\nrevocations: 0 deleted\n"
+
+
+# Counting
+
+
+def test_a_dry_run_counts_what_would_go_and_deletes_nothing(rows: Rows, clock: Any) -> None:
+    [device] = rows.devices(1)
+    rows.revoked(3, clock.now - RETENTION * 2, device=device)
+    rows.revoked(2, clock.now - RETENTION * 2)
+    rows.revoked(2, clock.now)
+    SecurityEvent.objects.update(created_at=clock.now - EVENT_RETENTION * 2)
+    Revocation.objects.create(session_id=uuid7(), created_at=clock.now - timedelta(days=1))
+
+    def counts() -> list[int]:
+        return [model.objects.count() for model in (RefreshToken, Device, SecurityEvent, Revocation)]
+
+    before = counts()
+    with CaptureQueriesContext(connection) as captured:
+        said = run("--dry-run")
+    assert said == "sessions: 5 would be deleted\nevents: 2 would be deleted\nrevocations: 1 would be deleted\n"
+    assert not [query for query in captured if not query["sql"].lstrip().upper().startswith("SELECT")]
+    assert counts() == before
+    assert run() == said.replace("would be deleted", "deleted")
+    assert counts() == [3, 3, 0, 0]
+    assert run("--dry-run") == said.translate(str.maketrans("521", "000"))
+
+
+# In batches
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8, 1000])
+def test_batches_of_any_size_delete_everything(size: int, rows: Rows, clock: Any) -> None:
+    rows.revoked(4, clock.now - RETENTION * 2)
+    rows.revoked(3, clock.now - RETENTION * 3)
+    SecurityEvent.objects.update(created_at=clock.now - EVENT_RETENTION * 2)
+    said = run("--batch-size", str(size))
+    assert said == "sessions: 7 deleted\nevents: 2 deleted\nrevocations: 0 deleted\n"
+    assert list(RefreshToken.objects.all()) == [rows.live]
+    assert list(Device.objects.all()) == [rows.live.device]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_no_more_than_a_batch_is_read_at_a_time_and_nothing_twice(
+    size: int, rows: Rows, clock: Any, reads: Counter[str]
+) -> None:
+    rows.revoked(7, clock.now - RETENTION * 2)
+    rows.sessions(50)
+    before = 0
+    for deleted in sessions_of(size):
+        assert deleted <= size
+        assert reads["RefreshToken"] - before <= size
+        before = reads["RefreshToken"]
+    assert reads["RefreshToken"] == 7
+    assert reads["Device"] <= 14
+
+
+def test_a_batch_takes_as_many_statements_whatever_its_size(rows: Rows, clock: Any) -> None:
+    def statements(count: int) -> int:
+        rows.revoked(count, clock.now - RETENTION * 2)
+        batches = sessions_of(count)
+        with CaptureQueriesContext(connection) as captured:
+            assert next(batches) == count
+        batches.close()
+        return len(captured)
+
+    few = statements(2)
+    assert statements(100) == few <= 8
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "10001", "many", "1.5", ""])
+def test_a_batch_size_that_cannot_be_meant_is_refused(size: str, rows: Rows, clock: Any) -> None:
+    sessions = rows.revoked(1, clock.now - RETENTION * 2)
+    with pytest.raises(CommandError, match="batch-size"):
+        run(f"--batch-size={size}")
+    assert there(sessions) == [True]
+
+
+def test_an_interrupted_run_leaves_whole_batches_and_the_next_one_goes_on(
+    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [device] = rows.devices(1)
+    rows.revoked(6, clock.now - RETENTION * 2, device=device)
+    delete, calls = purge._delete_rows, []
+
+    def interrupted(found: list[Any]) -> int:
+        calls.append(found)
+        if len(calls) == 3:
+            delete(found)
+            raise KeyboardInterrupt
+        return delete(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "_delete_rows", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("--batch-size=2")
+    assert RefreshToken.objects.filter(device=device).count() == 2
+    assert "sessions: 2 deleted" in run("--batch-size=2")
+    assert not Device.objects.filter(pk=device.pk).exists()
+
+
+def test_a_bar_is_shown_to_a_person_alone(
+    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows.revoked(3, clock.now - RETENTION * 2)
+    run("--dry-run")
+    run("--batch-size=1", "--dry-run")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run("--batch-size=1")
+    shown = capsys.readouterr().err
+    assert "sessions: 100%" in shown
+    assert "3/3" in shown
+
+
+def test_a_run_that_nobody_watches_counts_nothing_before(rows: Rows, clock: Any) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        run()
+    assert not [query for query in captured if "COUNT(" in query["sql"].upper()]
+
+
+# What the database reads
+
+
+def selects(table: str, size: int) -> list[str]:
+    """The statements that find the batches, two for each, of a purge that is then undone."""
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        for found in purge.purges():
+            list(found.batches(size))
+        transaction.set_rollback(True)
+    return [
+        query["sql"] for query in captured if query["sql"].startswith(f'SELECT "{table}"') and "LIMIT" in query["sql"]
+    ]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+def explained(sql: str) -> list[dict[str, Any]]:
+    """PostgreSQL's plan of a statement, carried out."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+        found = cursor.fetchone()[0]
+    plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return list(nodes(plan))
+
+
+def rows_read(plan: list[dict[str, Any]]) -> float:
+    """How many rows its scans touched, those among them that were thrown away."""
+    scans = [node for node in plan if "Scan" in node["Node Type"] and node["Node Type"] != "Bitmap Index Scan"]
+    assert scans
+    return sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0))
+        * node["Actual Loops"]
+        for node in scans
+    )
+
+
+@pytest.fixture
+def large_tables(rows: Rows, clock: Any) -> None:
+    """Many sessions and events that stay, and 400 of each that go: the sessions all of one day."""
+    now, long_ago = clock.now, clock.now - EVENT_RETENTION * 2
+    [device] = rows.devices(1)
+    rows.sessions(3000, device=device)
+    rows.revoked(300, now - RETENTION / 2, device=device)
+    rows.revoked(400, now - RETENTION * 2, device=device)
+    for count, at in [(3000, now), (400, long_ago)]:
+        SecurityEvent.objects.bulk_create(
+            SecurityEvent(kind="signed_in", created_at=at + number * INSTANT) for number in range(count)
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+@pytest.mark.only_on("postgresql")
+def test_postgresql_reads_no_more_than_it_deletes(large_tables: None) -> None:
+    for table, index in [("tokens_refreshtoken", INDEX), ("tokens_securityevent", "tokens_securityevent_created_at")]:
+        plans = [explained(sql) for sql in selects(table, 40)]
+        assert len(plans) == 2 * 11
+        for plan in plans:
+            [used] = [node["Index Name"] for node in plan if "Index Name" in node]
+            assert used.startswith(index)
+            assert rows_read(plan) <= 40 + 2, "a batch, and the rows at its two ends"
+        assert sum(rows_read(plan) for plan in plans) <= 2 * (400 + 22)
+
+
+@pytest.mark.only_on("sqlite")
+def test_sqlite_finds_the_sessions_by_their_date(large_tables: None) -> None:
+    for table, index in [("tokens_refreshtoken", INDEX), ("tokens_securityevent", "tokens_securityevent_created_at")]:
+        for number, sql in enumerate(selects(table, 40)):
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                plan = " · ".join(row[-1] for row in cursor.fetchall())
+            assert plan.startswith(f"SEARCH {table} USING "), plan
+            assert f"INDEX {index}" in plan, plan
+            if table == "tokens_refreshtoken":
+                assert "TEMP B-TREE" not in plan, "sorted as it is found, not read whole and sorted"
+                behind = "((ends_on,id)>(?,?)" if number > 1 else ""
+                assert behind in plan
+
+
+# Beside others
+
+
+def in_threads(*jobs: Any) -> None:
+    """Run each in a thread and on a connection of its own; raise what one of them raised."""
+    failures: list[BaseException] = []
+
+    def work(job: Any) -> None:
+        try:
+            job()
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_purges_side_by_side_leave_no_device_behind(
+    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each deletes one of the last two sessions of a device, neither committed: who sees that none is left?"""
+    [device] = rows.devices(1)
+    rows.revoked(2, clock.now - RETENTION * 2, device=device)
+    delete, both_deleted = purge._delete_rows, threading.Barrier(2)
+
+    def slowly(found: list[Any]) -> int:
+        deleted = delete(found)
+        if isinstance(found[0], RefreshToken) and not both_deleted.broken:
+            with suppress(threading.BrokenBarrierError):  # Then the other one waits for us.
+                both_deleted.wait(timeout=0.5)
+        return deleted
+
+    monkeypatch.setattr(purge, "_delete_rows", slowly)
+    in_threads(lambda: list(sessions_of(1)), lambda: list(sessions_of(1)))
+    assert list(RefreshToken.objects.all()) == [rows.live]
+    assert list(Device.objects.all()) == [rows.live.device]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_purges_side_by_side_delete_each_row_once(rows: Rows, clock: Any) -> None:
+    rows.revoked(40, clock.now - RETENTION * 2)
+    deleted: list[int] = []
+    in_threads(*[lambda: deleted.extend(sessions_of(3))] * 4)
+    list(sessions_of(100))
+    assert sum(deleted) == 40
+    assert list(RefreshToken.objects.all()) == [rows.live]
+    assert list(Device.objects.all()) == [rows.live.device]
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_a_purge_waits_for_nobody_who_holds_a_session(rows: Rows, clock: Any) -> None:
+    held, *others = rows.revoked(3, clock.now - RETENTION * 2)
+    with transaction.atomic():
+        RefreshToken.objects.select_for_update().get(pk=held.pk)
+        in_threads(lambda: list(sessions_of(2)))
+    assert there([held, *others]) == [True, False, False]
+    assert list(sessions_of(2)) == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_somebody_who_signs_in_meanwhile_keeps_their_device(
+    user: Any, api: Client, rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last session of a device is purged while its owner signs in again: both go through."""
+    login(api, user, remember=True)
+    own = RefreshToken.objects.exclude(pk=rows.live.pk).get()
+    long_ago = clock.now - RETENTION * 2
+    RefreshToken.objects.filter(pk=own.pk).update(revoked_at=long_ago, ends_on=ends_on(long_ago))
+    in_threads(lambda: list(sessions_of(10)), lambda: login(api, user))
+    assert api.get("/api/auth/me").status_code == 200
+    run()
+    session = RefreshToken.objects.exclude(pk=rows.live.pk).get()
+    assert session.device in Device.objects.all()

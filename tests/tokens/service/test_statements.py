@@ -1,0 +1,227 @@
+"""What a refresh costs: the statements, counted; the rows, counted; and what PostgreSQL does with the updates."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+
+from tests.browsers import login
+from tests.factories import UserFactory
+from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
+from tokens.service import acknowledgements
+from tokens.service.feed import feed
+
+Queries = Callable[[int], AbstractContextManager[Any]]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TABLE = RefreshToken._meta.db_table
+WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true)"
+
+
+def statements(action: Callable[[], Any]) -> list[str]:
+    """The statements that ``action`` sends, transactions begun and ended included."""
+    with CaptureQueriesContext(connection) as captured:
+        action()
+    return [query["sql"] for query in captured]
+
+
+def verbs(action: Callable[[], Any]) -> list[str]:
+    return [sql.split()[0] for sql in statements(action)]
+
+
+@pytest.fixture
+def holder(user: Any, clock: Any) -> Holder:
+    """A session that has been refreshed before: the first refresh also looks for sessions that it supersedes."""
+    holder = Holder(user)
+    holder.refresh()
+    clock.forward(STILL_TIME)
+    return holder
+
+
+class TestARefresh:
+    def test_is_one_read_and_one_update_and_no_transaction_around_them(self, holder: Holder) -> None:
+        assert verbs(holder.refresh) == ["SELECT", "UPDATE"]
+        assert holder.row.generation == 2
+
+    def test_that_is_repeated_is_one_read(self, holder: Holder) -> None:
+        before = holder.token
+        holder.refresh()
+        assert verbs(holder.refresh) == ["SELECT"]
+        assert verbs(lambda: holder.refresh(before)) == ["SELECT"]
+
+    def test_that_catches_up_is_one_read_and_one_update(self, holder: Holder) -> None:
+        holder.refresh()
+        holder.put_back(generation=1)
+        assert verbs(holder.refresh) == ["SELECT", "UPDATE"]
+
+    def test_that_is_the_first_of_its_session_looks_for_what_it_supersedes(self, user: Any) -> None:
+        sent = verbs(Holder(user).refresh)
+        assert [verb for verb in sent if verb != "PRAGMA"] == ["SELECT", "BEGIN", "SELECT", "COMMIT", "UPDATE"]
+
+    @pytest.mark.parametrize("spoil", [lambda text: "", lambda text: text[:-1], lambda text: text[:-2] + "AA"])
+    def test_with_a_forgery_is_no_query(
+        self, holder: Holder, spoil: Callable[[str], str], django_assert_num_queries: Queries
+    ) -> None:
+        forged = spoil(holder.token)
+        with django_assert_num_queries(0):
+            holder.present(forged)
+
+    def test_refused_for_a_session_that_has_ended_is_one_read(self, holder: Holder) -> None:
+        holder.end()
+        assert verbs(holder.present) == ["SELECT"]
+
+    def test_adds_no_rows(self, user: Any, clock: Any) -> None:
+        holder = Holder(user)
+        tables = [RefreshToken, Device, Revocation, SecurityEvent]
+        before = [table.objects.count() for table in tables]
+        for _ in range(50):
+            holder.refresh()
+            clock.forward(STILL_TIME)
+        assert holder.row.generation == 50
+        assert [table.objects.count() for table in tables] == before
+
+
+@pytest.mark.only_on("postgresql")
+class TestACommitThatNeedNotWait:
+    def test_is_a_rotations(self, holder: Holder) -> None:
+        assert WITHOUT_FLUSH in statements(holder.refresh)[-1]
+
+    def test_is_one_that_catches_up(self, holder: Holder) -> None:
+        holder.refresh()
+        holder.put_back(generation=1)
+        assert WITHOUT_FLUSH in statements(holder.refresh)[-1]
+
+    def test_is_no_strict_rotations(self, holder: Holder, settings: Any) -> None:
+        settings.TOKENS = {"REUSE_GRACE": 0}
+        assert WITHOUT_FLUSH not in "".join(statements(holder.refresh))
+        assert holder.row.generation == 2
+
+    def test_is_no_recoverys(self, holder: Holder, clock: Any) -> None:
+        lost = holder.token
+        holder.present()
+        clock.forward(GRACE)
+        assert WITHOUT_FLUSH not in "".join(statements(lambda: holder.refresh(lost)))
+        assert holder.row.recovered == 1
+
+    def test_is_no_sign_ins(self, user: Any) -> None:
+        assert WITHOUT_FLUSH not in "".join(statements(lambda: Holder(user)))
+
+    def test_is_no_revocations(self, holder: Holder) -> None:
+        assert WITHOUT_FLUSH not in "".join(statements(holder.end))
+        assert holder.revocations() == 1
+
+    def test_is_an_acknowledgements(self, holder: Holder, clock: Any) -> None:
+        holder.refresh()
+        clock.forward(STILL_TIME)
+        acknowledgements.note(holder.grant.access, clock.now)
+        (update,) = [sql for sql in statements(acknowledgements.flush) if sql.startswith("UPDATE")]
+        assert WITHOUT_FLUSH in update
+
+    def test_lets_the_next_one_wait_again(self, holder: Holder) -> None:
+        holder.refresh()
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)
+
+
+@pytest.mark.urls("tests.urls")
+class TestAnAuthenticatedRequest:
+    def test_is_no_query(self, api: Browser, user: Any, clock: Any, django_assert_num_queries: Queries) -> None:
+        login(api, user)
+        feed.is_revoked(uuid4())
+        with django_assert_num_queries(0):
+            assert api.get("/probe/who").json()["pk"] == str(user.pk)
+
+    def test_after_the_lag_reads_the_feed_and_nothing_else(self, api: Browser, user: Any, clock: Any) -> None:
+        login(api, user)
+        feed.is_revoked(uuid4())
+        clock.forward(1)
+        reads = statements(lambda: api.get("/probe/who"))
+        assert {sql.split()[0] for sql in reads} <= {"BEGIN", "SET", "SELECT", "COMMIT"}
+        assert all(Revocation._meta.db_table in sql for sql in reads if sql.startswith("SELECT"))
+
+
+@pytest.mark.only_on("postgresql")
+class TestUpdatesInPlace:
+    """Rotations are heap-only-tuple updates: no index is touched, and the next reader clears the old version away."""
+
+    @pytest.fixture(autouse=True)
+    def _without_vacuum(self, database: str, transactional_db: None) -> Iterator[None]:
+        """Keeps autovacuum from tidying up what the rotations themselves must."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {TABLE} SET (autovacuum_enabled = false)")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {TABLE} RESET (autovacuum_enabled)")
+
+    def test_leave_a_fifth_of_each_page_free_for_them(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [TABLE])
+            assert "fillfactor=80" in cursor.fetchone()[0]
+
+    def test_all_day_long(self, clock: Any) -> None:
+        holders = [Holder(UserFactory()) for _ in range(30)]
+        before = _updates()
+        for _ in range(8):
+            clock.forward(3600)
+            for holder in holders:
+                holder.refresh()
+        updates, in_place = _updates_since(before)
+        assert updates == 8 * len(holders)
+        assert in_place == updates
+
+    def test_but_for_one_a_day_which_moves_the_date_that_the_purge_looks_up(self, user: Any, clock: Any) -> None:
+        holder = Holder(user)
+        before, dates = _updates(), {holder.row.ends_on}
+        for _ in range(3 * 24):
+            clock.forward(3600)
+            holder.refresh()
+            dates.add(holder.row.ends_on)
+        updates, in_place = _updates_since(before)
+        assert updates == 3 * 24
+        assert len(dates) == 4
+        assert updates - in_place == len(dates) - 1
+
+    def test_do_not_make_the_table_grow(self, clock: Any) -> None:
+        # As many sessions as fill some pages.
+        holders = [Holder(UserFactory()) for _ in range(60)]
+        for holder in holders:
+            holder.refresh()
+        before, size, index = _updates(), _size(TABLE), _size("tokens_session_ends_on")
+        for _ in range(40):
+            clock.forward(STILL_TIME)
+            for holder in holders:
+                holder.refresh()
+        updates, in_place = _updates_since(before)
+        assert updates == 40 * len(holders)
+        assert in_place == updates
+        assert _size(TABLE) == size
+        assert _size("tokens_session_ends_on") == index
+
+
+def _updates() -> tuple[int, int]:
+    """How many rows of the table were updated so far, and how many of them in place."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = %s", [TABLE])
+        updated, in_place = cursor.fetchone()
+    return updated, in_place
+
+
+def _updates_since(before: tuple[int, int]) -> tuple[int, int]:
+    updated, in_place = _updates()
+    return updated - before[0], in_place - before[1]
+
+
+def _size(relation: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size(%s)", [relation])
+        size: int = cursor.fetchone()[0]
+    return size
