@@ -4,7 +4,9 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models, transaction
+from django.db import models, router, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -18,18 +20,30 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
         value = super().to_python(value)
         return value.lower() if isinstance(value, str) else value
 
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        # The object in hand says what its row says.
+        setattr(model_instance, self.attname, self.to_python(getattr(model_instance, self.attname)))
+        return super().pre_save(model_instance, add)
+
     def get_prep_value(self, value: Any) -> Any:
         return self.to_python(super().get_prep_value(value))
 
 
 class UserQuerySet(models.QuerySet["User"]):
+    def for_decision(self) -> "UserQuerySet":
+        """Rows from the database that takes writes: a replica may not have heard yet."""
+        return self.using(router.db_for_write(self.model))
+
     def update(self, **values: Any) -> int:
         """Update as Django does; where ``is_active`` is among the values, tell ``post_save`` receivers too.
 
-        Switching somebody off has to reach what they hold, and Django's own ``update()`` tells nobody.
+        Switching somebody off has to reach what they hold, and Django's own ``update()`` tells nobody. Whoever is
+        switched on is confirmed with it, as by `User.save`.
         """
         if "is_active" not in values:
             return super().update(**values)
+        if values["is_active"] is True:
+            values.setdefault("email_confirmed_at", Coalesce("email_confirmed_at", Value(timezone.now())))
         with transaction.atomic(using=self.db):
             changed = list(self.values_list("pk", flat=True))
             rows = super().update(**values)
@@ -69,6 +83,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting: it ends every session of theirs.")
     )
+    # Whoever is made by hand counts as confirmed; a registration alone begins without.
+    email_confirmed_at = models.DateTimeField(
+        _("e-mail address confirmed"),
+        default=timezone.now,
+        null=True,
+        editable=False,
+        help_text=_("Nobody who never confirmed their address is active."),
+    )
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
 
     objects = UserManager()
@@ -83,3 +105,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return str(self.email)
+
+    def save(self, **options: Any) -> None:
+        """Save. Whoever is switched on by hand is confirmed with it, lest an old link undo a later switching off."""
+        if self.is_active and self.email_confirmed_at is None:
+            self.email_confirmed_at = timezone.now()
+            if (fields := options.get("update_fields")) is not None and "is_active" in fields:
+                options["update_fields"] = {*fields, "email_confirmed_at"}
+        super().save(**options)

@@ -4,10 +4,13 @@ What each variable means is in the README's table. Nothing is guessed in product
 SECRET_KEY or ORIGIN is an error, not a default.
 """
 
+import warnings
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from config.mail import mail_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -34,9 +37,11 @@ ORIGIN = env.str("ORIGIN", default=f"http://localhost:{whole_number('PORT', 8000
 if not ORIGIN:
     raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host that people see: https://example.org")
 SECURE = ORIGIN.startswith("https://")
+# Whether it is an origin at all is for the system checks to say.
+HOST = ORIGIN.partition("//")[2].partition(":")[0]
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
-    default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [ORIGIN.partition("//")[2].partition(":")[0]],
+    default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [HOST],
 )
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 if TRUSTED_PROXIES:
@@ -89,8 +94,11 @@ TEMPLATES = [
 ]
 
 try:
-    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}")}
-except ValueError:
+    with warnings.catch_warnings():
+        # What it only warns about, as a host before SQLite's path, is not what was meant.
+        warnings.simplefilter("error", UserWarning)
+        DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}")}
+except (ValueError, UserWarning):
     DATABASES = {"default": {}}
 if DATABASES["default"].get("ENGINE") not in {"django.db.backends.postgresql", "django.db.backends.sqlite3"}:
     raise ImproperlyConfigured(
@@ -136,6 +144,10 @@ SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 86400
 # A proxy in front redirects to https; HSTS for other hosts of the domain is for their owner to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
+# Mail goes to the console in development, and nowhere else by default but to this machine's own mail server.
+vars().update(mail_settings(env.str("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25")))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{HOST}")
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -148,5 +160,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"tokens": {"handlers": ["stderr"], "level": "INFO"}},
+    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("accounts", "tokens")},
 }

@@ -19,10 +19,11 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 urlpatterns = [
     path("", home, name="home"),
-    path("sign-in", SignIn.as_view(), name="sign-in"),
+    path("", include("accounts.urls")),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
     path("admin/", admin.site.urls),
+    path("api/", include("accounts.api.urls")),
     path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

@@ -11,8 +11,9 @@ Header and claims of one, in full::
 Instants are whole seconds, rounded down, of the database's clock. A token is good while ``now < exp``, without
 leeway; an ``iat`` ahead of this node's clock is no reason to refuse (RFC 7519 section 4.1.6).
 
-`Codec.loads` accepts only what `Codec.dumps` makes: this algorithm, this ``typ``, issuer and audience, a ``kid`` of
-ours, no other header field. It raises `InvalidAccessToken` bare, and `ExpiredAccessToken` for one that was good.
+`Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, a ``kid`` of ours with the one
+``alg`` that this key is for (EdDSA, ES256 or RS256), no other header field. It raises `InvalidAccessToken` bare, and
+`ExpiredAccessToken` for one that was good.
 """
 
 import re
@@ -33,7 +34,7 @@ from django.dispatch import receiver
 from uuid_utils.compat import uuid7
 
 from tokens.conf import token_settings
-from tokens.keys import ALGORITHM, KeyRing, keyring
+from tokens.keys import KeyRing, keyring
 
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
@@ -121,9 +122,8 @@ class Codec:
         }
         if generation is not None:
             claims["gen"] = generation
-        text = jwt.encode(
-            claims, self._ring.signing_key, algorithm=ALGORITHM, headers={"kid": self._ring.kid, "typ": TYPE}
-        )
+        key = self._ring.signing_key
+        text = jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"kid": key.kid, "typ": TYPE})
         return text, _from_claims(claims)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
@@ -150,12 +150,12 @@ class Codec:
         try:
             header = jwt.get_unverified_header(text)
             key = self._ring.verifying_keys.get(header.get("kid", ""))
-            if key is None or header != {"alg": ALGORITHM, "kid": header["kid"], "typ": TYPE}:
+            if key is None or header != {"alg": key.algorithm, "kid": key.kid, "typ": TYPE}:
                 raise InvalidAccessToken
             claims = jwt.decode(
                 text,
-                key,
-                algorithms=[ALGORITHM],
+                key.public,
+                algorithms=[key.algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
                 # The clock is the caller's, and types are checked below more strictly than PyJWT does.

@@ -2,7 +2,7 @@
 
 ``tokens.E009``: the database is one whose transactions the revocation feed cannot follow. ``E010``: the middleware is
 missing. ``E011``: it stands where it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook
-cannot be called. ``E016``: Django's own authentication middleware is there too. All others: see `tokens.conf`.
+cannot be called. ``E016``: Django's own authentication middleware is there too. ``E030``: instants have no time zone. All others: see `tokens.conf`.
 """
 
 import ipaddress
@@ -70,6 +70,14 @@ def check_proxies(**kwargs: Any) -> list[CheckMessage]:
             hint = "Addresses or networks: 10.0.0.0/8, ::1"
             messages.append(Error(f"TRUSTED_PROXIES: {error}.", hint=hint, id="tokens.E012"))
     return messages
+
+
+@register(Tags.security)
+def check_time_zone(**kwargs: Any) -> list[CheckMessage]:
+    if settings.USE_TZ:
+        return []
+    hint = "Set USE_TZ = True, Django's default since 5.0; how to get there: Django's documentation, “Time zones”."
+    return [Error("USE_TZ is off: sessions end at instants, not at local times.", hint=hint, id="tokens.E030")]
 
 
 @register(Tags.database)

@@ -9,6 +9,7 @@ same mistakes into system checks. Nothing else in the project reads ``settings.T
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -16,13 +17,17 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
+from tokens import introspectors, signing_keys
+from tokens.introspectors import Introspector
+from tokens.mistakes import Mistake
 from tokens.rotation import Policy
+from tokens.signing_keys import DERIVED, EDDSA, SigningKey
 
 PREFIX = "TOKENS_"
 COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body"
@@ -40,8 +45,8 @@ def _seconds(default: int, doc: str, least: int = 1) -> Any:
     )
 
 
-def _setting(kind: str, default: Any, doc: str, unit: str = "") -> Any:
-    return field(default=default, metadata={"kind": kind, "doc": doc, "unit": unit, "least": 1})
+def _setting(kind: str, default: Any, doc: str, unit: str = "", *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"kind": kind, "doc": doc, "unit": unit, "least": 1}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +76,31 @@ class TokenSettings:
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
     client_id: str = _setting("text", "latchkey", "`client_id` of access tokens")
+    algorithm: str = _setting("text", EDDSA, "what access tokens are signed by: `EdDSA`, `ES256` or `RS256`")
+    signing_keys: tuple[str, ...] = _setting(
+        "list",
+        (DERIVED,),
+        "PEM files (or texts) of private keys, and `derived` for those made from `SECRET_KEY` (EdDSA); "
+        "the first signs, all verify",
+        secret=True,
+    )
     claims_hook: str = _setting("text", "", "dotted path of a function that is given the user and returns more claims")
     cookie_domain: str = _setting("text", "", "the site that all hosts of `subdomain` mode belong to: `example.org`")
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
+    introspection_clients: tuple[str, ...] = _setting(
+        "list",
+        (),
+        "services that may introspect tokens, each as `id:SHA-256 of its secret`; none: it is off",
+        secret=True,
+    )
     session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
     event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
     origin: str = ""
     """Our own origin (scheme, host and port): Django's setting ``ORIGIN``, never a Host header."""
+    keys: tuple[SigningKey | None, ...] = (None,)
+    """What `signing_keys` names, read once, when the process starts; None stands for the derived ones."""
+    introspectors: tuple[Introspector, ...] = ()
+    """What `introspection_clients` says."""
 
     @property
     def policy(self) -> Policy:
@@ -101,16 +124,6 @@ class TokenSettings:
 SETTINGS = {item.name.upper(): item for item in fields(TokenSettings) if item.metadata}
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong with a setting. ``id``: of the system check. ``serious``: nothing starts with it."""
-
-    id: str
-    message: str
-    hint: str
-    serious: bool = True
-
-
 @lru_cache(maxsize=1)
 def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
     """Return the settings as far as they can be read, and what is wrong with them."""
@@ -130,7 +143,11 @@ def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
     given.setdefault("issuer", given["origin"])
     given.setdefault("audience", given["origin"])
     _fit_defaults(given)
+    given["signing_keys"] = given.get("signing_keys") or (DERIVED,)
+    given["keys"], wrong_keys = signing_keys.read(given.get("algorithm", EDDSA), given["signing_keys"])
+    given["introspectors"], wrong_entries = introspectors.read(given.get("introspection_clients", ()))
     read_settings = TokenSettings(**given)
+    mistakes += [*wrong_keys, *wrong_entries]
     mistakes += [*_contradictions(read_settings), *_dangers(read_settings)]
     return read_settings, tuple(mistakes)
 
@@ -283,7 +300,7 @@ def _dangers(found: TokenSettings) -> list[Mistake]:
         for name, origin in [("ORIGIN", found.origin), *(("TRUSTED_ORIGINS", one) for one in found.trusted_origins)]
         if not _is_origin(origin)
     ]
-    if settings.DEBUG:
+    if _is_development():
         return mistakes
     if not found.secure:
         mistakes.append(
@@ -299,10 +316,16 @@ def _dangers(found: TokenSettings) -> list[Mistake]:
                 Mistake(
                     "E008",
                     f"{name} is weak: a published key would let it be guessed offline.",
-                    "At least 50 random characters; `manage.py demo` shows how one is made.",
+                    "At least 50 random characters: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
                 )
             )
     return mistakes
+
+
+def _is_development() -> bool:
+    """Whether DEBUG is on, or was where it is written: Django's test runner turns it off, over a developer's settings."""
+    module = sys.modules.get(os.environ.get(ENVIRONMENT_VARIABLE, ""))
+    return settings.DEBUG or getattr(module, "DEBUG", False) is True
 
 
 def _is_origin(text: str) -> bool:

@@ -100,22 +100,31 @@ def hurried(alias: str) -> Iterator[None]:
         yield
 
 
+_FULL = 2
+"""Of SQLite's ``PRAGMA synchronous``: a commit waits for the disk."""
+
+
 @contextmanager
 def durable(alias: str) -> Iterator[None]:
     """A transaction whose commit waits for the disk, as sign-ins, recoveries and revocations must.
 
-    PostgreSQL's commits do unless told otherwise. SQLite's (write-ahead log, ``synchronous=NORMAL``) do not.
+    PostgreSQL's commits do unless told otherwise. SQLite's (write-ahead log, ``synchronous=NORMAL``) do not; a project
+    that has left SQLite as it comes (``FULL``) keeps it so. There it begins as a writer: one that read first would not
+    wait for its turn, but fail at once.
     """
-    connection = connections[alias]
+    connection: Any = connections[alias]
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         with transaction.atomic(using=alias):
             yield
         return
     with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous = FULL")
+        usual = cursor.execute("PRAGMA synchronous").fetchone()[0]
+        cursor.execute(f"PRAGMA synchronous = {max(usual, _FULL)}")
+    mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"
     try:
         with transaction.atomic(using=alias):
             yield
     finally:
+        connection.transaction_mode = mode
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous = NORMAL")
+            cursor.execute(f"PRAGMA synchronous = {usual}")

@@ -1,69 +1,72 @@
-"""The server's keys, derived from Django's ``SECRET_KEY``.
+"""The server's keys: those derived from Django's ``SECRET_KEY``, and those that SIGNING_KEYS names.
 
-Each is HKDF-SHA256 (RFC 5869) of the secret, with a label of its own, so that no use can weaken another: an Ed25519
-key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, and the key from
-which a handed-over session's identity is made (`tokens.handover`). The first
-secret makes tokens; ``SECRET_KEY_FALLBACKS`` check them too. So a rotation of keys is Django's own: the new secret as
-a fall-back everywhere first, then swapped.
+A derived key is HKDF-SHA256 (RFC 5869) of the secret, with a label of its own, so that no use can weaken another: an
+Ed25519 key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, and the key
+from which a handed-over session's identity is made (`tokens.handover`). The first secret makes tokens;
+``SECRET_KEY_FALLBACKS`` check them too. So a rotation of keys is Django's own: the new secret as a fall-back
+everywhere first, then swapped.
 
-Public keys are named by their JWK thumbprint (RFC 7638).
+SIGNING_KEYS is rotated likewise: the first key of the list signs, all check. ``derived`` in it stands for the Ed25519
+keys, and nothing else makes them count: whoever has moved to keys in files can let a leaked ``SECRET_KEY`` forge no
+access token. It is the whole list where there is none. Ed25519 alone is derived: a derivation may never change once
+it has signed, and a change of algorithm takes the same steps as a change of key, for which keys need entries of
+their own. MAC keys are always derived.
 """
 
-import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from tokens import signing_keys
+from tokens.conf import token_settings
 from tokens.refresh_tokens import KEY_ID_BYTES
-
-ALGORITHM = "EdDSA"
+from tokens.signing_keys import SigningKey, VerifyingKey
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyRing:
-    """All keys of one process. ``kid`` and ``key_id`` name the ones that make tokens; all of them check."""
+    """All keys of one process. ``signing_key`` and ``key_id``'s make tokens; all of them check, each by its name."""
 
-    kid: str
-    signing_key: Ed25519PrivateKey
-    verifying_keys: Mapping[str, Ed25519PublicKey]
+    signing_key: SigningKey
+    verifying_keys: Mapping[str, VerifyingKey]
     key_id: bytes
     mac_keys: Mapping[bytes, bytes]
     handover_key: bytes
 
     @property
+    def kid(self) -> str:
+        """The name of the key that signs access tokens."""
+        return self.signing_key.kid
+
+    @property
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public keys as a JWK Set (RFC 7517 section 5; RFC 8037 for Ed25519)."""
-        return {
-            "keys": [
-                {**_public_jwk(key), "kid": kid, "use": "sig", "alg": ALGORITHM}
-                for kid, key in self.verifying_keys.items()
-            ]
-        }
+        """The public keys as a JWK Set (RFC 7517 section 5)."""
+        return {"keys": [key.jwk for key in self.verifying_keys.values()]}
 
 
-def derive(secrets: Sequence[str]) -> KeyRing:
-    """Return the keys of these secrets, the one that makes tokens first."""
-    signing_keys = {}
+def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,)) -> KeyRing:
+    """Return the keys of these secrets, the one that makes tokens first.
+
+    ``named``: what signs access tokens, likewise; None stands for the keys derived from all the secrets.
+    """
+    derived = []
     mac_keys = {}
     for secret in secrets:
         private = Ed25519PrivateKey.from_private_bytes(_hkdf(secret, "access token, Ed25519", 32))
-        signing_keys[_thumbprint(private.public_key())] = private
+        derived.append(signing_keys.of(private))
         mac_keys[_hkdf(secret, "refresh token, key id", KEY_ID_BYTES)] = _hkdf(secret, "refresh token, MAC", 32)
-    kid, signing_key = next(iter(signing_keys.items()))
+    found = [key for one in named for key in (derived if one is None else [one])]
     return KeyRing(
-        kid=kid,
-        signing_key=signing_key,
-        verifying_keys={kid: key.public_key() for kid, key in signing_keys.items()},
+        signing_key=found[0],
+        verifying_keys={key.kid: key.verifying for key in found},
         key_id=next(iter(mac_keys)),
         mac_keys=mac_keys,
         handover_key=_hkdf(secrets[0], "hand-over", 32),
@@ -73,26 +76,15 @@ def derive(secrets: Sequence[str]) -> KeyRing:
 @lru_cache(maxsize=1)
 def keyring() -> KeyRing:
     """Return the keys of this process's settings."""
-    return derive([settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS])
+    return derive([settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS], token_settings().keys)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+    if setting in {"TOKENS", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
         keyring.cache_clear()
 
 
 def _hkdf(secret: str, label: str, length: int) -> bytes:
     info = f"latchkey: {label}".encode()
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret.encode())
-
-
-def _public_jwk(key: Ed25519PublicKey) -> dict[str, str]:
-    x = urlsafe_b64encode(key.public_bytes_raw()).rstrip(b"=").decode()
-    return {"crv": "Ed25519", "kty": "OKP", "x": x}
-
-
-def _thumbprint(key: Ed25519PublicKey) -> str:
-    # RFC 7638 section 3: the required members alone, in lexicographic order, without white space.
-    text = json.dumps(_public_jwk(key), separators=(",", ":"), sort_keys=True)
-    return urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()

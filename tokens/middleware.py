@@ -132,6 +132,7 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
         exchange.problem = problems.TOKEN_EXPIRED
         return
     except InvalidAccessToken:
+        exchange.problem = problems.NOT_OUR_TOKEN
         return
     is_revoked = partial(feed.is_revoked, token.session_id)
     if (yield is_revoked) if feed.needs_database() else is_revoked():

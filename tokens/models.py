@@ -50,7 +50,7 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
     def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
         """Sessions that ended before ``instant``; found by their date, then told by the instant."""
         return self.alias(ended_at=Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))).filter(
-            ends_on__lte=instant.date(), ended_at__lt=instant
+            ends_on__lte=ends_on(instant), ended_at__lt=instant
         )
 
     def for_decision(self) -> "RefreshTokenQuerySet":
@@ -186,8 +186,8 @@ class SecurityEvent(models.Model):
         EMAIL_CONFIRMED = "email_confirmed", _("e-mail address confirmed")
         EMAIL_CHANGE = "email_change", _("change of e-mail address asked for")
         EMAIL_CHANGED = "email_changed", _("e-mail address changed")
-        PASSWORD_RESET = "password_reset", _("password reset asked for")  # noqa: S105
-        PASSWORD_CHANGED = "password_changed", _("password changed")  # noqa: S105
+        PASSWORD_RESET = "password_reset", _("password reset asked for")
+        PASSWORD_CHANGED = "password_changed", _("password changed")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(_("event"), max_length=30, choices=Kind)

@@ -22,12 +22,16 @@ RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``status``: of HTTP; ``code``: stable; ``detail``: for a person; ``challenge``: WWW-Authenticate's parameters."""
+    """``status``: of HTTP; ``code``: stable; ``detail``: for a person.
+
+    ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters.
+    """
 
     status: HTTPStatus
     code: str
     detail: str
     challenge: str = ""
+    scheme: str = "Bearer"
 
     def as_json(self, **more: Any) -> dict[str, Any]:
         return {
@@ -43,7 +47,7 @@ class Problem:
     def headers(self) -> dict[str, str]:
         """The headers that this status asks for (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
         if self.status is HTTPStatus.UNAUTHORIZED:
-            return {"WWW-Authenticate": f"Bearer {self.challenge}".strip(), "Cache-Control": "no-store"}
+            return {"WWW-Authenticate": f"{self.scheme} {self.challenge}".strip(), "Cache-Control": "no-store"}
         if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
             return {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
         return {}
@@ -52,12 +56,21 @@ class Problem:
 _CHALLENGE = 'error="invalid_token"'
 
 NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.")
+NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.", _CHALLENGE)
+"""The same to a person and to a program; RFC 6750 section 3.1 has a word for a token that is not one of ours."""
 TOKEN_EXPIRED = Problem(
     HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _CHALLENGE
 )
 SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _CHALLENGE)
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED, "invalid_credentials", "There is no active account with this e-mail address and password."
+)
+INVALID_CLIENT = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "invalid_client",
+    "Give the client's id and secret by HTTP Basic authentication.",
+    'realm="introspection", charset="UTF-8"',
+    scheme="Basic",
 )
 CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", "This request came from a page of another origin.")
 REAUTHENTICATION_REQUIRED = Problem(
@@ -73,6 +86,9 @@ NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here.")
 PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large.")
 UNSUPPORTED_MEDIA_TYPE = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
+FORM_EXPECTED = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/x-www-form-urlencoded."
+)
 ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side.")
 UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The service cannot answer just now. Nothing is lost: try again."

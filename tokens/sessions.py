@@ -4,9 +4,8 @@ Whoever changes an account does so in one transaction with what it means for ses
 
     with sessions.lasting():
         user.save(update_fields=["password"])
-        if not sessions.keep_current(request, user):
+        if not sessions.end_others(request, user, sessions.Reason.PASSWORD_CHANGED):
             raise SessionEnded  # Undoes the change.
-        sessions.end_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
 When `lasting` is left, the sessions have ended for every process, unless the caller holds a transaction open around it:
@@ -41,25 +40,26 @@ def is_recent(request: HttpRequest) -> bool:
     return exchange is not None and exchange.access is not None and keeping.is_recent(exchange.access)
 
 
-def keep_current(request: HttpRequest, user: Any) -> bool:
-    """Let this request's session outlive the password that ``user`` has got; return whether it is still alive."""
-    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
-    if not rows.filter(id=_current_id(request), user=user).update(auth_hash_digest=stamp_of(user)):
+def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
+    """End all sessions of the user but this request's own, which outlives the password that ``user`` has got.
+
+    Return False, with nothing done, if that one has ended already: then whoever asks may change nothing.
+    """
+    current, sessions = _current_id(request), keeping.live_sessions(user)
+    # Locked in the order in which everybody locks them: two who end the same sessions must not wait for each other.
+    if current not in {row.id for row in sessions.order_by("id").select_for_update(of=("self",))}:
         return False
+    own = RefreshToken.objects.using(writer(RefreshToken)).filter(id=current)
+    own.update(auth_hash_digest=stamp_of(user))
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # What Django keeps of a sign-in by a page.
+    ending.end_all(sessions.exclude(id=current), reason, client=client_of(request))
     return True
 
 
-def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> int:
-    """End all sessions of the user but this request's own; return how many ended."""
-    others = keeping.live_sessions(user).exclude(id=_current_id(request))
-    return ending.end_all(others, reason, client=client_of(request))
-
-
-def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> int:
-    """End all sessions of the user; return how many ended."""
-    return ending.end_all(keeping.live_sessions(user), reason, client=client_of(request))
+def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> None:
+    """End all sessions of the user."""
+    ending.end_all(keeping.live_sessions(user), reason, client=client_of(request))
 
 
 def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:

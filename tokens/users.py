@@ -44,6 +44,10 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         self.__dict__["_on_use"]()
         return True if self._wrapped is empty else self._wrapped.is_authenticated
 
+    def __bool__(self) -> bool:
+        # Neither a user nor AnonymousUser is ever false; REST framework's permissions ask this of every request.
+        return True
+
     @property
     def is_anonymous(self) -> bool:
         return not self.is_authenticated

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('email', accounts.models.LowercaseEmailField(error_messages={'unique': 'There is an account with this address.'}, max_length=254, unique=True, verbose_name='e-mail address')),
                 ('is_staff', models.BooleanField(default=False, help_text='May sign in to the admin.', verbose_name='staff')),
                 ('is_active', models.BooleanField(default=True, help_text='Switch off instead of deleting: it ends every session of theirs.', verbose_name='active')),
+                ('email_confirmed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, help_text='Nobody who never confirmed their address is active.', null=True, verbose_name='e-mail address confirmed')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='joined')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.http import UnreadablePostError
 from django.urls import re_path
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
@@ -34,9 +35,7 @@ class BoundedJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, Any]:
-        body = stream.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise ProblemError(problems.PAYLOAD_TOO_LARGE)
+        body = read_bounded(stream)
         try:
             # No NaN or Infinity: they are not JSON (RFC 8259 section 6).
             data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
@@ -45,6 +44,17 @@ class BoundedJSONParser(BaseParser):
         if not isinstance(data, dict):
             raise ParseError
         return data
+
+
+def read_bounded(stream: Any) -> bytes:
+    """Return a request's body. Whatever is larger than `MAX_BODY` is not read."""
+    try:
+        body: bytes = stream.read(MAX_BODY + 1)
+    except UnreadablePostError:
+        raise ParseError from None  # The client went away in the middle of it.
+    if len(body) > MAX_BODY:
+        raise ProblemError(problems.PAYLOAD_TOO_LARGE)
+    return body
 
 
 def _refuse_constant(name: str) -> None:
@@ -67,7 +77,7 @@ class JSONAlways(BaseContentNegotiation):
 class ApiView(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = (TokenAuthentication,)
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
-    parser_classes = (BoundedJSONParser,)
+    parser_classes: Sequence[type[BaseParser]] = (BoundedJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONAlways
     throttle_classes = ()
@@ -95,7 +105,7 @@ class ApiView(APIView):
 class Public(ApiView):
     """A view for whoever comes: a stale cookie must not stand in the way of signing in."""
 
-    authentication_classes = ()
+    authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes = (AllowAny,)
 
 

@@ -1,5 +1,10 @@
-"""Errors of the API as problems: what a view raises, and what Django REST framework does."""
+"""Errors as problems: what views of ours raise, what Django REST framework does, and what anybody's views do.
 
+A project may set `answer_with_problem` as REST framework's ``EXCEPTION_HANDLER`` for its own views.
+"""
+
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -45,6 +50,10 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     headers = dict(problem.headers)
     if isinstance(error, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    if isinstance(error, exceptions.Throttled) and error.wait is not None:
+        headers["Retry-After"] = str(error.wait)
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge  # Of the view's first authentication class, which may be another's.
     return Response(problem.as_json(**more), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
@@ -54,4 +63,19 @@ def _problem_of(error: Exception, request: Any) -> Problem | None:
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         exchange = exchange_of(request)
         return exchange.problem if exchange else problems.NOT_AUTHENTICATED
-    return next((problem for kinds, problem in _PROBLEMS if isinstance(error, kinds)), None)
+    problem = next((problem for kinds, problem in _PROBLEMS if isinstance(error, kinds)), None)
+    if isinstance(error, exceptions.APIException) and problem in {None, problems.PERMISSION_DENIED, problems.NOT_FOUND}:
+        return _in_its_own_words(error, problem)
+    return problem
+
+
+def _in_its_own_words(error: exceptions.APIException, problem: Problem | None) -> Problem | None:
+    """What a view or permission of somebody else's says of it; None for a status that HTTP does not have."""
+    detail: Any = error.detail
+    if problem is None:
+        if error.status_code not in {status.value for status in HTTPStatus}:
+            return None
+        problem = Problem(HTTPStatus(error.status_code), error.default_code, str(error.default_detail))
+    if not isinstance(detail, exceptions.ErrorDetail) or detail == error.default_detail:
+        return problem
+    return replace(problem, code=detail.code, detail=str(detail))

@@ -4,6 +4,7 @@ from django.urls import re_path
 
 from tokens.api import views
 from tokens.api.base import endpoint
+from tokens.api.introspection import Introspect
 
 app_name = "tokens"
 urlpatterns = [
@@ -14,5 +15,6 @@ urlpatterns = [
     endpoint("auth/me", views.Me, "me"),
     endpoint("auth/sessions", views.Sessions, "sessions"),
     endpoint("auth/sessions/(?P<session_id>[^/]+)", views.Session, "session"),
+    endpoint("auth/introspect", Introspect, "introspect"),
     re_path("", views.Nothing.as_view(), name="nothing"),
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
@@ -169,6 +170,7 @@ class Nothing(Public):
         raise NotFound
 
 
+@login_not_required
 @cache_control(public=True, max_age=JWKS_MAX_AGE)
 def jwks(request: HttpRequest) -> JsonResponse:
     """The public keys of access tokens (RFC 7517 section 5)."""

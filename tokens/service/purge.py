@@ -10,36 +10,52 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Model, OuterRef, QuerySet, Value
-from django.db.models.lookups import GreaterThan
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
+from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
 from tokens.database import Row, clock, writer
-from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
+from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
 from tokens.service.feed import LATE_COMMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What can be purged of one model. ``name``: what a person calls it; ``rows``: those past their retention."""
+    """What can be purged of one model. ``name``: what a person calls it; ``rows``: those past their retention.
+
+    ``candidates``: these rows and a few more, such as an index on ``order`` can tell alone.
+    """
 
     name: str
     rows: QuerySet[Any]
+    candidates: QuerySet[Any]
     order: tuple[str, ...]
     delete: Callable[[list[Any]], int]
 
     def batches(self, size: int) -> Iterator[int]:
-        """Delete the rows in batches of ``size``; yield how many each deleted. Devices go along, uncounted."""
-        last: Any = None
+        """Delete the rows in batches of at most ``size``; yield how many each deleted. Devices are not counted.
+
+        A batch goes from one key to another, both read from the index: so it costs the same however many are left,
+        and no plan of the database's can read more.
+        """
+        behind = Q()
         while True:
             with transaction.atomic(using=self.rows.db):
-                rows = self.rows if last is None else self.rows.filter(_after(last, self.order))
-                found = list(rows.order_by(*self.order).select_for_update(skip_locked=True)[:size])
+                keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
+                stop = keys[size - 1 : size].first()
+                batch = self.rows.filter(behind, self._compared(LessThanOrEqual, stop) if stop else Q())
+                found = list(batch.order_by(*self.order).select_for_update(skip_locked=True)[:size])
                 deleted = self.delete(found) if found else 0
-            if not found:
+            if deleted:
+                yield deleted
+            if stop is None:
                 return
-            last = found[-1]
-            yield deleted
+            behind = self._compared(GreaterThan, stop)
+
+    def _compared(self, how: Callable[[Row, Row], Any], key: tuple[Any, ...]) -> Q:
+        fields = [self.rows.model._meta.get_field(name) for name in self.order]
+        values = [Value(value, field) for value, field in zip(key, fields, strict=True)]
+        return Q(how(Row(*self.order), Row(*values)))
 
 
 def purges() -> list[Purge]:
@@ -49,25 +65,21 @@ def purges() -> list[Purge]:
     now = clock(alias)
     revocations_until = now - found.access_lifetime - LATE_COMMIT - timedelta(minutes=1)
     return [
-        Purge("sessions", _sessions(alias, now - found.session_retention), ("ends_on", "id"), _delete_sessions),
+        _sessions(alias, now - found.session_retention),
         _by_date("events", SecurityEvent, now - found.event_retention),
         _by_date("revocations", Revocation, revocations_until),
     ]
 
 
-def _sessions(alias: str, instant: datetime) -> QuerySet[RefreshToken]:
-    return RefreshToken.objects.using(alias).ended_before(instant).only("id", "ends_on", "device_id")
+def _sessions(alias: str, instant: datetime) -> Purge:
+    sessions = RefreshToken.objects.using(alias)
+    rows = sessions.ended_before(instant).only("id", "device_id")
+    return Purge("sessions", rows, sessions.filter(ends_on__lte=ends_on(instant)), ("ends_on", "id"), _delete_sessions)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
-    rows = model._default_manager.using(writer(model)).filter(created_at__lt=instant).only("pk", "created_at")
-    return Purge(name, rows, ("created_at", "id"), _delete_rows)
-
-
-def _after(last: Any, order: tuple[str, ...]) -> Any:
-    """The rows behind ``last`` in this order: the next batch starts there, and reads nothing twice."""
-    fields = [last._meta.get_field(name) for name in order]
-    return GreaterThan(Row(*order), Row(*(Value(getattr(last, field.attname), field) for field in fields)))
+    rows = model._default_manager.using(writer(model)).filter(created_at__lt=instant)
+    return Purge(name, rows.only("pk"), rows, ("created_at", "id"), _delete_rows)
 
 
 def _delete_rows(rows: list[Any]) -> int:

@@ -22,7 +22,13 @@ class Command(BaseCommand):
         if user is not None:
             sessions = sessions.filter(user=user_named(user))
         for session in sessions.order_by("-id").iterator(chunk_size=1000):
-            self.stdout.write(_as_json(session) if json else _as_line(session))
+            line = _as_json(session) if json else _as_line(session)
+            # A device's name is its owner's choice, and must not command the terminal.
+            self.stdout.write("".join(c if c.isprintable() else _escaped(c) for c in line))
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _as_json(session: RefreshToken) -> str:

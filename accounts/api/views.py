@@ -1,0 +1,111 @@
+"""The views of the accounts' API. What each answers is in the README's table; errors are problems (`tokens.problems`).
+
+What a stranger may ask for answers with 202 and the same words, whatever there was to do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.serializers import (
+    EmailInput,
+    PasswordChangeInput,
+    PasswordResetInput,
+    RegistrationInput,
+    TokenInput,
+)
+from accounts.links import InvalidLink
+from accounts.models import User
+from accounts.service import addresses, deletion, passwords, registration
+from tokens import problems, sessions
+from tokens.api.base import ApiView, Public
+from tokens.api.errors import ProblemError
+from tokens.api.serializers import valid
+from tokens.api.views import Me
+
+ASKED = {"detail": "If there is something to do, a mail to this address says what."}
+
+
+class Register(Public):
+    def post(self, request: Request) -> Response:
+        given = valid(RegistrationInput, request)
+        with _problems_of("password"):
+            registration.register(request._request, given["email"], given["password"])
+        return Response(ASKED, status=202)
+
+
+class ConfirmEmail(Public):
+    def post(self, request: Request) -> Response:
+        with _problems_of("token"):
+            addresses.confirm(request._request, valid(TokenInput, request)["token"])
+        return Response(status=204)
+
+
+class ChangeEmail(ApiView):
+    def post(self, request: Request) -> Response:
+        user = _owner(request)
+        with _problems_of("email"):
+            addresses.ask_for_change(request._request, user, valid(EmailInput, request)["email"])
+        return Response(ASKED, status=202)
+
+
+class ChangePassword(ApiView):
+    """204: the client's tokens are as good as before, and it needs no others."""
+
+    def post(self, request: Request) -> Response:
+        user = _owner(request)
+        given = valid(PasswordChangeInput, request)
+        with _problems_of("new_password"):
+            passwords.change(request._request, user, given["current_password"], given["new_password"])
+        return Response(status=204)
+
+
+class ResetPassword(Public):
+    def post(self, request: Request) -> Response:
+        passwords.ask_for_reset(request._request, valid(EmailInput, request)["email"])
+        return Response(ASKED, status=202)
+
+
+class ConfirmPasswordReset(Public):
+    def post(self, request: Request) -> Response:
+        given = valid(PasswordResetInput, request)
+        with _problems_of("password"):
+            passwords.reset(request._request, given["token"], given["password"])
+        return Response(status=204)
+
+
+class Account(Me):
+    """Who somebody is, as tokens know it; and the account's end."""
+
+    def delete(self, request: Request) -> Response:
+        deletion.delete(request._request, _owner(request))
+        return Response(status=204)
+
+
+def _owner(request: Request) -> User:
+    """Return the row of the signed-in user, who may change the account: the sign-in is recent."""
+    if not sessions.is_recent(request._request):
+        raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+    user: User | None = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
+    if user is None:
+        raise ProblemError(problems.SESSION_ENDED)
+    return user
+
+
+@contextmanager
+def _problems_of(field: str) -> Iterator[None]:
+    """Turn what the service refuses into problems. ``field``: where a value that breaks a rule came from."""
+    try:
+        yield
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
+    except InvalidLink:
+        raise ProblemError(problems.INVALID_TOKEN) from None
+    except passwords.WrongPassword:
+        raise ProblemError(problems.INVALID_CREDENTIALS) from None
+    except passwords.SessionEnded:
+        raise ProblemError(problems.SESSION_ENDED) from None

@@ -1,0 +1,58 @@
+"""The forms of the pages about accounts. Whether a password is good enough the service says, as for the API."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
+from django.utils.translation import gettext_lazy as _
+
+from accounts.links import MAX_TOKEN
+
+
+class SignInForm(AuthenticationForm):
+    remember = forms.BooleanField(label=_("Remember me on this device"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
+
+
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail address"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+
+
+class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]
+    password1, password2 = SetPasswordMixin.create_password_fields()
+
+    def clean(self) -> dict[str, Any]:
+        self.validate_passwords()
+        return self.cleaned_data
+
+
+class RegistrationForm(EmailForm, NewPasswordForm):
+    field_order = ("email", "password1", "password2")
+
+
+class PasswordChangeForm(NewPasswordForm):
+    current_password = forms.CharField(
+        label=_("Current password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+    field_order = ("current_password", "password1", "password2")
+
+
+class LinkForm(forms.Form):
+    """What a link in a mail brings along; the button is a person's, for programs only look."""
+
+    token = forms.CharField(max_length=MAX_TOKEN, widget=forms.HiddenInput)
+
+
+class PasswordResetForm(LinkForm, NewPasswordForm):
+    pass
+
+
+class DeletionForm(forms.Form):
+    sure = forms.BooleanField(label=_("Delete my account, for good"))

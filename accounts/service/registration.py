@@ -1,0 +1,44 @@
+"""Registration: an address and a password make an account that is not active until the address is confirmed.
+
+Whoever registers learns nothing of who is registered already; the address's owner does, by mail:
+
+=========================  ======================================================================================
+a new address              gets an account that is not active, and a link that confirms it
+one never confirmed        gets the newer password and a newer link; older links die with the older password
+one with an account        is told that there is one
+=========================  ======================================================================================
+"""
+
+from django.db import IntegrityError, router, transaction
+from django.http import HttpRequest
+
+from accounts import mail
+from accounts.links import Purpose
+from accounts.models import User
+from accounts.service.passwords import check_password_rules
+from tokens import sessions
+
+_NEW, _AGAIN, _THERE = "new address", "never confirmed", "there is an account"
+
+
+def register(request: HttpRequest, email: str, password: str) -> None:
+    """Register. Raises Django's `ValidationError` for a password that is not good enough, whoever asks."""
+    user = User(email=email.lower(), is_active=False, email_confirmed_at=None)
+    check_password_rules(password, user)
+    user.set_password(password)
+    with sessions.lasting():
+        outcome = _NEW
+        try:
+            # Tried before anybody looks: two at once make one account, and every outcome costs the same statements.
+            with transaction.atomic(using=router.db_for_write(User)):
+                user.save(force_insert=True)
+        except IntegrityError:
+            outcome = _THERE
+        unconfirmed = User.objects.filter(email=user.email, email_confirmed_at=None, is_active=False)
+        if unconfirmed.update(password=user.password) and outcome is _THERE:
+            outcome = _AGAIN
+        row = User.objects.for_decision().filter(email=user.email).first()
+        sessions.record(request, sessions.Kind.REGISTRATION, row, outcome)
+    confirmation = mail.compose_with_link("confirm_registration", user.email, Purpose.REGISTRATION, row or user)
+    notice = mail.compose_notice("account_exists", user.email, email=user.email)
+    mail.send(notice if outcome is _THERE else confirmation)

@@ -1,0 +1,160 @@
+"""The project under ``existing_project``, in a copy of its own: run by `manage.py`, and served by processes of its own."""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.browsers import FIREFOX
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(__file__).parent / "existing_project"
+SECRET_KEY = "the secret of somebody's project, as long as it has to be: fine"
+IN_PRODUCTION = {"DEBUG": "false", "SECRET_KEY": SECRET_KEY}
+SECONDS = 60
+"""How long a process may take for what it is asked."""
+
+
+class Project:
+    """A copy of the project. ``environment``: what its settings read."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], python: str = sys.executable) -> None:
+        self.folder, self.environment, self.python = folder, dict(environment), python
+        shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        if environment.get("USERS") == "accounts.User":
+            self.copy("accounts")
+
+    def copy(self, app: str) -> None:
+        """Copy an app of ours into the project: the README's first step."""
+        shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def take_latchkey_in(self) -> None:
+        """Go by the README's steps; what they change in settings and URLs is in the project, behind this switch."""
+        self.copy("tokens")
+        self.environment["WITH_LATCHKEY"] = "yes"
+        self.manage("migrate")
+
+    def manage(self, *arguments: str, **environment: str) -> str:
+        """Run a command, and return what it prints."""
+        done = subprocess.run(
+            [self.python, "manage.py", *arguments],
+            cwd=self.folder,
+            env=self._environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+        return done.stdout + done.stderr
+
+    @contextmanager
+    def served(self, **environment: str) -> Iterator["Server"]:
+        """Serve the project by a process of its own."""
+        with subprocess.Popen(
+            [self.python, "serve.py"],
+            cwd=self.folder,
+            env=self._environment(**environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield Server(process)
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                try:
+                    process.wait(timeout=10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        # Nothing of this process's own settings, nor of this machine's.
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **self.environment, **more}
+
+
+class Server:
+    """A process that serves the project, and does in it what it is told."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        line = process.stdout.readline()
+        assert line, "the project does not start"
+        self.port = int(line)
+
+    def do(self, code: str, **names: Any) -> Any:
+        """Run Python in the server's process, with these names; return what it calls ``result``."""
+        setting = "\n".join(f"{name} = {value!r}" for name, value in names.items())
+        self._process.stdin.write(json.dumps(f"{setting}\n{code}") + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+
+class Answer:
+    """``set``: the cookies that it sets, by name, as `http.cookies.Morsel`; those that it clears too."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status, self.headers = response.status, response.headers
+        self.text = response.read().decode()
+        self.set = {
+            name: morsel
+            for line in self.headers.get_all("Set-Cookie", [])
+            for name, morsel in SimpleCookie(line).items()
+        }
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Browser:
+    """Keeps cookies and sends them to whichever process serves the site ``origin``; follows no redirect by itself."""
+
+    def __init__(self, origin: str, cookies: dict[str, str] | None = None) -> None:
+        self.origin, self.cookies = origin, dict(cookies or {})
+
+    def copy(self) -> "Browser":
+        return Browser(self.origin, self.cookies)
+
+    def get(self, server: Server, path: str, **headers: str) -> Answer:
+        return self._ask(server, "GET", path, None, headers)
+
+    def post_form(self, server: Server, path: str, **fields: str) -> Answer:
+        """Submit a form of the page at ``path``, its CSRF token included."""
+        if "csrftoken" not in self.cookies:
+            self.get(server, path)
+        body = urlencode({**fields, "csrfmiddlewaretoken": self.cookies.get("csrftoken", "")})
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin}
+        return self._ask(server, "POST", path, body, headers)
+
+    def post_json(self, server: Server, path: str, data: Any = None, **headers: str) -> Answer:
+        body = json.dumps({} if data is None else data)
+        return self._ask(server, "POST", path, body, {"Content-Type": "application/json", **headers})
+
+    def _ask(self, server: Server, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
+        scheme, _, host = self.origin.partition("://")
+        sent = {"Host": host, "User-Agent": FIREFOX, "X-Forwarded-Proto": scheme, "Connection": "close", **headers}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        try:
+            connection.request(method, path, body, sent)
+            answer = Answer(connection.getresponse())
+        finally:
+            connection.close()
+        for name, morsel in answer.set.items():
+            if morsel["max-age"] == "0" or not morsel.value:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = morsel.value
+        return answer

@@ -1,0 +1,157 @@
+"""Introspection (RFC 7662): a service asks whether an access token is good now, and need not wait for its expiry.
+
+Off, and not there, until INTROSPECTION_CLIENTS names somebody. A service sends ``token=…`` as a form, and its id and
+secret by HTTP Basic (RFC 6749 section 2.3.1); it is no browser, so the origin rule does not concern it. Whatever is
+not a good access token of ours, a refresh token too, is ``{"active": false}``, and nothing says why.
+"""
+
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from django.contrib.auth.models import AnonymousUser
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tokens import introspectors, problems
+from tokens.access_tokens import InvalidAccessToken, codec
+from tokens.api.base import Public, read_bounded
+from tokens.api.errors import ProblemError
+from tokens.api.schema import operation
+from tokens.api.serializers import Text, valid
+from tokens.conf import token_settings
+from tokens.network import client_of
+from tokens.service import events
+from tokens.service.introspection import is_active
+
+MAX_PARAMETERS = 20
+CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time")
+"""What is said of a good token. The project's own claims are in the token itself, which the service has."""
+NO_STORE = {"Cache-Control": "no-store"}
+
+_EXAMPLE = {
+    "active": True,
+    "sub": "01a20a65-4511-7180-b9d3-f54cc5d14402",
+    "client_id": "latchkey",
+    "exp": 1893499800,
+    "iat": 1893499200,
+    "iss": "https://auth.example.org",
+    "aud": "https://auth.example.org",
+    "jti": "01a20a65-5189-764f-8426-b0731478d343",
+    "sid": "01a20a65-5189-764f-8426-b0731478d342",
+    "auth_time": 1893495600,
+    "token_type": "Bearer",
+}
+
+
+class IntrospectionInput(serializers.Serializer[Any]):
+    token = Text(trim_whitespace=False)
+    token_type_hint = Text(required=False, allow_blank=True, help_text="Not needed, and not looked at.")
+
+
+class IntrospectionOutput(serializers.Serializer[Any]):
+    """What RFC 7662 section 2.2 asks for. Of a token that is not good: `active` alone."""
+
+    active = serializers.BooleanField()
+    sub = serializers.CharField(required=False)
+    client_id = serializers.CharField(required=False)
+    exp = serializers.IntegerField(required=False)
+    iat = serializers.IntegerField(required=False)
+    iss = serializers.CharField(required=False)
+    aud = serializers.CharField(required=False)
+    jti = serializers.CharField(required=False)
+    sid = serializers.UUIDField(required=False, help_text="The session.")
+    auth_time = serializers.IntegerField(required=False)
+    token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
+
+
+class FormParser(BaseParser):
+    """A small form without repetitions (RFC 6749 section 3.2)."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, str]:
+        try:
+            text = read_bounded(stream).decode("utf-8")
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        except ValueError:
+            raise ParseError from None
+        given = dict(pairs)
+        if len(given) < len(pairs):
+            raise ParseError
+        return given
+
+
+class IntrospectorAuthentication(BaseAuthentication):
+    """Lets those in whom INTROSPECTION_CLIENTS names. Nobody's cookie or access token is looked at."""
+
+    def authenticate(self, request: Request) -> tuple[Any, str]:
+        known = token_settings().introspectors
+        spellings = list(_credentials(request.headers.get("Authorization", "")))
+        # Every spelling is looked at, so that how long it takes tells nothing.
+        found = [id for id, secret in spellings if introspectors.is_known(known, id, secret)]
+        if not found:
+            events.log("introspection refused", ip=client_of(request._request).ip)
+            raise ProblemError(problems.INVALID_CLIENT)
+        return AnonymousUser(), found[0]
+
+
+class IntrospectorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = IntrospectorAuthentication
+    name = "introspectionClient"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "basic"}
+
+
+class Introspect(Public):
+    authentication_classes = (IntrospectorAuthentication,)
+    parser_classes = (FormParser,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if not token_settings().introspectors:
+            raise NotFound
+        super().initial(request, *args, **kwargs)
+
+    @operation(
+        "Whether an access token is good now (RFC 7662).",
+        problems.INVALID_CLIENT,
+        problems.NOT_FOUND,
+        answers=IntrospectionOutput,
+        takes=IntrospectionInput,
+        example=_EXAMPLE,
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            text = valid(IntrospectionInput, request)["token"]
+        except UnsupportedMediaType:
+            raise ProblemError(problems.FORM_EXPECTED) from None
+        with suppress(InvalidAccessToken):
+            access = codec().loads_expired(text)
+            if is_active(access):
+                said = {name: access.claims[name] for name in CLAIMS}
+                return Response({"active": True, **said, "token_type": "Bearer"}, headers=NO_STORE)
+        return Response({"active": False}, headers=NO_STORE)
+
+
+def _credentials(header: str) -> Iterator[tuple[str, str]]:
+    """The id and secret of HTTP Basic, as they stand there, and with their form encoding undone.
+
+    RFC 6749 section 2.3.1 asks for that encoding, and many a client (curl) knows nothing of it.
+    """
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return
+    try:
+        id, _, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        return
+    yield id, secret
+    yield unquote_plus(id), unquote_plus(secret)

@@ -1,0 +1,148 @@
+"""The API's description (OpenAPI 3): shapes of answers, problems by status, examples; and how requests are signed in.
+
+The views carry these decorators, so that a description stands beside what it describes.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+from tokens import problems
+from tokens.conf import MODES
+from tokens.problems import CONTENT_TYPE, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SESSION_EXAMPLE = {
+    "id": "01a20a65-5189-764f-8426-b0731478d342",
+    "device": {"name": "Firefox on Windows"},
+    "mode": "cookie",
+    "created_at": "2030-01-01T12:00:00Z",
+    "last_used_at": "2030-01-01T12:10:00Z",
+    "ip": "203.0.113.7",
+    "current": True,
+}
+_USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
+_GRANT_EXAMPLE = {
+    "user": _USER_EXAMPLE,
+    "session": _SESSION_EXAMPLE,
+    "access_token_expires_at": "2030-01-01T12:10:00Z",
+}
+
+
+class UserOutput(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    email = serializers.CharField()
+
+
+class DeviceOutput(serializers.Serializer[Any]):
+    name = serializers.CharField()
+
+
+class SessionOutput(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    device = DeviceOutput()
+    mode = serializers.ChoiceField(choices=MODES)
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(help_text="To ten minutes.")
+    ip = serializers.CharField(allow_null=True)
+    current = serializers.BooleanField(help_text="Whether this request is signed in by it.")
+
+
+class WhoOutput(serializers.Serializer[Any]):
+    user = UserOutput()
+    session = SessionOutput()
+
+
+class GrantOutput(WhoOutput):
+    """Tokens are in the body in `body` mode alone."""
+
+    access_token_expires_at = serializers.DateTimeField()
+    access_token = serializers.CharField(required=False)
+    token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
+    expires_in = serializers.IntegerField(required=False, help_text="Seconds.")
+    refresh_token = serializers.CharField(
+        required=False, help_text="Keep it in the place of the one before. Where it is missing, keep the one you have."
+    )
+    device_token = serializers.CharField(required=False, help_text="Of a new device: send it at the next sign-in.")
+
+
+class SessionsOutput(serializers.Serializer[Any]):
+    results = SessionOutput(many=True)
+    next = serializers.CharField(allow_null=True, help_text="The path of the next page.")
+
+
+class ProblemOutput(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable: what a program goes by.")
+    detail = serializers.CharField()
+    errors = serializers.DictField(required=False, help_text="What is wrong with which field.")
+
+
+class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Either will do; a Bearer token goes first."""
+
+    target_class = "tokens.api.authentication.TokenAuthentication"
+    name = ["accessCookie", "bearer"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "apiKey", "in": "cookie", "name": "__Host-access"},
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        ]
+
+
+ANYWHERE = (problems.CROSS_ORIGIN, problems.UNAVAILABLE)
+WITH_BODY = (problems.INVALID, problems.MALFORMED, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
+SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSION_ENDED)
+
+
+def operation(
+    summary: str,
+    *problems_of_its_own: Problem,
+    answers: Any = None,
+    status: int = HTTPStatus.OK,
+    takes: Any = None,
+    example: Any = None,
+    parameters: Any = None,
+) -> Callable[[F], F]:
+    """Describe an operation. ``takes``, ``answers``: serializers, or None for no body; ``status``: of success.
+
+    What any operation may be refused with need not be told: `ANYWHERE`, and with a body `WITH_BODY`.
+    """
+    possible = [*problems_of_its_own, *ANYWHERE, *(WITH_BODY if takes else ())]
+    by_status: dict[int, list[Problem]] = {}
+    for problem in possible:
+        by_status.setdefault(int(problem.status), []).append(problem)
+    responses: dict[Any, Any] = {
+        int(status): OpenApiResponse(answers, examples=_examples(answers, example), description=summary)
+    }
+    for code, found in by_status.items():
+        responses[code, CONTENT_TYPE] = OpenApiResponse(
+            ProblemOutput,
+            description=" · ".join(f"`{problem.code}`: {problem.detail}" for problem in found),
+            examples=[OpenApiExample(problem.code, problem.as_json(), response_only=True) for problem in found],
+        )
+    describe: Callable[[F], F] = extend_schema(
+        summary=summary, request=takes, responses=responses, parameters=parameters
+    )
+    return describe
+
+
+def _examples(answers: Any, example: Any) -> list[OpenApiExample]:
+    known = {
+        GrantOutput: _GRANT_EXAMPLE,
+        WhoOutput: {"user": _USER_EXAMPLE, "session": _SESSION_EXAMPLE},
+        SessionOutput: _SESSION_EXAMPLE,
+        SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
+    }
+    value = example or known.get(answers)
+    return [OpenApiExample("answer", value, response_only=True)] if value else []
