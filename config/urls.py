@@ -3,6 +3,7 @@ from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts.views import SignIn
 from config import errors
@@ -23,6 +24,8 @@ urlpatterns = [
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
     path("admin/", admin.site.urls),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/", include("accounts.api.urls")),
     path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from typing import Any
 
+import django
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.creation import BaseDatabaseCreation
@@ -31,7 +32,9 @@ class Databases:
         """Let ``default`` be this database, migrated and empty."""
         if name not in self._configured:
             self._install(self._sqlite if name == "sqlite" else self._postgresql())
-            connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+            # Nothing is to be serialized; Django 6.1 does not even ask.
+            options = {} if django.VERSION >= (6, 1) else {"serialize": False}
+            connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, **options)
             self._configured[name] = dict(connections["default"].settings_dict)
         self._install(self._configured[name])
 

@@ -2,7 +2,8 @@
 
 ``tokens.E009``: the database is one whose transactions the revocation feed cannot follow. ``E010``: the middleware is
 missing. ``E011``: it stands where it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook
-cannot be called. ``E016``: Django's own authentication middleware is there too. ``E030``: instants have no time zone. All others: see `tokens.conf`.
+cannot be called. ``E016``: Django's own authentication middleware is there too. ``E030``: instants have no time zone.
+All others: see `tokens.conf`.
 """
 
 import ipaddress

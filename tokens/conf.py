@@ -323,7 +323,7 @@ def _dangers(found: TokenSettings) -> list[Mistake]:
 
 
 def _is_development() -> bool:
-    """Whether DEBUG is on, or was where it is written: Django's test runner turns it off, over a developer's settings."""
+    """Whether DEBUG is on where it is written: a test runner turns it off, over settings that are a developer's."""
     module = sys.modules.get(os.environ.get(ENVIRONMENT_VARIABLE, ""))
     return settings.DEBUG or getattr(module, "DEBUG", False) is True
 

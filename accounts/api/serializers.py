@@ -6,17 +6,22 @@ from rest_framework import serializers
 
 from accounts.links import MAX_TOKEN
 from accounts.service.passwords import MAX_PASSWORD
+from tokens.api.serializers import Text
 
 MAX_EMAIL = 254
 """Characters (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
 
-def _password() -> serializers.CharField:
-    return serializers.CharField(max_length=MAX_PASSWORD, trim_whitespace=False)
+class Email(Text, serializers.EmailField):
+    """A JSON string that is an e-mail address."""
+
+
+def _password() -> Text:
+    return Text(max_length=MAX_PASSWORD, trim_whitespace=False)
 
 
 class EmailInput(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=MAX_EMAIL)
+    email = Email(max_length=MAX_EMAIL)
 
 
 class RegistrationInput(EmailInput):
@@ -24,7 +29,7 @@ class RegistrationInput(EmailInput):
 
 
 class TokenInput(serializers.Serializer[Any]):
-    token = serializers.CharField(max_length=MAX_TOKEN)
+    token = Text(max_length=MAX_TOKEN)
 
 
 class PasswordChangeInput(serializers.Serializer[Any]):

@@ -24,13 +24,21 @@ from accounts.service import addresses, deletion, passwords, registration
 from tokens import problems, sessions
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
+from tokens.api.schema import SIGNED_IN, AskedOutput, operation
 from tokens.api.serializers import valid
 from tokens.api.views import Me
 
+OWNER = (*SIGNED_IN, problems.REAUTHENTICATION_REQUIRED)
 ASKED = {"detail": "If there is something to do, a mail to this address says what."}
 
 
 class Register(Public):
+    @operation(
+        "Ask for an account. A mail to the address says how it goes on.",
+        answers=AskedOutput,
+        status=202,
+        takes=RegistrationInput,
+    )
     def post(self, request: Request) -> Response:
         given = valid(RegistrationInput, request)
         with _problems_of("password"):
@@ -39,6 +47,7 @@ class Register(Public):
 
 
 class ConfirmEmail(Public):
+    @operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
     def post(self, request: Request) -> Response:
         with _problems_of("token"):
             addresses.confirm(request._request, valid(TokenInput, request)["token"])
@@ -46,6 +55,13 @@ class ConfirmEmail(Public):
 
 
 class ChangeEmail(ApiView):
+    @operation(
+        "Ask for another e-mail address, to be confirmed from there.",
+        *OWNER,
+        answers=AskedOutput,
+        status=202,
+        takes=EmailInput,
+    )
     def post(self, request: Request) -> Response:
         user = _owner(request)
         with _problems_of("email"):
@@ -56,6 +72,13 @@ class ChangeEmail(ApiView):
 class ChangePassword(ApiView):
     """204: the client's tokens are as good as before, and it needs no others."""
 
+    @operation(
+        "Change the password, which ends all other sessions.",
+        *OWNER,
+        problems.INVALID_CREDENTIALS,
+        status=204,
+        takes=PasswordChangeInput,
+    )
     def post(self, request: Request) -> Response:
         user = _owner(request)
         given = valid(PasswordChangeInput, request)
@@ -65,12 +88,18 @@ class ChangePassword(ApiView):
 
 
 class ResetPassword(Public):
+    @operation(
+        "Ask for a mail with which a forgotten password is set anew.", answers=AskedOutput, status=202, takes=EmailInput
+    )
     def post(self, request: Request) -> Response:
         passwords.ask_for_reset(request._request, valid(EmailInput, request)["email"])
         return Response(ASKED, status=202)
 
 
 class ConfirmPasswordReset(Public):
+    @operation(
+        "Set the password anew, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
+    )
     def post(self, request: Request) -> Response:
         given = valid(PasswordResetInput, request)
         with _problems_of("password"):
@@ -81,6 +110,7 @@ class ConfirmPasswordReset(Public):
 class Account(Me):
     """Who somebody is, as tokens know it; and the account's end."""
 
+    @operation("Delete the account, which ends all sessions.", *OWNER, status=204)
     def delete(self, request: Request) -> Response:
         deletion.delete(request._request, _owner(request))
         return Response(status=204)

@@ -138,6 +138,8 @@ class TestNothingTellsWhetherThereIsAnAccount:
         ({"email": "a\0b@example.org", "password": PASSWORD}, "email"),
         ({"email": f"{ADDRESS}\nBcc: eve@example.org", "password": PASSWORD}, "email"),
         ({"email": [ADDRESS], "password": PASSWORD}, "email"),
+        ({"email": ADDRESS, "password": 12345678901234567890}, "password"),
+        ({"email": ADDRESS, "password": "a surrogate \ud800 is no text"}, "password"),
         ({"password": PASSWORD}, "email"),
         ({}, "email"),
     ],
@@ -149,6 +151,14 @@ def test_what_is_not_valid_is_said_of_its_field(api: Client, mailoutbox: list[An
     assert field in response.json()["errors"]
     assert not mailoutbox
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
+def test_what_is_nested_deeply_is_only_not_valid(api: Client, db: None, path: str) -> None:
+    nested = "[" * 900 + "]" * 900
+    body = f'{{"email": {nested}, "password": {nested}, "token": {nested}}}'
+    response = api.post(f"/api/auth/{path}", body, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])

@@ -1,4 +1,4 @@
-"""The project under ``existing_project``, in a copy of its own: run by `manage.py`, and served by processes of its own."""
+"""The project under ``existing_project``, in a copy: run by its `manage.py`, and served by processes of its own."""
 
 import http.client
 import json
@@ -24,28 +24,26 @@ SECONDS = 60
 
 
 class Project:
-    """A copy of the project. ``environment``: what its settings read."""
+    """A copy of the project. ``environment``: what its settings read. ``python``: one that has our apps installed."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], python: str = sys.executable) -> None:
-        self.folder, self.environment, self.python = folder, dict(environment), python
+    def __init__(self, folder: Path, environment: dict[str, str], python: str = "") -> None:
+        self.folder, self.environment = folder, dict(environment)
+        self._installed, self._python = bool(python), python or sys.executable
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
         if environment.get("USERS") == "accounts.User":
-            self.copy("accounts")
+            self._copy("accounts")
 
-    def copy(self, app: str) -> None:
-        """Copy an app of ours into the project: the README's first step."""
-        shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def take_latchkey_in(self) -> None:
+    def take_latchkey_in(self, *, migrate: bool = True) -> None:
         """Go by the README's steps; what they change in settings and URLs is in the project, behind this switch."""
-        self.copy("tokens")
+        self._copy("tokens")
         self.environment["WITH_LATCHKEY"] = "yes"
-        self.manage("migrate")
+        if migrate:
+            self.manage("migrate")
 
     def manage(self, *arguments: str, **environment: str) -> str:
         """Run a command, and return what it prints."""
         done = subprocess.run(
-            [self.python, "manage.py", *arguments],
+            [self._python, "manage.py", *arguments],
             cwd=self.folder,
             env=self._environment(**environment),
             capture_output=True,
@@ -59,7 +57,7 @@ class Project:
     def served(self, **environment: str) -> Iterator["Server"]:
         """Serve the project by a process of its own."""
         with subprocess.Popen(
-            [self.python, "serve.py"],
+            [self._python, "serve.py"],
             cwd=self.folder,
             env=self._environment(**environment),
             stdin=subprocess.PIPE,
@@ -75,6 +73,10 @@ class Project:
                     process.wait(timeout=10)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+    def _copy(self, app: str) -> None:
+        if not self._installed:
+            shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _environment(self, **more: str) -> dict[str, str]:
         # Nothing of this process's own settings, nor of this machine's.

@@ -55,9 +55,9 @@ class Fleet:
 
     def roll(self, **environment: str) -> None:
         """Restart one server after the other with this environment; each has to answer a while beside the other."""
-        for _ in range(2):
+        for leaving in list(self._serving):
             with self._lock:
-                leaving = self._serving.pop(0)
+                self._serving.remove(leaving)
             leaving.stop()
             coming = self._start(environment)
             with self._lock:

@@ -36,6 +36,12 @@ def test_who_it_is_costs_no_query(user: Any, asked: list[str], django_assert_num
     assert asked
 
 
+def test_whether_there_is_one_costs_no_query(user: Any, asked: list[str], django_assert_num_queries: Queries) -> None:
+    """REST framework's IsAuthenticated asks ``request.user and request.user.is_authenticated``."""
+    with django_assert_num_queries(0):
+        assert bool(lazy(user.pk, asked))
+
+
 def test_anything_else_costs_one(user: Any, asked: list[str], django_assert_num_queries: Queries) -> None:
     found = lazy(user.pk, asked)
     with django_assert_num_queries(1):

@@ -50,8 +50,8 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     headers = dict(problem.headers)
     if isinstance(error, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(error.wait)
+    if isinstance(error, exceptions.Throttled) and (wait := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(wait)  # Seconds.
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge  # Of the view's first authentication class, which may be another's.
     return Response(problem.as_json(**more), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
@@ -78,4 +78,4 @@ def _in_its_own_words(error: exceptions.APIException, problem: Problem | None) -
         problem = Problem(HTTPStatus(error.status_code), error.default_code, str(error.default_detail))
     if not isinstance(detail, exceptions.ErrorDetail) or detail == error.default_detail:
         return problem
-    return replace(problem, code=detail.code, detail=str(detail))
+    return replace(problem, code=detail.code or problem.code, detail=str(detail))

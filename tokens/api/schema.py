@@ -27,6 +27,7 @@ _SESSION_EXAMPLE = {
     "current": True,
 }
 _USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
+LOGIN_EXAMPLE = {"email": "demo@latchkey.test", "password": "latchkey-demo", "remember": True}
 _GRANT_EXAMPLE = {
     "user": _USER_EXAMPLE,
     "session": _SESSION_EXAMPLE,
@@ -76,6 +77,12 @@ class SessionsOutput(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The path of the next page.")
 
 
+class AskedOutput(serializers.Serializer[Any]):
+    """The same words, whatever there was to do."""
+
+    detail = serializers.CharField()
+
+
 class ProblemOutput(serializers.Serializer[Any]):
     """RFC 9457."""
 
@@ -84,7 +91,9 @@ class ProblemOutput(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable: what a program goes by.")
     detail = serializers.CharField()
-    errors = serializers.DictField(required=False, help_text="What is wrong with which field.")
+    errors = serializers.DictField(  # type: ignore[assignment]
+        required=False, help_text="What is wrong with which field."
+    )
 
 
 class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -112,9 +121,12 @@ def operation(
     status: int = HTTPStatus.OK,
     takes: Any = None,
     example: Any = None,
+    example_input: Any = None,
     parameters: Any = None,
+    name: str | None = None,
 ) -> Callable[[F], F]:
-    """Describe an operation. ``takes``, ``answers``: serializers, or None for no body; ``status``: of success.
+    """Describe an operation. ``takes``, ``answers``: serializers, or None for no body; ``status``: of success;
+    ``name``: its own among all, where its path and method do not make one.
 
     What any operation may be refused with need not be told: `ANYWHERE`, and with a body `WITH_BODY`.
     """
@@ -132,7 +144,12 @@ def operation(
             examples=[OpenApiExample(problem.code, problem.as_json(), response_only=True) for problem in found],
         )
     describe: Callable[[F], F] = extend_schema(
-        summary=summary, request=takes, responses=responses, parameters=parameters
+        operation_id=name,
+        summary=summary,
+        request=takes,
+        responses=responses,
+        parameters=parameters,
+        examples=[OpenApiExample("input", example_input, request_only=True)] if example_input else None,
     )
     return describe
 

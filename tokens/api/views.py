@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +18,15 @@ from tokens import cookies, problems
 from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
+from tokens.api.schema import (
+    LOGIN_EXAMPLE,
+    SIGNED_IN,
+    GrantOutput,
+    SessionOutput,
+    SessionsOutput,
+    WhoOutput,
+    operation,
+)
 from tokens.api.serializers import (
     DeviceNameInput,
     LoginInput,
@@ -50,6 +60,9 @@ _Reason = RefreshToken.Reason
 
 
 class Login(Public):
+    @operation(
+        "Sign in.", problems.INVALID_CREDENTIALS, answers=GrantOutput, takes=LoginInput, example_input=LOGIN_EXAMPLE
+    )
     def post(self, request: Request) -> Response:
         given = valid(LoginInput, request)
         user = authenticate(request._request, username=given["email"], password=given["password"])
@@ -68,6 +81,12 @@ class Login(Public):
 
 
 class Refresh(Public):
+    @operation(
+        "A new access token, and the next refresh token.",
+        problems.SESSION_ENDED,
+        answers=GrantOutput,
+        takes=RefreshInput,
+    )
     def post(self, request: Request) -> Response:
         presented = _presented(request)
         if presented is None:
@@ -82,6 +101,7 @@ class Refresh(Public):
 
 
 class Logout(Public):
+    @operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
     def post(self, request: Request) -> Response:
         client = client_of(request._request)
         for session_id in _own_sessions(request):
@@ -93,6 +113,13 @@ class Logout(Public):
 
 
 class Reauthenticate(ApiView):
+    @operation(
+        "Give the password again: a new access token with a fresh `auth_time`.",
+        *SIGNED_IN,
+        problems.INVALID_CREDENTIALS,
+        answers=GrantOutput,
+        takes=PasswordInput,
+    )
     def post(self, request: Request) -> Response:
         given = valid(PasswordInput, request)
         name = request.user.get_username()
@@ -107,6 +134,7 @@ class Reauthenticate(ApiView):
 
 
 class Me(ApiView):
+    @operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
     def get(self, request: Request) -> Response:
         session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
         if session is None or not request.user.is_authenticated:
@@ -115,6 +143,13 @@ class Me(ApiView):
 
 
 class Sessions(ApiView):
+    @operation(
+        "The user's live sessions, newest first.",
+        *SIGNED_IN,
+        problems.NOT_FOUND,
+        answers=SessionsOutput,
+        parameters=[OpenApiParameter("before", UUID, description="The last session of the page before.")],
+    )
     def get(self, request: Request) -> Response:
         sessions = keeping.live_sessions(request.user)
         if before := request.query_params.get("before"):
@@ -125,6 +160,13 @@ class Sessions(ApiView):
             {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
         )
 
+    @operation(
+        "End all other sessions.",
+        *SIGNED_IN,
+        problems.REAUTHENTICATION_REQUIRED,
+        status=204,
+        name="auth_sessions_destroy_others",
+    )
     def delete(self, request: Request) -> Response:
         self._require_recent_sign_in()
         others = keeping.live_sessions(request.user).exclude(id=self.access.session_id)
@@ -139,11 +181,25 @@ class Sessions(ApiView):
 class Session(Sessions):
     http_method_names = ["patch", "delete", "options"]
 
+    @operation(
+        "Name the device of one of the user's sessions.",
+        *SIGNED_IN,
+        problems.NOT_FOUND,
+        answers=SessionOutput,
+        takes=DeviceNameInput,
+    )
     def patch(self, request: Request, session_id: str) -> Response:
         session = self._session(session_id)
         keeping.rename_device(session, valid(DeviceNameInput, request)["device_name"])
         return Response(session_data(session, self.access.session_id))
 
+    @operation(
+        "End one of the user's sessions.",
+        *SIGNED_IN,
+        problems.REAUTHENTICATION_REQUIRED,
+        problems.NOT_FOUND,
+        status=204,
+    )
     def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
         session = self._session(session_id)
         is_current = session.id == self.access.session_id

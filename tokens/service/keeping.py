@@ -9,9 +9,9 @@ from django.utils.crypto import constant_time_compare
 
 from tokens.access_tokens import AccessToken, instant
 from tokens.conf import token_settings
-from tokens.database import durable, writer
-from tokens.models import RefreshToken, RefreshTokenQuerySet
-from tokens.service import grants
+from tokens.database import clock, durable, writer
+from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
+from tokens.service import events, grants
 from tokens.service.client import Client
 from tokens.service.ending import end_all
 from tokens.service.grants import Grant
@@ -68,6 +68,14 @@ def follow_password_change(access: AccessToken, session_hash: str, client: Clien
         .exclude(auth_hash_digest=stamp_of(user))
         .update(auth_hash_digest=stamp_of(user))
     ):
+        now = clock(writer(RefreshToken))
+        events.write(
+            [
+                events.record(
+                    SecurityEvent.Kind.PASSWORD_CHANGED, now, client, user_id=user.pk, session_id=access.session_id
+                )
+            ]
+        )
         left_behind = sessions.exclude(auth_hash_digest__in=list(good_stamps(user)))
         end_all(left_behind, RefreshToken.Reason.PASSWORD_CHANGED, client=client)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
+from django.db.models.signals import post_init
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
@@ -65,17 +66,16 @@ def rows(user: Any, clock: Any) -> Rows:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many rows of each model were read into memory."""
+def reads() -> Iterator[Counter[str]]:
+    """How many rows of each model were read into memory: each becomes an object."""
     counts: Counter[str] = Counter()
-    for model in (RefreshToken, Device, SecurityEvent, Revocation):
 
-        def from_db(cls: Any, db: Any, names: Any, values: Any, original: Any = model.from_db.__func__) -> Any:
-            counts[cls.__name__] += 1
-            return original(cls, db, names, values)
+    def count(sender: Any, **signal: Any) -> None:
+        counts[sender.__name__] += 1
 
-        monkeypatch.setattr(model, "from_db", classmethod(from_db))
-    return counts
+    post_init.connect(count)
+    yield counts
+    post_init.disconnect(count)
 
 
 def run(*arguments: str, **options: Any) -> str:
@@ -256,6 +256,7 @@ def test_no_more_than_a_batch_is_read_at_a_time_and_nothing_twice(
 ) -> None:
     rows.revoked(7, clock.now - RETENTION * 2)
     rows.sessions(50)
+    reads.clear()
     before = 0
     for deleted in sessions_of(size):
         assert deleted <= size

@@ -1,0 +1,76 @@
+"""Views that people have already, with our exception handler: their words, statuses and headers are kept."""
+
+from typing import Any
+
+import pytest
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from tokens.api.authentication import TokenAuthentication
+from tokens.api.errors import answer_with_problem
+
+
+class PaymentRequired(exceptions.APIException):
+    status_code = 402
+    default_detail = "Pay first."
+    default_code = "payment_required"
+
+
+class Unheard(exceptions.APIException):
+    status_code = 299
+
+
+def answer_to(error: Exception, *authentication: Any) -> Response:
+    class View(APIView):
+        authentication_classes = authentication
+
+        def get(self, request: Any) -> Response:
+            raise error
+
+        def get_exception_handler(self) -> Any:
+            return answer_with_problem
+
+    return View.as_view()(APIRequestFactory().get("/"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "detail"),
+    [
+        (exceptions.PermissionDenied(), 403, "permission_denied", "You may not do this."),
+        (exceptions.PermissionDenied("Owners only.", "not_owner"), 403, "not_owner", "Owners only."),
+        (exceptions.NotFound("No such lamp."), 404, "not_found", "No such lamp."),
+        (Http404("secret"), 404, "not_found", "There is nothing here."),
+        (exceptions.NotAcceptable(), 406, "not_acceptable", "Could not satisfy the request Accept header."),
+        (PaymentRequired(), 402, "payment_required", "Pay first."),
+        (PaymentRequired("Ten crowns.", "too_poor"), 402, "too_poor", "Ten crowns."),
+        (PaymentRequired({"crowns": ["Ten."]}), 402, "payment_required", "Pay first."),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, Exception) else None,
+)
+def test_each_is_a_problem_in_its_own_words(error: Exception, status: int, code: str, detail: str) -> None:
+    answer = answer_to(error)
+    assert answer.status_code == status
+    assert (answer.data["status"], answer.data["code"], answer.data["detail"]) == (status, code, detail)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_throttled_client_is_told_when_to_come_back() -> None:
+    answer = answer_to(exceptions.Throttled(41.5))
+    assert (answer.status_code, answer.data["code"]) == (429, "throttled")
+    assert answer.headers["Retry-After"] == "42"
+    assert "Retry-After" not in answer_to(exceptions.Throttled()).headers
+
+
+def test_the_first_authentication_class_says_how_to_sign_in() -> None:
+    answer = answer_to(exceptions.NotAuthenticated(), BasicAuthentication, TokenAuthentication)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="api"')
+    assert answer_to(exceptions.NotAuthenticated(), TokenAuthentication).headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_what_no_status_of_http_can_say_is_an_error_like_any_other() -> None:
+    with pytest.raises(Unheard):
+        answer_to(Unheard())

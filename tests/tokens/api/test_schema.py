@@ -1,0 +1,107 @@
+"""The API's description agrees with what the server does: Schemathesis tries every operation of it."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+
+from config.requests import WSGIRequest
+from tests.browsers import login
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+class Application(WSGIHandler):
+    """The project's application, as `config.wsgi` makes it, without the static files around it."""
+
+    request_class = WSGIRequest
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        # As Django's test client does: the test's transaction is to outlive the request.
+        request_started.disconnect(close_old_connections)
+        request_finished.disconnect(close_old_connections)
+        try:
+            response = super().__call__(environ, start_response)
+            return [b"".join(response)]
+        finally:
+            request_started.connect(close_old_connections)
+            request_finished.connect(close_old_connections)
+
+
+def described() -> dict[str, Any]:
+    """The API's description, as the server gives it."""
+    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return found
+
+
+OPERATIONS = [
+    (path, method) for path, operations in described()["paths"].items() for method in operations if method in METHODS
+]
+
+
+def test_the_description_is_valid_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    validate_schema(described())
+    assert len(OPERATIONS) >= 17
+    assert capsys.readouterr().err == ""  # Where drf-spectacular says what it could not find out.
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
+def test_every_operation_has_a_summary_and_an_example_of_each_problem(path: str, method: str) -> None:
+    operation = described()["paths"][path][method]
+    assert operation["summary"]
+    for status, response in operation["responses"].items():
+        if int(status) >= 400:
+            examples = response["content"]["application/problem+json"]["examples"]
+            assert all(example["value"]["status"] == int(status) for example in examples.values())
+
+
+@pytest.mark.django_db
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")  # Schemathesis' e-mail addresses.
+@pytest.mark.parametrize("generation", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
+@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
+def test_every_operation_does_what_it_says(
+    api: Client, user: Any, settings: Any, path: str, method: str, signed_in: bool, generation: GenerationMode
+) -> None:
+    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"]}
+    headers = {}
+    if signed_in:
+        headers["Authorization"] = f"Bearer {login(api, user, mode='body')['access_token']}"
+    operation = schemathesis.openapi.from_dict(described())[path][method.upper()]
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        schemathesis.specs.openapi.checks.status_code_conformance,
+        schemathesis.specs.openapi.checks.content_type_conformance,
+        schemathesis.specs.openapi.checks.response_schema_conformance,
+    ]
+
+    application = Application()
+
+    @_given(operation.as_strategy(generation_mode=generation))
+    def conforms(case: Any) -> None:
+        case.call_and_validate(app=application, base_url="https://testserver", headers=headers, checks=checks)
+
+    conforms()
+
+
+def _given(cases: Any) -> Any:
+    limits = settings(
+        max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    return lambda test: limits(given(cases)(test))
+
+
+@pytest.mark.parametrize("path", ["/api/schema", "/api/docs"])
+@pytest.mark.django_db
+def test_the_description_is_served_and_there_is_a_page_to_try_it(api: Client, path: str) -> None:
+    response = api.get(path, headers={"Accept": "*/*"})
+    assert response.status_code == 200
+    assert "http" not in response.headers.get("Location", "")
