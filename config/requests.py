@@ -14,7 +14,7 @@ class _Tolerant:
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
             super()._set_content_type_params(meta)  # type: ignore[misc]
-        except (ValueError, LookupError, exceptions.SuspiciousOperation):
+        except (ValueError, LookupError, exceptions.SuspiciousOperation, exceptions.BadRequest):
             self._encoding = None
             meta["CONTENT_TYPE"] = ""  # Gone for those too who parse it again: Django REST framework does.
             super()._set_content_type_params(meta)  # type: ignore[misc]

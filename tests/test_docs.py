@@ -33,7 +33,7 @@ def test_the_readme_names_no_setting_that_is_not_there() -> None:
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", after, re.MULTILINE)) == set(SETTINGS)
 
 
-@pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions"])
+@pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
 def test_the_readme_has_the_commands_options(command: str) -> None:
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
     ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}

@@ -5,7 +5,8 @@ Under ``/api/``, and to whoever asks for JSON, a problem is ``application/proble
     {"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "session_ended",
      "detail": "The session has ended. Sign in again."}
 
-``code`` is what a program goes by. A refused refresh token is SESSION_ENDED whatever the reason, to the byte.
+``code`` is what a program goes by; ``detail`` is for a person, in the language of the request. A refused refresh token
+is SESSION_ENDED whatever the reason, to the byte.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
@@ -22,7 +25,7 @@ RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``status``: of HTTP; ``code``: stable; ``detail``: for a person.
+    """``status``: of HTTP; ``code``: stable; ``detail``: for a person, in English; `text` is what they read.
 
     ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters.
     """
@@ -39,9 +42,14 @@ class Problem:
             "title": self.status.phrase,
             "status": self.status.value,
             "code": self.code,
-            "detail": self.detail,
+            "detail": self.text,
             **more,
         }
+
+    @property
+    def text(self) -> str:
+        """The detail in the language that is active: looked up when it is answered, not when this module is read."""
+        return gettext(self.detail)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -55,43 +63,43 @@ class Problem:
 
 _CHALLENGE = 'error="invalid_token"'
 
-NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.")
-NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", "Sign in first.", _CHALLENGE)
+NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."))
+NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."), _CHALLENGE)
 """The same to a person and to a program; RFC 6750 section 3.1 has a word for a token that is not one of ours."""
 TOKEN_EXPIRED = Problem(
-    HTTPStatus.UNAUTHORIZED, "token_expired", "The access token has expired. Refresh, and try again.", _CHALLENGE
+    HTTPStatus.UNAUTHORIZED, "token_expired", _("The access token has expired. Refresh, and try again."), _CHALLENGE
 )
-SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", "The session has ended. Sign in again.", _CHALLENGE)
+SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", _("The session has ended. Sign in again."), _CHALLENGE)
 INVALID_CREDENTIALS = Problem(
-    HTTPStatus.UNAUTHORIZED, "invalid_credentials", "There is no active account with this e-mail address and password."
+    HTTPStatus.UNAUTHORIZED, "invalid_credentials", _("There is no active account with this e-mail address and password.")
 )
 INVALID_CLIENT = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_client",
-    "Give the client's id and secret by HTTP Basic authentication.",
+    _("Give the client's id and secret by HTTP Basic authentication."),
     'realm="introspection", charset="UTF-8"',
     scheme="Basic",
 )
-CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", "This request came from a page of another origin.")
+CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", _("This request came from a page of another origin."))
 REAUTHENTICATION_REQUIRED = Problem(
-    HTTPStatus.FORBIDDEN, "reauthentication_required", "Give your password again, and repeat the request."
+    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Give your password again, and repeat the request.")
 )
-PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", "You may not do this.")
-MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", "The request could not be read.")
-INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", "Some fields are not valid.")
+PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You may not do this."))
+MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
+INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
 INVALID_TOKEN = Problem(
-    HTTPStatus.BAD_REQUEST, "invalid_token", "This link is not valid any more, or never was. Ask for a new one."
+    HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid any more, or never was. Ask for a new one.")
 )
-NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
-METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not allowed here.")
-PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large.")
-UNSUPPORTED_MEDIA_TYPE = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
+NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
+METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
+PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", _("The request body is too large."))
+UNSUPPORTED_MEDIA_TYPE = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/json."))
 FORM_EXPECTED = Problem(
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/x-www-form-urlencoded."
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/x-www-form-urlencoded.")
 )
-ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side.")
+ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", _("Something went wrong on our side."))
 UNAVAILABLE = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The service cannot answer just now. Nothing is lost: try again."
+    HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", _("The service cannot answer just now. Nothing is lost: try again.")
 )
 
 
@@ -101,7 +109,7 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
         return JsonResponse(
             problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
         )
-    text = f"{problem.status.phrase}. {problem.detail}\n"
+    text = f"{problem.text}\n"
     return HttpResponse(text, status=problem.status, content_type="text/plain; charset=utf-8", headers=problem.headers)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,7 +30,7 @@ from tokens.api.serializers import valid
 from tokens.api.views import Me
 
 OWNER = (*SIGNED_IN, problems.REAUTHENTICATION_REQUIRED)
-ASKED = {"detail": "If there is something to do, a mail to this address says what."}
+ASKED = {"detail": _("If there is something to do, a mail to this address says what.")}
 
 
 class Register(Public):

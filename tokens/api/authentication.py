@@ -23,7 +23,7 @@ class TokenAuthentication(BaseAuthentication):
         if exchange.access is not None:
             return request._request.user, exchange.access
         if bearer_token(request._request) is not None:
-            raise AuthenticationFailed(exchange.problem.detail, exchange.problem.code)
+            raise AuthenticationFailed(exchange.problem.text, exchange.problem.code)
         return None
 
     def authenticate_header(self, request: Request) -> str:

@@ -84,9 +84,14 @@ class ApiView(APIView):
     versioning_class = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if is_unsafe(request._request) and bearer_token(request._request) is None and is_cross_origin(request._request):
+        # Nobody is signed in by Bearer token where nobody is asked to be: those views look at cookies all the same.
+        by_bearer = bool(self.authentication_classes) and bearer_token(request._request) is not None
+        if is_unsafe(request._request) and not by_bearer and is_cross_origin(request._request):
             raise ProblemError(problems.CROSS_ORIGIN)
         super().initial(request, *args, **kwargs)
+        # Deleted or switched off behind our back, and nobody's any more: the session goes at its next refresh.
+        if isinstance(request.auth, AccessToken) and not request.user.is_active:
+            raise ProblemError(problems.SESSION_ENDED)
 
     def get_exception_handler(self) -> Any:
         return answer_with_problem

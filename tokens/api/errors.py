@@ -23,7 +23,7 @@ class ProblemError(exceptions.APIException):
     """Answer with this problem. ``errors``: what is wrong with each field."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail, problem.code)
+        super().__init__(problem.text, problem.code)
         self.problem = problem
         self.status_code = problem.status
 
@@ -54,7 +54,15 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
         headers["Retry-After"] = str(wait)  # Seconds.
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge  # Of the view's first authentication class, which may be another's.
-    return Response(problem.as_json(**more), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
+    return Response(
+        problem.as_json(**more), status=problem.status, headers=headers, content_type=_content_type(context["request"])
+    )
+
+
+def _content_type(request: Any) -> str | None:
+    """Of a problem in JSON; None where the view renders something else: the pages of the browsable API, say."""
+    renderer = getattr(request, "accepted_renderer", None)
+    return CONTENT_TYPE if renderer is None or renderer.format == "json" else None
 
 
 def _problem_of(error: Exception, request: Any) -> Problem | None:

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.fields import empty
+from rest_framework.request import Request
 
 from tokens.access_tokens import instant
 from tokens.conf import BODY, token_settings
@@ -24,7 +25,7 @@ LAST_USED_STEP = 600
 
 # Names are printed on operators' terminals too, where an escape sequence is an order.
 without_control_characters = RegexValidator(
-    r"[\x00-\x1f\x7f-\x9f]", "Leave out control characters.", inverse_match=True
+    r"[\x00-\x1f\x7f-\x9f]", _("Leave out control characters."), inverse_match=True
 )
 
 
@@ -57,7 +58,7 @@ class LoginInput(serializers.Serializer[Any]):
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
-            raise serializers.ValidationError("This server does not serve this mode.", code="mode")
+            raise serializers.ValidationError(_("This server does not serve this mode."), code="mode")
         return mode
 
 

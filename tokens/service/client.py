@@ -5,11 +5,11 @@ import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from django.utils.translation import gettext as _
 from ua_parser import parse
 
 MAX_USER_AGENT = 300
 MAX_NAME = 100
-UNKNOWN_DEVICE = "Unknown device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Client:
 
     @property
     def device_name(self) -> str:
-        """A name that its owner recognises: “Firefox on Windows”, or “curl”."""
+        """A name that its owner recognises, in the language of the sign-in: “Firefox on Windows”, or “curl”."""
         if not self.user_agent:
-            return UNKNOWN_DEVICE
+            return _("Unknown device")
         parsed = parse(self.printable_user_agent)
         browser = parsed.user_agent.family if parsed.user_agent else self.printable_user_agent.partition("/")[0]
         system = parsed.os.family if parsed.os else ""
-        name = f"{browser} on {system}" if browser and system else browser or system
-        return name.strip()[:MAX_NAME] or UNKNOWN_DEVICE
+        name = _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if browser and system else browser or system
+        return name.strip()[:MAX_NAME] or _("Unknown device")
 
     def is_elsewhere(self, ip: str | None, user_agent_digest: bytes) -> bool:
         """Whether this is another network or User-Agent than the given ones."""

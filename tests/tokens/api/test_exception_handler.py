@@ -6,6 +6,7 @@ import pytest
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
@@ -24,9 +25,11 @@ class Unheard(exceptions.APIException):
     status_code = 299
 
 
-def answer_to(error: Exception, *authentication: Any) -> Response:
+def answer_to(error: Exception, *authentication: Any, accept: str = "application/json") -> Response:
     class View(APIView):
         authentication_classes = authentication
+        permission_classes = ()
+        renderer_classes = (JSONRenderer, BrowsableAPIRenderer)
 
         def get(self, request: Any) -> Response:
             raise error
@@ -34,7 +37,7 @@ def answer_to(error: Exception, *authentication: Any) -> Response:
         def get_exception_handler(self) -> Any:
             return answer_with_problem
 
-    return View.as_view()(APIRequestFactory().get("/"))
+    return View.as_view()(APIRequestFactory().get("/", headers={"Accept": accept})).render()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,12 @@ def test_each_is_a_problem_in_its_own_words(error: Exception, status: int, code:
     assert answer.status_code == status
     assert (answer.data["status"], answer.data["code"], answer.data["detail"]) == (status, code, detail)
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_the_browsable_api_shows_it_on_a_page() -> None:
+    answer = answer_to(PaymentRequired(), accept="text/html")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (402, "text/html; charset=utf-8")
+    assert b"payment_required" in answer.content
 
 
 def test_a_throttled_client_is_told_when_to_come_back() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post
@@ -123,3 +124,13 @@ def test_reading_who_one_is_changes_nothing(api: Client, user: Any) -> None:
         api.get(ME)
     assert RefreshToken.objects.values().get() == before
     assert post(api, ME).status_code == 405
+
+
+@pytest.mark.parametrize("path", [ME, "/api/auth/sessions"])
+def test_a_user_switched_off_by_raw_sql_is_told_that_the_session_has_ended(api: Client, user: Any, path: str) -> None:
+    login(api, user)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accounts_user SET is_active = %s", [False])
+    response = api.get(path)
+    assert response.status_code == 401
+    assert response.json()["code"] == "session_ended"

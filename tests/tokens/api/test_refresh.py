@@ -513,8 +513,11 @@ class TestHowItIsAskedFor:
         assert holder.row.generation == 0
 
     @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}])
-    def test_a_page_of_another_origin_causes_no_rotation(self, holder: Holder, headers: dict[str, str]) -> None:
-        response = holder.present(**headers)
+    @pytest.mark.parametrize("more", [{}, {"Authorization": "Bearer x"}], ids=["", "with a Bearer header"])
+    def test_a_page_of_another_origin_causes_no_rotation(
+        self, holder: Holder, headers: dict[str, str], more: dict[str, str]
+    ) -> None:
+        response = holder.present(**headers, **more)
         assert response.status_code == 403
         assert response.json()["code"] == "cross_origin"
         assert not response.cookies

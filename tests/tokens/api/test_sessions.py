@@ -496,7 +496,15 @@ class TestSigningOut:
         assert {response.cookies[name]["max-age"] for name in (ACCESS, REFRESH)} == {0}
         assert is_live(session_id)
 
-    @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Origin": "https://evil.example", "Authorization": "Bearer x"},
+        ],
+        ids=str,
+    )
     def test_is_not_for_pages_of_another_origin(self, api: Client, user: Any, headers: dict[str, str]) -> None:
         session_id = login(api, user)["session"]["id"]
         response = post(api, LOGOUT, **headers)

@@ -32,7 +32,7 @@ class Holder:
 
     def present(self, token: str | None = None, client: Client | None = None) -> Grant | Refusal:
         """Present a token, by default the current one, and keep nothing: the answer is lost, or a thief's."""
-        return refresh(self.token if token is None else token, self.grant.session.mode, client or self.client)
+        return refresh(self.token if token is None else token, (self.grant.session.mode,), client or self.client)
 
     def refresh(self, token: str | None = None, client: Client | None = None) -> Grant:
         """Present a token, by default the current one, and keep what is given."""

@@ -94,7 +94,7 @@ class Process:
 
 
 class WebServer(Process):
-    """A process that serves the project; each request has a thread. ``port``: where it listens, a free one, or PORT."""
+    """A process that serves the project; each request has a thread. ``port``: where it listens, a free one, or LISTEN."""
 
     def __init__(self, url: str, **environment: str) -> None:
         super().__init__(url, "serve_http", **environment)
@@ -168,7 +168,7 @@ def serve_http() -> None:
         daemon_threads = True
         request_queue_size = 512
 
-    with make_server("127.0.0.1", int(os.environ.get("PORT", 0)), application, Server, Handler) as server:
+    with make_server("127.0.0.1", int(os.environ.get("LISTEN", 0)), application, Server, Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _say(str(server.server_port))
         sys.stdin.read()
@@ -184,7 +184,7 @@ def refresh(text: str) -> dict[str, Any]:
     """Present a refresh token. What comes back: ``granted``, and then the successor and the generation."""
     from tokens.service import refreshing
 
-    answer = refreshing.refresh(text, "cookie", _somebody())
+    answer = refreshing.refresh(text, ("cookie",), _somebody())
     if isinstance(answer, refreshing.Refusal):
         return {"granted": False}
     return {"granted": True, "successor": answer.refresh_token, "generation": answer.access.generation}

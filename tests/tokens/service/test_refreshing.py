@@ -575,8 +575,8 @@ class TestIsRefused:
 
     def test_a_token_that_comes_as_its_session_does_not_keep_it(self, rotated: Holder) -> None:
         in_body = Holder(rotated.user, mode="body")
-        assert refresh(rotated.token, "body", HOME) == Refusal()
-        assert refresh(in_body.token, "cookie", HOME) == Refusal()
+        assert refresh(rotated.token, ("body",), HOME) == Refusal()
+        assert refresh(in_body.token, ("cookie",), HOME) == Refusal()
         assert rotated.row.revoked_at is None
         assert in_body.row.revoked_at is None
 

@@ -300,6 +300,11 @@ class ApiTests(TestCase):
         other.force_login(make_user("grace"))
         self.assertEqual(other.get("/api/scarce").status_code, 200)
 
+    def test_browsable_api_for_a_stranger(self):
+        answer = self.client.get("/api/products/", headers={"Accept": "text/html"})
+        self.assertIn(answer.status_code, (401, 403))
+        self.assertEqual(answer.headers["Content-Type"], "text/html; charset=utf-8")
+
     def test_browsable_api(self):
         self.client.force_login(self.user)
         self.assertContains(self.client.get("/api/products/", headers={"Accept": "text/html"}), "Django REST framework")

@@ -1,0 +1,195 @@
+"""The README's verifiers, taken from its own text and run against a server that really signs people in.
+
+What a good token is, each has to find out from the public keys that this server publishes.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.pems import pem
+from tests.tokens.service.processes import WebServer, url_of
+from tokens import keys, signing_keys
+from tokens.access_tokens import Codec
+from tokens.conf import token_settings
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SECRET = "the secret of a server of this test, long enough to be a real one"
+RUN_PYTHON = """
+import json, sys
+from verify import verify
+results = []
+for token in json.load(sys.stdin):
+    try:
+        results.append(verify(token))
+    except Exception as error:
+        assert isinstance(error, __import__("jwt").PyJWTError), repr(error)
+        results.append({"refused": type(error).__name__})
+print(json.dumps(results))
+"""
+RUN_NODE = """
+import { verify } from "./verify.mjs";
+let text = "";
+for await (const chunk of process.stdin) text += chunk;
+const results = [];
+for (const token of JSON.parse(text)) {
+  results.push(await verify(token).catch((error) => ({ refused: error.code ?? String(error) })));
+}
+console.log(JSON.stringify(results));
+"""
+
+Verify = Callable[..., list[dict[str, Any]]]
+
+
+class Auth:
+    """A Latchkey on a port of its own, which is its ORIGIN, and what it signs with."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.ring = keys.derive([SECRET])
+        environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
+        url = url_of(connections["default"].settings_dict)
+        self.server = WebServer(url, **environment, TOKENS_MODES="cookie,body")
+
+    def sign_in(self) -> dict[str, Any]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        body = {"email": UserFactory().email, "password": PASSWORD, "mode": "body"}
+        connection.request("POST", "/api/auth/login", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        data: dict[str, Any] = json.loads(response.read())
+        connection.close()
+        assert response.status == 200, data
+        return data
+
+    def minted(
+        self, ring: keys.KeyRing | None = None, issuer: str = "", audience: str = "", age: int = 0, typ: str = "at+jwt"
+    ) -> str:
+        """A token that this server's own key signed, unless told otherwise."""
+        now = datetime.now(UTC)
+        codec = Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
+        with patch("tokens.access_tokens.TYPE", typ):
+            return codec.dumps(
+                subject="42",
+                session_id=uuid4(),
+                generation=None,
+                now=now - timedelta(seconds=age),
+                lifetime=timedelta(seconds=600),
+                session_ends_at=now + timedelta(days=1),
+                authenticated_at=now,
+                methods=["pwd"],
+            )[0]
+
+
+@pytest.fixture
+def auth() -> Iterator[Auth]:
+    found = Auth()
+    yield found
+    found.server.stop()
+
+
+def block(first_line: str) -> str:
+    """The README's code that begins with this line."""
+    found = re.findall(rf"^```\w+\n({re.escape(first_line)}\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.fixture(params=["python", "node"])
+def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify:
+    """Runs the README's verifier on tokens, and returns the claims of each, or with what it was refused."""
+    if request.param == "python":
+        (tmp_path / "verify.py").write_text(block("# verify.py"))
+        command = [sys.executable, "-c", RUN_PYTHON]
+    else:
+        (tmp_path / "verify.mjs").write_text(block("// verify.mjs"))
+        (tmp_path / "run.mjs").write_text(RUN_NODE)
+        (tmp_path / "node_modules").symlink_to(request.getfixturevalue("package") / "node_modules")
+        command = ["node", "run.mjs"]
+
+    def run(*tokens: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "AUTH_ORIGIN": auth.origin},
+            input=json.dumps(tokens),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        results: list[dict[str, Any]] = json.loads(done.stdout)
+        return results
+
+    return run
+
+
+def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth: Auth, verify: Verify) -> None:
+    signed_in = auth.sign_in()
+    good = signed_in["access_token"]
+    header, claims, signature = good.split(".")
+    other = auth.minted().split(".")
+    stranger = keys.derive(["a stranger's secret"])
+    es256 = keys.derive([SECRET], [signing_keys.load(pem("ES256"))])
+    bad = {
+        "expired": auth.minted(age=601),
+        "wrong audience": auth.minted(audience="https://other.example"),
+        "wrong issuer": auth.minted(issuer="https://other.example"),
+        "wrong type": auth.minted(typ="JWT"),
+        "other claims": f"{header}.{other[1]}.{signature}",
+        "other signature": f"{header}.{claims}.{other[2]}",
+        "no signature": f"{header}.{claims}.",
+        "a stranger's": auth.minted(stranger),
+        "another algorithm": auth.minted(es256),
+        "a refresh token": signed_in["refresh_token"],
+        "garbage": "garbage",
+        "nothing": "",
+    }
+    first, *refused, minted = verify(good, *bad.values(), auth.minted())
+    assert first["sub"] == signed_in["user"]["id"]
+    assert first["sid"] == signed_in["session"]["id"]
+    assert minted["sub"] == "42"  # The bad ones are refused for what is bad, and not because this test made them.
+    for why, result in zip(bad, refused, strict=True):
+        assert set(result) == {"refused"}, why
+        assert result["refused"].startswith(("ERR_J", "Invalid", "Expired", "Decode", "MissingRequired", "PyJWKClient"))
+        assert "Connection" not in result["refused"], why
+
+
+@pytest.mark.parametrize("first_line", ["# verify.py", "// verify.mjs"])
+def test_the_verifiers_are_about_ten_lines(first_line: str) -> None:
+    lines = [line for line in block(first_line).splitlines()[1:] if line.strip()]
+    assert len(lines) <= 10
+
+
+def test_the_readme_says_when_a_revocation_is_seen() -> None:
+    section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
+    assert "revoked is seen only when its access token expires" in section
+    assert "/api/auth/introspect" in section
+
+
+def test_the_readmes_digest_is_one_that_the_settings_take(settings: Any) -> None:
+    command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", README, re.MULTILINE)
+    assert command
+    done = subprocess.run(["bash", "-c", command[0]], capture_output=True, text=True, check=True, timeout=60)
+    name, _, entry = done.stdout.strip().partition("=")
+    assert name == "TOKENS_INTROSPECTION_CLIENTS"
+    settings.TOKENS = {"INTROSPECTION_CLIENTS": [entry]}
+    assert [one.id for one in token_settings().introspectors] == ["api"]
