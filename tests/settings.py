@@ -1,6 +1,8 @@
 """The project's own settings, as in production (DEBUG off, https), with nothing from this machine's environment."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +10,7 @@ PG_URL = os.environ.pop("DATABASE_URL", "")
 for name in [name for name in os.environ if name.startswith("TOKENS_")]:
     del os.environ[name]
 SCRATCH = Path(tempfile.mkdtemp(prefix="latchkey-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 os.environ.update(
     DEBUG="false",
     SECRET_KEY="a secret for tests that is long enough to be taken for a real one",

@@ -69,9 +69,13 @@ NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in
 TOKEN_EXPIRED = Problem(
     HTTPStatus.UNAUTHORIZED, "token_expired", _("The access token has expired. Refresh, and try again."), _CHALLENGE
 )
-SESSION_ENDED = Problem(HTTPStatus.UNAUTHORIZED, "session_ended", _("The session has ended. Sign in again."), _CHALLENGE)
+SESSION_ENDED = Problem(
+    HTTPStatus.UNAUTHORIZED, "session_ended", _("The session has ended. Sign in again."), _CHALLENGE
+)
 INVALID_CREDENTIALS = Problem(
-    HTTPStatus.UNAUTHORIZED, "invalid_credentials", _("There is no active account with this e-mail address and password.")
+    HTTPStatus.UNAUTHORIZED,
+    "invalid_credentials",
+    _("There is no active account with this e-mail address and password."),
 )
 INVALID_CLIENT = Problem(
     HTTPStatus.UNAUTHORIZED,
@@ -92,8 +96,12 @@ INVALID_TOKEN = Problem(
 )
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
-PAYLOAD_TOO_LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", _("The request body is too large."))
-UNSUPPORTED_MEDIA_TYPE = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/json."))
+PAYLOAD_TOO_LARGE = Problem(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", _("The request body is too large.")
+)
+UNSUPPORTED_MEDIA_TYPE = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/json.")
+)
 FORM_EXPECTED = Problem(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/x-www-form-urlencoded.")
 )

@@ -141,7 +141,10 @@ def operation(
         responses[code, CONTENT_TYPE] = OpenApiResponse(
             ProblemOutput,
             description=" · ".join(f"`{problem.code}`: {problem.detail}" for problem in found),
-            examples=[OpenApiExample(problem.code, problem.as_json(detail=problem.detail), response_only=True) for problem in found],
+            examples=[
+                OpenApiExample(problem.code, problem.as_json(detail=problem.detail), response_only=True)
+                for problem in found
+            ],
         )
     describe: Callable[[F], F] = extend_schema(
         operation_id=name,

@@ -38,7 +38,8 @@ class Client:
         parsed = parse(self.printable_user_agent)
         browser = parsed.user_agent.family if parsed.user_agent else self.printable_user_agent.partition("/")[0]
         system = parsed.os.family if parsed.os else ""
-        name = _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if browser and system else browser or system
+        both = {"browser": browser, "system": system}
+        name = _("%(browser)s on %(system)s") % both if all(both.values()) else browser or system
         return name.strip()[:MAX_NAME] or _("Unknown device")
 
     def is_elsewhere(self, ip: str | None, user_agent_digest: bytes) -> bool:

@@ -67,7 +67,8 @@ def open_session(
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
         _end_what_makes_way(session, client)
-    text, access = grants.access_token(session, user, session.generation, now)
+        # In here, so that a claims hook that fails leaves no session behind.
+        text, access = grants.access_token(session, user, session.generation, now)
     return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token, True)
 
 

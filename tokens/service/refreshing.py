@@ -142,12 +142,9 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, st
         "acknowledged": state.acknowledged,
         "idle_expires_at": state.since + idle,
         "ends_on": ends_on(min(state.since + idle, row.expires_at)),
+        "auth_hash_digest": stamp,
         **where,
     }
-    if stamp != bytes(row.auth_hash_digest):
-        # Only then: a change of password beside this refresh stamps the row, and must not be undone.
-        unchanged = unchanged.filter(auth_hash_digest=row.auth_hash_digest)
-        values["auth_hash_digest"] = stamp
     if not unchanged.update(**values):
         return False
     for name, value in values.items():

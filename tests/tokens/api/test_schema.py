@@ -64,7 +64,8 @@ def test_every_operation_has_a_summary_and_an_example_of_each_problem(path: str,
 
 
 @pytest.mark.django_db
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")  # Schemathesis' e-mail addresses.
+# Schemathesis makes its e-mail addresses so.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("generation", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
 @pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])

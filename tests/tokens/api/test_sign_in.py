@@ -509,3 +509,14 @@ class TestAnotherOrigin:
     def test_may_if_it_is_ours_or_trusted(self, api: Client, user: Any, settings: Any, headers: dict[str, str]) -> None:
         settings.TOKENS = {"TRUSTED_ORIGINS": ["https://app.example"]}
         assert post(api, LOGIN, {"email": user.email, "password": PASSWORD}, **headers).status_code == 200
+
+
+def test_a_claims_hook_that_fails_leaves_no_session_behind(api: Client, user: Any, settings: Any) -> None:
+    settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.failing_hook"}
+    with pytest.raises(RuntimeError, match="a bug of the project's"):
+        post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+    assert not RefreshToken.objects.exists()
+
+
+def failing_hook(user: Any) -> dict[str, Any]:
+    raise RuntimeError("a bug of the project's")

@@ -94,7 +94,7 @@ class Process:
 
 
 class WebServer(Process):
-    """A process that serves the project; each request has a thread. ``port``: where it listens, a free one, or LISTEN."""
+    """A process that serves the project, with threads. ``port``: where it listens: a free one, or LISTEN."""
 
     def __init__(self, url: str, **environment: str) -> None:
         super().__init__(url, "serve_http", **environment)
