@@ -6,6 +6,7 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
     a Bearer header?  →  its access token, and no cookie
     an access cookie  →  valid, and not revoked: served without a query
     a refresh cookie  →  refreshed (`tokens.service.refreshing`), and this very request is served as the user
+    Django's session  →  a sign-in that only it knows of is moved over, once (`tokens.handover`)
     nothing, refused  →  an anonymous user; what is wrong is for the view to say
 
 and back, where the response gets the cookies, or loses them.
