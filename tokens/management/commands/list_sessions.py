@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
+from django.db import transaction
 
 from tokens.database import writer
 from tokens.management.accounts import user_named
@@ -18,13 +19,16 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="a JSON object a line")
 
     def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
-        sessions = RefreshToken.objects.using(writer(RefreshToken)).live().select_related("user", "device")
+        alias = writer(RefreshToken)
+        sessions = RefreshToken.objects.using(alias).live().select_related("user", "device")
         if user is not None:
             sessions = sessions.filter(user=user_named(user))
-        for session in sessions.order_by("-id").iterator(chunk_size=1000):
-            line = _as_json(session) if json else _as_line(session)
-            # A device's name is its owner's choice, and must not command the terminal.
-            self.stdout.write("".join(c if c.isprintable() else _escaped(c) for c in line))
+        # One transaction: behind a pooler that lends a connection for each, the cursor would not live any longer.
+        with transaction.atomic(using=alias):
+            for session in sessions.order_by("-id").iterator(chunk_size=1000):
+                line = _as_json(session) if json else _as_line(session)
+                # A device's name is its owner's choice, and must not command the terminal.
+                self.stdout.write("".join(c if c.isprintable() else _escaped(c) for c in line))
 
 
 def _escaped(character: str) -> str:
