@@ -12,7 +12,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tokens.models import RefreshToken
+from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.ending import end_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
@@ -181,3 +181,13 @@ def test_a_session_that_only_says_so_is_not_believed(api: Client, user: Any, eng
     user.save()
     client = signed_in_before_us(user)
     assert who(client) is None
+
+
+def test_a_password_changed_by_djangos_view_is_written_down_once(api: Client, user: Any) -> None:
+    sign_in_by_form(api, user)
+    fields = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    api.post("/accounts/password_change/", fields)
+    event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.PASSWORD_CHANGED)
+    assert (event.user, event.session_id) == (user, RefreshToken.objects.get().id)
+    api.get("/probe/who")
+    assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.PASSWORD_CHANGED).count() == 1

@@ -59,25 +59,20 @@ def follow_password_change(access: AccessToken, session_hash: str, client: Clien
     ``session_hash``: what `django.contrib.auth.update_session_auth_hash` wrote to Django's own session. Where it is
     not the user's present one it proves nothing, and nothing happens.
     """
-    user = get_user_model()._default_manager.filter(pk=access.subject).first()
+    user = get_user_model()._default_manager.using(writer(get_user_model())).filter(pk=access.subject).first()
     if user is None or not constant_time_compare(session_hash, user.get_session_auth_hash()):
         return
-    sessions = RefreshToken.objects.using(writer(RefreshToken)).live().filter(user=user)
-    if (
-        sessions.filter(id=access.session_id)
-        .exclude(auth_hash_digest=stamp_of(user))
-        .update(auth_hash_digest=stamp_of(user))
-    ):
-        now = clock(writer(RefreshToken))
-        events.write(
-            [
-                events.record(
-                    SecurityEvent.Kind.PASSWORD_CHANGED, now, client, user_id=user.pk, session_id=access.session_id
-                )
-            ]
-        )
-        left_behind = sessions.exclude(auth_hash_digest__in=list(good_stamps(user)))
-        end_all(left_behind, RefreshToken.Reason.PASSWORD_CHANGED, client=client)
+    alias, stamp = writer(RefreshToken), stamp_of(user)
+    sessions = RefreshToken.objects.using(alias).live().filter(user=user)
+    own = sessions.filter(id=access.session_id).exclude(auth_hash_digest=stamp)
+    changed = {"user_id": user.pk, "session_id": access.session_id}
+    with durable(alias):
+        # Locked in the order in which everybody locks them: two who end the same sessions must not wait for each other.
+        list(sessions.order_by("id").select_for_update(of=("self",)).values_list("id"))
+        if own.update(auth_hash_digest=stamp):
+            events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
+            left_behind = sessions.exclude(auth_hash_digest__in=list(good_stamps(user)))
+            end_all(left_behind, RefreshToken.Reason.PASSWORD_CHANGED, client=client)
 
 
 def is_recent(access: AccessToken) -> bool:
