@@ -1,0 +1,72 @@
+"""Serves the project over TLS on a free port, in threads, and prints the port.
+
+The arguments are the host's name, and the files of its certificate and key. Meanwhile each line of standard input, a
+JSON string, is run as Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is
+there too: it moves this process's clock, which is the database's as the project asks it. The end of standard input
+ends the server.
+"""
+
+import json
+import os
+import ssl
+import sys
+import threading
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django
+import time_machine
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+host, certificate, key = sys.argv[1:]
+
+
+class Handler(WSGIRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """Who asks looks at the answers."""
+
+    def get_environ(self) -> dict[str, Any]:
+        return {**super().get_environ(), "HTTPS": "on"}
+
+
+class Server(ThreadedWSGIServer):
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle is no error of ours."""
+
+
+server = Server(("127.0.0.1", 0), Handler, ipv6=False)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+# The handshake is the connection's own thread's work: a browser opens some that it then leaves alone.
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+os.environ["ORIGIN"] = f"https://{host}:{server.server_port}"
+django.setup()
+
+from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
+
+from tokens.database import DatabaseNow  # noqa: E402
+
+DatabaseNow.as_postgresql = DatabaseNow.as_sqlite  # type: ignore[method-assign]
+traveller = time_machine.travel(datetime.now(UTC), tick=True).start()
+
+
+def forward(seconds: float) -> None:
+    traveller.shift(timedelta(seconds=seconds))
+
+
+server.set_app(StaticFilesHandler(WSGIHandler()))
+threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+print(server.server_port, flush=True)  # noqa: T201
+for line in sys.stdin:
+    names: dict[str, object] = {"result": None, "forward": forward}
+    try:
+        exec(json.loads(line), names)  # noqa: S102
+        answer = {"result": names["result"]}
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    print(json.dumps(answer, default=str), flush=True)  # noqa: T201

@@ -1,0 +1,23 @@
+"""What people do in a browser, in words."""
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.sites import Person
+
+ACCESS, REFRESH = "__Host-access", "__Host-refresh"
+
+
+def sign_in(page: Page, person: Person, *, remember: bool = False, path: str = "/sign-in") -> None:
+    """Sign in by the form, and wait for the page behind it."""
+    page.goto(path)
+    page.get_by_label("E-mail address").fill(person.email)
+    page.get_by_label("Password").fill(person.password)
+    if remember:
+        page.get_by_label("Remember me on this device").check()
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def cookie(context: BrowserContext, name: str) -> str | None:
+    """The value of a cookie in this jar, HttpOnly or not."""
+    return next((found["value"] for found in context.cookies() if found.get("name") == name), None)
