@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,9 +58,11 @@ def sites(database_url: str, certificate: Certificate) -> Iterator[Sites]:
 
 
 @pytest.fixture
-def site(sites: Sites) -> Site:
+def site(sites: Sites) -> Iterator[Site]:
     """The project as it comes: storage mode ``cookie``, all durations at their defaults."""
-    return sites()
+    found = sites()
+    yield found
+    found.deliver()
 
 
 @pytest.fixture(scope="session")
@@ -115,8 +116,3 @@ def page(context: BrowserContext) -> Page:
 def person(site: Site) -> Person:
     """Somebody with an account at `site`."""
     return site.new_person()
-
-
-@pytest.fixture
-def folder() -> Path:
-    return Path(__file__).parent

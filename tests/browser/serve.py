@@ -3,11 +3,13 @@
 The arguments are the host's name, and the files of its certificate and key. Meanwhile each line of standard input, a
 JSON string, is run as Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is
 there too: it moves this process's clock, which is the database's as the project asks it. The end of standard input
-ends the server.
+ends the server. `wire` loses answers, or holds them, when the application has done its work: nothing of them is sent.
 """
 
 import json
 import os
+import select
+import socket
 import ssl
 import sys
 import threading
@@ -27,7 +29,7 @@ class Handler(WSGIRequestHandler):
         """Who asks looks at the answers."""
 
     def get_environ(self) -> dict[str, Any]:
-        return {**super().get_environ(), "HTTPS": "on"}
+        return {**super().get_environ(), "HTTPS": "on", "tests.connection": self.connection}
 
 
 class Server(ThreadedWSGIServer):
@@ -43,7 +45,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(certificate, key)
 # The handshake is the connection's own thread's work: a browser opens some that it then leaves alone.
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-os.environ["ORIGIN"] = f"https://{host}:{server.server_port}"
+os.environ.setdefault("ORIGIN", f"https://{host}:{server.server_port}")
 django.setup()
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
@@ -59,11 +61,60 @@ def forward(seconds: float) -> None:
     traveller.shift(timedelta(seconds=seconds))
 
 
-server.set_app(StaticFilesHandler(WSGIHandler()))
+class Wire:
+    """Between the application and the network. ``held``: whom answers wait for; ``lost``: how many never left."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._turn = threading.Condition()
+        self._loses = self._holds = ""
+        self.held: list[Any] = []
+        self.lost = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        answer = self._application(environ, start_response)
+        path, connection = environ["PATH_INFO"], environ["tests.connection"]
+        with self._turn:
+            if self._loses and path.startswith(self._loses):
+                self.lost += 1
+                connection.shutdown(socket.SHUT_RDWR)
+            elif self._holds and path.startswith(self._holds):
+                self.held.append(connection)
+                self._turn.notify_all()
+                self._turn.wait_for(lambda: not self._holds, timeout=20)
+                self.held.remove(connection)
+        return answer
+
+    def lose(self, path: str) -> None:
+        """Lose the answers to requests for what begins with this path."""
+        self._loses, self.lost = path, 0
+
+    def hold(self, path: str) -> None:
+        """Hold the answers to requests for what begins with this path, until `deliver`."""
+        self._holds = path
+
+    def deliver(self) -> None:
+        """Deliver what is held, and all that comes."""
+        with self._turn:
+            self._loses = self._holds = ""
+            self._turn.notify_all()
+
+    def wait_until_held(self) -> bool:
+        """Wait for an answer that is held; return whether there is one."""
+        with self._turn:
+            return self._turn.wait_for(lambda: bool(self.held), timeout=10)
+
+    def wait_until_nobody_listens(self) -> bool:
+        """Wait until the browser has hung up on every answer that is held; return whether it has."""
+        return all(select.select([connection], [], [], 10)[0] for connection in self.held)
+
+
+wire = Wire(StaticFilesHandler(WSGIHandler()))
+server.set_app(wire)
 threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 print(server.server_port, flush=True)  # noqa: T201
 for line in sys.stdin:
-    names: dict[str, object] = {"result": None, "forward": forward}
+    names: dict[str, object] = {"result": None, "forward": forward, "wire": wire}
     try:
         exec(json.loads(line), names)  # noqa: S102
         answer = {"result": names["result"]}

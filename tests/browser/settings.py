@@ -7,3 +7,5 @@ from config.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2"]
 # Mails are kept where `tests.browser.sites.Site.mails` finds them.
 vars().update(mail_settings("memorymail://"))
+# With views that stand for a project's own.
+ROOT_URLCONF = "tests.browser.urls"

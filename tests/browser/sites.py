@@ -72,6 +72,28 @@ class Site(Server):
         """Move the clock of this site on; the browser's stays."""
         self.do("forward(seconds)", seconds=seconds)
 
+    def lose_answers(self, path: str) -> None:
+        """From now on do what requests for this path ask, and cut the connection instead of answering."""
+        self.do("wire.lose(path)", path=path)
+
+    def hold_answers(self, path: str) -> None:
+        """From now on do what requests for this path ask, and answer when `deliver` is called."""
+        self.do("wire.hold(path)", path=path)
+
+    def wait_until_held(self) -> None:
+        """Wait until an answer is held."""
+        assert self.do("result = wire.wait_until_held()"), "no request came"
+
+    def deliver_to_nobody(self) -> None:
+        """Deliver what is held when the browser does not wait for it any more."""
+        assert self.do("result = wire.wait_until_nobody_listens()"), "the browser still waits"
+        self.deliver()
+
+    def deliver(self) -> int:
+        """Answer again, what is held included; return how many answers were lost."""
+        lost: int = self.do("result = wire.lost; wire.deliver()")
+        return lost
+
     def sessions(self, person: Person) -> list[dict[str, Any]]:
         """The rows of a person's sessions, oldest first: what a test asks of the protocol's state."""
         fields = ["id", "mode", "generation", "recovered", "acknowledged", "revoked_reason", "device__name"]

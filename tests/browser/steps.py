@@ -21,3 +21,12 @@ def sign_in(page: Page, person: Person, *, remember: bool = False, path: str = "
 def cookie(context: BrowserContext, name: str) -> str | None:
     """The value of a cookie in this jar, HttpOnly or not."""
     return next((found["value"] for found in context.cookies() if found.get("name") == name), None)
+
+
+def gather(page: Page, path: str, count: int) -> list[int]:
+    """Send so many requests at once from the page's own script; return the status of each answer."""
+    statuses: list[int] = page.evaluate(
+        "([path, count]) => Promise.all(Array.from({length: count}, () => fetch(path).then(r => r.status)))",
+        [path, count],
+    )
+    return statuses

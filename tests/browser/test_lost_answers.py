@@ -1,0 +1,156 @@
+"""Answers that never arrive, with the new cookies in them: the session goes on, however late the next request."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Error as PlaywrightError
+
+from tests.browser.conftest import launch_options
+from tests.browser.sites import Certificate, Person, Site
+from tests.browser.steps import REFRESH, cookie, sign_in
+
+NOTE = "/probe/note"
+WITHIN_GRACE, AFTER_GRACE, HOURS = 1, 61, 3 * 3600
+
+how_late = pytest.mark.parametrize("late", [WITHIN_GRACE, AFTER_GRACE, HOURS], ids=["at once", "a minute", "hours"])
+
+
+def expire(site: Site) -> None:
+    site.forward(601)
+
+
+def goes_on(page: Page, site: Site, person: Person) -> None:
+    """The person is still signed in, and the next rotation finds them so too."""
+    page.goto(NOTE)
+    expect(page.locator("#who")).to_have_text(person.email)
+    expire(site)
+    page.goto(NOTE)
+    expect(page.locator("#who")).to_have_text(person.email)
+    (session,) = site.sessions(person)
+    assert session["revoked_reason"] == ""
+    assert session["generation"] == 2
+
+
+def go_in_vain(page: Page) -> None:
+    """Ask for a page, and get the browser's own that says there was no answer."""
+    with pytest.raises(PlaywrightError, match=r"ERR_EMPTY_RESPONSE|ERR_CONNECTION"):
+        page.goto(NOTE)
+    page.wait_for_url("chrome-error://**")
+
+
+@how_late
+def test_by_navigating_away(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+    sign_in(page, person, remember=True)
+    before = cookie(context, REFRESH)
+    expire(site)
+    site.hold_answers("/probe/who")
+    page.evaluate("location.href = '/probe/who'")
+    site.wait_until_held()
+    page.goto("about:blank")
+    site.deliver_to_nobody()
+    assert cookie(context, REFRESH) == before
+    site.forward(late)
+    goes_on(page, site, person)
+
+
+@how_late
+def test_by_closing_the_tab(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+    sign_in(page, person, remember=True)
+    before = cookie(context, REFRESH)
+    expire(site)
+    site.hold_answers("/probe/who")
+    page.evaluate("location.href = '/probe/who'")
+    site.wait_until_held()
+    page.close()
+    site.deliver_to_nobody()
+    assert cookie(context, REFRESH) == before
+    site.forward(late)
+    goes_on(context.new_page(), site, person)
+
+
+@how_late
+def test_by_the_network(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+    sign_in(page, person, remember=True)
+    before = cookie(context, REFRESH)
+    expire(site)
+    site.lose_answers(NOTE)
+    go_in_vain(page)
+    assert site.deliver() >= 1
+    assert cookie(context, REFRESH) == before
+    site.forward(late)
+    goes_on(page, site, person)
+
+
+def test_again_and_again_by_the_network(page: Page, site: Site, person: Person) -> None:
+    sign_in(page, person, remember=True)
+    for _ in range(8):
+        expire(site)
+        site.lose_answers(NOTE)
+        go_in_vain(page)
+        site.deliver()
+        site.forward(AFTER_GRACE)
+        page.goto(NOTE)
+        expect(page.locator("#who")).to_have_text(person.email)
+    assert [session["revoked_reason"] for session in site.sessions(person)] == [""]
+    assert site.events(person).count("refresh_recovered") == 8
+
+
+class Profile:
+    """A browser whose cookies outlive it, as far as it had saved them."""
+
+    def __init__(self, folder: Path, open_: Callable[[Path], BrowserContext]) -> None:
+        self._folder, self._open = folder, open_
+
+    def open(self) -> BrowserContext:
+        return self._open(self._folder)
+
+    def kill(self) -> None:
+        """End every process of the browser at once: nothing is saved any more."""
+        own = [process for process in psutil.process_iter(["cmdline"]) if self._is_own(process.info["cmdline"] or [])]
+        assert own
+        for process in own:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(own)
+
+    def _is_own(self, command: list[str]) -> bool:
+        return any(str(self._folder) in argument for argument in command)
+
+
+@pytest.fixture
+def profile(playwright: Playwright, certificate: Certificate, site: Site, tmp_path: Path) -> Iterator[Profile]:
+    with ExitStack() as stack:
+
+        def open_(folder: Path) -> BrowserContext:
+            options = {**launch_options(certificate), "base_url": site.origin}
+            context = playwright.chromium.launch_persistent_context(folder, **options)
+            stack.callback(context.close)
+            return context
+
+        yield Profile(tmp_path / "profile", open_)
+
+
+@how_late
+def test_by_a_browser_that_dies_before_it_has_saved_its_cookies(
+    profile: Profile, site: Site, person: Person, late: int
+) -> None:
+    browser = profile.open()
+    sign_in(browser.new_page(), person, remember=True)
+    browser.close()  # As a person does: what it knows is saved.
+    browser = profile.open()
+    before = cookie(browser, REFRESH)
+    assert before
+    expire(site)
+    page = browser.new_page()
+    page.goto(NOTE)
+    expect(page.locator("#who")).to_have_text(person.email)
+    assert cookie(browser, REFRESH) != before
+    profile.kill()
+    site.forward(late)
+    browser = profile.open()
+    assert cookie(browser, REFRESH) == before
+    goes_on(browser.new_page(), site, person)
