@@ -18,7 +18,8 @@ class Exchange:
     """``access``: the valid access token that the request is served by. ``problem``: why there is none.
 
     ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
-    ``clear``: the response shall clear the cookies. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
+    ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
+    so. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
     asked for while the view ran. ``user_asked``: the view looked at ``request.user``.
     """
 
@@ -27,6 +28,7 @@ class Exchange:
     grant: Grant | None = None
     refreshed: bool = False
     clear: bool = False
+    refused: bool = False
     signed_in: Any = None
     signed_out: bool = False
     user_asked: bool = False
@@ -36,11 +38,15 @@ class Exchange:
 
     def answer(self, grant: Grant) -> None:
         """Let the response carry this grant: a view opened or refreshed a session itself."""
-        self.grant, self.refreshed, self.clear = grant, False, False
+        self.grant, self.refreshed, self.clear, self.refused = grant, False, False, False
 
     def end(self) -> None:
         """Let the response clear the cookies: a view ended the session itself."""
-        self.grant, self.clear = None, True
+        self.grant, self.clear, self.refused = None, True, False
+
+    def refuse(self) -> None:
+        """Let the response clear the cookies, unless the browser has others by then: their session is refused."""
+        self.grant, self.clear, self.refused = None, True, True
 
 
 def attach(request: HttpRequest) -> Exchange:

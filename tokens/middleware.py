@@ -36,11 +36,10 @@ from tokens.network import client_of
 from tokens.origins import is_cross_origin, is_unsafe
 from tokens.paths import is_auth_api, refreshes_itself
 from tokens.problems import Problem
-from tokens.service import acknowledgements
+from tokens.service import acknowledgements, keeping
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
-from tokens.service.keeping import follow_password_change, is_still_wanted
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 from tokens.users import LazyUser
@@ -90,7 +89,7 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         exchange.grant = None
     if exchange.grant:
         cookies.set_grant(response, exchange.grant, timezone.now())
-    elif exchange.clear:
+    elif exchange.clear and not (exchange.refused and (yield partial(_has_signed_in_anew, request))):
         cookies.clear(response)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
@@ -146,11 +145,12 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
 def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> None:
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
-        # Elsewhere a slow answer to an old request could undo a sign-in made meanwhile.
-        exchange.clear = answer.definite and (_is_navigation(request) or is_auth_api(request))
+        # Nowhere else: of all requests that a page sends side by side, some answers come late.
+        if answer.definite and (_is_navigation(request) or is_auth_api(request)):
+            exchange.refuse()
     else:
-        exchange.access, exchange.grant, exchange.refreshed = answer.access, answer, True
-        exchange.clear = False
+        exchange.answer(answer)
+        exchange.access, exchange.refreshed = answer.access, True
 
 
 def _show_user(request: HttpRequest, exchange: Exchange) -> None:
@@ -187,7 +187,7 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
         user, client, mode = exchange.signed_in, client_of(request), token_settings().mode_of_pages
         exchange.answer((yield partial(open_session, user, client, mode=mode, remember=remember)))
     elif exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
-        yield partial(follow_password_change, exchange.access, session_hash, client_of(request))
+        yield partial(keeping.follow_password_change, exchange.access, session_hash, client_of(request))
 
 
 def _session_hash(request: HttpRequest) -> str | None:
@@ -199,9 +199,17 @@ def _session_hash(request: HttpRequest) -> str | None:
 def _is_still_wanted(grant: Grant) -> bool:
     """Whether nobody signed in or out in this browser while the view ran; a late cookie must not undo that."""
     try:
-        return is_still_wanted(grant.session)
+        return keeping.is_still_wanted(grant.session)
     except DATABASE_DOWN:
         return False  # Then the answer is lost, which the protocol forgives.
+
+
+def _has_signed_in_anew(request: HttpRequest) -> bool:
+    """Whether this browser has a living session by now, so that a late refusal of an older one must not clear it."""
+    try:
+        return keeping.has_live_session(client_of(request))
+    except DATABASE_DOWN:
+        return True  # What is not cleared now is cleared by the next refusal.
 
 
 def _is_navigation(request: HttpRequest) -> bool:

@@ -12,6 +12,7 @@ from tests.browser.sites import Certificate, Person, Site, migrate, served
 from tests.databases import start_server
 
 Sites = Callable[..., Site]
+Jar = Callable[..., BrowserContext]
 FLAGS = (
     "--disable-quic",
     "--no-first-run",
@@ -63,6 +64,7 @@ def site(sites: Sites) -> Iterator[Site]:
     found = sites()
     yield found
     found.deliver()
+    found.open_gate()
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +90,7 @@ def chromium(playwright: Playwright, certificate: Certificate) -> Iterator[Brows
 
 
 @pytest.fixture
-def jar(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def jar(chromium: Browser) -> Iterator[Jar]:
     """Makes cookie jars: browsers of different people, or of one person and a thief."""
     with ExitStack() as stack:
 
@@ -102,7 +104,7 @@ def jar(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
 
 @pytest.fixture
-def context(jar: Callable[..., BrowserContext], site: Site) -> BrowserContext:
+def context(jar: Jar, site: Site) -> BrowserContext:
     """One person's browser."""
     return jar(base_url=site.origin)
 

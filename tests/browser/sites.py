@@ -94,6 +94,27 @@ class Site(Server):
         lost: int = self.do("result = wire.lost; wire.deliver()")
         return lost
 
+    def shut_gate(self) -> None:
+        """Let the view at /probe/slow wait from now on."""
+        self.do("from tests.browser.urls import Gate; Gate.reached.clear(); Gate.open.clear()")
+
+    def wait_for_gate(self) -> None:
+        """Wait until a request is in that view."""
+        assert self.do("from tests.browser.urls import Gate; result = Gate.reached.wait(10)"), "no request came"
+
+    def open_gate(self) -> None:
+        """Let that view go on."""
+        self.do("from tests.browser.urls import Gate; Gate.open.set()")
+
+    def revoke(self, person: Person) -> None:
+        """End all sessions of a person, as an administrator does."""
+        self.do(
+            "from tokens.models import RefreshToken\n"
+            "from tokens.service.ending import end_all\n"
+            "end_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
+            email=person.email,
+        )
+
     def sessions(self, person: Person) -> list[dict[str, Any]]:
         """The rows of a person's sessions, oldest first: what a test asks of the protocol's state."""
         fields = ["id", "mode", "generation", "recovered", "acknowledged", "revoked_reason", "device__name"]

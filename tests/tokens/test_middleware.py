@@ -195,6 +195,19 @@ class TestARefusal:
         assert response.json()["pk"] is None
         assert not response.cookies
 
+    @pytest.mark.parametrize(
+        ("method", "path"), [("get", "/probe/public"), ("get", "/api/auth/me"), ("post", "/api/auth/refresh")]
+    )
+    def test_that_comes_late_leaves_the_cookies_of_a_newer_sign_in(
+        self, api: Client, user: Any, method: str, path: str
+    ) -> None:
+        """The same browser has signed in while the answer to an older request of its was on its way."""
+        late = Client(headers={"User-Agent": FIREFOX})
+        late.cookies.load({name: cookie.value for name, cookie in api.cookies.items()})
+        login(api, user)
+        response = getattr(late, method)(path, headers={"Sec-Fetch-Mode": "navigate"})
+        assert not TOKENS & set(response.cookies)
+
     def test_does_not_stand_in_the_way_of_signing_in(self, api: Client, user: Any) -> None:
         login(api, user)
         assert api.get("/probe/who").json()["pk"] == str(user.pk)

@@ -94,7 +94,7 @@ class Refresh(Public):
         answer = refresh(presented.text, presented.modes, client_of(request._request))
         if isinstance(answer, Refusal):
             if answer.definite and presented.modes != IN_BODY:
-                self.exchange.end()
+                self.exchange.refuse()
             raise ProblemError(problems.SESSION_ENDED)
         self.exchange.answer(answer)
         return _granted(answer)

@@ -12,7 +12,7 @@ from tokens.conf import token_settings
 from tokens.database import clock, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.service import events, grants
-from tokens.service.client import Client
+from tokens.service.client import Client, digest_of_device_token
 from tokens.service.ending import end_all
 from tokens.service.grants import Grant
 from tokens.service.opening import PASSWORD
@@ -84,3 +84,11 @@ def is_still_wanted(session: RefreshToken) -> bool:
     """Whether the session is not revoked, and its device has not signed in anew since."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).filter(device=session.device_id, revoked_at=None)
     return rows.order_by("-created_at").values_list("id", flat=True).first() == session.id
+
+
+def has_live_session(client: Client) -> bool:
+    """Whether anybody is signed in on the device that asks."""
+    if client.device_token is None:
+        return False
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
+    return rows.filter(device__token_digest=digest_of_device_token(client.device_token)).exists()
