@@ -196,17 +196,22 @@ class TestARefusal:
         assert not response.cookies
 
     @pytest.mark.parametrize(
-        ("method", "path"), [("get", "/probe/public"), ("get", "/api/auth/me"), ("post", "/api/auth/refresh")]
+        "ask",
+        [
+            lambda late: late.get("/probe/public", headers={"Sec-Fetch-Mode": "navigate"}),
+            lambda late: late.get("/api/auth/me"),
+            refresh,
+        ],
+        ids=["navigation", "auth API", "refresh"],
     )
     def test_that_comes_late_leaves_the_cookies_of_a_newer_sign_in(
-        self, api: Client, user: Any, method: str, path: str
+        self, api: Client, user: Any, ask: Callable[[Client], Any]
     ) -> None:
         """The same browser has signed in while the answer to an older request of its was on its way."""
         late = Client(headers={"User-Agent": FIREFOX})
         late.cookies.load({name: cookie.value for name, cookie in api.cookies.items()})
         login(api, user)
-        response = getattr(late, method)(path, headers={"Sec-Fetch-Mode": "navigate"})
-        assert not TOKENS & set(response.cookies)
+        assert not TOKENS & set(ask(late).cookies)
 
     def test_does_not_stand_in_the_way_of_signing_in(self, api: Client, user: Any) -> None:
         login(api, user)
