@@ -7,6 +7,7 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
+from django.views.decorators.cache import cache_control
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -33,6 +34,12 @@ def email(request: Any) -> HttpResponse:
 def public(request: HttpRequest) -> HttpResponse:
     """Does not look at the user."""
     return HttpResponse("for everybody")
+
+
+@cache_control(max_age=60)
+def cached(request: HttpRequest) -> HttpResponse:
+    """Says itself how long its answer may be kept."""
+    return who(request)
 
 
 def fails(request: HttpRequest) -> HttpResponse:
@@ -98,6 +105,7 @@ urlpatterns = [
     path("probe/wait", wait),
     path("probe/async", asynchronous),
     path("probe/who", who),
+    path("probe/cached", cached),
     path("accounts/", include("django.contrib.auth.urls")),
     path("probe/email", email),
     path("probe/public", public),

@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from tokens import cookies, handover, problems
@@ -93,6 +93,9 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         cookies.clear(response)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
+        if exchange.access and not response.has_header("Cache-Control"):
+            # What RFC 9111 section 3.5 says of Authorization nothing says of cookies, and not every cache heeds Vary.
+            patch_cache_control(response, private=True)
     return response
 
 

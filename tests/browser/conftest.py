@@ -79,7 +79,13 @@ def launch_options(certificate: Certificate) -> dict[str, Any]:
     if path is None:
         pytest.fail("Chromium is not installed. These tests run it: apt-get install chromium.")
     flags = [*FLAGS, f"--ignore-certificate-errors-spki-list={certificate.spki}"]
-    return {"executable_path": path, "args": flags, "chromium_sandbox": False}
+    return {
+        "executable_path": path,
+        "args": flags,
+        "chromium_sandbox": False,
+        # Playwright switches it off, people do not.
+        "ignore_default_args": ["--disable-back-forward-cache"],
+    }
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,18 @@ def test_a_valid_access_token_costs_no_query(
     assert not response.cookies
 
 
+def test_an_answer_that_looked_at_who_asks_is_nobody_elses(api: Client, user: Any) -> None:
+    """Also to a shared cache that does not heed Vary; what a view says of caching itself stands."""
+    login(api, user)
+    assert api.get("/probe/who")["Cache-Control"] == "private"
+    assert "Cache-Control" not in api.get("/probe/public").headers
+    assert api.get("/probe/cached")["Cache-Control"] == "max-age=60"
+
+
+def test_an_answer_to_nobody_may_be_kept(api: Client) -> None:
+    assert "Cache-Control" not in api.get("/probe/who").headers
+
+
 def test_more_than_who_it_is_loads_the_user_once(
     api: Client, user: Any, read_feed: None, django_assert_num_queries: Queries
 ) -> None:
