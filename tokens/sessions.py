@@ -10,23 +10,28 @@ Whoever changes an account does so in one transaction with what it means for ses
 
 When `lasting` is left, the sessions have ended for every process, unless the caller holds a transaction open around it:
 views that do this are decorated with `django.db.transaction.non_atomic_requests`.
+
+Whoever wants to hear of what happens connects to the signal `happened`. It is sent when the event is committed, in the
+request that caused it, which no receiver can break.
 """
 
 from contextlib import AbstractContextManager
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
 from tokens.database import clock, durable, writer
 from tokens.exchange import exchange_of
-from tokens.models import RefreshToken, SecurityEvent
+from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.network import client_of
 from tokens.service import ending, events, keeping
 from tokens.service.stamps import stamp_of
 
 Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
+happened = events.happened
 
 
 def lasting() -> AbstractContextManager[None]:
@@ -57,9 +62,9 @@ def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> 
     return True
 
 
-def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> None:
-    """End all sessions of the user."""
-    ending.end_all(keeping.live_sessions(user), reason, client=client_of(request))
+def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
+    """End all sessions of the user. ``note``: said of it in the events, beside the reason."""
+    ending.end_all(keeping.live_sessions(user), reason, client=client_of(request), note=note)
 
 
 def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
@@ -76,6 +81,18 @@ def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, rea
             )
         ]
     )
+
+
+def device_of(event: SecurityEvent) -> Any:
+    """Return the device that an event speaks of, with its user, by one statement; None if there is none.
+
+    Its ``is_first_ever`` says whether the user had never signed in before the session of this event, on any device.
+    """
+    if event.device_id is None:
+        return None
+    earlier = SecurityEvent.objects.filter(user=OuterRef("user"), kind=Kind.SIGNED_IN)
+    rows = Device.objects.using(writer(Device)).select_related("user").filter(id=event.device_id)
+    return rows.annotate(is_first_ever=~Exists(earlier.exclude(session_id=event.session_id))).first()
 
 
 def _current_id(request: HttpRequest) -> Any:

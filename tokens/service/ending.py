@@ -53,6 +53,8 @@ def end(
             revoked_at=now, revoked_reason=reason, revoked_by=by, ends_on=ends_on(now)
         )
         Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
+        # Before the events: no request is served by a dead session while others are told of its end.
+        transaction.on_commit(lambda: feed.add(ids), using=alias)
         events.write(
             events.record(
                 _KINDS.get(reason, SecurityEvent.Kind.REVOKED),
@@ -66,7 +68,6 @@ def end(
             )
             for row in rows
         )
-        transaction.on_commit(lambda: feed.add(ids), using=alias)
     return ids
 
 

@@ -1,4 +1,4 @@
-"""Security events: a row for the owner and the operator, and a line in the log ``tokens``, as keys and values.
+"""Security events: a row for the owner and the operator, a line in the log ``tokens``, and a signal to other apps.
 
 No token, digest or secret is ever among the values.
 """
@@ -6,14 +6,20 @@ No token, digest or secret is ever among the values.
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
+
+from django.db import transaction
+from django.dispatch import Signal
 
 from tokens.database import writer
 from tokens.models import SecurityEvent
 from tokens.service.client import Client
 
 logger = logging.getLogger("tokens")
+happened = Signal()
+"""Sent with each ``event`` once it is committed. What a receiver raises is a line in Django's log, and nothing else."""
 
 
 def record(
@@ -42,13 +48,19 @@ def record(
 
 
 def write(events: Iterable[SecurityEvent]) -> None:
-    """Save the events, in the transaction that is open, and log them."""
-    events = list(events)
-    SecurityEvent.objects.using(writer(SecurityEvent)).bulk_create(events)
+    """Save the events, in the transaction that is open, and log them. Its commit tells who listens to `happened`."""
+    events, alias = list(events), writer(SecurityEvent)
+    SecurityEvent.objects.using(alias).bulk_create(events)
     for event in events:
         log(event.kind, session=event.session_id, user=event.user_id, reason=event.reason, ip=event.ip)
+    transaction.on_commit(partial(_tell, events), using=alias)
 
 
 def log(event: str, **values: Any) -> None:
     """Write one line: ``event key=value …``, without the empty ones."""
     logger.info("%s %s", event, " ".join(f"{key}={value}" for key, value in values.items() if value))
+
+
+def _tell(events: list[SecurityEvent]) -> None:
+    for event in events:
+        happened.send_robust(SecurityEvent, event=event)
