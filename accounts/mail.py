@@ -1,18 +1,29 @@
 """Mail: composed while the request lasts, delivered behind it.
 
-A template ``templates/mail/<name>.txt`` is a mail: its first line the subject, then an empty line, then the text.
+A template ``templates/mail/<name>.txt`` is a mail: its first line the subject, then the paragraphs, an empty line
+before each. They are the text, and ``templates/mail/layout.html`` shows the same ones as HTML. Two kinds of them are
+more than text there::
+
+    Confirm your e-mail address             what the button says
+    https://example.org/email/confirm?…     where it leads: to our own origin, or it is text
+
+    Device: Firefox on Windows              two lines or more, each a name and a value: a list
+    Address: 192.0.2.1
+
 Nobody waits for the mail server, for how long it takes would tell a stranger whether there was anything to send; and
 what it does not take is a line in the log ``accounts``, not an error of the request. A process that ends regularly
 delivers what it still has.
 """
 
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -27,17 +38,42 @@ _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
 _places = BoundedSemaphore(WAITING)
 
 
-def compose(name: str, to: str, **context: Any) -> EmailMessage:
-    """Return the mail of this name, in the language that is active."""
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A part of a mail's text, as the HTML shows it."""
+
+    text: str
+
+    @property
+    def button(self) -> tuple[str, str] | None:
+        """What the button says, and where it leads; None for a paragraph that is no button."""
+        label, _, url = self.text.partition("\n")
+        return (label, url) if re.fullmatch(re.escape(settings.ORIGIN) + r"/\S*", url) else None
+
+    @property
+    def facts(self) -> list[tuple[str, str]] | None:
+        """Names and values; None for a paragraph that is no list of them."""
+        pairs = [line.partition(": ") for line in self.text.split("\n")]
+        is_list = len(pairs) > 1 and all(colon for _, colon, _ in pairs)
+        return [(name, value) for name, _, value in pairs] if is_list else None
+
+
+def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
+    """Return the mail of this name, in the language that is active. What ``context`` says is one line each."""
+    context = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in context.items()}
     text = render_to_string(f"mail/{name}.txt", {"origin": settings.ORIGIN, **context})
-    subject, _, body = text.strip().partition("\n\n")
-    return EmailMessage(subject, body.strip() + "\n", to=[to])
+    subject, *paragraphs = re.split(r"\n{2,}", text.strip())
+    message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[to])
+    shown = {"subject": subject, "paragraphs": [Paragraph(text) for text in paragraphs], "origin": settings.ORIGIN}
+    html = render_to_string("mail/layout.html", shown)
+    message.attach_alternative(html, "text/html")
+    return message
 
 
 def compose_with_link(name: str, to: str, purpose: links.Purpose, user: User, email: str = "") -> EmailMessage:
     """Return a mail with a new link of this user's."""
-    token = links.make(purpose, user, email)
-    return compose(name, to, link=links.url(purpose, token), hours=_hours(purpose), email=email or user.email)
+    url = links.url(purpose, links.make(purpose, user, email))
+    return compose(name, to, link=url, hours=_hours(purpose), email=email or user.email)
 
 
 def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:

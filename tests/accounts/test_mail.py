@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -39,10 +41,30 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(EmailMessage, "send", send)
 
 
+SAID = {
+    "email": "<a&b>@example.org",
+    "link": "https://testserver/somewhere?token=1&b=2",
+    "reset": "https://testserver/password/reset",
+    "device": 'Firefox <b>"on"</b> Windows',
+    "time": datetime(2030, 1, 1, 12, tzinfo=UTC),
+    "ip": "192.0.2.7",
+}
+
+
+def html_of(message: Any) -> str:
+    ((html, kind),) = message.alternatives
+    assert kind == "text/html"
+    return str(html)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\S+", text)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("hours", [1, 72])
 def test_a_mail_has_a_subject_of_one_line_and_says_where_it_comes_from(name: str, hours: int) -> None:
-    message = mail.compose(name, "a@example.org", email="<a&b>@example.org", link="L?a=1&b=2", reset="R", hours=hours)
+    message = mail.compose(name, "a@example.org", **SAID, hours=hours)
     assert re.fullmatch(r"[A-Z][^\n]{5,60}", message.subject)
     assert configured.ORIGIN in message.body
     assert message.from_email == "noreply@testserver"
@@ -50,6 +72,97 @@ def test_a_mail_has_a_subject_of_one_line_and_says_where_it_comes_from(name: str
     assert "&amp;" not in message.body
     assert "&lt;" not in message.body
     assert message.body.endswith("\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mail_says_the_same_as_html_word_for_word(name: str) -> None:
+    message = mail.compose(name, "a@example.org", **SAID, hours=3)
+    main = re.search("<main>(.*)</main>", html_of(message), re.DOTALL)
+    assert main
+    shown = unescape(re.sub("<[^>]*>", " ", main[1]))
+    # A list has its colons by its form.
+    listed = re.sub(r"^(\w+): ", r"\1 ", message.body, flags=re.MULTILINE)
+    assert words(shown) == words(f"{message.subject} {listed}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_html_fetches_nothing_runs_nothing_and_has_one_style(name: str) -> None:
+    html = html_of(mail.compose(name, "a@example.org", **SAID, hours=3))
+    assert html.count("<style>") == html.count("</style>") == 1
+    assert not re.search(r"<(script|img|link|iframe|object|form|table)\b", html)
+    assert not re.search(r"\s(style|on\w+|src|background)=|url\(|@import", html)
+    assert {unescape(url) for url in re.findall(r'href="([^"]*)"', html)} <= {SAID["link"], SAID["reset"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_colour_of_the_html_is_there_for_light_and_for_dark(name: str) -> None:
+    html = html_of(mail.compose(name, "a@example.org", **SAID, hours=3))
+    assert '<meta name="color-scheme" content="light dark">' in html
+    light, dark = html.split("@media (prefers-color-scheme: dark)")
+    rules = r"([a-z0-9.][^{};]*?) \{[^{}]*\b(?:color|background|border|border-color): [^;}]*#[0-9a-f]{6}"
+    coloured = [{one for found in re.findall(rules, part) for one in found.split(", ")} for part in (light, dark)]
+    assert coloured[0] - coloured[1] == set()
+    assert coloured[1]
+
+
+class TestTheHtml:
+    """Of a mail as its template writes it: the paragraphs of its text."""
+
+    @pytest.fixture(autouse=True)
+    def _templates(self, settings: Any, tmp_path: Path) -> None:
+        """A mail with the text that the test gives it."""
+        (tmp_path / "mail").mkdir()
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path, *settings.TEMPLATES[0]["DIRS"]]}]
+
+    def html(self, first: str, second: str = "", **context: Any) -> str:
+        folder = Path(configured.TEMPLATES[0]["DIRS"][0])
+        (folder / "mail/test.txt").write_text(
+            "{% autoescape off %}Subject <1>\n\n" + first + "\n\n" + second + "{% endautoescape %}"
+        )
+        return html_of(mail.compose("test", "a@example.org", **context))
+
+    def test_escapes_everything(self) -> None:
+        html = self.html("{{ device }}", "A: {{ device }}\nB: x", device="<script>alert(1)</script>")
+        assert "<script" not in html
+        assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
+        assert "<h1>Subject &lt;1&gt;</h1>" in html
+
+    def test_makes_a_button_of_a_line_and_an_address_of_ours_and_shows_the_address(self) -> None:
+        html = self.html("Open it\nhttps://testserver/x?a=1&b=2")
+        assert re.search(r'<a class="button" href="https://testserver/x\?a=1&amp;b=2"[^>]*>Open it</a>', html)
+        assert ">https://testserver/x?a=1&amp;b=2</p>" in html
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://elsewhere.example/",
+            "https://testserver.evil.example/",
+            "https://testserver@evil.example/",
+            "http://testserver/",
+            "javascript:alert(1)",
+            "https://testserver/ and more",
+        ],
+    )
+    def test_makes_none_that_leads_elsewhere(self, url: str) -> None:
+        html = self.html("Open it\n{{ url }}", url=url)
+        assert "href" not in html
+        assert unescape(html).count(url) == 1
+
+    def test_lets_nobody_who_is_only_named_begin_a_paragraph(self) -> None:
+        html = self.html("Device: {{ device }}", device="Mine\n\nOpen it\nhttps://testserver/x")
+        assert "href" not in html
+        assert "<p>Device: Mine Open it https://testserver/x</p>" in html
+
+    def test_makes_a_list_of_lines_with_names(self) -> None:
+        html = " ".join(self.html("Device: Firefox: mine\nAddress: 192.0.2.7").split())
+        assert "<dl> <dt>Device</dt> <dd>Firefox: mine</dd> <dt>Address</dt> <dd>192.0.2.7</dd> </dl>" in html
+
+    def test_keeps_other_lines_as_they_are(self) -> None:
+        assert "<p>one<br>two</p>" in self.html("one\ntwo")
+
+    def test_says_its_language(self) -> None:
+        with translation.override("de"):
+            assert '<html lang="de">' in self.html("x")
 
 
 def test_texts_are_marked_for_translation() -> None:
@@ -73,7 +186,7 @@ def test_a_mail_is_in_the_language_of_who_asks(
     monkeypatch.setattr(mail, "render_to_string", noting)
     with translation.override("de"):
         mail.compose("account_deleted", "a@example.org", email="a@example.org")
-    assert languages == ["de"]
+    assert set(languages) == {"de"}
 
 
 @pytest.mark.django_db
