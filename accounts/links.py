@@ -9,6 +9,11 @@ account is active and since when its address is confirmed; for a reset the last 
 is used, so a link is good once, and dies when anything of that changes by another way. ``address`` is the new one, in
 a change of address. Nothing is stored.
 
+The alarm ("this was not me") is the exception: its fingerprint is of the account alone. A thief changes the password
+and the address, and neither may disarm the link in the owner's mailbox. Nor does its use: a thief who knows the
+password comes back, and is sent away again by the same link, until that is too old. What it can do is little enough
+for that, see `accounts.service.alarm`.
+
 A token is forged, tampered with, too old, used, for another purpose, or of nobody: `InvalidLink` says all of it alike.
 """
 
@@ -38,17 +43,20 @@ class Purpose(StrEnum):
     REGISTRATION = "registration"
     EMAIL_CHANGE = "email-change"
     PASSWORD_RESET = "password-reset"  # noqa: S105
+    ALARM = "alarm"
 
 
 LIFETIMES = {
     Purpose.REGISTRATION: timedelta(days=3),
     Purpose.EMAIL_CHANGE: timedelta(days=1),
     Purpose.PASSWORD_RESET: timedelta(hours=1),
+    Purpose.ALARM: timedelta(days=7),
 }
 _PAGES = {
     Purpose.REGISTRATION: "confirm-email",
     Purpose.EMAIL_CHANGE: "confirm-email",
     Purpose.PASSWORD_RESET: "confirm-password-reset",
+    Purpose.ALARM: "alarm",
 }
 
 
@@ -103,6 +111,8 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
 
 def _fingerprint(purpose: Purpose, user: User) -> str:
     spoken_of: list[Any] = [user.email, user.password, user.is_active, user.email_confirmed_at]
+    if purpose is Purpose.ALARM:
+        spoken_of = [user.pk]
     if purpose is Purpose.PASSWORD_RESET:
         spoken_of.append(user.last_login)  # Whoever signs in remembers the password after all.
     digest = sha256("\0".join(map(str, spoken_of)).encode()).digest()

@@ -65,15 +65,17 @@ def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
     subject, *paragraphs = re.split(r"\n{2,}", text.strip())
     message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[to])
     shown = {"subject": subject, "paragraphs": [Paragraph(text) for text in paragraphs], "origin": settings.ORIGIN}
-    html = render_to_string("mail/layout.html", shown)
+    html = render_to_string("mail/layout.html", {**shown, "is_alarm": context.get("purpose") == links.Purpose.ALARM})
     message.attach_alternative(html, "text/html")
     return message
 
 
-def compose_with_link(name: str, to: str, purpose: links.Purpose, user: User, email: str = "") -> EmailMessage:
+def compose_with_link(
+    name: str, to: str, purpose: links.Purpose, user: User, email: str = "", **context: Any
+) -> EmailMessage:
     """Return a mail with a new link of this user's."""
     url = links.url(purpose, links.make(purpose, user, email))
-    return compose(name, to, link=url, hours=_hours(purpose), email=email or user.email)
+    return compose(name, to, link=url, purpose=purpose, hours=_hours(purpose), email=email or user.email, **context)
 
 
 def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:

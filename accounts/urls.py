@@ -14,6 +14,7 @@ urlpatterns = [
     path("password/change", views.ChangePassword.as_view(), name="change-password"),
     path("password/reset", views.ResetPassword.as_view(), name="reset-password"),
     path("password/reset/confirm", views.ConfirmPasswordReset.as_view(), name="confirm-password-reset"),
+    path("alarm", views.Alarm.as_view(), name="alarm"),
     path("account/delete", views.DeleteAccount.as_view(), name="delete-account"),
     path(
         "mail-sent",
@@ -37,6 +38,18 @@ urlpatterns = [
         "password/reset/done",
         Notice.as_view(heading=_("Your password is changed"), text=_("Sign in with it.")),
         name="password-reset",
+    ),
+    path(
+        "alarm/raised",
+        Notice.as_view(
+            heading=_("You are signed out everywhere"),
+            text=_(
+                "Choose a new password now: whoever knows the old one can sign in again. If your e-mail address was "
+                "changed, and not by you, ask whoever runs this site for help."
+            ),
+            template_name="alarm_raised.html",
+        ),
+        name="alarm-raised",
     ),
     path(
         "account/deleted",

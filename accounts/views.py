@@ -23,7 +23,7 @@ from django.views.generic import FormView, TemplateView
 from accounts import forms
 from accounts.links import InvalidLink
 from accounts.models import User
-from accounts.service import addresses, deletion, passwords, registration
+from accounts.service import addresses, alarm, deletion, passwords, registration
 from tokens import sessions
 
 Text = str | Promise
@@ -63,6 +63,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     button: ClassVar[Text]
     done: ClassVar[str]
     blamed: ClassVar[str | None] = None
+    bad_link: ClassVar[Text] = _("This link is not valid any more, or never was. Ask for a new one.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -73,7 +74,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except ValidationError as error:
             form.add_error(self.blamed, error)
         except InvalidLink:
-            form.add_error(None, _("This link is not valid any more, or never was. Ask for a new one."))
+            form.add_error(None, self.bad_link)
         except passwords.WrongPassword:
             form.add_error("current_password", _("This is not your current password."))
         else:
@@ -157,6 +158,16 @@ class ConfirmPasswordReset(LinkFormView):
 
     def carry_out(self, given: dict[str, Any]) -> None:
         passwords.reset(self.request, given["token"], given["password1"])
+
+
+class Alarm(LinkFormView):
+    form_class = forms.LinkForm
+    heading, button, done = _("This was not me"), _("Sign out everywhere"), "alarm-raised"
+    text = _("Everybody who is signed in to your account will be signed out, on every device, you too.")
+    bad_link = _("This link is not valid any more, or never was. Choose a new password: it signs everybody out, too.")
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        alarm.raise_alarm(self.request, given["token"])
 
 
 class DeleteAccount(OwnAccountForm):

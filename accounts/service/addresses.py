@@ -60,7 +60,7 @@ def _change(request: HttpRequest, link: links.Link) -> None:
         except IntegrityError:
             raise InvalidLink from None
         sessions.record(request, sessions.Kind.EMAIL_CHANGED, user)
-    mail.send(mail.compose_notice("email_changed", old, email=user.email))
+    mail.send(mail.compose_with_link("email_changed", old, Purpose.ALARM, user))
 
 
 def _of_confirmed(email: str) -> bool:

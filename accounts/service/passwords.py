@@ -49,7 +49,7 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
         if not sessions.end_others(request, known, sessions.Reason.PASSWORD_CHANGED):
             raise SessionEnded
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
-    mail.send(mail.compose_notice("password_changed", known.email, email=known.email))
+    mail.send(mail.compose_with_link("password_changed", known.email, Purpose.ALARM, known))
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
@@ -76,4 +76,4 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
         user.save(update_fields=["password"])
         sessions.end_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
-    mail.send(mail.compose_notice("password_changed", user.email, email=user.email))
+    mail.send(mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user))

@@ -61,6 +61,7 @@ def test_the_old_address_is_told_when_it_is_asked_for_and_when_it_is_done(
     confirm(signed_in, token_in(NEW))
     assert mailoutbox[2].to == [user.email]
     assert NEW in mailoutbox[2].body
+    assert "/alarm?token=" in mailoutbox[2].body
     assert len(mailoutbox) == 3
 
 

@@ -19,11 +19,12 @@ from django.test import Client
 from django.utils import translation
 
 from accounts import mail
+from accounts.links import Purpose
 from accounts.models import User
 from config.mail import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, seen
 from tests.browsers import login
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 
 NAMES = sorted(path.stem for path in (Path(configured.BASE_DIR) / "templates/mail").glob("*.txt"))
 ADA = {"email": "ada@example.org", "password": PASSWORD}
@@ -163,6 +164,15 @@ class TestTheHtml:
     def test_says_its_language(self) -> None:
         with translation.override("de"):
             assert '<html lang="de">' in self.html("x")
+
+
+@pytest.mark.django_db
+def test_only_a_link_that_raises_an_alarm_is_drawn_as_one() -> None:
+    user = UserFactory()
+    alarm = mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user)
+    reset = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, user)
+    assert 'class="button alarm"' in html_of(alarm)
+    assert 'class="button"' in html_of(reset)
 
 
 def test_texts_are_marked_for_translation() -> None:

@@ -97,7 +97,7 @@ def test_in_body_mode_too(api: Client, user: Any, another: Any, settings: Any, c
 def test_the_owner_is_told_and_it_is_written_down(signed_in: Client, user: Any, mailoutbox: list[Any]) -> None:
     change(signed_in)
     assert [message.to for message in mailoutbox] == [[user.email]]
-    assert "token=" not in mailoutbox[0].body
+    assert "/alarm?token=" in mailoutbox[0].body
     assert NEW_PASSWORD not in mailoutbox[0].body
     (event,) = events(SecurityEvent.Kind.PASSWORD_CHANGED)
     assert (event.user, event.session_id) == (user, RefreshToken.objects.get().id)
