@@ -9,6 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 TIMEOUT = 10
 """Seconds that a mail server may take for each step."""
 
+MAILBOX = "config.mailbox.EmailBackend"
+"""What ``mailbox://`` means: the console, and a page that shows the mails."""
+
 _OPTIONS = {
     "EMAIL_HOST": "host",
     "EMAIL_PORT": "port",
@@ -24,7 +27,7 @@ _OPTIONS = {
 def mail_settings(url: str) -> dict[str, Any]:
     """Return the settings for this URL: ``smtp+tls://user:password@host:587``, ``filemail:///directory``, ``consolemail://``."""
     try:
-        found = environ.Env.email_url_config(url)
+        found = environ.Env.email_url_config(url, MAILBOX if url == "mailbox://" else None)
     except (ValueError, ImproperlyConfigured):
         raise ImproperlyConfigured(
             "EMAIL_URL cannot be read. Write smtp+tls://user:password@host:587, smtp+ssl:// or smtp:// likewise, "

@@ -148,8 +148,8 @@ SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 86400
 # A proxy in front redirects to https; HSTS for other hosts of the domain is for their owner to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
-# Mail goes to the console in development, and nowhere else by default but to this machine's own mail server.
-vars().update(mail_settings(env.str("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25")))
+# Mail goes to the console in development, and to a page; elsewhere by default to this machine's own mail server.
+vars().update(mail_settings(env.str("EMAIL_URL", default="mailbox://" if DEBUG else "smtp://localhost:25")))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{HOST}")
 
 REST_FRAMEWORK = {

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest
@@ -30,6 +31,9 @@ urlpatterns = [
     path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]
+
+if settings.DEBUG:
+    urlpatterns.append(path("", include("config.mailbox_pages")))
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

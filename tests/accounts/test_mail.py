@@ -326,6 +326,7 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
             SMTP,
             {"host": "mail.example.org", "port": 465, "use_ssl": True, "timeout": 10},
         ),
+        ("mailbox://", "config.mailbox.EmailBackend", {}),
         ("consolemail://", "django.core.mail.backends.console.EmailBackend", {}),
         (
             "filemail:///var/mail/out",

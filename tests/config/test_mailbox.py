@@ -1,0 +1,142 @@
+"""The mailbox of development: it keeps what is sent, shows it without giving it rights, and is not there otherwise."""
+
+import io
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+from django.conf import settings as configured
+from django.core.mail import EmailMessage
+from django.test import Client
+from django.urls import include, path
+
+from accounts import mail
+from config import mailbox, mailbox_pages
+from config.urls import urlpatterns as project
+
+urlpatterns = [path("", include(mailbox_pages)), *project]
+"""As `config.urls` has them with DEBUG on."""
+
+in_development = pytest.mark.urls("tests.config.test_mailbox")
+SECRET_LINK = "https://testserver/password/reset/confirm?token=a&b=c"
+
+
+@pytest.fixture(autouse=True)
+def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "_kept", mailbox.deque(maxlen=mailbox.KEPT))
+    monkeypatch.setattr(mailbox, "_numbers", mailbox.count(1))
+
+
+def send(message: EmailMessage) -> str:
+    """Send by the backend, and return what the console shows."""
+    console = io.StringIO()
+    mailbox.EmailBackend(stream=console).send_messages([message])
+    return console.getvalue()
+
+
+def reset(to: str = "ada@example.org") -> EmailMessage:
+    return mail.compose("reset_password", to, email=to, link=SECRET_LINK, hours=1)
+
+
+class TestTheBackend:
+    def test_writes_the_text_to_the_console_and_no_html(self) -> None:
+        shown = send(reset())
+        assert "To: ada@example.org" in shown
+        assert SECRET_LINK in shown.replace("=\n", "").replace("=3D", "=")
+        assert "<html" not in shown
+
+    def test_keeps_the_mail_as_it_would_be_sent(self) -> None:
+        message = reset()
+        send(message)
+        (kept,) = mailbox.newest_first()
+        assert (kept.number, kept.to, kept.subject) == (1, "ada@example.org", "Choose a new password")
+        assert kept.text == message.body
+        assert kept.html == message.alternatives[0][0]  # type: ignore[attr-defined]
+
+    def test_keeps_a_mail_that_is_text_alone(self) -> None:
+        send(EmailMessage("Subject", "Text", to=["a@example.org"], cc=["b@example.org"]))
+        assert [(kept.to, kept.html) for kept in mailbox.newest_first()] == [("a@example.org, b@example.org", "")]
+
+    def test_keeps_the_last_hundred(self) -> None:
+        for number in range(103):
+            send(EmailMessage(f"Subject {number}", "Text", to=["a@example.org"]))
+        kept = mailbox.newest_first()
+        assert [kept[0].subject, kept[-1].subject, len(kept)] == ["Subject 102", "Subject 3", 100]
+        assert mailbox.find(3) is None
+        assert mailbox.find(4) is kept[-1]
+
+
+@in_development
+class TestThePages:
+    def test_list_the_newest_first(self, api: Client) -> None:
+        for to in ("ada@example.org", "bob@example.org"):
+            send(reset(to))
+        html = api.get("/mailbox").content.decode()
+        assert re.findall(r">(\w+@example.org)<", html) == ["bob@example.org", "ada@example.org"]
+        assert 'href="/mailbox/2"' in html
+
+    def test_say_so_when_there_is_none(self, api: Client) -> None:
+        assert "There is none yet" in api.get("/mailbox").content.decode()
+
+    def test_show_the_text_whose_link_works(self, api: Client) -> None:
+        send(reset())
+        html = api.get("/mailbox/1").content.decode()
+        assert f'href="{SECRET_LINK.replace("&", "&amp;")}"' in html
+
+    def test_show_the_html_in_a_frame_without_rights(self, api: Client) -> None:
+        send(reset())
+        html = api.get("/mailbox/1").content.decode()
+        frame = re.search("<iframe [^>]*>", html)
+        assert frame
+        assert 'src="/mailbox/1/html"' in frame[0]
+        assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in frame[0]
+
+    def test_have_no_frame_for_a_mail_without_html(self, api: Client) -> None:
+        send(EmailMessage("Subject", "Text", to=["a@example.org"]))
+        assert "<iframe" not in api.get("/mailbox/1").content.decode()
+        assert "style-src 'none'" in api.get("/mailbox/1/html")["Content-Security-Policy"]
+
+    def test_escape_what_a_mail_says(self, api: Client) -> None:
+        send(EmailMessage("<b>S</b>", "<b>T</b>", to=["a@example.org"]))
+        for page in ("/mailbox", "/mailbox/1"):
+            assert "<b>" not in api.get(page).content.decode()
+
+    def test_let_the_html_have_its_own_style_and_nothing_else(self, api: Client) -> None:
+        message = reset()
+        send(message)
+        response = api.get("/mailbox/1/html")
+        assert response.content.decode() == message.alternatives[0][0]  # type: ignore[attr-defined]
+        style = re.search("<style>(.*)</style>", response.content.decode(), re.DOTALL)
+        assert style
+        digest = b64encode(sha256(style[1].encode()).digest()).decode()
+        policy = dict(part.strip().split(" ", 1) for part in response["Content-Security-Policy"].split(";"))
+        assert policy == {
+            "default-src": "'none'",
+            "style-src": f"'sha256-{digest}'",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'self'",
+            "sandbox": "allow-popups allow-popups-to-escape-sandbox",
+        }
+        assert response["X-Frame-Options"] == "SAMEORIGIN"
+
+    @pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
+    def test_are_kept_by_nobody(self, api: Client, page: str) -> None:
+        send(reset())
+        response = api.get(page)
+        assert response.status_code == 200
+        assert "no-store" in response["Cache-Control"]
+        assert api.post(page).status_code == 405
+
+    @pytest.mark.parametrize("page", ["/mailbox/2", "/mailbox/2/html"])
+    def test_know_no_mail_that_was_not_sent(self, api: Client, page: str) -> None:
+        send(reset())
+        assert api.get(page).status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
+def test_it_is_not_there_with_debug_off(api: Client, page: str) -> None:
+    assert not configured.DEBUG
+    send(reset())
+    assert api.get(page).status_code == 404
