@@ -27,11 +27,17 @@ PASSWORD = "a password of somebody's"
 
 
 class Certificate:
-    """One certificate for all hosts, and the digest by which the tests' browser is told to accept it."""
+    """One certificate for all hosts, and the digest by which the tests' browser is told to accept it.
+
+    ``authority_path``: of the certificate that vouches for it, for clients that are told whom to trust.
+    """
 
     def __init__(self, folder: Path) -> None:
-        leaf = trustme.CA().issue_cert(*HOSTS)
+        authority = trustme.CA()
+        leaf = authority.issue_cert(*HOSTS)
         self.path, self.key_path = folder / "certificate.pem", folder / "key.pem"
+        self.authority_path = folder / "authority.pem"
+        authority.cert_pem.write_to_path(self.authority_path)
         leaf.cert_chain_pems[0].write_to_path(self.path)
         leaf.private_key_pem.write_to_path(self.key_path)
 

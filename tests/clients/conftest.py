@@ -2,26 +2,39 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent / "jose"
+HERE = Path(__file__).parent
+
+Package = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client's folder with the pinned ``jose`` in it, installed into a copy: a test run must not litter."""
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Returns a client's folder with its pinned packages, installed into a copy: a test run must not litter."""
     for command in ("node", "npm"):
         if shutil.which(command) is None:
             pytest.fail(f"{command} is not installed. These tests run a client in Node 20 or newer: install it.")
-    if (SOURCE / "node_modules").exists():
-        return SOURCE
-    copy = tmp_path_factory.mktemp("clients") / "jose"
-    shutil.copytree(SOURCE, copy)
+    installed: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in installed:
+            installed[name] = _installed(HERE / name, tmp_path_factory.mktemp("clients") / name)
+        return installed[name]
+
+    return folder
+
+
+def _installed(source: Path, copy: Path) -> Path:
+    if (source / "node_modules").exists():
+        return source
+    shutil.copytree(source, copy)
     done = subprocess.run(
         ["npm", "ci", "--no-audit", "--no-fund"], cwd=copy, capture_output=True, text=True, timeout=300
     )
     if done.returncode:
-        pytest.fail(f"npm could not install jose:\n{done.stdout}{done.stderr}")
+        pytest.fail(f"npm could not install what {source.name} needs:\n{done.stdout}{done.stderr}")
     return copy
