@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.browser.sites import Certificate, Person, Site, migrate, served
+from tests.clients.conftest import package  # noqa: F401  # A fixture here, too.
 from tests.databases import start_server
 
 Sites = Callable[..., Site]

@@ -39,7 +39,12 @@ def verify(package: Package, address: str) -> Verify:
     def run(*tokens: str, issuer: str = ORIGIN, audience: str = ORIGIN) -> list[dict[str, Any]]:
         asked = {"address": address, "issuer": issuer, "audience": audience, "tokens": tokens}
         done = subprocess.run(
-            ["node", "verify.mjs"], cwd=package("jose"), input=json.dumps(asked), capture_output=True, text=True, timeout=60
+            ["node", "verify.mjs"],
+            cwd=package("jose"),
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         results: list[dict[str, Any]] = json.loads(done.stdout)

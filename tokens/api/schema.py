@@ -83,16 +83,22 @@ class AskedOutput(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+CODES = sorted({found.code for found in vars(problems).values() if isinstance(found, Problem)})
+"""Of all problems: a typed client can tell them apart, and its compiler that it has thought of each."""
+
+
 class ProblemOutput(serializers.Serializer[Any]):
     """RFC 9457."""
 
     type = serializers.CharField()
     title = serializers.CharField()
     status = serializers.IntegerField()
-    code = serializers.CharField(help_text="Stable: what a program goes by.")
+    code = serializers.ChoiceField(choices=CODES, help_text="Stable: what a program goes by.")
     detail = serializers.CharField()
     errors = serializers.DictField(  # type: ignore[assignment]
-        required=False, help_text="What is wrong with which field."
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="What is wrong with which field.",
     )
 
 
@@ -101,6 +107,9 @@ class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
     target_class = "tokens.api.authentication.TokenAuthentication"
     name = ["accessCookie", "bearer"]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]  # One object with both would ask for both.
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [

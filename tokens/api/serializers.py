@@ -51,7 +51,7 @@ class Flag(serializers.BooleanField):
 class LoginInput(serializers.Serializer[Any]):
     email = Text(max_length=254)
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
-    remember = Flag(default=False)
+    remember = Flag(required=False, help_text="Not, where it is missing.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)

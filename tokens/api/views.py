@@ -72,7 +72,7 @@ class Login(Public):
             user,
             client_of(request._request, given.get("device_token")),
             mode=given.get("mode", token_settings().modes[0]),
-            remember=given["remember"],
+            remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )
         self.exchange.answer(grant)

@@ -63,6 +63,15 @@ def test_every_operation_has_a_summary_and_an_example_of_each_problem(path: str,
             assert all(example["value"]["status"] == int(status) for example in examples.values())
 
 
+def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told() -> None:
+    schemas = described()["components"]["schemas"]
+    assert {"token_expired", "session_ended", "reauthentication_required"} < set(schemas["CodeEnum"]["enum"])
+    assert schemas["DeviceNameInputRequest"]["required"] == ["device_name"]
+    assert "default" not in schemas["LoginInputRequest"]["properties"]["remember"]
+    # Either will do: one requirement with both would ask for both.
+    assert described()["paths"]["/api/auth/me"]["get"]["security"] == [{"accessCookie": []}, {"bearer": []}]
+
+
 @pytest.mark.django_db
 # Schemathesis makes its e-mail addresses so.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")

@@ -1,0 +1,80 @@
+"""A typed client made from the description that the site serves: by openapi-typescript, for openapi-fetch, in Node.
+
+The real TypeScript compiler checks the program at its strictest before it runs.
+"""
+
+import ssl
+import subprocess
+import urllib.request
+from pathlib import Path
+from shutil import copy
+
+import pytest
+
+from tests.browser.conftest import Sites
+from tests.browser.node import converse
+from tests.browser.sites import Certificate, Person, Site
+from tests.clients.conftest import HERE, Package
+
+SOURCE = HERE / "openapi"
+
+
+@pytest.fixture
+def site(sites: Sites) -> Site:
+    return sites(TOKENS_MODES="body")
+
+
+@pytest.fixture
+def folder(package: Package, site: Site, certificate: Certificate, tmp_path: Path) -> Path:
+    """The program, and the types that its packages make of the description."""
+    for name in ("package.json", "tsconfig.json", "client.ts"):
+        copy(SOURCE / name, tmp_path)
+    (tmp_path / "node_modules").symlink_to(package("openapi") / "node_modules")
+    request = urllib.request.Request(
+        f"https://127.0.0.1:{site.port}/api/schema",
+        headers={"Host": site.origin.partition("//")[2], "Accept": "application/vnd.oai.openapi+json"},
+    )
+    # By its address, for which there is no certificate; the client itself looks at it.
+    with urllib.request.urlopen(request, context=ssl._create_unverified_context()) as response:
+        (tmp_path / "schema.json").write_bytes(response.read())
+    run(tmp_path, "openapi-typescript", "schema.json", "--output", "schema.d.ts")
+    return tmp_path
+
+
+def run(folder: Path, command: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [folder / "node_modules/.bin" / command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_typed_client_compiles_and_does_all_that_its_types_promise(
+    folder: Path, site: Site, person: Person, certificate: Certificate
+) -> None:
+    run(folder, "tsc", "--project", ".")
+    told = converse(site, certificate, folder, "built/client.js", person.email, person.password)
+    assert told == {
+        "one": person.email,
+        "twenty": [person.email] * 20,
+        "renamed": "the laptop",
+        "unnamed": ["tell the person", ["device_name"]],
+        "listed": [["the laptop", "body", True], ["an old phone", "body", False]],
+        "early": "ask for the password",
+        "ended": 204,
+        "missing": "tell the person",
+        "replayed": "session_ended",
+        "wrong": "tell the person",
+        "left": 204,
+        "after": "sign in",
+    }
+    old, own = site.sessions(person)
+    assert [old["revoked_reason"], own["revoked_reason"]] == ["ended_by_user", "signed_out"]
+    assert own["generation"] == 2
+
+
+def test_the_compiler_knows_which_problems_there_are(folder: Path) -> None:
+    program = folder / "client.ts"
+    program.write_text(program.read_text().replace('case "session_ended":', ""))
+    with pytest.raises(AssertionError, match="Function lacks ending return statement"):
+        run(folder, "tsc", "--project", ".")
