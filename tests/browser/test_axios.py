@@ -22,6 +22,7 @@ APP = """<!doctype html>
 """
 """An app of somebody's, on the site's own origin."""
 VIEW = """
+__name__ = "app"
 from django.urls import path
 from rest_framework.decorators import api_view
 from rest_framework.response import Response

@@ -3,16 +3,14 @@
 The real TypeScript compiler checks the program at its strictest before it runs.
 """
 
-import ssl
 import subprocess
-import urllib.request
 from pathlib import Path
 from shutil import copy
 
 import pytest
 
 from tests.browser.conftest import Sites
-from tests.browser.node import converse
+from tests.browser.node import converse, environment
 from tests.browser.sites import Certificate, Person, Site
 from tests.clients.conftest import HERE, Package
 
@@ -30,21 +28,14 @@ def folder(package: Package, site: Site, certificate: Certificate, tmp_path: Pat
     for name in ("package.json", "tsconfig.json", "client.ts"):
         copy(SOURCE / name, tmp_path)
     (tmp_path / "node_modules").symlink_to(package("openapi") / "node_modules")
-    request = urllib.request.Request(
-        f"https://127.0.0.1:{site.port}/api/schema",
-        headers={"Host": site.origin.partition("//")[2], "Accept": "application/vnd.oai.openapi+json"},
-    )
-    # By its address, for which there is no certificate; the client itself looks at it.
-    with urllib.request.urlopen(request, context=ssl._create_unverified_context()) as response:
-        (tmp_path / "schema.json").write_bytes(response.read())
-    run(tmp_path, "openapi-typescript", "schema.json", "--output", "schema.d.ts")
+    command = ("openapi-typescript", f"{site.origin}/api/schema", "--output", "schema.d.ts")
+    run(tmp_path, *command, env=environment(certificate))
     return tmp_path
 
 
-def run(folder: Path, command: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [folder / "node_modules/.bin" / command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120
-    )
+def run(folder: Path, command: str, *arguments: str, env: dict[str, str] | None = None) -> str:
+    program = [folder / "node_modules/.bin" / command, *arguments]
+    done = subprocess.run(program, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
