@@ -35,12 +35,15 @@ class RegistrationForm(EmailForm, NewPasswordForm):
     field_order = ("email", "password1", "password2")
 
 
-class PasswordChangeForm(NewPasswordForm):
+class PasswordForm(forms.Form):
     current_password = forms.CharField(
         label=_("Current password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
     )
+
+
+class PasswordChangeForm(PasswordForm, NewPasswordForm):
     field_order = ("current_password", "password1", "password2")
 
 

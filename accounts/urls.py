@@ -8,6 +8,8 @@ from accounts.views import Notice
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
+    path("sign-in/again", views.SignInAgain.as_view(), name="sign-in-again"),
+    path("signed-out", views.SignedOut.as_view(), name="signed-out"),
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
     path("email/change", views.ChangeEmail.as_view(), name="change-email"),

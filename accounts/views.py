@@ -1,20 +1,23 @@
 """The pages about accounts: Django forms on plain pages, which call `accounts.service` as the API does.
 
 The page to sign in is Django's own view: the session is opened by what listens to Django's signal. Pages that change
-an account ask for a recent sign-in, and lead through the page to sign in and back.
+an account ask for a recent sign-in: whoever's is not gives the password again, in the same session, and comes back.
 """
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.views import LoginView, redirect_to_login
+from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -29,9 +32,28 @@ from tokens import sessions
 Text = str | Promise
 
 
-class SignIn(LoginView):
+class OwnSite(RedirectURLMixin):
+    """A page that leads on to ``next``, if that is a page of `ORIGIN`."""
+
+    def get_redirect_url(self) -> str:
+        given = self.request.POST.get("next", self.request.GET.get("next"))
+        origin = urlsplit(settings.ORIGIN)
+        is_ours = url_has_allowed_host_and_scheme(
+            given, allowed_hosts={origin.netloc}, require_https=origin.scheme == "https"
+        )
+        return given if given and is_ours else ""
+
+
+class SignIn(OwnSite, LoginView):
     form_class = forms.SignInForm
     template_name = "sign_in.html"
+    heading, button = _("Sign in"), _("Sign in")
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # Not ``is_authenticated``: for somebody who is gone, this page and the one they come from would play ping-pong.
+        if sessions.is_live(request):
+            return redirect(self.get_success_url())
+        return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
@@ -47,6 +69,16 @@ class Notice(TemplateView):
     template_name = "notice.html"
     heading: Text = ""
     text: Text = ""
+
+
+class SignedOut(Notice):
+    heading = _("You are signed out")
+    text = _("Whoever uses this browser next has to sign in.")
+
+    @method_decorator(never_cache)
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # A bookmark must not tell somebody who has signed in again that they have not.
+        return redirect("home") if sessions.is_live(request) else super().get(request, *args, **kwargs)
 
 
 # What a view has committed must stay so, and mail goes out after it, whatever ATOMIC_REQUESTS says.
@@ -86,20 +118,52 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 
 
 @_careful
-class OwnAccountForm(AccountForm):
-    """A form about one's own account: for whoever has signed in lately."""
+class SignedInForm(AccountForm):
+    """A form for whoever is signed in; a stranger signs in, and goes on to ``here``.
+
+    ``recent``: the sign-in has to be, or the password is asked for again.
+    """
 
     owner: User
+    recent: ClassVar[bool] = False
+
+    @property
+    def here(self) -> str:
+        return self.request.get_full_path()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
-        if user is None or not sessions.is_recent(request):
-            return redirect_to_login(request.get_full_path())
+        if user is None:
+            return redirect_to_login(self.here)
+        if self.recent and not sessions.is_recent(request):
+            return redirect_to_login(self.here, "sign-in-again")
         self.owner = user
         try:
             return super().dispatch(request, *args, **kwargs)
         except passwords.SessionEnded:
-            return redirect_to_login(request.get_full_path())
+            return redirect_to_login(self.here)
+
+
+class SignInAgain(OwnSite, SignedInForm):
+    form_class = forms.PasswordForm
+    heading, button, next_page = _("Your password, once more"), _("Go on"), "home"
+    text = _("What comes next changes your account, and it is some time since you signed in.")
+
+    @property
+    def here(self) -> str:
+        return self.get_success_url()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(next=self.get_redirect_url(), **kwargs)
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        passwords.reauthenticate(self.request, self.owner, given["current_password"])
+
+
+class OwnAccountForm(SignedInForm):
+    """A form about one's own account."""
+
+    recent = True
 
 
 class LinkFormView(AccountForm):
@@ -172,7 +236,8 @@ class Alarm(LinkFormView):
 
 class DeleteAccount(OwnAccountForm):
     form_class = forms.DeletionForm
-    heading, button, done = _("Delete your account"), _("Delete"), "account-deleted"
+    heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
+    text = _("You are signed out everywhere at once, and nobody can bring the account back.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
         deletion.delete(self.request, self.owner)

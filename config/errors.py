@@ -1,10 +1,14 @@
-"""What Django answers when no view does: problems under ``/api/``, plain lines elsewhere."""
+"""What Django answers when no view does: problems, which `tokens.problems` tells programs and people each their way."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
 
 from tokens import problems
 from tokens.middleware import DATABASE_DOWN
@@ -19,6 +23,10 @@ def permission_denied(request: HttpRequest, exception: Any = None) -> HttpRespon
     return problems.respond(request, problems.PERMISSION_DENIED)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return problems.respond(request, problems.FORM_OUTDATED)
+
+
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     return problems.respond(request, problems.NOT_FOUND)
 
@@ -27,3 +35,27 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """An outage of the database is one that passes; the error being handled says which it is."""
     is_outage = isinstance(sys.exc_info()[1], DATABASE_DOWN)
     return problems.respond(request, problems.UNAVAILABLE if is_outage else problems.ERROR)
+
+
+@sync_and_async_middleware
+def method_not_allowed(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Answers where Django leaves the page blank. The last middleware, so that cookies are set on what it answers."""
+    if iscoroutinefunction(get_response):
+
+        async def amiddleware(request: HttpRequest) -> HttpResponseBase:
+            return _explained(request, await get_response(request))
+
+        return amiddleware
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return _explained(request, get_response(request))
+
+    return middleware
+
+
+def _explained(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if not isinstance(response, HttpResponseNotAllowed):
+        return response
+    problem = problems.respond(request, problems.METHOD_NOT_ALLOWED)
+    problem["Allow"] = response["Allow"]
+    return problem

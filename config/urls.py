@@ -4,12 +4,12 @@ from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.views import SignIn
 from config import errors
 from tokens.api.views import jwks
-from tokens.pages import Home, end_session
+from tokens.pages import Home, Rename, end_others, end_session
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
@@ -23,10 +23,12 @@ urlpatterns = [
     path("", home, name="home"),
     path("", include("accounts.urls")),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
+    path("sessions/end-others", end_others, name="end-others"),
     path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
+    path("sessions/<uuid:session_id>/rename", Rename.as_view(), name="rename-device"),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/", include("accounts.api.urls")),
     path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),

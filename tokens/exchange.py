@@ -1,6 +1,6 @@
 """The exchange: what the middleware knows of one request, and what its views and receivers tell the middleware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -38,6 +38,10 @@ class Exchange:
 
     def answer(self, grant: Grant) -> None:
         """Let the response carry this grant: a view opened or refreshed a session itself."""
+        before = self.grant
+        if before is not None and not grant.is_new and before.session.id == grant.session.id:
+            # The middleware has rotated meanwhile: without its token the client would be a generation behind.
+            grant = replace(grant, refresh_token=grant.refresh_token or before.refresh_token)
         self.grant, self.refreshed, self.clear, self.refused = grant, False, False, False
 
     def end(self) -> None:

@@ -12,9 +12,13 @@ from django.db.models.functions import Coalesce, Least
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from tokens.access_tokens import instant
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
 from tokens.database import DatabaseNow, TransactionId, writer
 from tokens.rotation import State
+
+LAST_USED_STEP = 600
+"""Seconds: told more finely, the last use would tell a thief when to come."""
 
 
 class Device(models.Model):
@@ -145,6 +149,12 @@ class RefreshToken(models.Model):
     def ends_at(self) -> datetime:
         """When the session ends if it is neither refreshed nor revoked."""
         return min(self.idle_expires_at, self.expires_at)
+
+    @property
+    def last_used_at(self) -> datetime:
+        """When it was last refreshed, as its owner is told."""
+        used = self.since.timestamp()
+        return max(instant(int(used - used % LAST_USED_STEP)), self.created_at)
 
     def state(self, now: datetime) -> State:
         """The protocol's view of this row."""

@@ -7,6 +7,8 @@ Under ``/api/``, and to whoever asks for JSON, a problem is ``application/proble
 
 ``code`` is what a program goes by; ``detail`` is for a person, in the language of the request. A refused refresh token
 is SESSION_ENDED whatever the reason, to the byte.
+
+Elsewhere a browser is shown the project's template ``problem.html``, and whoever does not ask for HTML a plain line.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import TemplateDoesNotExist
+from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
@@ -85,6 +89,9 @@ INVALID_CLIENT = Problem(
     scheme="Basic",
 )
 CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", _("This request came from a page of another origin."))
+FORM_OUTDATED = Problem(
+    HTTPStatus.FORBIDDEN, "form_outdated", _("This form is not valid any more. Load its page anew, and send it again.")
+)
 REAUTHENTICATION_REQUIRED = Problem(
     HTTPStatus.FORBIDDEN, "reauthentication_required", _("Give your password again, and repeat the request.")
 )
@@ -112,16 +119,30 @@ UNAVAILABLE = Problem(
 
 
 def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Return the problem as the client reads it: problem+json, or a plain line for a page."""
-    if request.path_info.startswith(API_PREFIX) or _asks_for_json(request):
+    """Return the problem as the client reads it: problem+json, a page, or a plain line."""
+    # Not `request.accepts`: it raises on a header that it cannot parse.
+    accepted = request.headers.get("Accept", "").lower()
+    if request.path_info.startswith(API_PREFIX) or _is_json(accepted):
         return JsonResponse(
             problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
         )
-    text = f"{problem.text}\n"
-    return HttpResponse(text, status=problem.status, content_type="text/plain; charset=utf-8", headers=problem.headers)
+    page = _page(request, problem) if "text/html" in accepted else None
+    kind = "text/plain" if page is None else "text/html"
+    return HttpResponse(
+        page or f"{problem.text}\n",
+        status=problem.status,
+        content_type=f"{kind}; charset=utf-8",
+        headers={**problem.headers, "Vary": "Accept"},
+    )
 
 
-def _asks_for_json(request: HttpRequest) -> bool:
-    # Not `request.accepts`: it raises on a header that it cannot parse.
-    accepted = request.headers.get("Accept", "").lower()
+def _is_json(accepted: str) -> bool:
     return "json" in accepted and not any(pages in accepted for pages in ("text/html", "text/*", "*/*"))
+
+
+def _page(request: HttpRequest, problem: Problem) -> str | None:
+    # Rendered without the request: who asks is not looked up, for the database may be what is down.
+    try:
+        return render_to_string("problem.html", {"problem": problem, "repeatable": request.method == "GET"})
+    except TemplateDoesNotExist:
+        return None

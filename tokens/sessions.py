@@ -23,7 +23,7 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
 from tokens.database import clock, durable, writer
-from tokens.exchange import exchange_of
+from tokens.exchange import exchange_of, required_exchange
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.network import client_of
 from tokens.service import ending, events, keeping
@@ -43,6 +43,28 @@ def is_recent(request: HttpRequest) -> bool:
     """Whether who asks signed in recently enough to change the account; False for a stranger."""
     exchange = exchange_of(request)
     return exchange is not None and exchange.access is not None and keeping.is_recent(exchange.access)
+
+
+def is_live(request: HttpRequest) -> bool:
+    """Whether who asks is signed in, as the database knows it: an access token may outlive its session, or its user."""
+    current = _current_id(request)
+    return (
+        current is not None
+        and request.user.is_active
+        and keeping.live_sessions(request.user).filter(id=current).exists()
+    )
+
+
+def reauthenticate(request: HttpRequest, user: Any) -> bool:
+    """Note that the user has just given the password again: the response carries an access token that says so.
+
+    Return False, with nothing done, if this request's session has ended.
+    """
+    current = _current_id(request)
+    grant = keeping.reauthenticate(user, current) if current is not None else None
+    if grant is not None:
+        required_exchange(request).answer(grant)
+    return grant is not None
 
 
 def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:

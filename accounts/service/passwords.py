@@ -33,11 +33,15 @@ def check_password_rules(password: str, user: User) -> None:
     validate_password(password, user)
 
 
+def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
+    """Let the session count as signed in just now. Raises `WrongPassword`, and `SessionEnded`."""
+    if not sessions.reauthenticate(request, _known(request, user, current)):
+        raise SessionEnded
+
+
 def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     """Change the password. Raises `WrongPassword`, `SessionEnded`, and `ValidationError` for the new one."""
-    known = authenticate(request, username=user.get_username(), password=current)
-    if not isinstance(known, User) or known.pk != user.pk:
-        raise WrongPassword
+    known = _known(request, user, current)
     check_password_rules(new, known)
     before = known.password
     known.set_password(new)
@@ -77,3 +81,10 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
         sessions.end_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
     mail.send(mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user))
+
+
+def _known(request: HttpRequest, user: User, current: str) -> User:
+    known = authenticate(request, username=user.get_username(), password=current)
+    if not isinstance(known, User) or known.pk != user.pk:
+        raise WrongPassword
+    return known

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -14,19 +13,12 @@ from rest_framework.request import Request
 from tokens.access_tokens import instant
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
-from tokens.service.client import MAX_NAME
+from tokens.service.client import MAX_NAME, without_control_characters
 from tokens.service.grants import Grant
 
 MAX_PASSWORD = 4096
 """Characters: no Argon2 work for a megabyte."""
 MAX_TOKEN = 4096
-LAST_USED_STEP = 600
-"""Seconds: told more finely, the last use would tell a thief when to come."""
-
-# Names are printed on operators' terminals too, where an escape sequence is an order.
-without_control_characters = RegexValidator(
-    r"[\x00-\x1f\x7f-\x9f]", _("Leave out control characters."), inverse_match=True
-)
 
 
 class Text(serializers.CharField):
@@ -92,13 +84,12 @@ def user_data(user: Any) -> dict[str, Any]:
 
 
 def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
-    used = session.since.timestamp()
     return {
         "id": str(session.id),
         "device": {"name": session.device.name},
         "mode": session.mode,
         "created_at": text_of(session.created_at),
-        "last_used_at": text_of(max(instant(int(used - used % LAST_USED_STEP)), session.created_at)),
+        "last_used_at": text_of(session.last_used_at),
         "ip": session.ip,
         "current": session.id == current,
     }

@@ -5,11 +5,18 @@ import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from django.core.validators import RegexValidator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from ua_parser import parse
 
 MAX_USER_AGENT = 300
 MAX_NAME = 100
+
+# Names are printed on operators' terminals too, where an escape sequence is an order.
+without_control_characters = RegexValidator(
+    r"[\x00-\x1f\x7f-\x9f]", gettext_lazy("Leave out control characters."), inverse_match=True
+)
 
 
 @dataclass(frozen=True, slots=True)
