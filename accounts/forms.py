@@ -10,6 +10,10 @@ from accounts.links import MAX_TOKEN
 
 
 class SignInForm(AuthenticationForm):
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": _("There is no active account with this e-mail address and password."),
+    }
     remember = forms.BooleanField(label=_("Remember me on this device"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -24,7 +28,8 @@ class EmailForm(forms.Form):
 
 
 class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]
-    password1, password2 = SetPasswordMixin.create_password_fields()
+    password1, password2 = SetPasswordMixin.create_password_fields(_("New password"), _("New password confirmation"))
+    password2.help_text = ""
 
     def clean(self) -> dict[str, Any]:
         self.validate_passwords()
@@ -32,6 +37,8 @@ class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]
 
 
 class RegistrationForm(EmailForm, NewPasswordForm):
+    password1, password2 = SetPasswordMixin.create_password_fields()
+    password2.help_text = ""
     field_order = ("email", "password1", "password2")
 
 

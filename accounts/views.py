@@ -35,7 +35,9 @@ Text = str | Promise
 class OwnSite(RedirectURLMixin):
     """A page that leads on to ``next``, if that is a page of `ORIGIN`."""
 
-    def get_redirect_url(self) -> str:
+    request: HttpRequest
+
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         given = self.request.POST.get("next", self.request.GET.get("next"))
         origin = urlsplit(settings.ORIGIN)
         is_ours = url_has_allowed_host_and_scheme(
@@ -44,10 +46,16 @@ class OwnSite(RedirectURLMixin):
         return given if given and is_ours else ""
 
 
+_PLAIN_LABELS = {"label_suffix": ""}
+
+
 class SignIn(OwnSite, LoginView):
     form_class = forms.SignInForm
     template_name = "sign_in.html"
     heading, button = _("Sign in"), _("Sign in")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # Not ``is_authenticated``: for somebody who is gone, this page and the one they come from would play ping-pong.
@@ -96,6 +104,9 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     done: ClassVar[str]
     blamed: ClassVar[str | None] = None
     bad_link: ClassVar[Text] = _("This link is not valid any more, or never was. Ask for a new one.")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
     def carry_out(self, given: dict[str, Any]) -> None:
         raise NotImplementedError

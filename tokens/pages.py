@@ -5,7 +5,7 @@ A form that has not said who asks leads to the page to sign in, and from there t
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -30,8 +30,7 @@ from tokens.service.client import MAX_NAME, without_control_characters
 from tokens.service.ending import end, end_all
 
 _Reason = RefreshToken.Reason
-_P = ParamSpec("_P")
-_View = Callable[Concatenate[HttpRequest, _P], HttpResponseBase]
+_View = Callable[..., HttpResponseBase]
 
 
 class DeviceNameForm(forms.Form):
@@ -40,11 +39,11 @@ class DeviceNameForm(forms.Form):
     )
 
 
-def for_the_owner(view: _View[_P]) -> _View[_P]:
+def for_the_owner(view: _View) -> _View:
     """Lead everybody to the page to sign in who is not, or is gone since the access token was minted."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_active:
             return redirect_to_login(reverse("home"))
         return view(request, *args, **kwargs)
