@@ -151,8 +151,9 @@ class TestAPathThatIsNotThere:
         [
             ("application/json", "application/problem+json"),
             ("application/problem+json", "application/problem+json"),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", "text/plain; charset=utf-8"),
-            ("application/json, text/html", "text/plain; charset=utf-8"),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
+            ("application/json, text/html", "text/html; charset=utf-8"),
+            ("text/*", "text/plain; charset=utf-8"),
             ("*/*", "text/plain; charset=utf-8"),
             ("", "text/plain; charset=utf-8"),
             ("application/json;a*=bogus''x", "application/problem+json"),
