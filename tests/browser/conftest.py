@@ -1,6 +1,7 @@
 """A real Chromium, and sites for it to visit. Every test in this folder has the marker ``browser``."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser.pages import Visit
 from tests.browser.sites import Certificate, Person, Site, migrate, served
 from tests.clients.conftest import package  # noqa: F401  # A fixture here, too.
 from tests.databases import start_server
 
 Sites = Callable[..., Site]
 Jar = Callable[..., BrowserContext]
+NO_DATABASE = "postgres://nobody@127.0.0.1:1/nothing"
+"""A server that is not there: nobody listens on the port of TCPMUX."""
 FLAGS = (
     "--disable-quic",
     "--no-first-run",
@@ -125,3 +129,21 @@ def page(context: BrowserContext) -> Page:
 def person(site: Site) -> Person:
     """Somebody with an account at `site`."""
     return site.new_person()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, installed into a copy of this folder's package: a test run must not litter."""
+    copy = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(Path(__file__).parent / name, copy)
+    done = subprocess.run(["npm", "ci"], cwd=copy, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.fail(f"npm could not install axe-core:\n{done.stdout}{done.stderr}")
+    return (copy / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture
+def visit(page: Page, site: Site, person: Person, jar: Jar, sites: Sites) -> Visit:
+    """Somebody with an account in front of a browser, on their way to one of `pages.PAGES`."""
+    return Visit(page, site, person, jar, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))

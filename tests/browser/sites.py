@@ -149,7 +149,8 @@ class Site(Server):
             "from accounts import mail as ours\n"
             "for done in [ours._pool.submit(lambda: None) for _ in range(20)]: done.result()\n"
             "result = [\n"
-            "    {'subject': m.subject, 'text': m.body, 'html': next((str(c) for c, _ in m.alternatives), '')}\n"
+            "    {'subject': m.subject, 'text': m.body,\n"
+            "     'html': next((str(c) for c, _ in getattr(m, 'alternatives', [])), '')}\n"
             "    for m in getattr(mail, 'outbox', []) if email in m.to\n"
             "]",
             email=person.email,
