@@ -198,8 +198,10 @@ def method_not_allowed(visit: Visit) -> None:
 def error(visit: Visit) -> None:
     """Somebody meets a bug in a view."""
     visit.site.do("from accounts import views; views.Register.get = lambda *given, **more: 1 / 0")
-    visit.page.goto("/register")
-    visit.site.do("from accounts import views; del views.Register.get")
+    try:
+        visit.page.goto("/register")
+    finally:
+        visit.site.do("from accounts import views; del views.Register.get")
 
 
 def unavailable(visit: Visit) -> None:

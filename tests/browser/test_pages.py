@@ -1,8 +1,5 @@
 """Pages are for everybody: on a phone, in the dark, with a screen reader, by the keyboard. They run our files alone."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
@@ -144,11 +141,10 @@ def test_the_policy_holds_for_the_api_s_description(page: Page, refused: list[st
     assert refused == []
 
 
-def test_what_is_typed_into_a_page_is_not_kept_by_the_browser_after_signing_out(
-    page: Page, person: Person, jar: Callable[..., Any]
-) -> None:
+def test_the_back_button_shows_nothing_of_whoever_has_signed_out(page: Page, person: Person) -> None:
     sign_in(page, person)
     page.get_by_role("banner").get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
     page.go_back()
+    expect(page.get_by_label("Password")).to_be_visible()
     expect(page.locator("body")).not_to_contain_text(person.email)
