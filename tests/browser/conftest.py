@@ -1,9 +1,9 @@
 """A real Chromium, and sites for it to visit. Every test in this folder has the marker ``browser``."""
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 
 from tests.browser.pages import Visit
 from tests.browser.sites import Certificate, Person, Site, migrate, served
-from tests.clients.conftest import package  # noqa: F401  # A fixture here, too.
+from tests.clients.conftest import installed, package  # noqa: F401  # A fixture here, too.
 from tests.databases import start_server
 
 Sites = Callable[..., Site]
@@ -133,14 +133,9 @@ def person(site: Site) -> Person:
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of axe-core, installed into a copy of this folder's package: a test run must not litter."""
-    copy = tmp_path_factory.mktemp("axe")
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(Path(__file__).parent / name, copy)
-    done = subprocess.run(["npm", "ci"], cwd=copy, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        pytest.fail(f"npm could not install axe-core:\n{done.stdout}{done.stderr}")
-    return (copy / "node_modules/axe-core/axe.min.js").read_text()
+    """The script of axe-core."""
+    folder = installed(Path(__file__).parent / "axe", tmp_path_factory.mktemp("axe") / "axe")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture

@@ -22,13 +22,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
     def folder(name: str) -> Path:
         if name not in installed:
-            installed[name] = _installed(HERE / name, tmp_path_factory.mktemp("clients") / name)
+            installed[name] = installed(HERE / name, tmp_path_factory.mktemp("clients") / name)
         return installed[name]
 
     return folder
 
 
-def _installed(source: Path, copy: Path) -> Path:
+def installed(source: Path, copy: Path) -> Path:
     if (source / "node_modules").exists():
         return source
     shutil.copytree(source, copy)
