@@ -33,9 +33,8 @@ urlpatterns = [
     path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]
-
 if settings.DEBUG:
-    urlpatterns.append(path("", include("config.mailbox_pages")))
+    urlpatterns += [path("", include("tokens.demo")), path("", include("config.mailbox_pages"))]
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

@@ -9,6 +9,7 @@ from tokens.access_tokens import AccessToken, codec
 from tokens.conf import token_settings
 from tokens.keys import keyring
 from tokens.models import RefreshToken
+from tokens.rotation import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Grant:
     """A session and its tokens' texts. ``refresh_token`` is None where the client has the current one already.
 
     ``device_token`` is there when the device was seen for the first time; ``is_new`` when the session was just opened.
+    ``decision``: what the protocol decided, where a refresh token was presented; else None.
     """
 
     session: RefreshToken
@@ -25,6 +27,7 @@ class Grant:
     refresh_token: str | None = field(default=None, repr=False)
     device_token: str | None = field(default=None, repr=False)
     is_new: bool = False
+    decision: Decision | None = None
 
 
 def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:

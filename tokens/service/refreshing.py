@@ -108,7 +108,8 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     text, access = grants.access_token(row, row.user, row.generation, now)
     # The client that presents the current generation has it: a late copy could overwrite a newer one (RFC 6749, 6).
     is_there = decision is Decision.REPEAT and presented.generation == row.generation
-    return Grant(row, row.user, access, text, None if is_there else grants.refresh_token(row, presented.secret))
+    refresh_token = None if is_there else grants.refresh_token(row, presented.secret)
+    return Grant(row, row.user, access, text, refresh_token, decision=decision)
 
 
 def _rotate(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:

@@ -47,6 +47,7 @@ class Command(BaseCommand):
             if not users.filter(email=email).exists():
                 users.create_user(email, PASSWORD, **flags)
         self.stdout.write(f"\n  http://localhost:{port}/          sign in")
+        self.stdout.write(f"  http://localhost:{port}/demo      see it at work")
         self.stdout.write(f"  http://localhost:{port}/admin/    revoke sessions")
         self.stdout.write(f"  http://localhost:{port}/mailbox   read the mails\n\n")
         for email in ACCOUNTS:

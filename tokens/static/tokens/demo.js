@@ -1,0 +1,202 @@
+// Acts: sends the demo's requests, tells the timeline what came of them, and says it in words.
+//
+// Requests to `ask` are what any page sends. What is done behind the scenes (time, theft) says "Authorization: Bearer",
+// empty, so that it neither refreshes nor acknowledges: see tokens/demo.py.
+
+import { Timeline, glyph, minutes } from "./timeline.js";
+
+const CROWD = 20;
+const PAUSE = 900; // milliseconds between the steps of a story, so that each is seen
+
+const demo = document.getElementById("demo");
+const part = Object.fromEntries([...demo.querySelectorAll("[id]")].map((element) => [element.id, element]));
+const buttons = demo.querySelectorAll("button[data-do]");
+const legend = [...demo.querySelectorAll("li[data-outcome]")];
+const names = Object.fromEntries(legend.map((item) => [item.dataset.outcome, item.firstChild.textContent]));
+const sentences = Object.fromEntries(
+  [...demo.querySelectorAll("template")].map((each) => [each.dataset.sentence, each.content.textContent]),
+);
+const timeline = new Timeline(part.timeline, names);
+
+// The session's clock, in seconds; `until` is when the token of a jar expires on it.
+let moved = 0;
+const now = () => Date.now() / 1000 + moved;
+const owner = { generation: null, until: 0, lifetime: 1, ended: false };
+const thief = { generation: null, until: 0 };
+let current = null; // the server's generation
+
+class Unreachable extends Error {}
+
+async function send(path, options) {
+  try {
+    return await fetch(path, { cache: "no-store", ...options });
+  } catch {
+    throw new Unreachable();
+  }
+}
+
+const ask = async (query = "") => (await send(demo.dataset.ask + query)).json();
+
+function backstage(path, fields = {}) {
+  const token = demo.querySelector("[name=csrfmiddlewaretoken]").value;
+  const headers = { Authorization: "Bearer ", "X-CSRFToken": token };
+  return send(path, { method: "POST", headers, body: new URLSearchParams(fields) });
+}
+
+// Steps
+
+async function request() {
+  take(await ask());
+}
+
+async function lose() {
+  const before = owner.generation;
+  const answer = await ask("?lose");
+  if (answer.outcome === "refused") return take(answer);
+  current = answer.generation;
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [{ ...answer, lost: true }], until: owner.until });
+  say("lost", { before, after: answer.generation });
+}
+
+async function crowd() {
+  const before = owner.generation;
+  const answers = [];
+  await Promise.all(Array.from({ length: CROWD }, () => ask().then((answer) => answers.push(answer))));
+  answers.forEach(keep);
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
+  const counts = Object.entries(Object.groupBy(answers, (answer) => answer.outcome));
+  const outcomes = counts.map(([outcome, those]) => `${those.length} ${names[outcome]}`).join(", ");
+  say(owner.ended ? "refused" : "crowd", { count: CROWD, outcomes, before, after: owner.generation });
+}
+
+const wait = () => pass(Number(demo.dataset.later));
+
+async function expire() {
+  const left = owner.until - now();
+  if (left > 0) await pass(Math.ceil(left) + 1);
+  say("expired");
+}
+
+async function steal() {
+  if (owner.until <= now()) await request();
+  await backstage(demo.dataset.steal);
+  Object.assign(thief, { generation: owner.generation, until: owner.until });
+  timeline.add({ kind: "theft", at: now() });
+  say("stolen", { after: thief.generation });
+}
+
+async function askAsThief() {
+  const answer = await (await backstage(demo.dataset.thief)).json();
+  const before = thief.generation;
+  if (answer.outcome !== "refused") {
+    current = thief.generation = answer.generation;
+    thief.until = now() + answer.expires_in;
+  }
+  timeline.add({ kind: "requests", at: now(), lane: "thief", answers: [answer], until: thief.until });
+  say(`thief-${answer.outcome}` in sentences ? `thief-${answer.outcome}` : answer.outcome, { before, after: current });
+}
+
+const STORIES = {
+  ask: [request],
+  wait: [wait],
+  expire: [expire],
+  crowd: [expire, crowd],
+  lose: [expire, lose, wait, request],
+  // The owner goes on, and is seen using the next generation, before the thief comes back with the old one.
+  thief: [steal, askAsThief, expire, request, wait, request, askAsThief, request],
+  clear: [clear],
+};
+
+async function pass(seconds) {
+  const at = now();
+  const response = await backstage(demo.dataset.time, { seconds });
+  const token = await response.json();
+  moved += seconds;
+  if ("expires_in" in token) owner.until = now() + token.expires_in;
+  timeline.add({ kind: "gap", at, seconds });
+  say("passed", { time: minutes(seconds) });
+}
+
+function clear() {
+  timeline.clear();
+  part.log.replaceChildren();
+  return request();
+}
+
+// What came of them
+
+/** What the browser knows once this answer has arrived. */
+function keep(answer) {
+  owner.last = answer.outcome;
+  if (answer.outcome === "refused") {
+    owner.ended = true;
+    return;
+  }
+  owner.generation = answer.generation;
+  owner.until = now() + answer.expires_in;
+  owner.lifetime = answer.lifetime;
+  current = answer.generation;
+}
+
+function take(answer) {
+  const before = owner.generation;
+  keep(answer);
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [answer], until: owner.until });
+  say(answer.outcome, { before, after: owner.generation });
+}
+
+function say(sentence, values = {}) {
+  const text = sentences[sentence].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "–");
+  const item = document.createElement("li");
+  item.dataset.sentence = sentence;
+  item.textContent = text;
+  part.log.prepend(item);
+  show();
+}
+
+/** Everything about now: drawn again whenever something happens, and every second. */
+function show() {
+  const left = owner.ended ? 0 : Math.max(0, owner.until - now());
+  const life = owner.ended ? "ended" : left > 0 ? "good" : "expired";
+  if (demo.dataset.life !== life) timeline.draw(now());
+  demo.dataset.life = life;
+  const drained = 100 * (1 - Math.min(1, left / owner.lifetime));
+  demo.querySelector(".demo-ring .left").style.strokeDashoffset = drained;
+  part.left.textContent = minutes(Math.ceil(left));
+  part["left-is"].textContent = part["left-is"].dataset[left > 0 ? "good" : "expired"];
+  part.life.textContent = part.life.dataset[life];
+  part.held.textContent = owner.generation ?? "–";
+  part.current.textContent = owner.ended ? "✕" : (current ?? "–");
+  part.last.textContent = names[owner.last] ?? "–";
+  part.last.dataset.outcome = owner.last ?? "";
+  part.ended.hidden = !owner.ended;
+}
+
+async function tell(story) {
+  demo.setAttribute("aria-busy", "true");
+  demo.dataset.story = story;
+  for (const button of buttons) button.setAttribute("aria-disabled", "true");
+  try {
+    for (const [index, step] of STORIES[story].entries()) {
+      if (index) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await step();
+      if (owner.ended) break;
+    }
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    say("unreachable");
+  } finally {
+    // Not `disabled`, which would take the focus from whoever uses the keyboard.
+    for (const button of buttons) button.setAttribute("aria-disabled", String(owner.ended));
+    demo.setAttribute("aria-busy", "false");
+  }
+}
+
+for (const item of legend) item.prepend(glyph(item.dataset.outcome));
+part.wait.textContent = part.wait.textContent.replace("{time}", minutes(Number(demo.dataset.later)));
+for (const button of buttons) {
+  button.addEventListener("click", () => button.getAttribute("aria-disabled") === "true" || tell(button.dataset.do));
+}
+demo.hidden = false;
+take(JSON.parse(demo.dataset.answer));
+setInterval(show, 1000);
