@@ -112,7 +112,7 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     older_text, older = _aged(token, passed, session.user)
     required_exchange(request).answer(Grant(session, session.user, older, older_text))
     jar = _jars.get(session.id, {})
-    for name, value in jar.items():
+    for name, value in list(jar.items()):
         try:
             jar[name], _ = _aged(codec().loads_expired(value), passed, session.user)
         except InvalidAccessToken:

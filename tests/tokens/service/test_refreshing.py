@@ -19,7 +19,7 @@ from tokens import refresh_tokens
 from tokens.access_tokens import instant
 from tokens.keys import keyring
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.rotation import State
+from tokens.rotation import Decision, State
 from tokens.service import ending, refreshing
 from tokens.service.client import Client
 from tokens.service.refreshing import Refusal, refresh
@@ -83,6 +83,15 @@ class TestADecisionIsCarriedOut:
         assert answer.access.session_id == rotated.id
         assert answer.access.subject == str(rotated.user.pk)
         assert rotated.revocations() == 0
+
+    def test_a_grant_says_what_was_decided(self, holder: Holder, clock: Any) -> None:
+        assert holder.grant.decision is None
+        assert holder.refresh().decision is Decision.ROTATE
+        assert holder.refresh(holder.first).decision is Decision.REPEAT
+        clock.forward(GRACE)
+        assert holder.refresh(holder.first).decision is Decision.RECOVER
+        holder.put_back(generation=0)
+        assert holder.refresh().decision is Decision.CATCH_UP
 
     def test_a_rotation_forgets_that_the_generation_before_was_acknowledged(self, rotated: Holder, clock: Any) -> None:
         rotated.put_back(acknowledged=True)

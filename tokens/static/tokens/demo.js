@@ -16,6 +16,7 @@ const names = Object.fromEntries(legend.map((item) => [item.dataset.outcome, ite
 const sentences = Object.fromEntries(
   [...demo.querySelectorAll("template")].map((each) => [each.dataset.sentence, each.content.textContent]),
 );
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const timeline = new Timeline(part.timeline, names);
 
 // The session's clock, in seconds; `until` is when the token of a jar expires on it.
@@ -64,8 +65,8 @@ async function crowd() {
   await Promise.all(Array.from({ length: CROWD }, () => ask().then((answer) => answers.push(answer))));
   answers.forEach(keep);
   timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
-  const counts = Object.entries(Object.groupBy(answers, (answer) => answer.outcome));
-  const outcomes = counts.map(([outcome, those]) => `${those.length} ${names[outcome]}`).join(", ");
+  const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
+  const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
   say(owner.ended ? "refused" : "crowd", { count: CROWD, outcomes, before, after: owner.generation });
 }
 
@@ -160,13 +161,13 @@ function show() {
   const life = owner.ended ? "ended" : left > 0 ? "good" : "expired";
   if (demo.dataset.life !== life) timeline.draw(now());
   demo.dataset.life = life;
-  const drained = 100 * (1 - Math.min(1, left / owner.lifetime));
-  demo.querySelector(".demo-ring .left").style.strokeDashoffset = drained;
+  demo.querySelector(".demo-ring .left").style.strokeDasharray = `${100 * Math.min(1, left / owner.lifetime)} 200`;
   part.left.textContent = minutes(Math.ceil(left));
-  part["left-is"].textContent = part["left-is"].dataset[left > 0 ? "good" : "expired"];
+  part["left-is"].textContent = part["left-is"].dataset[life];
   part.life.textContent = part.life.dataset[life];
   part.held.textContent = owner.generation ?? "–";
-  part.current.textContent = owner.ended ? "✕" : (current ?? "–");
+  if (owner.ended) part.server.textContent = part.server.dataset.ended;
+  else part.current.textContent = current ?? "–";
   part.last.textContent = names[owner.last] ?? "–";
   part.last.dataset.outcome = owner.last ?? "";
   part.ended.hidden = !owner.ended;
@@ -174,7 +175,7 @@ function show() {
 
 async function tell(story) {
   demo.setAttribute("aria-busy", "true");
-  demo.dataset.story = story;
+  part.drawn.parentElement.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
   for (const button of buttons) button.setAttribute("aria-disabled", "true");
   try {
     for (const [index, step] of STORIES[story].entries()) {

@@ -14,8 +14,8 @@ const HALF = 15; // of the row's ribbon
 const RADIUS = 11;
 const SMALL = 7.5;
 const COLUMNS = 5;
-const PITCH = 18; // of a crowd's marks
-const WIDTH = { request: 42, gap: 62, theft: 40, margin: 24 };
+const PITCH = 17; // of a crowd's marks
+const WIDTH = { request: 37, crowd: 102, gap: 54, theft: 33, margin: 14 };
 
 // Each outcome has a shape and a sign of its own, within a circle of RADIUS: colour only repeats what they say.
 const SHAPES = {
@@ -112,7 +112,7 @@ class Drawing {
 
   requests({ at, lane: name, answers, until }) {
     const isCrowd = answers.length > 1;
-    const width = isCrowd ? COLUMNS * PITCH + WIDTH.margin : WIDTH.request;
+    const width = isCrowd ? WIDTH.crowd : WIDTH.request;
     const x = this.x + width / 2;
     const lane = (this.lanes[name] ??= { y: Y[name], x: x - RADIUS, at, until });
     this.#run(lane, x, at);
@@ -131,11 +131,11 @@ class Drawing {
 
   gap({ at, seconds }) {
     for (const lane of Object.values(this.lanes)) {
-      this.#run(lane, this.x + 4, at);
-      this.#run(lane, this.x + WIDTH.gap - 4, at + seconds);
+      this.#run(lane, this.x + 3, at);
+      this.#run(lane, this.x + WIDTH.gap - 3, at + seconds);
     }
     this.#put("gaps",
-      node("rect", { x: this.x + 4, y: 4, width: WIDTH.gap - 8, height: HEIGHT - 28, rx: 6 }),
+      node("rect", { x: this.x + 3, y: 4, width: WIDTH.gap - 6, height: HEIGHT - 28, rx: 6 }),
       this.#text(this.x + WIDTH.gap / 2, 22, `+${minutes(seconds)}`, "gap"));
     this.isTimeDue = true;
     this.x += WIDTH.gap;
@@ -221,9 +221,10 @@ class Drawing {
       return;
     }
     const middle = (top + foot) / 2;
+    const broken = `M${x + 5} ${foot}V${middle + 9}M${x} ${middle - 5}l10 10m0-10l-10 10`;
     this.#put("ways",
-      node("path", { class: "way broken", d: `M${x + 5} ${foot}V${middle + 6}M${x + 1} ${middle + 7}l4-4l3 5l4-4` }),
-      node("path", { class: "way missing", d: `M${x + 5} ${middle - 5}V${top}${head(x + 5, top, -down)}` }));
+      node("path", { class: "way missing", d: `M${x + 5} ${middle - 9}V${top}${head(x + 5, top, -down)}` }),
+      node("path", { class: "way broken", d: broken }));
   }
 
   /** The row begins a generation, if this answer is the first to say so. */
