@@ -11,11 +11,13 @@ an answer's body; the jar of the thief stays here.
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -45,8 +47,12 @@ OUTCOMES = {
     Decision.REPEAT: "repeated",
     Decision.RECOVER: "recovered",
 }
-SECONDS = re.compile(r"[1-9][0-9]{0,4}")
+SECONDS = re.compile(r"[0-9]{1,5}")
 """How much time may pass at once: a day, and no year."""
+THE_REST = "the rest"
+"""Said instead of seconds: as many as the access token has left."""
+SLOW = 0.3
+"""Seconds that a slow view takes."""
 MAX_THIEVES = 100
 TIMEOUT = 30
 """Seconds that the thief waits for an answer."""
@@ -72,11 +78,17 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def ask(request: HttpRequest) -> HttpResponse:
-    """An ordinary request. With ``?lose`` its answer is lost: what the server did is done, the cookies never arrive."""
+    """An ordinary request.
+
+    ``?lose``: its answer is lost; what the server did is done, and the cookies never arrive. ``?slowly``: the view
+    takes its time, so that of many requests the last has left the browser before the first answer is there.
+    """
     exchange = required_exchange(request)
     answer = _what_happened(exchange)
     if "lose" in request.GET:
         exchange.grant = None
+    if "slowly" in request.GET:
+        time.sleep(SLOW)
     return JsonResponse(answer)
 
 
@@ -99,6 +111,8 @@ def _backstage(view: Callable[[HttpRequest, AccessToken], HttpResponse]) -> Call
 def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     """Let ``seconds`` pass for this session: its row, and the access tokens of its owner and its thief."""
     text = request.POST.get("seconds", "")
+    if text == THE_REST:
+        text = str(max(0, ceil(_life(token)["expires_in"])))
     if not SECONDS.fullmatch(text):
         return HttpResponse(status=400)
     passed = timedelta(seconds=int(text))
@@ -117,7 +131,7 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
             jar[name], _ = _aged(codec().loads_expired(value), passed, session.user)
         except InvalidAccessToken:
             continue  # Another cookie.
-    return JsonResponse(_life(older))
+    return JsonResponse({"passed": int(text), **_life(older)})
 
 
 @_backstage

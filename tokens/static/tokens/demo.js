@@ -62,8 +62,9 @@ async function lose() {
 async function crowd() {
   const before = owner.generation;
   const answers = [];
-  await Promise.all(Array.from({ length: CROWD }, () => ask().then((answer) => answers.push(answer))));
+  await Promise.all(Array.from({ length: CROWD }, () => ask("?slowly").then((answer) => answers.push(answer))));
   answers.forEach(keep);
+  await spend(0); // Twenty answers brought twenty access tokens: the browser kept one.
   timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
   const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
   const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
@@ -73,8 +74,7 @@ async function crowd() {
 const wait = () => pass(Number(demo.dataset.later));
 
 async function expire() {
-  const left = owner.until - now();
-  if (left > 0) await pass(Math.ceil(left) + 1);
+  await pass("the rest");
   say("expired");
 }
 
@@ -110,12 +110,18 @@ const STORIES = {
 
 async function pass(seconds) {
   const at = now();
-  const response = await backstage(demo.dataset.time, { seconds });
-  const token = await response.json();
-  moved += seconds;
-  if ("expires_in" in token) owner.until = now() + token.expires_in;
-  timeline.add({ kind: "gap", at, seconds });
-  say("passed", { time: minutes(seconds) });
+  const passed = await spend(seconds);
+  if (!passed) return;
+  timeline.add({ kind: "gap", at, seconds: passed });
+  say("passed", { time: minutes(passed) });
+}
+
+/** Let time pass on the server, and return how much has. */
+async function spend(seconds) {
+  const { passed = 0, expires_in: left = 0 } = await (await backstage(demo.dataset.time, { seconds })).json();
+  moved += passed;
+  owner.until = now() + left;
+  return passed;
 }
 
 function clear() {
@@ -198,6 +204,7 @@ part.wait.textContent = part.wait.textContent.replace("{time}", minutes(Number(d
 for (const button of buttons) {
   button.addEventListener("click", () => button.getAttribute("aria-disabled") === "true" || tell(button.dataset.do));
 }
+document.getElementById("unscripted").remove();
 demo.hidden = false;
 take(JSON.parse(demo.dataset.answer));
 setInterval(show, 1000);
