@@ -187,7 +187,7 @@ def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
     checkout: Path, port: int, serve: Callable[..., Site]
 ) -> None:
     site = serve(checkout, "demo", f"--port={port}", port=port)
-    for said in (site.url, "demo@latchkey.test", "admin@latchkey.test", PASSWORD):
+    for said in (site.url, f"{site.url}/demo", "demo@latchkey.test", "admin@latchkey.test", PASSWORD):
         assert said in site.said
     written = (checkout / ".env").read_text()
     assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
@@ -200,6 +200,7 @@ def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
     assert 'type="password"' in site.ask("/")[1]
     site.sign_in("demo@latchkey.test")
     assert "You are signed in as demo@latchkey.test" in site.ask("/")[1]
+    assert 'id="demo"' in site.ask("/demo")[1]
     session = json.loads(site.ask("/api/auth/me")[1])["session"]["id"]
     site.stop()
 

@@ -29,11 +29,9 @@ let current = null; // the server's generation
 class Unreachable extends Error {}
 
 async function send(path, options) {
-  try {
-    return await fetch(path, { cache: "no-store", ...options });
-  } catch {
-    throw new Unreachable();
-  }
+  const response = await fetch(path, { cache: "no-store", ...options }).catch(() => null);
+  if (!response?.ok) throw new Unreachable();
+  return response;
 }
 
 const ask = async (query = "") => (await send(demo.dataset.ask + query)).json();
