@@ -237,7 +237,7 @@ class ConfirmPasswordReset(LinkFormView):
 
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
-    heading, button, done = _("This was not me"), _("Sign out everywhere"), "alarm-raised"
+    heading, button, done, is_final = _("This was not me"), _("Sign out everywhere"), "alarm-raised", True
     text = _("Everybody who is signed in to your account will be signed out, on every device, you too.")
     bad_link = _("This link is not valid any more, or never was. Choose a new password: it signs everybody out, too.")
 
