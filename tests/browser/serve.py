@@ -1,9 +1,10 @@
-"""Serves the project over TLS on a free port, in threads, and prints the port.
+"""Serves the project over TLS on a free port, or on LISTEN, in threads, and prints the port.
 
-The arguments are the host's name, and the files of its certificate and key. Meanwhile each line of standard input, a
-JSON string, is run as Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is
-there too: it moves this process's clock, which is the database's as the project asks it. The end of standard input
-ends the server. `wire` loses answers, or holds them, when the application has done its work: nothing of them is sent.
+The arguments are the host's name, and the files of its certificate and key. Where the environment has an ORIGIN, a
+proxy in front has the TLS, and this is plain http. Meanwhile each line of standard input, a JSON string, is run as
+Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is there too: it moves this
+process's clock, which is the database's as the project asks it. The end of standard input ends the server. `wire` loses
+answers, or holds them, when the application has done its work: nothing of them is sent.
 """
 
 import json
@@ -22,6 +23,7 @@ import time_machine
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 host, certificate, key = sys.argv[1:]
+behind_a_proxy = "ORIGIN" in os.environ
 
 
 class Handler(WSGIRequestHandler):
@@ -29,23 +31,26 @@ class Handler(WSGIRequestHandler):
         """Who asks looks at the answers."""
 
     def get_environ(self) -> dict[str, Any]:
-        return {**super().get_environ(), "HTTPS": "on", "tests.connection": self.connection}
+        scheme = {"HTTPS": "off" if behind_a_proxy else "on"}
+        return {**super().get_environ(), **scheme, "tests.connection": self.connection}
 
 
 class Server(ThreadedWSGIServer):
     daemon_threads = True
     request_queue_size = 1024
+    allow_reuse_port = "LISTEN" in os.environ  # Whoever names the port may hold it, for us alone.
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle is no error of ours."""
 
 
-server = Server(("127.0.0.1", 0), Handler, ipv6=False)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(certificate, key)
-# The handshake is the connection's own thread's work: a browser opens some that it then leaves alone.
-server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-os.environ.setdefault("ORIGIN", f"https://{host}:{server.server_port}")
+server = Server(("127.0.0.1", int(os.environ.get("LISTEN", 0))), Handler, ipv6=False)
+if not behind_a_proxy:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    # The handshake is the connection's own thread's work: a browser opens some that it then leaves alone.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    os.environ["ORIGIN"] = f"https://{host}:{server.server_port}"
 django.setup()
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402

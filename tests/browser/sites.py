@@ -58,10 +58,10 @@ class Person:
 class Site(Server):
     """A process that serves the project at `origin`, and does in it what it is told (`do`)."""
 
-    def __init__(self, process: Any, host: str) -> None:
+    def __init__(self, process: Any, host: str, origin: str = "") -> None:
         super().__init__(process)
         self.host = host
-        self.origin = f"https://{host}:{self.port}"
+        self.origin = origin or f"https://{host}:{self.port}"
 
     def new_person(self, **fields: Any) -> Person:
         """Make an account that nobody has used. ``fields``: of the user, such as ``is_superuser``."""
@@ -75,7 +75,7 @@ class Site(Server):
         return person
 
     def forward(self, seconds: float) -> None:
-        """Move the clock of this site on; the browser's stays."""
+        """Move the clock of this site on, or back; the browser's stays."""
         self.do("forward(seconds)", seconds=seconds)
 
     def lose_answers(self, path: str) -> None:
@@ -160,7 +160,7 @@ class Site(Server):
 
 @contextmanager
 def served(database_url: str, certificate: Certificate, host: str = "app.test", **environment: str) -> Iterator[Site]:
-    """Serve the project. ``environment``: more of what its settings read."""
+    """Serve the project. ``environment``: more of what its settings read; with ORIGIN, for a proxy that has the TLS."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.browser.serve", host, certificate.path, certificate.key_path],
         cwd=ROOT,
@@ -170,7 +170,7 @@ def served(database_url: str, certificate: Certificate, host: str = "app.test", 
         text=True,
     ) as process:
         try:
-            yield Site(process, host)
+            yield Site(process, host, environment.get("ORIGIN", ""))
         finally:
             assert process.stdin is not None
             process.stdin.close()
