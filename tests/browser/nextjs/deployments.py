@@ -1,0 +1,179 @@
+"""A Next.js app of somebody's, with Latchkey behind it and nginx in front: three processes, one origin."""
+
+import fcntl
+import getpass
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from tests.browser.sites import Certificate, Site, served
+
+SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
+NGINX = Path(__file__).with_name("nginx.conf")
+HOST = "app.test"
+NEXT = ["node", "node_modules/next/dist/bin/next"]
+SECONDS = 600
+"""How long npm and the build may take: machines of a CI share what they have."""
+
+
+@contextmanager
+def built(version: str, folder: Path) -> Iterator[Path]:
+    """Install and build the app for a major version of Next.js, once for all workers that share ``folder``.
+
+    Whoever is done with it last deletes it: it is some hundred megabytes.
+    """
+    app = folder / f"nextjs-{version}"
+    with (folder / f"{app.name}.door").open("w") as door, (folder / f"{app.name}.users").open("w") as users:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        if not (app / ".next" / "BUILD_ID").exists():
+            _build(version, app)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            yield app
+        finally:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            with suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(app)
+
+
+def _build(version: str, app: Path) -> None:
+    """Lay what both versions share beside what is this version's own, and build that."""
+    for command in ("node", "npm", "nginx"):
+        assert shutil.which(command), f"{command} is not installed. These tests run Next.js behind nginx."
+    shutil.rmtree(app, ignore_errors=True)
+    shutil.copytree(SOURCE, app, ignore=shutil.ignore_patterns("[0-9]*", "node_modules", ".next"))
+    shutil.copytree(SOURCE / version, app, dirs_exist_ok=True)
+    _run(["npm", "ci", "--no-audit", "--no-fund"], app)
+    # The app asks for what is in the environment when it runs; the build only has to find an address there.
+    _run([*NEXT, "build"], app, ORIGIN="https://build.test", AUTH_SERVER="http://build.test")
+
+
+class Deployment:
+    """The app at `origin`. `site` is the Latchkey behind it, which sees its proxies, and never a browser."""
+
+    def __init__(self, origin: str, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
+        self.origin, self._serve, self._stack = origin, serve, stack
+        self.site = stack.enter_context(serve())
+
+    @contextmanager
+    def auth_server_gone(self) -> Iterator[None]:
+        """No process listens where Latchkey was; afterwards one does again, with the same database."""
+        self._stack.close()
+        try:
+            yield
+        finally:
+            self.site = self._stack.enter_context(self._serve())
+
+    @contextmanager
+    def auth_server_hanging(self) -> Iterator[None]:
+        """Latchkey's process is stopped: it takes connections, and answers nothing."""
+        process = self.site.do("import os; result = os.getpid()")
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def deployed(app: Path, folder: Path, database_url: str, certificate: Certificate) -> Iterator[Deployment]:
+    """Run all three. ``folder``: where nginx may write."""
+    with _reserved_port() as port, _reserved_port() as auth_port, ExitStack() as stack:
+        origin = f"https://{HOST}:{port}"
+        behind_proxies = {
+            "ORIGIN": origin,
+            "LISTEN": str(auth_port),
+            "ALLOWED_HOSTS": f"{HOST},127.0.0.1",
+            "TRUSTED_PROXIES": "127.0.0.1",
+        }
+        serve = partial(served, database_url, certificate, HOST, **behind_proxies)
+        deployment = Deployment(origin, serve, stack)
+        with (
+            _next_started(app, ORIGIN=origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}") as next_port,
+            _nginx_started(folder, port, next_port, certificate),
+        ):
+            yield deployment
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "NEXT_TELEMETRY_DISABLED": "1", **more}
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> None:
+    done = subprocess.run(
+        command, cwd=folder, env=_environment(**environment), capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+
+
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """A port that nobody is given by chance: it is known before anybody listens there, and kept when nobody does."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@contextmanager
+def _next_started(app: Path, **environment: str) -> Iterator[int]:
+    """Run ``next start``, and yield the port it listens on."""
+    with subprocess.Popen(
+        [*NEXT, "start", "--port", "0", "--hostname", "127.0.0.1"],
+        cwd=app,
+        env=_environment(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = ""
+            while "Ready in" not in said:
+                line = process.stdout.readline()
+                assert line, f"Next.js does not start:\n{said}"
+                said += line
+            port = re.search(r"Local: +http://127\.0\.0\.1:(\d+)", said)
+            assert port, said
+            # What it says later on must not fill the pipe.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield int(port[1])
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def _nginx_started(folder: Path, port: int, next_port: int, certificate: Certificate) -> Iterator[None]:
+    """Run nginx, which is in the background as soon as it listens."""
+    text = NGINX.read_text()
+    filled = {
+        "USER": getpass.getuser(),
+        "PORT": port,
+        "NEXT": next_port,
+        "CERTIFICATE": certificate.path,
+        "KEY": certificate.key_path,
+    }
+    for name, value in filled.items():
+        text = re.sub(rf"\b{name}\b", str(value), text)
+    (folder / "nginx.conf").write_text(text)
+    nginx = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
+    _run(nginx, folder)
+    try:
+        yield
+    finally:
+        _run([*nginx, "-s", "stop"], folder)

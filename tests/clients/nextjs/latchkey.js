@@ -1,0 +1,79 @@
+// latchkey.js
+import { NextResponse } from "next/server";
+import { createRemoteJWKSet } from "jose/jwks/remote";
+import { jwtVerify } from "jose/jwt/verify";
+
+const ORIGIN = process.env.ORIGIN; // what people see, and what Latchkey's ORIGIN is
+const AUTH = process.env.AUTH_SERVER; // where this server reaches Latchkey: http://127.0.0.1:8000
+const FORWARDED = /^\/(api\/auth\/|\.well-known\/|static\/|sign-in$|register$|password\/)/; // Latchkey's own
+const PUBLIC = /^\/($|about$)/; // pages for everybody
+const ACCESS = "__Host-access", REFRESH = "__Host-refresh"; // over plain http in development: access, refresh
+const PRIVATE = { "Cache-Control": "private, no-store" }; // Next.js lets caches keep what was rendered at build time
+
+const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", AUTH));
+const expected = { issuer: ORIGIN, audience: ORIGIN, typ: "at+jwt", algorithms: ["EdDSA"] };
+
+/** Returns the claims of an access token that is good, and stays so for some seconds; throws for any other. */
+export async function verify(token, seconds = 0) {
+  const currentDate = new Date(Date.now() + 1000 * seconds);
+  const requiredClaims = ["exp", "sub", "sid"];
+  return (await jwtVerify(token, keys, { ...expected, requiredClaims, currentDate })).payload;
+}
+
+export async function guard(request) {
+  const path = request.nextUrl.pathname, here = path + request.nextUrl.search;
+  if (FORWARDED.test(path)) return NextResponse.rewrite(new URL(here, AUTH));
+  if (isForeign(request)) return new NextResponse("This came from a page of another origin.", { status: 403 });
+  const access = request.cookies.get(ACCESS)?.value;
+  if (access && (await verify(access, 10).catch(() => null)))
+    return NextResponse.next(PUBLIC.test(path) ? {} : { headers: PRIVATE });
+
+  const answer = request.cookies.has(REFRESH) ? await refresh(request) : null;
+  if (answer?.ok) return handOver(request, answer);
+  const ended = answer?.status === 401;
+  const response = PUBLIC.test(path) ? NextResponse.next() : answer && !ended ? unavailable() : signIn(request, here);
+  // Cleared on the way to a page alone: a slow answer to an old request must not undo a sign-in made meanwhile.
+  return ended && isNavigation(request) ? withCookies(response, answer) : response;
+}
+
+/** Asks for new tokens in the person's name. Parallel requests may all do so: they get the same successor. */
+const refresh = ({ headers }) =>
+  fetch(new URL("/api/auth/refresh", AUTH), {
+    method: "POST",
+    headers: ["cookie", "user-agent", "x-forwarded-for"].map((name) => [name, headers.get(name) ?? ""]),
+    signal: AbortSignal.timeout(5000),
+  }).catch(() => new Response(null, { status: 503 }));
+
+/** Gives the new cookies to the browser, and to whatever renders this very request. */
+function handOver(request, answer) {
+  const headers = new Headers(request.headers);
+  const fresh = answer.headers.getSetCookie().map((line) => line.split(";", 1)[0]);
+  const isFresh = (pair) => fresh.some((other) => other.split("=", 1)[0] === pair.split("=", 1)[0]);
+  const others = headers.get("cookie").split(/; */).filter((pair) => !isFresh(pair));
+  headers.set("cookie", [...others, ...fresh].join("; "));
+  return withCookies(NextResponse.next({ request: { headers } }), answer);
+}
+
+function withCookies(response, answer) {
+  for (const line of answer.headers.getSetCookie()) response.headers.append("Set-Cookie", line);
+  response.headers.set("Cache-Control", PRIVATE["Cache-Control"]);
+  return response;
+}
+
+const unavailable = () => new NextResponse("Try again in a moment.", { status: 503, headers: { "Retry-After": "2" } });
+
+/** Next.js's own requests, prefetching or not, are told 401 like any script's: it then goes to the page itself. */
+function signIn(request, here) {
+  if (!isNavigation(request)) return NextResponse.json({ code: "not_authenticated" }, { status: 401 });
+  return NextResponse.redirect(new URL(`/sign-in?next=${encodeURIComponent(here)}`, ORIGIN), 303);
+}
+
+const isNavigation = ({ headers }) =>
+  (headers.get("sec-fetch-mode") ?? (headers.get("accept")?.includes("text/html") && "navigate")) === "navigate";
+
+/** Whether a page of another origin wants to change something: it must not, nor have a refresh token spent. */
+function isForeign({ method, headers }) {
+  if (["GET", "HEAD", "OPTIONS"].includes(method)) return false;
+  const site = headers.get("sec-fetch-site"), origin = headers.get("origin");
+  return site ? !["same-origin", "none"].includes(site) : origin !== null && origin !== ORIGIN;
+}

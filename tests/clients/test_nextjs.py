@@ -1,0 +1,32 @@
+"""What of the Next.js app can be said without running it; ``tests/browser/nextjs`` runs it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent / "nextjs"
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["latchkey.js", "16/proxy.js", "app/session.js"])
+def test_the_readme_has_the_very_code_that_is_run(file: str) -> None:
+    assert f"```js\n{(SOURCE / file).read_text()}```\n" in README
+
+
+def test_both_versions_are_guarded_alike() -> None:
+    newest = (SOURCE / "16" / "proxy.js").read_text()
+    assert (SOURCE / "14" / "middleware.js").read_text() == newest.replace("proxy", "middleware")
+
+
+@pytest.mark.parametrize("version", ["14", "16"])
+def test_the_versions_are_pinned_and_their_lock_files_name_no_registry(version: str) -> None:
+    package = json.loads((SOURCE / version / "package.json").read_text())
+    lock = json.loads((SOURCE / version / "package-lock.json").read_text())
+    for name, pinned in package["dependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", pinned)
+        assert lock["packages"][f"node_modules/{name}"]["version"] == pinned
+    assert package["dependencies"]["next"].startswith(f"{version}.")
+    assert all("resolved" not in entry for entry in lock["packages"].values())
+    assert "omit-lockfile-registry-resolved=true" in (SOURCE / ".npmrc").read_text().splitlines()
