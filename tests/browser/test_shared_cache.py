@@ -1,6 +1,7 @@
 """A greedy cache in front that everybody shares: what is one person's is never given to another."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -8,21 +9,22 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Jar
-from tests.browser.proxies import free_port, proxied
+from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Person, Site, served
 from tests.browser.steps import ACCESS, REFRESH, cookie, gather, sign_in
+
+GREEDY_CACHE = Path(__file__).with_name("greedy_cache.conf")
 
 
 @pytest.fixture(scope="module")
 def behind(database_url: str, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that nginx stands in front of; its origin is nginx's."""
-    port = free_port()
-    origin = f"https://app.test:{port}"
+    folder = tmp_path_factory.mktemp("nginx")
     with (
-        served(database_url, certificate, ORIGIN=origin, TRUSTED_PROXIES="127.0.0.1") as site,
-        proxied(tmp_path_factory.mktemp("nginx"), certificate, port, site.port),
+        reserved_port() as port,
+        served(database_url, certificate, ORIGIN=f"https://app.test:{port}", TRUSTED_PROXIES="127.0.0.1") as site,
+        nginx_started(GREEDY_CACHE, folder, certificate, PORT=port, SITE=site.port),
     ):
-        site.origin = origin
         yield site
 
 

@@ -1,12 +1,10 @@
 """A Next.js app of somebody's, with Latchkey behind it and nginx in front: three processes, one origin."""
 
 import fcntl
-import getpass
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from functools import partial
 from pathlib import Path
 
+from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
 
 SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
@@ -88,7 +87,7 @@ class Deployment:
 @contextmanager
 def deployed(app: Path, folder: Path, database_url: str, certificate: Certificate) -> Iterator[Deployment]:
     """Run all three. ``folder``: where nginx may write."""
-    with _reserved_port() as port, _reserved_port() as auth_port, ExitStack() as stack:
+    with reserved_port() as port, reserved_port() as auth_port, ExitStack() as stack:
         origin = f"https://{HOST}:{port}"
         behind_proxies = {
             "ORIGIN": origin,
@@ -100,7 +99,7 @@ def deployed(app: Path, folder: Path, database_url: str, certificate: Certificat
         deployment = Deployment(origin, serve, stack)
         with (
             _next_started(app, ORIGIN=origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}") as next_port,
-            _nginx_started(folder, port, next_port, certificate),
+            nginx_started(NGINX, folder, certificate, PORT=port, NEXT=next_port),
         ):
             yield deployment
 
@@ -115,15 +114,6 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
         command, cwd=folder, env=_environment(**environment), capture_output=True, text=True, timeout=SECONDS
     )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
-
-
-@contextmanager
-def _reserved_port() -> Iterator[int]:
-    """A port that nobody is given by chance: it is known before anybody listens there, and kept when nobody does."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 @contextmanager
@@ -155,25 +145,3 @@ def _next_started(app: Path, **environment: str) -> Iterator[int]:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-@contextmanager
-def _nginx_started(folder: Path, port: int, next_port: int, certificate: Certificate) -> Iterator[None]:
-    """Run nginx, which is in the background as soon as it listens."""
-    text = NGINX.read_text()
-    filled = {
-        "USER": getpass.getuser(),
-        "PORT": port,
-        "NEXT": next_port,
-        "CERTIFICATE": certificate.path,
-        "KEY": certificate.key_path,
-    }
-    for name, value in filled.items():
-        text = re.sub(rf"\b{name}\b", str(value), text)
-    (folder / "nginx.conf").write_text(text)
-    nginx = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    _run(nginx, folder)
-    try:
-        yield
-    finally:
-        _run([*nginx, "-s", "stop"], folder)
