@@ -51,6 +51,7 @@ if TRUSTED_PROXIES:
 TOKENS: dict[str, object] = {}
 # Who may: TOKENS["TRUSTED_ORIGINS"].
 CORS_ALLOW_CREDENTIALS = True
+CORS_EXPOSE_HEADERS = ["Date", "Retry-After"]  # By which a client tells time, and knows how long to wait.
 CORS_URLS_REGEX = r"^/(api|\.well-known)/"
 
 INSTALLED_APPS = [

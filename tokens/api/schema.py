@@ -28,7 +28,7 @@ _SESSION_EXAMPLE = {
 }
 _USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
 LOGIN_EXAMPLE = {"email": "demo@latchkey.test", "password": "latchkey-demo", "remember": True}
-_GRANT_EXAMPLE = {
+_WHO_EXAMPLE = {
     "user": _USER_EXAMPLE,
     "session": _SESSION_EXAMPLE,
     "access_token_expires_at": "2030-01-01T12:10:00Z",
@@ -57,12 +57,12 @@ class SessionOutput(serializers.Serializer[Any]):
 class WhoOutput(serializers.Serializer[Any]):
     user = UserOutput()
     session = SessionOutput()
+    access_token_expires_at = serializers.DateTimeField()
 
 
 class GrantOutput(WhoOutput):
     """Tokens are in the body in `body` mode alone."""
 
-    access_token_expires_at = serializers.DateTimeField()
     access_token = serializers.CharField(required=False)
     token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
     expires_in = serializers.IntegerField(required=False, help_text="Seconds.")
@@ -168,8 +168,8 @@ def operation(
 
 def _examples(answers: Any, example: Any) -> list[OpenApiExample]:
     known = {
-        GrantOutput: _GRANT_EXAMPLE,
-        WhoOutput: {"user": _USER_EXAMPLE, "session": _SESSION_EXAMPLE},
+        GrantOutput: _WHO_EXAMPLE,
+        WhoOutput: _WHO_EXAMPLE,
         SessionOutput: _SESSION_EXAMPLE,
         SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
     }

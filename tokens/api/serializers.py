@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
-from tokens.access_tokens import instant
+from tokens.access_tokens import AccessToken, instant
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
 from tokens.service.client import MAX_NAME, without_control_characters
@@ -95,13 +95,18 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
     }
 
 
+def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str, Any]:
+    """Who is signed in, by which session, and until when without a refresh."""
+    return {
+        "user": user_data(user),
+        "session": session_data(session, session.id),
+        "access_token_expires_at": text_of(instant(access.expires_at)),
+    }
+
+
 def grant_data(grant: Grant) -> dict[str, Any]:
     """What a client is told of its tokens; the tokens themselves only where it keeps them itself (RFC 6749, 5.1)."""
-    data: dict[str, Any] = {
-        "user": user_data(grant.user),
-        "session": session_data(grant.session, grant.session.id),
-        "access_token_expires_at": text_of(instant(grant.access.expires_at)),
-    }
+    data = who_data(grant.user, grant.session, grant.access)
     if grant.session.mode == BODY:
         data |= {
             "access_token": grant.access_token,

@@ -34,8 +34,8 @@ from tokens.api.serializers import (
     RefreshInput,
     grant_data,
     session_data,
-    user_data,
     valid,
+    who_data,
 )
 from tokens.conf import BODY, token_settings
 from tokens.cookies import Presented
@@ -139,7 +139,7 @@ class Me(ApiView):
         session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
         if session is None or not request.user.is_authenticated:
             raise ProblemError(problems.SESSION_ENDED)
-        return Response({"user": user_data(request.user), "session": session_data(session, session.id)})
+        return Response(who_data(request.user, session, self.access))
 
 
 class Sessions(ApiView):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +26,11 @@ def test_me_is_the_user_and_the_session(api: Client, user: Any) -> None:
     signed_in = login(api, user)
     response = api.get(ME)
     assert response.status_code == 200
-    assert response.json() == {"user": {"id": str(user.pk), "email": user.email}, "session": signed_in["session"]}
+    assert response.json() == {
+        "user": {"id": str(user.pk), "email": user.email},
+        "session": signed_in["session"],
+        "access_token_expires_at": signed_in["access_token_expires_at"],
+    }
 
 
 def test_me_is_the_session_that_asks(api: Client, user: Any, another: Callable[[], Client]) -> None:
@@ -59,6 +64,8 @@ def test_me_is_refreshed_unseen(api: Client, user: Any, clock: Any) -> None:
     response = api.get(ME)
     assert response.status_code == 200
     assert set(response.cookies) == {ACCESS, REFRESH}
+    expires_at = datetime.fromisoformat(response.json()["access_token_expires_at"])
+    assert timedelta(seconds=569) <= expires_at - clock.now <= timedelta(seconds=600)
 
 
 def test_me_costs_one_query_for_the_user_and_one_for_the_session(

@@ -1,0 +1,62 @@
+"""The project, and the app of somebody who uses it: a page without anything on it, and an API."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import path
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.urls import *  # noqa: F403
+from config.urls import urlpatterns as of_the_project
+from tokens import problems
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; "
+    "connect-src 'self' https://auth.example.test:* https://app.example.test:* https://evil.test:*"
+)
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """What the app is on. Its policy lets it run scripts and workers of its own alone."""
+    return HttpResponse("<!doctype html><title>App</title>", headers={"Content-Security-Policy": POLICY})
+
+
+class Orders(APIView):
+    """Signed in by Latchkey, whatever the mode; says what came."""
+
+    parser_classes = (JSONParser, MultiPartParser, FormParser)
+
+    def get(self, request: Request) -> Response:
+        return Response({"user": request.auth.subject})
+
+    def post(self, request: Request) -> Response:
+        files = {name: len(file.read()) for name, file in getattr(request, "FILES", {}).items()}
+        given = {name: value for name, value in request.data.items() if name not in files}
+        return Response({"user": request.auth.subject, "given": given, "files": files})
+
+
+def never_satisfied(request: HttpRequest) -> HttpResponse:
+    """A service whose clock is wrong: to it every token has expired."""
+    return problems.respond(request, problems.TOKEN_EXPIRED)
+
+
+def own_affair(request: HttpRequest) -> HttpResponse:
+    """A 401 that has nothing to do with our tokens."""
+    return JsonResponse({"code": "wrong_pin"}, status=401)
+
+
+def away(request: HttpRequest) -> HttpResponse:
+    return HttpResponseRedirect(request.GET["to"])
+
+
+urlpatterns: list[Any] = [
+    path("app", page),
+    path("api/orders", Orders.as_view()),
+    path("api/never-satisfied", never_satisfied),
+    path("api/own-affair", own_affair),
+    path("api/away", away),
+    *of_the_project,
+]

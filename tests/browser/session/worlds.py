@@ -1,0 +1,197 @@
+"""Sites with an app of their own, in each storage mode, and what happens there."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.sites import Person, Site
+
+_WATCH = """
+import __main__
+if not hasattr(__main__, "answered"):
+    __main__.answered = []
+
+    def log_request(self, code="-", size="-"):
+        sent = {name: self.headers.get(name, "") for name in ("Host", "Authorization", "Cookie")}
+        __main__.answered.append([self.command, self.path, int(code), sent])
+
+    __main__.Handler.log_request = log_request
+"""
+
+
+class Answered(NamedTuple):
+    """A request that a site has answered: what a browser sent, and the status that it got."""
+
+    method: str
+    path: str
+    status: int
+    sent: dict[str, str]
+
+
+@dataclass
+class World:
+    """``auth``: where the auth API is. ``app``: where the app is, the same but in mode ``subdomain``."""
+
+    mode: str
+    auth: Site
+    app: Site
+    _seen: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for site in self._sites:
+            site.do(_WATCH)
+        self.forget()
+
+    @property
+    def _sites(self) -> list[Site]:
+        return [self.auth] if self.app is self.auth else [self.auth, self.app]
+
+    @property
+    def api(self) -> str:
+        return "/api/auth/" if self.app is self.auth else f"{self.auth.origin}/api/auth/"
+
+    def forward(self, seconds: float) -> None:
+        """Move the clocks of the servers on; the browser's stay."""
+        for site in self._sites:
+            site.forward(seconds)
+
+    def forget(self) -> None:
+        for site in self._sites:
+            self._seen[site.port] = site.do("import __main__; result = len(__main__.answered)")
+
+    def answered(self, path: str = "", method: str = "") -> list[Answered]:
+        """What was answered since the test began, or `forget`; preflights apart, unless they are asked for."""
+        found = []
+        for site in self._sites:
+            rows = site.do("import __main__; result = __main__.answered[n:]", n=self._seen[site.port])
+            found += [Answered(*row) for row in rows]
+        return [
+            one for one in found if path in one.path and (one.method == method if method else one.method != "OPTIONS")
+        ]
+
+    @property
+    def refreshes(self) -> list[int]:
+        """The answers to refreshes at the endpoint, by status."""
+        return [one.status for one in self.answered("/api/auth/refresh")]
+
+    def generation(self, person: Person) -> int:
+        """How often the person's only live session has been rotated."""
+        (row,) = [row for row in self.auth.sessions(person) if not row["revoked_reason"]]
+        generation: int = row["generation"]
+        return generation
+
+    def end_sessions(self, person: Person) -> None:
+        """End them from outside, as the admin does."""
+        self.auth.do(
+            "from tokens.models import RefreshToken\n"
+            "from tokens.service.ending import end\n"
+            "end(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
+            email=person.email,
+        )
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """The database cannot be asked for sessions: refreshes get 503 with Retry-After."""
+        self.auth.do(
+            "from django.db import OperationalError\n"
+            "from tokens.models import RefreshTokenQuerySet as rows\n"
+            "def down(self): raise OperationalError('down')\n"
+            "rows.up, rows.for_decision = rows.for_decision, down"
+        )
+        try:
+            yield
+        finally:
+            self.auth.do("from tokens.models import RefreshTokenQuerySet as rows; rows.for_decision = rows.up")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """The auth site takes connections, and answers nobody: its process is stopped."""
+        self.auth._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.auth._process.send_signal(signal.SIGCONT)
+
+    def tab(self, context: BrowserContext, **options: Any) -> "Tab":
+        page = context.new_page()
+        page.goto(f"{self.app.origin}/app")
+        return Tab(self, page, **options)
+
+
+_OPEN = """async (options) => {
+    const { createSession } = await import("/static/tokens/session.js");
+    globalThis.heard = [];
+    globalThis.session = createSession(options);
+    for (const kind of ["signin", "signout", "expire"]) {
+        session.addEventListener(kind, () => heard.push([kind, session.user?.email ?? null]));
+    }
+}"""
+
+
+class Tab:
+    """A tab with a session in it. ``page`` has left and come back where somebody calls `open` again."""
+
+    def __init__(self, world: World, page: Page, **options: Any) -> None:
+        self.world, self.page = world, page
+        self._options = {"mode": world.mode, "api": world.api, **options}
+        self.open()
+
+    def open(self) -> None:
+        self.page.evaluate(_OPEN, self._options)
+
+    def duplicate(self) -> "Tab":
+        """What the browser's menu does: another tab with the same address and a copy of the ``sessionStorage``."""
+        with self.page.expect_popup() as popup:
+            self.page.evaluate("void window.open(location.href)")
+        popup.value.wait_for_load_state()
+        return Tab(self.world, popup.value, **self._options)
+
+    def restore(self) -> str | None:
+        found: str | None = self.page.evaluate("session.restore().then((user) => user?.email ?? null)")
+        return found
+
+    def sign_in(self, person: Person, **more: Any) -> None:
+        given = {"email": person.email, "password": person.password, **more}
+        self.page.evaluate("(given) => session.signIn(given).then(() => {})", given)
+
+    def sign_out(self) -> None:
+        self.page.evaluate("session.signOut()")
+
+    @property
+    def user(self) -> str | None:
+        found: str | None = self.page.evaluate("session.user?.email ?? null")
+        return found
+
+    @property
+    def heard(self) -> list[list[str | None]]:
+        found: list[list[str | None]] = self.page.evaluate("heard")
+        return found
+
+    def wait_for(self, condition: str, **options: Any) -> None:
+        """Wait until a JavaScript expression is true."""
+        # Not by animation frames, which a tab behind another has none of.
+        self.page.wait_for_function(f"() => ({condition})", polling=50, **options)
+
+    def fetch(self, path: str = "/api/orders", times: int = 1) -> list[int]:
+        """The statuses of so many parallel requests."""
+        self.begin(path, times)
+        return self.end()
+
+    def begin(self, path: str = "/api/orders", times: int = 1) -> None:
+        """Send the requests, and do not wait for what comes."""
+        self.page.evaluate(
+            "([path, times]) => {"
+            "  const one = () => session.fetch(path).then((response) => response.status, (error) => error.name);"
+            "  globalThis.begun = Promise.all(Array.from({ length: times }, one));"
+            "}",
+            [path, times],
+        )
+
+    def end(self) -> list[int]:
+        """What came of the requests begun."""
+        found: list[int] = self.page.evaluate("begun")
+        return found
