@@ -11,25 +11,27 @@ from playwright.sync_api import BrowserContext, Page
 from tests.browser.sites import Person, Site
 
 _WATCH = """
+import time
 import __main__
 if not hasattr(__main__, "answered"):
     __main__.answered = []
 
     def log_request(self, code="-", size="-"):
         sent = {name: self.headers.get(name, "") for name in ("Host", "Authorization", "Cookie")}
-        __main__.answered.append([self.command, self.path, int(code), sent])
+        __main__.answered.append([self.command, self.path, int(code), sent, time.perf_counter()])
 
     __main__.Handler.log_request = log_request
 """
 
 
 class Answered(NamedTuple):
-    """A request that a site has answered: what a browser sent, and the status that it got."""
+    """A request that a site has answered: what a browser sent, the status that it got, and when (in seconds)."""
 
     method: str
     path: str
     status: int
     sent: dict[str, str]
+    at: float
 
 
 @dataclass
@@ -157,6 +159,13 @@ class Tab:
     def sign_in(self, person: Person, **more: Any) -> None:
         given = {"email": person.email, "password": person.password, **more}
         self.page.evaluate("(given) => session.signIn(given).then(() => {})", given)
+
+    def wait_for_lock(self) -> None:
+        """Wait until some tab, or the worker, is asking the auth API."""
+        self.page.wait_for_function(
+            "() => navigator.locks.query().then(({ held }) => held.some(({ name }) => name.startsWith('latchkey')))",
+            polling=50,
+        )
 
     def sign_out(self) -> None:
         self.page.evaluate("session.signOut()")

@@ -24,6 +24,7 @@ const DOORS = ["restore", "signIn", "signOut", "ready", "renew", "wake"]; // Wha
 
 /** What went wrong: `code` is the API's, or `unreachable` (status 0). `errors`: what is wrong with which field. */
 export class SessionError extends Error {
+  /** @param {{ message?: string, status?: number, code?: string, errors?: object, retryAfter?: number }} given */
   constructor({ message, status = 0, code = "unreachable", errors, retryAfter }) {
     super(message ?? code);
     Object.assign(this, { name: "SessionError", status, code, errors, retryAfter });
@@ -89,8 +90,11 @@ class Keeper {
   }
 
   async signIn({ email, password, remember, deviceName }) {
-    const given = { email, password, remember, device_name: deviceName, device_token: this.#tokens.device };
-    await alone(this.#name, async () => this.#take("signin", await this.#call("POST", "login", { ...given, mode: this.#mode })));
+    const given = { email, password, remember, device_name: deviceName, mode: this.#mode };
+    await alone(this.#name, async () => {
+      const device = { device_token: this.#tokens.device };
+      this.#take("signin", await this.#call("POST", "login", { ...given, ...device }));
+    });
     return { kind: "signin", user: this.#user, session: this.#session };
   }
 
@@ -222,7 +226,8 @@ class Keeper {
   }
 
   async #pause(asked, backoff) {
-    const pause = new Countdown(asked === undefined ? backoff * (0.5 + Math.random()) : asked * (1 + Math.random() / 4));
+    const shortest = asked ?? backoff / 2;
+    const pause = new Countdown(shortest * (1 + Math.random() / 2)); // At random: not all the world at once.
     do {
       await new Promise((resolve) => {
         this.#awaken = resolve;
@@ -282,15 +287,18 @@ class Session extends EventTarget {
     // Cookies go to the page's own origin in any case. A token is sent where it is wanted, and to nobody else.
     this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
     for (const origin of origins) this.#origins.add(new URL(origin).origin);
-    this.#keeper = mode === "body" ? connect(this.#name) : new Keeper(this.#name, address, mode, (told) => this.#pass(told));
+    const tell = (told) => this.#pass(told);
+    this.#keeper = mode === "body" ? connect(this.#name) : new Keeper(this.#name, address, mode, tell);
     this.#listen();
     const { signal } = this.#closing;
+    const lookAgain = () => this.restore().catch(() => {}); // The next request will tell.
+    const wake = () => document.hidden || this.#keeper.wake().catch(() => {});
     // A page in the back-forward cache hears nothing, and an open channel would throw it out of there.
     addEventListener("pagehide", () => this.#channel.close(), { signal });
-    addEventListener("pageshow", ({ persisted }) => persisted && this.#return(), { signal });
-    addEventListener("online", () => this.#wake(), { signal });
-    document.addEventListener("resume", () => this.#lookAgain(), { signal }); // A frozen tab was thawed.
-    document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
+    addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), lookAgain()], { signal });
+    document.addEventListener("resume", lookAgain, { signal }); // It was frozen.
+    document.addEventListener("visibilitychange", wake, { signal });
+    addEventListener("online", wake, { signal });
   }
 
   /** Who is signed in as far as this tab has heard, or null. */
@@ -298,6 +306,7 @@ class Session extends EventTarget {
     return this.#user ?? null;
   }
 
+  /** @param {{ signal?: AbortSignal }} options */
   async restore({ signal } = {}) {
     const found = await within(signal, this.#keeper.restore());
     this.#heard(found ?? { kind: "expire", user: null, session: this.#session });
@@ -362,19 +371,6 @@ class Session extends EventTarget {
     this.#session = user ? session : undefined;
     if (isNews) this.dispatchEvent(new Event(user ? "signin" : kind));
   }
-
-  #return() {
-    this.#listen();
-    this.#lookAgain();
-  }
-
-  #lookAgain() {
-    this.restore().catch(() => {}); // The next request will tell.
-  }
-
-  #wake() {
-    this.#keeper.wake().catch(() => {});
-  }
 }
 
 /** Whether the API says that our token is the reason; any other 401 is the app's own affair. */
@@ -398,7 +394,9 @@ function within(signal, promise) {
 /** The Keeper in the worker, as a page sees it: through its doors. */
 function connect(name) {
   // Where a browser knows `extendedLifetime`, the worker outlives a reload of the only tab.
-  const worker = new SharedWorker(import.meta.url, { type: "module", name, extendedLifetime: true });
+  /** @type {WorkerOptions & { extendedLifetime: boolean }} */
+  const options = { type: "module", name, extendedLifetime: true };
+  const worker = new SharedWorker(import.meta.url, options);
   const waiting = new Map();
   const settle = (id, error, value) => {
     const { resolve, reject } = waiting.get(id);
@@ -443,4 +441,4 @@ function serve(worker) {
   };
 }
 
-if ("SharedWorkerGlobalScope" in globalThis && globalThis instanceof SharedWorkerGlobalScope) serve(globalThis);
+if ("onconnect" in globalThis) serve(globalThis); // A shared worker, and no page.

@@ -1,0 +1,183 @@
+"""Many tabs of one browser, one of them a duplicate, are one client: in every storage mode."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.browser.session.worlds import Tab, World
+from tests.browser.sites import Person
+
+
+@pytest.fixture
+def tabs(signed_in: Tab, new_tab: Callable[..., Tab], person: Person) -> list[Tab]:
+    """Three tabs of one browser in which somebody is signed in; the second is a duplicate of the first."""
+    found = [signed_in, signed_in.duplicate(), new_tab()]
+    for tab in found:
+        assert tab.restore() == person.email
+    signed_in.world.forget()
+    return found
+
+
+def test_three_tabs_refresh_once(tabs: list[Tab], world: World, person: Person) -> None:
+    for generation in (1, 2, 3):
+        world.forward(601)
+        world.forget()
+        for tab in tabs:
+            tab.begin(times=5)
+        assert [tab.end() for tab in tabs] == [[200] * 5] * 3
+        assert world.generation(person) == generation
+        assert world.refreshes == ([] if world.mode == "cookie" else [200])
+
+
+def test_a_sign_in_is_seen_in_every_tab(new_tab: Callable[..., Tab], person: Person) -> None:
+    first = new_tab()
+    others = [first.duplicate(), new_tab()]
+    first.sign_in(person)
+    for tab in others:
+        tab.wait_for("session.user")
+        assert tab.user == person.email
+        assert tab.heard == [["signin", person.email]]
+        assert tab.fetch() == [200]
+
+
+def test_a_sign_out_is_seen_in_every_tab(tabs: list[Tab], world: World) -> None:
+    tabs[1].sign_out()
+    for tab in tabs:
+        tab.wait_for("!session.user")
+        assert tab.heard[-1] == ["signout", None]
+    assert [tab.fetch(times=3) for tab in tabs] == [[401] * 3] * 3
+    assert world.refreshes == []
+
+
+def test_somebody_else_who_signs_in_is_seen_in_every_tab(tabs: list[Tab], world: World, person: Person) -> None:
+    other = world.auth.new_person()
+    tabs[2].sign_in(other)
+    for tab in tabs:
+        tab.wait_for(f"session.user.email === '{other.email}'")
+        assert tab.heard[-1] == ["signin", other.email]
+        assert tab.fetch() == [200]
+
+
+def test_a_session_ended_from_outside_ends_in_every_tab_at_the_next_request_and_is_not_asked_for_again(
+    tabs: list[Tab], world: World, person: Person
+) -> None:
+    world.end_sessions(person)
+    tabs[0].wait_for("session.fetch('/api/orders').then(({ status }) => status === 401)")
+    for tab in tabs:
+        tab.wait_for("heard.at(-1)[0] === 'expire'", timeout=2000)
+        assert tab.user is None
+    assert len(world.refreshes) == 1
+    world.forget()
+    for _ in range(3):
+        assert [tab.fetch(times=3) for tab in tabs] == [[401] * 3] * 3
+    assert world.refreshes == []
+    assert len(world.answered()) == 27
+    tabs[1].sign_in(person)
+    assert tabs[1].fetch() == [200]
+
+
+@pytest.mark.parametrize("end", ["closed", "gone elsewhere"])
+def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(
+    tabs: list[Tab], world: World, person: Person, end: str
+) -> None:
+    world.forward(601)
+    with world.hanging():
+        begin_refresh(tabs[0])
+        tabs[0].wait_for_lock()
+        for tab in tabs[1:]:
+            begin_refresh(tab)
+        if end == "closed":
+            tabs[0].page.close()
+        else:
+            tabs[0].page.goto("about:blank")
+    for tab in tabs[1:]:
+        assert tab.page.evaluate("begun") is True
+        assert tab.fetch() == [200]
+    assert world.generation(person) == 1
+
+
+def begin_refresh(tab: Tab) -> None:
+    """Let this tab refresh, as after a request that was refused, and do not wait for it."""
+    tab.page.evaluate("void (globalThis.begun = session.restore().then(Boolean))")
+
+
+def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
+    signed_in: Tab, world: World, context: BrowserContext, new_tab: Callable[..., Tab], person: Person
+) -> None:
+    world.forward(601)
+    other = context.new_page()
+    other.goto(f"{world.app.origin}/app")
+    with world.hanging():
+        begin_refresh(signed_in)
+        signed_in.wait_for_lock()
+        signed_in.page.close()
+    after = new_tab()
+    assert after.restore() == person.email
+    assert after.fetch() == [200]
+
+
+def test_an_answer_that_is_slow_is_waited_for(tabs: list[Tab], world: World, person: Person) -> None:
+    world.forward(601)
+    with world.hanging():
+        for tab in tabs:
+            begin_refresh(tab)
+        tabs[0].wait_for_lock()
+    for tab in tabs:
+        assert tab.page.evaluate("begun") is True
+    assert [tab.fetch() for tab in tabs] == [[200]] * 3
+    assert world.generation(person) == 1
+
+
+@pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
+def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others(
+    tabs: list[Tab], world: World, context: BrowserContext, person: Person
+) -> None:
+    world.forward(601)
+    debugger = context.new_cdp_session(tabs[0].page)
+    debugger.send("Debugger.enable")
+    with world.hanging():
+        begin_refresh(tabs[0])
+        tabs[0].wait_for_lock()
+        debugger.send("Debugger.pause")  # Its scripts stand still, as those of a frozen tab do.
+    assert tabs[1].fetch() == [200]
+    assert world.generation(person) == 1
+    debugger.send("Debugger.disable")
+    assert tabs[0].page.evaluate("begun") is True
+    assert [tab.fetch() for tab in tabs] == [[200]] * 3
+
+
+def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(
+    signed_in: Tab, world: World, person: Person
+) -> None:
+    other, held = world.auth.new_person(), []
+    world.end_sessions(person)
+    signed_in.page.route("**/api/orders", lambda route: held.append((route, route.fetch())), times=1)
+    with signed_in.page.expect_request("**/api/orders"):
+        signed_in.begin()
+    signed_in.sign_in(other)
+    ((route, answer),) = held
+    assert answer.status == 401
+    route.fulfill(response=answer)
+    assert signed_in.end() == [200]
+    assert signed_in.user == other.email
+    assert signed_in.heard == [["signin", person.email], ["signin", other.email]]
+
+
+@pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
+def test_without_locks_a_tab_still_refreshes_once_and_the_server_forgives_the_rest(
+    world: World, context: BrowserContext, person: Person, new_tab: Callable[..., Tab]
+) -> None:
+    """Over plain http there are none, but on localhost."""
+    context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
+    tabs = [new_tab(), new_tab()]
+    tabs[0].sign_in(person)
+    assert tabs[1].restore() == person.email
+    world.forward(601)
+    world.forget()
+    for tab in tabs:
+        tab.begin(times=20)
+    assert [tab.end() for tab in tabs] == [[200] * 20] * 2
+    assert world.generation(person) == 1
+    assert set(world.refreshes) == {200}
+    assert len(world.refreshes) <= 2

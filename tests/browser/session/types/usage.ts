@@ -1,0 +1,38 @@
+// What an app writes, and what its compiler must not let through.
+import { createSession, SessionError, type Session, type User } from "../../../../tokens/static/tokens/session.js";
+import type * as implementation from "./implementation.js";
+
+const session: Session = createSession({ mode: "subdomain", api: "https://auth.example.org/api/auth/", origins: [] });
+session.addEventListener("expire", (event) => event.preventDefault());
+
+export async function use(): Promise<string> {
+  const user: User | null = await session.restore({ signal: AbortSignal.timeout(1000) });
+  try {
+    await session.signIn({ email: "a", password: "b", remember: true, deviceName: "mine" });
+  } catch (error) {
+    if (error instanceof SessionError && error.code === "invalid") return error.errors?.email?.[0] ?? "";
+  }
+  const response: Response = await session.fetch(new Request("/"), { method: "POST", body: new FormData() });
+  await session.signOut();
+  session.close();
+  return user?.email ?? response.statusText;
+}
+
+// @ts-expect-error: there is no such mode
+createSession({ mode: "local-storage" });
+// @ts-expect-error: nor such an event
+session.addEventListener("logout", () => {});
+// @ts-expect-error: a password is needed
+session.signIn({ email: "a" });
+// @ts-expect-error: who is signed in is not for the page to say
+session.user = null;
+// @ts-expect-error: somebody may be nobody
+session.user.email;
+
+// What is declared is what is there: the compiler reads the module itself as `implementation`.
+type Members = Exclude<keyof Session, keyof EventTarget>;
+export const members: Record<Members, unknown> = {} as ReturnType<typeof implementation.createSession>;
+export const make: (...given: Parameters<typeof createSession>) => { readonly user: User | null } =
+  {} as typeof implementation.createSession;
+export const fetched: (...given: Parameters<Session["fetch"]>) => ReturnType<Session["fetch"]> =
+  {} as ReturnType<typeof implementation.createSession>["fetch"];
