@@ -50,13 +50,15 @@ def test_a_stream_has_been_read_and_is_not_sent_again(signed_in: Tab, world: Wor
     """Chromium streams over HTTP/2 alone, which our server here does not speak: the answers are made up."""
     signed_in.page.evaluate(
         """() => {
-            const answer = () => new Response('{"code": "token_expired"}', {
-                status: 401, headers: { "Content-Type": "application/problem+json" },
-            });
+            const refusal = { status: 401, headers: { "Content-Type": "application/problem+json" } };
             const { fetch } = globalThis;
             globalThis.sent = 0;
-            globalThis.fetch = (request) => (request.url.includes("/orders") ? (sent += 1, answer()) : fetch(...arguments));
-        }""".replace("(request) =>", "(request, ...more) =>").replace("fetch(...arguments)", "fetch(request, ...more)")
+            globalThis.fetch = (request, ...more) => {
+                if (!request.url?.includes("/orders")) return fetch(request, ...more);
+                sent += 1;
+                return Promise.resolve(new Response('{"code": "token_expired"}', refusal));
+            };
+        }"""
     )
     stream = 'new Blob(["tea"]).stream()'
     ask = f'session.fetch("/api/orders", {{ method: "POST", body: {stream}, duplex: "half" }})'

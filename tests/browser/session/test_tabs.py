@@ -83,23 +83,18 @@ def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(
 ) -> None:
     world.forward(601)
     with world.hanging():
-        begin_refresh(tabs[0])
+        tabs[0].begin_asking()
         tabs[0].wait_for_lock()
         for tab in tabs[1:]:
-            begin_refresh(tab)
+            tab.begin_asking()
         if end == "closed":
             tabs[0].page.close()
         else:
             tabs[0].page.goto("about:blank")
     for tab in tabs[1:]:
-        assert tab.page.evaluate("begun") is True
+        assert tab.end() is True
         assert tab.fetch() == [200]
     assert world.generation(person) == 1
-
-
-def begin_refresh(tab: Tab) -> None:
-    """Let this tab refresh, as after a request that was refused, and do not wait for it."""
-    tab.page.evaluate("void (globalThis.begun = session.restore().then(Boolean))")
 
 
 def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
@@ -109,7 +104,7 @@ def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
     other = context.new_page()
     other.goto(f"{world.app.origin}/app")
     with world.hanging():
-        begin_refresh(signed_in)
+        signed_in.begin_asking()
         signed_in.wait_for_lock()
         signed_in.page.close()
     after = new_tab()
@@ -121,10 +116,10 @@ def test_an_answer_that_is_slow_is_waited_for(tabs: list[Tab], world: World, per
     world.forward(601)
     with world.hanging():
         for tab in tabs:
-            begin_refresh(tab)
+            tab.begin_asking()
         tabs[0].wait_for_lock()
     for tab in tabs:
-        assert tab.page.evaluate("begun") is True
+        assert tab.end() is True
     assert [tab.fetch() for tab in tabs] == [[200]] * 3
     assert world.generation(person) == 1
 
@@ -137,13 +132,13 @@ def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others
     debugger = context.new_cdp_session(tabs[0].page)
     debugger.send("Debugger.enable")
     with world.hanging():
-        begin_refresh(tabs[0])
+        tabs[0].begin_asking()
         tabs[0].wait_for_lock()
         debugger.send("Debugger.pause")  # Its scripts stand still, as those of a frozen tab do.
     assert tabs[1].fetch() == [200]
     assert world.generation(person) == 1
     debugger.send("Debugger.disable")
-    assert tabs[0].page.evaluate("begun") is True
+    assert tabs[0].end() is True
     assert [tab.fetch() for tab in tabs] == [[200]] * 3
 
 

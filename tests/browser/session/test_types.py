@@ -1,4 +1,4 @@
-"""`session.d.ts` in the real TypeScript compiler: it says what the module has, and `session.js` has no mistake of types."""
+"""`session.d.ts` in the real TypeScript compiler: it says what the module has, and that makes no mistake of types."""
 
 import json
 import re

@@ -1,0 +1,67 @@
+"""A page with a session goes into the back-forward cache, and asks who is signed in when it comes back."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Playwright
+
+from tests.browser.conftest import launch_options
+from tests.browser.session.worlds import Tab, World
+from tests.browser.sites import Certificate, Person
+
+
+@pytest.fixture(scope="module")
+def keeping_browser(playwright: Playwright, certificate: Certificate) -> Iterator[Browser]:
+    """Chromium with its back-forward cache, which Playwright switches off."""
+    browser = playwright.chromium.launch(
+        **launch_options(certificate), ignore_default_args=["--disable-back-forward-cache"]
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def context(keeping_browser: Browser, world: World) -> Iterator[BrowserContext]:
+    context = keeping_browser.new_context(base_url=world.app.origin)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+def leave(tab: Tab) -> None:
+    tab.page.evaluate(
+        "globalThis.here = true;addEventListener('pageshow', ({ persisted }) => (globalThis.cameBack = persisted));"
+    )
+    tab.page.goto("/api/own-affair")
+
+
+def come_back(tab: Tab) -> None:
+    tab.page.evaluate("void setTimeout(() => history.back())")
+    tab.wait_for("globalThis.here && globalThis.cameBack")
+
+
+def test_a_page_that_comes_back_goes_on(signed_in: Tab, world: World, person: Person) -> None:
+    leave(signed_in)
+    come_back(signed_in)
+    assert signed_in.user == person.email
+    assert signed_in.fetch() == [200]
+    world.forward(601)
+    assert signed_in.fetch() == [200]
+    assert signed_in.heard == [["signin", person.email]]
+
+
+def test_a_page_that_comes_back_learns_what_happened_meanwhile(
+    signed_in: Tab, new_tab: Callable[..., Tab], world: World, person: Person
+) -> None:
+    other_tab, other = new_tab(), world.auth.new_person()
+    leave(signed_in)
+    other_tab.sign_in(other)
+    come_back(signed_in)
+    signed_in.wait_for(f"session.user?.email === '{other.email}'")
+    leave(signed_in)
+    other_tab.sign_out()
+    come_back(signed_in)
+    signed_in.wait_for("!session.user")
+    assert signed_in.heard == [["signin", person.email], ["signin", other.email], ["expire", None]]
+    other_tab.sign_in(person)  # And it hears again.
+    signed_in.wait_for("session.user")
