@@ -162,6 +162,10 @@ class TestAnAppOnAnotherHost:
         assert response.status_code == 401
         assert response["Access-Control-Allow-Origin"] == APP
 
+    def test_is_told_the_time_and_how_long_to_wait(self, api: Client) -> None:
+        response = api.get("/api/auth/me", headers={"Origin": APP})
+        assert response["Access-Control-Expose-Headers"] == "Date, Retry-After"
+
     @pytest.mark.parametrize("origin", ["https://evil.example.org", "http://app.example.org", "null"])
     def test_is_refused_from_an_origin_that_is_not_trusted(self, api: Client, user: Any, origin: str) -> None:
         data = {"email": user.email, "password": PASSWORD, "mode": "subdomain"}

@@ -129,9 +129,36 @@ def test_a_token_is_sent_to_an_origin_that_the_app_names(
     assert at_the_stranger(world) == ["OPTIONS"]  # Asks whether it may bring an Authorization header; here it may not.
 
 
-def test_no_cookie_goes_with_a_token(signed_in: Tab, world: World) -> None:
+def test_a_refresh_token_does_not_follow_a_redirection_either(signed_in: Tab, world: World) -> None:
+    world.forward(601)
+    world.auth.do(
+        "from django.http import HttpResponse\n"
+        "from tokens.api.views import Refresh\n"
+        "def away(self, request): return HttpResponse(status=307, headers={'Location': to})\n"
+        "Refresh.was, Refresh.post = Refresh.post, away",
+        to=world.app.origin.replace("app.test", EVIL) + "/api/auth/refresh",
+    )
+    try:
+        signed_in.begin()
+        while 307 not in world.refreshes:
+            signed_in.page.wait_for_timeout(50)
+    finally:
+        world.auth.do("from tokens.api.views import Refresh; Refresh.post = Refresh.was")
+    assert signed_in.end() == [200]
+    assert not [one for one in world.answered() + world.answered(method="OPTIONS") if EVIL in one.sent["Host"]]
+
+
+def test_a_session_by_cookie_beside_it_is_left_alone(signed_in: Tab, world: World, context: BrowserContext) -> None:
+    """What the worker asks goes without cookies, so that signing out here signs nobody out there."""
+    by_cookie, other = World("cookie", world.auth, world.app).tab(context), world.auth.new_person()
+    by_cookie.sign_in(other)
+    world.forget()
+    world.forward(601)
     assert signed_in.fetch() == [200]
-    assert {one.sent["Cookie"] for one in world.answered("/api/auth")} <= {""}
+    signed_in.sign_out()
+    asked = world.answered("/api/auth/refresh") + world.answered("/api/auth/logout")
+    assert [one.sent["Cookie"] for one in asked] == ["", ""]
+    assert by_cookie.restore() == other.email
 
 
 def test_when_all_tabs_are_closed_for_good_the_session_is_gone_from_the_client(

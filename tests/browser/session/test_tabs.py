@@ -176,3 +176,12 @@ def test_without_locks_a_tab_still_refreshes_once_and_the_server_forgives_the_re
     assert world.generation(person) == 1
     assert set(world.refreshes) == {200}
     assert len(world.refreshes) <= 2
+
+
+def test_a_session_that_is_closed_hears_nothing_and_signs_nobody_out(tabs: list[Tab], person: Person) -> None:
+    tabs[0].page.evaluate("session.close()")
+    assert tabs[1].fetch() == [200]
+    tabs[1].sign_out()
+    tabs[2].wait_for("!session.user")
+    assert tabs[0].heard == [["signin", person.email]]
+    assert tabs[0].user == person.email
