@@ -102,6 +102,16 @@ def test_whatever_stands_in_the_way_of_a_refresh_is_no_refusal(
     assert signed_in.heard == [["signin", person.email]]
 
 
+@pytest.mark.parametrize("mode", ["scoped"], indirect=True)
+def test_a_401_of_a_proxys_own_signs_nobody_out(signed_in: Tab, world: World, person: Person) -> None:
+    world.forward(601)
+    refusal = {"status": 401, "body": "<h1>Who are you?</h1>", "content_type": "text/html"}
+    signed_in.page.route("**/api/auth/refresh", lambda route: route.fulfill(**refusal), times=1)
+    assert signed_in.fetch() == ["SessionError"]
+    assert signed_in.user == person.email
+    assert signed_in.fetch() == [200]
+
+
 @pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
 def test_when_the_network_is_back_nobody_waits_for_the_end_of_a_pause(
     signed_in: Tab, context: BrowserContext, person: Person

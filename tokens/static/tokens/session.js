@@ -174,8 +174,9 @@ class Keeper {
     try {
       this.#take("refresh", await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined));
     } catch (error) {
-      if (error.status !== 401) throw error;
-      if (error.code === "token_expired") await this.#unlessRefused("POST", "refresh");
+      // A 401 of somebody else's, a proxy's say, is no refusal of ours.
+      if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
+      if (path === "me" && error.code === "token_expired") await this.#unlessRefused("POST", "refresh");
       else if (turn === this.#turn) this.#end("expire");
     }
   }
@@ -292,12 +293,12 @@ class Session extends EventTarget {
     this.#listen();
     const { signal } = this.#closing;
     const lookAgain = () => this.restore().catch(() => {}); // The next request will tell.
-    const wake = () => document.hidden || this.#keeper.wake().catch(() => {});
+    const wake = () => this.#keeper.wake().catch(() => {});
     // A page in the back-forward cache hears nothing, and an open channel would throw it out of there.
-    addEventListener("pagehide", () => this.#channel.close(), { signal });
+    addEventListener("pagehide", () => this.#silence(), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), lookAgain()], { signal });
     document.addEventListener("resume", lookAgain, { signal }); // It was frozen.
-    document.addEventListener("visibilitychange", wake, { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || wake(), { signal });
     addEventListener("online", wake, { signal });
   }
 
@@ -336,7 +337,7 @@ class Session extends EventTarget {
 
   close() {
     this.#closing.abort();
-    this.#channel.close();
+    this.#silence();
     this.#keeper.close();
   }
 
@@ -357,9 +358,14 @@ class Session extends EventTarget {
     };
   }
 
+  #silence() {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
   #pass(told) {
     if (this.#closing.signal.aborted) return;
-    this.#channel.postMessage(told);
+    this.#channel?.postMessage(told);
     this.#heard(told);
   }
 
