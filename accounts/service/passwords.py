@@ -1,6 +1,7 @@
 """Passwords: changed by whoever knows the old one, or reset by whoever reads the account's mail.
 
-A change ends all other sessions and keeps the one it was made in; a reset ends all. Both are told to the owner.
+A change ends all other sessions and keeps the one it was made in; a reset ends all. Both are told to the owner, by
+`accounts.notices`.
 """
 
 from django.contrib.auth import authenticate
@@ -53,7 +54,6 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
         if not sessions.end_others(request, known, sessions.Reason.PASSWORD_CHANGED):
             raise SessionEnded
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
-    mail.send(mail.compose_with_link("password_changed", known.email, Purpose.ALARM, known))
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
@@ -80,7 +80,6 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
         user.save(update_fields=["password"])
         sessions.end_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
-    mail.send(mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user))
 
 
 def _known(request: HttpRequest, user: User, current: str) -> User:

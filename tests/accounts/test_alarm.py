@@ -126,6 +126,7 @@ def test_the_old_mailbox_can_sign_out_whoever_has_changed_the_address_and_cannot
     assert User.objects.get().email == NEW
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_mail_of_a_changed_password_has_it(thief: Client, user: Any, token_in: Callable[[str], str]) -> None:
     ask(thief, "password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD})
     press(token_in(user.email))

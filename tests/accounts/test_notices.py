@@ -230,3 +230,15 @@ class TestATokenUsedTwice:
     ) -> None:
         known.post("/api/auth/logout", content_type="application/json")
         assert not mailoutbox
+
+
+def test_a_password_changed_in_the_admin_is_told_though_django_changed_it(
+    api: Client, user: Any, mailoutbox: list[Any]
+) -> None:
+    user.is_staff = True
+    user.save()
+    login(api, user)
+    new = "another password that nobody guesses"
+    fields = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert api.post("/admin/password_change/", fields).status_code == 302
+    assert [message.subject for message in mailoutbox] == ["Your password was changed"]

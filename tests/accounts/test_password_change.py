@@ -94,6 +94,7 @@ def test_in_body_mode_too(api: Client, user: Any, another: Any, settings: Any, c
     assert ask(api, "refresh", {"refresh_token": other["refresh_token"]}).status_code == 401
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_owner_is_told_and_it_is_written_down(signed_in: Client, user: Any, mailoutbox: list[Any]) -> None:
     change(signed_in)
     assert [message.to for message in mailoutbox] == [[user.email]]

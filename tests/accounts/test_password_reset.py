@@ -63,6 +63,7 @@ def test_all_sessions_end_at_once(
     assert set(ended.values_list("revoked_reason", flat=True)) == {RefreshToken.Reason.PASSWORD_CHANGED}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_owner_is_told_and_it_is_written_down(api: Client, user: Any, token: str, mailoutbox: list[Any]) -> None:
     reset(api, token)
     assert [message.to for message in mailoutbox] == [[user.email]] * 2
