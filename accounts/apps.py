@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -7,4 +7,5 @@ class AccountsConfig(AppConfig):
     verbose_name = _("accounts")
 
     def ready(self) -> None:
-        from accounts import notices  # noqa: F401
+        if apps.is_installed("tokens"):  # Else there is nobody to hear of.
+            from accounts import notices  # noqa: F401

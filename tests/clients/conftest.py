@@ -18,17 +18,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     for command in ("node", "npm"):
         if shutil.which(command) is None:
             pytest.fail(f"{command} is not installed. These tests run a client in Node 20 or newer: install it.")
-    installed: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def folder(name: str) -> Path:
-        if name not in installed:
-            installed[name] = installed(HERE / name, tmp_path_factory.mktemp("clients") / name)
-        return installed[name]
+        if name not in folders:
+            folders[name] = installed(HERE / name, tmp_path_factory.mktemp("clients") / name)
+        return folders[name]
 
     return folder
 
 
 def installed(source: Path, copy: Path) -> Path:
+    """Return where the packages of the folder ``source`` are: in it, or in a copy that is made now."""
     if (source / "node_modules").exists():
         return source
     shutil.copytree(source, copy)

@@ -1,7 +1,6 @@
 """What of the Next.js app can be said without running it; ``tests/browser/nextjs`` runs it."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ def test_both_versions_are_guarded_alike() -> None:
 
 
 @pytest.mark.parametrize("version", ["14", "16"])
-def test_the_versions_are_pinned_and_their_lock_files_name_no_registry(version: str) -> None:
+def test_each_folder_has_the_version_that_it_is_named_after(version: str) -> None:
     package = json.loads((SOURCE / version / "package.json").read_text())
-    lock = json.loads((SOURCE / version / "package-lock.json").read_text())
-    for name, pinned in package["dependencies"].items():
-        assert re.fullmatch(r"\d+\.\d+\.\d+", pinned)
-        assert lock["packages"][f"node_modules/{name}"]["version"] == pinned
     assert package["dependencies"]["next"].startswith(f"{version}.")
-    assert all("resolved" not in entry for entry in lock["packages"].values())
-    assert "omit-lockfile-registry-resolved=true" in (SOURCE / ".npmrc").read_text().splitlines()

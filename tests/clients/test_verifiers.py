@@ -122,7 +122,7 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify
     else:
         (tmp_path / "verify.mjs").write_text(block("// verify.mjs"))
         (tmp_path / "run.mjs").write_text(RUN_NODE)
-        (tmp_path / "node_modules").symlink_to(request.getfixturevalue("package") / "node_modules")
+        (tmp_path / "node_modules").symlink_to(request.getfixturevalue("package")("jose") / "node_modules")
         command = ["node", "run.mjs"]
 
     def run(*tokens: str) -> list[dict[str, Any]]:

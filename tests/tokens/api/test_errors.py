@@ -290,7 +290,7 @@ class TestForbidden:
 def test_a_bug_of_ours_is_a_problem_that_tells_nothing(api: Client, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     login(api, user)
     api.raise_request_exception = False
-    monkeypatch.setattr("tokens.api.views.session_data", lambda *args: {}["a secret"])
+    monkeypatch.setattr("tokens.api.serializers.session_data", lambda *args: {}["a secret"])
     response = api.get(ME)
     assert_problem(response, 500, "error")
     assert b"a secret" not in response.content
