@@ -17,22 +17,10 @@ APP = """<!doctype html>
 }}</script>
 <script type="module">
   import { client } from "/app/client.mjs";
-  globalThis.app = client("/", "/api/whoami");
+  globalThis.app = client("/", "/probe/rest");
 </script>
 """
 """An app of somebody's, on the site's own origin."""
-VIEW = """
-__name__ = "app"
-from django.urls import path
-from rest_framework.decorators import api_view
-from rest_framework.response import Response
-import config.urls
-@api_view()
-def whoami(request): return Response({"user": {"email": request.user.email}})
-if "whoami" not in {getattr(pattern, "name", "") for pattern in config.urls.urlpatterns}:
-    config.urls.urlpatterns.insert(0, path("api/whoami", whoami, name="whoami"))
-"""
-"""A view of the app's own: outside ``/api/auth/``, where the refresh cookie of mode ``scoped`` does not come."""
 SESSION_ENDED = {"status": 401, "code": "session_ended", "retryAfter": None}
 
 
@@ -50,7 +38,6 @@ def site(sites: Sites, mode: str) -> Site:
 def app(page: Page, site: Site, person: Person, package: Package) -> Page:
     """The app in a browser, with somebody signed in."""
     folder = package("axios")
-    site.do(VIEW)
 
     def serve(route: Route) -> None:
         path = route.request.url.removeprefix(f"{site.origin}/app/")
@@ -67,12 +54,12 @@ def app(page: Page, site: Site, person: Person, package: Package) -> Page:
 
 
 @pytest.fixture
-def asked(app: Page) -> list[str]:
+def asked(app: Page, site: Site) -> list[str]:
     """The paths of the requests that the app has sent since it signed in."""
     paths: list[str] = []
 
     def note(request: Request) -> None:
-        paths.append(request.url.partition("/api/")[2])
+        paths.append(request.url.removeprefix(f"{site.origin}/"))
 
     app.on("request", note)
     return paths
@@ -100,7 +87,7 @@ def test_a_request_with_an_expired_token_is_answered(
 ) -> None:
     site.forward(601)
     assert me(app) == [person.email]
-    assert asked == (["whoami", "auth/refresh", "whoami"] if mode == "scoped" else ["whoami"])
+    assert asked == (["probe/rest", "api/auth/refresh", "probe/rest"] if mode == "scoped" else ["probe/rest"])
     assert generations(site, person) == [1]
 
 
@@ -109,7 +96,7 @@ def test_twenty_requests_with_an_expired_token_are_answered_after_one_rotation(
 ) -> None:
     site.forward(601)
     assert me(app, 20) == [person.email] * 20
-    assert asked.count("auth/refresh") == (1 if mode == "scoped" else 0)
+    assert asked.count("api/auth/refresh") == (1 if mode == "scoped" else 0)
     assert generations(site, person) == [1]
     site.forward(601)
     assert me(app) == [person.email]
@@ -123,7 +110,7 @@ def test_a_refused_refresh_ends_in_a_rejection_and_no_loop(
     site.forward(601)
     (refused,) = me(app)
     assert {**SESSION_ENDED, **refused} == SESSION_ENDED
-    assert asked == (["whoami", "auth/refresh"] if mode == "scoped" else ["whoami"])
+    assert asked == (["probe/rest", "api/auth/refresh"] if mode == "scoped" else ["probe/rest"])
 
 
 def test_a_service_that_is_down_has_signed_nobody_out(app: Page, site: Site, person: Person) -> None:
@@ -155,7 +142,7 @@ def test_wrong_credentials_are_told_and_not_taken_for_an_expired_token(
         "email => app.signIn({ email, password: 'not it' }).catch(error => error.response.data.code)", person.email
     )
     assert code == "invalid_credentials"
-    assert asked == ["auth/login"]
+    assert asked == ["api/auth/login"]
 
 
 @pytest.mark.parametrize("mode", ["body"])

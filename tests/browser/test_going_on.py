@@ -74,7 +74,7 @@ def test_three_tabs_one_of_them_a_duplicate_are_one_session(
         for tab in tabs:
             tab.evaluate("void fetch('/probe/who').then(r => r.text()).then(text => (window.answer = text))")
         for tab in tabs:
-            tab.wait_for_function("window.answer")
+            tab.wait_for_function("() => window.answer")
             assert person.email in tab.evaluate("const text = window.answer; window.answer = ''; text")
     (session,) = site.sessions(person)
     assert (session["generation"], session["revoked_reason"]) == (5, "")

@@ -188,12 +188,10 @@ def composed(site: Site, name: str) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_mail_fits_a_phone_and_is_readable_in_both_schemes(
-    site: Site, jar: Jar, folder: Path, name: str, scheme: Any
-) -> None:
+def test_a_mail_fits_a_phone_and_is_readable_in_both_schemes(site: Site, jar: Jar, name: str, scheme: Any) -> None:
     page = jar(color_scheme=scheme, viewport={"width": 700, "height": 500}).new_page()
     page.set_content(composed(site, name))
-    page.screenshot(path=folder / "screenshots" / f"mail-{name}-{scheme}.png", full_page=True)
+    page.screenshot(path=Path(__file__).parent / "screenshots" / f"mail-{name}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 320, "height": 600})
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     for element in page.locator("h1, p, dt, dd, a, header, footer").all():

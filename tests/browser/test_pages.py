@@ -139,12 +139,3 @@ def test_the_policy_holds_for_the_api_s_description(page: Page, refused: list[st
     page.get_by_role("button", name="Execute").click()
     expect(page.locator(".live-responses-table")).to_be_visible()
     assert refused == []
-
-
-def test_the_back_button_shows_nothing_of_whoever_has_signed_out(page: Page, person: Person) -> None:
-    sign_in(page, person)
-    page.get_by_role("banner").get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
-    page.go_back()
-    expect(page.get_by_label("Password")).to_be_visible()
-    expect(page.locator("body")).not_to_contain_text(person.email)

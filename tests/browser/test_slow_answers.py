@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.sites import Person, Site
-from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
+from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
 
 Ask = Callable[[Page], None]
 
@@ -20,7 +20,9 @@ def by_navigation(page: Page) -> None:
 
 
 def arrived(page: Page) -> None:
-    page.wait_for_function("window.answer || location.pathname === '/probe/slow' && document.readyState === 'complete'")
+    page.wait_for_function(
+        "() => window.answer || location.pathname === '/probe/slow' && document.readyState === 'complete'"
+    )
 
 
 asked = pytest.mark.parametrize("ask", [by_script, by_navigation])
@@ -36,7 +38,7 @@ def test_that_brings_an_older_sessions_tokens(
     site.shut_gate()
     ask(page)
     site.wait_for_gate()
-    sign_in(context.new_page(), another)
+    sign_in_by_api(context.new_page(), another)
     new = cookie(context, ACCESS), cookie(context, REFRESH)
     site.open_gate()
     arrived(page)
@@ -55,7 +57,7 @@ def test_that_says_that_an_older_session_has_ended(
     site.shut_gate()
     ask(page)
     site.wait_for_gate()
-    sign_in(context.new_page(), person)
+    sign_in_by_api(context.new_page(), person)
     new = cookie(context, ACCESS), cookie(context, REFRESH)
     assert None not in new
     site.open_gate()

@@ -1,10 +1,13 @@
 """The project's own URLs, and views that stand for the ones that other people write."""
 
 import threading
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import path
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
 
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
@@ -27,6 +30,12 @@ def who(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{request.user.email if request.user.is_authenticated else 'nobody'} {next(_numbers)}")
 
 
+@api_view()
+def rest(request: Any) -> Response:
+    """A view of the app's own, outside ``/api/auth/``: the refresh cookie of mode ``scoped`` does not come here."""
+    return Response({"user": {"email": request.user.email}})
+
+
 class Gate:
     """Where the view `slow` waits until it is let go."""
 
@@ -47,5 +56,6 @@ urlpatterns = [
     path("probe/note", note),
     path("probe/who", who),
     path("probe/slow", slow),
+    path("probe/rest", rest),
     *project,
 ]

@@ -6,7 +6,7 @@ import { jwtVerify } from "jose/jwt/verify";
 const ORIGIN = process.env.ORIGIN; // what people see, and what Latchkey's ORIGIN is
 const AUTH = process.env.AUTH_SERVER; // where this server reaches Latchkey: http://127.0.0.1:8000
 // Latchkey's own
-const FORWARDED = /^\/(api\/auth|\.well-known|static|sign-in|sign-out|signed-out|register|mail-sent|email|password|account|alarm)(\/|$)/;
+const FORWARDED = /^\/(account\/delete|(api\/auth|\.well-known|static|sign-in|sign-out|signed-out|register|mail-sent|email|password|alarm)(\/|$))/;
 const PUBLIC = /^\/($|about$)/; // pages for everybody
 const ACCESS = "__Host-access", REFRESH = "__Host-refresh"; // over plain http in development: access, refresh
 const PRIVATE = { "Cache-Control": "private, no-store" }; // Next.js lets caches keep what was rendered at build time

@@ -64,6 +64,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "token_expired":
     case "unavailable":
       return "try again";
+    case "form_outdated":
     case "invalid":
     case "invalid_credentials":
     case "invalid_token":
