@@ -122,7 +122,8 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Return the problem as the client reads it: problem+json, a page, or a plain line."""
     # Not `request.accepts`: it raises on a header that it cannot parse.
     accepted = request.headers.get("Accept", "").lower()
-    if request.path_info.startswith(API_PREFIX) or _is_json(accepted):
+    # Programs that take JSON often take anything (axios: "application/json, text/plain, */*"); browsers name HTML.
+    if request.path_info.startswith(API_PREFIX) or ("json" in accepted and "text/html" not in accepted):
         return JsonResponse(
             problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
         )
@@ -134,10 +135,6 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
         content_type=f"{kind}; charset=utf-8",
         headers={**problem.headers, "Vary": "Accept"},
     )
-
-
-def _is_json(accepted: str) -> bool:
-    return "json" in accepted and not any(pages in accepted for pages in ("text/html", "text/*", "*/*"))
 
 
 def _page(request: HttpRequest, problem: Problem) -> str | None:

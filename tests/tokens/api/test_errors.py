@@ -151,6 +151,7 @@ class TestAPathThatIsNotThere:
         [
             ("application/json", "application/problem+json"),
             ("application/problem+json", "application/problem+json"),
+            ("application/json, text/plain, */*", "application/problem+json"),
             ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
             ("application/json, text/html", "text/html; charset=utf-8"),
             ("text/*", "text/plain; charset=utf-8"),
