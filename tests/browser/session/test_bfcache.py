@@ -1,31 +1,9 @@
 """A page with a session goes into the back-forward cache, and asks who is signed in when it comes back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright
-
-from tests.browser.conftest import launch_options
 from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Certificate, Person
-
-
-@pytest.fixture(scope="module")
-def keeping_browser(playwright: Playwright, certificate: Certificate) -> Iterator[Browser]:
-    """Chromium with its back-forward cache, which Playwright switches off."""
-    browser = playwright.chromium.launch(
-        **launch_options(certificate), ignore_default_args=["--disable-back-forward-cache"]
-    )
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def context(keeping_browser: Browser, world: World) -> Iterator[BrowserContext]:
-    context = keeping_browser.new_context(base_url=world.app.origin)
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
+from tests.browser.sites import Person
 
 
 def leave(tab: Tab) -> None:

@@ -110,6 +110,21 @@ class World:
             self.auth.do("from tokens.models import RefreshTokenQuerySet as rows; rows.for_decision = rows.up")
 
     @contextmanager
+    def slow_refreshes(self, seconds: float = 1) -> Iterator[None]:
+        """The refresh endpoint takes its time, so that whoever does not wait for another asks meanwhile."""
+        self.auth.do(
+            "import time\n"
+            "from tokens.api.views import Refresh\n"
+            "def slow(self, request): time.sleep(seconds); return self.quick(request)\n"
+            "Refresh.quick, Refresh.post = Refresh.post, slow",
+            seconds=seconds,
+        )
+        try:
+            yield
+        finally:
+            self.auth.do("from tokens.api.views import Refresh; Refresh.post = Refresh.quick; del Refresh.quick")
+
+    @contextmanager
     def hanging(self) -> Iterator[None]:
         """The auth site takes connections, and answers nobody: its process is stopped."""
         self.auth._process.send_signal(signal.SIGSTOP)
