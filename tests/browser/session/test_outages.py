@@ -152,3 +152,11 @@ def test_a_sign_out_that_did_not_reach_the_server_is_none(
     assert found == ["unavailable", 503]
     assert signed_in.user == person.email
     assert signed_in.fetch() == [200]
+
+
+@pytest.mark.parametrize("mode", ["body"], indirect=True)
+def test_a_worker_that_never_says_a_word_is_an_error_after_a_while(
+    context: BrowserContext, new_tab: Callable[..., Tab]
+) -> None:
+    context.add_init_script("globalThis.SharedWorker = class { port = new MessageChannel().port1; }")
+    assert new_tab().fetch() == ["SessionError"]

@@ -405,6 +405,7 @@ function connect(name) {
   const worker = new SharedWorker(import.meta.url, options);
   const waiting = new Map();
   const settle = (id, error, value) => {
+    if (!waiting.has(id)) return; // A greeting, or too late.
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
     if (error) reject(new SessionError(error));
@@ -412,11 +413,17 @@ function connect(name) {
   };
   let last = 0;
   let failure; // The worker could not be started: a Content-Security-Policy without `worker-src`, say.
-  worker.onerror = () => {
+  const fail = () => {
     failure = { code: "no_worker" };
     for (const id of waiting.keys()) settle(id, failure);
   };
-  worker.port.onmessage = ({ data: { id, error, value } }) => settle(id, error, value);
+  worker.onerror = fail;
+  const patience = setTimeout(fail, PATIENCE); // Not every browser tells that a worker did not start.
+  worker.port.onmessage = ({ data: { id, error, value } }) => {
+    clearTimeout(patience);
+    failure = undefined;
+    settle(id, error, value);
+  };
   const ask = (door, given) =>
     new Promise((resolve, reject) => {
       last += 1;
@@ -436,6 +443,7 @@ function serve(worker) {
   const tell = (told) => told.kind === "refresh" || channel.postMessage(told); // Pages ask for tokens when they send.
   const keeper = new Keeper(name, new URL(name.slice(PREFIX.length)), "body", tell);
   worker.onconnect = ({ ports: [port] }) => {
+    port.postMessage({}); // A greeting: an answer may take as long as a server is down.
     port.onmessage = async ({ data: { id, door, given } }) => {
       if (!DOORS.includes(door)) return;
       try {
