@@ -147,15 +147,13 @@ def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others
 def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(
     signed_in: Tab, world: World, person: Person
 ) -> None:
-    other, held = world.auth.new_person(), []
+    other = world.auth.new_person()
     world.end_sessions(person)
-    signed_in.page.route("**/api/orders", lambda route: held.append((route, route.fetch())), times=1)
-    with signed_in.page.expect_request("**/api/orders"):
-        signed_in.begin()
+    world.app.hold_answers("/api/orders")
+    signed_in.begin()
+    world.app.wait_until_held()
     signed_in.sign_in(other)
-    ((route, answer),) = held
-    assert answer.status == 401
-    route.fulfill(response=answer)
+    world.app.deliver()
     assert signed_in.end() == [200]
     assert signed_in.user == other.email
     assert signed_in.heard == [["signin", person.email], ["signin", other.email]]
