@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.nextjs.visits import LIFETIME, clock, expired_meanwhile, facts, set_cookies, sign_in_ten_minutes_ago
