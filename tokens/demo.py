@@ -154,6 +154,8 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
     headers = {
         "Host": origin.netloc,
         "User-Agent": "Thief",
+        # The mail that warns the owner is in the language of the request that gave the thief away.
+        "Accept-Language": request.headers.get("Accept-Language", ""),
         "Cookie": "; ".join(f"{name}={value}" for name, value in jar.items()),
     }
     try:

@@ -12,6 +12,7 @@ from django.utils import translation
 from tests.accounts.steps import NEW_PASSWORD
 from tests.browsers import FIREFOX, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.test_demo import EXPIRED, ask, backstage
 from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,8 @@ def text(response: Any) -> str:
         ("/password/reset", "Passwort zurücksetzen"),
         ("/password/reset/confirm", "Sie werden überall abgemeldet."),
         ("/mail-sent", "Sehen Sie in Ihr Postfach"),
+        ("/alarm", "Das war ich nicht"),
+        ("/alarm/raised", "Sie sind überall abgemeldet"),
         ("/account/deleted", "Eine Anmeldung ist nicht mehr möglich."),
     ],
 )
@@ -97,6 +100,7 @@ def test_mails_are_in_the_language_of_the_request_that_caused_them(
     assert "within 1 hour," in mailoutbox[3].body
 
 
+@pytest.mark.django_db(transaction=True)
 def test_mails_about_changes_are_german(german: Client, user: Any, mailoutbox: list[Any]) -> None:
     german.post("/sign-in", {"username": user.email, "password": PASSWORD})
     german.post("/email/change", {"email": ADDRESS})
@@ -111,6 +115,23 @@ def test_mails_about_changes_are_german(german: Client, user: Any, mailoutbox: l
         "Ihr Konto wurde gelöscht",
     ]
     assert "innerhalb von 24 Stunden" in mailoutbox[0].body
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.urls("tests.tokens.test_demo")
+def test_the_mail_about_the_demos_thief_is_german(
+    german: Client, user: Any, settings: Any, live_server: Any, mailoutbox: list[Any]
+) -> None:
+    settings.DEBUG, settings.ORIGIN = True, live_server.url
+    login(german, user)
+    backstage(german, "steal")
+    for seconds in (EXPIRED, 120):
+        backstage(german, "time", seconds=seconds)
+        ask(german)
+    assert backstage(german, "thief").json() == {"outcome": "refused"}
+    (mail,) = mailoutbox
+    assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
+    assert "Gerät: Firefox auf Windows\n" in mail.body
 
 
 @pytest.mark.parametrize(
