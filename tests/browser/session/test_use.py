@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Error
+from playwright.sync_api import BrowserContext, Error, Route
 
 from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
@@ -40,6 +40,20 @@ def test_the_token_expires_and_nobody_notices(signed_in: Tab, world: World, pers
     assert signed_in.fetch() == [200]
     assert world.generation(person) == 1
     assert signed_in.heard == [["signin", person.email]]
+
+
+def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_again(
+    signed_in: Tab, world: World, person: Person
+) -> None:
+    held: list[Route] = []
+    signed_in.page.route("**/api/orders", lambda route: held.append(route), times=1)
+    with signed_in.page.expect_request("**/api/orders"):
+        signed_in.begin()
+    assert signed_in.restore() == person.email
+    world.forward(601)
+    held.pop().continue_()
+    assert signed_in.end() == [200]
+    assert world.generation(person) == 1
 
 
 def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answers(

@@ -107,19 +107,19 @@ const STORIES = {
 };
 
 async function pass(seconds) {
-  const at = now();
-  const passed = await spend(seconds);
+  const { at, passed } = await spend(seconds);
   if (!passed) return;
-  timeline.add({ kind: "gap", at, seconds: passed });
+  timeline.add({ kind: "gap", at, seconds: passed, until: owner.until });
   say("passed", { time: minutes(passed) });
 }
 
-/** Let time pass on the server, and return how much has. */
+/** Let time pass on the server, and return from when on, and how much. */
 async function spend(seconds) {
+  const at = now();
   const { passed = 0, expires_in: left = 0 } = await (await backstage(demo.dataset.time, { seconds })).json();
   moved += passed;
-  owner.until = now() + left;
-  return passed;
+  owner.until = at + passed + left;
+  return { at, passed };
 }
 
 function clear() {

@@ -62,7 +62,7 @@ class Keeper {
   #api;
   #mode;
   #tell;
-  #turn = 0; // Rises with every change: who holds an older one has not heard of it yet.
+  #turn = 0; // Rises with every new token or session: who holds an older one has not heard of it yet.
   #user; // undefined: nobody has asked yet. null: nobody is signed in, and there is nothing to refresh.
   #session;
   #life = new Countdown(Infinity);
@@ -133,9 +133,9 @@ class Keeper {
   }
 
   /** Take over what another tab has heard. */
-  hear({ user, session, total, wall }) {
-    if (user) this.#become(user, session, new Countdown(total, wall));
-    else if (session === this.#session) this.#become(null);
+  hear({ kind, user, session, total, wall }) {
+    if (user) this.#become(kind, user, session, new Countdown(total, wall));
+    else if (session === this.#session) this.#become(kind, null);
   }
 
   close() {
@@ -143,15 +143,15 @@ class Keeper {
     this.#awaken?.();
   }
 
-  #become(user, session, life = new Countdown(Infinity)) {
-    this.#turn += 1;
+  #become(kind, user, session, life = new Countdown(Infinity)) {
+    if (kind !== "restore" || session !== this.#session) this.#turn += 1;
     this.#user = user;
     this.#session = session;
     this.#life = life;
   }
 
   #take(kind, { answer, life }) {
-    this.#become(answer.user, answer.session.id, life);
+    this.#become(kind, answer.user, answer.session.id, life);
     if (this.#mode === "body") {
       const { access_token: access, refresh_token: refresh, device_token: device } = answer;
       // Where one is missing, the one that is there stays good.
@@ -163,7 +163,7 @@ class Keeper {
   #end(kind) {
     const told = { kind, user: null, session: this.#session };
     const wasSignedIn = this.#user;
-    this.#become(null);
+    this.#become(kind, null);
     this.#tokens = { device: this.#tokens.device };
     if (wasSignedIn) this.#tell(told);
   }
@@ -172,7 +172,8 @@ class Keeper {
   async #unlessRefused(method, path) {
     const turn = this.#turn;
     try {
-      this.#take("refresh", await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined));
+      const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
+      this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error) {
       // A 401 of somebody else's, a proxy's say, is no refusal of ours.
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;

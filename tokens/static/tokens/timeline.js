@@ -2,10 +2,10 @@
 //
 // An event is one of
 //   { kind: "requests", at, lane, answers: [{ outcome, generation, lost }], until }
-//   { kind: "gap", at, seconds }
+//   { kind: "gap", at, seconds, until }
 //   { kind: "theft", at }
 // in the order in which they happened. `at` and `until` are seconds of the session's clock; `until` is when the lane's
-// access token expires. Columns are as wide as what they show, not as the time that passed, which is written below.
+// access token expires, the owner's in a gap. Columns are as wide as what they show, not as the time that passed, which is written below.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 292;
@@ -129,8 +129,9 @@ class Drawing {
     this.x += width;
   }
 
-  gap({ at, seconds }) {
-    for (const lane of Object.values(this.lanes)) {
+  gap({ at, seconds, until }) {
+    for (const [name, lane] of Object.entries(this.lanes)) {
+      if (name === "owner") lane.until = until;
       this.#run(lane, this.x + 3, at);
       this.#run(lane, this.x + WIDTH.gap - 3, at + seconds);
     }
