@@ -10,12 +10,15 @@ def leave(tab: Tab) -> None:
     tab.page.evaluate(
         "globalThis.here = true;addEventListener('pageshow', ({ persisted }) => (globalThis.cameBack = persisted));"
     )
+    tab.wait_for_no_lock()  # A page with a lock in its hand is not kept.
     tab.page.goto("/api/own-affair")
 
 
 def come_back(tab: Tab) -> None:
     tab.page.evaluate("void setTimeout(() => history.back())")
-    tab.wait_for("globalThis.here && globalThis.cameBack")
+    tab.wait_for("location.pathname === '/app'")
+    tab.wait_for("globalThis.cameBack || document.readyState === 'complete'")
+    assert tab.page.evaluate("performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons") is None
 
 
 def test_a_page_that_comes_back_goes_on(signed_in: Tab, world: World, person: Person) -> None:

@@ -177,9 +177,20 @@ class Tab:
 
     def wait_for_lock(self) -> None:
         """Wait until some tab, or the worker, is asking the auth API."""
-        self.page.wait_for_function(
-            "() => navigator.locks.query().then(({ held }) => held.some(({ name }) => name.startsWith('latchkey')))",
-            polling=50,
+        self._wait_for_locks("held.some(is_ours)")
+
+    def wait_for_no_lock(self) -> None:
+        """Wait until nobody is asking the auth API, or waits for that."""
+        self._wait_for_locks("!held.concat(pending).some(is_ours)")
+
+    def _wait_for_locks(self, condition: str) -> None:
+        # Not by wait_for_function, which takes the promise for an answer.
+        self.page.evaluate(
+            "async () => { const is_ours = ({ name }) => name.startsWith('latchkey');"
+            " for (let tries = 0; tries < 400; tries += 1) {"
+            f" const {{ held, pending }} = await navigator.locks.query(); if ({condition}) return;"
+            " await new Promise((resolve) => setTimeout(resolve, 25)); }"
+            " throw new Error('nobody came, or nobody left'); }"
         )
 
     def sign_out(self) -> None:

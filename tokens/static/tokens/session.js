@@ -17,6 +17,7 @@
 const LEAD = 60_000; // A token is renewed by requests in its last minute, or in the last quarter of a short life.
 const TIMEOUT = 30_000; // How long the auth API may take for an answer.
 const PATIENCE = 10_000; // How long a tab waits for another, which may be frozen with the lock in its hand.
+const HEARSAY = 20; // How long a tab's message to the others is on its way, at most as a rule.
 const BACKOFF = { first: 500, most: 30_000 };
 const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
 const PREFIX = "latchkey "; // Of the lock, the channel and the worker; the address of the API follows.
@@ -259,10 +260,14 @@ function waitOf(response) {
  */
 async function alone(name, work) {
   let done;
-  const begin = () => (done = work()).catch(() => {});
+  const begin = () => (done ??= work()).catch(() => {});
   if (!navigator.locks) return work();
+  await navigator.locks.request(name, { ifAvailable: true }, (lock) => lock && begin()).catch(() => {});
+  if (done) return done;
+  // What the tab before us tells may arrive later than its lock.
+  const beginNext = () => new Promise((resolve) => setTimeout(resolve, HEARSAY)).then(begin);
   try {
-    await navigator.locks.request(name, { signal: AbortSignal.timeout(PATIENCE) }, begin);
+    await navigator.locks.request(name, { signal: AbortSignal.timeout(PATIENCE) }, beginNext);
   } catch {
     // Waited in vain; or it was taken out of our hand, and our work goes on.
     if (!done) await navigator.locks.request(name, { steal: true }, begin).catch(() => {});
