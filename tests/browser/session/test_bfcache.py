@@ -8,7 +8,8 @@ from tests.browser.sites import Person
 
 def leave(tab: Tab) -> None:
     tab.page.evaluate(
-        "globalThis.here = true;addEventListener('pageshow', ({ persisted }) => (globalThis.cameBack = persisted));"
+        "globalThis.here = true; globalThis.cameBack = false;"
+        "addEventListener('pageshow', ({ persisted }) => (globalThis.cameBack = persisted));"
     )
     tab.wait_for_no_lock()  # A page with a lock in its hand is not kept.
     tab.page.goto("/api/own-affair")
@@ -17,8 +18,9 @@ def leave(tab: Tab) -> None:
 def come_back(tab: Tab) -> None:
     tab.page.evaluate("void setTimeout(() => history.back())")
     tab.wait_for("location.pathname === '/app'")
-    tab.wait_for("globalThis.cameBack || document.readyState === 'complete'")
-    assert tab.page.evaluate("performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons") is None
+    tab.wait_for("globalThis.here ? globalThis.cameBack : document.readyState === 'complete'")
+    why_not = tab.page.evaluate("performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons")
+    assert tab.page.evaluate("globalThis.here === true"), f"the page was loaded anew: {why_not}"
 
 
 def test_a_page_that_comes_back_goes_on(signed_in: Tab, world: World, person: Person) -> None:

@@ -99,7 +99,6 @@ def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(
     assert world.generation(person) == 1
 
 
-@pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
 def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
     signed_in: Tab, world: World, context: BrowserContext, new_tab: Callable[..., Tab], person: Person
 ) -> None:
@@ -115,7 +114,6 @@ def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
     assert after.fetch() == [200]
 
 
-@pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
 def test_an_answer_that_is_slow_is_waited_for(tabs: list[Tab], world: World, person: Person) -> None:
     world.forward(601)
     with world.hanging():

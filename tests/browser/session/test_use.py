@@ -56,6 +56,21 @@ def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_aga
     assert world.generation(person) == 1
 
 
+@pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
+def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_own_refresh(
+    signed_in: Tab, world: World, person: Person
+) -> None:
+    world.forward(601)
+    world.app.hold_answers("/api/orders")
+    signed_in.begin()
+    world.app.wait_until_held()
+    assert signed_in.restore() == person.email
+    world.app.deliver()
+    assert signed_in.end() == [200]
+    assert world.refreshes == []
+    assert world.generation(person) == 1
+
+
 def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answers(
     signed_in: Tab, world: World, person: Person
 ) -> None:

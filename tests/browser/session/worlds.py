@@ -126,7 +126,17 @@ class World:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """The auth site takes connections, and answers nobody: its process is stopped."""
+        """The auth site takes connections, and answers nobody: its process is stopped.
+
+        In ``body`` mode it is the app's too, and the worker asks when the app has refused: refreshes alone hang.
+        """
+        if self.mode == "body":
+            self.auth.hold_answers("/api/auth/refresh")
+            try:
+                yield
+            finally:
+                self.auth.deliver()
+            return
         self.auth._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -177,16 +187,16 @@ class Tab:
 
     def wait_for_lock(self) -> None:
         """Wait until some tab, or the worker, is asking the auth API."""
-        self._wait_for_locks("held.some(is_ours)")
+        self._wait_for_locks("held.some(isOurs)")
 
     def wait_for_no_lock(self) -> None:
         """Wait until nobody is asking the auth API, or waits for that."""
-        self._wait_for_locks("!held.concat(pending).some(is_ours)")
+        self._wait_for_locks("!held.concat(pending).some(isOurs)")
 
     def _wait_for_locks(self, condition: str) -> None:
         # Not by wait_for_function, which takes the promise for an answer.
         self.page.evaluate(
-            "async () => { const is_ours = ({ name }) => name.startsWith('latchkey');"
+            "async () => { const isOurs = ({ name }) => name.startsWith('latchkey');"
             " for (let tries = 0; tries < 400; tries += 1) {"
             f" const {{ held, pending }} = await navigator.locks.query(); if ({condition}) return;"
             " await new Promise((resolve) => setTimeout(resolve, 25)); }"
@@ -233,5 +243,13 @@ class Tab:
         )
 
     def begin_asking(self) -> None:
-        """Ask who is signed in, which may refresh, and do not wait for it; `end` then says whether somebody is."""
-        self.page.evaluate("void (globalThis.begun = session.restore().then(Boolean))")
+        """Ask who is signed in, which may refresh, and do not wait for it; `end` then says whether somebody is.
+
+        In ``body`` mode only a request that is refused makes the worker ask, whose clock has not moved.
+        """
+        ask = (
+            "session.fetch('/api/orders').then(({ ok }) => ok)"
+            if self.world.mode == "body"
+            else "session.restore().then(Boolean)"
+        )
+        self.page.evaluate(f"void (globalThis.begun = {ask})")

@@ -42,9 +42,10 @@ export function createSession(options) {
  * `performance.now()` may stand still while the machine sleeps.
  */
 class Countdown {
-  constructor(total, wall = Date.now()) {
+  constructor(total, wall = Date.now(), end = undefined) {
     this.total = total;
     this.wall = wall;
+    this.end = end; // What the server says, by which a token is known.
     this.monotonic = performance.now();
   }
 
@@ -134,8 +135,8 @@ class Keeper {
   }
 
   /** Take over what another tab has heard. */
-  hear({ kind, user, session, total, wall }) {
-    if (user) this.#become(kind, user, session, new Countdown(total, wall));
+  hear({ kind, user, session, total, wall, end }) {
+    if (user) this.#become(kind, user, session, new Countdown(total, wall, end));
     else if (session === this.#session) this.#become(kind, null);
   }
 
@@ -145,7 +146,8 @@ class Keeper {
   }
 
   #become(kind, user, session, life = new Countdown(Infinity)) {
-    if (kind !== "restore" || session !== this.#session) this.#turn += 1;
+    // Whoever only asked has a new token where the middleware refreshed the question.
+    if (kind !== "restore" || session !== this.#session || life.end !== this.#life.end) this.#turn += 1;
     this.#user = user;
     this.#session = session;
     this.#life = life;
@@ -158,7 +160,7 @@ class Keeper {
       // Where one is missing, the one that is there stays good.
       this.#tokens = { access, refresh: refresh ?? this.#tokens.refresh, device: device ?? this.#tokens.device };
     }
-    this.#tell({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall });
+    this.#tell({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
   }
 
   #end(kind) {
@@ -211,7 +213,7 @@ class Keeper {
       const { code = "error", detail, errors } = answer ?? {};
       throw new SessionError({ message: detail, status: response.status, code, errors, retryAfter: waitOf(response) });
     }
-    if (answer) life.total = lifeOf(answer, response);
+    if (answer) Object.assign(life, { total: lifeOf(answer, response), end: answer.access_token_expires_at });
     return { answer, life };
   }
 

@@ -5,7 +5,8 @@
 //   { kind: "gap", at, seconds, until }
 //   { kind: "theft", at }
 // in the order in which they happened. `at` and `until` are seconds of the session's clock; `until` is when the lane's
-// access token expires, the owner's in a gap. Columns are as wide as what they show, not as the time that passed, which is written below.
+// access token expires, the owner's in a gap. Columns are as wide as what they show, not as the time that passed, which
+// is written below.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 292;
