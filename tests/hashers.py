@@ -1,9 +1,9 @@
 """A password hasher for tests: Argon2 with the smallest parameters that it takes."""
 
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from tokens.hashers import Argon2
 
 
-class CheapArgon2(Argon2PasswordHasher):
+class CheapArgon2(Argon2):
     time_cost = 1
     memory_cost = 8
     parallelism = 1

@@ -27,6 +27,6 @@ from config.settings import DATABASES, INSTALLED_APPS  # noqa: E402
 # A file, not memory: tests of concurrency share it between threads and processes.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
 # Argon2, at its cheapest: the real cost buys a test nothing.
-PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tokens.hashers.PBKDF2"]
 # Not among the project's own apps; its table is here so that the tests can run with it and without.
 INSTALLED_APPS += ["django.contrib.sessions"]

@@ -45,8 +45,8 @@ def _seconds(default: int, doc: str, least: int = 1) -> Any:
     )
 
 
-def _setting(kind: str, default: Any, doc: str, unit: str = "", *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"kind": kind, "doc": doc, "unit": unit, "least": 1}, repr=not secret)
+def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 1, secret: bool = False) -> Any:
+    return field(default=default, metadata={"kind": kind, "doc": doc, "unit": unit, "least": least}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,13 @@ class TokenSettings:
         "flag", False, "refuse access tokens with 503 while revocations cannot be read, instead of trusting them"
     )
     reauthentication_age: timedelta = _seconds(900, "how recent a sign-in must be for sensitive changes")
+    max_hashings: int = _setting(
+        "count",
+        0,
+        "passwords hashed at a time in a process; as many more wait, and others are told 503; 0: half of the cores",
+        "hashings",
+        least=0,
+    )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
     client_id: str = _setting("text", "latchkey", "`client_id` of access tokens")

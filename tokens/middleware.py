@@ -31,6 +31,7 @@ from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import token_settings
 from tokens.exchange import Exchange, attach, required_exchange
 from tokens.flow import Flow, arun, run
+from tokens.hashers import Busy
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.origins import is_cross_origin, is_unsafe
@@ -65,6 +66,10 @@ class TokenMiddleware(AuthenticationMiddleware):
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
         return await arun(_behind(request, response))
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer where a view had a password to hash, and no turn came: in any view, the admin's too."""
+        return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
 
 
 def _before(request: HttpRequest) -> Flow[HttpResponse | None]:

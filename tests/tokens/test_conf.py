@@ -43,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "REVOCATION_LAG": seconds(1),
     "REVOCATION_STRICT": False,
     "REAUTHENTICATION_AGE": seconds(900),
+    "MAX_HASHINGS": 0,
     "ISSUER": ORIGIN,
     "AUDIENCE": ORIGIN,
     "CLIENT_ID": "latchkey",
@@ -69,6 +70,7 @@ GIVEN: dict[str, tuple[Any, str, Any]] = {
     "REVOCATION_LAG": (5, "5", seconds(5)),
     "REVOCATION_STRICT": (True, "True", True),
     "REAUTHENTICATION_AGE": (60, "60", seconds(60)),
+    "MAX_HASHINGS": (1, "1", 1),
     "ISSUER": ("https://auth.example.org", "https://auth.example.org", "https://auth.example.org"),
     "AUDIENCE": ("api", "api", "api"),
     "CLIENT_ID": ("web", " web ", "web"),
@@ -89,6 +91,7 @@ NEEDED_BESIDE = {"ALGORITHM": {"SIGNING_KEYS": pem("ES256")}}
 """Settings that do not stand alone: a key that is derived is for EdDSA."""
 DURATIONS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "seconds"]
 WHOLE_NUMBERS = [name for name, item in SETTINGS.items() if item.metadata["kind"] in {"seconds", "count"}]
+MAY_BE_ZERO = {"REUSE_GRACE", "MAX_HASHINGS"}
 
 
 @pytest.fixture
@@ -241,8 +244,8 @@ def test_other_text_that_cannot_be_meant_is_refused(name: str, text: str, enviro
     assert "E001" in ids()
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE_NUMBERS if name != "REUSE_GRACE"])
-def test_nothing_but_the_grace_may_be_zero(name: str, settings: Any) -> None:
+@pytest.mark.parametrize("name", [name for name in WHOLE_NUMBERS if name not in MAY_BE_ZERO])
+def test_no_other_number_may_be_zero(name: str, settings: Any) -> None:
     settings.TOKENS = {name: 0}
     with pytest.raises(ImproperlyConfigured, match="must be at least 1"):
         token_settings()

@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from tokens import problems
 from tokens.exchange import exchange_of
+from tokens.hashers import Busy
 from tokens.middleware import DATABASE_DOWN
 from tokens.problems import CONTENT_TYPE, Problem
 
@@ -36,7 +37,7 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
     (exceptions.UnsupportedMediaType, problems.UNSUPPORTED_MEDIA_TYPE),
     ((exceptions.PermissionDenied, PermissionDenied), problems.PERMISSION_DENIED),
     (RequestDataTooBig, problems.PAYLOAD_TOO_LARGE),
-    (DATABASE_DOWN, problems.UNAVAILABLE),
+    ((*DATABASE_DOWN, Busy), problems.UNAVAILABLE),
 ]
 
 
