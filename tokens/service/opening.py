@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from tokens import refresh_tokens
 from tokens.conf import token_settings
-from tokens.database import clock, durable, writer
+from tokens.database import DatabaseNow, clock, durable, writer
 from tokens.models import Device, RefreshToken, SecurityEvent, ends_on
 from tokens.refresh_tokens import SECRET_BYTES
 from tokens.service import events, grants
@@ -39,8 +39,7 @@ def open_session(
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
     alias = writer(RefreshToken)
     with durable(alias):
-        now = clock(alias)
-        device, device_token = _recognise(user, client, device_name, now)
+        device, device_token, now = _recognise(user, client, device_name)
         idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
             id=identity.session_id,
@@ -72,25 +71,34 @@ def open_session(
     return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token, True)
 
 
-def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Device, str | None]:
-    """Return the device, and its token if it is new. The row is locked, so that a purge does not take it away."""
+def _recognise(user: Any, client: Client, name: str) -> tuple[Device, str | None, datetime]:
+    """Return the device, its token if it is new, and the database's clock, which is read with the row.
+
+    The row is locked, so that a purge does not take it away.
+    """
     alias = writer(Device)
     token = client.device_token
     if token:
-        known = Device.objects.using(alias).select_for_update().filter(token_digest=digest_of_device_token(token))
-        devices = list(known.order_by("pk"))
+        known = (
+            Device.objects.using(alias)
+            .select_for_update()
+            .filter(token_digest=digest_of_device_token(token))
+            .annotate(now=DatabaseNow())
+            .order_by("pk")
+        )
+        devices = list(known)
         if devices and all(device.user_id != user.pk for device in devices):
             # A double click on "sign in": whoever held the lock may just have made this user's device.
-            devices = list(known.order_by("pk"))
+            devices = list(known.all())
         if mine := next((device for device in devices if device.user_id == user.pk), None):
             if name:
                 mine.name = name
                 mine.save(using=alias, update_fields=["name"])
-            return mine, None
+            return mine, None, mine.now
         if not devices:
             # Not a token that we gave: whoever can write a cookie must not choose what a device is known by.
             token = None
-    token = token or new_device_token()
+    token, now = token or new_device_token(), clock(alias)
     device = Device(
         user=user,
         token_digest=digest_of_device_token(token),
@@ -98,7 +106,7 @@ def _recognise(user: Any, client: Client, name: str, now: datetime) -> tuple[Dev
         created_at=now,
     )
     device.save(using=alias, force_insert=True)
-    return device, token
+    return device, token, now
 
 
 def _end_what_makes_way(session: RefreshToken, client: Client) -> None:
@@ -107,10 +115,16 @@ def _end_what_makes_way(session: RefreshToken, client: Client) -> None:
     What the same user had on this device ends at the new session's first refresh, lest a double click on "sign in"
     leave nobody with a living session.
     """
-    live = RefreshToken.objects.using(writer(RefreshToken)).live()
-    others = live.filter(device__token_digest=session.device.token_digest).exclude(user=session.user_id)
-    end(others, RefreshToken.Reason.SUPERSEDED, client=client)
-    kept = token_settings().max_sessions - 1
-    unused = live.filter(user=session.user_id).exclude(id=session.id).order_by("-since")
-    if surplus := list(unused.values_list("id", flat=True)[kept:]):
-        end(RefreshToken.objects.filter(id__in=surplus), RefreshToken.Reason.TOO_MANY, client=client)
+    live = RefreshToken.objects.using(writer(RefreshToken)).live().values_list("id", "user", "since")
+    found = live.filter(user=session.user_id).exclude(id=session.id)
+    token = client.device_token
+    # On a device whose token was made just now nobody else can be.
+    if token and digest_of_device_token(token) == session.device.token_digest:
+        others = live.filter(device__token_digest=session.device.token_digest).exclude(user=session.user_id)
+        found = found.union(others, all=True)
+    rows = list(found.order_by("-since"))
+    superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
+    unused = [id for id, user_id, _ in rows if user_id == session.user_id][token_settings().max_sessions - 1 :]
+    for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:
+        if ids:
+            end(RefreshToken.objects.filter(id__in=ids), reason, client=client)

@@ -15,6 +15,7 @@ from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import acknowledgements
+from tokens.service.client import Client
 from tokens.service.feed import feed
 
 Queries = Callable[[int], AbstractContextManager[Any]]
@@ -43,6 +44,18 @@ def holder(user: Any, clock: Any) -> Holder:
     holder.refresh()
     clock.forward(STILL_TIME)
     return holder
+
+
+@pytest.mark.only_on("postgresql")
+class TestASignIn:
+    """One transaction: the clock, the rows, and one look at what makes way. Whom a mail tells is asked behind it."""
+
+    def test_on_a_new_device_looks_for_nobody_else_on_it(self, user: Any) -> None:
+        assert verbs(lambda: Holder(user)) == ["BEGIN", "SELECT", *["INSERT"] * 3, "SELECT", "COMMIT", "SELECT"]
+
+    def test_on_a_known_device_reads_the_clock_with_it_and_looks_for_others_by_a_union(self, user: Any) -> None:
+        known = Client(device_token=Holder(user).grant.device_token)
+        assert verbs(lambda: Holder(user, known)) == ["BEGIN", "SELECT", *["INSERT"] * 2, "(SELECT", "COMMIT"]
 
 
 class TestARefresh:
