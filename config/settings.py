@@ -6,12 +6,14 @@ SECRET_KEY or ORIGIN is an error, not a default.
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.mail import mail_settings
+from config.routers import REPLICA
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -101,17 +103,29 @@ TEMPLATES = [
     }
 ]
 
-try:
-    with warnings.catch_warnings():
-        # What it only warns about, as a host before SQLite's path, is not what was meant.
-        warnings.simplefilter("error", UserWarning)
-        DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}")}
-except (ValueError, UserWarning):
-    DATABASES = {"default": {}}
-if DATABASES["default"].get("ENGINE") not in {"django.db.backends.postgresql", "django.db.backends.sqlite3"}:
-    raise ImproperlyConfigured(
-        "DATABASE_URL cannot be read. Write postgres://user:password@host:port/name, or sqlite:////path/to/file."
+
+def database(variable: str, example: str, *engines: str, **options: str) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings():
+            # What it only warns about, as a host before SQLite's path, is not what was meant.
+            warnings.simplefilter("error", UserWarning)
+            found: dict[str, Any] = env.db_url(variable, **options)
+    except (ValueError, UserWarning):
+        found = {}
+    if found.get("ENGINE", "").removeprefix("django.db.backends.") not in engines:
+        raise ImproperlyConfigured(f"{variable} cannot be read. Write {example}.")
+    return found
+
+
+DATABASES = {
+    "default": database(
+        "DATABASE_URL",
+        "postgres://user:password@host:port/name, or sqlite:////path/to/file",
+        "postgresql",
+        "sqlite3",
+        default=f"sqlite:///{BASE_DIR / 'latchkey.sqlite3'}",
     )
+}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Writers queue instead of failing, and readers do not wait for them.
     DATABASES["default"]["OPTIONS"] = {
@@ -127,6 +141,11 @@ else:
     }
     if pool := whole_number("DATABASE_POOL", 10):
         DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+if env.str("REPLICA_URL", default=""):
+    DATABASES[REPLICA] = database("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
+    # One query a second needs no pool, and a replica that is away holds nobody up for long.
+    DATABASES[REPLICA]["OPTIONS"] = {**DATABASES[REPLICA].get("OPTIONS", {}), "connect_timeout": 2}
+    DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]

@@ -19,6 +19,7 @@ os.environ.update(
     ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
     TRUSTED_PROXIES="",
     DATABASE_URL=f"sqlite:///{SCRATCH}/unused.sqlite3",
+    REPLICA_URL="",
 )
 
 from config.settings import *  # noqa: E402, F403

@@ -93,6 +93,9 @@ class Server:
         assert line, "the project does not start"
         self.port = int(line)
 
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
     def do(self, code: str, **names: Any) -> Any:
         """Run Python in the server's process, with these names; return what it calls ``result``."""
         setting = "\n".join(f"{name} = {value!r}" for name, value in names.items())
@@ -122,20 +125,22 @@ class Answer:
 class Browser:
     """Keeps cookies and sends them to whichever process serves the site ``origin``; follows no redirect by itself."""
 
+    csrf_cookie = "csrftoken"
+
     def __init__(self, origin: str, cookies: dict[str, str] | None = None) -> None:
         self.origin, self.cookies = origin, dict(cookies or {})
 
     def copy(self) -> "Browser":
-        return Browser(self.origin, self.cookies)
+        return type(self)(self.origin, self.cookies)
 
     def get(self, server: Server, path: str, **headers: str) -> Answer:
         return self._ask(server, "GET", path, None, headers)
 
     def post_form(self, server: Server, path: str, **fields: str) -> Answer:
         """Submit a form of the page at ``path``, its CSRF token included."""
-        if "csrftoken" not in self.cookies:
+        if self.csrf_cookie not in self.cookies:
             self.get(server, path)
-        body = urlencode({**fields, "csrfmiddlewaretoken": self.cookies.get("csrftoken", "")})
+        body = urlencode({**fields, "csrfmiddlewaretoken": self.cookies.get(self.csrf_cookie, "")})
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin}
         return self._ask(server, "POST", path, body, headers)
 
@@ -143,12 +148,15 @@ class Browser:
         body = json.dumps({} if data is None else data)
         return self._ask(server, "POST", path, body, {"Content-Type": "application/json", **headers})
 
+    def delete(self, server: Server, path: str, **headers: str) -> Answer:
+        return self._ask(server, "DELETE", path, None, headers)
+
     def _ask(self, server: Server, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
         scheme, _, host = self.origin.partition("://")
         sent = {"Host": host, "User-Agent": FIREFOX, "X-Forwarded-Proto": scheme, "Connection": "close", **headers}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = server.connect()
         try:
             connection.request(method, path, body, sent)
             answer = Answer(connection.getresponse())

