@@ -5,7 +5,7 @@ PostgreSQL and SQLite are known here and nowhere else.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
@@ -65,6 +65,26 @@ class TransactionId(Func):
 def writer(model: Any) -> str:
     """Return the alias of the database that takes the model's writes; decisions read from nowhere else."""
     return router.db_for_write(model)
+
+
+def reader(model: Any) -> str:
+    """Return the alias of the database that the model is read from where its latest rows may be missing."""
+    return router.db_for_read(model)
+
+
+def behind(alias: str) -> timedelta | None:
+    """Return how long ago the last commit that this replica knows was made; None where it knows none, or is no replica.
+
+    The commit is dated by the primary's clock, now is the replica's. Where nothing is written, a replica that has
+    everything looks old too. What is asked afterwards, even in the same transaction, is at least as new: each statement
+    sees what is there when it begins.
+    """
+    if connections[alias].vendor != "postgresql":
+        return None
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp() - pg_last_xact_replay_timestamp() WHERE pg_is_in_recovery()")
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def clock(alias: str) -> datetime:

@@ -119,16 +119,8 @@ class Cluster:
         }
         self.manage("migrate", "--verbosity=0")
         self.a, self.b = (stack.enter_context(_node(port, self.environment)) for port in ports)
-        stack.enter_context(
-            _nginx(
-                folder,
-                HTTPS=https,
-                NODE_A=ports[0],
-                NODE_B=ports[1],
-                CERTIFICATE=certificate.path,
-                KEY=certificate.key_path,
-            )
-        )
+        tls = {"CERTIFICATE": certificate.path, "KEY": certificate.key_path}
+        stack.enter_context(_nginx(folder, HTTPS=https, NODE_A=ports[0], NODE_B=ports[1], **tls))
         self.front = Front(https, certificate)
 
     def manage(self, *arguments: str, **environment: str) -> str:
@@ -143,6 +135,12 @@ class Cluster:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    @contextmanager
+    def another_node(self, **environment: str) -> Iterator[Node]:
+        """A node that nginx does not know. ``environment``: how it differs."""
+        with reserved_port() as port, _node(port, {**self.environment, **environment}) as found:
+            yield found
 
     @contextmanager
     def replay_paused(self) -> Iterator[None]:
@@ -204,18 +202,9 @@ def _primary() -> Iterator[Any]:
         # The log is what tests count by.
         file.write("include 'deployed.conf'\nlog_statement = 'all'\n")
     with _postgres(server):
-        subprocess.run(
-            [
-                server.bin_path / "psql",
-                server.get_uri(),
-                "--quiet",
-                "--set=ON_ERROR_STOP=1",
-                "--file",
-                DEPLOY / "primary.sql",
-            ],
-            env={**os.environ, "DATABASE_PASSWORD": PASSWORD, "REPLICATION_PASSWORD": PASSWORD},
-            check=True,
-        )
+        command = [server.bin_path / "psql", server.get_uri(), "--quiet", "--set=ON_ERROR_STOP=1"]
+        passwords = {"DATABASE_PASSWORD": PASSWORD, "REPLICATION_PASSWORD": PASSWORD}
+        subprocess.run([*command, "--file", DEPLOY / "primary.sql"], env={**os.environ, **passwords}, check=True)
         yield server
 
 
@@ -244,9 +233,7 @@ def _new_server() -> Any:
 @contextmanager
 def _pgbouncer(primary: Database, replica: Database) -> Iterator[str]:
     """Start PgBouncer, and yield the folder of its socket."""
-    assert shutil.which("pgbouncer"), (
-        "PgBouncer is not installed. These tests go through it: apt-get install pgbouncer."
-    )
+    assert shutil.which("pgbouncer"), "PgBouncer is not installed. Every query passes it: apt-get install pgbouncer."
     folder, user = Path(mkdtemp(prefix="latchkey-pgb-")), primary.server.system_user
     users = _filled("pgbouncer-users.txt.template", folder, DATABASE_PASSWORD=PASSWORD)
     configuration = _filled(

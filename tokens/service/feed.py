@@ -9,13 +9,18 @@ not ended when the feed was last read, so that a revocation which commits late i
 transactions come one after another, it is the last row. A process that has just started loads what is recent before
 its first answer. What was read is kept for as long as an access token lives, counted from when it was seen.
 
+Where the project's router reads revocations from a replica, that is asked first, and counts while it is less than
+`TokenSettings.revocation_lag` behind: then a revocation reaches a process within twice that. Of a replica that is
+further behind, does not know, has not got to the cursor yet, or does not answer, nothing is taken; the database that
+takes writes is asked instead. The cursor means the same on both: a replica repeats the transactions of the other.
+
 A flood (over `FLOOD` sessions at once) is not kept in memory: until it is over each check asks the database.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import Error, connections
@@ -23,7 +28,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from tokens.conf import token_settings
-from tokens.database import HURRY_MS, hurried, writer
+from tokens.database import HURRY_MS, behind, hurried, reader, writer
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements, events
 
@@ -32,6 +37,11 @@ LATE_COMMIT = timedelta(minutes=10)
 """How long before its commit a revocation may have been written, and still be loaded by a process that starts."""
 MARGIN = 5.0
 """Seconds that an entry is kept beyond an access token's life: clocks differ."""
+RESPITE = 30.0
+"""Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
+
+News = tuple[int, list[UUID]]
+"""The next cursor, and the sessions that were revoked."""
 
 
 class FeedUnavailable(Exception):
@@ -49,6 +59,7 @@ class RevocationFeed:
         self._asked_at = self._answered_at = float("-inf")
         self._readable = True
         self._flooded_until: float | None = None
+        self._replica_rests_until = float("-inf")
 
     def needs_database(self) -> bool:
         """Whether the next answer has to ask the database."""
@@ -109,10 +120,10 @@ class RevocationFeed:
     def _read(self, now: float) -> None:
         flood_is_over = self._flooded_until is not None and self._flooded_until <= now
         since = None if flood_is_over else self._cursor
-        cursor, session_ids = _query(since)
+        cursor, session_ids = self._news(since, now)
         if since is not None and cursor < since:
             # The database went back (a restore): what it holds now is new to us.
-            cursor, session_ids = _query(None)
+            cursor, session_ids = _ask_primary(None)
         for session_id, until in list(self._revoked.items()):
             if until > now:
                 break
@@ -121,6 +132,18 @@ class RevocationFeed:
         if self._flooded_until is not None and self._flooded_until <= now:
             self._flooded_until = None
         self._cursor = cursor
+
+    def _news(self, since: int | None, now: float) -> News:
+        """Return what is new, from a replica if there is one to rely on."""
+        alias = reader(Revocation)
+        if alias != writer(Revocation) and now >= self._replica_rests_until:
+            try:
+                if news := _ask_replica(alias, since):
+                    return news
+            except Error as error:
+                self._replica_rests_until = now + RESPITE
+                events.log("replica unreadable", error=type(error).__name__)
+        return _ask_primary(since)
 
     def _keep(self, session_ids: list[UUID], now: float) -> None:
         until = now + token_settings().access_lifetime.total_seconds() + MARGIN
@@ -143,18 +166,35 @@ feed = RevocationFeed()
 """The feed of this process."""
 
 
-def _query(cursor: int | None) -> tuple[int, list[UUID]]:
+def _ask_primary(cursor: int | None) -> News:
     """Return the next cursor, and the sessions revoked at or after this one (None: all that are recent)."""
     alias = writer(Revocation)
-    connection = connections[alias]
-    since = timezone.now() - token_settings().access_lifetime - LATE_COMMIT
-    if connection.vendor != "postgresql":
-        rows = Revocation.objects.using(alias)
-        last = rows.aggregate(last=Max("id"))["last"] or 0
-        fresh = rows.filter(created_at__gt=since) if cursor is None else rows.filter(id__gt=cursor)
-        return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
-    with hurried(alias), connection.cursor() as database:
-        query, start = (_RECENT, since) if cursor is None else (_SINCE_CURSOR, cursor)
+    if connections[alias].vendor == "postgresql":
+        with hurried(alias):
+            return _query(alias, cursor)
+    rows = Revocation.objects.using(alias)
+    last = rows.aggregate(last=Max("id"))["last"] or 0
+    fresh = rows.filter(created_at__gt=_recently()) if cursor is None else rows.filter(id__gt=cursor)
+    return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
+
+
+def _ask_replica(alias: str, cursor: int | None) -> News | None:
+    """Return the same from a replica; None where it is too far behind, or does not know."""
+    with hurried(alias):
+        age = behind(alias)
+        if age is None or age >= token_settings().revocation_lag:
+            return None
+        news = _query(alias, cursor)
+    return news if cursor is None or news[0] >= cursor else None
+
+
+def _query(alias: str, cursor: int | None) -> News:
+    with connections[alias].cursor() as database:
+        query, start = (_RECENT, _recently()) if cursor is None else (_SINCE_CURSOR, cursor)
         database.execute(query, [start, FLOOD + 1])
         rows = database.fetchall()
     return rows[0][0], [session_id for _, session_id in rows if session_id is not None]
+
+
+def _recently() -> datetime:
+    return timezone.now() - token_settings().access_lifetime - LATE_COMMIT

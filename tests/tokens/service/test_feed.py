@@ -199,7 +199,7 @@ class TestASessionThatEnded:
         elsewhere.forward(LAG)
         elsewhere.is_revoked(uuid4())
         assert elsewhere._cursor is not None
-        assert feed_module._query(elsewhere._cursor)[0] >= elsewhere._cursor
+        assert feed_module._ask_primary(elsewhere._cursor)[0] >= elsewhere._cursor
 
 
 class TestAUser:
