@@ -412,6 +412,13 @@ def test_a_wrong_database_url_is_one_line_without_its_password(url: str, said: s
     assert "hunter2" not in finished.stderr
 
 
+@pytest.mark.parametrize("url", ["garbage", "sqlite:////tmp/replica.sqlite3", "mysql://user:hunter2@localhost/name"])
+def test_a_replica_that_is_no_postgresql_is_one_line_without_its_password(url: str, checkout: Path) -> None:
+    finished = manage(checkout, "list_sessions", REPLICA_URL=url, **DEVELOPMENT)
+    assert_is_one_clear_line(finished, "REPLICA_URL cannot be read")
+    assert "hunter2" not in finished.stderr
+
+
 @pytest.mark.parametrize("command", ["demo", "migrate", "runserver", "runserver --noreload"])
 @pytest.mark.parametrize(
     "url", ["postgres://user@127.0.0.1:{closed}/name", "sqlite:////nonexistent/directory/latchkey.sqlite3"]

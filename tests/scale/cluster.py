@@ -198,6 +198,7 @@ def _primary() -> Iterator[Any]:
     server = _new_server()
     server.ensure_pgdata_inited()
     shutil.copy(DEPLOY / "postgresql.conf", server.pgdata / "deployed.conf")
+    shutil.copyfile(DEPLOY / "pg_hba.conf", server.pgdata / "pg_hba.conf")
     with (server.pgdata / "postgresql.conf").open("a") as file:
         # The log is what tests count by.
         file.write("include 'deployed.conf'\nlog_statement = 'all'\n")
@@ -215,7 +216,7 @@ def _replica(primary: Database) -> Iterator[Any]:
         shutil.chown(server.pgdata, server.system_user)
     copy = ("--host", primary.socket, "--username=replica", "--checkpoint=fast", "--write-recovery-conf")
     command = [server.bin_path / "pg_basebackup", *copy, "--pgdata", server.pgdata]
-    subprocess.run(command, user=server.system_user, cwd="/", check=True)
+    subprocess.run(command, user=server.system_user, cwd="/", env={**os.environ, "PGPASSWORD": PASSWORD}, check=True)
     for name in ("log", ".s.PGSQL.5432.lock"):  # The primary keeps them with its data, and they came along.
         (server.pgdata / name).unlink(missing_ok=True)
     with _postgres(server):
