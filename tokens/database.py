@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import BigIntegerField, BooleanField, DateTimeField, Field, Func, Value
-from django.db.models.sql import Query
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Value
+from django.db.models.sql import DeleteQuery, Query
 from django.utils import timezone
 
 
@@ -47,6 +47,24 @@ class Row(Func):
 
     function = ""
     output_field = Field()
+
+
+class Among(Func):
+    """Whether a field has one of many values, such as `delete_returning` gave (PostgreSQL: one parameter)."""
+
+    output_field = BooleanField()
+
+    def __init__(self, name: str, values: list[Any]) -> None:
+        super().__init__(F(name))
+        self.values = values
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"{sql} = ANY(%s)", [*params, self.values]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"{sql} IN ({', '.join(['%s'] * len(self.values))})", [*params, *self.values]
 
 
 class TransactionId(Func):
@@ -98,6 +116,18 @@ def clock(alias: str) -> datetime:
     return now
 
 
+def delete_returning(rows: QuerySet[Any], name: str) -> list[Any]:
+    """Delete rows on which no signal and no cascade hangs, and return the values of one of their fields.
+
+    They are in the database's own form, as `Among` takes them.
+    """
+    connection, field = connections[rows.db], rows.model._meta.get_field(name)
+    sql, params = rows.query.chain(klass=DeleteQuery).get_compiler(rows.db).as_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} RETURNING {connection.ops.quote_name(field.column)}", params)
+        return [value for (value,) in cursor.fetchall()]
+
+
 HURRY_MS = 1000
 """How long a statement may take that a request sends on behalf of all others."""
 
@@ -117,6 +147,17 @@ def hurried(alias: str) -> Iterator[None]:
         if is_ours:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = {HURRY_MS}")
+        yield
+
+
+@contextmanager
+def unflushed(alias: str) -> Iterator[None]:
+    """A transaction whose commit does not wait for disk or standby: for what is done again if it is lost."""
+    connection = connections[alias]
+    with transaction.atomic(using=alias):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit = off")
         yield
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
-from tokens.database import Row, clock, writer
+from tokens.database import Among, Row, clock, delete_returning, unflushed, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
 from tokens.service.feed import LATE_COMMIT
 
@@ -30,7 +29,7 @@ class Purge:
     rows: QuerySet[Any]
     candidates: QuerySet[Any]
     order: tuple[str, ...]
-    delete: Callable[[list[Any]], int]
+    delete: Callable[[QuerySet[Any]], int]
 
     def batches(self, size: int) -> Iterator[int]:
         """Delete the rows in batches of at most ``size``; yield how many each deleted. Devices are not counted.
@@ -40,17 +39,22 @@ class Purge:
         """
         behind = Q()
         while True:
-            with transaction.atomic(using=self.rows.db):
+            with unflushed(self.rows.db):
                 keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
                 stop = keys[size - 1 : size].first()
                 batch = self.rows.filter(behind, self._compared(LessThanOrEqual, stop) if stop else Q())
-                found = list(batch.order_by(*self.order).select_for_update(skip_locked=True)[:size])
-                deleted = self.delete(found) if found else 0
+                found = batch.order_by(*self.order).select_for_update(skip_locked=True)[:size]
+                deleted = self.delete(self._all.filter(pk__in=found.values("pk")))
             if deleted:
                 yield deleted
             if stop is None:
                 return
             behind = self._compared(GreaterThan, stop)
+
+    @property
+    def _all(self) -> QuerySet[Any]:
+        found: QuerySet[Any] = self.rows.model._base_manager.using(self.rows.db)
+        return found
 
     def _compared(self, how: Callable[[Row, Row], Any], key: tuple[Any, ...]) -> Q:
         fields = [self.rows.model._meta.get_field(name) for name in self.order]
@@ -73,28 +77,25 @@ def purges() -> list[Purge]:
 
 def _sessions(alias: str, instant: datetime) -> Purge:
     sessions = RefreshToken.objects.using(alias)
-    rows = sessions.ended_before(instant).only("id", "device_id")
+    rows = sessions.ended_before(instant)
     return Purge("sessions", rows, sessions.filter(ends_on__lte=ends_on(instant)), ("ends_on", "id"), _delete_sessions)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
     rows = model._default_manager.using(writer(model)).filter(created_at__lt=instant)
-    return Purge(name, rows.only("pk"), rows, ("created_at", "id"), _delete_rows)
+    return Purge(name, rows, rows, ("created_at", "id"), _delete_rows)
 
 
-def _delete_rows(rows: list[Any]) -> int:
-    model = type(rows[0])
-    rows_of = model._base_manager.using(writer(model)).filter(pk__in=[row.pk for row in rows])
-    # No signal and no cascade hangs on these rows, and Django would read them again to see to both.
-    deleted: int = rows_of._raw_delete(rows_of.db)
+def _delete_rows(rows: QuerySet[Any]) -> int:
+    # No signal and no cascade hangs on these rows, and Django would read them to see to both.
+    deleted: int = rows._raw_delete(rows.db)
     return deleted
 
 
-def _delete_sessions(rows: list[RefreshToken]) -> int:
-    devices = Device.objects.using(writer(Device)).filter(pk__in={row.device_id for row in rows}).only("pk")
+def _delete_sessions(rows: QuerySet[RefreshToken]) -> int:
+    found = delete_returning(rows, "device_id")
+    devices = Device.objects.using(writer(Device)).filter(Among("pk", found))
     # Locked first: of two purges with the last two sessions of a device, the second must see what the first deleted.
-    list(devices.order_by("pk").select_for_update())
-    deleted = _delete_rows(rows)
-    if without_session := list(devices.filter(~Exists(RefreshToken.objects.filter(device=OuterRef("pk"))))):
-        _delete_rows(without_session)
-    return deleted
+    list(devices.order_by("pk").select_for_update().values_list(Value(1)))
+    _delete_rows(devices.filter(~Exists(RefreshToken.objects.filter(device=OuterRef("pk")))))
+    return len(found)

@@ -11,13 +11,17 @@ from tokens.service.purge import purges
 MAX_BATCH = 10_000
 """Rows that are held in memory, and named in one statement."""
 
+DEFAULT_BATCH = 1000
+
 
 class Command(BaseCommand):
     help = "Delete ended sessions, events and revocations that are past their retention."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
-        parser.add_argument("--batch-size", type=int, default=1000, metavar="ROWS", help="default: 1000")
+        parser.add_argument(
+            "--batch-size", type=int, default=DEFAULT_BATCH, metavar="ROWS", help=f"default: {DEFAULT_BATCH}"
+        )
 
     def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
         if not 1 <= batch_size <= MAX_BATCH:

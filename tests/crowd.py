@@ -1,0 +1,86 @@
+"""A crowd: as many sessions as a large site has, with all their columns, written by PostgreSQL itself in seconds.
+
+They signed in one after the other over `PAST`, four to a user and two to a device. Each ends at random within the
+longest life of a session, every other one revoked: so a fifth of them are past the default retention. Whoever is among
+them was refreshed once, and can go on: `token_of` makes the token.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from tokens import refresh_tokens
+from tokens.conf import token_settings
+from tokens.database import clock
+from tokens.keys import keyring
+from tokens.refresh_tokens import SECRET_BYTES
+from tokens.service.stamps import stamp_of
+
+PAST = timedelta(days=56)
+_SECRET = bytes(SECRET_BYTES)
+_PASSWORD = "!nobody's"
+"""Unusable, and the same for all: so they have one stamp."""
+
+_JOINED = "%(now)s - interval '1 year'"
+
+
+def _uuid7(at: str, number: str) -> str:
+    milliseconds = f"floor(extract(epoch FROM {at}) * 1000)::bigint"
+    return f"(lpad(to_hex({milliseconds}), 12, '0') || '70008000' || lpad(to_hex({number}), 12, '0'))::uuid"
+
+
+_USER, _DEVICE, _SESSION = _uuid7(_JOINED, "n / 4"), _uuid7(_JOINED, "n / 2"), _uuid7("at", "n")
+
+_STATEMENTS = (
+    f"""
+    INSERT INTO accounts_user (id, password, is_superuser, email, is_staff, is_active, email_confirmed_at, date_joined)
+    SELECT {_USER}, %(password)s, false, 'crowd' || n / 4 || '@example.org', false, true, {_JOINED}, {_JOINED}
+    FROM generate_series(0, %(count)s - 1, 4) n
+    """,  # noqa: S608
+    f"""
+    INSERT INTO tokens_device (id, user_id, token_digest, name, created_at)
+    SELECT {_DEVICE}, {_USER}, sha256(n::text::bytea), 'Firefox on Windows', {_JOINED}
+    FROM generate_series(0, %(count)s - 1, 2) n
+    """,  # noqa: S608
+    f"""
+    INSERT INTO tokens_refreshtoken (
+        id, user_id, device_id, mode, secret_digest, generation, since, recovered, recoveries, acknowledged, created_at,
+        authenticated_at, authentication_methods, remember, idle_expires_at, expires_at, ends_on, auth_hash_digest, ip,
+        user_agent_digest, revoked_at, revoked_reason)
+    SELECT {_SESSION}, {_USER}, {_DEVICE}, 'cookie', %(digest)s, 1, least(ends, %(now)s) - interval '1 hour', 0, 0,
+        false, at, at, '["pwd"]', true, ends, at + %(lifetime)s, (ends AT TIME ZONE 'UTC')::date, %(stamp)s,
+        '192.0.2.7', substr(sha256('Firefox'), 1, 8), CASE WHEN is_revoked THEN ends END,
+        CASE WHEN is_revoked THEN 'signed_out' ELSE '' END
+    FROM generate_series(0, %(count)s - 1) n,
+        LATERAL (SELECT %(now)s - %(past)s * (1 - n / %(count)s::float)) signed_in (at),
+        LATERAL (SELECT at + %(lifetime)s * random()) ended (ends),
+        LATERAL (SELECT ends < %(now)s AND n %% 2 = 0) how (is_revoked)
+    """,  # noqa: S608
+    "ANALYZE accounts_user, tokens_device, tokens_refreshtoken",
+)
+
+
+def gather(count: int) -> None:
+    """Write ``count`` sessions, with their users and devices, to the database ``default``."""
+    values = {
+        "count": count,
+        "now": clock("default"),
+        "past": PAST,
+        "lifetime": token_settings().absolute_lifetime,
+        "password": _PASSWORD,
+        "digest": refresh_tokens.RefreshToken(UUID(int=0), _SECRET, 0).digest,
+        "stamp": stamp_of(get_user_model()(password=_PASSWORD)),
+    }
+    with connection.cursor() as cursor:
+        for statement in _STATEMENTS:
+            cursor.execute(statement, values)
+
+
+def token_of(session_id: Any) -> str:
+    """Return the refresh token with which a session of the crowd, refreshed once, goes on."""
+    ring = keyring()
+    token = refresh_tokens.RefreshToken(session_id, _SECRET, generation=1)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
