@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -188,6 +189,26 @@ def refresh(text: str) -> dict[str, Any]:
     if isinstance(answer, refreshing.Refusal):
         return {"granted": False}
     return {"granted": True, "successor": answer.refresh_token, "generation": answer.access.generation}
+
+
+def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
+    """Refresh these sessions one after the other, over and over, until ``count`` were rotated.
+
+    What comes back: the ``texts`` of the tokens that they have then, and how many refreshes were ``repeated``.
+    """
+    from tokens.rotation import Decision
+    from tokens.service import refreshing
+
+    rotated = repeated = 0
+    for place in cycle(range(len(texts))):
+        if rotated == count:
+            break
+        answer = refreshing.refresh(texts[place], ("cookie",), _somebody())
+        assert isinstance(answer, refreshing.Grant)
+        texts[place] = answer.refresh_token or texts[place]
+        rotated += answer.decision is Decision.ROTATE
+        repeated += answer.decision is Decision.REPEAT
+    return {"texts": texts, "repeated": repeated}
 
 
 def sign_in(user_id: str, device_token: str | None = None) -> dict[str, Any]:
