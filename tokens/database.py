@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Value
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Subquery, Value
 from django.db.models.sql import DeleteQuery, Query
 from django.utils import timezone
 
@@ -50,21 +50,41 @@ class Row(Func):
 
 
 class Among(Func):
-    """Whether a field has one of many values, such as `delete_returning` gave (PostgreSQL: one parameter)."""
+    """Whether a key is one of many that `delete_returning` gave: one parameter, with nothing to be parsed here."""
 
     output_field = BooleanField()
 
-    def __init__(self, name: str, values: list[Any]) -> None:
+    def __init__(self, name: str, keys: list[Any]) -> None:
         super().__init__(F(name))
-        self.values = values
+        self.keys = keys
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        sql, params = compiler.compile(self.source_expressions[0])
-        return f"{sql} = ANY(%s)", [*params, self.values]
+        [column] = self.source_expressions
+        sql, params = compiler.compile(column)
+        return f"{sql} = ANY(%s::{column.output_field.db_type(connection)}[])", [*params, f"{{{','.join(self.keys)}}}"]
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         sql, params = compiler.compile(self.source_expressions[0])
-        return f"{sql} IN ({', '.join(['%s'] * len(self.values))})", [*params, *self.values]
+        return f"{sql} IN ({', '.join(['%s'] * len(self.keys))})", [*params, *self.keys]
+
+
+class Found(Func):
+    """Whether a row is among those of a queryset, which is read first, and once, whatever the planner thinks of it."""
+
+    output_field = BooleanField()
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        super().__init__(F("pk"), Subquery(rows.values("pk")))
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._joined(compiler, " = ANY(ARRAY", ")")
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._joined(compiler, " IN ", "")
+
+    def _joined(self, compiler: Any, joiner: str, end: str) -> Any:
+        (key, of_key), (rows, of_rows) = map(compiler.compile, self.source_expressions)
+        return f"{key}{joiner}{rows}{end}", [*of_key, *of_rows]
 
 
 class TransactionId(Func):
@@ -117,15 +137,13 @@ def clock(alias: str) -> datetime:
 
 
 def delete_returning(rows: QuerySet[Any], name: str) -> list[Any]:
-    """Delete rows on which no signal and no cascade hangs, and return the values of one of their fields.
-
-    They are in the database's own form, as `Among` takes them.
-    """
+    """Delete rows on which no signal and no cascade hangs, and return a key that each held, as `Among` takes them."""
     connection, field = connections[rows.db], rows.model._meta.get_field(name)
     sql, params = rows.query.chain(klass=DeleteQuery).get_compiler(rows.db).as_sql()
+    returned = connection.ops.quote_name(field.column) + ("::text" if connection.vendor == "postgresql" else "")
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} RETURNING {connection.ops.quote_name(field.column)}", params)
-        return [value for (value,) in cursor.fetchall()]
+        cursor.execute(f"{sql} RETURNING {returned}", params)
+        return [key for (key,) in cursor.fetchall()]
 
 
 HURRY_MS = 1000

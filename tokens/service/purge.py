@@ -13,7 +13,7 @@ from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
-from tokens.database import Among, Row, clock, delete_returning, unflushed, writer
+from tokens.database import Among, Found, Row, clock, delete_returning, unflushed, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
 from tokens.service.feed import LATE_COMMIT
 
@@ -44,7 +44,7 @@ class Purge:
                 stop = keys[size - 1 : size].first()
                 batch = self.rows.filter(behind, self._compared(LessThanOrEqual, stop) if stop else Q())
                 found = batch.order_by(*self.order).select_for_update(skip_locked=True)[:size]
-                deleted = self.delete(self._all.filter(pk__in=found.values("pk")))
+                deleted = self.delete(self._all.filter(Found(found)))
             if deleted:
                 yield deleted
             if stop is None:
