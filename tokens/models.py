@@ -139,7 +139,14 @@ class RefreshToken(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
-        indexes = [models.Index(fields=["ends_on", "id"], name="tokens_session_ends_on")]
+        # None is on what a rotation changes, the date but once a day excepted: its updates are in place.
+        indexes = [
+            models.Index(fields=["ends_on", "id"], name="tokens_session_ends_on"),
+            models.Index(fields=["mode", "id"], name="tokens_session_mode"),
+            models.Index(
+                fields=["revoked_reason", "id"], name="tokens_session_reason", condition=~Q(revoked_reason="")
+            ),
+        ]
         permissions = [("revoke_refreshtoken", "Can revoke sessions")]
 
     def __str__(self) -> str:
@@ -218,6 +225,10 @@ class SecurityEvent(models.Model):
     class Meta:
         verbose_name = _("security event")
         verbose_name_plural = _("security events")
+        indexes = [
+            models.Index(fields=["kind", "id"], name="tokens_event_kind"),
+            models.Index(fields=["session_id"], name="tokens_event_session"),
+        ]
 
     def __str__(self) -> str:
         return self.get_kind_display()

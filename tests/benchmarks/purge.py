@@ -122,7 +122,7 @@ def run(rows: int, rounds: int, batch_size: int) -> None:
         line.append(time.perf_counter() - began)
         copies.renew()
         began = time.perf_counter()
-        assert in_batches(batch_size) == deleted
+        assert in_batches(batch_size) >= deleted  # Meanwhile some more are past their retention.
         line.append(time.perf_counter() - began)
         line.append(line[1] / line[0])
         copies.renew()

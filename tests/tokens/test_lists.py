@@ -1,0 +1,96 @@
+"""Lists of sessions, on a large table: what PostgreSQL reads for them does not grow with it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests import crowd
+from tests.browsers import login
+from tests.factories import AdminFactory
+from tokens.models import RefreshToken
+
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+
+SESSIONS = "/admin/tokens/refreshtoken/"
+TABLE = RefreshToken._meta.db_table
+MANY = 20_000
+LISTED = 300
+"""How many rows a list counts and shows at most, in here."""
+
+
+@pytest.fixture
+def admin(api: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The browser of a superuser, on a server with many sessions."""
+    monkeypatch.setattr("tokens.admin.MAX_LISTED", LISTED)
+    crowd.gather(MANY)
+    login(api, AdminFactory())
+    return api
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+def scans(browser: Client, path: str) -> list[dict[str, Any]]:
+    """The scans of the table of sessions by which PostgreSQL answers for a page."""
+    browser.get(path)
+    with CaptureQueriesContext(connection) as captured:
+        assert browser.get(path).status_code == 200
+    found = []
+    for query in captured:
+        if f'FROM "{TABLE}"' in query["sql"] and query["sql"].startswith("SELECT"):
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
+                plan = cursor.fetchone()[0]
+            plan = json.loads(plan) if isinstance(plan, str) else plan
+            found += [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == TABLE]
+    return found
+
+
+def rows_read(scan: dict[str, Any]) -> float:
+    return (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)) * scan["Actual Loops"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "p=3",
+        "mode__exact=cookie",
+        "mode__exact=body",
+        "revoked_reason__exact=signed_out",
+        "revoked_reason__exact=reuse_detected",
+        "state=live",
+        "state=revoked",
+        "q=crowd12@",
+        "q=192.0.2.7",
+        "q=Firefox",
+        "q=nobody",
+    ],
+)
+def test_the_admins_list_reads_no_more_than_it_may_show(query: str, admin: Client) -> None:
+    found = scans(admin, f"{SESSIONS}?{query}")
+    assert found
+    assert "Seq Scan" not in {scan["Node Type"] for scan in found}
+    assert sum(rows_read(scan) for scan in found) < MANY / 2, "twice, and each time no more than a part of it"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/auth/sessions"])
+def test_the_pages_of_ones_own_sessions_read_ones_own(path: str, admin: Client) -> None:
+    found = scans(admin, path)
+    assert found
+    assert all("user_id" in scan.get("Index Name", "") or rows_read(scan) <= 1 for scan in found)
+    assert sum(rows_read(scan) for scan in found) <= 4
+
+
+def test_a_search_finds_a_users_sessions_however_old(admin: Client) -> None:
+    response = admin.get(SESSIONS, {"q": "crowd0@"})
+    assert {row.user.email for row in response.context["cl"].result_list} == {"crowd0@example.org"}
+    assert len(response.context["cl"].result_list) == 4
