@@ -159,6 +159,7 @@ def read() -> tuple[TokenSettings, tuple[Mistake, ...]]:
     return read_settings, tuple(mistakes)
 
 
+@lru_cache(maxsize=1)
 def token_settings() -> TokenSettings:
     """Return the settings; raise `ImproperlyConfigured` where one is wrong or unsafe."""
     found, mistakes = read()
@@ -171,6 +172,7 @@ def token_settings() -> TokenSettings:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting in {"TOKENS", "ORIGIN", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DEBUG"}:
         read.cache_clear()
+        token_settings.cache_clear()
 
 
 def _given_values() -> list[tuple[str, str, Any]]:

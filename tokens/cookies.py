@@ -17,8 +17,11 @@ Secure, for not every browser keeps such cookies from http://localhost.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -73,14 +76,17 @@ class Presented(NamedTuple):
 
 def read_access(request: HttpRequest) -> str | None:
     """Return the access token's text, or None. A cookie that sibling hosts can set is looked at last, if at all."""
-    return next((request.COOKIES[cookie.name] for cookie in _served(0) if cookie.name in request.COOKIES), None)
+    for name in _names().access:
+        if name in request.COOKIES:
+            return request.COOKIES[name]
+    return None
 
 
 def read_refresh(request: HttpRequest) -> Presented | None:
     """Return the presented refresh token, or None."""
-    for cookie in _served(1):
-        if text := request.COOKIES.get(cookie.name):
-            return Presented(text, frozenset(mode for mode in _served_modes() if cookie in _OF_MODE[mode]))
+    for name, modes in _names().refresh:
+        if text := request.COOKIES.get(name):
+            return Presented(text, modes)
     return None
 
 
@@ -129,6 +135,29 @@ def _served(which: int) -> list[_Cookie]:
     """The access (0) or refresh (1) cookies of the modes served, those of one host first."""
     cookies = dict.fromkeys(_OF_MODE[mode][which] for mode in _served_modes())
     return sorted(cookies, key=lambda cookie: not cookie.prefixed.startswith("__Host-"))
+
+
+class _Names(NamedTuple):
+    """Where every request's tokens are looked for: the access cookies, and the refresh cookies with their modes."""
+
+    access: tuple[str, ...]
+    refresh: tuple[tuple[str, frozenset[str]], ...]
+
+
+@lru_cache(maxsize=1)
+def _names() -> _Names:
+    """Return the names of this process's settings."""
+    modes_of = {cookie: {mode for mode in _served_modes() if cookie in _OF_MODE[mode]} for cookie in _served(1)}
+    return _Names(
+        access=tuple(cookie.name for cookie in _served(0)),
+        refresh=tuple((cookie.name, frozenset(modes)) for cookie, modes in modes_of.items()),
+    )
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting in {"TOKENS", "ORIGIN", "DEBUG"}:
+        _names.cache_clear()
 
 
 def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:

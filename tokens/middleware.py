@@ -12,6 +12,7 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
 and back, where the response gets the cookies, or loses them.
 """
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from tokens import cookies, handover, problems
@@ -100,13 +101,14 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         patch_vary_headers(response, ("Cookie",))
         if exchange.access and not response.has_header("Cache-Control"):
             # What RFC 9111 section 3.5 says of Authorization nothing says of cookies, and not every cache heeds Vary.
-            patch_cache_control(response, private=True)
+            response["Cache-Control"] = "private"
     return response
 
 
 def bearer_token(request: HttpRequest) -> str | None:
     """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Not ``request.headers``: it takes all of them apart, for this one.
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -117,11 +119,12 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         return None
     if access := cookies.read_access(request):
         yield from _check(access, exchange)
-    presented = cookies.read_refresh(request)
-    refreshes = exchange.access is None and presented and not refreshes_itself(request)
-    if (exchange.access or refreshes) and is_unsafe(request) and is_cross_origin(request):
+    presented = None if exchange.access else cookies.read_refresh(request)
+    if presented and refreshes_itself(request):
+        presented = None
+    if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN
-    if presented and refreshes:
+    if presented:
         answer = yield partial(refresh, presented.text, presented.modes, client_of(request))
         _take(answer, request, exchange)
     if handover.is_possible(request, exchange.access) and not (is_unsafe(request) and is_cross_origin(request)):
@@ -133,7 +136,7 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
 
 def _check(text: str, exchange: Exchange) -> Flow[None]:
     """Check an access token, but for a turn of the feed without a query, and note that its use acknowledges it."""
-    now = timezone.now()
+    now = datetime.now(UTC)
     try:
         token = codec().loads(text, now)
     except ExpiredAccessToken:
@@ -142,8 +145,10 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
     except InvalidAccessToken:
         exchange.problem = problems.NOT_OUR_TOKEN
         return
-    is_revoked = partial(feed.is_revoked, token.session_id)
-    if (yield is_revoked) if feed.needs_database() else is_revoked():
+    is_revoked = feed.knows_revoked(token.session_id)
+    if is_revoked is None:
+        is_revoked = yield partial(feed.is_revoked, token.session_id)
+    if is_revoked:
         exchange.problem = problems.SESSION_ENDED
     else:
         acknowledgements.note(token, now)

@@ -1,11 +1,17 @@
 """``request.user``: the signed-in user, known without a query, loaded when more is asked of it than who it is."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.functional import SimpleLazyObject, empty
+
+REMEMBERED = 4096
+"""How many primary keys a process remembers: views ask for them more often than for anything else."""
 
 
 class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
@@ -17,19 +23,17 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     """
 
     def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
-        super().__init__(lambda: loaded or load(subject))
-        self.__dict__.update(_subject=subject, _on_use=on_use)
+        _own(self).update(_wrapped=empty, _setupfunc=lambda: loaded or load(subject), _subject=subject, _on_use=on_use)
 
     def _setup(self) -> None:
-        self.__dict__["_on_use"]()
+        _own(self)["_on_use"]()
         super()._setup()  # type: ignore[misc]
 
     @property
     def pk(self) -> Any:
-        self.__dict__["_on_use"]()
-        if self._wrapped is not empty:
-            return self._wrapped.pk
-        return get_user_model()._meta.pk.to_python(self.__dict__["_subject"])
+        own = _own(self)
+        own["_on_use"]()
+        return primary_key(own["_subject"]) if own["_wrapped"] is empty else own["_wrapped"].pk
 
     @property
     def id(self) -> Any:
@@ -41,8 +45,9 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
 
     @property
     def is_authenticated(self) -> bool:
-        self.__dict__["_on_use"]()
-        return True if self._wrapped is empty else self._wrapped.is_authenticated
+        own = _own(self)
+        own["_on_use"]()
+        return True if own["_wrapped"] is empty else own["_wrapped"].is_authenticated
 
     def __bool__(self) -> bool:
         # Neither a user nor AnonymousUser is ever false; REST framework's permissions ask this of every request.
@@ -51,6 +56,24 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     @property
     def is_anonymous(self) -> bool:
         return not self.is_authenticated
+
+
+def _own(user: LazyUser) -> dict[str, Any]:
+    """What the proxy itself knows. Not ``user.__dict__``: `LazyObject` looks twice at each attribute, in Python."""
+    own: dict[str, Any] = object.__getattribute__(user, "__dict__")
+    return own
+
+
+@lru_cache(maxsize=REMEMBERED)
+def primary_key(subject: str) -> Any:
+    """Return the primary key that a token's subject spells."""
+    return get_user_model()._meta.pk.to_python(subject)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "AUTH_USER_MODEL":
+        primary_key.cache_clear()
 
 
 def load(subject: str) -> Any:

@@ -102,10 +102,15 @@ def environment() -> Iterator[Callable[..., None]]:
         def give(**variables: str) -> None:
             for name, value in variables.items():
                 patch.setenv(name, value)
-            conf.read.cache_clear()
+            forget()
 
         yield give
+    forget()
+
+
+def forget() -> None:
     conf.read.cache_clear()
+    conf.token_settings.cache_clear()
 
 
 def mistakes() -> list[Mistake]:

@@ -27,9 +27,10 @@ def note(token: AccessToken, now: datetime) -> None:
     """Collect what the use of this valid access token at ``now`` proves, if anything."""
     if token.generation is None:
         return
+    if not token.is_older_than(token_settings().acknowledge_after, now):
+        return
     # Tokens of several generations are in use at a time: the newest counts, and is not written again for an older one.
-    known = max(_pending.get(token.session_id, -1), _written.get(token.session_id, -1))
-    if token.generation > known and token.is_older_than(token_settings().acknowledge_after, now):
+    if token.generation > max(_written.get(token.session_id, -1), _pending.get(token.session_id, -1)):
         _pending[token.session_id] = token.generation
 
 

@@ -61,17 +61,19 @@ class RevocationFeed:
         self._flooded_until: float | None = None
         self._replica_rests_until = float("-inf")
 
-    def needs_database(self) -> bool:
-        """Whether the next answer has to ask the database."""
-        return self._is_due(self._monotonic()) or self._flooded_until is not None
+    def knows_revoked(self, session_id: UUID) -> bool | None:
+        """What `is_revoked` says, or None where it has to ask the database. Raises `FeedUnavailable`."""
+        if self._is_due(self._monotonic()) or self._flooded_until is not None:
+            return None
+        self._require_readable()
+        return session_id in self._revoked
 
     def is_revoked(self, session_id: UUID) -> bool:
         """Whether the session has ended before its time. Raises `FeedUnavailable`."""
         now = self._monotonic()
         if self._is_due(now):
             self._turn(now)
-        if not self._readable and token_settings().revocation_strict:
-            raise FeedUnavailable
+        self._require_readable()
         revoked = self._revoked  # Taken before the flood is looked at: what begins one empties this afterwards.
         if self._flooded_until is not None:
             alias = writer(RefreshToken)
@@ -81,6 +83,10 @@ class RevocationFeed:
     def add(self, session_ids: Iterable[UUID]) -> None:
         """Know at once of revocations that this process has committed."""
         self._keep(list(session_ids), self._monotonic())
+
+    def _require_readable(self) -> None:
+        if not self._readable and token_settings().revocation_strict:
+            raise FeedUnavailable
 
     def _is_due(self, now: float) -> bool:
         return self._cursor is None or self._may_ask(now) or self._is_outdated(now)
