@@ -63,10 +63,11 @@ class RevocationFeed:
 
     def knows_revoked(self, session_id: UUID) -> bool | None:
         """What `is_revoked` says, or None where it has to ask the database. Raises `FeedUnavailable`."""
+        revoked = self._revoked  # As in `is_revoked`: before the flood is looked at.
         if self._is_due(self._monotonic()) or self._flooded_until is not None:
             return None
         self._require_readable()
-        return session_id in self._revoked
+        return session_id in revoked
 
     def is_revoked(self, session_id: UUID) -> bool:
         """Whether the session has ended before its time. Raises `FeedUnavailable`."""
