@@ -1,0 +1,1 @@
+"""This project, with its own settings but for what all peers share."""

@@ -1,0 +1,1 @@
+"""djangorestframework-simplejwt, whose refresh tokens are rotated, the old ones blacklisted."""
