@@ -1,0 +1,1 @@
+"""django-jwt-allauth, as its ``startproject`` sets it up, on Django's user model."""
