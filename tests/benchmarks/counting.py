@@ -22,7 +22,7 @@ class Counter(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: Path, target: str, *, is_postgres: bool = True) -> None:
+    def __init__(self, path: Path, target: Path, *, is_postgres: bool = True) -> None:
         super().__init__(str(path), _Passing)
         self.target, self.is_postgres = target, is_postgres
         self.round_trips = self.statements = 0
@@ -35,7 +35,7 @@ class _Passing(BaseRequestHandler):
     def handle(self) -> None:
         self._is_answered = True
         with socket.socket(socket.AF_UNIX) as target:
-            target.connect(self.server.target)
+            target.connect(str(self.server.target))
             back = threading.Thread(target=self._pass_back, args=(target,), daemon=True)
             back.start()
             while data := self.request.recv(65536):
@@ -74,7 +74,7 @@ def _length(messages: bytearray, start: int) -> int:
 
 
 @contextmanager
-def counting(path: Path, target: str, **options: Any) -> Iterator[Counter]:
+def counting(path: Path, target: Path, **options: Any) -> Iterator[Counter]:
     """Count what passes between ``path`` and ``target``, both Unix sockets."""
     with Counter(path, target, **options) as counter:
         threading.Thread(target=counter.serve_forever, daemon=True).start()

@@ -51,11 +51,11 @@ WHERE id = {_ID.format(":n::int")} AND revoked_at IS NULL;
 
 
 @dataclass(frozen=True, slots=True)
-class Pgbench:
-    transactions: int
-    seconds: float
-    cpu: float
-    """Seconds that PostgreSQL took."""
+class Statement:
+    """``database_cpu``: milliseconds for each."""
+
+    per_second: float
+    database_cpu: float
 
 
 class Rotation:
@@ -63,6 +63,7 @@ class Rotation:
 
     def __init__(self, postgres: Postgres, sessions: int, folder: Path) -> None:
         self._postgres = postgres
+        self._count, self._seconds, self._cpu = 0, 0.0, 0.0
         self._script = folder / "rotation.sql"
         self._script.write_text(_ROTATE.format(sessions=sessions))
         postgres.create("rotation")
@@ -74,16 +75,21 @@ class Rotation:
         postgres.ask("rotation", _FILL.format(sessions=sessions))
         postgres.ask("rotation", "VACUUM ANALYZE tokens_refreshtoken")
 
-    def load(self, seconds: float, connections: int) -> Pgbench:
-        """As Latchkey does, wait for no flush. pgbench knows whole ``seconds``."""
+    def work(self, seconds: float, connections: int) -> None:
+        """Have one slice. Like Latchkey, wait for no flush. pgbench knows whole ``seconds`` only."""
         options = (f"--time={math.ceil(seconds)}", f"--client={connections}", "--no-vacuum", "--protocol=prepared")
         command = [self._postgres.programs / "pgbench", *options, f"--file={self._script}"]
-        url = self._postgres.url("rotation") + "&options=-csynchronous_commit%3Doff"
+        url = f"{self._postgres.url('rotation')}&options=-csynchronous_commit%3Doff"
         before = self._postgres.cpu
         text = subprocess.run([*command, url], capture_output=True, check=True, text=True).stdout
-        cpu = self._postgres.cpu - before
-        transactions = int(_found(r"number of transactions actually processed: (\d+)", text))
-        return Pgbench(transactions, transactions / float(_found(r"tps = ([\d.]+)", text)), cpu)
+        self._cpu += self._postgres.cpu - before
+        count = int(_found(r"number of transactions actually processed: (\d+)", text))
+        self._count += count
+        self._seconds += count / float(_found(r"tps = ([\d.]+)", text))
+
+    def statement(self) -> Statement:
+        """What the slices add up to."""
+        return Statement(self._count / self._seconds, self._cpu / self._count * 1000)
 
 
 def _found(pattern: str, text: str) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,26 @@ class Postgres(Running):
             return cursor.fetchall() if cursor.description else []
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What peers keep their sessions in."""
+
+    postgres: Postgres
+    redis: Redis
+
+    @property
+    def cpu(self) -> float:
+        return self.postgres.cpu + self.redis.cpu
+
+
 @contextmanager
-def postgres() -> Iterator[Postgres]:
+def stores(folder: Path) -> Iterator[Stores]:
+    with _postgres() as postgres, _redis(folder) as redis:
+        yield Stores(postgres, redis)
+
+
+@contextmanager
+def _postgres() -> Iterator[Postgres]:
     _, server = start_server()
     try:
         yield Postgres(server)
@@ -99,7 +118,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[Redis]:
+def _redis(folder: Path) -> Iterator[Redis]:
     """Redis in memory alone, as a cache."""
     assert shutil.which("redis-server"), "Redis is not installed. A peer caches in it: apt-get install redis-server."
     path = folder / "redis.socket"

@@ -1,34 +1,47 @@
 """A peer at work: its project, served; its database; and clients who have signed in, each with a chain of its own."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import cycle
+from dataclasses import dataclass
+from itertools import cycle, takewhile
 from pathlib import Path
 
 from tests.benchmarks.loading import Slice, load, read, written
-from tests.benchmarks.peers import Peer, Response
+from tests.benchmarks.peers import Client, Peer, Response
 from tests.benchmarks.projects.populate import PASSWORD, address
-from tests.benchmarks.servers import STILL_TIME, Granian, Postgres, Redis, granian, run
+from tests.benchmarks.servers import STILL_TIME, Granian, Stores, granian, run
 
 REST = max(float(seconds) for seconds in STILL_TIME.values())
 """How many seconds after a refresh a client may refresh again. Latchkey's must wait, so all do."""
 
 
+@dataclass(slots=True)
+class _Chain:
+    """``rests_until``: on the monotonic clock."""
+
+    client: Client
+    rests_until: float = 0.0
+
+
 class Site:
     """``database``: its name. ``refreshed``: how often clients have refreshed."""
 
-    def __init__(self, peer: Peer, database: str, postgres: Postgres, redis: Redis, sessions: int) -> None:
+    def __init__(self, peer: Peer, database: str, stores: Stores, sessions: int) -> None:
         self.peer, self.database = peer, database
         self.refreshed = 0
-        self._refreshed_at = 0.0
-        self._clients = [peer.client() for _ in range(sessions)]
-        self._postgres, self._redis = postgres, redis
+        self._chains = [_Chain(peer.client()) for _ in range(sessions)]
+        self.stores = stores
+
+    @property
+    def workloads(self) -> dict[str, Callable[[Granian, float, int], Slice]]:
+        """What can be asked of the clients, by name."""
+        return {"ask": self.ask, "refresh": self.refresh} if self.peer.refreshes else {"ask": self.ask}
 
     def populate(self) -> None:
         """Make the database, its tables, and a user for each client."""
-        self._postgres.create(self.database)
-        run("tests.benchmarks.projects.populate", str(len(self._clients)), **self._environment())
+        self.stores.postgres.create(self.database)
+        run("tests.benchmarks.projects.populate", str(len(self._chains)), **self._environment())
 
     @contextmanager
     def served(self, folder: Path, sockets: Path | None = None) -> Iterator[Granian]:
@@ -37,35 +50,40 @@ class Site:
             yield server
 
     def sign_in(self, server: Granian, connections: int) -> None:
-        """Let each client sign in."""
-        requests = [client.sign_in(address(number), PASSWORD) for number, client in enumerate(self._clients)]
-        for number, answer in load(server.port, map(written, requests), float("inf"), connections).answers:
-            response = read(answer)
-            assert response.status in {200, 302}, f"{self.peer.name} signs nobody in: {response}"
-            self._clients[number].take(response)
+        """Let each client sign in, the first one alone: allauth imports some of its modules then, once."""
+        first, others = self._chains[:1], self._chains[1:]
+        for chains, together, start in ((first, 1, 0), (others, connections, 1)):
+            requests = [chain.client.sign_in(address(n), PASSWORD) for n, chain in enumerate(chains, start)]
+            for number, answer in load(server.port, map(written, requests), float("inf"), together).answers:
+                response = read(answer)
+                assert response.status in {200, 302}, f"{self.peer.name} signs nobody in: {response}"
+                chains[number].client.take(response)
 
     def ask(self, server: Granian, seconds: float, connections: int) -> Slice:
         """Let the clients ask, in turn."""
-        requests = [written(client.ask()) for client in self._clients]
+        requests = [written(chain.client.ask()) for chain in self._chains]
         done = load(server.port, cycle(requests), seconds, connections)
         for _, answer in done.answers:
             self._accepted(answer)
         return done
 
     def refresh(self, server: Granian, seconds: float, connections: int) -> Slice:
-        """Let the clients refresh, in turn, each once at the most. Whoever had none is the first in the next slice."""
-        time.sleep(max(0.0, self._refreshed_at + REST - time.monotonic()))
-        requests = [written(client.refresh()) for client in self._clients]
+        """Let the clients refresh, in turn. The slice is shorter if all have."""
+        time.sleep(max(0.0, self._chains[0].rests_until - time.monotonic()))
+        now = time.monotonic()
+        rested = list(takewhile(lambda chain: chain.rests_until <= now, self._chains))
+        requests = [written(chain.client.refresh()) for chain in rested]
         done = load(server.port, requests, seconds, connections)
-        self._refreshed_at = time.monotonic()
+        rests_until = time.monotonic() + REST
         for number, answer in done.answers:
-            client = self._clients[number]
+            client = rested[number].client
             client.take(self._accepted(answer))
             if self.peer.rotates:
                 assert written(client.refresh()) != requests[number], f"{self.peer.name} does not rotate"
+            rested[number].rests_until = rests_until
         count = len(done.answers)
         self.refreshed += count
-        self._clients = self._clients[count:] + self._clients[:count]
+        self._chains = self._chains[count:] + self._chains[:count]
         return done
 
     def _accepted(self, answer: bytes) -> Response:
@@ -76,7 +94,7 @@ class Site:
     def _environment(self, sockets: Path | None = None) -> dict[str, str]:
         return {
             "DJANGO_SETTINGS_MODULE": self.peer.project,
-            "DATABASE_URL": self._postgres.url(self.database, sockets),
-            "REDIS_URL": f"unix://{sockets / self._redis.path.name if sockets else self._redis.path}",
+            "DATABASE_URL": self.stores.postgres.url(self.database, sockets),
+            "REDIS_URL": f"unix://{(sockets or self.stores.redis.path.parent) / self.stores.redis.path.name}",
             **STILL_TIME,
         }
