@@ -12,6 +12,7 @@ from matplotlib import pyplot
 
 from tests.benchmarks.results import Results
 
+INCHES_OF_BAR, INCHES_OF_PANEL = 0.25, 0.6
 OURS, THEIRS = "#1a66b8", "#9aa5b1"
 # Text stays text, and the same figures make the same file.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "latchkey", "font.size": 9})
@@ -25,16 +26,23 @@ def draw(results: Results, path: Path) -> None:
     refreshing = [(peer.name, peer.refresh) for peer in results.peers if peer.refresh]
     cpu = [(name, found.server_cpu / bare.refresh.server_cpu) for name, found in refreshing]
     rate = [(name, found.requests_per_second) for name, found in refreshing]
-    figure, axes = pyplot.subplots(3, 1, figsize=(7, 6.5), height_ratios=[len(asking), len(cpu), len(rate)])
-    _bars(axes[0], "A signed-in GET: server CPU, times a bare view's", sorted(asking, key=_value), "{:.2f}", floor=1)
-    _bars(axes[1], "A refresh: server CPU, times a bare POST's", sorted(cpu, key=_value), "{:.2f}", floor=1)
-    _bars(axes[2], "Refreshes per second", sorted(rate, key=_value, reverse=True), "{:,.0f}")
+    panels = [
+        ("A signed-in GET: server CPU, times a bare view's", sorted(asking, key=_value), "{:.2f}", 1),
+        ("A refresh: server CPU, times a bare view's", sorted(cpu, key=_value), "{:.2f}", 1),
+        ("Refreshes per second", sorted(rate, key=_value, reverse=True), "{:,.0f}", None),
+    ]
+    panels = [panel for panel in panels if panel[1]]
+    heights = [len(bars) for _, bars, _, _ in panels]
+    height = sum(heights) * INCHES_OF_BAR + len(panels) * INCHES_OF_PANEL
+    figure, axes = pyplot.subplots(len(panels), figsize=(7, height), height_ratios=heights, squeeze=False)
+    for axis, panel in zip(axes.flat, panels, strict=True):
+        _bars(axis, *panel)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
 
-def _bars(axis: Any, title: str, bars: Sequence[tuple[str, float]], written: str, floor: float | None = None) -> None:
+def _bars(axis: Any, title: str, bars: Sequence[tuple[str, float]], written: str, floor: int | None) -> None:
     names, values = zip(*bars, strict=True)
     drawn = axis.barh(names, values, color=[OURS if name.startswith("Latchkey") else THEIRS for name in names])
     axis.bar_label(drawn, [written.format(value) for value in values], padding=3)

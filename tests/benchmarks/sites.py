@@ -14,6 +14,8 @@ from tests.benchmarks.servers import STILL_TIME, Granian, Stores, granian, run
 
 REST = max(float(seconds) for seconds in STILL_TIME.values())
 """How many seconds after a refresh a client may refresh again. Latchkey's must wait, so all do."""
+ASKING = 5
+"""One client in so many only asks: its access token is used many times, as tokens are."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,9 @@ class Site:
     def __init__(self, peer: Peer, database: str, stores: Stores, sessions: int) -> None:
         self.peer, self.database = peer, database
         self.refreshed = 0
-        self._chains = [_Chain(peer.client()) for _ in range(sessions)]
+        self._clients = [peer.client() for _ in range(sessions)]
+        self._askers = self._clients[: sessions // ASKING]
+        self._chains = [_Chain(client) for client in self._clients[sessions // ASKING :]]
         self.stores = stores
 
     @property
@@ -41,7 +45,7 @@ class Site:
     def populate(self) -> None:
         """Make the database, its tables, and a user for each client."""
         self.stores.postgres.create(self.database)
-        run("tests.benchmarks.projects.populate", str(len(self._chains)), **self._environment())
+        run("tests.benchmarks.projects.populate", str(len(self._clients)), **self._environment())
 
     @contextmanager
     def served(self, folder: Path, sockets: Path | None = None) -> Iterator[Granian]:
@@ -51,24 +55,23 @@ class Site:
 
     def sign_in(self, server: Granian, connections: int) -> None:
         """Let each client sign in, the first one alone: allauth imports some of its modules then, once."""
-        first, others = self._chains[:1], self._chains[1:]
-        for chains, together, start in ((first, 1, 0), (others, connections, 1)):
-            requests = [chain.client.sign_in(address(n), PASSWORD) for n, chain in enumerate(chains, start)]
+        for clients, together, start in ((self._clients[:1], 1, 0), (self._clients[1:], connections, 1)):
+            requests = [client.sign_in(address(n), PASSWORD) for n, client in enumerate(clients, start)]
             for number, answer in load(server.port, map(written, requests), float("inf"), together).answers:
                 response = read(answer)
                 assert response.status in {200, 302}, f"{self.peer.name} signs nobody in: {response}"
-                chains[number].client.take(response)
+                clients[number].take(response)
 
     def ask(self, server: Granian, seconds: float, connections: int) -> Slice:
-        """Let the clients ask, in turn."""
-        requests = [written(chain.client.ask()) for chain in self._chains]
+        """Let those who only ask do so, in turn."""
+        requests = [written(client.ask()) for client in self._askers]
         done = load(server.port, cycle(requests), seconds, connections)
         for _, answer in done.answers:
             self._accepted(answer)
         return done
 
     def refresh(self, server: Granian, seconds: float, connections: int) -> Slice:
-        """Let the clients refresh, in turn. The slice is shorter if all have."""
+        """Let the others refresh, in turn. The slice is shorter if all have."""
         time.sleep(max(0.0, self._chains[0].rests_until - time.monotonic()))
         now = time.monotonic()
         rested = list(takewhile(lambda chain: chain.rests_until <= now, self._chains))
