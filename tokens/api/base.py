@@ -21,6 +21,7 @@ from tokens import problems
 from tokens.access_tokens import AccessToken
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.schema import DescribedLate
 from tokens.exchange import Exchange, required_exchange
 from tokens.middleware import bearer_token
 from tokens.origins import is_cross_origin, is_unsafe
@@ -82,6 +83,7 @@ class ApiView(APIView):
     content_negotiation_class = JSONAlways
     throttle_classes = ()
     versioning_class = None
+    schema = DescribedLate()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Nobody is signed in by Bearer token where nobody is asked to be: those views look at cookies all the same.
