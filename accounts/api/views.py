@@ -25,7 +25,7 @@ from accounts.service import addresses, deletion, passwords, registration
 from tokens import problems, sessions
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
-from tokens.api.schema import SIGNED_IN, AskedOutput, operation
+from tokens.api.schema import SIGNED_IN, AskedOutput, Operation
 from tokens.api.serializers import valid
 from tokens.api.views import Me
 
@@ -34,7 +34,7 @@ ASKED = {"detail": _("If there is something to do, a mail to this address says w
 
 
 class Register(Public):
-    @operation(
+    @Operation(
         "Ask for an account. A mail to the address says how it goes on.",
         answers=AskedOutput,
         status=202,
@@ -48,7 +48,7 @@ class Register(Public):
 
 
 class ConfirmEmail(Public):
-    @operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
+    @Operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
     def post(self, request: Request) -> Response:
         with _problems_of("token"):
             addresses.confirm(request._request, valid(TokenInput, request)["token"])
@@ -56,7 +56,7 @@ class ConfirmEmail(Public):
 
 
 class ChangeEmail(ApiView):
-    @operation(
+    @Operation(
         "Ask for another e-mail address, to be confirmed from there.",
         *OWNER,
         answers=AskedOutput,
@@ -73,7 +73,7 @@ class ChangeEmail(ApiView):
 class ChangePassword(ApiView):
     """204: the client's tokens are as good as before, and it needs no others."""
 
-    @operation(
+    @Operation(
         "Change the password, which ends all other sessions.",
         *OWNER,
         problems.INVALID_CREDENTIALS,
@@ -89,7 +89,7 @@ class ChangePassword(ApiView):
 
 
 class ResetPassword(Public):
-    @operation(
+    @Operation(
         "Ask for a mail with which a forgotten password is set anew.", answers=AskedOutput, status=202, takes=EmailInput
     )
     def post(self, request: Request) -> Response:
@@ -98,7 +98,7 @@ class ResetPassword(Public):
 
 
 class ConfirmPasswordReset(Public):
-    @operation(
+    @Operation(
         "Set the password anew, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
     )
     def post(self, request: Request) -> Response:
@@ -111,7 +111,7 @@ class ConfirmPasswordReset(Public):
 class Account(Me):
     """Who somebody is, as tokens know it; and the account's end."""
 
-    @operation("Delete the account, which ends all sessions.", *OWNER, status=204)
+    @Operation("Delete the account, which ends all sessions.", *OWNER, status=204)
     def delete(self, request: Request) -> Response:
         deletion.delete(request._request, _owner(request))
         return Response(status=204)

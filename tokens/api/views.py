@@ -5,11 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
-from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.cache import cache_control
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,10 +18,11 @@ from tokens.api.schema import (
     LOGIN_EXAMPLE,
     SIGNED_IN,
     GrantOutput,
+    Operation,
+    Parameter,
     SessionOutput,
     SessionsOutput,
     WhoOutput,
-    operation,
 )
 from tokens.api.serializers import (
     DeviceNameInput,
@@ -39,7 +36,6 @@ from tokens.api.serializers import (
 )
 from tokens.conf import BODY, token_settings
 from tokens.cookies import Presented
-from tokens.keys import keyring
 from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
 from tokens.network import client_of
@@ -50,8 +46,6 @@ from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, presented_session, refresh
 
 PAGE = 50
-JWKS_MAX_AGE = 300
-"""Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
 
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
@@ -60,7 +54,7 @@ _Reason = RefreshToken.Reason
 
 
 class Login(Public):
-    @operation(
+    @Operation(
         "Sign in.", problems.INVALID_CREDENTIALS, answers=GrantOutput, takes=LoginInput, example_input=LOGIN_EXAMPLE
     )
     def post(self, request: Request) -> Response:
@@ -81,7 +75,7 @@ class Login(Public):
 
 
 class Refresh(Public):
-    @operation(
+    @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
         answers=GrantOutput,
@@ -101,7 +95,7 @@ class Refresh(Public):
 
 
 class Logout(Public):
-    @operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
+    @Operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
     def post(self, request: Request) -> Response:
         client = client_of(request._request)
         for session_id in _own_sessions(request):
@@ -113,7 +107,7 @@ class Logout(Public):
 
 
 class Reauthenticate(ApiView):
-    @operation(
+    @Operation(
         "Give the password again: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
@@ -134,7 +128,7 @@ class Reauthenticate(ApiView):
 
 
 class Me(ApiView):
-    @operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
+    @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
     def get(self, request: Request) -> Response:
         session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
         if session is None or not request.user.is_authenticated:
@@ -143,12 +137,12 @@ class Me(ApiView):
 
 
 class Sessions(ApiView):
-    @operation(
+    @Operation(
         "The user's live sessions, newest first.",
         *SIGNED_IN,
         problems.NOT_FOUND,
         answers=SessionsOutput,
-        parameters=[OpenApiParameter("before", UUID, description="The last session of the page before.")],
+        parameters=[Parameter("before", UUID, "The last session of the page before.")],
     )
     def get(self, request: Request) -> Response:
         sessions = keeping.live_sessions(request.user)
@@ -160,7 +154,7 @@ class Sessions(ApiView):
             {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
         )
 
-    @operation(
+    @Operation(
         "End all other sessions.",
         *SIGNED_IN,
         problems.REAUTHENTICATION_REQUIRED,
@@ -181,7 +175,7 @@ class Sessions(ApiView):
 class Session(Sessions):
     http_method_names = ["patch", "delete", "options"]
 
-    @operation(
+    @Operation(
         "Name the device of one of the user's sessions.",
         *SIGNED_IN,
         problems.NOT_FOUND,
@@ -193,7 +187,7 @@ class Session(Sessions):
         keeping.rename_device(session, valid(DeviceNameInput, request)["device_name"])
         return Response(session_data(session, self.access.session_id))
 
-    @operation(
+    @Operation(
         "End one of the user's sessions.",
         *SIGNED_IN,
         problems.REAUTHENTICATION_REQUIRED,
@@ -224,13 +218,6 @@ class Nothing(Public):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound
-
-
-@login_not_required
-@cache_control(public=True, max_age=JWKS_MAX_AGE)
-def jwks(request: HttpRequest) -> JsonResponse:
-    """The public keys of access tokens (RFC 7517 section 5)."""
-    return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
 def _granted(grant: Grant) -> Response:
