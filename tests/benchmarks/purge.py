@@ -123,10 +123,10 @@ def command(size: int, sessions: Iterator[str], waiting: Waiting) -> float:
         if pid:
             assert status == 0
             return used.ru_maxrss / 1024
-        process.send_signal(signal.SIGSTOP)
+        os.kill(process.pid, signal.SIGSTOP)
         time.sleep(SLICE / 2)  # The server finishes the statement that it has begun.
         waiting.alone += slice_of(sessions)
-        process.send_signal(signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
 
 
 def slice_of(sessions: Iterator[str]) -> list[float]:
