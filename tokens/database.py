@@ -68,13 +68,25 @@ class Among(Func):
         return f"{sql} IN ({', '.join(['%s'] * len(self.keys))})", [*params, *self.keys]
 
 
+class Place(Func):
+    """Where a row lies in its table, which finds it without an index; only as long as the row is locked."""
+
+    output_field = Field()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "ctid", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "rowid", []
+
+
 class Found(Func):
     """Whether a row is among those of a queryset, which is read first, and once, whatever the planner thinks of it."""
 
     output_field = BooleanField()
 
     def __init__(self, rows: QuerySet[Any]) -> None:
-        super().__init__(F("pk"), Subquery(rows.values("pk")))
+        super().__init__(Place(), Subquery(rows.values_list(Place())))
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self._joined(compiler, " = ANY(ARRAY", ")")

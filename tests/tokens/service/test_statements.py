@@ -174,10 +174,11 @@ class TestUpdatesInPlace:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {TABLE} RESET (autovacuum_enabled)")
 
-    def test_leave_a_fifth_of_each_page_free_for_them(self) -> None:
+    @pytest.mark.parametrize("option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05"])
+    def test_have_room_beside_them_and_a_vacuum_before_the_next_days_moves(self, option: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [TABLE])
-            assert "fillfactor=80" in cursor.fetchone()[0]
+            assert option in cursor.fetchone()[0]
 
     def test_all_day_long(self, clock: Any) -> None:
         holders = [Holder(UserFactory()) for _ in range(30)]

@@ -11,7 +11,7 @@ from tokens.service.purge import purges
 MAX_BATCH = 10_000
 """Rows that are held in memory, and named in one statement."""
 
-DEFAULT_BATCH = 1000
+DEFAULT_BATCH = 5000
 
 
 class Command(BaseCommand):
