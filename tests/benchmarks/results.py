@@ -9,7 +9,7 @@ from tests.benchmarks.costs import Cost
 from tests.benchmarks.floors import Statement
 from tests.benchmarks.loading import Slice
 from tests.benchmarks.peers import Peer
-from tests.benchmarks.sizes import Size
+from tests.benchmarks.sizes import Growth
 
 
 @dataclass(slots=True)
@@ -56,22 +56,18 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``rows``, ``bytes``: by which the peer's database grows in 1,000 refreshes."""
+    """``growth``: of the peer's database, by refreshes."""
 
     name: str
     rotates: bool
+    growth: Growth
     ask: Workload
     refresh: Workload | None = None
-    rows: float = 0.0
-    bytes: float = 0.0
 
     @classmethod
-    def of(cls, peer: Peer, tallies: Mapping[str, Tally], growth: Size, costs: Mapping[str, Cost]) -> Self:
+    def of(cls, peer: Peer, tallies: Mapping[str, Tally], growth: Growth, costs: Mapping[str, Cost]) -> Self:
         found = {name: Workload.of(tally, costs[name]) for name, tally in tallies.items()}
-        if "refresh" not in found:
-            return cls(peer.name, peer.rotates, found["ask"])
-        thousands = found["refresh"].requests / 1000
-        return cls(peer.name, peer.rotates, **found, rows=growth.rows / thousands, bytes=growth.bytes / thousands)
+        return cls(peer.name, peer.rotates, growth, **found)
 
 
 @dataclass(frozen=True, slots=True)

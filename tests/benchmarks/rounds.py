@@ -19,7 +19,7 @@ from tests.benchmarks.peers import Peer
 from tests.benchmarks.results import Extent, Result, Results, Tally
 from tests.benchmarks.servers import Granian, stores
 from tests.benchmarks.sites import Site
-from tests.benchmarks.sizes import Size, rotations, size_of
+from tests.benchmarks.sizes import Growth, Size, rotations, size_of
 
 WARM_UP = 0.3
 """Seconds of questions before the clock runs; and each client refreshes once."""
@@ -35,7 +35,14 @@ class Contestant:
         if site.peer.refreshes:
             site.refresh(server, float("inf"), extent.connections)
         self.tallies = {name: Tally() for name in site.workloads}
-        self._before = self._measured()
+        self._refreshed, self._rotated = site.refreshed, rotations(site.stores.postgres, site.database)
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Count growth from here."""
+        # Else autovacuum's first turn, whenever it comes, makes the files in which it keeps account.
+        self.site.stores.postgres.ask(self.site.database, "VACUUM ANALYZE")
+        self._size, self._refreshed_then = self._sized(), self.site.refreshed
 
     def work(self, workload: str) -> None:
         """Have one slice."""
@@ -43,16 +50,15 @@ class Contestant:
         done = self.site.workloads[workload](self._server, self._extent.seconds, self._extent.connections)
         self.tallies[workload].add(done, self._server.cpu - server, self.site.stores.cpu - database)
 
-    def growth(self) -> Size:
-        """How much the database has grown. Raises `AssertionError` where not all was rotated that was refreshed."""
-        (size, refreshed, rotated), (size_before, refreshed_before, rotated_before) = self._measured(), self._before
-        if rotated is not None:
-            assert rotated - rotated_before == refreshed - refreshed_before, f"{self.site.peer.name}: {rotated}"
-        return size - size_before
+    def growth(self) -> Growth:
+        """How the database has grown. Raises `AssertionError` where not all was rotated that was refreshed."""
+        if self._rotated is not None:
+            rotated = rotations(self.site.stores.postgres, self.site.database)
+            assert rotated == self._rotated + self.site.refreshed - self._refreshed, f"{self.site.peer.name}: {rotated}"
+        return Growth.by(self._sized() - self._size, self.site.refreshed - self._refreshed_then)
 
-    def _measured(self) -> tuple[Size, int, Any]:
-        postgres, database = self.site.stores.postgres, self.site.database
-        return size_of(postgres, database), self.site.refreshed, rotations(postgres, database)
+    def _sized(self) -> Size:
+        return size_of(self.site.stores.postgres, self.site.database)
 
 
 def run(peers: Sequence[Peer], extent: Extent) -> Results:
@@ -79,7 +85,10 @@ def run(peers: Sequence[Peer], extent: Extent) -> Results:
 def _compete(contestants: Sequence[Contestant], rotation: Rotation, extent: Extent) -> None:
     turns = [(contestant, name) for contestant in contestants for name in contestant.tallies]
     with tqdm(total=extent.rounds * (len(turns) + 1), desc="under load", disable=not sys.stderr.isatty()) as bar:
-        for _ in range(extent.rounds):
+        for number in range(extent.rounds):
+            if number == extent.rounds // 2:
+                for contestant in contestants:
+                    contestant.weigh()
             for contestant, name in turns:
                 contestant.work(name)
                 bar.update()

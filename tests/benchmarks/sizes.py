@@ -16,6 +16,19 @@ class Size:
         return Size(self.rows - other.rows, self.bytes - other.bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Rows and bytes for each 1,000 refreshes."""
+
+    rows: float
+    bytes: float
+
+    @classmethod
+    def by(cls, size: Size, refreshes: int) -> "Growth":
+        """``size``: by which a database has grown. Without refreshes it has not grown by them."""
+        return cls(size.rows / refreshes * 1000, size.bytes / refreshes * 1000) if refreshes else cls(0, 0)
+
+
 def size_of(postgres: Postgres, database: str) -> Size:
     tables = postgres.ask(database, "SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables")
     count = sql.SQL("SELECT count(*) FROM {}")

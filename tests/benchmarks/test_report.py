@@ -3,6 +3,7 @@
 from tests.benchmarks.floors import Statement
 from tests.benchmarks.report import markdown
 from tests.benchmarks.results import Extent, Result, Results, Workload
+from tests.benchmarks.sizes import Growth
 
 
 def workload(server_cpu: float, requests_per_second: float) -> Workload:
@@ -22,10 +23,10 @@ RESULTS = Results(
     machine={"CPUs": 2},
     versions={"Django": "6.1"},
     extent=Extent(rounds=3, seconds=0.5, sessions=100, connections=4),
-    bare=Result("bare view", False, ask=workload(0.2, 4000), refresh=workload(0.25, 4000)),
+    bare=Result("bare view", False, Growth(0, 0), ask=workload(0.2, 4000), refresh=workload(0.25, 4000)),
     peers=[
-        Result("slow", False, ask=workload(1.0, 800)),
-        Result("quick", True, ask=workload(0.22, 3600), refresh=workload(0.5, 2000), rows=2000, bytes=81920),
+        Result("slow", False, Growth(0, 0), ask=workload(1.0, 800)),
+        Result("quick", True, Growth(2000, 81920), ask=workload(0.22, 3600), refresh=workload(0.5, 2000)),
     ],
     rotation=Statement(per_second=20000, database_cpu=0.05),
 )
