@@ -19,6 +19,11 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
+    # First: nothing is asked for more often.
+    path("api/schema", description.schema, name="schema"),
+    path("api/docs", description.docs, name="docs"),
+    path("api/", include("accounts.api.urls")),
+    path("api/", include("tokens.api.urls")),
     path("", home, name="home"),
     path("", include("accounts.urls")),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
@@ -26,10 +31,6 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
     path("sessions/<uuid:session_id>/rename", Rename.as_view(), name="rename-device"),
     path("admin/", admin.site.urls),
-    path("api/schema", description.schema, name="schema"),
-    path("api/docs", description.docs, name="docs"),
-    path("api/", include("accounts.api.urls")),
-    path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]
 if settings.DEBUG:

@@ -227,7 +227,7 @@ def _granted(grant: Grant) -> Response:
 
 def _presented(request: Request) -> Presented | None:
     """Return the refresh token of this request as it came: in the body, which goes first, or by cookie."""
-    has_body = request._request.headers.get("Content-Length") not in {None, "", "0"}
+    has_body = request._request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
     in_body = valid(RefreshInput, request).get("refresh_token") if has_body else None
     return Presented(in_body, IN_BODY) if in_body else cookies.read_refresh(request._request)
 

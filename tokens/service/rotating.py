@@ -32,12 +32,12 @@ UPDATE {session.table} AS session SET
     user_agent_digest = %s
 FROM (
     SELECT now,
-        now - make_interval(secs => %s) AS still_since,
-        now + make_interval(secs => %s) AS remembered_until,
-        now + make_interval(secs => %s) AS forgotten_at
+        now - make_interval(secs => {still}) AS still_since,
+        now + make_interval(secs => {idle}) AS remembered_until,
+        now + make_interval(secs => {unremembered}) AS forgotten_at
     FROM (SELECT {clock} AS now) AS reading
 ) AS clock, {user.table} AS owner, {device.table} AS device
-WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s)
+WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
     AND session.since <= still_since
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
     AND owner.{user_key} = session.user_id AND device.id = session.device_id
@@ -62,20 +62,19 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
     clock, clock_params = DatabaseNow().as_postgresql(None, connection)
-    statement = _statement(alias, clock)
+    durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
+    statement = _statement(alias, clock, *(duration.total_seconds() for duration in durations))
     if statement is None:
         return None
-    durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
     params = [
         client.ip,
         client.user_agent_digest,
-        *(duration.total_seconds() for duration in durations),
         *clock_params,
         presented.session_id,
         presented.generation,
         # A digest of 128 random bits, whose holder has passed the tag: the time of a comparison tells nothing.
         presented.digest,
-        list(modes),
+        f"{{{','.join(modes)}}}",
     ]
     with connection.cursor() as cursor:
         cursor.execute(statement.text, params)
@@ -91,8 +90,11 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
 
 
 @lru_cache(maxsize=8)
-def _statement(alias: str, clock: str) -> _Statement | None:
-    """Return the statement for a database whose clock is read so, or None where users are in several tables."""
+def _statement(alias: str, clock: str, still: float, idle: float, unremembered: float) -> _Statement | None:
+    """Return the statement for a database whose clock is read so, or None where users are in several tables.
+
+    ``still``, ``idle``, ``unremembered``: durations in seconds, of the settings.
+    """
     user: Any = RefreshToken._meta.get_field("user")
     try:
         columns = {
@@ -103,6 +105,14 @@ def _statement(alias: str, clock: str) -> _Statement | None:
     except ValueError:
         return None
     connection = connections[alias]
-    user_key = connection.ops.quote_name(user.target_field.column)
     without_flush, _ = WithoutFlush().as_postgresql(None, connection)
-    return _Statement(_TEXT.format(**columns, clock=clock, user_key=user_key, without_flush=without_flush), **columns)
+    text = _TEXT.format(
+        **columns,
+        still=still,
+        idle=idle,
+        unremembered=unremembered,
+        clock=clock,
+        user_key=connection.ops.quote_name(user.target_field.column),
+        without_flush=without_flush,
+    )
+    return _Statement(text, **columns)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import login
+from tests.browsers import login, refresh
 from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
@@ -156,6 +156,28 @@ class TestACommitThatNeedNotWait:
         with connection.cursor() as cursor:
             cursor.execute("SHOW synchronous_commit")
             assert cursor.fetchone() == ("on",)
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.urls("tests.urls")
+class TestARefreshedRequest:
+    @pytest.fixture
+    def browser(self, api: Browser, user: Any, clock: Any) -> Browser:
+        """One whose access token has expired, not for the first time."""
+        login(api, user)
+        for _ in range(2):
+            clock.forward(601)
+            refresh(api)
+        clock.forward(601)
+        return api
+
+    def test_by_the_endpoint_is_one_statement(self, browser: Browser) -> None:
+        assert verbs(lambda: refresh(browser)) == ["UPDATE"]
+
+    def test_by_the_middleware_is_two_the_view_between_them(self, browser: Browser) -> None:
+        sent = statements(lambda: browser.get("/probe/public"))
+        assert [sql.split()[0] for sql in sent] == ["UPDATE", "SELECT"]
+        assert "ORDER BY" in sent[1]
 
 
 @pytest.mark.urls("tests.urls")
