@@ -147,7 +147,21 @@ if env.str("REPLICA_URL", default=""):
     DATABASES[REPLICA]["OPTIONS"] = {**DATABASES[REPLICA].get("OPTIONS", {}), "connect_timeout": 2}
     DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
 
+# Where the throttles count. Several processes need one that they share: Redis, Valkey or Memcached.
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    # No request hangs on it; what it does not answer in time is not throttled.
+    CACHES["default"]["OPTIONS"] = {
+        **CACHES["default"].get("OPTIONS", {}),
+        "socket_timeout": 0.5,
+        "socket_connect_timeout": 0.5,
+    }
+elif CACHES["default"]["BACKEND"].endswith("LocMemCache"):
+    # Room for more accounts than a guesser can try, or old numbers would make way for new ones.
+    CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}
+
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]
 PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

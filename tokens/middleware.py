@@ -44,6 +44,7 @@ from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
+from tokens.throttles import Throttled
 from tokens.users import LazyUser
 
 DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
@@ -69,7 +70,9 @@ class TokenMiddleware(AuthenticationMiddleware):
         return await arun(_behind(request, response))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer where a view had a password to hash, and no turn came: in any view, the admin's too."""
+        """Answer where a view had a password to check, and must not or could not: in any view, the admin's too."""
+        if isinstance(exception, Throttled):
+            return problems.respond(request, problems.too_often(exception))
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
 
 
