@@ -43,7 +43,7 @@ class Rate:
 
     def _passed(self, before: int, room: int) -> float:
         """How old a period is, in seconds, when what there was ``before`` it counts for no more than ``room``."""
-        return self.period * (1 - room / before) if before > room else 0.0
+        return self.period * (before - room) / before if before > room else 0.0
 
 
 def parse(text: Any) -> Rate:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from time import monotonic, time
-from typing import Any
+from typing import TypeVar
 
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
@@ -29,6 +29,7 @@ from django.utils.crypto import salted_hmac
 from tokens.conf import token_settings
 from tokens.rates import Rate
 
+T = TypeVar("T")
 PAUSE = 5.0
 """Seconds for which a cache that did not answer is not asked again."""
 
@@ -64,7 +65,7 @@ def check(*tallies: Tally) -> None:
     now = time()
     rated = [(tally, rate) for tally in tallies if (rate := tally.rate)]
     keys = {key for tally, rate in rated for key in _keys(tally, rate, now)}
-    found: dict[str, int] = _ask(lambda: cache.get_many(keys), {}) if keys else {}
+    found: dict[str, int] = _ask(partial(cache.get_many, keys), {}) if keys else {}
     waits = [(_wait(tally, rate, now, found), tally.name) for tally, rate in rated]
     wait, name = max(waits, default=(0, ""))
     if wait:
@@ -88,12 +89,12 @@ def take(*tallies: Tally) -> None:
 
 def mark(whom: str, seconds: int) -> None:
     """Remember something of somebody for a while."""
-    _ask(lambda: cache.set(_mark(whom), 1, seconds), None)
+    _ask(partial(cache.set, _mark(whom), 1, seconds), None)
 
 
 def is_marked(whom: str) -> bool:
     """Whether something is remembered of them."""
-    return bool(_ask(lambda: cache.get(_mark(whom)), None))
+    return _ask(partial(cache.get, _mark(whom)), None) is not None
 
 
 def _mark(whom: str) -> str:
@@ -121,21 +122,23 @@ def _wait(tally: Tally, rate: Rate, now: float, found: dict[str, int]) -> int:
     return ceil(rate.wait(before, running, now % rate.period))
 
 
-class _Line:
-    """The line to the cache, which is left alone for a while after it was found dead."""
-
-    def __init__(self) -> None:
-        self._dead_until = 0.0
-
-    def __call__(self, question: Callable[[], Any], otherwise: Any) -> Any:
-        if monotonic() < self._dead_until:
-            return otherwise
-        try:
-            return question()
-        except Exception as error:  # Whatever a cache, or the way to it, can do wrong: each kind has errors of its own.
-            self._dead_until = monotonic() + PAUSE
-            logger.error("throttles are off for %g s, the cache does not answer: %s", PAUSE, type(error).__name__)
-            return otherwise
+_left_alone_until = 0.0
 
 
-_ask = _Line()
+def _ask(question: Callable[[], T], otherwise: T) -> T:
+    """Return what the cache answers, or ``otherwise`` while it cannot be asked."""
+    global _left_alone_until
+    if monotonic() < _left_alone_until:
+        return otherwise
+    try:
+        return question()
+    except Exception as error:  # Whatever a cache, or the way to it, can do wrong: each kind has errors of its own.
+        _left_alone_until = monotonic() + PAUSE
+        logger.error("throttles are off for %g s, the cache does not answer: %s", PAUSE, type(error).__name__)
+        return otherwise
+
+
+def forget_outage() -> None:
+    """Ask the cache again: for tests, in which one process stands for many."""
+    global _left_alone_until
+    _left_alone_until = 0.0

@@ -104,7 +104,7 @@ if "WITH_LATCHKEY" in os.environ:
     INSTALLED_APPS += ["tokens"]  # and "rest_framework", unless it is there
     BEFORE = "django.contrib.auth.middleware.AuthenticationMiddleware"
     MIDDLEWARE[MIDDLEWARE.index(BEFORE)] = "tokens.middleware.TokenMiddleware"
-    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # in the place of Django's; a list of it if you have none
+    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # for Django's own; a list of it, if you have none
     ORIGIN = "http://localhost:8000" if DEBUG else "https://your.site"  # as the address bar shows it
 
     # With views of REST framework:
