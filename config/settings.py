@@ -152,9 +152,9 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # No request hangs on it; what it does not answer in time is not throttled.
     CACHES["default"]["OPTIONS"] = {
-        **CACHES["default"].get("OPTIONS", {}),
         "socket_timeout": 0.5,
         "socket_connect_timeout": 0.5,
+        **CACHES["default"].get("OPTIONS", {}),
     }
 elif CACHES["default"]["BACKEND"].endswith("LocMemCache"):
     # Room for more accounts than a guesser can try, or old numbers would make way for new ones.
