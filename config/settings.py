@@ -12,6 +12,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from config.cache import cache_settings
 from config.mail import mail_settings
 from config.routers import REPLICA
 
@@ -147,18 +148,7 @@ if env.str("REPLICA_URL", default=""):
     DATABASES[REPLICA]["OPTIONS"] = {**DATABASES[REPLICA].get("OPTIONS", {}), "connect_timeout": 2}
     DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
 
-# Where the throttles count. Several processes need one that they share: Redis, Valkey or Memcached.
-CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
-if CACHES["default"]["BACKEND"].endswith("RedisCache"):
-    # No request hangs on it; what it does not answer in time is not throttled.
-    CACHES["default"]["OPTIONS"] = {
-        "socket_timeout": 0.5,
-        "socket_connect_timeout": 0.5,
-        **CACHES["default"].get("OPTIONS", {}),
-    }
-elif CACHES["default"]["BACKEND"].endswith("LocMemCache"):
-    # Room for more accounts than a guesser can try, or old numbers would make way for new ones.
-    CACHES["default"]["OPTIONS"] = {"MAX_ENTRIES": 100_000}
+CACHES = {"default": cache_settings(env.str("CACHE_URL", default="locmemcache://"))}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]

@@ -115,11 +115,13 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     Return False where there were too many for this address: then no mail is to be sent, and nothing to tell by it.
     Raises `Throttled` where there were too many from the network: then the request is to be refused.
     """
-    if from_here := network(client_of(request).ip):
+    client = client_of(request)
+    if from_here := network(client.ip):
         throttles.take(Tally(f"{what}_network", from_here))
     try:
         throttles.take(Tally(f"{what}_account", email))
-    except throttles.Throttled:
+    except throttles.Throttled as error:
+        events.log("throttled", name=error.name, wait=error.wait, ip=client.ip)
         return False
     return True
 

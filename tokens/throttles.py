@@ -69,7 +69,6 @@ def check(*tallies: Tally) -> None:
     waits = [(_wait(tally, rate, now, found), tally.name) for tally, rate in rated]
     wait, name = max(waits, default=(0, ""))
     if wait:
-        logger.info("throttled name=%s wait=%s", name, wait)
         raise Throttled(name, wait)
 
 

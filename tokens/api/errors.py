@@ -16,7 +16,7 @@ from rest_framework.views import set_rollback
 from tokens import problems
 from tokens.exchange import exchange_of
 from tokens.hashers import Busy
-from tokens.middleware import DATABASE_DOWN
+from tokens.middleware import DATABASE_DOWN, too_often
 from tokens.problems import CONTENT_TYPE, Problem
 from tokens.throttles import Throttled
 
@@ -71,7 +71,7 @@ def _problem_of(error: Exception, request: Any) -> Problem | None:
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, Throttled):
-        return problems.too_often(error)
+        return too_often(request, error)
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         exchange = exchange_of(request)
         return exchange.problem if exchange else problems.NOT_AUTHENTICATED
