@@ -20,7 +20,8 @@ class Exchange:
     ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
     ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
     so. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
-    asked for while the view ran. ``user_asked``: the view looked at ``request.user``.
+    asked for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that
+    came in the request's body.
     """
 
     access: AccessToken | None = None
@@ -32,6 +33,7 @@ class Exchange:
     signed_in: Any = None
     signed_out: bool = False
     user_asked: bool = False
+    device_token: str | None = None
 
     def note_user_asked(self) -> None:
         self.user_asked = True

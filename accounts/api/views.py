@@ -36,6 +36,7 @@ ASKED = {"detail": _("If there is something to do, a mail to this address says w
 class Register(Public):
     @Operation(
         "Ask for an account. A mail to the address says how it goes on.",
+        problems.THROTTLED,
         answers=AskedOutput,
         status=202,
         takes=RegistrationInput,
@@ -59,6 +60,7 @@ class ChangeEmail(ApiView):
     @Operation(
         "Ask for another e-mail address, to be confirmed from there.",
         *OWNER,
+        problems.THROTTLED,
         answers=AskedOutput,
         status=202,
         takes=EmailInput,
@@ -77,6 +79,7 @@ class ChangePassword(ApiView):
         "Change the password, which ends all other sessions.",
         *OWNER,
         problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
         status=204,
         takes=PasswordChangeInput,
     )
@@ -90,7 +93,11 @@ class ChangePassword(ApiView):
 
 class ResetPassword(Public):
     @Operation(
-        "Ask for a mail with which a forgotten password is set anew.", answers=AskedOutput, status=202, takes=EmailInput
+        "Ask for a mail with which a forgotten password is set anew.",
+        problems.THROTTLED,
+        answers=AskedOutput,
+        status=202,
+        takes=EmailInput,
     )
     def post(self, request: Request) -> Response:
         passwords.ask_for_reset(request._request, valid(EmailInput, request)["email"])

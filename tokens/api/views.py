@@ -10,7 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens import cookies, problems
+from tokens import cookies, problems, throttles
 from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
@@ -39,11 +39,14 @@ from tokens.cookies import Presented
 from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
 from tokens.network import client_of
+from tokens.rotation import Decision
 from tokens.service import keeping
+from tokens.service.client import network
 from tokens.service.ending import end, end_all
 from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, presented_session, refresh
+from tokens.throttles import Tally
 
 PAGE = 50
 
@@ -55,16 +58,22 @@ _Reason = RefreshToken.Reason
 
 class Login(Public):
     @Operation(
-        "Sign in.", problems.INVALID_CREDENTIALS, answers=GrantOutput, takes=LoginInput, example_input=LOGIN_EXAMPLE
+        "Sign in.",
+        problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
+        answers=GrantOutput,
+        takes=LoginInput,
+        example_input=LOGIN_EXAMPLE,
     )
     def post(self, request: Request) -> Response:
         given = valid(LoginInput, request)
+        self.exchange.device_token = given.get("device_token")
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
         grant = open_session(
             user,
-            client_of(request._request, given.get("device_token")),
+            client_of(request._request, self.exchange.device_token),
             mode=given.get("mode", token_settings().modes[0]),
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
@@ -75,9 +84,12 @@ class Login(Public):
 
 
 class Refresh(Public):
+    """A rotation costs the throttles nothing: what is counted is what an honest client seldom needs."""
+
     @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
+        problems.THROTTLED,
         answers=GrantOutput,
         takes=RefreshInput,
     )
@@ -85,11 +97,16 @@ class Refresh(Public):
         presented = _presented(request)
         if presented is None:
             raise ProblemError(problems.SESSION_ENDED)
-        answer = refresh(presented.text, presented.modes, client_of(request._request))
+        client = client_of(request._request)
+        answer = refresh(presented.text, presented.modes, client)
         if isinstance(answer, Refusal):
+            if from_here := network(client.ip):
+                throttles.take(Tally("refresh_network", from_here))
             if answer.definite and presented.modes != IN_BODY:
                 self.exchange.refuse()
             raise ProblemError(problems.SESSION_ENDED)
+        if answer.decision is Decision.REPEAT:
+            throttles.take(Tally("refresh_session", str(answer.session.id)))
         self.exchange.answer(answer)
         return _granted(answer)
 
@@ -111,6 +128,7 @@ class Reauthenticate(ApiView):
         "Give the password again: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
         takes=PasswordInput,
     )

@@ -256,6 +256,14 @@ def migrate() -> None:
     call_command("migrate", verbosity=0)
 
 
+def count(whom: str, times: int) -> None:
+    """Count so often what is throttled."""
+    from tokens import throttles
+
+    for _ in range(times):
+        throttles.count(throttles.Tally("reset_network", whom))
+
+
 def open_account(email: str, password: str | None = None) -> str:
     """Make a user, without a password one whose is unusable; return their primary key."""
     from django.contrib.auth import get_user_model
