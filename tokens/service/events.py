@@ -1,9 +1,17 @@
 """Security events: a row for the owner and the operator, a line in the log ``tokens``, and a signal to other apps.
 
-No token, digest or secret is ever among the values.
+A line is logfmt, which log stores take apart by themselves::
+
+    event=revoked session=0197… user=7 reason="ended_by_staff: stolen laptop" ip=192.0.2.7 agent="Mozilla/5.0 (X11; …"
+
+Whatever is not plain is a JSON string in ASCII, so that no value can end its line, begin a field or order a terminal
+about. What strangers can cause at will, a refused token say, is a line and no row. No token, digest or secret is ever
+among the values.
 """
 
+import json
 import logging
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
@@ -16,6 +24,8 @@ from django.dispatch import Signal
 from tokens.database import writer
 from tokens.models import SecurityEvent
 from tokens.service.client import Client
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 logger = logging.getLogger("tokens")
 happened = Signal()
@@ -48,19 +58,34 @@ def record(
 
 
 def write(events: Iterable[SecurityEvent]) -> None:
-    """Save the events, in the transaction that is open, and log them. Its commit tells who listens to `happened`."""
+    """Save the events, in the transaction that is open. Its commit logs them, and tells who listens to `happened`."""
     events, alias = list(events), writer(SecurityEvent)
     SecurityEvent.objects.using(alias).bulk_create(events)
-    for event in events:
-        log(event.kind, session=event.session_id, user=event.user_id, reason=event.reason, ip=event.ip)
     transaction.on_commit(partial(_tell, events), using=alias)
 
 
 def log(event: str, **values: Any) -> None:
-    """Write one line: ``event key=value …``, without the empty ones."""
-    logger.info("%s %s", event, " ".join(f"{key}={value}" for key, value in values.items() if value))
+    """Write one line, without the values that are empty."""
+    given = {"event": event, **values}
+    logger.info(
+        "%s", " ".join(f"{key}={_quoted(str(value))}" for key, value in given.items() if value not in {None, ""})
+    )
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 def _tell(events: list[SecurityEvent]) -> None:
     for event in events:
+        log(
+            event.kind,
+            session=event.session_id,
+            user=event.user_id,
+            device=event.device_id,
+            reason=event.reason,
+            by=event.actor_id,
+            ip=event.ip,
+            agent=event.user_agent,
+        )
         happened.send_robust(SecurityEvent, event=event)
