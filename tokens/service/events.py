@@ -1,4 +1,4 @@
-"""Security events: a row for the owner and the operator, a line in the log ``tokens``, and a signal to other apps.
+"""Security events: a row for the owner and the operator, a line in the log ``tokens``, a count, a signal to other apps.
 
 A line is logfmt, which log stores take apart by themselves::
 
@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db import transaction
 from django.dispatch import Signal
 
+from tokens import metrics
 from tokens.database import writer
 from tokens.models import SecurityEvent
 from tokens.service.client import Client
@@ -58,7 +59,7 @@ def record(
 
 
 def write(events: Iterable[SecurityEvent]) -> None:
-    """Save the events, in the transaction that is open. Its commit logs them, and tells who listens to `happened`."""
+    """Save the events, in the transaction that is open. Its commit logs, counts and tells them."""
     events, alias = list(events), writer(SecurityEvent)
     SecurityEvent.objects.using(alias).bulk_create(events)
     transaction.on_commit(partial(_tell, events), using=alias)
@@ -88,4 +89,5 @@ def _tell(events: list[SecurityEvent]) -> None:
             ip=event.ip,
             agent=event.user_agent,
         )
+        metrics.EVENTS.labels(event.kind).inc()
         happened.send_robust(SecurityEvent, event=event)
