@@ -58,6 +58,12 @@ FEED_UNREADABLE = Gauge(
 )
 
 
+def start_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
+    """Let these be there before they are first counted: Prometheus takes what comes up with 1 for no increase."""
+    for values in labels:
+        counter.labels(*values)
+
+
 def counted(
     counter: Counter, seconds: Histogram, labels: Callable[[T], tuple[str, ...]]
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:

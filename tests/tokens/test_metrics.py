@@ -15,7 +15,7 @@ from tests.browsers import login, post
 from tests.factories import PASSWORD
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens import hashers
-from tokens.models import RefreshToken
+from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import feed as feeds
 from tokens.service.ending import end_all
 from tokens.service.feed import feed
@@ -140,6 +140,14 @@ def test_a_request_that_somebody_signed_in_makes_counts_nothing(api: Client, use
     api.get("/probe/who")  # The feed has its turn.
     with counted():
         assert api.get("/probe/who").json()["pk"] == str(user.pk)
+
+
+def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
+    found = counts()
+    assert {("security_events_total", kind) for kind in SecurityEvent.Kind.values} <= set(found)
+    assert {("revocations_total", reason) for reason in RefreshToken.Reason.values} <= set(found)
+    assert {("refreshes_total", "caught up", ""), ("refreshes_total", "failed", "")} <= set(found)
+    assert ("feed_reads_total", "nobody") in found
 
 
 class TestTheFeed:

@@ -25,6 +25,8 @@ _KINDS = {
     RefreshToken.Reason.RECOVERIES_EXHAUSTED: SecurityEvent.Kind.RECOVERIES_EXHAUSTED,
 }
 
+metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
+
 
 def end(
     sessions: RefreshTokenQuerySet,

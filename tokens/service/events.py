@@ -32,6 +32,8 @@ logger = logging.getLogger("tokens")
 happened = Signal()
 """Sent with each ``event`` once it is committed. What a receiver raises is a line in Django's log, and nothing else."""
 
+metrics.start_at_zero(metrics.EVENTS, *((kind,) for kind in SecurityEvent.Kind.values))
+
 
 def record(
     kind: str,

@@ -41,6 +41,8 @@ MARGIN = 5.0
 RESPITE = 30.0
 """Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
 
+metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("replica",), ("nobody",))
+
 News = tuple[int, list[UUID]]
 """The next cursor, and the sessions that were revoked."""
 

@@ -33,6 +33,9 @@ ELSEWHERE_AT_MOST = timedelta(hours=1)
 
 _Reason = RefreshToken.Reason
 
+_GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
+metrics.start_at_zero(metrics.REFRESHES, *((decision.value, "") for decision in _GRANTED), metrics.FAILED)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
