@@ -1,11 +1,29 @@
-"""Users in the admin: Django's own user admin, with the e-mail address as login."""
+"""Users in the admin: Django's own user admin, with the e-mail address as login, however many there are."""
+
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+
+MAX_LISTED = 10_000
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts and shows so many users at most: the others are found by searching."""
+
+    @cached_property
+    def count(self) -> int:
+        # In their order, which is an index's: so they are read from it, and no others.
+        users: Any = self.object_list
+        return int(users[:MAX_LISTED].count())
 
 
 class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -19,7 +37,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = UserCreationForm
     ordering = ("email",)
     list_display = ("email", "is_active", "is_staff", "date_joined")
+    # In any other order the whole table would be read.
+    sortable_by = ("email",)
+    show_full_result_count = False
+    paginator = BoundedPaginator
     search_fields = ("email",)
+    search_help_text = _("A part of the address. Beyond the newest users: how it begins.")
     readonly_fields = ("email_confirmed_at", "date_joined", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -27,3 +50,21 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         (_("Dates"), {"fields": ("email_confirmed_at", "last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Search the newest users for any part of the address, the others for how it begins.
+
+        So no search reads the whole table.
+        """
+        newest = User.objects.using(queryset.db).order_by("-pk").values_list("pk", flat=True)
+        oldest = newest[MAX_LISTED - 1 : MAX_LISTED].first()
+        if oldest is None or not search_term:
+            return super().get_search_results(request, queryset, search_term)
+        found, duplicates = super().get_search_results(request, queryset.filter(pk__gte=oldest), search_term)
+        beginning = User.objects.filter(email__startswith=search_term.lower()).order_by("email")[:MAX_LISTED]
+        keys: list[Any] = [
+            users.order_by().values("pk") for users in (found, queryset.filter(pk__in=beginning.values("pk")))
+        ]
+        return queryset.filter(pk__in=keys[0].union(keys[1])), duplicates

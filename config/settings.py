@@ -12,6 +12,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from config.cache import cache_settings
 from config.mail import mail_settings
 from config.routers import REPLICA
 
@@ -148,7 +149,10 @@ if env.str("REPLICA_URL", default=""):
     DATABASES[REPLICA]["OPTIONS"] = {**DATABASES[REPLICA].get("OPTIONS", {}), "connect_timeout": 2}
     DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
 
+CACHES = {"default": cache_settings(env.str("CACHE_URL", default="locmemcache://"))}
+
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]
 PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -203,6 +207,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api",
     "COMPONENT_SPLIT_REQUEST": True,
     "COMPONENT_SPLIT_PATCH": False,  # What a PATCH needs is not optional.
 }

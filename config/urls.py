@@ -4,11 +4,10 @@ from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.views import SignIn
-from config import errors
-from tokens.api.views import jwks
+from config import description, errors
+from tokens.api.jwks import jwks
 from tokens.pages import Home, Rename, end_others, end_session
 
 
@@ -20,6 +19,11 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
+    # First: nothing is asked for more often.
+    path("api/schema", description.schema, name="schema"),
+    path("api/docs", description.docs, name="docs"),
+    path("api/", include("accounts.api.urls")),
+    path("api/", include("tokens.api.urls")),
     path("", home, name="home"),
     path("", include("accounts.urls")),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
@@ -27,10 +31,6 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
     path("sessions/<uuid:session_id>/rename", Rename.as_view(), name="rename-device"),
     path("admin/", admin.site.urls),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="docs.html"), name="docs"),
-    path("api/", include("accounts.api.urls")),
-    path("api/", include("tokens.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]
 if settings.DEBUG:

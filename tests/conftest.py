@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.browsers import FIREFOX
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
+from tokens import throttles
 from tokens.database import DatabaseNow
 from tokens.service import acknowledgements
 from tokens.service.feed import RevocationFeed, feed
@@ -67,9 +69,24 @@ def _new_process() -> Iterator[None]:
     """What a process remembers between requests must not reach from one test into another."""
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    throttles.forget_outage()
+    cache.clear()
     yield
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+
+
+@pytest.fixture
+def throttled(settings: Any) -> Iterator[Callable[..., None]]:
+    """Switches throttles on, at their defaults; sets other rates by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TOKENS_THROTTLES")
+
+        def rates(**given: str) -> None:
+            settings.TOKENS = {**settings.TOKENS, "THROTTLES": given}
+
+        rates()
+        yield rates
 
 
 class Clock:

@@ -20,6 +20,8 @@ os.environ.update(
     TRUSTED_PROXIES="",
     DATABASE_URL=f"sqlite:///{SCRATCH}/unused.sqlite3",
     REPLICA_URL="",
+    CACHE_URL="locmemcache://",
+    TOKENS_THROTTLES="off",  # What tests do often is nothing to throttle; those about throttles switch them on.
 )
 
 from config.settings import *  # noqa: E402, F403

@@ -8,6 +8,7 @@ from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
 from tokens.conf import SETTINGS
+from tokens.rates import NAMES, Rates
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -32,6 +33,11 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning() -> None:
 def test_the_readme_names_no_setting_that_is_not_there() -> None:
     after = README.split("## Settings")[1].split("| environment |")[0]
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", after, re.MULTILINE)) == set(SETTINGS)
+
+
+def test_the_readme_has_the_rate_of_everything_that_is_throttled() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", README, re.MULTILINE)
+    assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])

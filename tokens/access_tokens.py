@@ -16,6 +16,7 @@ leeway; an ``iat`` ahead of this node's clock is no reason to refuse (RFC 7519 s
 `ExpiredAccessToken` for one that was good.
 """
 
+import json
 import re
 import secrets
 import threading
@@ -28,7 +29,6 @@ from math import floor
 from typing import Any
 from uuid import UUID
 
-import jwt
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from uuid_utils.compat import uuid7
@@ -82,6 +82,12 @@ class Codec:
         self._issuer = issuer
         self._audience = audience
         self._client_id = client_id
+        import jwt  # With all of X.509: a process that sees no token does without.
+
+        # Not `jwt.encode`: it would make the header and look at the key anew for each token.
+        key = ring.signing_key
+        self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
+        self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
         self._good: dict[str, AccessToken] = {}
         self._lock = threading.Lock()
 
@@ -122,9 +128,9 @@ class Codec:
         }
         if generation is not None:
             claims["gen"] = generation
-        key = self._ring.signing_key
-        text = jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"kid": key.kid, "typ": TYPE})
-        return text, _from_claims(claims)
+        unsigned = b".".join((self._header, _segment(claims)))
+        signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
+        return b".".join((unsigned, _base64url(signature))).decode(), _from_claims(claims)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
         """Return what the token says. Raises `InvalidAccessToken`, or `ExpiredAccessToken`."""
@@ -147,6 +153,8 @@ class Codec:
     def _verified(self, text: str) -> AccessToken:
         if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
+        import jwt
+
         try:
             header = jwt.get_unverified_header(text)
             key = self._ring.verifying_keys.get(header.get("kid", ""))
@@ -179,13 +187,21 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         codec.cache_clear()
 
 
+def _segment(data: Mapping[str, Any]) -> bytes:
+    return _base64url(json.dumps(data, separators=(",", ":")).encode())
+
+
+def _base64url(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")
+
+
 def _is_canonical(segment: str) -> bool:
     # Of the three segments the signature alone is not signed: its idle bits could be flipped.
     try:
         raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
         return False
-    return urlsafe_b64encode(raw).rstrip(b"=") == segment.encode()
+    return _base64url(raw) == segment.encode()
 
 
 def _from_claims(claims: Mapping[str, Any]) -> AccessToken:

@@ -40,6 +40,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     paginator = BoundedPaginator
     list_select_related = ("user",)
     ordering = ("-id",)
+    # In any other order the whole table would be read.
+    sortable_by = ()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Search the newest rows for all that Django would; the others for a user, by how the login begins.

@@ -3,6 +3,7 @@
 ``tokens.E009``: the database is one whose transactions the revocation feed cannot follow. ``E010``: the middleware is
 missing. ``E011``: it stands where it cannot work. ``E012``: TRUSTED_PROXIES cannot be read. ``E013``: the claims hook
 cannot be called. ``E016``: Django's own authentication middleware is there too. ``E030``: instants have no time zone.
+``W003``: sign-ins are not throttled. ``W004``: the throttles of several processes would not know of each other.
 All others: see `tokens.conf`.
 """
 
@@ -15,8 +16,10 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from tokens.backends import ModelBackend
 from tokens.conf import read
 from tokens.database import writer
+from tokens.handover import OUR_BACKEND
 from tokens.models import RefreshToken
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
@@ -79,6 +82,25 @@ def check_time_zone(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Set USE_TZ = True, Django's default since 5.0; how to get there: Django's documentation, “Time zones”."
     return [Error("USE_TZ is off: sessions end at instants, not at local times.", hint=hint, id="tokens.E030")]
+
+
+@register(Tags.security)
+def check_backends(**kwargs: Any) -> list[CheckMessage]:
+    throttled = any(issubclass(import_string(path), ModelBackend) for path in settings.AUTHENTICATION_BACKENDS)
+    if throttled or read()[0].throttles.are_off:
+        return []
+    hint = f"Put {OUR_BACKEND!r} first in AUTHENTICATION_BACKENDS, in the place of Django's, or set THROTTLES = off."
+    return [Warning("Sign-ins are not throttled.", hint=hint, id="tokens.W003")]
+
+
+@register(Tags.security, deploy=True)
+def check_cache(**kwargs: Any) -> list[CheckMessage]:
+    if read()[0].throttles.are_off or not settings.CACHES["default"]["BACKEND"].endswith(
+        (".LocMemCache", ".DummyCache")
+    ):
+        return []
+    hint = "Set CACHE_URL to a Redis, Valkey or Memcached; silence this where one process serves all."
+    return [Warning("Each process counts for itself what is throttled.", hint=hint, id="tokens.W004")]
 
 
 @register(Tags.database)

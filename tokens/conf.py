@@ -1,7 +1,8 @@
 """The settings of this app: one frozen, typed object, read when asked.
 
 They stand in Django's settings as the dictionary ``TOKENS``; an environment variable ``TOKENS_<NAME>`` has the last
-word. Durations are whole seconds there, and `datetime.timedelta` here. Lists are comma-separated in the environment.
+word. Durations are whole seconds there, and `datetime.timedelta` here. Lists, and rates by name, are comma-separated in
+the environment.
 
 `token_settings` returns the object, or raises `ImproperlyConfigured` naming every mistake; `tokens.checks` turns the
 same mistakes into system checks. Nothing else in the project reads ``settings.TOKENS``.
@@ -24,9 +25,10 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from tokens import introspectors, signing_keys
+from tokens import introspectors, rates, signing_keys
 from tokens.introspectors import Introspector
 from tokens.mistakes import Mistake
+from tokens.rates import Rates
 from tokens.rotation import Policy
 from tokens.signing_keys import DERIVED, EDDSA, SigningKey
 
@@ -80,6 +82,12 @@ class TokenSettings:
         "passwords hashed at a time in a process; as many more wait, and others are told 503; 0: half of the cores",
         "hashings",
         least=0,
+    )
+    throttles: Rates = _setting(
+        "rates",
+        Rates(),
+        "how often, by name, or `off`: what is not named keeps its default; in the environment `name=rate, name=off`",
+        "in a period",
     )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
@@ -218,6 +226,8 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
             if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
                 raise ValueError("must be a list of strings")
             return tuple(value)
+        case "rates":
+            return rates.read(value)
         case _:
             if not isinstance(value, str) or not value:
                 raise ValueError("must be a string, and not empty")
@@ -231,7 +241,7 @@ def _from_text(kind: str, text: str) -> Any:
         return {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}.get(text.lower(), text)
     if kind == "list":
         return [item.strip() for item in text.split(",") if item.strip()]
-    return text
+    return rates.from_text(text) if kind == "rates" else text
 
 
 def _fit_defaults(given: dict[str, Any]) -> None:

@@ -18,4 +18,4 @@ from tokens.conf import token_settings
 def is_trusted(*, request: HttpRequest, **kwargs: Any) -> bool:
     """Whether the browser may let the page that sends this request read the answer."""
     in_reach = re.match(conf.CORS_URLS_REGEX, request.path_info) is not None
-    return in_reach and request.headers.get("Origin") in token_settings().trusted_origins
+    return in_reach and request.META.get("HTTP_ORIGIN") in token_settings().trusted_origins

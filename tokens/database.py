@@ -1,15 +1,17 @@
 """What the rows ask of the database beyond the ORM: its clock, its transaction ids, and when a commit may not wait.
 
-PostgreSQL and SQLite are known here and nowhere else.
+PostgreSQL and SQLite are known here, and the one statement of `tokens.service.rotating` is PostgreSQL's.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Subquery, Value
+from django.db.models.expressions import Col
 from django.db.models.sql import DeleteQuery, Query
 from django.utils import timezone
 
@@ -68,13 +70,25 @@ class Among(Func):
         return f"{sql} IN ({', '.join(['%s'] * len(self.keys))})", [*params, *self.keys]
 
 
+class Place(Func):
+    """Where a row lies in its table, which finds it without an index; only as long as the row is locked."""
+
+    output_field = Field()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "ctid", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "rowid", []
+
+
 class Found(Func):
     """Whether a row is among those of a queryset, which is read first, and once, whatever the planner thinks of it."""
 
     output_field = BooleanField()
 
     def __init__(self, rows: QuerySet[Any]) -> None:
-        super().__init__(F("pk"), Subquery(rows.values("pk")))
+        super().__init__(Place(), Subquery(rows.values_list(Place())))
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self._joined(compiler, " = ANY(ARRAY", ")")
@@ -98,6 +112,33 @@ class TransactionId(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return "0", []
+
+
+class Columns:
+    """All columns of a model's one table, as a statement of one's own names them, and the rows that it brings.
+
+    ``sql``: the columns, where the table goes by the ``name``. Raises `ValueError` for a model of several tables.
+    """
+
+    def __init__(self, model: Any, name: str, alias: str) -> None:
+        fields = model._meta.concrete_fields
+        if len({field.model for field in fields}) > 1:
+            raise ValueError(f"{model.__name__} is in several tables")
+        compiler = Query(model).get_compiler(alias)
+        columns = [Col(name, field) for field in fields]
+        self.table = connections[alias].ops.quote_name(model._meta.db_table)
+        self.sql = ", ".join(column.select_format(compiler, *compiler.compile(column))[0] for column in columns)
+        self._model = model
+        self._names = [field.attname for field in fields]
+        self._converters = compiler.get_converters(columns)
+
+    def read(self, values: Iterator[Any], alias: str) -> Any:
+        """Take the columns from a row's values, and return the instance, as if the ORM had read it."""
+        converted, connection = list(islice(values, len(self._names))), connections[alias]
+        for place, (converters, column) in self._converters.items():
+            for convert in converters:
+                converted[place] = convert(converted[place], column, connection)
+        return self._model.from_db(alias, self._names, converted)
 
 
 def writer(model: Any) -> str:

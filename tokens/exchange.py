@@ -21,7 +21,8 @@ class Exchange:
     ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
     ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
     so. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
-    asked for while the view ran. ``user_asked``: the view looked at ``request.user``. ``began``: by `perf_counter`.
+    asked for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that
+    came in the request's body. ``began``: by `perf_counter`.
     """
 
     access: AccessToken | None = None
@@ -33,6 +34,7 @@ class Exchange:
     signed_in: Any = None
     signed_out: bool = False
     user_asked: bool = False
+    device_token: str | None = None
     began: float = field(default_factory=perf_counter)
 
     @property

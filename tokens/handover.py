@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, get_user
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, get_user
 from django.db import IntegrityError
 from django.http import HttpRequest
 
@@ -31,6 +31,7 @@ from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 
+DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
 MARK = "_tokens_opened"
 NONCE = "_tokens_handover"
 REMEMBERED = 4096
@@ -68,6 +69,8 @@ def take_over(request: HttpRequest, access: AccessToken | None) -> Grant | None:
     _looked_into[cookie] = None
     if SESSION_KEY not in session or not _is_open(session, access):
         return None
+    if session.get(BACKEND_SESSION_KEY) == DJANGOS_BACKEND and OUR_BACKEND in settings.AUTHENTICATION_BACKENDS:
+        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # Which has taken its place.
     user: Any = get_user(request)
     if not user.is_authenticated:
         return None

@@ -34,16 +34,17 @@ from tokens.exchange import Exchange, attach, required_exchange
 from tokens.flow import Flow, arun, run
 from tokens.hashers import Busy
 from tokens.models import RefreshToken
-from tokens.network import client_of
+from tokens.network import client_ip, client_of
 from tokens.origins import is_cross_origin, is_unsafe
 from tokens.paths import is_auth_api, refreshes_itself
 from tokens.problems import Problem
-from tokens.service import acknowledgements, keeping
+from tokens.service import acknowledgements, events, keeping
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
+from tokens.throttles import Throttled
 from tokens.users import LazyUser
 
 DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
@@ -69,7 +70,9 @@ class TokenMiddleware(AuthenticationMiddleware):
         return await arun(_behind(request, response))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer where a view had a password to hash, and no turn came: in any view, the admin's too."""
+        """Answer where a view had a password to check, and must not or could not: in any view, the admin's too."""
+        if isinstance(exception, Throttled):
+            return problems.respond(request, too_often(request, exception))
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
 
 
@@ -105,6 +108,12 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
             # What RFC 9111 section 3.5 says of Authorization nothing says of cookies, and not every cache heeds Vary.
             response["Cache-Control"] = "private"
     return response
+
+
+def too_often(request: HttpRequest, error: Throttled) -> Problem:
+    """Return the problem that says how long to wait, and log that somebody was told so."""
+    events.log("throttled", name=error.name, wait=error.wait, ip=client_ip(request))
+    return problems.too_often(error)
 
 
 def bearer_token(request: HttpRequest) -> str | None:

@@ -146,6 +146,7 @@ class RefreshToken(models.Model):
             models.Index(
                 fields=["revoked_reason", "id"], name="tokens_session_reason", condition=~Q(revoked_reason="")
             ),
+            models.Index(fields=["id"], name="tokens_session_revoked", condition=~Q(revoked_at=None)),
         ]
         permissions = [("revoke_refreshtoken", "Can revoke sessions")]
 

@@ -21,7 +21,7 @@ def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
     token = device_token or cookies.read_device(request)
     return Client(
         ip=client_ip(request),
-        user_agent=request.headers.get("User-Agent", ""),
+        user_agent=request.META.get("HTTP_USER_AGENT", ""),
         device_token=token if token and len(token) <= MAX_DEVICE_TOKEN else None,
     )
 
@@ -33,7 +33,7 @@ def client_ip(request: HttpRequest) -> str | None:
     """
     address = _parse(request.META.get("REMOTE_ADDR", ""))
     proxies = _trusted_proxies()
-    for forwarded in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+    for forwarded in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if address is None or not any(address in proxy for proxy in proxies):
             break
         if (behind := _parse(forwarded)) is None:

@@ -20,10 +20,10 @@ def is_unsafe(request: HttpRequest) -> bool:
 def is_cross_origin(request: HttpRequest) -> bool:
     """Whether a browser sent this request for a page of an origin that is not ours, nor trusted."""
     found = token_settings()
-    origin = request.headers.get("Origin")
+    origin = request.META.get("HTTP_ORIGIN")
     if origin in found.trusted_origins:
         return False
-    site = request.headers.get("Sec-Fetch-Site")
+    site = request.META.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in {"same-origin", "none"}
     return origin is not None and origin != found.origin

@@ -11,7 +11,7 @@ is SESSION_ENDED whatever the reason, to the byte.
 Elsewhere a browser is shown the project's template ``problem.html``, and whoever does not ask for HTML a plain line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +20,8 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
+
+from tokens.throttles import Throttled
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
@@ -31,7 +33,8 @@ RETRY_AFTER = 2
 class Problem:
     """``status``: of HTTP; ``code``: stable; ``detail``: for a person, in English; `text` is what they read.
 
-    ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters.
+    ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters. ``wait``: seconds until it is worth
+    while to ask again, or 0.
     """
 
     status: HTTPStatus
@@ -39,6 +42,7 @@ class Problem:
     detail: str
     challenge: str = ""
     scheme: str = "Bearer"
+    wait: int = 0
 
     def as_json(self, **more: Any) -> dict[str, Any]:
         return {
@@ -60,8 +64,8 @@ class Problem:
         """The headers that this status asks for (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
         if self.status is HTTPStatus.UNAUTHORIZED:
             return {"WWW-Authenticate": f"{self.scheme} {self.challenge}".strip(), "Cache-Control": "no-store"}
-        if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
-            return {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
+        if self.wait:
+            return {"Retry-After": str(self.wait), "Cache-Control": "no-store"}
         return {}
 
 
@@ -114,8 +118,23 @@ FORM_EXPECTED = Problem(
 )
 ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", _("Something went wrong on our side."))
 UNAVAILABLE = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", _("The service cannot answer just now. Nothing is lost: try again.")
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "unavailable",
+    _("The service cannot answer just now. Nothing is lost: try again."),
+    wait=RETRY_AFTER,
 )
+THROTTLED = Problem(
+    HTTPStatus.TOO_MANY_REQUESTS, "throttled", _("That was too often. Wait a while, and try again."), wait=RETRY_AFTER
+)
+TOO_MANY_PASSWORDS = replace(
+    THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or set a new one by a link in a mail.")
+)
+
+
+def too_often(error: Throttled) -> Problem:
+    """Return the problem that says how long to wait, and what helps."""
+    problem = TOO_MANY_PASSWORDS if error.name.startswith("sign_in") else THROTTLED
+    return replace(problem, wait=error.wait)
 
 
 def respond(request: HttpRequest, problem: Problem) -> HttpResponse:

@@ -22,12 +22,32 @@ from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
+from tokens import throttles
+from tokens.backends import open_door
 from tokens.database import clock, durable, writer
 from tokens.exchange import exchange_of, required_exchange
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.network import client_of
 from tokens.service import ending, events, keeping
+from tokens.service.client import network
 from tokens.service.stamps import stamp_of
+from tokens.throttles import Tally
+
+__all__ = [
+    "Kind",
+    "Reason",
+    "device_of",
+    "end_all",
+    "end_others",
+    "happened",
+    "is_live",
+    "is_recent",
+    "lasting",
+    "open_door",
+    "reauthenticate",
+    "record",
+    "throttle",
+]
 
 Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
@@ -87,6 +107,23 @@ def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> 
 def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
     """End all sessions of the user. ``note``: said of it in the events, beside the reason."""
     ending.end_all(keeping.live_sessions(user), reason, client=client_of(request), note=note)
+
+
+def throttle(request: HttpRequest, what: str, email: str) -> bool:
+    """Count a request for a mail. ``what``: "register" or "reset", as THROTTLES names them.
+
+    Return False where there were too many for this address: then no mail is to be sent, and nothing to tell by it.
+    Raises `Throttled` where there were too many from the network: then the request is to be refused.
+    """
+    client = client_of(request)
+    if from_here := network(client.ip):
+        throttles.take(Tally(f"{what}_network", from_here))
+    try:
+        throttles.take(Tally(f"{what}_account", email))
+    except throttles.Throttled as error:
+        events.log("throttled", name=error.name, wait=error.wait, ip=client.ip)
+        return False
+    return True
 
 
 def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:

@@ -12,7 +12,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.models.signals import post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
-from tokens import handover, metrics
+from tokens import handover, metrics, throttles
+from tokens.backends import attempt
 from tokens.database import clock, writer
 from tokens.exchange import exchange_of
 from tokens.models import RefreshToken, SecurityEvent
@@ -49,13 +50,13 @@ def note_sign_out(*, request: Any, **kwargs: Any) -> None:
 
 @receiver(user_login_failed)
 def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
-    """Write the attempt down, with the account that it was for, if there is one."""
-    model = get_user_model()
-    name = str(credentials.get("username") or credentials.get(model.USERNAME_FIELD) or "").replace("\0", "")
-    user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+    """Count the attempt, and write it down, with the account that it was for, if there is one."""
+    name = str(credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD) or "")
+    tried = attempt(request, name)
+    throttles.count(*tried.tallies)
     alias = writer(SecurityEvent)
     client = client_of(request) if request is not None else Client()
-    events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user and user.pk)])
+    events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=tried.user_id)])
     if exchange := exchange_of(request):
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 

@@ -25,7 +25,7 @@ from accounts.service import addresses, deletion, passwords, registration
 from tokens import problems, sessions
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
-from tokens.api.schema import SIGNED_IN, AskedOutput, operation
+from tokens.api.schema import SIGNED_IN, AskedOutput, Operation
 from tokens.api.serializers import valid
 from tokens.api.views import Me
 
@@ -34,8 +34,9 @@ ASKED = {"detail": _("If there is something to do, a mail to this address says w
 
 
 class Register(Public):
-    @operation(
+    @Operation(
         "Ask for an account. A mail to the address says how it goes on.",
+        problems.THROTTLED,
         answers=AskedOutput,
         status=202,
         takes=RegistrationInput,
@@ -48,7 +49,7 @@ class Register(Public):
 
 
 class ConfirmEmail(Public):
-    @operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
+    @Operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
     def post(self, request: Request) -> Response:
         with _problems_of("token"):
             addresses.confirm(request._request, valid(TokenInput, request)["token"])
@@ -56,9 +57,10 @@ class ConfirmEmail(Public):
 
 
 class ChangeEmail(ApiView):
-    @operation(
+    @Operation(
         "Ask for another e-mail address, to be confirmed from there.",
         *OWNER,
+        problems.THROTTLED,
         answers=AskedOutput,
         status=202,
         takes=EmailInput,
@@ -73,10 +75,11 @@ class ChangeEmail(ApiView):
 class ChangePassword(ApiView):
     """204: the client's tokens are as good as before, and it needs no others."""
 
-    @operation(
+    @Operation(
         "Change the password, which ends all other sessions.",
         *OWNER,
         problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
         status=204,
         takes=PasswordChangeInput,
     )
@@ -89,8 +92,12 @@ class ChangePassword(ApiView):
 
 
 class ResetPassword(Public):
-    @operation(
-        "Ask for a mail with which a forgotten password is set anew.", answers=AskedOutput, status=202, takes=EmailInput
+    @Operation(
+        "Ask for a mail with which a forgotten password is set anew.",
+        problems.THROTTLED,
+        answers=AskedOutput,
+        status=202,
+        takes=EmailInput,
     )
     def post(self, request: Request) -> Response:
         passwords.ask_for_reset(request._request, valid(EmailInput, request)["email"])
@@ -98,7 +105,7 @@ class ResetPassword(Public):
 
 
 class ConfirmPasswordReset(Public):
-    @operation(
+    @Operation(
         "Set the password anew, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
     )
     def post(self, request: Request) -> Response:
@@ -111,7 +118,7 @@ class ConfirmPasswordReset(Public):
 class Account(Me):
     """Who somebody is, as tokens know it; and the account's end."""
 
-    @operation("Delete the account, which ends all sessions.", *OWNER, status=204)
+    @Operation("Delete the account, which ends all sessions.", *OWNER, status=204)
     def delete(self, request: Request) -> Response:
         deletion.delete(request._request, _owner(request))
         return Response(status=204)

@@ -17,15 +17,20 @@ from tokens import sessions
 
 
 def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
-    """Send a link that changes the user's address to ``email``. Raises `ValidationError` if they have it already."""
+    """Send a link that changes the user's address to ``email``.
+
+    Raises `ValidationError` if they have it already, and `Throttled`.
+    """
     email = email.lower()
     if email == user.email:
         raise ValidationError(_("This is your address already."))
+    may_send = sessions.throttle(request, "register", email)
     with sessions.lasting():
         is_taken = _of_confirmed(email)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
-    mail.send(mail.compose_notice("account_exists", email, email=email) if is_taken else confirmation)
+    if may_send:
+        mail.send(mail.compose_notice("account_exists", email, email=email) if is_taken else confirmation)
     mail.send(mail.compose_notice("email_change_asked", user.email, email=email))
 
 

@@ -57,15 +57,19 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
-    """Send a link that resets the password, if there is an active account that signs in with one."""
+    """Send a link that resets the password, if there is an active account that signs in with one.
+
+    Raises `Throttled`.
+    """
     email = email.lower()
+    may_send = sessions.throttle(request, "reset", email)
     user = User.objects.for_decision().filter(email=email, is_active=True).first()
     with sessions.lasting():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
     # For a stranger too: what is not sent costs what the others' costs.
     somebody = user or User(email=email, password="")
     message = mail.compose_with_link("reset_password", somebody.email, Purpose.PASSWORD_RESET, somebody)
-    if user is not None and user.has_usable_password():
+    if may_send and user is not None and user.has_usable_password():
         mail.send(message)
 
 
@@ -80,6 +84,7 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
         user.save(update_fields=["password"])
         sessions.end_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
+    sessions.open_door(request, user)
 
 
 def _known(request: HttpRequest, user: User, current: str) -> User:

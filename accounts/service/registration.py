@@ -22,9 +22,10 @@ _NEW, _AGAIN, _THERE = "new address", "never confirmed", "there is an account"
 
 
 def register(request: HttpRequest, email: str, password: str) -> None:
-    """Register. Raises Django's `ValidationError` for a password that is not good enough, whoever asks."""
+    """Register. Raises `Throttled`, and `ValidationError` for a password that is not good enough, whoever asks."""
     user = User(email=email.lower(), is_active=False, email_confirmed_at=None)
     check_password_rules(password, user)
+    may_send = sessions.throttle(request, "register", user.email)
     user.set_password(password)
     with sessions.lasting():
         outcome = _NEW
@@ -41,4 +42,5 @@ def register(request: HttpRequest, email: str, password: str) -> None:
         sessions.record(request, sessions.Kind.REGISTRATION, row, outcome)
     confirmation = mail.compose_with_link("confirm_registration", user.email, Purpose.REGISTRATION, row or user)
     notice = mail.compose_notice("account_exists", user.email, email=user.email)
-    mail.send(notice if outcome is _THERE else confirmation)
+    if may_send:
+        mail.send(notice if outcome is _THERE else confirmation)

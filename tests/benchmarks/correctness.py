@@ -206,9 +206,9 @@ def _environment(peer: Peer, database_url: str) -> dict[str, str]:
     return {**kept, "DJANGO_SETTINGS_MODULE": peer.project, "DATABASE_URL": database_url}
 
 
-def run(rounds: int) -> dict[str, dict[str, Any]]:
-    """Return what was found of each peer that refreshes, by its name, as the fields of `Findings`."""
-    peers = [peer for peer in PEERS if peer.refreshes]
+def run(rounds: int, peers: Iterable[Peer] = PEERS) -> dict[str, dict[str, Any]]:
+    """Return what was found of each of these that refreshes, by its name, as the fields of `Findings`."""
+    peers = [peer for peer in peers if peer.refreshes]
     url, server = start_server()
     found = {}
     try:

@@ -3,23 +3,29 @@
 Of a large table of sessions a fifth is past its retention. On copies of it, on a PostgreSQL of the benchmark's own:
 
 - one DELETE of these sessions, and one of the devices that have no other, in one transaction; beside it the project's
-  purge, which deletes both, in batches;
-- refreshes by the project's own service, one after the other, alone and then beside ``manage.py purge_tokens``;
+  purge, which deletes both, in batches: the seconds that each takes, and those of a processor that its connection
+  takes of the server;
+- refreshes by the project's own service, one after the other, beside ``manage.py purge_tokens`` and, while this is held
+  up for a moment, alone;
 - the most memory that this command takes, where there is much to delete and where there is nothing.
 
-All are taken in turn, so that what else the machine does hits them alike.
+All are taken in turn, so that what else the machine does hits them alike. The last line is of all rounds: the medians,
+and the 99th percentile of all refreshes.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from statistics import median, quantiles
 
 import django
+import psutil
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
@@ -40,6 +46,8 @@ from tokens.service.purge import purges  # noqa: E402
 from tokens.service.refreshing import refresh  # noqa: E402
 
 HOME = Client("192.0.2.7", "Firefox")
+SLICE = 0.2
+"""Seconds for which refreshes go alone, or beside the purge, before it is the other's turn."""
 
 
 class Copies:
@@ -91,56 +99,85 @@ def refreshed(sessions: Iterator[str]) -> float:
     return took * 1000
 
 
-def beside_the_command(size: int, sessions: Iterator[str]) -> tuple[list[float], float]:
-    """Refresh while the command purges; return how long the refreshes took, and the command's memory in MB."""
+@dataclass
+class Waiting:
+    """How long refreshes took, in milliseconds: without a purge, and beside it."""
+
+    alone: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+
+    def cells(self) -> list[float]:
+        alone, beside = (quantiles(values, n=100)[-1] for values in (self.alone, self.beside))
+        return [alone, beside, beside / alone]
+
+
+def command(size: int, sessions: Iterator[str], waiting: Waiting) -> float:
+    """Refresh while the command purges, and while it is held up; return the most memory that it took, in MB."""
     environment = {**os.environ, "DATABASE_URL": url_of(connection.settings_dict)}
     del environment["DJANGO_SETTINGS_MODULE"]
-    command = [sys.executable, "manage.py", "purge_tokens", f"--batch-size={size}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    took = []
+    arguments = [sys.executable, "manage.py", "purge_tokens", f"--batch-size={size}"]
+    process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     while True:
+        waiting.beside += slice_of(sessions)
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
         if pid:
             assert status == 0
-            return took, used.ru_maxrss / 1024
+            return used.ru_maxrss / 1024
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(SLICE / 2)  # The server finishes the statement that it has begun.
+        waiting.alone += slice_of(sessions)
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def slice_of(sessions: Iterator[str]) -> list[float]:
+    """Refresh for a moment; return how long each refresh took."""
+    end = time.perf_counter() + SLICE
+    took = []
+    while time.perf_counter() < end:
         took.append(refreshed(sessions))
+    return took
+
+
+def timed(delete: Callable[[], int]) -> tuple[int, float, float]:
+    """Return how many rows were deleted, in how many seconds, and in how many of the server's processor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        server = psutil.Process(cursor.fetchone()[0])
+    used, began = sum(server.cpu_times()[:2]), time.perf_counter()
+    deleted = delete()
+    return deleted, time.perf_counter() - began, sum(server.cpu_times()[:2]) - used
 
 
 def run(rows: int, rounds: int, batch_size: int) -> None:
-    """Print a line for each round, and the medians. The database is there, and empty."""
+    """Print a line for each round, and one for all. The database is there, and empty."""
     crowd.gather(rows)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     copies = Copies()
-    _print("deleted", "DELETE s", "purge s", "ratio", "alone p99", "beside p99", "ratio", "MB", "MB idle")
-    found = []
+    _print("deleted", "DELETE s", "purge s", "ratio", "DELETE cpu", "purge cpu", "ratio", "alone p99", "beside p99",
+           "ratio", "MB", "MB idle")  # fmt: skip
+    found, all_waiting = [], Waiting()
     for _ in range(rounds):
-        line: list[float] = []
         copies.renew()
-        began = time.perf_counter()
-        deleted = one_delete()
-        line.append(time.perf_counter() - began)
+        deleted, *one = timed(one_delete)
         copies.renew()
-        began = time.perf_counter()
-        assert in_batches(batch_size) >= deleted  # Meanwhile some more are past their retention.
-        line.append(time.perf_counter() - began)
-        line.append(line[1] / line[0])
+        purged, *batched = timed(lambda: in_batches(batch_size))
+        assert purged >= deleted  # Meanwhile some more are past their retention.
+        line = [cell for pair in zip(one, batched, strict=True) for cell in (*pair, pair[1] / pair[0])]
         copies.renew()
         lasting = RefreshToken.objects.live().filter(idle_expires_at__gt=clock("default") + timedelta(days=1))
         sessions = lasting.order_by("?").values_list("id", flat=True).iterator()
         refreshed(sessions)
-        beside, memory = beside_the_command(batch_size, sessions)
-        alone = [refreshed(sessions) for _ in beside]
-        _, idle = beside_the_command(batch_size, sessions)
-        line += [p99(alone), p99(beside), p99(beside) / p99(alone), memory, idle]
-        _print(deleted, *line)
-        found.append(line)
-    _print("median", *[median(column) for column in zip(*found, strict=True)])
+        waiting = Waiting()
+        memory = [command(batch_size, sessions, waiting), command(batch_size, sessions, Waiting())]
+        _print(deleted, *line, *waiting.cells(), *memory)
+        found.append([*line, *memory])
+        all_waiting.alone += waiting.alone
+        all_waiting.beside += waiting.beside
+    *line, busy, idle = [median(column) for column in zip(*found, strict=True)]
+    _print("all", *line, *all_waiting.cells(), busy, idle)
+    print(f"{len(all_waiting.alone)} refreshes alone, {len(all_waiting.beside)} beside the purge")  # noqa: T201
     copies.drop()
-
-
-def p99(values: list[float]) -> float:
-    return quantiles(values, n=100)[-1]
 
 
 def _print(*cells: object) -> None:

@@ -18,6 +18,12 @@ _LOGIN = """async given => (await fetch("/api/auth/login", {
     method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(given)
 })).ok"""
 
+_THROTTLE = """import os
+from tokens import conf
+os.environ["TOKENS_THROTTLES"] = rates
+conf.read.cache_clear()
+conf.token_settings.cache_clear()"""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -195,6 +201,16 @@ def method_not_allowed(visit: Visit) -> None:
     visit.page.goto("/sign-out")
 
 
+def throttled(visit: Visit) -> None:
+    """Somebody has given a wrong password more often than they may."""
+    visit.site.do(_THROTTLE, rates="sign_in_account=1/h")
+    try:
+        for _ in range(2):
+            sign_in_refused(visit)
+    finally:
+        visit.site.do(_THROTTLE, rates="off")
+
+
 def error(visit: Visit) -> None:
     """Somebody meets a bug in a view."""
     visit.site.do("from accounts import views; views.Register.get = lambda *given, **more: 1 / 0")
@@ -239,6 +255,7 @@ PAGES: dict[str, Callable[[Visit], None]] = {
     "403-form-outdated": form_outdated,
     "404-not-found": not_found,
     "405-method-not-allowed": method_not_allowed,
+    "429-throttled": throttled,
     "500-error": error,
     "503-unavailable": unavailable,
 }

@@ -194,5 +194,6 @@ def _environment(database_url: str, **more: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "DEBUG": "false",
         "SECRET_KEY": SECRET_KEY,
+        "TOKENS_THROTTLES": "off",  # All tests come from one address, and more often than people.
     }
     return {**kept, **given, **more}

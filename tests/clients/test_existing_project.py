@@ -442,7 +442,7 @@ def test_the_project_has_no_migration_to_make(users: str, tmp_path: Path) -> Non
 
 
 def test_the_deployment_checks_find_nothing_of_ours(tmp_path: Path) -> None:
-    project = Project(tmp_path / "site", IN_PRODUCTION)
+    project = Project(tmp_path / "site", {**IN_PRODUCTION, "CACHE_URL": "redis://localhost:6379"})
     project.take_latchkey_in(migrate=False)
     printed = project.manage("check", "--deploy")
     # What startproject's settings lack anyway: HSTS, and redirects to https.

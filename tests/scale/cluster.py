@@ -1,4 +1,4 @@
-"""All of `deploy/` on this machine: nginx, two nodes, PgBouncer, a primary and its replica, each a process of its own.
+"""All of `deploy/` on this machine: nginx, two nodes, Redis, PgBouncer, a primary and its replica, each a process.
 
 The configuration files are those of `deploy/`; here their words in capitals are filled in with places on this machine.
 """
@@ -7,6 +7,7 @@ import getpass
 import http.client
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -21,6 +22,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import psycopg
+import redis
 
 from tests.browser.proxies import reserved_port
 from tests.browser.sites import Certificate
@@ -92,6 +94,27 @@ class Front(Server):
         return connection
 
 
+class Redis:
+    """A Redis server that keeps nothing."""
+
+    def __init__(self, socket: Path, process: Any) -> None:
+        self.url, self.client, self._process = f"redis://{socket}", redis.Redis(unix_socket_path=str(socket)), process
+
+    def counted(self, name: str) -> dict[bytes, int]:
+        """What was counted under this name, by key."""
+        keys = self.client.keys(f"*tokens.{name}.*")
+        return {key: int(self.client.get(key)) for key in keys}
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes what it is asked, and does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+
 class Cluster:
     """``front``, ``a`` and ``b`` answer requests; `manage` runs commands as an operator would on a node."""
 
@@ -101,6 +124,7 @@ class Cluster:
         self.primary = Database(stack.enter_context(_primary()))
         self.replica = Database(stack.enter_context(_replica(self.primary)))
         sockets = stack.enter_context(_pgbouncer(self.primary, self.replica))
+        self.redis = stack.enter_context(redis_started())
         options = f"host={sockets}&port=6432&DISABLE_SERVER_SIDE_CURSORS=True"
         self.dsn = f"postgres://latchkey:{PASSWORD}@/latchkey?host={sockets}&port=6432"
         self.url = f"postgres://latchkey:{PASSWORD}@/latchkey?{options}"
@@ -116,6 +140,7 @@ class Cluster:
             "TRUSTED_PROXIES": "127.0.0.1",
             "DATABASE_URL": self.url,
             "REPLICA_URL": replica_url,
+            "CACHE_URL": self.redis.url,
         }
         self.manage("migrate", "--verbosity=0")
         self.a, self.b = (stack.enter_context(_node(port, self.environment)) for port in ports)
@@ -257,10 +282,22 @@ def _pgbouncer(primary: Database, replica: Database) -> Iterator[str]:
 
 
 @contextmanager
+def redis_started() -> Iterator[Redis]:
+    assert shutil.which("redis-server"), "Redis is not installed. The nodes count in it: apt-get install redis-server."
+    folder = Path(mkdtemp(prefix="latchkey-redis-"))
+    path = folder / "socket"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", ""]
+    with _running(command, stdout=subprocess.DEVNULL) as process:
+        wait_for(path.exists, "Redis's socket")
+        yield Redis(path, process)
+    shutil.rmtree(folder)
+
+
+@contextmanager
 def _node(port: int, environment: Mapping[str, str]) -> Iterator[Node]:
     lines = (DEPLOY / "granian.env").read_text().splitlines()
     options = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    command = [sys.executable, "-m", "granian", "config.wsgi:application"]
+    command = [sys.executable, "-m", "granian", "config.preloaded:application"]
     with _running(command, cwd=ROOT, env={**options, **environment, "GRANIAN_PORT": str(port)}) as process:
         wait_for(lambda: _listens(port), "a node")
         yield Node(port, process)

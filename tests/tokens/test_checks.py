@@ -18,6 +18,8 @@ from tests.tokens.test_conf import environment  # noqa: F401
 OURS = "tokens.middleware.TokenMiddleware"
 DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
+LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
 SOURCES = ("conf.py", "checks.py", "signing_keys.py", "introspectors.py")
 """Where ids are given."""
@@ -32,7 +34,7 @@ Arrange = Callable[[Any, pytest.MonkeyPatch], None]
 
 def found(**options: Any) -> list[CheckMessage]:
     """What our checks say, as `manage.py check` runs them."""
-    messages = run_checks(**{"tags": [Tags.security], **options})
+    messages = run_checks(**{"tags": [Tags.security], "include_deployment_checks": True, **options})
     return [message for message in messages if str(message.id).startswith("tokens.")]
 
 
@@ -42,6 +44,19 @@ def tokens(**values: Any) -> Arrange:
 
 def setting(name: str, value: Any) -> Arrange:
     return lambda settings, patch: setattr(settings, name, value)
+
+
+def throttled(**values: Any) -> Arrange:
+    """With the default rates, and a cache that processes share unless ``values`` say otherwise."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        patch.delenv("TOKENS_THROTTLES")
+        settings.TOKENS = {}
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
+        for name, value in values.items():
+            setattr(settings, name, value)
+
+    return arrange
 
 
 def another_database(settings: Any, patch: pytest.MonkeyPatch) -> None:
@@ -91,6 +106,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
+    ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
+    ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
 ]
 
 

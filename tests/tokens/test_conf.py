@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tests.tokens.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, Mistake, TokenSettings, token_settings
 from tokens.middleware import TokenMiddleware
+from tokens.rates import NO_RATES, Rate, Rates
 
 ORIGIN = "https://testserver"
 OTHER_SECRET = "another secret that is long enough to be taken for a real one"
@@ -44,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "REVOCATION_STRICT": False,
     "REAUTHENTICATION_AGE": seconds(900),
     "MAX_HASHINGS": 0,
+    "THROTTLES": NO_RATES,  # The tests' own settings say so.
     "ISSUER": ORIGIN,
     "AUDIENCE": ORIGIN,
     "CLIENT_ID": "latchkey",
@@ -72,6 +74,11 @@ GIVEN: dict[str, tuple[Any, str, Any]] = {
     "REVOCATION_STRICT": (True, "True", True),
     "REAUTHENTICATION_AGE": (60, "60", seconds(60)),
     "MAX_HASHINGS": (1, "1", 1),
+    "THROTTLES": (
+        {"sign_in_account": "5/h", "refresh_session": "off"},
+        "sign_in_account=5/h, refresh_session=off",
+        replace(Rates(), sign_in_account=Rate(5, 3600), refresh_session=None),
+    ),
     "ISSUER": ("https://auth.example.org", "https://auth.example.org", "https://auth.example.org"),
     "AUDIENCE": ("api", "api", "api"),
     "CLIENT_ID": ("web", " web ", "web"),
@@ -98,12 +105,15 @@ MAY_BE_ZERO = {"REUSE_GRACE", "MAX_HASHINGS"}
 
 @pytest.fixture
 def environment() -> Iterator[Callable[..., None]]:
-    """Sets environment variables; what was read of them must not reach into another test."""
+    """Sets environment variables, or removes those that are None; what was read must not reach into another test."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def give(**variables: str) -> None:
+        def give(**variables: str | None) -> None:
             for name, value in variables.items():
-                patch.setenv(name, value)
+                if value is None:
+                    patch.delenv(name, raising=False)
+                else:
+                    patch.setenv(name, value)
             forget()
 
         yield give
@@ -141,7 +151,8 @@ def test_a_setting_that_nobody_gives_has_its_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_is_taken_from_the_dictionary(name: str, settings: Any) -> None:
+def test_a_setting_is_taken_from_the_dictionary(name: str, settings: Any, environment: Any) -> None:
+    environment(**{f"TOKENS_{name}": None})
     given, _, expected = GIVEN[name]
     assert expected != DEFAULTS[name]
     settings.TOKENS = {name: given, **{beside: [text] for beside, text in NEEDED_BESIDE.get(name, {}).items()}}
@@ -203,6 +214,8 @@ def refused_in_the_dictionary() -> Iterator[Any]:
         yield from [(name, -1), (name, 1.5), (name, 2.0), (name, True), (name, "600"), (name, None), (name, 10**10 + 1)]
         yield name, [600]
         yield name, timedelta(seconds=600)
+    yield from [("THROTTLES", value) for value in (5, None, True, "on", [], {"sign_in": "1/m"}, {5: "1/m"})]
+    yield from [("THROTTLES", {"reset_account": value}) for value in (5, None, "", "5", "0/m", "5/0m", "5/w", "-1/m")]
     yield from [("REVOCATION_STRICT", 1), ("REVOCATION_STRICT", "true"), ("REVOCATION_STRICT", None)]
     for name in ("ISSUER", "AUDIENCE", "CLIENT_ID", "ALGORITHM", "CLAIMS_HOOK", "COOKIE_DOMAIN"):
         yield from [(name, ""), (name, None), (name, 5), (name, b"bytes"), (name, ["a"])]
@@ -238,6 +251,9 @@ def test_text_that_is_no_whole_number_is_refused(name: str, text: str, environme
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("THROTTLES", "on"),
+        ("THROTTLES", "reset_account"),
+        ("THROTTLES", "reset_account=5/h=5/h"),
         ("REVOCATION_STRICT", ""),
         ("REVOCATION_STRICT", "yes please"),
         ("REVOCATION_STRICT", "2"),

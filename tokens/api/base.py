@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import transaction
 from django.http import UnreadablePostError
-from django.urls import re_path
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
@@ -21,6 +20,7 @@ from tokens import problems
 from tokens.access_tokens import AccessToken
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.schema import DescribedLate
 from tokens.exchange import Exchange, required_exchange
 from tokens.middleware import bearer_token
 from tokens.origins import is_cross_origin, is_unsafe
@@ -82,6 +82,7 @@ class ApiView(APIView):
     content_negotiation_class = JSONAlways
     throttle_classes = ()
     versioning_class = None
+    schema = DescribedLate()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Nobody is signed in by Bearer token where nobody is asked to be: those views look at cookies all the same.
@@ -112,8 +113,3 @@ class Public(ApiView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes = (AllowAny,)
-
-
-def endpoint(route: str, view: type[ApiView], name: str) -> Any:
-    """Return the URL pattern of a view. A trailing slash is neither needed nor refused."""
-    return re_path(rf"^{route}(?:/)?$", view.as_view(), name=name)

@@ -16,8 +16,9 @@ from rest_framework.views import set_rollback
 from tokens import problems
 from tokens.exchange import exchange_of
 from tokens.hashers import Busy
-from tokens.middleware import DATABASE_DOWN
+from tokens.middleware import DATABASE_DOWN, too_often
 from tokens.problems import CONTENT_TYPE, Problem
+from tokens.throttles import Throttled
 
 
 class ProblemError(exceptions.APIException):
@@ -69,6 +70,8 @@ def _content_type(request: Any) -> str | None:
 def _problem_of(error: Exception, request: Any) -> Problem | None:
     if isinstance(error, ProblemError):
         return error.problem
+    if isinstance(error, Throttled):
+        return too_often(request, error)
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         exchange = exchange_of(request)
         return exchange.problem if exchange else problems.NOT_AUTHENTICATED

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from django.contrib.auth.models import AnonymousUser
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
@@ -24,7 +23,7 @@ from tokens import introspectors, problems
 from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import Public, read_bounded
 from tokens.api.errors import ProblemError
-from tokens.api.schema import operation
+from tokens.api.schema import Operation
 from tokens.api.serializers import Text, valid
 from tokens.conf import token_settings
 from tokens.network import client_of
@@ -103,14 +102,6 @@ class IntrospectorAuthentication(BaseAuthentication):
         return AnonymousUser(), found[0]
 
 
-class IntrospectorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = IntrospectorAuthentication
-    name = "introspectionClient"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "basic"}
-
-
 class Introspect(Public):
     authentication_classes = (IntrospectorAuthentication,)
     parser_classes = (FormParser,)
@@ -120,7 +111,7 @@ class Introspect(Public):
             raise NotFound
         super().initial(request, *args, **kwargs)
 
-    @operation(
+    @Operation(
         "Whether an access token is good now (RFC 7662).",
         problems.INVALID_CLIENT,
         problems.NOT_FOUND,

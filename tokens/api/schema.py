@@ -1,19 +1,20 @@
-"""The API's description (OpenAPI 3): shapes of answers, problems by status, examples; and how requests are signed in.
+"""What the views say of themselves for the API's description: shapes of answers, problems, examples.
 
-The views carry these decorators, so that a description stands beside what it describes.
+The views carry these decorators, so that a description stands beside what it describes. `tokens.api.openapi` makes
+OpenAPI of it, once somebody asks for that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.schemas import DefaultSchema
 
 from tokens import problems
 from tokens.conf import MODES
-from tokens.problems import CONTENT_TYPE, Problem
+from tokens.problems import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,76 +103,65 @@ class ProblemOutput(serializers.Serializer[Any]):
     )
 
 
-class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Either will do; a Bearer token goes first."""
-
-    target_class = "tokens.api.authentication.TokenAuthentication"
-    name = ["accessCookie", "bearer"]
-
-    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]  # One object with both would ask for both.
-
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
-        return [
-            {"type": "apiKey", "in": "cookie", "name": "__Host-access"},
-            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        ]
-
-
+_EXAMPLES: dict[Any, Any] = {
+    GrantOutput: _WHO_EXAMPLE,
+    WhoOutput: _WHO_EXAMPLE,
+    SessionOutput: _SESSION_EXAMPLE,
+    SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
+}
 ANYWHERE = (problems.CROSS_ORIGIN, problems.UNAVAILABLE)
 WITH_BODY = (problems.INVALID, problems.MALFORMED, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
 SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSION_ENDED)
 
 
-def operation(
-    summary: str,
-    *problems_of_its_own: Problem,
-    answers: Any = None,
-    status: int = HTTPStatus.OK,
-    takes: Any = None,
-    example: Any = None,
-    example_input: Any = None,
-    parameters: Any = None,
-    name: str | None = None,
-) -> Callable[[F], F]:
-    """Describe an operation. ``takes``, ``answers``: serializers, or None for no body; ``status``: of success;
-    ``name``: its own among all, where its path and method do not make one.
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query."""
+
+    name: str
+    type: type
+    description: str
+
+
+class Operation:
+    """Describes the method of a view that it decorates. ``takes``, ``answers``: serializers, or None for no body;
+    ``status``: of success; ``name``: its own among all, where its path and method do not make one.
 
     What any operation may be refused with need not be told: `ANYWHERE`, and with a body `WITH_BODY`.
     """
-    possible = [*problems_of_its_own, *ANYWHERE, *(WITH_BODY if takes else ())]
-    by_status: dict[int, list[Problem]] = {}
-    for problem in possible:
-        by_status.setdefault(int(problem.status), []).append(problem)
-    responses: dict[Any, Any] = {
-        int(status): OpenApiResponse(answers, examples=_examples(answers, example), description=summary)
-    }
-    for code, found in by_status.items():
-        responses[code, CONTENT_TYPE] = OpenApiResponse(
-            ProblemOutput,
-            description=" · ".join(f"`{problem.code}`: {problem.detail}" for problem in found),
-            examples=[
-                OpenApiExample(problem.code, problem.as_json(detail=problem.detail), response_only=True)
-                for problem in found
-            ],
-        )
-    describe: Callable[[F], F] = extend_schema(
-        operation_id=name,
-        summary=summary,
-        request=takes,
-        responses=responses,
-        parameters=parameters,
-        examples=[OpenApiExample("input", example_input, request_only=True)] if example_input else None,
-    )
-    return describe
+
+    def __init__(
+        self,
+        summary: str,
+        *problems_of_its_own: Problem,
+        answers: Any = None,
+        status: int = HTTPStatus.OK,
+        takes: Any = None,
+        example: Any = None,
+        example_input: Any = None,
+        parameters: Sequence[Parameter] = (),
+        name: str | None = None,
+    ) -> None:
+        self.summary = summary
+        self.problems = [*problems_of_its_own, *ANYWHERE, *(WITH_BODY if takes else ())]
+        self.answers = answers
+        self.status = int(status)
+        self.takes = takes
+        self.example = example or _EXAMPLES.get(answers)
+        self.example_input = example_input
+        self.parameters = parameters
+        self.name = name
+
+    def __call__(self, method: F) -> F:
+        method.operation = self  # type: ignore[attr-defined]
+        return method
 
 
-def _examples(answers: Any, example: Any) -> list[OpenApiExample]:
-    known = {
-        GrantOutput: _WHO_EXAMPLE,
-        WhoOutput: _WHO_EXAMPLE,
-        SessionOutput: _SESSION_EXAMPLE,
-        SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
-    }
-    value = example or known.get(answers)
-    return [OpenApiExample("answer", value, response_only=True)] if value else []
+class DescribedLate(DefaultSchema):
+    """The ``schema`` of views that carry operations, which nobody but a generator of descriptions asks for."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        from tokens.api import openapi  # With drf-spectacular, which takes longer than all of the API.
+
+        openapi.describe(owner)
+        return super().__get__(instance, owner)

@@ -76,7 +76,7 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
 
 def text_of(moment: datetime) -> str:
     """Return the instant as the API writes it (RFC 3339, UTC, whole seconds)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def user_data(user: Any) -> dict[str, Any]:

@@ -5,16 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
-from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.cache import cache_control
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens import cookies, problems
+from tokens import cookies, problems, throttles
 from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
@@ -22,10 +18,11 @@ from tokens.api.schema import (
     LOGIN_EXAMPLE,
     SIGNED_IN,
     GrantOutput,
+    Operation,
+    Parameter,
     SessionOutput,
     SessionsOutput,
     WhoOutput,
-    operation,
 )
 from tokens.api.serializers import (
     DeviceNameInput,
@@ -39,19 +36,19 @@ from tokens.api.serializers import (
 )
 from tokens.conf import BODY, token_settings
 from tokens.cookies import Presented
-from tokens.keys import keyring
 from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
 from tokens.network import client_of
+from tokens.rotation import Decision
 from tokens.service import keeping
+from tokens.service.client import network
 from tokens.service.ending import end, end_all
 from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, presented_session, refresh
+from tokens.throttles import Tally
 
 PAGE = 50
-JWKS_MAX_AGE = 300
-"""Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
 
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
@@ -60,17 +57,23 @@ _Reason = RefreshToken.Reason
 
 
 class Login(Public):
-    @operation(
-        "Sign in.", problems.INVALID_CREDENTIALS, answers=GrantOutput, takes=LoginInput, example_input=LOGIN_EXAMPLE
+    @Operation(
+        "Sign in.",
+        problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
+        answers=GrantOutput,
+        takes=LoginInput,
+        example_input=LOGIN_EXAMPLE,
     )
     def post(self, request: Request) -> Response:
         given = valid(LoginInput, request)
+        self.exchange.device_token = given.get("device_token")
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
         grant = open_session(
             user,
-            client_of(request._request, given.get("device_token")),
+            client_of(request._request, self.exchange.device_token),
             mode=given.get("mode", token_settings().modes[0]),
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
@@ -81,9 +84,12 @@ class Login(Public):
 
 
 class Refresh(Public):
-    @operation(
+    """A rotation costs the throttles nothing: what is counted is what an honest client seldom needs."""
+
+    @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
+        problems.THROTTLED,
         answers=GrantOutput,
         takes=RefreshInput,
     )
@@ -91,17 +97,22 @@ class Refresh(Public):
         presented = _presented(request)
         if presented is None:
             raise ProblemError(problems.SESSION_ENDED)
-        answer = refresh(presented.text, presented.modes, client_of(request._request))
+        client = client_of(request._request)
+        answer = refresh(presented.text, presented.modes, client)
         if isinstance(answer, Refusal):
+            if from_here := network(client.ip):
+                throttles.take(Tally("refresh_network", from_here))
             if answer.definite and presented.modes != IN_BODY:
                 self.exchange.refuse()
             raise ProblemError(problems.SESSION_ENDED)
+        if answer.decision is Decision.REPEAT:
+            throttles.take(Tally("refresh_session", str(answer.session.id)))
         self.exchange.answer(answer)
         return _granted(answer)
 
 
 class Logout(Public):
-    @operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
+    @Operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
     def post(self, request: Request) -> Response:
         client = client_of(request._request)
         for session_id in _own_sessions(request):
@@ -113,10 +124,11 @@ class Logout(Public):
 
 
 class Reauthenticate(ApiView):
-    @operation(
+    @Operation(
         "Give the password again: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
+        problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
         takes=PasswordInput,
     )
@@ -134,7 +146,7 @@ class Reauthenticate(ApiView):
 
 
 class Me(ApiView):
-    @operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
+    @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
     def get(self, request: Request) -> Response:
         session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
         if session is None or not request.user.is_authenticated:
@@ -143,12 +155,12 @@ class Me(ApiView):
 
 
 class Sessions(ApiView):
-    @operation(
+    @Operation(
         "The user's live sessions, newest first.",
         *SIGNED_IN,
         problems.NOT_FOUND,
         answers=SessionsOutput,
-        parameters=[OpenApiParameter("before", UUID, description="The last session of the page before.")],
+        parameters=[Parameter("before", UUID, "The last session of the page before.")],
     )
     def get(self, request: Request) -> Response:
         sessions = keeping.live_sessions(request.user)
@@ -160,7 +172,7 @@ class Sessions(ApiView):
             {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
         )
 
-    @operation(
+    @Operation(
         "End all other sessions.",
         *SIGNED_IN,
         problems.REAUTHENTICATION_REQUIRED,
@@ -181,7 +193,7 @@ class Sessions(ApiView):
 class Session(Sessions):
     http_method_names = ["patch", "delete", "options"]
 
-    @operation(
+    @Operation(
         "Name the device of one of the user's sessions.",
         *SIGNED_IN,
         problems.NOT_FOUND,
@@ -193,7 +205,7 @@ class Session(Sessions):
         keeping.rename_device(session, valid(DeviceNameInput, request)["device_name"])
         return Response(session_data(session, self.access.session_id))
 
-    @operation(
+    @Operation(
         "End one of the user's sessions.",
         *SIGNED_IN,
         problems.REAUTHENTICATION_REQUIRED,
@@ -226,13 +238,6 @@ class Nothing(Public):
         raise NotFound
 
 
-@login_not_required
-@cache_control(public=True, max_age=JWKS_MAX_AGE)
-def jwks(request: HttpRequest) -> JsonResponse:
-    """The public keys of access tokens (RFC 7517 section 5)."""
-    return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
-
-
 def _granted(grant: Grant) -> Response:
     # RFC 6749 section 5.1: an answer that holds tokens is not stored.
     return Response(grant_data(grant), headers={"Cache-Control": "no-store"})
@@ -240,7 +245,7 @@ def _granted(grant: Grant) -> Response:
 
 def _presented(request: Request) -> Presented | None:
     """Return the refresh token of this request as it came: in the body, which goes first, or by cookie."""
-    has_body = request._request.headers.get("Content-Length") not in {None, "", "0"}
+    has_body = request._request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
     in_body = valid(RefreshInput, request).get("refresh_token") if has_body else None
     return Presented(in_body, IN_BODY) if in_body else cookies.read_refresh(request._request)
 

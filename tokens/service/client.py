@@ -8,7 +8,6 @@ from hashlib import sha256
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from ua_parser import parse
 
 MAX_USER_AGENT = 300
 MAX_NAME = 100
@@ -42,6 +41,8 @@ class Client:
         """A name that its owner recognises, in the language of the sign-in: “Firefox on Windows”, or “curl”."""
         if not self.user_agent:
             return _("Unknown device")
+        from ua_parser import parse  # Its rules take a while, and a sign-in alone needs them.
+
         parsed = parse(self.printable_user_agent)
         browser = parsed.user_agent.family if parsed.user_agent else self.printable_user_agent.partition("/")[0]
         system = parsed.os.family if parsed.os else ""

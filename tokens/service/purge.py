@@ -6,7 +6,8 @@ by side skip each other's rows; live traffic is not touched, for nobody rotates 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
@@ -106,7 +107,9 @@ def purges() -> list[Purge]:
 def _sessions(alias: str, instant: datetime) -> Purge:
     sessions = RefreshToken.objects.using(alias)
     rows = sessions.ended_before(instant)
-    return Purge("sessions", rows, sessions.filter(ends_on__lte=ends_on(instant)), ("ends_on", "id"), _delete_sessions)
+    last = ends_on(instant)
+    candidates = sessions.filter(ends_on__lte=last)
+    return Purge("sessions", rows, candidates, ("ends_on", "id"), partial(_delete_sessions, last))
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
@@ -120,10 +123,12 @@ def _delete_rows(rows: QuerySet[Any]) -> int:
     return deleted
 
 
-def _delete_sessions(rows: QuerySet[RefreshToken]) -> int:
+def _delete_sessions(last: date, rows: QuerySet[RefreshToken]) -> int:
     found = delete_returning(rows, "device_id")
-    devices = Device.objects.using(writer(Device)).filter(Among("pk", found))
-    # Locked first: of two purges with the last two sessions of a device, the second must see what the first deleted.
-    list(devices.order_by("pk").select_for_update().values_list(Value(1)))
-    _delete_rows(devices.filter(~Exists(RefreshToken.objects.filter(device=OuterRef("pk")))))
+    devices, sessions = Device.objects.using(writer(Device)), RefreshToken.objects.filter(device=OuterRef("pk"))
+    # Those whose sessions all go, now or by another batch, are locked and asked again: of two purges with the last two
+    # sessions of a device, the second must see what the first deleted. So must whoever signs in on it meanwhile.
+    going = devices.filter(Among("pk", found), ~Exists(sessions.filter(ends_on__gt=last)))
+    locked = list(going.order_by("pk").select_for_update().values_list("pk", flat=True))
+    _delete_rows(devices.filter(~Exists(sessions), pk__in=locked))
     return len(found)

@@ -1,8 +1,8 @@
 """Refreshing: a refresh token is presented, `tokens.rotation` decides, and the decision is carried out.
 
-One read and one conditional update. Whoever loses the race reads again and decides again; nobody holds a lock
-across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a session is committed before anybody
-can raise anything.
+One read and one conditional update, or one statement that is both (`rotating`). Whoever loses the race reads again and
+decides again; nobody holds a lock across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a
+session is committed before anybody can raise anything.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ from tokens.keys import keyring
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent, ends_on
 from tokens.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, events, grants
+from tokens.service import acknowledgements, events, grants, rotating
 from tokens.service.client import Client
 from tokens.service.ending import end
 from tokens.service.grants import Grant
@@ -66,6 +66,8 @@ def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusa
         return _refused("unknown key", definite=False)
     except InvalidRefreshToken:
         return _refused("not a token of ours")
+    if grant := _rotated(presented, modes, client):
+        return grant
     for _ in range(ATTEMPTS):
         row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
         if row is None:
@@ -88,6 +90,19 @@ def presented_session(text: str, modes: Collection[str]) -> UUID | None:
     rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=presented.session_id, mode__in=modes)
     digest = rows.values_list("secret_digest", flat=True).first()
     return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
+
+
+def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> Grant | None:
+    """Rotate at once, where that is all; else decide anew: the session is then ended, or what it began is repeated."""
+    row = rotating.rotate(presented, modes, client)
+    if row is None or not row.user.is_active:
+        return None
+    stamp = renewed_stamp(row, row.user)
+    if stamp is None:
+        return None
+    if stamp != bytes(row.auth_hash_digest) and not row.unchanged().update(auth_hash_digest=stamp):
+        return None
+    return _granted(row, presented, Decision.ROTATE, row.now)
 
 
 def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> Grant | Refusal | None:
@@ -119,6 +134,10 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
         _note_if_elsewhere(row, now, client)
+    return _granted(row, presented, decision, now)
+
+
+def _granted(row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime) -> Grant:
     text, access = grants.access_token(row, row.user, row.generation, now)
     # The client that presents the current generation has it: a late copy could overwrite a newer one (RFC 6749, 6).
     is_there = decision is Decision.REPEAT and presented.generation == row.generation

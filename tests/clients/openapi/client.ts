@@ -61,6 +61,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
       return "sign in";
     case "reauthentication_required":
       return "ask for the password";
+    case "throttled":
     case "token_expired":
     case "unavailable":
       return "try again";

@@ -194,7 +194,8 @@ def refresh(text: str) -> dict[str, Any]:
 def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
     """Refresh these sessions one after the other, over and over, until ``count`` were rotated.
 
-    What comes back: the ``texts`` of the tokens that they have then, and how many refreshes were ``repeated``.
+    What comes back: the ``texts`` of the tokens that they have then, whose turn is next first, and how many refreshes
+    were ``repeated``.
     """
     from tokens.rotation import Decision
     from tokens.service import refreshing
@@ -202,6 +203,7 @@ def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
     rotated = repeated = 0
     for place in cycle(range(len(texts))):
         if rotated == count:
+            texts = texts[place:] + texts[:place]
             break
         answer = refreshing.refresh(texts[place], ("cookie",), _somebody())
         assert isinstance(answer, refreshing.Grant)
@@ -252,6 +254,14 @@ def migrate() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+
+
+def count(whom: str, times: int) -> None:
+    """Count so often what is throttled."""
+    from tokens import throttles
+
+    for _ in range(times):
+        throttles.count(throttles.Tally("reset_network", whom))
 
 
 def open_account(email: str, password: str | None = None) -> str:

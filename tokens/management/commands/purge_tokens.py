@@ -12,7 +12,7 @@ from tokens.service.purge import purges, record
 MAX_BATCH = 10_000
 """Rows that are held in memory, and named in one statement."""
 
-DEFAULT_BATCH = 1000
+DEFAULT_BATCH = 5000
 
 
 class Command(BaseCommand):

@@ -66,6 +66,7 @@ DATABASES = {
         "CONN_MAX_AGE": 60,
     }
 }
+CACHES = {"default": environ.Env.cache_url_config(os.environ.get("CACHE_URL", "locmemcache://"))}
 # As in projects from before Django 3.2.
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 
@@ -103,6 +104,7 @@ if "WITH_LATCHKEY" in os.environ:
     INSTALLED_APPS += ["tokens"]  # and "rest_framework", unless it is there
     BEFORE = "django.contrib.auth.middleware.AuthenticationMiddleware"
     MIDDLEWARE[MIDDLEWARE.index(BEFORE)] = "tokens.middleware.TokenMiddleware"
+    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # for Django's own; a list of it, if you have none
     ORIGIN = "http://localhost:8000" if DEBUG else "https://your.site"  # as the address bar shows it
 
     # With views of REST framework:

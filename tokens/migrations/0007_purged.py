@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tokens", "0004_indexes_of_the_lists"),
+        ("tokens", "0006_index_of_the_revoked"),
     ]
 
     operations = [

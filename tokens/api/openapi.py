@@ -1,0 +1,82 @@
+"""The API's description as OpenAPI 3: what the views say of themselves, and how requests are signed in.
+
+Imported when a description is asked for, by `tokens.api.schema.DescribedLate`. A project that describes views of its
+own alone, and none of ours, imports it itself: from here drf-spectacular knows `TokenAuthentication`.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+from tokens.api.schema import Operation, ProblemOutput
+from tokens.problems import CONTENT_TYPE, Problem
+
+
+class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Either will do; a Bearer token goes first."""
+
+    target_class = "tokens.api.authentication.TokenAuthentication"
+    name = ["accessCookie", "bearer"]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]  # One object with both would ask for both.
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "apiKey", "in": "cookie", "name": "__Host-access"},
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        ]
+
+
+class IntrospectorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "tokens.api.introspection.IntrospectorAuthentication"
+    name = "introspectionClient"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "basic"}
+
+
+def describe(view: Any) -> None:
+    """Hand the operations of a view class to drf-spectacular, each once."""
+    for name in view.http_method_names:
+        method = getattr(view, name, None)
+        operation = getattr(method, "operation", None)
+        if operation is not None and not hasattr(method, "kwargs"):  # Where drf-spectacular keeps them.
+            _extend(operation)(method)
+
+
+def _extend(operation: Operation) -> Any:
+    by_status: dict[int, list[Problem]] = {}
+    for problem in operation.problems:
+        by_status.setdefault(int(problem.status), []).append(problem)
+    responses: dict[Any, Any] = {
+        operation.status: OpenApiResponse(
+            operation.answers, examples=_examples("answer", operation.example), description=operation.summary
+        )
+    }
+    for code, found in by_status.items():
+        responses[code, CONTENT_TYPE] = OpenApiResponse(
+            ProblemOutput,
+            description=" · ".join(f"`{problem.code}`: {problem.detail}" for problem in found),
+            examples=[
+                OpenApiExample(problem.code, problem.as_json(detail=problem.detail), response_only=True)
+                for problem in found
+            ],
+        )
+    return extend_schema(
+        operation_id=operation.name,
+        summary=operation.summary,
+        request=operation.takes,
+        responses=responses,
+        parameters=[
+            OpenApiParameter(parameter.name, parameter.type, description=parameter.description)
+            for parameter in operation.parameters
+        ],
+        examples=_examples("input", operation.example_input),
+    )
+
+
+def _examples(name: str, value: Any) -> list[OpenApiExample]:
+    """What there is to show of a body, which is one of a request or of an answer."""
+    return [OpenApiExample(name, value, request_only=name == "input", response_only=name == "answer")] if value else []
