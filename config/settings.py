@@ -72,6 +72,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "tokens.operators.middleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -224,7 +225,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("accounts", "tokens")},
+    "formatters": {
+        "line": {"format": "{asctime} {name} {message}", "style": "{"},
+        # What `tokens` logs is logfmt, and so is the whole line.
+        "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "events": {"class": "logging.StreamHandler", "formatter": "fields"},
+    },
+    "loggers": {
+        "accounts": {"handlers": ["stderr"], "level": "INFO"},
+        "tokens": {"handlers": ["events"], "level": "INFO"},
+    },
 }

@@ -12,6 +12,7 @@ from tokens.rates import NAMES, Rates
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
 def test_the_readme_has_every_setting_with_type_default_and_meaning() -> None:
@@ -61,3 +62,10 @@ def test_the_readme_names_every_operation_of_the_api(app: str) -> None:
 def test_the_changelog_and_the_licence_are_there() -> None:
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
     assert "the Latchkey authors" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_tests_that_security_md_names_are_there() -> None:
+    rows = re.findall(r"^\| (?:V|RFC )[^|]+ \| [^|]+ \| `([^:`]+)::(test_\w+)` \|$", SECURITY, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| (?:V|RFC )", SECURITY, re.MULTILINE)) > 30
+    for file, name in rows:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"

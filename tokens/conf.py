@@ -8,6 +8,7 @@ the environment.
 same mistakes into system checks. Nothing else in the project reads ``settings.TOKENS``.
 """
 
+import ipaddress
 import os
 import re
 import sys
@@ -107,6 +108,9 @@ class TokenSettings:
         (),
         "services that may introspect tokens, each as `id:SHA-256 of its secret`; none: it is off",
         secret=True,
+    )
+    metrics_allowed: tuple[str, ...] = _setting(
+        "list", ("127.0.0.0/8", "::1"), "addresses or networks that may read `/metrics`; by default this machine"
     )
     session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
     event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
@@ -266,6 +270,11 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
                 "With ORIGIN https://auth.example.org: COOKIE_DOMAIN = example.org",
             )
         )
+    for network in found.metrics_allowed:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            mistakes.append(Mistake("E031", f"METRICS_ALLOWED: {error}.", "Addresses or networks: 10.0.0.0/8, ::1"))
     if not found.modes:
         mistakes.append(Mistake("E015", "MODES is empty.", f"There are: {', '.join(MODES)}."))
     grace, still, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime

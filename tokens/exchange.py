@@ -1,6 +1,7 @@
 """The exchange: what the middleware knows of one request, and what its views and receivers tell the middleware."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,7 +22,7 @@ class Exchange:
     ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
     so. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
     asked for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that
-    came in the request's body.
+    came in the request's body. ``began``: by `perf_counter`.
     """
 
     access: AccessToken | None = None
@@ -34,6 +35,12 @@ class Exchange:
     signed_out: bool = False
     user_asked: bool = False
     device_token: str | None = None
+    began: float = field(default_factory=perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return perf_counter() - self.began
 
     def note_user_asked(self) -> None:
         self.user_asked = True

@@ -19,6 +19,7 @@ from typing import Any
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, ScryptPasswordHasher
 
+from tokens import metrics
 from tokens.conf import token_settings
 
 PATIENCE = 1.0
@@ -40,16 +41,21 @@ class Turns:
     def turn(self) -> Iterator[None]:
         """Wait for a turn, and have it. Raises `Busy`."""
         if not self._places.acquire(blocking=False):
-            raise Busy
+            raise _busy()
         try:
             if not self._running.acquire(timeout=PATIENCE):
-                raise Busy
+                raise _busy()
             try:
                 yield
             finally:
                 self._running.release()
         finally:
             self._places.release()
+
+
+def _busy() -> Busy:
+    metrics.HASHINGS_REFUSED.inc()
+    return Busy()
 
 
 def turns() -> Turns:

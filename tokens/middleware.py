@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from tokens import cookies, handover, problems
+from tokens import cookies, handover, metrics, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import token_settings
 from tokens.exchange import Exchange, attach, required_exchange
@@ -98,6 +98,8 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         exchange.grant = None
     if exchange.grant:
         cookies.set_grant(response, exchange.grant, timezone.now())
+        if exchange.grant.is_new:
+            metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
     elif exchange.clear and not (exchange.refused and (yield partial(_has_signed_in_anew, request))):
         cookies.clear(response)
     if exchange.user_asked:

@@ -1,6 +1,7 @@
 """Who sent a request: the client's address, seen through trusted proxies alone, and its device's token."""
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 
 from django.conf import settings
@@ -39,6 +40,22 @@ def client_ip(request: HttpRequest) -> str | None:
             break
         address = behind
     return str(address) if address else None
+
+
+def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
+    """Whether the request was sent from one of these addresses or networks.
+
+    What somebody passed on whom `TRUSTED_PROXIES` does not name came from nobody knows where: from nowhere, then.
+    """
+    text = client_ip(request)
+    if text is None or (_is_passed_on(request) and text == str(_parse(request.META["REMOTE_ADDR"]))):
+        return False
+    address = ipaddress.ip_address(text)
+    return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+def _is_passed_on(request: HttpRequest) -> bool:
+    return any(name in request.headers for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"))
 
 
 def _parse(text: str) -> Address | None:

@@ -12,7 +12,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.models.signals import post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
-from tokens import handover, throttles
+from tokens import handover, metrics, throttles
 from tokens.backends import attempt
 from tokens.database import clock, writer
 from tokens.exchange import exchange_of
@@ -57,6 +57,8 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     alias = writer(SecurityEvent)
     client = client_of(request) if request is not None else Client()
     events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=tried.user_id)])
+    if exchange := exchange_of(request):
+        metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 
 
 @receiver(pre_save, sender=settings.AUTH_USER_MODEL)

@@ -119,6 +119,10 @@ def test_who_does_not_ask_for_a_page_gets_a_line(accept: str) -> None:
     assert (response.status_code, response.content) == (404, b"There is nothing here.\n")
 
 
+def test_over_tls_a_browser_is_told_to_stay_there() -> None:
+    assert Client().get("/nothing", secure=True)["Strict-Transport-Security"] == f"max-age={365 * 86400}"
+
+
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/mail-sent", "/api/docs", "/admin/login/", "/api/x"])
 @pytest.mark.django_db
 def test_every_answer_has_our_policy_and_what_django_sets(path: str) -> None:

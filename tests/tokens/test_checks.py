@@ -103,6 +103,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E025", ERROR, tokens(SIGNING_KEYS=["derived", "derived"]), "twice"),
     ("E026", ERROR, tokens(INTROSPECTION_CLIENTS=["api:secret"]), "entry 1"),
     ("E030", ERROR, setting("USE_TZ", False), "USE_TZ"),
+    ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),

@@ -55,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "COOKIE_DOMAIN": "",
     "TRUSTED_ORIGINS": (),
     "INTROSPECTION_CLIENTS": (),
+    "METRICS_ALLOWED": ("127.0.0.0/8", "::1"),
     "SESSION_RETENTION": timedelta(days=30),
     "EVENT_RETENTION": timedelta(days=400),
 }
@@ -91,6 +92,7 @@ GIVEN: dict[str, tuple[Any, str, Any]] = {
         ("https://app.example.org", "http://localhost:3000"),
     ),
     "INTROSPECTION_CLIENTS": ([f"api:{DIGEST}"], f"api:{DIGEST}", (f"api:{DIGEST}",)),
+    "METRICS_ALLOWED": (["10.0.0.7", "fd00::/8"], "10.0.0.7,fd00::/8", ("10.0.0.7", "fd00::/8")),
     "SESSION_RETENTION": (1, "1", seconds(1)),
     "EVENT_RETENTION": (1, "1", seconds(1)),
 }

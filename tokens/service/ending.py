@@ -5,11 +5,13 @@ committed when these functions return, unless the caller holds a transaction ope
 here, and raised by nobody before the end of the session is safe.
 """
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
+from tokens import metrics
 from tokens.database import DatabaseNow, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent, ends_on
 from tokens.service import events
@@ -22,6 +24,8 @@ _KINDS = {
     RefreshToken.Reason.REUSE: SecurityEvent.Kind.REUSE_DETECTED,
     RefreshToken.Reason.RECOVERIES_EXHAUSTED: SecurityEvent.Kind.RECOVERIES_EXHAUSTED,
 }
+
+metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
 
 
 def end(
@@ -55,6 +59,7 @@ def end(
         Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
         # Before the events: no request is served by a dead session while others are told of its end.
         transaction.on_commit(lambda: feed.add(ids), using=alias)
+        transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
         events.write(
             events.record(
                 _KINDS.get(reason, SecurityEvent.Kind.REVOKED),

@@ -27,6 +27,7 @@ from django.db import Error, connections
 from django.db.models import Max
 from django.utils import timezone
 
+from tokens import metrics
 from tokens.conf import token_settings
 from tokens.database import HURRY_MS, behind, hurried, reader, writer
 from tokens.models import RefreshToken, Revocation
@@ -39,6 +40,8 @@ MARGIN = 5.0
 """Seconds that an entry is kept beyond an access token's life: clocks differ."""
 RESPITE = 30.0
 """Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
+
+metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("replica",), ("nobody",))
 
 News = tuple[int, list[UUID]]
 """The next cursor, and the sessions that were revoked."""
@@ -119,9 +122,12 @@ class RevocationFeed:
             self._answered_at, self._readable = self._asked_at, True
         except Error as error:
             self._readable = False
+            metrics.FEED_READS.labels("nobody").inc()
             events.log("feed unreadable", error=type(error).__name__)
         finally:
             self._lock.release()
+        metrics.FEED_LAG_SECONDS.set(self._asked_at - self._answered_at)
+        metrics.FEED_UNREADABLE.set(not self._readable)
         return self._readable
 
     def _read(self, now: float) -> None:
@@ -146,11 +152,14 @@ class RevocationFeed:
         if alias != writer(Revocation) and now >= self._replica_rests_until:
             try:
                 if news := _ask_replica(alias, since):
+                    metrics.FEED_READS.labels("replica").inc()
                     return news
             except Error as error:
                 self._replica_rests_until = now + RESPITE
                 events.log("replica unreadable", error=type(error).__name__)
-        return _ask_primary(since)
+        news = _ask_primary(since)
+        metrics.FEED_READS.labels("primary").inc()
+        return news
 
     def _keep(self, session_ids: list[UUID], now: float) -> None:
         until = now + token_settings().access_lifetime.total_seconds() + MARGIN

@@ -4,7 +4,7 @@ In batches, each a transaction of its own, in constant memory, reading about the
 by side skip each other's rows; live traffic is not touched, for nobody rotates a session that ended days ago.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -16,6 +16,8 @@ from django.db.models.lookups import GreaterThan, LessThanOrEqual
 from tokens.conf import token_settings
 from tokens.database import Among, Found, Row, clock, delete_returning, unflushed, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
+from tokens.service import events
+from tokens.service.client import Client
 from tokens.service.feed import LATE_COMMIT
 
 
@@ -61,6 +63,32 @@ class Purge:
         fields = [self.rows.model._meta.get_field(name) for name in self.order]
         values = [Value(value, field) for value, field in zip(key, fields, strict=True)]
         return Q(how(Row(*self.order), Row(*values)))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A purge that came to its end at ``ended_at``. ``deleted``: how many rows of each name; ``seconds``: how long."""
+
+    ended_at: datetime
+    deleted: Mapping[str, int]
+    seconds: float
+
+
+def record(deleted: Mapping[str, int], seconds: float) -> None:
+    """Write down that a purge came to its end: as an event, for whoever asks where a row has gone."""
+    reason = " ".join([*(f"{name}={count}" for name, count in deleted.items()), f"seconds={seconds:.3f}"])
+    events.write([events.record(SecurityEvent.Kind.PURGED, clock(writer(SecurityEvent)), Client(), reason=reason)])
+
+
+def last_run() -> Run | None:
+    """Return the last purge that came to its end, as far as events go back."""
+    rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(kind=SecurityEvent.Kind.PURGED)
+    row = rows.order_by("-id").values_list("created_at", "reason").first()
+    if row is None:
+        return None
+    said = dict(part.split("=") for part in row[1].split())
+    seconds = float(said.pop("seconds"))
+    return Run(row[0], {name: int(count) for name, count in said.items()}, seconds)
 
 
 def purges() -> list[Purge]:

@@ -6,7 +6,7 @@ session is committed before anybody can raise anything.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.models import Q
 
-from tokens import refresh_tokens
+from tokens import metrics, refresh_tokens
 from tokens.conf import token_settings
 from tokens.database import WithoutFlush, durable, writer
 from tokens.keys import keyring
@@ -33,14 +33,28 @@ ELSEWHERE_AT_MOST = timedelta(hours=1)
 
 _Reason = RefreshToken.Reason
 
+_GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
+metrics.start_at_zero(metrics.REFRESHES, *((decision.value, "") for decision in _GRANTED), metrics.FAILED)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The session cannot go on. ``definite``: not even at another process; cookies may be cleared."""
+    """The session cannot go on. ``definite``: not even at another process; cookies may be cleared.
+
+    ``cause``: why, for the log and the metrics; no client is told.
+    """
 
     definite: bool = True
+    cause: str = field(default="", compare=False)
 
 
+def _labels(answer: Grant | Refusal) -> tuple[str, str]:
+    if isinstance(answer, Refusal):
+        return Decision.REFUSE.value, answer.cause
+    return (answer.decision or Decision.REFUSE).value, ""
+
+
+@metrics.counted(metrics.REFRESHES, metrics.REFRESH_SECONDS, _labels)
 def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusal:
     """Answer a presented refresh token. ``modes``: those whose sessions' tokens may come as it came.
 
@@ -178,7 +192,7 @@ def _ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Re
 
 def _refused(cause: str, session_id: UUID | None = None, *, definite: bool = True) -> Refusal:
     events.log("refresh refused", session=session_id, cause=cause)
-    return Refusal(definite)
+    return Refusal(definite, cause)
 
 
 def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None:

@@ -322,7 +322,7 @@ def test_a_refused_service_is_written_to_the_log_without_what_it_sent(
 ) -> None:
     with caplog.at_level("INFO", "tokens"):
         ask(token, basic(secret="nearly right"))
-    assert "introspection refused ip=127.0.0.1" in caplog.text
+    assert 'event="introspection refused" ip=127.0.0.1' in caplog.text
     for secret in ("nearly right", token, basic(secret="nearly right")):
         assert secret not in caplog.text
 

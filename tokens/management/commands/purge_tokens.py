@@ -1,12 +1,13 @@
 """``manage.py purge_tokens``: delete what is past its retention. See `tokens.service.purge`."""
 
 import sys
+from time import perf_counter
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from tokens.service.purge import purges
+from tokens.service.purge import purges, record
 
 MAX_BATCH = 10_000
 """Rows that are held in memory, and named in one statement."""
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         if not 1 <= batch_size <= MAX_BATCH:
             raise CommandError(f"--batch-size must be at least 1, and no more than {MAX_BATCH}")
         watched = sys.stderr.isatty()
+        done, began = {}, perf_counter()
         for purge in purges():
             if dry_run:
                 self.stdout.write(f"{purge.name}: {purge.rows.count()} would be deleted")
@@ -38,4 +40,7 @@ class Command(BaseCommand):
                 for batch in purge.batches(batch_size):
                     deleted += batch
                     bar.update(batch)
+            done[purge.name] = deleted
             self.stdout.write(f"{purge.name}: {deleted} deleted")
+        if done:
+            record(done, perf_counter() - began)

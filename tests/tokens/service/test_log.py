@@ -1,0 +1,113 @@
+"""The lines of the log ``tokens``: one for each event that is committed, which any reader of logfmt takes apart."""
+
+import json
+import logging
+import logging.handlers
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.browsers import login, post
+from tests.factories import PASSWORD
+from tests.tokens.service.holders import Holder
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.service import events
+from tokens.service.client import Client
+from tokens.service.ending import end
+
+Lines = Callable[[], list[dict[str, str]]]
+
+FIELD = re.compile(r'(?:^| )([a-z]+)=(?:("(?:[^"\\]|\\.)*")|([^" ]+))')
+FORGED = 'x" event=signed_in user=1\n\x1b[2J\x7f\u2028event=alarm \\'
+
+
+def fields(line: str) -> dict[str, str]:
+    """Take a line apart. Raises `AssertionError` where anything of it is not ``key=value``."""
+    assert FIELD.sub("", line) == "", line
+    found = [(key, json.loads(quoted) if quoted else plain) for key, quoted, plain in FIELD.findall(line)]
+    assert len(dict(found)) == len(found), line
+    return dict(found)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    """Takes apart what was written to the log since the last time."""
+
+    def take() -> list[dict[str, str]]:
+        found = [fields(record.getMessage()) for record in caplog.records if record.name == "tokens"]
+        caplog.clear()
+        return found
+
+    caplog.set_level(logging.INFO, "tokens")
+    return take
+
+
+@given(st.text())
+@example(FORGED)
+def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value: str) -> None:
+    handler = logging.handlers.BufferingHandler(10)
+    events.logger.addHandler(handler)
+    try:
+        events.log("said", by=value, ip="192.0.2.7")
+    finally:
+        events.logger.removeHandler(handler)
+    [record] = handler.buffer
+    line = record.getMessage()
+    assert line.isascii()
+    assert line.isprintable()
+    assert fields(line) == {"event": "said", **({"by": value} if value else {}), "ip": "192.0.2.7"}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAnEvent:
+    def test_is_a_line_that_says_what_its_row_says(self, user: Any, lines: Lines) -> None:
+        holder = Holder(user)
+        client = Client("192.0.2.9", "Firefox (X11)")
+        lines()
+        row = RefreshToken.objects.filter(id=holder.id)
+        end(row, RefreshToken.Reason.ENDED_BY_STAFF, by=user, client=client, note='a "stolen" laptop')
+        assert lines() == [
+            {
+                "event": "revoked",
+                "session": str(holder.id),
+                "user": str(user.pk),
+                "device": str(holder.row.device_id),
+                "reason": 'ended_by_staff: a "stolen" laptop',
+                "by": str(user.pk),
+                "ip": "192.0.2.9",
+                "agent": "Firefox (X11)",
+            }
+        ]
+
+    def test_has_as_many_lines_as_rows(self, user: Any, lines: Lines) -> None:
+        holder = Holder(user)
+        holder.end()
+        kinds = list(SecurityEvent.objects.order_by("id").values_list("kind", flat=True))
+        assert [line["event"] for line in lines()] == kinds
+
+    def test_that_was_undone_is_no_line(self, user: Any, lines: Lines) -> None:
+        with transaction.atomic():
+            Holder(user)
+            transaction.set_rollback(True)
+        assert lines() == []
+
+    def test_cannot_be_forged_by_what_a_browser_says_of_itself(self, api: Any, user: Any, lines: Lines) -> None:
+        post(api, "/api/auth/login", {"email": user.email, "password": "wrong"}, **{"User-Agent": FORGED})
+        [line] = lines()
+        assert line["event"] == "sign_in_failed"
+        assert line["agent"] == SecurityEvent.objects.get().user_agent
+
+    def test_holds_no_password_and_no_token(self, api: Any, user: Any, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        login(api, user)
+        post(api, "/api/auth/refresh")
+        post(api, "/api/auth/login", {"email": user.email, "password": "nearly right"})
+        secrets = {cookie.value for cookie in api.cookies.values()}
+        assert len(secrets) >= 3
+        for secret in secrets | {PASSWORD, "nearly right"}:
+            assert secret not in caplog.text
