@@ -7,7 +7,7 @@ from django.urls import include, path
 
 from accounts.views import SignIn
 from config import description, errors
-from tokens.api.jwks import jwks
+from tokens.api.views import jwks
 from tokens.pages import Home, Rename, end_others, end_session
 
 

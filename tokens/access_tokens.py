@@ -29,6 +29,7 @@ from math import floor
 from typing import Any
 from uuid import UUID
 
+import jwt
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from uuid_utils.compat import uuid7
@@ -153,8 +154,6 @@ class Codec:
     def _verified(self, text: str) -> AccessToken:
         if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
-        import jwt
-
         try:
             header = jwt.get_unverified_header(text)
             key = self._ring.verifying_keys.get(header.get("kid", ""))

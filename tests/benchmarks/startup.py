@@ -1,9 +1,8 @@
 """What does a process pay before it is of use? ``python -m tests.benchmarks.startup``.
 
-Fresh processes take turns: a Django project of nothing but Django, the same with Django REST framework, this project
-as in production, and as `config.preloaded` serves it; on PostgreSQL, which none of them asks. A line for each stage
-says the median time from the start of the interpreter until then, of the processor and on the clock, in milliseconds,
-and what this project adds to the other two.
+Fresh processes take turns: a Django project of nothing but Django, the same with Django REST framework, and this
+project as in production, on PostgreSQL, which none of them asks. A line for each stage says the median time from the
+start of the interpreter until then, of the processor and on the clock, in milliseconds, and what is added to both.
 
 With ``--imports`` it says what they import, and how long that took by itself. ``--python`` is for an interpreter
 without the developers' tools (``uv sync --no-dev``): Django REST framework imports some of them where it finds them.
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -58,8 +57,8 @@ class Project:
             "first answer": self._call(self.view),
             "first page: the admin's sign-in": self._call("/admin/login/"),
             "first answer of the API": self._call(self.api, self.api_status) if self.api else [],
-            "manage.py help": [*self.manage, "help"] if self.manage else [],
-            "manage.py check": [*self.manage, "check"] if self.manage else [],
+            "manage.py help": [*self.manage, "help"],
+            "manage.py check": [*self.manage, "check"],
         }
         return {stage: arguments for stage, arguments in found.items() if arguments}
 
@@ -91,8 +90,7 @@ OURS = Project(
     "/api/auth/me",
     "401 Unauthorized",
 )
-PRELOADED = replace(OURS, name="preloaded", wsgi="config.preloaded", manage=())
-PROJECTS = (BARE, REST, OURS, PRELOADED)
+PROJECTS = (BARE, REST, OURS)
 Times = dict[tuple[str, str], list[tuple[float, float]]]
 """Of a stage and a project's name: milliseconds of the processor, and on the clock."""
 
@@ -123,12 +121,12 @@ def run(python: str, rounds: int) -> None:
     for which, title in enumerate(("processor, ms", "clock, ms")):
         _print(title, *(project.name for project in PROJECTS), "over Django", "over REST")
         for stage in OURS.stages():
-            bare, rest, ours, preloaded = (
-                median(pair[which] for pair in found[stage, project.name]) if stage in project.stages() else None
+            times = [
+                median(pair[which] for pair in found[stage, project.name]) if (stage, project.name) in found else None
                 for project in PROJECTS
-            )
-            over = [None if other is None or ours is None else ours - other for other in (bare, rest)]
-            _print(stage, bare, rest, ours, preloaded, *over)
+            ]
+            bare, rest, ours = times
+            _print(stage, *times, None if bare is None else ours - bare, ours - rest)
         print()  # noqa: T201
 
 

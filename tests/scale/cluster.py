@@ -297,7 +297,7 @@ def redis_started() -> Iterator[Redis]:
 def _node(port: int, environment: Mapping[str, str]) -> Iterator[Node]:
     lines = (DEPLOY / "granian.env").read_text().splitlines()
     options = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    command = [sys.executable, "-m", "granian", "config.preloaded:application"]
+    command = [sys.executable, "-m", "granian", "config.wsgi:application"]
     with _running(command, cwd=ROOT, env={**options, **environment, "GRANIAN_PORT": str(port)}) as process:
         wait_for(lambda: _listens(port), "a node")
         yield Node(port, process)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.http import UnreadablePostError
+from django.urls import re_path
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
@@ -113,3 +114,8 @@ class Public(ApiView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes = (AllowAny,)
+
+
+def endpoint(route: str, view: type[ApiView], name: str) -> Any:
+    """Return the URL pattern of a view. A trailing slash is neither needed nor refused."""
+    return re_path(rf"^{route}(?:/)?$", view.as_view(), name=name)

@@ -2,17 +2,19 @@
 
 from django.urls import re_path
 
-from tokens.api.endpoints import Endpoint, endpoint
+from tokens.api import views
+from tokens.api.base import endpoint
+from tokens.api.introspection import Introspect
 
 app_name = "tokens"
 urlpatterns = [
-    endpoint("auth/login", "tokens.api.views.Login", "login"),
-    endpoint("auth/refresh", "tokens.api.views.Refresh", "refresh"),
-    endpoint("auth/logout", "tokens.api.views.Logout", "logout"),
-    endpoint("auth/reauthenticate", "tokens.api.views.Reauthenticate", "reauthenticate"),
-    endpoint("auth/me", "tokens.api.views.Me", "me"),
-    endpoint("auth/sessions", "tokens.api.views.Sessions", "sessions"),
-    endpoint("auth/sessions/(?P<session_id>[^/]+)", "tokens.api.views.Session", "session"),
-    endpoint("auth/introspect", "tokens.api.introspection.Introspect", "introspect"),
-    re_path("", Endpoint("tokens.api.views.Nothing"), name="nothing"),
+    endpoint("auth/login", views.Login, "login"),
+    endpoint("auth/refresh", views.Refresh, "refresh"),
+    endpoint("auth/logout", views.Logout, "logout"),
+    endpoint("auth/reauthenticate", views.Reauthenticate, "reauthenticate"),
+    endpoint("auth/me", views.Me, "me"),
+    endpoint("auth/sessions", views.Sessions, "sessions"),
+    endpoint("auth/sessions/(?P<session_id>[^/]+)", views.Session, "session"),
+    endpoint("auth/introspect", Introspect, "introspect"),
+    re_path("", views.Nothing.as_view(), name="nothing"),
 ]

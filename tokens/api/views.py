@@ -5,7 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,6 +39,7 @@ from tokens.api.serializers import (
 )
 from tokens.conf import BODY, token_settings
 from tokens.cookies import Presented
+from tokens.keys import keyring
 from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
 from tokens.network import client_of
@@ -49,6 +53,8 @@ from tokens.service.refreshing import Refusal, presented_session, refresh
 from tokens.throttles import Tally
 
 PAGE = 50
+JWKS_MAX_AGE = 300
+"""Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
 
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
@@ -236,6 +242,13 @@ class Nothing(Public):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound
+
+
+@login_not_required
+@cache_control(public=True, max_age=JWKS_MAX_AGE)
+def jwks(request: HttpRequest) -> JsonResponse:
+    """The public keys of access tokens (RFC 7517 section 5)."""
+    return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
 def _granted(grant: Grant) -> Response:

@@ -25,7 +25,7 @@ urlpatterns = [
 ]
 
 if "WITH_LATCHKEY" in os.environ:
-    from tokens.api.jwks import jwks
+    from tokens.api.views import jwks
 
     urlpatterns += [
         path("api/", include("tokens.api.urls")),
