@@ -28,7 +28,6 @@ from math import floor
 from typing import Any
 from uuid import UUID
 
-import jwt
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from uuid_utils.compat import uuid7
@@ -122,6 +121,8 @@ class Codec:
         }
         if generation is not None:
             claims["gen"] = generation
+        import jwt  # Which brings all of X.509: a process that sees no token does without.
+
         key = self._ring.signing_key
         text = jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"kid": key.kid, "typ": TYPE})
         return text, _from_claims(claims)
@@ -147,6 +148,8 @@ class Codec:
     def _verified(self, text: str) -> AccessToken:
         if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
+        import jwt
+
         try:
             header = jwt.get_unverified_header(text)
             key = self._ring.verifying_keys.get(header.get("kid", ""))
