@@ -1,6 +1,6 @@
 """The API's description, and the page to try it: made by drf-spectacular, which is imported when somebody asks.
 
-It takes longer to import than Django REST framework and all of the API, and most processes are never asked.
+It takes tens of milliseconds to import, as much as Django REST framework, and most processes are never asked.
 """
 
 from django.http import HttpRequest

@@ -29,7 +29,6 @@ from math import floor
 from typing import Any
 from uuid import UUID
 
-import jwt
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from uuid_utils.compat import uuid7
@@ -79,12 +78,12 @@ class Codec:
     """Makes and checks access tokens, and remembers a bounded number of those that it found good."""
 
     def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str) -> None:
+        import jwt  # With all of X.509: a process that sees no token does without.
+
         self._ring = ring
         self._issuer = issuer
         self._audience = audience
         self._client_id = client_id
-        import jwt  # With all of X.509: a process that sees no token does without.
-
         # Not `jwt.encode`: it would make the header and look at the key anew for each token.
         key = ring.signing_key
         self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
@@ -154,6 +153,8 @@ class Codec:
     def _verified(self, text: str) -> AccessToken:
         if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
+        import jwt
+
         try:
             header = jwt.get_unverified_header(text)
             key = self._ring.verifying_keys.get(header.get("kid", ""))

@@ -161,7 +161,7 @@ class DescribedLate(DefaultSchema):
     """The ``schema`` of views that carry operations, which nobody but a generator of descriptions asks for."""
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        from tokens.api import openapi  # With drf-spectacular, which takes longer than all of the API.
+        from tokens.api import openapi  # With drf-spectacular, which nothing else needs.
 
         openapi.describe(owner)
         return super().__get__(instance, owner)
