@@ -39,7 +39,7 @@ PATHS = (
     f"{LIST}?q=crowd12@",
     f"{LIST}?q=nobody",
     USERS,
-    f"{USERS}?p=50",
+    f"{USERS}?p=20",
     f"{USERS}?is_staff__exact=1",
     f"{USERS}?q=crowd12@",
     f"{USERS}?q=nobody",
