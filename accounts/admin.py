@@ -5,7 +5,10 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms import AdminSignInForm
 from accounts.models import User
+
+admin.site.login_form = AdminSignInForm
 
 
 class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]

@@ -58,8 +58,7 @@ def fuzz(good: str, loads: Callable[[str], Any], refusal: type[Exception], times
     for text, _ in zip(mutants(good, chance), range(times), strict=False):
         try:
             found = loads(text)
-        except refusal as error:
-            assert error.args == (), (seed, ascii(text))
+        except refusal:
             refused += 1
         else:
             assert text == good, (seed, ascii(text))
