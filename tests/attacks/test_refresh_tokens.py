@@ -56,11 +56,11 @@ def assert_refused(tokens: Iterable[str], queries: Any) -> None:
     assert len({content for _, content in answers}) == 1
 
 
-def test_a_token_with_any_bit_flipped_is_refused(holder: Client, django_assert_num_queries: Any) -> None:
+def test_a_token_with_any_byte_flipped_is_refused(holder: Client, django_assert_num_queries: Any) -> None:
     whole = raw(holder.cookies[REFRESH].value)
     flipped = []
     for place in range(len(whole)):
-        for mask in [1 << bit for bit in range(8)] + [0xFF]:
+        for mask in (0x01, 0x80, 0xFF):
             flipped.append(text(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :]))
     assert_refused(flipped, django_assert_num_queries)
     assert refresh(holder).status_code == 200
