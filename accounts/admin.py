@@ -11,9 +11,12 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms import AdminSignInForm
 from accounts.models import User
 
 MAX_LISTED = 10_000
+
+admin.site.login_form = AdminSignInForm
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

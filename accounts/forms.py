@@ -3,13 +3,28 @@
 from typing import Any
 
 from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
+from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.links import MAX_TOKEN
+from accounts.service.passwords import MAX_PASSWORD
 
 
-class SignInForm(AuthenticationForm):
+class BoundedSignInForm(AuthenticationForm):
+    """Django's, but what is too long to be anybody's password is not hashed, whoever's it is said to be."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].validators.append(MaxLengthValidator(MAX_PASSWORD))
+
+
+class AdminSignInForm(BoundedSignInForm, AdminAuthenticationForm):
+    pass
+
+
+class SignInForm(BoundedSignInForm):
     error_messages = {
         **AuthenticationForm.error_messages,
         "invalid_login": _("There is no active account with this e-mail address and password."),
@@ -45,6 +60,7 @@ class RegistrationForm(EmailForm, NewPasswordForm):
 class PasswordForm(forms.Form):
     current_password = forms.CharField(
         label=_("Current password"),
+        max_length=MAX_PASSWORD,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
     )

@@ -77,22 +77,22 @@ class Presented(NamedTuple):
 def read_access(request: HttpRequest) -> str | None:
     """Return the access token's text, or None. A cookie that sibling hosts can set is looked at last, if at all."""
     for name in _names().access:
-        if name in request.COOKIES:
-            return request.COOKIES[name]
+        if (text := _read(request, name)) is not None:
+            return text
     return None
 
 
 def read_refresh(request: HttpRequest) -> Presented | None:
     """Return the presented refresh token, or None."""
     for name, modes in _names().refresh:
-        if text := request.COOKIES.get(name):
+        if text := _read(request, name):
             return Presented(text, modes)
     return None
 
 
 def read_device(request: HttpRequest) -> str | None:
     """Return the device's own token, or None."""
-    return request.COOKIES.get(_DEVICE.name)
+    return _read(request, _DEVICE.name)
 
 
 def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
@@ -158,6 +158,23 @@ def _names() -> _Names:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting in {"TOKENS", "ORIGIN", "DEBUG"}:
         _names.cache_clear()
+
+
+def _read(request: HttpRequest, name: str) -> str | None:
+    """Return the value of the cookie of this very name, or None without one, or with several.
+
+    Not of ``request.COOKIES``: Django takes off all that Unicode calls white space, and keeps the last of a name. A
+    browser holds no cookie to a prefix that begins with a no-break space, so a sibling host could set it for us, and
+    sign our visitor in to its own account. Of two of a name nobody can tell which one is ours.
+    """
+    found = None
+    for chunk in request.META.get("HTTP_COOKIE", "").split(";"):
+        key, equals, value = chunk.partition("=")
+        if equals and key.strip(" \t") == name:
+            if found is not None:
+                return None
+            found = value.strip(' \t"')  # RFC 6265 section 4.1.1: quotes around a value are the header's.
+    return found
 
 
 def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:

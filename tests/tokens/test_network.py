@@ -43,14 +43,12 @@ def test_where_a_request_came_from(
 
 
 def test_a_device_token_in_the_body_goes_before_the_cookie(rf: RequestFactory) -> None:
-    request = rf.get("/")
-    request.COOKIES["__Host-device"] = "from the cookie"
+    request = rf.get("/", headers={"Cookie": "__Host-device=from the cookie"})
     assert client_of(request).device_token == "from the cookie"
     assert client_of(request, "from the body").device_token == "from the body"
 
 
 def test_a_device_token_of_a_megabyte_is_none(rf: RequestFactory) -> None:
-    request = rf.get("/")
-    request.COOKIES["__Host-device"] = "x" * 1_000_000
+    request = rf.get("/", headers={"Cookie": "__Host-device=" + "x" * 1_000_000})
     assert client_of(request).device_token is None
     assert "device_token" not in repr(client_of(request, "a secret"))

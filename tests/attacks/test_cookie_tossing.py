@@ -1,0 +1,129 @@
+"""Cookie tossing: what a sibling host can set in somebody's browser, and what comes of it here.
+
+A sibling host, or whoever answers plain http in its name, may set any cookie for the whole site but those whose name
+begins with ``__Host-``. The browser is to see to that, by the name as it is written.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browsers import ACCESS, DEVICE, REFRESH, login
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+
+SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Secure-refresh"
+SPACES = ["\u2000", "\u3000", "\u00a0", "\u0085", "\u2028", "\u1680", "\x1c", "\x1f", "\x0b", "\x0c"]
+"""What `str.strip` takes off. Of the last four no browser takes a cookie, but programs in between might."""
+SPELLINGS = [
+    f"{before}{{}}{behind}" for space in SPACES for before, behind in [(space, ""), ("", space), (space, space)]
+]
+
+
+def send(method: str, path: str, *cookies: tuple[str, str]) -> Any:
+    """A request with this Cookie header and nothing else of the browser's, as a server gets it: bytes in UTF-8."""
+    header = "; ".join(f"{name}={value}" for name, value in cookies).encode().decode("latin-1")
+    return Client().generic(method, path, content_type="application/json", headers={"Cookie": header})
+
+
+def pk_of(answer: Any) -> str | None:
+    found: str | None = answer.json()["pk"]
+    return found
+
+
+@pytest.fixture
+def attacker(another: Callable[[], Client]) -> Client:
+    """Has an account here too, and wants others to use it unawares."""
+    browser = another()
+    login(browser, UserFactory(email="attacker@example.org"))
+    return browser
+
+
+@pytest.mark.parametrize("name", [ACCESS, REFRESH])
+def test_a_name_that_only_looks_like_ours_signs_nobody_in(attacker: Client, name: str) -> None:
+    for spelling in SPELLINGS:
+        tossed = (spelling.format(name), attacker.cookies[name].value)
+        assert pk_of(send("GET", "/probe/who", tossed)) is None, ascii(spelling)
+        assert send("POST", "/api/auth/refresh", tossed).status_code == 401, ascii(spelling)
+
+
+def test_nor_does_it_take_the_place_of_ours(api: Client, user: Any, attacker: Client) -> None:
+    login(api, user)
+    own = (ACCESS, api.cookies[ACCESS].value)
+    for spelling in SPELLINGS:
+        tossed = (spelling.format(ACCESS), attacker.cookies[ACCESS].value)
+        for cookies in [(own, tossed), (tossed, own), (tossed, own, tossed)]:
+            assert pk_of(send("GET", "/probe/who", *cookies)) == str(user.pk), ascii(spelling)
+
+
+def test_nor_is_it_taken_for_the_device(user: Any, attacker: Client) -> None:
+    for spelling in SPELLINGS:
+        tossed = (spelling.format(DEVICE), attacker.cookies[DEVICE].value)
+        header = "=".join(tossed).encode().decode("latin-1")
+        victim = Client(headers={"Cookie": header})
+        login(victim, user)
+        assert victim.cookies[DEVICE].value != attacker.cookies[DEVICE].value
+
+
+def test_of_two_of_a_name_neither_counts(api: Client, user: Any, attacker: Client) -> None:
+    """The order in a header says nothing: the longest path comes first, and a sibling chooses the path."""
+    login(api, user)
+    own, tossed = [(ACCESS, browser.cookies[ACCESS].value) for browser in (api, attacker)]
+    for cookies in [(own, tossed), (tossed, own)]:
+        assert pk_of(send("GET", "/probe/who", *cookies)) is None
+
+
+def test_a_tossed_access_cookie_leaves_the_refresh_cookie_to_say_who_it_is(
+    api: Client, user: Any, attacker: Client
+) -> None:
+    login(api, user)
+    own, tossed = [(ACCESS, browser.cookies[ACCESS].value) for browser in (api, attacker)]
+    refresh = (REFRESH, api.cookies[REFRESH].value)
+    assert pk_of(send("GET", "/probe/who", tossed, own, refresh)) == str(user.pk)
+
+
+def test_a_tossed_refresh_cookie_of_scoped_mode_ends_nobodys_session(
+    api: Client, user: Any, another: Callable[[], Client], settings: Any
+) -> None:
+    """``__Secure-refresh`` has no Domain, and no prefix that keeps siblings from setting another beside it."""
+    settings.TOKENS = {"MODES": ["scoped"]}
+    intruder = another()
+    login(intruder, UserFactory(email="intruder@example.org"))
+    login(api, user)
+    own, tossed = [(SCOPED_REFRESH, browser.cookies[SCOPED_REFRESH].value) for browser in (api, intruder)]
+    for cookies in [(own, tossed), (tossed, own)]:
+        answer = send("POST", "/api/auth/refresh", *cookies)
+        assert (answer.status_code, answer.cookies) == (401, {})
+    assert send("POST", "/api/auth/refresh", own).status_code == 200
+
+
+def test_a_cookie_without_a_name_is_none_of_ours(api: Client, user: Any, attacker: Client) -> None:
+    """Browsers send the cookie ``=text`` as ``text``; they refuse one whose text begins with a prefix, or should."""
+    login(api, user)
+    own = f"{ACCESS}={api.cookies[ACCESS].value}"
+    for nameless in [ACCESS, f"={ACCESS}={attacker.cookies[ACCESS].value}", "=", ""]:
+        for header in [f"{own}; {nameless}", f"{nameless}; {own}"]:
+            assert pk_of(Client().get("/probe/who", headers={"Cookie": header})) == str(user.pk)
+
+
+@pytest.mark.parametrize("name", [ACCESS.lower(), ACCESS.upper(), f"${ACCESS}", f"{ACCESS}[]", f'"{ACCESS}"', "access"])
+def test_no_other_spelling_is_ours(attacker: Client, name: str) -> None:
+    assert pk_of(send("GET", "/probe/who", (name, attacker.cookies[ACCESS].value))) is None
+
+
+def test_a_sibling_who_sets_the_sites_access_cookie_signs_nobody_in_on_the_auth_host(
+    api: Client, user: Any, another: Callable[[], Client], settings: Any
+) -> None:
+    """In ``subdomain`` mode the access cookie is the site's; where there is one of this host alone, that one counts."""
+    settings.ORIGIN = "https://testserver.example.org"
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.TOKENS = {"MODES": ["cookie", "subdomain"], "COOKIE_DOMAIN": "example.org"}
+    intruder = another()
+    login(intruder, UserFactory(email="intruder@example.org"), mode="subdomain")
+    login(api, user)
+    own, tossed = (ACCESS, api.cookies[ACCESS].value), (SITE_ACCESS, intruder.cookies[SITE_ACCESS].value)
+    for cookies in [(own, tossed), (tossed, own)]:
+        assert pk_of(send("GET", "/probe/who", *cookies)) == str(user.pk)
