@@ -9,7 +9,7 @@ from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.links import MAX_TOKEN
-from accounts.service.passwords import MAX_PASSWORD
+from accounts.models import MAX_PASSWORD
 
 
 class BoundedSignInForm(AuthenticationForm):

@@ -12,6 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+MAX_PASSWORD = 4096
+"""Characters: no Argon2 work for a megabyte."""
+
 
 class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
     """An e-mail address in lower case, stored and looked up: two spellings are one account."""

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.links import MAX_TOKEN
-from accounts.service.passwords import MAX_PASSWORD
+from accounts.models import MAX_PASSWORD
 from tokens.api.serializers import Text
 
 MAX_EMAIL = 254

@@ -12,11 +12,8 @@ from django.utils.translation import gettext as _
 
 from accounts import links, mail
 from accounts.links import Purpose
-from accounts.models import User
+from accounts.models import MAX_PASSWORD, User
 from tokens import sessions
-
-MAX_PASSWORD = 4096
-"""Characters: no Argon2 work for a megabyte."""
 
 
 class WrongPassword(Exception):

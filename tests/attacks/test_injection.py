@@ -97,6 +97,7 @@ def test_no_header_writes_a_line_of_its_own_or_into_an_answer(
         message.message().as_bytes()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
 def test_no_name_of_a_device_does_either(
     api: Client, user: Any, written: io.StringIO, nasty: str, mailoutbox: list[Any]

@@ -190,6 +190,7 @@ def everything_logged() -> Iterator[io.StringIO]:
             logging.getLogger(name).setLevel(level)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("html", [False, True], ids=["text", "html"])
 def test_logs_error_pages_and_reports_of_a_full_run_hold_no_secret(
     request: pytest.FixtureRequest, mailoutbox: list[Any], html: bool, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,8 @@
 """Between an application and what it asks: counts round trips, and the statements that PostgreSQL completes.
 
-A round trip begins when the application sends something after it has been answered: a pipeline of three statements is
-one. Statements are PostgreSQL's messages CommandComplete: BEGIN and COMMIT too. Applications connect over a Unix
-socket, where there is no talk about encryption, so that all that comes back is messages with a length.
+A round trip begins when the application sends something after it has been answered. Statements are PostgreSQL's
+messages CommandComplete: BEGIN and COMMIT too. Applications connect over a Unix socket, where there is no talk about
+encryption, so that all that comes back is messages with a length.
 """
 
 import socket

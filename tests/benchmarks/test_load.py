@@ -104,12 +104,3 @@ def test_a_transaction_counts_what_begins_and_what_ends_it(counter: Counter, ses
     with session.transaction():
         session.execute("SELECT generate_series(1, 20000)")
     assert counted(counter) == (before[0] + 3, before[1] + 3)
-
-
-@pytest.mark.only_on("postgresql")
-def test_a_pipeline_is_several_statements_and_one_round_trip(counter: Counter, session: psycopg.Connection) -> None:
-    before = counted(counter)
-    with session.pipeline():
-        for _ in range(3):
-            session.execute("SELECT %s", [1])
-    assert counted(counter) == (before[0] + 3, before[1] + 1)

@@ -85,8 +85,8 @@ class Auth:
     ) -> str:
         """A token that this server's own key signed, unless told otherwise."""
         now = datetime.now(UTC)
-        codec = Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
         with patch("tokens.access_tokens.TYPE", typ):
+            codec = Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
             return codec.dumps(
                 subject="42",
                 session_id=uuid4(),

@@ -286,7 +286,8 @@ def test_djangos_own_server_works_after_the_first_run(
 @pytest.mark.parametrize("command", ["check", "migrate", "list_sessions", "purge_tokens", "makemigrations --check"])
 def test_every_command_works_after_the_first_run_with_nothing_else_set(command: str, after_the_first_run: Path) -> None:
     finished = manage(after_the_first_run, *command.split())
-    assert (finished.returncode, finished.stderr) == (0, ""), finished
+    said = [line for line in finished.stderr.splitlines() if " logger=tokens event=purged " not in line]
+    assert (finished.returncode, said) == (0, []), finished
 
 
 # A port

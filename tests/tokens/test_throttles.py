@@ -111,7 +111,7 @@ class TestAnAccount:
         guess(user.email)
         caplog.set_level(logging.INFO, "tokens")
         wait = is_told_to_wait(sign_in(api, user.email))
-        assert f"throttled name=sign_in_account wait={wait} ip=127.0.0.1" in caplog.messages
+        assert f"event=throttled name=sign_in_account wait={wait} ip=127.0.0.1" in caplog.messages
 
     def test_is_not_hashed_for_and_nothing_is_written_when_it_is_closed(self, user: Any, api: Client) -> None:
         guess(user.email)
