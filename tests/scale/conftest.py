@@ -15,7 +15,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with started(tmp_path_factory.mktemp("cluster")) as found:
+    # As many as a node has threads: these tests are not about sign-ins that have to wait.
+    with started(tmp_path_factory.mktemp("cluster"), TOKENS_MAX_HASHINGS="8") as found:
         yield found
 
 
