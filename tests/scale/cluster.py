@@ -118,7 +118,7 @@ class Redis:
 class Cluster:
     """``front``, ``a`` and ``b`` answer requests; `manage` runs commands as an operator would on a node."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, **environment: str) -> None:
         certificate = Certificate(folder)
         https, *ports = (stack.enter_context(reserved_port()) for _ in range(3))
         self.primary = Database(stack.enter_context(_primary()))
@@ -140,6 +140,7 @@ class Cluster:
             "TRUSTED_PROXIES": "127.0.0.1",
             "DATABASE_URL": self.url,
             "REPLICA_URL": replica_url,
+            **environment,
             "CACHE_URL": self.redis.url,
         }
         self.manage("migrate", "--verbosity=0")
@@ -184,9 +185,9 @@ class Cluster:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Cluster]:
+def started(folder: Path, **environment: str) -> Iterator[Cluster]:
     with ExitStack() as stack:
-        yield Cluster(stack, folder)
+        yield Cluster(stack, folder, **environment)
 
 
 def _filled(name: str, folder: Path, **words: object) -> Path:
