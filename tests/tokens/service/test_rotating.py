@@ -101,7 +101,7 @@ def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
     client: Client,
 ) -> None:
     holder.put_back(remember=remember, expires_at=clock.now + expires, recovered=1, recoveries=2, acknowledged=True)
-    savepoint, token = transaction.savepoint(), holder.token
+    savepoint, token = connection.savepoint(), holder.token
     session = holder.refresh(client=client).session
     by_one = values()
     assert by_one == {field.attname: getattr(session, field.attname) for field in session._meta.concrete_fields}
@@ -111,7 +111,7 @@ def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
         assert type(mine) is type(theirs)
         assert mine.__dict__ | {"_state": None} == theirs.__dict__ | {"_state": None}
         assert (mine._state.db, mine._state.adding) == (theirs._state.db, theirs._state.adding)
-    transaction.savepoint_rollback(savepoint)
+    connection.savepoint_rollback(savepoint)
 
     monkeypatch.setattr(rotating, "rotate", lambda *arguments: None)
     assert holder.present(token, client)
