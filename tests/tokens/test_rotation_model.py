@@ -30,9 +30,6 @@ from tests.tokens.model import (
 from tests.tokens.search import Scale, search
 from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
-# Counting lines makes the search twice as slow, and tells nothing: `test_rotation` reaches all of the protocol.
-pytestmark = pytest.mark.no_cover
-
 
 class CheckedServer(Server):
     """The model's server, held to the ledger at every step."""
