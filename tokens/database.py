@@ -220,6 +220,16 @@ def unflushed(alias: str) -> Iterator[None]:
         yield
 
 
+def take_turns(alias: str, turn: int) -> None:
+    """Within a transaction, wait until no other that names the same ``turn`` is under way; others then wait for this.
+
+    The lock is the transaction's, so a pooler in transaction mode passes it on. SQLite has one writer at a time anyway.
+    """
+    if connections[alias].vendor == "postgresql":
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [turn])
+
+
 _FULL = 2
 """Of SQLite's ``PRAGMA synchronous``: a commit waits for the disk."""
 

@@ -1,24 +1,28 @@
 """Deleting what is past its retention: ended sessions, devices that had no other, events, and read revocations.
 
 In batches, each a transaction of its own, in constant memory, reading about the rows that it deletes. Two purges side
-by side skip each other's rows; live traffic is not touched, for nobody rotates a session that ended days ago.
+by side take turns; live traffic is not touched, for nobody rotates a session that ended days ago.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
+from django.db import IntegrityError
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
-from tokens.database import Among, Found, Row, clock, delete_returning, unflushed, writer
+from tokens.database import Among, Found, Row, clock, delete_returning, take_turns, unflushed, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
 from tokens.service import events
 from tokens.service.client import Client
 from tokens.service.feed import LATE_COMMIT
+
+ATTEMPTS = 10
+"""At a batch. Each means that somebody else's sign-in went through."""
+_TURN = 0x6C61746368  # Of purges, among the locks that others take of the same database.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,30 @@ class Purge:
         """
         behind = Q()
         while True:
-            with unflushed(self.rows.db):
-                keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
-                stop = keys[size - 1 : size].first()
-                batch = self.rows.filter(behind, self._compared(LessThanOrEqual, stop) if stop else Q())
-                found = batch.order_by(*self.order).select_for_update(skip_locked=True)[:size]
-                deleted = self.delete(self._all.filter(Found(found)))
+            deleted, stop = self._batch(behind, size)
             if deleted:
                 yield deleted
             if stop is None:
                 return
             behind = self._compared(GreaterThan, stop)
+
+    def _batch(self, behind: Q, size: int) -> tuple[int, tuple[Any, ...] | None]:
+        """Delete one batch; return how many rows that were, and the last key, if there may be more."""
+        attempts = ATTEMPTS
+        while True:
+            try:
+                with unflushed(self.rows.db):
+                    take_turns(self.rows.db, _TURN)
+                    keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
+                    stop = keys[size - 1 : size].first()
+                    batch = self.rows.filter(behind, self._compared(LessThanOrEqual, stop) if stop else Q())
+                    found = batch.order_by(*self.order).select_for_update(skip_locked=True)[:size]
+                    return self.delete(self._all.filter(Found(found))), stop
+            except IntegrityError:
+                # Somebody was just signing in on a device that had no session left. Now their session can be seen.
+                attempts -= 1
+                if not attempts:
+                    raise
 
     @property
     def _all(self) -> QuerySet[Any]:
@@ -107,9 +124,8 @@ def purges() -> list[Purge]:
 def _sessions(alias: str, instant: datetime) -> Purge:
     sessions = RefreshToken.objects.using(alias)
     rows = sessions.ended_before(instant)
-    last = ends_on(instant)
-    candidates = sessions.filter(ends_on__lte=last)
-    return Purge("sessions", rows, candidates, ("ends_on", "id"), partial(_delete_sessions, last))
+    candidates = sessions.filter(ends_on__lte=ends_on(instant))
+    return Purge("sessions", rows, candidates, ("ends_on", "id"), _delete_sessions)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
@@ -123,12 +139,10 @@ def _delete_rows(rows: QuerySet[Any]) -> int:
     return deleted
 
 
-def _delete_sessions(last: date, rows: QuerySet[RefreshToken]) -> int:
+def _delete_sessions(rows: QuerySet[RefreshToken]) -> int:
     found = delete_returning(rows, "device_id")
-    devices, sessions = Device.objects.using(writer(Device)), RefreshToken.objects.filter(device=OuterRef("pk"))
-    # Those whose sessions all go, now or by another batch, are locked and asked again: of two purges with the last two
-    # sessions of a device, the second must see what the first deleted. So must whoever signs in on it meanwhile.
-    going = devices.filter(Among("pk", found), ~Exists(sessions.filter(ends_on__gt=last)))
-    locked = list(going.order_by("pk").select_for_update().values_list("pk", flat=True))
-    _delete_rows(devices.filter(~Exists(sessions), pk__in=locked))
+    # A subquery of one row is looked up for each device; NOT EXISTS is a join to some planners, with all sessions.
+    session = Subquery(RefreshToken.objects.filter(device=OuterRef("pk")).values("pk")[:1])
+    devices = Device.objects.using(writer(Device)).alias(session=session)
+    _delete_rows(devices.filter(Among("pk", found), session=None))
     return len(found)

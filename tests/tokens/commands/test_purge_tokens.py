@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -518,3 +519,33 @@ def test_somebody_who_signs_in_meanwhile_keeps_their_device(
     run()
     session = RefreshToken.objects.exclude(pk=rows.live.pk).get()
     assert session.device in Device.objects.all()
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_a_sign_in_that_is_under_way_keeps_the_device_that_the_purge_waits_for(rows: Rows, clock: Any) -> None:
+    """The purge saw no session of the device when it began to wait: its commit fails, and it sees the next time."""
+    [device] = rows.devices(1)
+    [ended] = rows.revoked(1, clock.now - RETENTION * 2, device=device)
+    is_locked = threading.Event()
+
+    def sign_in() -> None:
+        with transaction.atomic():
+            Device.objects.select_for_update().get(pk=device.pk)
+            [session] = rows.sessions(1, device=device)
+            opened.append(session)
+            is_locked.set()
+            with connection.cursor() as cursor:
+                while not cursor.execute(
+                    "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+                ).rowcount:
+                    time.sleep(0.01)
+
+    def purge_meanwhile() -> None:
+        assert is_locked.wait(timeout=30)
+        assert list(sessions_of(10)) == [1]
+
+    opened: list[RefreshToken] = []
+    in_threads(sign_in, purge_meanwhile)
+    assert there([ended, *opened]) == [False, True]
+    assert Device.objects.filter(pk=device.pk).exists()
