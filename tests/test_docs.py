@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
@@ -38,6 +39,18 @@ def test_the_readme_names_no_setting_that_is_not_there() -> None:
 def test_the_readme_has_the_rate_of_everything_that_is_throttled() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", README, re.MULTILINE)
     assert rows == [(name, str(Rates().of(name))) for name in NAMES]
+
+
+def test_the_readme_has_the_alarms_that_prometheus_is_given() -> None:
+    table = README.split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
+    rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
+    shown = [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows]
+    (group,) = yaml.safe_load((ROOT / "deploy" / "alarms.yml").read_text())["groups"]
+    rules = [
+        (rule["alert"], rule["expr"], rule.get("for", ""), rule["annotations"]["summary"]) for rule in group["rules"]
+    ]
+    assert shown == rules
+    assert table.count("\n| ") == len(rules) + 1
 
 
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
