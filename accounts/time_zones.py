@@ -1,7 +1,8 @@
 """Times in the reader's zone: a script on the pages writes the browser's zone into a cookie, this reads it back.
 
-The cookie is ``timezone=Europe/Berlin``, a name of the IANA database. It is anybody's to set, and no secret. What is
-missing, too long or no zone's name counts as UTC: a first visit, a browser without JavaScript, a joke.
+The cookie is ``__Host-timezone=Europe/Berlin``, a name of the IANA database; ``timezone`` over plain http, where the
+prefix is not to be had. It is anybody's to set, and no secret. What is missing, too long or no zone's name counts as
+UTC: a first visit, a browser without JavaScript, a joke.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
-COOKIE = "timezone"
+COOKIES = "__Host-timezone", "timezone"
 MAX_NAME = 64
 """Characters; the longest name there is has 32."""
 
@@ -76,7 +77,7 @@ class TimeZoneMiddleware:
 
 
 def _zone_of(request: HttpRequest) -> ReaderZone:
-    name = request.COOKIES.get(COOKIE, "")
+    name = next(filter(None, map(request.COOKIES.get, COOKIES)), "")
     return ReaderZone(_named(name) if 0 < len(name) <= MAX_NAME else UTC)
 
 

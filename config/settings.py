@@ -165,6 +165,8 @@ LOGOUT_REDIRECT_URL = "signed-out"
 # Django's own session holds messages and what a view keeps for a moment; nobody is signed in by it.
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Django's other storage has a cookie of its own, whose name has no prefix: sibling hosts could set it.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
@@ -40,6 +42,18 @@ def test_the_readme_has_the_rate_of_everything_that_is_throttled() -> None:
     assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
+def test_the_readme_has_the_alarms_that_prometheus_is_given() -> None:
+    table = README.split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
+    rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
+    shown = [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows]
+    (group,) = yaml.safe_load((ROOT / "deploy" / "alarms.yml").read_text())["groups"]
+    rules = [
+        (rule["alert"], rule["expr"], rule.get("for", ""), rule["annotations"]["summary"]) for rule in group["rules"]
+    ]
+    assert shown == rules
+    assert table.count("\n| ") == len(rules) + 1
+
+
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
 def test_the_readme_has_the_commands_options(command: str) -> None:
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
@@ -64,8 +78,38 @@ def test_the_changelog_and_the_licence_are_there() -> None:
     assert "the Latchkey authors" in (ROOT / "LICENSE").read_text()
 
 
-def test_the_tests_that_security_md_names_are_there() -> None:
-    rows = re.findall(r"^\| (?:V|RFC )[^|]+ \| [^|]+ \| `([^:`]+)::(test_\w+)` \|$", SECURITY, re.MULTILINE)
-    assert len(rows) == len(re.findall(r"^\| (?:V|RFC )", SECURITY, re.MULTILINE)) > 30
-    for file, name in rows:
-        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"
+STANDARDS = re.findall(r"^\| ((?:V|RFC )[^|]+) \| ([^|]+) \| (.+) \|$", SECURITY, re.MULTILINE)
+"""The rows of SECURITY.md's table: the requirement, what answers it, and the test, or why there is none."""
+ASVS = {
+    "3.3": 5, "3.4": 8, "6.2": 12, "6.3": 8, "7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3,
+    "9.2": 4,
+}  # fmt: skip
+"""How many requirements the sections of version 5.0.0 have."""
+
+
+def test_security_md_has_every_requirement_once() -> None:
+    named = [name for name, _, _ in STANDARDS]
+    assert [name for name in named if name[0] == "V"] == [
+        f"V{section}.{number}" for section, count in ASVS.items() for number in range(1, count + 1)
+    ]
+    assert [name for name in named if name.startswith("RFC 8725")] == [
+        f"RFC 8725 3.{number}" for number in range(1, 13)
+    ]
+    assert len(set(named)) == len(named) == len(re.findall(r"^\| (?:V|RFC )", SECURITY, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("requirement", "answer", "shown"), STANDARDS, ids=[row[0] for row in STANDARDS])
+def test_the_tests_that_security_md_names_are_there(requirement: str, answer: str, shown: str) -> None:
+    if shown.startswith(("not met: ", "does not apply: ")):
+        return
+    assert ": " in answer, "What it asks, and what answers it."
+    for named in shown.split("<br>"):
+        match = re.fullmatch(r"`([^:`]+)::(test_\w+)`", named)
+        assert match, named
+        assert f"def {match[2]}(" in (ROOT / "tests" / match[1]).read_text(), named
+
+
+def test_security_md_names_no_setting_that_is_not_there() -> None:
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", SECURITY))
+    assert len(named) > 10
+    assert [name for name in named if name not in SETTINGS and not hasattr(settings, name)] == []

@@ -28,10 +28,13 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
 from tokens.paths import auth_api
+from tokens.service import events
 from tokens.service.grants import Grant
 
 DEVICE_LIFETIME = 400 * 86400
 """Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
+MAX_COOKIE = 4096
+"""Bytes of name and value; no browser keeps a larger one (likewise). Ours are far smaller, but for a claims hook's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,9 @@ def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:
 
 
 def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int | None) -> None:
+    if (size := len(cookie.name) + len(value)) > MAX_COOKIE:
+        # The browser drops it, and refreshes with each request: slow, and nobody would know why.
+        events.log("cookie too large", name=cookie.name, bytes=size)
     response.set_cookie(
         cookie.name,
         value,

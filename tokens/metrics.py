@@ -44,6 +44,9 @@ SIGN_IN_SECONDS = Histogram(
     ["outcome"],
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10),
 )
+THROTTLED = Counter(
+    "latchkey_throttled", "Requests that came too often, by the rate that stood in their way.", ["rate"]
+)
 HASHINGS_REFUSED = Counter("latchkey_hashings_refused", "Passwords that got no turn to be hashed: answered 503.")
 FEED_READS = Counter(
     "latchkey_feed_reads", "Reads of the revocation feed, by who answered: primary, replica, nobody.", ["answered_by"]

@@ -26,14 +26,16 @@ from typing import TypeVar
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 
+from tokens import metrics
 from tokens.conf import token_settings
-from tokens.rates import Rate
+from tokens.rates import NAMES, Rate
 
 T = TypeVar("T")
 PAUSE = 5.0
 """Seconds for which a cache that did not answer is not asked again."""
 
 logger = logging.getLogger("tokens")
+metrics.start_at_zero(metrics.THROTTLED, *((name,) for name in NAMES))
 
 
 class Throttled(Exception):
@@ -69,6 +71,7 @@ def check(*tallies: Tally) -> None:
     waits = [(_wait(tally, rate, now, found), tally.name) for tally, rate in rated]
     wait, name = max(waits, default=(0, ""))
     if wait:
+        metrics.THROTTLED.labels(name).inc()
         raise Throttled(name, wait)
 
 

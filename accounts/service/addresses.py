@@ -28,9 +28,11 @@ def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     with sessions.lasting():
         is_taken = _of_confirmed(email)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
+    # Both, whichever is sent: writing a mail takes time that tells.
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
+    notice = mail.compose_notice("account_exists", email, email=email)
     if may_send:
-        mail.send(mail.compose_notice("account_exists", email, email=email) if is_taken else confirmation)
+        mail.send(notice if is_taken else confirmation)
     mail.send(mail.compose_notice("email_change_asked", user.email, email=email))
 
 

@@ -4,14 +4,20 @@ A sibling host, or whoever answers plain http in its name, may set any cookie fo
 begins with ``__Host-``. The browser is to see to that, by the name as it is written.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from django.core import signing
+from django.core.handlers.wsgi import WSGIRequest as DjangosRequest
 from django.test import Client
+from django.test import client as djangos_client
 
+from config.requests import ASGIRequest, WSGIRequest
 from tests.browsers import ACCESS, DEVICE, REFRESH, login
-from tests.factories import UserFactory
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -127,3 +133,93 @@ def test_a_sibling_who_sets_the_sites_access_cookie_signs_nobody_in_on_the_auth_
     own, tossed = (ACCESS, api.cookies[ACCESS].value), (SITE_ACCESS, intruder.cookies[SITE_ACCESS].value)
     for cookies in [(own, tossed), (tossed, own)]:
         assert pk_of(send("GET", "/probe/who", *cookies)) == str(user.pk)
+
+
+CSRF, SESSION = django_settings.CSRF_COOKIE_NAME, django_settings.SESSION_COOKIE_NAME
+RAW = [b"\xa0", b"\x85"]
+"""Blanks of Latin-1 that are no UTF-8. Chromium keeps a cookie whose name begins with one."""
+BLANKS = [*(space.encode() for space in SPACES), *RAW]
+
+
+def by_wsgi(cookies: bytes) -> dict[str, str]:
+    environ = {"REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO(), "HTTP_COOKIE": cookies.decode("latin-1")}
+    return WSGIRequest(environ).COOKIES
+
+
+def by_asgi(cookies: bytes) -> dict[str, str]:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"cookie", cookies)]}
+    return ASGIRequest(scope, io.BytesIO()).COOKIES
+
+
+class TestDjangosOwnCookies:
+    """Its CSRF cookie and its session's have the prefix too, and the project's requests hold the browser to it."""
+
+    @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
+    @pytest.mark.parametrize("blank", BLANKS, ids=ascii)
+    def test_are_read_by_their_very_names(self, read: Callable[[bytes], dict[str, str]], blank: bytes) -> None:
+        own = b"__Host-csrf=own; timezone=Europe/Berlin; odd"
+        for name in (blank + b"__Host-csrf", b"__Host-csrf" + blank, blank + b"__Host-csrf" + blank):
+            tossed = name + b"=tossed"
+            assert read(tossed) == {}
+            for header in (own + b"; " + tossed, tossed + b";\t" + own, tossed + b"; " + own + b";" + tossed):
+                assert read(header) == {"__Host-csrf": "own", "timezone": "Europe/Berlin", "": "odd"}
+
+    @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
+    @pytest.mark.parametrize("value", ["ümlaut", "\u2000", "\x7f", '"quoted"'], ids=ascii)
+    def test_may_hold_what_they_like(self, read: Callable[[bytes], dict[str, str]], value: str) -> None:
+        assert set(read(f"theme={value}; __Host-csrf=own".encode())) == {"theme", "__Host-csrf"}
+
+    @pytest.fixture(params=[WSGIRequest, DjangosRequest], ids=["ours", "Django's"])
+    def is_ours(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+        """Whether requests are read as the project's applications read them, or as Django does: there it works."""
+        monkeypatch.setattr(djangos_client, "WSGIRequest", request.param)
+        return bool(request.param is WSGIRequest)
+
+    def test_a_planted_csrf_cookie_is_none(self, is_ours: bool, user: Any) -> None:
+        """The attacker fetches a form, plants its cookie, and has the victim send the token that belongs to it."""
+        form = Client().get("/sign-in", secure=True)
+        data = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": str(form.context["csrf_token"])}
+        cookie = f"\u2000{CSRF}={form.cookies[CSRF].value}".encode().decode("latin-1")
+        ours = {"Cookie": cookie, "Referer": "https://testserver/sign-in"}
+        victim = Client(enforce_csrf_checks=True)
+        answer = victim.post("/sign-in", data, headers=ours, secure=True)
+        assert answer.status_code == (403 if is_ours else 302)
+
+    def test_nor_would_it_be_enough(self, is_ours: bool, user: Any) -> None:
+        """A sibling host cannot say that it is ours: its forms are refused by where they come from."""
+        form = Client().get("/sign-in", secure=True)
+        data = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": str(form.context["csrf_token"])}
+        cookie = f"{CSRF}={form.cookies[CSRF].value}"  # As if it could plant the very name.
+        victim = Client(enforce_csrf_checks=True)
+        for sender in (
+            {"Origin": "https://sibling.testserver", "Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://sibling.testserver"},
+            {"Origin": "null"},
+            {"Referer": "https://sibling.testserver/"},
+            {},
+        ):
+            answer = victim.post("/sign-in", data, headers={"Cookie": cookie, **sender}, secure=True)
+            assert answer.status_code == 403, sender
+
+    def test_a_planted_session_of_djangos_signs_nobody_in(self, is_ours: bool) -> None:
+        """One that is not moved over yet would be, and the victim would be there as the attacker."""
+        evil = UserFactory()
+        attacker = Client()
+        attacker.force_login(evil, backend="django.contrib.auth.backends.ModelBackend")
+        tossed = (f"\u2000{SESSION}", attacker.cookies[SESSION].value)
+        assert pk_of(send("GET", "/probe/who", tossed)) == (None if is_ours else str(evil.pk))
+
+    def test_what_is_shown_to_somebody_is_not_planted_either(self, is_ours: bool, user: Any) -> None:
+        """What a page says once, "you are signed out everywhere else" say, is in the session and in no other cookie."""
+        attacker, victim = Client(), Client()
+        login(attacker, user)
+        said = attacker.post("/sessions/end-others")
+        assert [name for name in said.cookies if not name.startswith("__Host-")] == []
+        assert signing.loads(said.cookies[SESSION].value, salt="django.contrib.sessions.backends.signed_cookies")[
+            "_messages"
+        ]
+        tossed = f"\u2000{SESSION}={said.cookies[SESSION].value}".encode().decode("latin-1")
+        login(victim, UserFactory())
+        own = "; ".join(f"{name}={cookie.value}" for name, cookie in victim.cookies.items())
+        page = Client().get("/", headers={"Cookie": f"{own}; {tossed}"}).content.decode()
+        assert ("signed out everywhere else" in page) is not is_ours

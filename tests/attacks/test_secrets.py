@@ -6,6 +6,7 @@ import logging
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -18,11 +19,12 @@ from django.core import signing
 from django.db import connection
 from django.test import Client
 from django.utils.log import AdminEmailHandler
+from uuid_utils.compat import uuid7
 
 from accounts import links
 from accounts.links import InvalidLink, Purpose
 from accounts.models import User
-from tests.attacks.doors import DOORS, INTROSPECTION, is_let_in
+from tests.attacks.doors import DOORS, INTROSPECTION, by_service, is_let_in
 from tests.attacks.use import Use
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import PASSWORD
@@ -118,6 +120,37 @@ def test_the_servers_secret_without_the_database_makes_no_refresh_token(api: Cli
             assert post(Client(headers={"Cookie": f"{REFRESH}={text}"}), "/api/auth/refresh").status_code == 401
     assert api.get("/api/auth/me").status_code == 200
     assert RefreshToken.objects.get().revoked_at is None
+
+
+@pytest.mark.urls("tests.urls")
+def test_it_does_make_access_tokens_until_it_is_changed(user: Any, settings: Any) -> None:
+    """Keys are derived from it by default: then a user's id is all that it takes, and no session stands behind it."""
+    now = datetime.now(UTC)
+    thief = Codec(keys.derive([settings.SECRET_KEY]), settings.ORIGIN, settings.ORIGIN, "latchkey")
+    forged, _ = thief.dumps(
+        subject=str(user.pk),
+        session_id=uuid7(),
+        generation=0,
+        now=now,
+        lifetime=timedelta(days=365),
+        session_ends_at=now + timedelta(days=365),
+        authenticated_at=now,
+        methods=["pwd"],
+    )
+    client = Client(headers={"Authorization": f"Bearer {forged}"})
+    assert client.get("/probe/who").json()["pk"] == str(user.pk)
+    settings.TOKENS = INTROSPECTION
+    assert not is_let_in(by_service(Client(), forged))  # The database knows of no such session.
+    settings.SECRET_KEY = "another secret, which is long enough to be taken for a real one: 0123456789"
+    assert client.get("/probe/who").json()["pk"] is None
+
+
+def test_and_raises_the_alarm_for_whomever_it_likes_until_then(user: Any, settings: Any) -> None:
+    forged = links.make(Purpose.ALARM, User(pk=user.pk))
+    assert links.read(forged, Purpose.ALARM).holder() == user
+    settings.SECRET_KEY = "another secret, which is long enough to be taken for a real one: 0123456789"
+    with pytest.raises(InvalidLink):
+        links.read(forged, Purpose.ALARM)
 
 
 def test_nor_an_access_token_once_keys_in_files_sign_them(api: Client, user: Any, settings: Any) -> None:

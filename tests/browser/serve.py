@@ -56,6 +56,7 @@ django.setup()
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 
+from config.requests import WSGIRequest  # noqa: E402
 from tokens.database import DatabaseNow  # noqa: E402
 
 DatabaseNow.as_postgresql = DatabaseNow.as_sqlite  # type: ignore[method-assign]
@@ -114,7 +115,9 @@ class Wire:
         return all(select.select([connection], [], [], 10)[0] for connection in self.held)
 
 
-wire = Wire(StaticFilesHandler(WSGIHandler()))
+handler = WSGIHandler()
+handler.request_class = WSGIRequest
+wire = Wire(StaticFilesHandler(handler))
 server.set_app(wire)
 threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 print(server.server_port, flush=True)  # noqa: T201

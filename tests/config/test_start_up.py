@@ -19,6 +19,21 @@ for path, status in (("/", 200), ("/.well-known/jwks.json", 200), ("/api/auth/me
     assert answers[0].startswith(str(status)), (path, answers)
 """
 
+FILES = """
+import pathlib, tempfile
+import config.settings
+config.settings.STATIC_ROOT = folder = tempfile.mkdtemp()
+pathlib.Path(folder, "a.js").write_text("1")
+from config.wsgi import application
+from django.test import RequestFactory
+said = {}
+environ = RequestFactory(headers={"Host": "example.org"}).get("/static/a.js", secure=True).environ
+list(application(environ, lambda status, headers: said.update(headers, status=status)))
+assert said["status"].startswith("200"), said
+assert said["X-Content-Type-Options"] == "nosniff", said
+assert said["Strict-Transport-Security"] == "max-age=31536000", said
+"""
+
 
 def imported(code: str) -> set[str]:
     """Run this in a fresh process, and return the names of the modules that are there at its end."""
@@ -44,3 +59,7 @@ def test_what_strangers_ask_brings_nothing_for_sign_ins_tokens_and_descriptions(
     found = imported(STRANGERS)
     assert found.issuperset(API)
     assert found.isdisjoint({DESCRIPTION, *SIGN_IN, TOKEN})
+
+
+def test_a_static_file_comes_with_the_headers_of_a_page() -> None:
+    imported(FILES)

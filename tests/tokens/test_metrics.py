@@ -11,11 +11,12 @@ from django.db import OperationalError
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from tests.browsers import login, post
+from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens import hashers
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.rates import NAMES
 from tokens.service import feed as feeds
 from tokens.service.ending import end_all
 from tokens.service.feed import feed
@@ -125,6 +126,46 @@ class TestSignIns:
             pass
 
 
+class TestWhatComesTooOften:
+    """Once for each request, under the rate's name; how often who came is for the throttles to know."""
+
+    FAILED = ("security_events_total", "sign_in_failed"), ("sign_in_seconds_count", "failed")
+
+    @pytest.fixture(autouse=True)
+    def _one_an_hour(self, throttled: Any, clock: Any) -> None:
+        throttled(**dict.fromkeys(NAMES, "1/h") | {"sign_in_network": "100/h"})
+
+    @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in", "/admin/login/"])
+    def test_is_counted_at_every_door_to_sign_in(self, api: Client, user: Any, path: str) -> None:
+        def guess() -> int:
+            data = {"email": user.email, "username": user.email, "password": "wrong"}
+            return int((post(api, path, data) if "api" in path else api.post(path, data)).status_code)
+
+        with counted(*self.FAILED):
+            guess()
+        for _ in range(2):
+            with counted(("throttled_total", "sign_in_account")):
+                assert guess() == 429
+
+    def test_is_counted_for_refreshes(self, api: Client, user: Any) -> None:
+        login(api, user)
+        assert [refresh(api).status_code for _ in range(2)] == [200, 200]
+        with counted(REFRESHED, ("refreshes_total", "repeated", ""), ("throttled_total", "refresh_session")):
+            assert refresh(api).status_code == 429
+
+    def test_is_counted_where_a_mail_is_not_sent_and_nobody_is_told(self, user: Any) -> None:
+        def ask(address: str) -> int:
+            browser = Client(REMOTE_ADDR=address)
+            return int(post(browser, "/api/auth/password/reset", {"email": user.email}).status_code)
+
+        with counted(("security_events_total", "password_reset")):
+            assert ask("198.51.100.7") == 202
+        with counted(("security_events_total", "password_reset"), ("throttled_total", "reset_account")):
+            assert ask("203.0.113.7") == 202
+        with counted(("throttled_total", "reset_network")):
+            assert ask("203.0.113.8") == 429
+
+
 def test_revocations_are_counted_by_reason_when_they_are_committed(user: Any) -> None:
     for _ in range(3):
         Holder(user)
@@ -148,6 +189,9 @@ def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
     assert {("revocations_total", reason) for reason in RefreshToken.Reason.values} <= set(found)
     assert {("refreshes_total", "caught up", ""), ("refreshes_total", "failed", "")} <= set(found)
     assert ("feed_reads_total", "nobody") in found
+    assert {("throttled_total", name) for name in NAMES} <= set(found)
+    for cause in ("forged with a key of ours", "unknown key", "another storage mode", "reuse_detected"):
+        assert ("refreshes_total", "refused", cause) in found
 
 
 class TestTheFeed:

@@ -41,7 +41,10 @@ MARGIN = 5.0
 RESPITE = 30.0
 """Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
 
-metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("replica",), ("nobody",))
+metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("nobody",))
+if reader(Revocation) != writer(Revocation):
+    # Only there: else the alarm about a replica that is not read would go off where there is none.
+    metrics.start_at_zero(metrics.FEED_READS, ("replica",))
 
 News = tuple[int, list[UUID]]
 """The next cursor, and the sessions that were revoked."""

@@ -33,8 +33,17 @@ ELSEWHERE_AT_MOST = timedelta(hours=1)
 
 _Reason = RefreshToken.Reason
 
+_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION = "unknown key", "not a token of ours", "unknown session"
+_FORGED, _ANOTHER_MODE, _OVER = "forged with a key of ours", "another storage mode", "session ended"
+
 _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
+_CAUSES: tuple[str, ...] = (
+    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER),
+    *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
+)
+"""Of a refusal: a word for each, and no other."""
 metrics.start_at_zero(metrics.REFRESHES, *((decision.value, "") for decision in _GRANTED), metrics.FAILED)
+metrics.start_at_zero(metrics.REFRESHES, *((Decision.REFUSE.value, str(cause)) for cause in _CAUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +72,19 @@ def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusa
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys)
     except UnknownKey:
-        return _refused("unknown key", definite=False)
+        return _refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
-        return _refused("not a token of ours")
+        return _refused(_NOT_OURS)
     if grant := _rotated(presented, modes, client):
         return grant
     for _ in range(ATTEMPTS):
         row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
         if row is None:
-            return _refused("unknown session", presented.session_id)
+            return _refused(_UNKNOWN_SESSION, presented.session_id)
         if not compare_digest(bytes(row.secret_digest), presented.digest):
-            return _refused("forged with a key of ours", row.id)
+            return _refused(_FORGED, row.id)
         if row.mode not in modes:
-            return _refused("another storage mode", row.id)
+            return _refused(_ANOTHER_MODE, row.id)
         if answer := _answer(row, presented, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
@@ -111,7 +120,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     state = row.state(now)
     decision = decide(state, presented.generation, now, policy)
     if decision is Decision.REFUSE:
-        return _refused("session ended", row.id)
+        return _refused(_OVER, row.id)
     if not row.user.is_active:
         return _ended(row, _Reason.USER_DISABLED, client)
     stamp = renewed_stamp(row, row.user)

@@ -1,9 +1,9 @@
 // Tells the server the reader's time zone, for the pages that follow. Without this they say UTC.
 {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const cookie = `timezone=${zone}`;
+  const secure = location.protocol === "https:";
+  const cookie = `${secure ? "__Host-" : ""}timezone=${zone}`;
   if (zone && !document.cookie.split("; ").includes(cookie)) {
-    const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `${cookie}; Path=/; Max-Age=34560000; SameSite=Lax${secure}`;
+    document.cookie = `${cookie}; Path=/; Max-Age=34560000; SameSite=Lax${secure ? "; Secure" : ""}`;
   }
 }

@@ -1,0 +1,116 @@
+"""Passwords that people may choose, taken to the letter and for as long as they like; and where they are typed in."""
+
+import re
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import pytest
+from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.test import Client
+
+from accounts.links import Purpose, make
+from accounts.models import MAX_PASSWORD, User
+from tests.accounts.steps import NEW_PASSWORD, ask, who
+from tests.accounts.test_password_rules import Set, by_every_door
+from tests.browsers import ACCESS, login
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).parents[2]
+CHOSEN = [
+    "onlylowercaseletters",
+    "8361027465904",
+    "!!??%%&&((--",
+    " a blank before, and one behind ",
+    "пароль 密码 \N{LOCK WITH INK PEN}",
+    "re\N{LATIN SMALL LETTER E WITH ACUTE}sume\N{COMBINING ACUTE ACCENT}",
+    "a\ttab, 'quotes', <b> and \\ %s {0}",
+    "of sixty-four characters and more, which is what a good sentence has",
+    "the longest that there may be: ".ljust(MAX_PASSWORD, "x"),
+]
+
+
+def near_misses(password: str) -> set[str]:
+    """What somebody might take for it who changes a password before checking it."""
+    forms = {normalize(form, password) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+    cut = {password[:size] for size in (8, 16, 32, 64, 72, 128, MAX_PASSWORD - 1)}
+    return {*forms, *cut, password.strip(), password.swapcase(), password.casefold(), f"{password} "} - {password}
+
+
+@by_every_door
+@pytest.mark.parametrize("password", CHOSEN, ids=lambda password: ascii(password[:20]))
+def test_any_characters_will_do_and_all_of_them_count(api: Client, user: Any, set_password: Set, password: str) -> None:
+    assert set_password(api, user, password).status_code in {202, 204, 302}
+    found = User.objects.filter(email="new@example.org").first() or User.objects.get(pk=user.pk)
+    assert found.check_password(password)
+    assert not any(found.check_password(other) for other in near_misses(password))
+
+
+@pytest.mark.parametrize("password", CHOSEN[2:6], ids=ascii)
+def test_whoever_signs_in_types_it_to_the_letter(password: str) -> None:
+    user = UserFactory(password=password)
+    for typed in [password, *near_misses(password)]:
+        expected = typed == password
+        assert (ask(Client(), "login", {"email": user.email, "password": typed}).status_code == 200) is expected
+        page = Client().post("/sign-in", {"username": user.email, "password": typed})
+        assert (ACCESS in page.cookies) is expected
+
+
+def test_a_password_does_not_age(api: Client, user: Any, clock: Any) -> None:
+    clock.forward(10 * 365 * 86400)
+    login(api, user)
+    assert who(api) == 200
+
+
+def test_more_common_ones_are_known_than_the_three_thousand_that_are_long_enough() -> None:
+    assert sum(len(password) >= 8 for password in CommonPasswordValidator().passwords) >= 3000
+
+
+def test_no_link_of_a_mail_signs_anybody_in(api: Client, user: Any) -> None:
+    """A mailbox opens a way to a new password, and is no factor by itself."""
+    reset = ask(api, "password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), "password": NEW_PASSWORD})
+    user.refresh_from_db()
+    change = ask(api, "email/confirm", {"token": make(Purpose.EMAIL_CHANGE, user, "new@example.org")})
+    alarm = api.post("/alarm", {"token": make(Purpose.ALARM, user)})
+    assert (reset.status_code, change.status_code, alarm.status_code) == (204, 204, 302)
+    assert {name for answer in (reset, change, alarm) for name, cookie in answer.cookies.items() if cookie.value} <= {
+        "__Host-session",
+        "__Host-csrf",
+    }
+    assert who(api) == 401
+
+
+class TestAField:
+    """Of every page on which a password is typed."""
+
+    @pytest.fixture(params=["/sign-in", "/admin/login/", "/register", "/password/reset/confirm", "/password/change"])
+    def fields(self, request: pytest.FixtureRequest, api: Client, user: Any) -> list[dict[str, str]]:
+        """The attributes of its fields for passwords."""
+        if request.param == "/password/change":
+            login(api, user)
+        html = api.get(request.param, {"token": make(Purpose.PASSWORD_RESET, user)}).content.decode()
+        inputs = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<input[^>]*>", html)]
+        return [found for found in inputs if "password" in found.get("name", "") + found.get("type", "")]
+
+    def test_hides_what_is_typed(self, fields: list[dict[str, str]]) -> None:
+        assert fields
+        assert {field["type"] for field in fields} == {"password"}
+
+    def test_is_open_to_password_managers(self, fields: list[dict[str, str]]) -> None:
+        assert {field["autocomplete"] for field in fields} <= {"current-password", "new-password"}
+
+    def test_takes_long_ones_and_what_is_pasted(self, fields: list[dict[str, str]]) -> None:
+        for field in fields:
+            assert int(field.get("maxlength", MAX_PASSWORD)) >= 64
+            assert not [name for name in field if name.startswith("on")]
+
+
+def test_no_script_or_page_of_ours_stands_in_the_way_of_pasting() -> None:
+    folders = [ROOT / "templates", *ROOT.glob("*/static"), *ROOT.glob("*/templates")]
+    texts = [path.read_text() for folder in folders for path in folder.rglob("*") if path.suffix in {".html", ".js"}]
+    assert len(texts) >= 20
+    assert not [
+        text for text in texts if re.search(r"\bon(paste|drop|beforeinput)\b|[\"'](paste|beforeinput)[\"']", text)
+    ]

@@ -1,0 +1,78 @@
+"""Every cookie that this server sets, Django's own included: what its name promises, and how large it gets."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browsers import login, post
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.pems import pem
+from tokens.cookies import MAX_COOKIE
+
+pytestmark = pytest.mark.django_db
+
+MODES = ["cookie", "scoped", "subdomain"]
+SHARED = "__Secure-access"
+"""The one that other hosts of the site are to see."""
+SCRIPTS_MAY_READ = {"__Host-csrf"}
+HUGE = {"groups": ["a group with a long name"] * 200}
+
+
+def groups(user: Any) -> dict[str, Any]:
+    return HUGE
+
+
+@pytest.fixture(params=MODES)
+def given(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Callable[[], Client]) -> list[Any]:
+    """All cookies of somebody with a long address, of a long name of a device, and with a large key."""
+    settings.ORIGIN = "https://auth.example.org"
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.TOKENS = {"MODES": MODES, "COOKIE_DOMAIN": "example.org", "ALGORITHM": "RS256"}
+    settings.TOKENS["SIGNING_KEYS"] = [pem("RS256")]
+    user, browser = UserFactory(email=f"{'a' * 60}@{'b' * 60}.{'c' * 60}.example.org"), another()
+    answers = [browser.get("/sign-in"), browser.post("/sign-in", {"username": user.email, "password": PASSWORD})]
+    browser = another()
+    login(browser, user, mode=request.param, device_name="x" * 100)
+    session = post(browser, "/api/auth/refresh").json()["session"]["id"]
+    answers += [browser.post(f"/sessions/{session}/rename", {"name": "\N{SNOWMAN}" * 100}) for _ in range(3)]
+    answers.append(browser.post("/sessions/end-others"))
+    clock.forward(601)
+    answers += [post(browser, "/api/auth/refresh"), browser.get("/password/change"), post(browser, "/api/auth/logout")]
+    cookies = [*browser.cookies.values()] + [cookie for answer in answers for cookie in answer.cookies.values()]
+    assert {cookie.key for cookie in cookies} >= {"__Host-csrf", "__Host-session", "__Host-device"}
+    return cookies
+
+
+def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(given: list[Any]) -> None:
+    for cookie in given:
+        assert cookie.key.startswith(("__Host-", "__Secure-")), cookie.key
+        assert cookie["secure"], cookie.key
+        assert cookie["samesite"] == "Lax", cookie.key
+        assert not cookie.value or bool(cookie["httponly"]) is (cookie.key not in SCRIPTS_MAY_READ), cookie.key
+        assert not cookie["domain"] or cookie.key == SHARED, cookie.key
+        assert cookie["path"] == "/" or not cookie.key.startswith("__Host-"), cookie.key
+
+
+def test_each_is_far_smaller_than_what_browsers_keep(given: list[Any]) -> None:
+    assert max(len(cookie.key) + len(cookie.coded_value) for cookie in given) < MAX_COOKIE / 2
+
+
+def test_the_one_that_a_script_writes_has_the_prefix_too() -> None:
+    script = (Path(__file__).parents[2] / "accounts/static/accounts/time-zone.js").read_text()
+    assert '`${secure ? "__Host-" : ""}timezone=${zone}`' in script
+
+
+def test_one_that_a_claims_hook_makes_too_large_is_told_of(
+    api: Client, user: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tokens")
+    login(api, user)
+    assert "cookie too large" not in caplog.text
+    settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.groups"}
+    login(api, user)
+    (line,) = [message for message in caplog.messages if "cookie too large" in message]
+    assert line.startswith('event="cookie too large" name=__Host-access bytes=')
