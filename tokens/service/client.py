@@ -13,9 +13,7 @@ MAX_USER_AGENT = 300
 MAX_NAME = 100
 
 # Names are printed on operators' terminals too, where an escape sequence is an order.
-without_control_characters = RegexValidator(
-    r"[\x00-\x1f\x7f-\x9f]", gettext_lazy("Leave out control characters."), inverse_match=True
-)
+without_control_characters = RegexValidator(r"^[^\x00-\x1f\x7f-\x9f]*\Z", gettext_lazy("Leave out control characters."))
 
 
 @dataclass(frozen=True, slots=True)

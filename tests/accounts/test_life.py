@@ -1,0 +1,90 @@
+"""The life of an account, each operation of the API once, with success: the answers are what the description says.
+
+Schemathesis sends what the description allows (`tests.tokens.api.test_schema`), and is mostly refused: it knows no
+password, and no link of a mail.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+import schemathesis
+from django.test import Client
+from schemathesis.core.transport import Response
+
+from tests.factories import PASSWORD
+from tests.tokens.api.test_schema import OPERATIONS, described
+
+EMAIL, ANOTHER_EMAIL = "ada@example.org", "ada@example.net"
+NEW_PASSWORD, LAST_PASSWORD = "another long passphrase", "the third long passphrase"
+SERVICE_SECRET = "a service's secret: as random as it should be"
+SERVICE = "Basic " + b64encode(f"api:{SERVICE_SECRET}".encode()).decode()
+FORM = "application/x-www-form-urlencoded"
+DEVICE_ALONE = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
+"""What a browser calls by itself, over https, where it may: `tests.tokens.test_device_bound` does."""
+
+
+class Caller:
+    """Calls operations by their path in the description, and holds each answer to it. ``succeeded``: those called."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._schema = schemathesis.openapi.from_dict(described())
+        self.succeeded: set[tuple[str, str]] = set()
+
+    def __call__(self, method: str, path: str, data: Any = None, *, of: str = "", **headers: str) -> Any:
+        """``of``: the path in the description, where this one fills it in."""
+        body, content_type = (urlencode(data), FORM) if path == "introspect" else (data, "application/json")
+        response = getattr(self._client, method)(f"/api/auth/{path}", body, content_type=content_type, headers=headers)
+        assert 200 <= response.status_code < 300, response.content
+        described_path = f"/api/auth/{of or path}"
+        self._schema[described_path][method.upper()].validate_response(
+            _as_schemathesis(response, described_path, method)
+        )
+        self.succeeded.add((described_path, method))
+        return response.json() if response.content else None
+
+
+def _as_schemathesis(response: Any, path: str, method: str) -> Response:
+    headers = {name.lower(): [value] for name, value in response.items()}
+    request = requests.Request(method.upper(), f"https://testserver{path}").prepare()
+    return Response(response.status_code, headers, response.content, request, elapsed=0, verify=False)
+
+
+@pytest.mark.django_db
+def test_an_account_lives_as_the_description_says(
+    api: Client, settings: Any, token_in: Callable[[str], str], clock: Any
+) -> None:
+    settings.TOKENS = {
+        "INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE_SECRET.encode()).hexdigest()}"],
+        "MODES": ["cookie", "body"],
+    }
+    call = Caller(api)
+    call("post", "register", {"email": EMAIL, "password": PASSWORD})
+    call("post", "email/confirm", {"token": token_in(EMAIL)})
+    granted = call("post", "login", {"email": EMAIL, "password": PASSWORD, "mode": "body", "device_name": "Laptop"})
+    assert call("post", "introspect", {"token": granted["access_token"]}, Authorization=SERVICE)["active"] is True
+    call("post", "refresh", {"refresh_token": granted["refresh_token"]})
+    call("post", "login", {"email": EMAIL, "password": PASSWORD})
+    own = call("get", "me")["session"]["id"]
+    assert {session["id"] for session in call("get", "sessions")["results"]} > {own}
+    call("patch", f"sessions/{own}", {"device_name": "Desk"}, of="sessions/{session_id}")
+    assert call("get", "me")["session"]["device"]["name"] == "Desk"
+    call("delete", "sessions")
+    call("post", "login", {"email": EMAIL, "password": PASSWORD, "mode": "body"})
+    [other] = [session["id"] for session in call("get", "sessions")["results"] if session["id"] != own]
+    call("delete", f"sessions/{other}", of="sessions/{session_id}")
+    call("post", "reauthenticate", {"password": PASSWORD})
+    call("post", "password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD})
+    call("post", "email/change", {"email": ANOTHER_EMAIL})
+    call("post", "email/confirm", {"token": token_in(ANOTHER_EMAIL)})
+    call("post", "logout")
+    call("post", "password/reset", {"email": ANOTHER_EMAIL})
+    call("post", "password/reset/confirm", {"token": token_in(ANOTHER_EMAIL), "password": LAST_PASSWORD})
+    call("post", "login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
+    call("delete", "me")
+    assert call.succeeded == set(OPERATIONS) - DEVICE_ALONE
