@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from tokens import cookies, handover, metrics, problems
+from tokens import cookies, dbsc, handover, metrics, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import token_settings
 from tokens.exchange import Exchange, attach, required_exchange
@@ -36,9 +36,9 @@ from tokens.hashers import Busy
 from tokens.models import RefreshToken
 from tokens.network import client_ip, client_of
 from tokens.origins import is_cross_origin, is_unsafe
-from tokens.paths import is_auth_api, refreshes_itself
+from tokens.paths import DEVICE_REGISTER, auth_api, is_auth_api, refreshes_itself
 from tokens.problems import Problem
-from tokens.service import acknowledgements, events, keeping
+from tokens.service import acknowledgements, binding, events, keeping
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
@@ -94,14 +94,17 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         yield from _carry_out(request, exchange)
     except DATABASE_DOWN:
         return problems.respond(request, problems.UNAVAILABLE)
-    if exchange.refreshed and exchange.grant and not (yield partial(_is_still_wanted, exchange.grant)):
+    if exchange.refreshed and exchange.grant and not (yield partial(_is_still_wanted, exchange.grant.session)):
         exchange.grant = None
     if exchange.grant:
         cookies.set_grant(response, exchange.grant, timezone.now())
         if exchange.grant.is_new:
+            _offer_to_bind(response, exchange.grant)
             metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
     elif exchange.clear and not (exchange.refused and (yield partial(_has_signed_in_anew, request))):
         cookies.clear(response)
+    elif exchange.bound and (yield partial(_is_still_wanted, exchange.bound)):
+        cookies.clear_refresh(response, exchange.bound)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
         if exchange.access and not response.has_header("Cache-Control"):
@@ -169,8 +172,9 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
 def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> None:
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
+        exchange.bound = answer.bound
         # Nowhere else: of all requests that a page sends side by side, some answers come late.
-        if answer.definite and (_is_navigation(request) or is_auth_api(request)):
+        if answer.definite and not answer.bound and (_is_navigation(request) or is_auth_api(request)):
             exchange.refuse()
     else:
         exchange.answer(answer)
@@ -220,10 +224,17 @@ def _session_hash(request: HttpRequest) -> str | None:
     return session.get(HASH_SESSION_KEY) if session is not None and session.modified else None
 
 
-def _is_still_wanted(grant: Grant) -> bool:
+def _offer_to_bind(response: HttpResponseBase, grant: Grant) -> None:
+    """Ask the browser that has just signed in to bind the session to a key of its own (`tokens.dbsc`)."""
+    if binding.is_offered(grant.session) and (root := auth_api()):
+        offered = binding.offer(grant.session, timezone.now())
+        response[dbsc.REGISTRATION] = dbsc.registration_header(root + DEVICE_REGISTER, offered)
+
+
+def _is_still_wanted(session: RefreshToken) -> bool:
     """Whether nobody signed in or out in this browser while the view ran; a late cookie must not undo that."""
     try:
-        return keeping.is_still_wanted(grant.session)
+        return keeping.is_still_wanted(session)
     except DATABASE_DOWN:
         return False  # Then the answer is lost, which the protocol forgives.
 

@@ -78,6 +78,22 @@ class SessionsOutput(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The path of the next page.")
 
 
+class BoundCookieOutput(serializers.Serializer[Any]):
+    type = serializers.ChoiceField(choices=["cookie"])
+    name = serializers.CharField()
+    attributes = serializers.CharField()
+
+
+class BoundOutput(serializers.Serializer[Any]):
+    """What a browser keeps of a session that it has bound to a key (W3C: Device Bound Session Credentials)."""
+
+    session_identifier = serializers.UUIDField()
+    refresh_url = serializers.CharField()
+    scope = serializers.DictField(help_text="Which requests wait for the cookie.")
+    credentials = BoundCookieOutput(many=True)
+    allowed_refresh_initiators = serializers.ListField(child=serializers.CharField())
+
+
 class AskedOutput(serializers.Serializer[Any]):
     """The same words, whatever there was to do."""
 

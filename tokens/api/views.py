@@ -108,7 +108,9 @@ class Refresh(Public):
         if isinstance(answer, Refusal):
             if from_here := network(client.ip):
                 throttles.take(Tally("refresh_network", from_here))
-            if answer.definite and presented.modes != IN_BODY:
+            if answer.bound:
+                self.exchange.bound = answer.bound
+            elif answer.definite and presented.modes != IN_BODY:
                 self.exchange.refuse()
             raise ProblemError(problems.SESSION_ENDED)
         if answer.decision is Decision.REPEAT:
