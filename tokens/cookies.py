@@ -149,6 +149,12 @@ def clear_refresh(response: HttpResponseBase, session: RefreshToken) -> None:
     keep_private(response)
 
 
+def clear_access(response: HttpResponseBase) -> None:
+    """Clear the access token, of every mode served."""
+    _clear(response, _served(0))
+    keep_private(response)
+
+
 def keep_private(response: HttpResponseBase) -> None:
     """Keep a response that sets cookies out of every shared cache (RFC 9111 section 5.2.2)."""
     patch_cache_control(response, private=True, no_store=True)

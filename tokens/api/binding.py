@@ -4,7 +4,8 @@ No page's script calls these. A browser that is told 401, 404 or 429, or 403 wit
 outage is a 503, and nothing here is throttled. No cookie is needed: on the way from another site none may come along.
 """
 
-from typing import Any
+from dataclasses import replace
+from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
@@ -23,20 +24,21 @@ from tokens.problems import CONTENT_TYPE
 from tokens.service import binding
 from tokens.service.binding import Challenge
 from tokens.service.grants import Grant
-from tokens.service.refreshing import Refusal
+from tokens.service.refreshing import Refusal, is_token_of
 
-NO_STORE = {"Cache-Control": "no-store"}
+_EXAMPLE = dbsc.configuration(
+    UUID("01a20a65-5189-764f-8426-b0731478d342"),
+    "/api/auth/device/refresh",
+    "__Host-access",
+    "Path=/; Secure; HttpOnly; SameSite=Lax",
+    "https://example.org",
+    "/static/",
+)
 
 
 class DeviceView(Public):
-    """Not there where DEVICE_BOUND is off."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if token_settings().device_bound == OFF:
-            raise NotFound
-        super().initial(request, *args, **kwargs)
-
-    def answer(self, grant: Grant) -> Response:
+    def granted(self, grant: Grant) -> Response:
+        """Answer with the cookie, the session's configuration, and what the next refresh has to sign."""
         self.exchange.answer(grant)
         name, attributes = cookies.bound_cookie(grant.session.mode)
         configuration = dbsc.configuration(
@@ -47,8 +49,7 @@ class DeviceView(Public):
             token_settings().origin,
             settings.STATIC_URL,
         )
-        ahead = dbsc.challenge_header(binding.next_challenge(grant.session), grant.session.id)
-        return Response(configuration, headers={**NO_STORE, dbsc.CHALLENGE: ahead})
+        return Response(configuration, headers=_challenge(binding.next_challenge(grant.session), grant.session.id))
 
 
 class DeviceRegister(DeviceView):
@@ -57,34 +58,42 @@ class DeviceRegister(DeviceView):
         problems.NOT_AUTHENTICATED,
         problems.NOT_FOUND,
         answers=BoundOutput,
+        example=_EXAMPLE,
     )
     def post(self, request: Request) -> Response:
+        if token_settings().device_bound == OFF:
+            raise NotFound
         answer = binding.register(request.headers.get(dbsc.PROOF, ""), timezone.now())
         if isinstance(answer, Refusal):
             raise ProblemError(problems.NOT_AUTHENTICATED)
-        return self.answer(answer)
+        return self.granted(answer)
 
 
 class DeviceRefresh(DeviceView):
+    """Where DEVICE_BOUND is off, there for those alone who were bound before."""
+
     @Operation(
         "The browser refreshes its session by the key.",
         problems.SESSION_ENDED,
         problems.PROOF_REQUIRED,
         problems.NOT_FOUND,
         answers=BoundOutput,
+        example=_EXAMPLE,
     )
     def post(self, request: Request) -> Response:
         session_id = dbsc.unverified_session_id(request.headers.get(dbsc.SESSION_ID, ""))
         answer = binding.refresh(session_id, request.headers.get(dbsc.PROOF), client_of(request._request))
         if isinstance(answer, Refusal):
-            raise ProblemError(problems.SESSION_ENDED)
+            raise NotFound if token_settings().device_bound == OFF else ProblemError(problems.SESSION_ENDED)
         if isinstance(answer, Challenge):
-            header = dbsc.challenge_header(answer.text, answer.session_id)
             problem = problems.PROOF_REQUIRED
-            return Response(
-                problem.as_json(),
-                status=problem.status,
-                headers={**NO_STORE, dbsc.CHALLENGE: header},
-                content_type=CONTENT_TYPE,
-            )
-        return self.answer(answer)
+            headers = _challenge(answer.text, answer.session_id)
+            return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
+        left_behind = cookies.read_refresh(request._request)
+        if left_behind and is_token_of(left_behind.text, answer.session.id):
+            answer = replace(answer, binds=True)  # The answer that should have cleared it was lost.
+        return self.granted(answer)
+
+
+def _challenge(text: str, session_id: UUID) -> dict[str, str]:
+    return {"Cache-Control": "no-store", dbsc.CHALLENGE: dbsc.challenge_header(text, session_id)}

@@ -115,6 +115,11 @@ def _register(text: str, now: datetime) -> Grant | Refusal:
     return Grant(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
 
 
+def bound_session(session_id: UUID) -> RefreshToken | None:
+    """Return a session with its user and device, if it is bound, and goes on."""
+    return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
+
+
 def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
     match answer:
         case Challenge():
@@ -127,6 +132,8 @@ def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
 @metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
 def refresh(session_id: UUID | None, proof: str | None, client: Client) -> Grant | Challenge | Refusal:
     """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
+
+    Where binding is switched off again, what is bound goes on, and what is pending stays as it was.
 
     Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
     """
@@ -145,7 +152,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> Grant | Chal
     """Carry out one decision; return None if the row changed meanwhile."""
     now = row.now
     state = row.state(now)
-    if row.bound_key is None:
+    if row.bound_key is None or (row.bound_at is None and token_settings().device_bound != OFFER):
         return refused("no key", row.id)
     if state.ended:
         return refused("session ended", row.id)

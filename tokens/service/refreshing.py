@@ -94,6 +94,14 @@ def presented_session(text: str, modes: Collection[str]) -> UUID | None:
     return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
 
 
+def is_token_of(text: str, session_id: UUID) -> bool:
+    """Whether this is a refresh token of the session, of any generation, told without a query."""
+    try:
+        return refresh_tokens.loads(text, keyring().mac_keys).session_id == session_id
+    except InvalidRefreshToken:
+        return False
+
+
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> Grant | None:
     """Rotate at once, where that is all; else decide anew: the session is then ended, or what it began is repeated."""
     row = rotating.rotate(presented, modes, client)
