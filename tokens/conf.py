@@ -36,6 +36,7 @@ PREFIX = "TOKENS_"
 COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body"
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """Below this an access token's life is for trying things out, and its proportions are only warned about."""
+OFF, OFFER = BINDINGS = "off", "offer"
 WEAK_SECRET_KEY = 50, 5, "django-insecure-"
 """Fewer characters, fewer different ones, or this prefix (the limits of Django's check security.W009)."""
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", re.ASCII)
@@ -103,6 +104,11 @@ class TokenSettings:
     claims_hook: str = _setting("text", "", "dotted path of a function that is given the user and returns more claims")
     cookie_domain: str = _setting("text", "", "the site that all hosts of `subdomain` mode belong to: `example.org`")
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
+    device_bound: str = _setting(
+        "text",
+        OFF,
+        "`offer`: browsers that can bind a new session to a key that they keep (DBSC), over https; `off`: not",
+    )
     introspection_clients: tuple[str, ...] = _setting(
         "list",
         (),
@@ -275,6 +281,10 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
             ipaddress.ip_network(network)
         except ValueError as error:
             mistakes.append(Mistake("E031", f"METRICS_ALLOWED: {error}.", "Addresses or networks: 10.0.0.0/8, ::1"))
+    if found.device_bound not in BINDINGS:
+        mistakes.append(
+            Mistake("E032", f"DEVICE_BOUND is {found.device_bound!r}.", f"There are: {', '.join(BINDINGS)}.")
+        )
     if not found.modes:
         mistakes.append(Mistake("E015", "MODES is empty.", f"There are: {', '.join(MODES)}."))
     grace, still, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime

@@ -9,7 +9,9 @@ the device's own token    ``__Host-device``                stays when somebody s
 ========================  ===============================  ======================================================
 
 All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
-4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token as expired.
+4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token
+as expired; a session's that is bound to its device (`tokens.dbsc`) no longer than its token, for the browser renews it
+when it is gone.
 Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the cookies
 Secure, for not every browser keeps such cookies from http://localhost.
 """
@@ -27,9 +29,12 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.models import RefreshToken
 from tokens.paths import auth_api
 from tokens.service.grants import Grant
 
+MARGIN = 10
+"""Seconds, or a tenth, by which a bound session's access cookie goes before its token: an answer takes its time."""
 DEVICE_LIFETIME = 400 * 86400
 """Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
 
@@ -105,7 +110,9 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     if grant.is_new:
         # What another mode left behind would sign in its own session, once this one's access token has expired.
         _clear(response, {*_served(0), *_served(1)} - {access, refresh})
-    _set(response, access, grant.access_token, max_age)
+    _set(response, access, grant.access_token, _max_age_of_access(grant, now) or max_age)
+    if grant.binds:
+        _clear(response, [refresh])
     if grant.refresh_token:
         _set(response, refresh, grant.refresh_token, max_age)
     if grant.device_token:
@@ -113,9 +120,38 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     keep_private(response)
 
 
+def _max_age_of_access(grant: Grant, now: datetime) -> int | None:
+    """How many seconds the browser keeps the access token, where it is to renew it by the device's key."""
+    session = grant.session
+    # While the key is pending a client of `scoped` mode refreshes itself, when it is told that the token has expired.
+    if session.bound_key is None or (session.bound_at is None and session.mode != COOKIE and grant.keep_for is None):
+        return None
+    left = int(grant.access.expires_at - now.timestamp())
+    left -= min(MARGIN, left // 10)
+    return max(min(left, grant.keep_for or left), 1)
+
+
+def bound_cookie(mode: str) -> tuple[str, str]:
+    """Return name and attributes of the access cookie, as a browser is told that it is bound by it."""
+    access, _ = _OF_MODE[mode]
+    return access.name, f"Path={access.path}; Secure; HttpOnly; SameSite=Lax"
+
+
 def clear(response: HttpResponseBase) -> None:
     """Clear the tokens, of every mode served. The device's cookie stays: the browser is still that browser."""
     _clear(response, [*_served(0), *_served(1)])
+    keep_private(response)
+
+
+def clear_refresh(response: HttpResponseBase, session: RefreshToken) -> None:
+    """Clear the refresh token of this session, which goes on without it."""
+    _clear(response, [_OF_MODE[session.mode][1]])
+    keep_private(response)
+
+
+def clear_access(response: HttpResponseBase) -> None:
+    """Clear the access token, of every mode served."""
+    _clear(response, _served(0))
     keep_private(response)
 
 

@@ -8,8 +8,9 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-REFRESHES_ITSELF = ("login", "refresh", "logout")
-"""The views that look at the refresh cookie themselves."""
+DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
+REFRESHES_ITSELF = ("login", "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+"""The views that look at the refresh cookie themselves, or must not have it used up before them."""
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,9 @@ class Grant:
     """A session and its tokens' texts. ``refresh_token`` is None where the client has the current one already.
 
     ``device_token`` is there when the device was seen for the first time; ``is_new`` when the session was just opened.
-    ``decision``: what the protocol decided, where a refresh token was presented; else None.
+    ``decision``: what the protocol decided, where a refresh token was presented; else None. ``binds``: the session has
+    just been bound to its device, and its refresh token ended. ``keep_for``: seconds for which a browser that renews
+    the access token by itself keeps this one, where that is less than it lives.
     """
 
     session: RefreshToken
@@ -28,6 +30,8 @@ class Grant:
     device_token: str | None = field(default=None, repr=False)
     is_new: bool = False
     decision: Decision | None = None
+    binds: bool = False
+    keep_for: int | None = None
 
 
 def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
