@@ -10,7 +10,7 @@ from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, cookie, sign_in
 from tests.browser.watching import Answered, Watch
 
-REGISTER, REFRESH_BOUND = "/api/auth/device-bound/register", "/api/auth/device-bound/refresh"
+REGISTER, REFRESH_BOUND = "/api/auth/device/register", "/api/auth/device/refresh"
 WITH_KEYS = "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
 """Both are off on Linux, and neither is enough alone."""
 NOTE = "/probe/note"
@@ -28,7 +28,7 @@ class Device:
         # A tab of its own: what people do in theirs does not end the hearing.
         self._ear: Page = context.new_page()
         self._wire: CDPSession = context.new_cdp_session(self._ear)
-        self._wire.on("Network.deviceBoundSessionEventOccurred", self.events.append)
+        self._wire.on("Network.deviceBoundSessionEventOccurred", lambda event: self.events.append(event))
         self._wire.send("Network.enable")
         self._wire.send("Network.enableDeviceBoundSessions", {"enable": True})
         self.page = context.new_page()
@@ -87,11 +87,10 @@ class Device:
         self.forget()
 
     def prove(self, person: Person) -> None:
-        """Refresh once."""
-        self.expire()
+        """Go to a page: the first proof comes beside it, if it has not come yet."""
         self.sees(person)
         self.wait_for_refresh()
-        self.wait_until(lambda: bound_sessions(self.site, person), "a bound session")
+        assert bound_sessions(self.site, person)
 
     def sees(self, person: Person | None, page: Page | None = None) -> None:
         """Go to a page, and be taken there for this person, or for nobody."""

@@ -73,7 +73,7 @@ def test_whoever_signs_in_is_bound_with_the_first_proof(
 def test_a_browser_that_knows_nothing_of_it_goes_on_with_rotation(jar: Jar, site: Site, person: Person) -> None:
     context = jar(base_url=site.origin)
     page, said = context.new_page(), list[str]()
-    page.on("console", lambda message: said.append(message.text))
+    page.on("console", lambda message: "favicon" in message.location["url"] or said.append(message.text))
     watching = Device(context, site)
     sign_in(page, person)
     for generation in (1, 2):

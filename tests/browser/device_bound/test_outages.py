@@ -88,11 +88,12 @@ def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_a
 
 def test_the_first_proof_whose_answer_is_lost_is_asked_for_again(device: Device, site: Site, person: Person) -> None:
     """The key is bound then, the refresh token has ended, and the browser has neither been told."""
-    device.sign_in(person)
-    device.expire()
     site.lose_answers(REFRESH_BOUND)
-    device.page.goto(NOTE)
+    device.sign_in(person)
+    device.sees(person)
+    device.wait_for_refresh("Unreachable")
     assert site.deliver() >= 1
+    assert bound_sessions(site, person)
     device.sees(person)
     device.expire()
     device.sees(person)

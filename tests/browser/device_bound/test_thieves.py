@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.browser.device_bound.devices import Device, bound_sessions
+from tests.browser.device_bound.test_outages import a_proxy_that_answers
 from tests.browser.sites import Person, Site
 from tests.browser.steps import REFRESH, cookie
 
@@ -48,9 +49,10 @@ def test_a_stolen_jar_is_dead_when_the_access_token_ends_and_the_owner_is_undist
 def test_a_jar_stolen_before_the_first_proof_is_worthless_after_it(
     device: Device, new_device: Callable[..., Device], site: Site, person: Person
 ) -> None:
-    device.sign_in(person)
-    assert cookie(device.context, REFRESH)
-    thief = rob(device, new_device)
+    with a_proxy_that_answers(site, 503):
+        device.sign_in(person)
+        assert cookie(device.context, REFRESH)
+        thief = rob(device, new_device)
     device.prove(person)
     site.forward(LONGER_THAN_A_TOKEN)
     for _ in range(2):
@@ -63,11 +65,12 @@ def test_a_jar_stolen_before_the_first_proof_is_worthless_after_it(
 def test_a_thief_who_refreshes_before_the_first_proof_loses_to_it(
     device: Device, new_device: Callable[..., Device], site: Site, person: Person
 ) -> None:
-    device.sign_in(person)
-    thief = rob(device, new_device)
-    site.forward(LONGER_THAN_A_TOKEN)
-    thief.sees(person)
-    assert [row["generation"] for row in site.sessions(person)] == [1]
+    with a_proxy_that_answers(site, 503):
+        device.sign_in(person)
+        thief = rob(device, new_device)
+        site.forward(LONGER_THAN_A_TOKEN)
+        thief.sees(person)
+        assert [row["generation"] for row in site.sessions(person)] == [1]
     device.prove(person)
     site.forward(LONGER_THAN_A_TOKEN)
     for _ in range(2):
