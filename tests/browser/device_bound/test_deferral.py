@@ -84,7 +84,15 @@ def sends_a_form(page: Page) -> int | None:
 
 
 def asks_by_script(page: Page) -> int | None:
-    status: int = page.evaluate("fetch('/api/auth/me').then((answer) => answer.status)")
+    """As a client does: what is refused because the token has expired is asked for again, after a refresh."""
+    status: int = page.evaluate(
+        """async () => {
+            const refused = await fetch("/api/auth/me");
+            if ((await refused.json()).code !== "token_expired") return 0;
+            const refreshed = await fetch("/api/auth/refresh", { method: "POST" });
+            return refreshed.ok ? (await fetch("/api/auth/me")).status : refreshed.status;
+        }"""
+    )
     return status
 
 
