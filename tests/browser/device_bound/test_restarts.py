@@ -52,3 +52,23 @@ def test_it_has_no_signature_left_and_is_opened_again(profile: Profile, site: Si
     device = Device(profile.open(), site)
     device.sees(person)
     device.wait_for_refresh()
+
+
+def test_whoever_was_not_to_be_remembered_is_not(profile: Profile, site: Site, person: Person) -> None:
+    """The key outlives the browser; the session must not."""
+    device = Device(profile.open(), site)
+    device.bind(person)
+    device.context.close()
+
+    device = Device(profile.open(), site)
+    device.sees(None)
+
+
+def test_it_dies_before_it_has_saved_its_cookies(profile: Profile, site: Site, person: Person) -> None:
+    device = Device(profile.open(), site)
+    device.bind(person, remember=True)
+    profile.kill()
+
+    device = Device(profile.open(), site)
+    print(device.context.cookies())
+    device.sees(None)
