@@ -8,6 +8,7 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
     a refresh cookie  →  refreshed (`tokens.service.refreshing`), and this very request is served as the user
     Django's session  →  a sign-in that only it knows of is moved over, once (`tokens.handover`)
     nothing, refused  →  an anonymous user; what is wrong is for the view to say
+    a stale cookie    →  (a bound session's) taken away, and asked again: the browser renews it on the way
     could not renew   →  (a bound session's browser, `tokens.dbsc`) the same; but nobody is asked to sign in: 503
 
 and back, where the response gets the cookies, or loses them.
@@ -39,7 +40,7 @@ from tokens.hashers import Busy
 from tokens.models import RefreshToken
 from tokens.network import client_ip, client_of
 from tokens.origins import is_cross_origin, is_unsafe
-from tokens.paths import DEVICE_REGISTER, auth_api, is_auth_api, refreshes_itself
+from tokens.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_refresh, refreshes_itself
 from tokens.problems import Problem
 from tokens.service import acknowledgements, binding, events, keeping
 from tokens.service.ending import end
@@ -89,6 +90,8 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
     except DATABASE_DOWN:
         refused = problems.UNAVAILABLE
     _show_user(request, exchange)
+    if refused is None and exchange.stale and (_is_navigation(request) or is_refresh(request)):
+        return _once_more(request)
     return problems.respond(request, refused) if refused else None
 
 
@@ -146,7 +149,7 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         yield from _check(access, exchange)
     presented = None if exchange.access else cookies.read_refresh(request)
     if access and exchange.access is None and presented is None:
-        _let_go(request, exchange)
+        yield from _let_go(access, request, exchange)
     if presented and refreshes_itself(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
@@ -186,15 +189,28 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
         exchange.access = token
 
 
-def _let_go(request: HttpRequest, exchange: Exchange) -> None:
+def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Let an access cookie go that is refused before its time: it keeps a browser from renewing its bound session.
 
     Without it the browser asks, and is given another, or told that the session is over. One that goes by mistake costs
     a refresh.
     """
-    is_wrong = exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}
-    if is_wrong and token_settings().device_bound == OFFER and (_is_navigation(request) or is_auth_api(request)):
+    if token_settings().device_bound != OFFER or not (_is_navigation(request) or is_auth_api(request)):
+        return
+    if exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}:
         exchange.stale = exchange.problem
+    elif exchange.problem is problems.TOKEN_EXPIRED:
+        # The cookie of a bound session ends before its token; but the browser's clock may have been set back.
+        token = codec().loads_expired(access)
+        if token.generation is None and (yield partial(binding.bound_session, token.session_id)):
+            exchange.stale = exchange.problem
+
+
+def _once_more(request: HttpRequest) -> HttpResponse:
+    """Send the browser here again without its stale cookie, its method and body kept: it refreshes on the way."""
+    response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
+    cookies.clear_access(response)
+    return response
 
 
 def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> None:

@@ -34,6 +34,12 @@ def refreshes_itself(request: HttpRequest) -> bool:
     return root is not None and request.path.rstrip("/") in {root + name for name in REFRESHES_ITSELF}
 
 
+def is_refresh(request: HttpRequest) -> bool:
+    """Whether a client asks for its tokens to be refreshed."""
+    root = auth_api()
+    return root is not None and request.path.rstrip("/") == f"{root}refresh"
+
+
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "ROOT_URLCONF":
