@@ -51,6 +51,8 @@ from tokens.service.refreshing import Refusal, refresh
 from tokens.throttles import Throttled
 from tokens.users import LazyUser
 
+metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
+
 DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
 
 

@@ -650,7 +650,7 @@ class TestWhatIsShown:
     def test_your_devices_say_so_too(self, bound: Device, another: Callable[[], Client], user: Any) -> None:
         login(another(), user)
         page = unescape(bound.browser.get("/").content.decode())
-        assert page.count("Bound to this device") == 1
+        assert page.count("Bound to its device") == 1
 
     def test_the_admin_says_so_and_since_when(self, bound: Device, browser: Client, db: None) -> None:
         admin = Client()

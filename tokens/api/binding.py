@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from tokens import cookies, dbsc, problems
 from tokens.api.base import Public
 from tokens.api.errors import ProblemError
-from tokens.api.schema import BoundOutput, Operation
+from tokens.api.schema import BoundOutput, Operation, Parameter
 from tokens.conf import OFF, token_settings
 from tokens.network import client_of
 from tokens.problems import CONTENT_TYPE
@@ -59,6 +59,9 @@ class DeviceRegister(DeviceView):
         problems.NOT_FOUND,
         answers=BoundOutput,
         example=_EXAMPLE,
+        parameters=[
+            Parameter(dbsc.PROOF, str, "A JWS with the public key in its header.", "header", required=True),
+        ],
     )
     def post(self, request: Request) -> Response:
         if token_settings().device_bound == OFF:
@@ -79,6 +82,10 @@ class DeviceRefresh(DeviceView):
         problems.NOT_FOUND,
         answers=BoundOutput,
         example=_EXAMPLE,
+        parameters=[
+            Parameter(dbsc.SESSION_ID, str, "The session.", "header", required=True),
+            Parameter(dbsc.PROOF, str, "A JWS of the challenge. Without one, the answer is a challenge.", "header"),
+        ],
     )
     def post(self, request: Request) -> Response:
         session_id = dbsc.unverified_session_id(request.headers.get(dbsc.SESSION_ID, ""))

@@ -7,7 +7,7 @@ OpenAPI of it, once somebody asks for that.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rest_framework import serializers
 from rest_framework.schemas import DefaultSchema
@@ -134,11 +134,13 @@ SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSIO
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query."""
+    """A parameter of the query, or, as ``location`` says, a header."""
 
     name: str
     type: type
     description: str
+    location: Literal["query", "header"] = "query"
+    required: bool = False
 
 
 class Operation:
