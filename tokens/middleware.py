@@ -91,7 +91,7 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
         refused = problems.UNAVAILABLE
     _show_user(request, exchange)
     if refused is None and exchange.stale and (_is_navigation(request) or is_refresh(request)):
-        return _once_more(request)
+        return (yield from _once_more(request, exchange.stale))
     return problems.respond(request, refused) if refused else None
 
 
@@ -147,6 +147,8 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         return None
     if access := cookies.read_access(request):
         yield from _check(access, exchange)
+        if exchange.access and exchange.access.while_open and not cookies.is_open(request):
+            exchange.access, exchange.problem = None, problems.SESSION_ENDED
     presented = None if exchange.access else cookies.read_refresh(request)
     if access and exchange.access is None and presented is None:
         yield from _let_go(access, request, exchange)
@@ -206,8 +208,10 @@ def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]
             exchange.stale = exchange.problem
 
 
-def _once_more(request: HttpRequest) -> HttpResponse:
+def _once_more(request: HttpRequest, stale: Problem) -> Flow[HttpResponse | None]:
     """Send the browser here again without its stale cookie, its method and body kept: it refreshes on the way."""
+    if stale is problems.SESSION_ENDED and (yield partial(_has_signed_in_anew, request)):
+        return None
     response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
     cookies.clear_access(response)
     return response

@@ -130,8 +130,13 @@ def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
 
 
 @metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
-def refresh(session_id: UUID | None, proof: str | None, client: Client) -> Grant | Challenge | Refusal:
+def refresh(
+    session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool
+) -> Grant | Challenge | Refusal:
     """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
+
+    But one, for a key outlives the browser, and a session that is not to be remembered does not: ``is_open`` says that
+    the browser has not been closed. Where it was, the session is refused, and left to its idle end: anybody can say so.
 
     Where binding is switched off again, what is bound goes on, and what is pending stays as it was.
 
@@ -143,6 +148,8 @@ def refresh(session_id: UUID | None, proof: str | None, client: Client) -> Grant
         row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
         if row is None:
             return refused("unknown session", session_id)
+        if grants.goes_with_the_browser(row) and not is_open:
+            return refused("browser closed", session_id)
         if answer := _answer(row, proof, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
