@@ -22,10 +22,10 @@ class Exchange:
     ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
     ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
     so. ``bound``: the session of a refresh token that is refused for its device has a key: that cookie alone shall go.
-    ``stale``: why an access cookie is refused that came alone, and shall go alone. ``skipped``: the browser says that
-    it could not renew a bound session. ``signed_in``, ``signed_out``: what `django.contrib.auth` was asked for while
-    the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that came in the
-    request's body. ``began``: by `perf_counter`.
+    ``stale``: the access cookie, which came alone, is refused before its time, and shall go. ``skipped``: the browser
+    says that it could not renew a bound session. ``signed_in``, ``signed_out``: what `django.contrib.auth` was asked
+    for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that came in
+    the request's body. ``began``: by `perf_counter`.
     """
 
     access: AccessToken | None = None
@@ -35,7 +35,7 @@ class Exchange:
     clear: bool = False
     refused: bool = False
     bound: RefreshToken | None = None
-    stale: Problem | None = None
+    stale: bool = False
     skipped: bool = False
     signed_in: Any = None
     signed_out: bool = False

@@ -115,9 +115,7 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         cookies.clear(response)
     elif exchange.bound and (yield partial(_is_still_wanted, exchange.bound)):
         cookies.clear_refresh(response, exchange.bound)
-    elif exchange.stale and not (
-        exchange.stale is problems.SESSION_ENDED and (yield partial(_has_signed_in_anew, request))
-    ):
+    elif exchange.stale:
         cookies.clear_access(response)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
@@ -194,18 +192,18 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
 def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Let an access cookie go that is refused before its time: it keeps a browser from renewing its bound session.
 
-    Without it the browser asks, and is given another, or told that the session is over. One that goes by mistake costs
-    a refresh.
+    Without it the browser asks, and is given another, or told that the session is over. One that goes by mistake, when
+    a newer sign-in has replaced it meanwhile, costs a refresh: for all that, the newer one may be what it hides.
     """
     if token_settings().device_bound != OFFER or not (_is_navigation(request) or is_auth_api(request)):
         return
     if exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}:
-        exchange.stale = exchange.problem
+        exchange.stale = True
     elif exchange.problem is problems.TOKEN_EXPIRED:
         # The cookie of a bound session ends before its token; but the browser's clock may have been set back.
         token = codec().loads_expired(access)
         if token.generation is None and (yield partial(binding.bound_session, token.session_id)):
-            exchange.stale = exchange.problem
+            exchange.stale = True
 
 
 def _once_more(request: HttpRequest, stale: Problem) -> Flow[HttpResponse | None]:

@@ -457,12 +457,15 @@ class TestACopiedJar:
     ) -> None:
         self.copy(bound.browser, thief)
         assert who(thief) == str(user.pk)
+        clock.forward(EXPIRED)
+        assert who(thief) is None
+        assert refresh(thief).status_code == 307  # To the same place, without the cookie: a browser would renew it.
         for _ in range(3):
-            clock.forward(EXPIRED)
             assert who(thief) is None
             assert refresh(thief).status_code == 401
             assert bound.refresh().status_code == 200
             assert who(bound.browser) == str(user.pk)
+            clock.forward(EXPIRED)
 
     def test_from_before_the_first_proof_is_dead_then(
         self, pending: Device, thief: Client, clock: Any, user: Any
@@ -607,14 +610,17 @@ class TestTheEnd:
     ) -> None:
         end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
-        answer = bound.browser.get("/probe/members", headers=NAVIGATION)
-        assert answer.status_code == 302
+        answer = bound.browser.get("/probe/members?a=b", headers=NAVIGATION)
+        assert (answer.status_code, answer["Location"]) == (307, "/probe/members?a=b")
         assert cleared(answer) == {ACCESS}
+        bound.lose_access()
         assert bound.ask(bound.proof()).status_code == 401
+        assert bound.browser.get("/probe/members", headers=NAVIGATION).status_code == 302
 
     def test_of_the_servers_signing_key_does_too_and_the_session_goes_on(self, bound: Device, user: Any) -> None:
         bound.browser.cookies[ACCESS] = "signed.by.nobody"
-        answer = bound.browser.get("/probe/members", headers=NAVIGATION)
+        answer = bound.browser.post("/probe/rest", headers=NAVIGATION)
+        assert answer.status_code == 307  # What was posted goes along.
         assert cleared(answer) == {ACCESS}
         del bound.browser.cookies[ACCESS]
         assert bound.refresh().status_code == 200
@@ -625,15 +631,40 @@ class TestTheEnd:
         clock.forward(2)
         assert not bound.browser.get("/probe/who", headers={"Sec-Fetch-Mode": "cors"}).cookies
 
-    def test_of_one_session_takes_no_cookie_of_the_next(self, bound: Device, user: Any, clock: Any) -> None:
+    def test_of_one_session_costs_the_next_no_more_than_a_refresh(self, bound: Device, user: Any, clock: Any) -> None:
         stale = bound.browser.cookies[ACCESS].value
         end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
-        Device(bound.browser).sign_in(user)
-        late = Client(headers={"User-Agent": FIREFOX})
-        late.cookies[ACCESS] = stale
-        late.cookies[DEVICE] = bound.browser.cookies[DEVICE].value
-        assert not late.get("/probe/members", headers=NAVIGATION).cookies
+        second = Device(bound.browser).bind(user)
+        second.browser.cookies[ACCESS] = stale
+        assert cleared(second.browser.get("/probe/members", headers=NAVIGATION)) == {ACCESS}
+        second.lose_access()
+        assert second.refresh().status_code == 200
+        assert who(second.browser) == str(user.pk)
+
+    def test_of_a_token_whose_cookie_a_clock_that_was_set_back_keeps_is_no_end(
+        self, bound: Device, user: Any, clock: Any
+    ) -> None:
+        clock.forward(EXPIRED)
+        kept = bound.browser.cookies[ACCESS].value
+        for ask in (lambda: bound.browser.get("/probe/members", headers=NAVIGATION), lambda: refresh(bound.browser)):
+            bound.browser.cookies[ACCESS] = kept
+            answer = ask()
+            assert answer.status_code == 307
+            assert cleared(answer) == {ACCESS}
+        bound.browser.cookies[ACCESS] = kept
+        assert bound.browser.get("/api/auth/me").json()["code"] == "token_expired"
+
+    def test_of_an_unbound_sessions_token_is_for_its_client_to_see(
+        self, browser: Client, user: Any, clock: Any, settings: Any
+    ) -> None:
+        settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
+        login(browser, user)
+        del browser.cookies["__Secure-refresh"]  # It is for the auth API alone; this browser would send it anywhere.
+        clock.forward(EXPIRED)
+        answer = browser.get("/probe/members", headers=NAVIGATION)
+        assert answer.status_code == 302
+        assert not answer.cookies
 
 
 class TestWhatIsShown:
