@@ -91,7 +91,7 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
         refused = problems.UNAVAILABLE
     _show_user(request, exchange)
     if refused is None and exchange.stale and (_is_navigation(request) or is_refresh(request)):
-        return (yield from _once_more(request, exchange.stale))
+        return _once_more(request)
     return problems.respond(request, refused) if refused else None
 
 
@@ -206,10 +206,8 @@ def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]
             exchange.stale = True
 
 
-def _once_more(request: HttpRequest, stale: Problem) -> Flow[HttpResponse | None]:
+def _once_more(request: HttpRequest) -> HttpResponse:
     """Send the browser here again without its stale cookie, its method and body kept: it refreshes on the way."""
-    if stale is problems.SESSION_ENDED and (yield partial(_has_signed_in_anew, request)):
-        return None
     response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
     cookies.clear_access(response)
     return response

@@ -131,7 +131,7 @@ def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
 
 @metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
 def refresh(
-    session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool
+    session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool = False
 ) -> Grant | Challenge | Refusal:
     """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
 
