@@ -9,11 +9,10 @@ the device's own token    ``__Host-device``                stays when somebody s
 ========================  ===============================  ======================================================
 
 All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
-4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token
-as expired; a session's that is bound to its device (`tokens.dbsc`) no longer than its token, for the browser renews it
-when it is gone.
-Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the cookies
-Secure, for not every browser keeps such cookies from http://localhost.
+4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token as expired;
+that of a session which is bound to its device (`tokens.dbsc`) no longer than its token, for the browser renews it when
+it is gone. Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the
+cookies Secure, for not every browser keeps such cookies from http://localhost.
 """
 
 from collections.abc import Iterable
