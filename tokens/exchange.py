@@ -57,7 +57,7 @@ class Exchange:
         if before is not None and not grant.is_new and before.session.id == grant.session.id:
             # The middleware has rotated meanwhile: without its token the client would be a generation behind.
             grant = replace(grant, refresh_token=grant.refresh_token or before.refresh_token)
-        self.grant, self.refreshed, self.clear, self.refused = grant, False, False, False
+        self.grant, self.refreshed, self.clear, self.refused, self.stale = grant, False, False, False, False
 
     def end(self) -> None:
         """Let the response clear the cookies: a view ended the session itself."""
