@@ -6,20 +6,23 @@ the access token          ``__Host-access``                modes ``cookie`` and 
 the refresh token         ``__Host-refresh``               modes ``cookie`` and ``subdomain``: this host alone
 \                         ``__Secure-refresh``, Path=      mode ``scoped``: sent to the auth API alone
 the device's own token    ``__Host-device``                stays when somebody signs out
+not closed since          ``__Host-open``                  of a bound session that goes with the browser
 ========================  ===============================  ======================================================
 
 All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
-4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token as expired;
-that of a session which is bound to its device (`tokens.dbsc`) no longer than its token, for the browser renews it when
-it is gone. Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the
-cookies Secure, for not every browser keeps such cookies from http://localhost.
+4.1.3.2). ``__Host-open`` alone is SameSite=None: it has to come with a refresh that a link on another site made the
+browser send, and says nothing of anybody. The access cookie lives as long as the refresh cookie, so that the server
+sees an expired token as expired; a session's that is bound to its device (`tokens.dbsc`) no longer than its token, for
+the browser renews it when it is gone.
+Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the cookies
+Secure, for not every browser keeps such cookies from http://localhost.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -27,10 +30,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.conf import BODY, COOKIE, OFFER, SCOPED, SUBDOMAIN, token_settings
 from tokens.models import RefreshToken
 from tokens.paths import auth_api
-from tokens.service.grants import Grant
+from tokens.service.grants import Grant, goes_with_the_browser
 
 MARGIN = 10
 """Seconds, or a tenth, by which a bound session's access cookie goes before its token: an answer takes its time."""
@@ -63,6 +66,7 @@ _SITE_ACCESS = _Cookie("__Secure-access", "site-access")
 _HOST_REFRESH = _Cookie("__Host-refresh", "refresh")
 _SCOPED_REFRESH = _Cookie("__Secure-refresh", "scoped-refresh")
 _DEVICE = _Cookie("__Host-device", "device")
+_OPEN = _Cookie("__Host-open", "open")
 
 _OF_MODE = {
     COOKIE: (_HOST_ACCESS, _HOST_REFRESH),
@@ -99,6 +103,11 @@ def read_device(request: HttpRequest) -> str | None:
     return _read(request, _DEVICE.name)
 
 
+def is_open(request: HttpRequest) -> bool:
+    """Whether the browser has not been closed since its session was bound, which was to end then."""
+    return _read(request, _OPEN.name) is not None
+
+
 def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     """Set the cookies that carry this grant. A session whose client keeps its tokens itself gets none."""
     if grant.session.mode == BODY:
@@ -110,6 +119,8 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
         # What another mode left behind would sign in its own session, once this one's access token has expired.
         _clear(response, {*_served(0), *_served(1)} - {access, refresh})
     _set(response, access, grant.access_token, _max_age_of_access(grant, now) or max_age)
+    if goes_with_the_browser(grant.session):
+        _set(response, _OPEN, "1", None, "None")
     if grant.binds:
         _clear(response, [refresh])
     if grant.refresh_token:
@@ -138,7 +149,7 @@ def bound_cookie(mode: str) -> tuple[str, str]:
 
 def clear(response: HttpResponseBase) -> None:
     """Clear the tokens, of every mode served. The device's cookie stays: the browser is still that browser."""
-    _clear(response, [*_served(0), *_served(1)])
+    _clear(response, [*_served(0), *_served(1), *([_OPEN] if token_settings().device_bound == OFFER else [])])
     keep_private(response)
 
 
@@ -217,7 +228,13 @@ def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:
         _set(response, cookie, "", 0)
 
 
-def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int | None) -> None:
+def _set(
+    response: HttpResponseBase,
+    cookie: _Cookie,
+    value: str,
+    max_age: int | None,
+    samesite: Literal["Lax", "None"] = "Lax",
+) -> None:
     response.set_cookie(
         cookie.name,
         value,
@@ -226,5 +243,5 @@ def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int |
         domain=cookie.domain,
         secure=token_settings().secure,
         httponly=True,
-        samesite="Lax",
+        samesite=samesite,
     )

@@ -145,6 +145,8 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         return None
     if access := cookies.read_access(request):
         yield from _check(access, exchange)
+        if exchange.access and exchange.access.while_open and not cookies.is_open(request):
+            exchange.access, exchange.problem = None, problems.SESSION_ENDED
     presented = None if exchange.access else cookies.read_refresh(request)
     if access and exchange.access is None and presented is None:
         yield from _let_go(access, request, exchange)

@@ -66,7 +66,7 @@ class KeyHolder(Holder):
     """A session whose browser has a key, as the service sees it."""
 
     def __init__(self, user: Any, algorithm: str = "ES256", **options: Any) -> None:
-        super().__init__(user, **options)
+        super().__init__(user, **{"remember": True, **options})
         self.algorithm, self.key = algorithm, a_key(algorithm)
 
     def registration(self, key: Any = None, **claims: Any) -> str:
@@ -113,7 +113,8 @@ class Device:
 
     def sign_in(self, user: Any, **more: Any) -> "Device":
         self.key = a_key(self.algorithm)
-        response = post(self.browser, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
+        given = {"email": user.email, "password": PASSWORD, "remember": True, **more}
+        response = post(self.browser, "/api/auth/login", given)
         assert response.status_code == 200, response.content
         self.sid = response.json()["session"]["id"]
         self.offer = parameters(response[REGISTRATION])

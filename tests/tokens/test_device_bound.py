@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, OPEN, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import (
     CHALLENGE,
@@ -665,6 +665,47 @@ class TestTheEnd:
         answer = browser.get("/probe/members", headers=NAVIGATION)
         assert answer.status_code == 302
         assert not answer.cookies
+
+
+class TestWhoIsNotRemembered:
+    """The key outlives the browser, and its cookies with an age do: the session goes with the browser all the same."""
+
+    @pytest.fixture
+    def passing(self, browser: Client, user: Any, clock: Any) -> Device:
+        """A browser that was not told to remember anybody."""
+        return Device(browser).bind(user, remember=False)
+
+    def test_has_a_cookie_without_an_age_that_another_sites_link_brings_too(self, passing: Device) -> None:
+        answer = passing.refresh()
+        assert set_by(answer) == {ACCESS, OPEN}
+        morsel = answer.cookies[OPEN]
+        assert (morsel["max-age"], morsel["expires"]) == ("", "")
+        assert (morsel["samesite"], morsel["secure"], morsel["httponly"]) == ("None", True, True)
+
+    def test_needs_no_other_for_a_refresh(self, passing: Device, another: Callable[[], Client]) -> None:
+        passing.browser = another()
+        passing.browser.cookies[OPEN] = "1"
+        assert passing.refresh().status_code == 200
+        assert who(passing.browser)
+
+    def test_is_out_when_the_browser_was_closed_before_the_token_ended(self, passing: Device) -> None:
+        del passing.browser.cookies[OPEN]
+        assert who(passing.browser) is None
+        assert passing.browser.get("/probe/members", headers=NAVIGATION).status_code == 307
+
+    def test_is_out_when_it_was_closed_and_tries_the_key(self, passing: Device) -> None:
+        passing.lose_access()
+        del passing.browser.cookies[OPEN]
+        answer = passing.ask(passing.proof())
+        assert answer.status_code == 401
+        assert not answer.cookies
+        assert row_of(passing).revoked_at is None  # Anybody can say that a browser was closed.
+
+    def test_loses_the_cookie_by_signing_out(self, passing: Device) -> None:
+        assert OPEN in cleared(post(passing.browser, "/api/auth/logout"))
+
+    def test_is_told_from_who_is(self, bound: Device) -> None:
+        assert OPEN not in bound.browser.cookies
 
 
 class TestWhatIsShown:

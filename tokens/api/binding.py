@@ -89,7 +89,8 @@ class DeviceRefresh(DeviceView):
     )
     def post(self, request: Request) -> Response:
         session_id = dbsc.unverified_session_id(request.headers.get(dbsc.SESSION_ID, ""))
-        answer = binding.refresh(session_id, request.headers.get(dbsc.PROOF), client_of(request._request))
+        proof, client = request.headers.get(dbsc.PROOF), client_of(request._request)
+        answer = binding.refresh(session_id, proof, client, is_open=cookies.is_open(request._request))
         if isinstance(answer, Refusal):
             raise NotFound if token_settings().device_bound == OFF else ProblemError(problems.SESSION_ENDED)
         if isinstance(answer, Challenge):

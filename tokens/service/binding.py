@@ -18,9 +18,11 @@ session's id could sign its owner out.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError
+from django.db.models import Exists, OuterRef
 
 from tokens import dbsc, metrics
 from tokens.conf import COOKIE, OFFER, SCOPED, token_settings
@@ -130,8 +132,13 @@ def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
 
 
 @metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
-def refresh(session_id: UUID | None, proof: str | None, client: Client) -> Grant | Challenge | Refusal:
+def refresh(
+    session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool = False
+) -> Grant | Challenge | Refusal:
     """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
+
+    But one, for a key outlives the browser, and a session that is not to be remembered does not: ``is_open`` says that
+    the browser has not been closed. Where it was, the session is refused, and left to its idle end: anybody can say so.
 
     Where binding is switched off again, what is bound goes on, and what is pending stays as it was.
 
@@ -139,10 +146,19 @@ def refresh(session_id: UUID | None, proof: str | None, client: Client) -> Grant
     """
     if session_id is None:
         return refused("no session")
+    newer = RefreshToken.objects.live().filter(
+        device=OuterRef("device"), created_at__gt=OuterRef("created_at"), bound_key__isnull=False
+    )
     for _ in range(ATTEMPTS):
-        row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
+        rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
+        row = next(iter(rows), None)
         if row is None:
             return refused("unknown session", session_id)
+        if row.bound_at is not None and row.is_left:
+            # The browser renews both, and keeps the cookie that comes last. The row ends when the newer one is proven.
+            return refused("left for a newer sign-in", session_id)
+        if grants.goes_with_the_browser(row) and not is_open:
+            return refused("browser closed", session_id)
         if answer := _answer(row, proof, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")

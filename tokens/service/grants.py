@@ -46,8 +46,14 @@ def access_token(session: RefreshToken, user: Any, generation: int | None, now: 
         session_ends_at=session.ends_at,
         authenticated_at=session.authenticated_at,
         methods=session.authentication_methods,
+        while_open=goes_with_the_browser(session),
         extra=found.claims(user) if found.claims else None,
     )
+
+
+def goes_with_the_browser(session: RefreshToken) -> bool:
+    """Whether the end of the browser, which its key outlives, must be the end of the session: nobody is remembered."""
+    return session.bound_key is not None and not session.remember
 
 
 def refresh_token(session: RefreshToken, secret: bytes) -> str:

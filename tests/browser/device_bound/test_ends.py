@@ -39,11 +39,13 @@ def test_who_signs_out_is_out(bound: Device, site: Site, person: Person) -> None
 
 
 def test_who_signs_in_again_is_bound_anew(bound: Device, site: Site, person: Person) -> None:
+    """The browser has two keys then, and may prove the older one first: it is told to forget it."""
     sign_in_by_api(bound.page, person)
     bound.wait_for_key()
     bound.prove(person)
     bound.expire()
     bound.sees(person)
+    assert sorted(one.status for one in bound.asked()) == [200, 200, 401]
     first, second = site.sessions(person)
     assert (first["revoked_reason"], second["revoked_reason"]) == ("superseded", "")
     assert bound_sessions(site, person) == [second["id"]]

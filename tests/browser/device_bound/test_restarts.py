@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Playwright
 
 from tests.browser.device_bound.conftest import with_keys
-from tests.browser.device_bound.devices import Device
+from tests.browser.device_bound.devices import Device, bound_sessions
 from tests.browser.device_bound.test_outages import is_told_to_come_back
 from tests.browser.profiles import Profile, profile_kept
 from tests.browser.sites import Certificate, Person, Site
@@ -52,3 +52,15 @@ def test_it_has_no_signature_left_and_is_opened_again(profile: Profile, site: Si
     device = Device(profile.open(), site)
     device.sees(person)
     device.wait_for_refresh()
+
+
+def test_whoever_was_not_to_be_remembered_is_not(profile: Profile, site: Site, person: Person) -> None:
+    """The key outlives the browser; the session must not."""
+    device = Device(profile.open(), site)
+    device.bind(person)
+    device.context.close()
+
+    device = Device(profile.open(), site)
+    device.sees(None)
+    assert device.wait_for_end()
+    assert bound_sessions(site, person), "anybody can say that a browser was closed: the row goes by its idle end"
