@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -301,9 +300,3 @@ class TestTheConfiguration:
         assert self.scope_of("/static/") == excluded
         assert self.scope_of("https://cdn.test/static/") == []
         assert self.scope_of("/") == []
-
-
-def test_jwt_is_not_imported_before_it_is_needed() -> None:
-    """Nor is it by anything else that a server imports when it starts (`tests/benchmarks/startup.py`)."""
-    assert "jwt" not in vars(dbsc)
-    assert jwt.__name__ not in {name for name in vars(dbsc) if not name.startswith("_")}
