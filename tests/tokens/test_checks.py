@@ -106,6 +106,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
+    ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
 ]

@@ -72,8 +72,7 @@ class Challenge:
 
 def is_offered(session: RefreshToken) -> bool:
     """Whether the browser is asked to bind this new session."""
-    found = token_settings()
-    return found.device_bound == OFFER and found.secure and session.mode in MODES
+    return token_settings().offers_binding and session.mode in MODES
 
 
 def offer(session: RefreshToken, now: datetime) -> dbsc.Offer:

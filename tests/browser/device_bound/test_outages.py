@@ -75,6 +75,19 @@ def is_told_to_come_back(device: Device) -> None:
     assert (status, int(after) > 0) == (503, True)
 
 
+def test_a_refusal_of_a_proxys_own_ends_it_in_the_browser(bound: Device, site: Site, person: Person) -> None:
+    """Why it is not the default: Chromium gives its key up for any 401, 403, 404 or 429, whoever says so.
+
+    The draft says that it should keep it for a 429. An unbound session survives all of them.
+    """
+    bound.expire()
+    with a_proxy_that_answers(site, 429):
+        bound.sees(None)
+        assert bound.wait_for_end() == "RefreshFatalError"
+    bound.sees(None)
+    assert bound_sessions(site, person), "the session lives, and nobody can have it any more"
+
+
 def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_again(
     bound: Device, site: Site, person: Person
 ) -> None:

@@ -115,6 +115,11 @@ class TestARegistration:
         type(holder.user).objects.filter(pk=holder.user.pk).update(is_active=False)
         assert isinstance(holder.register(), Refusal)
 
+    def test_is_not_offered_where_tokens_end_sooner_than_browsers_sign(self, holder: KeyHolder, settings: Any) -> None:
+        assert binding.is_offered(holder.row)
+        settings.TOKENS = {**OFFERED, "ACCESS_LIFETIME": 299}
+        assert not binding.is_offered(holder.row)
+
     def test_of_a_session_whose_tokens_are_not_in_cookies_of_one_host_is_refused(
         self, user: Any, settings: Any
     ) -> None:
@@ -147,6 +152,19 @@ class TestAFirstProof:
         assert before.row.device_id == after.row.device_id
         after.bind()
         assert before.row.revoked_reason == _Reason.SUPERSEDED
+
+    def test_of_a_session_that_the_browser_left_for_a_newer_one_is_refused(self, user: Any, clock: Any) -> None:
+        before = KeyHolder(user)
+        client = Client("192.0.2.7", "Firefox", before.grant.device_token)
+        before.bind()
+        clock.forward(1)
+        after = KeyHolder(user, client=client)
+        assert isinstance(before.prove(), Grant), "nobody has heard of another key"
+        after.register()
+        assert cause_of(binding.refresh(before.id, before.proof(challenge="any"), client)) == "left for a newer sign-in"
+        assert before.row.revoked_at is None, "the newer one may never be proven"
+        after.end()
+        assert isinstance(before.prove(), Grant)
 
     def test_after_the_token_was_used_meanwhile_is_asked_for_anew(self, pending: KeyHolder, clock: Any) -> None:
         """The token of a thief who copied the cookies before the key was proven, and was faster: it is dead then."""
