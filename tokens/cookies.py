@@ -118,7 +118,8 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     if grant.is_new:
         # What another mode left behind would sign in its own session, once this one's access token has expired.
         _clear(response, {*_served(0), *_served(1)} - {access, refresh})
-    _set(response, access, grant.access_token, _max_age_of_access(grant, now) or max_age)
+    bound_max_age = _max_age_of_access(grant, now)
+    _set(response, access, grant.access_token, max_age if bound_max_age is None else bound_max_age)
     if goes_with_the_browser(grant.session):
         _set(response, _OPEN, "1", None, "None")
     if grant.binds:
@@ -138,7 +139,8 @@ def _max_age_of_access(grant: Grant, now: datetime) -> int | None:
         return None
     left = int(grant.access.expires_at - now.timestamp())
     left -= min(MARGIN, left // 10)
-    return max(min(left, grant.keep_for or left), 1)
+    # None is kept that has ended: the browser has to renew it.
+    return max(min(left, grant.keep_for or left), 0)
 
 
 def bound_cookie(mode: str) -> tuple[str, str]:
