@@ -89,7 +89,6 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E011", ERROR, middleware(before=SESSIONS), "SessionMiddleware"),
     ("E012", ERROR, setting("TRUSTED_PROXIES", ["10.0.0.0/8", "the proxy"]), "TRUSTED_PROXIES"),
     ("E013", ERROR, tokens(CLAIMS_HOOK="tests.nowhere.claims"), "CLAIMS_HOOK"),
-    ("E032", ERROR, tokens(DEVICE_BOUND="on"), "DEVICE_BOUND"),
     ("E014", ERROR, tokens(MODES=["subdomain"], COOKIE_DOMAIN="example.org"), "COOKIE_DOMAIN"),
     ("E015", ERROR, tokens(MODES=[]), "MODES"),
     ("E016", ERROR, middleware(extra=DJANGOS), "authentication middleware"),
