@@ -7,12 +7,16 @@ from django.urls import include, path
 
 from accounts.views import SignIn
 from config import description, errors
+from tokens import problems
 from tokens.api.views import jwks
+from tokens.exchange import exchange_of
 from tokens.pages import Home, Rename, end_others, end_session
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
     """Who somebody is, or the page to sign in."""
+    if (exchange := exchange_of(request)) and exchange.skipped:
+        return problems.respond(request, problems.UNAVAILABLE)  # Who cannot say just now who they are.
     # Not ``is_authenticated``, which asks no database: somebody gone since the token was minted is nobody.
     view = Home if request.user.is_active else SignIn
     return view.as_view()(request)

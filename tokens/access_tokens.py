@@ -46,7 +46,7 @@ JITTER = 20
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _TIMES = ("exp", "iat", "auth_time")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-_REGISTERED = {"iss", "aud", "gen", "amr", "nbf", *_TIMES, *_TEXTS}
+_REGISTERED = {"iss", "aud", "gen", "amr", "nbf", "open", *_TIMES, *_TEXTS}
 
 
 class InvalidAccessToken(Exception):
@@ -59,7 +59,10 @@ class ExpiredAccessToken(InvalidAccessToken):
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What an access token says. ``claims`` holds all of it, the project's own claims too."""
+    """What an access token says. ``claims`` holds all of it, the project's own claims too.
+
+    ``while_open``: it is good for the browser that has not been closed since the sign-in, where it comes by cookie.
+    """
 
     subject: str
     session_id: UUID
@@ -67,6 +70,7 @@ class AccessToken:
     issued_at: int
     expires_at: int
     authenticated_at: int
+    while_open: bool
     claims: Mapping[str, Any] = field(repr=False)
 
     def is_older_than(self, age: timedelta, now: datetime) -> bool:
@@ -102,6 +106,7 @@ class Codec:
         session_ends_at: datetime,
         authenticated_at: datetime,
         methods: list[str],
+        while_open: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> tuple[str, AccessToken]:
         """Return a new token's text, and what it says. It never outlives its session.
@@ -128,6 +133,8 @@ class Codec:
         }
         if generation is not None:
             claims["gen"] = generation
+        if while_open:
+            claims["open"] = True
         unsigned = b".".join((self._header, _segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
         return b".".join((unsigned, _base64url(signature))).decode(), _from_claims(claims)
@@ -226,6 +233,7 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
         issued_at=claims["iat"],
         expires_at=claims["exp"],
         authenticated_at=claims["auth_time"],
+        while_open=claims.get("open") is True,
         claims=claims,
     )
 

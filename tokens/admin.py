@@ -95,7 +95,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(ReadOnlyAdmin):
-    list_display = ("user", "device", "ip", "mode", "created_at", "since", "state")
+    list_display = ("user", "device", "ip", "mode", "bound", "created_at", "since", "state")
     list_select_related = ("user", "device")  # type: ignore[assignment]
     list_filter = (StateFilter, "mode", "revoked_reason")
     search_fields = (_USER, "device__name", "ip")
@@ -118,6 +118,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         "generation",
         "acknowledged",
         "recoveries",
+        "bound_at",
+        "bound_algorithm",
         "idle_expires_at",
         "expires_at",
         "revoked_at",
@@ -130,6 +132,10 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         if session.revoked_at:
             return session.get_revoked_reason_display()
         return _("expired") if timezone.now() >= session.ends_at else _("live")
+
+    @admin.display(description=_("bound"), boolean=True)
+    def bound(self, session: RefreshToken) -> bool:
+        return session.bound_at is not None
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tokens.revoke_refreshtoken")

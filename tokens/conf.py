@@ -36,6 +36,10 @@ PREFIX = "TOKENS_"
 COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body"
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """Below this an access token's life is for trying things out, and its proportions are only warned about."""
+OFF, OFFER = BINDINGS = "off", "offer"
+SHORT_BOUND_LIFETIME = timedelta(seconds=300)
+"""Below this no session is bound: a browser renews the cookie from two minutes before its end on, and Chromium signs
+six times in nine minutes. Whoever needs more is told 503 until they are over."""
 WEAK_SECRET_KEY = 50, 5, "django-insecure-"
 """Fewer characters, fewer different ones, or this prefix (the limits of Django's check security.W009)."""
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", re.ASCII)
@@ -103,6 +107,11 @@ class TokenSettings:
     claims_hook: str = _setting("text", "", "dotted path of a function that is given the user and returns more claims")
     cookie_domain: str = _setting("text", "", "the site that all hosts of `subdomain` mode belong to: `example.org`")
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
+    device_bound: str = _setting(
+        "text",
+        OFF,
+        "`offer`: browsers that can bind a new session to a key that they keep (DBSC), over https; `off`: not",
+    )
     introspection_clients: tuple[str, ...] = _setting(
         "list",
         (),
@@ -129,6 +138,11 @@ class TokenSettings:
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and carry a name prefix: always, but for development over plain http."""
         return self.origin.startswith("https://")
+
+    @property
+    def offers_binding(self) -> bool:
+        """Whether browsers are asked to bind their sessions to a key."""
+        return self.device_bound == OFFER and self.secure and self.access_lifetime >= SHORT_BOUND_LIFETIME
 
     @property
     def mode_of_pages(self) -> str:
@@ -275,6 +289,10 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
             ipaddress.ip_network(network)
         except ValueError as error:
             mistakes.append(Mistake("E031", f"METRICS_ALLOWED: {error}.", "Addresses or networks: 10.0.0.0/8, ::1"))
+    if found.device_bound not in BINDINGS:
+        mistakes.append(
+            Mistake("E032", f"DEVICE_BOUND is {found.device_bound!r}.", f"There are: {', '.join(BINDINGS)}.")
+        )
     if not found.modes:
         mistakes.append(Mistake("E015", "MODES is empty.", f"There are: {', '.join(MODES)}."))
     grace, still, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime
@@ -295,6 +313,16 @@ def _contradictions(found: TokenSettings) -> list[Mistake]:
                 f"({access.total_seconds():g} s).",
                 "Access tokens would end before their use could prove anything, and theft would be noticed late.",
                 serious=access >= SHORT_ACCESS_LIFETIME,
+            )
+        )
+    if found.device_bound == OFFER and access < SHORT_BOUND_LIFETIME:
+        mistakes.append(
+            Mistake(
+                "W005",
+                f"DEVICE_BOUND: no session is bound, for ACCESS_LIFETIME ({access.total_seconds():g} s) is less than "
+                f"{SHORT_BOUND_LIFETIME.total_seconds():g} s.",
+                "Browsers sign no more often than that. The default is 600.",
+                serious=False,
             )
         )
     if found.policy.strict:

@@ -6,10 +6,14 @@ the access token          ``__Host-access``                modes ``cookie`` and 
 the refresh token         ``__Host-refresh``               modes ``cookie`` and ``subdomain``: this host alone
 \                         ``__Secure-refresh``, Path=      mode ``scoped``: sent to the auth API alone
 the device's own token    ``__Host-device``                stays when somebody signs out
+not closed since          ``__Host-open``                  of a bound session that goes with the browser
 ========================  ===============================  ======================================================
 
 All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
-4.1.3.2). The access cookie lives as long as the refresh cookie, so that the server sees an expired token as expired.
+4.1.3.2). ``__Host-open`` alone is SameSite=None: it has to come with a refresh that a link on another site made the
+browser send, and says nothing of anybody. The access cookie lives as long as the refresh cookie, so that the server
+sees an expired token as expired; a session's that is bound to its device (`tokens.dbsc`) no longer than its token, for
+the browser renews it when it is gone.
 Where `TokenSettings.origin` is plain http, which only development may have, names lose their prefix and the cookies
 Secure, for not every browser keeps such cookies from http://localhost.
 """
@@ -18,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -26,11 +30,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.conf import BODY, COOKIE, OFFER, SCOPED, SUBDOMAIN, token_settings
+from tokens.models import RefreshToken
 from tokens.paths import auth_api
 from tokens.service import events
-from tokens.service.grants import Grant
+from tokens.service.grants import Grant, goes_with_the_browser
 
+MARGIN = 10
+"""Seconds, or a tenth, by which a bound session's access cookie goes before its token: an answer takes its time."""
 DEVICE_LIFETIME = 400 * 86400
 """Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
 MAX_COOKIE = 4096
@@ -62,6 +69,7 @@ _SITE_ACCESS = _Cookie("__Secure-access", "site-access")
 _HOST_REFRESH = _Cookie("__Host-refresh", "refresh")
 _SCOPED_REFRESH = _Cookie("__Secure-refresh", "scoped-refresh")
 _DEVICE = _Cookie("__Host-device", "device")
+_OPEN = _Cookie("__Host-open", "open")
 
 _OF_MODE = {
     COOKIE: (_HOST_ACCESS, _HOST_REFRESH),
@@ -98,6 +106,11 @@ def read_device(request: HttpRequest) -> str | None:
     return _read(request, _DEVICE.name)
 
 
+def is_open(request: HttpRequest) -> bool:
+    """Whether the browser has not been closed since its session was bound, which was to end then."""
+    return _read(request, _OPEN.name) is not None
+
+
 def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     """Set the cookies that carry this grant. A session whose client keeps its tokens itself gets none."""
     if grant.session.mode == BODY:
@@ -108,7 +121,12 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     if grant.is_new:
         # What another mode left behind would sign in its own session, once this one's access token has expired.
         _clear(response, {*_served(0), *_served(1)} - {access, refresh})
-    _set(response, access, grant.access_token, max_age)
+    bound_max_age = _max_age_of_access(grant, now)
+    _set(response, access, grant.access_token, max_age if bound_max_age is None else bound_max_age)
+    if goes_with_the_browser(grant.session):
+        _set(response, _OPEN, "1", None, "None")
+    if grant.binds:
+        _clear(response, [refresh])
     if grant.refresh_token:
         _set(response, refresh, grant.refresh_token, max_age)
     if grant.device_token:
@@ -116,9 +134,39 @@ def set_grant(response: HttpResponseBase, grant: Grant, now: datetime) -> None:
     keep_private(response)
 
 
+def _max_age_of_access(grant: Grant, now: datetime) -> int | None:
+    """How many seconds the browser keeps the access token, where it is to renew it by the device's key."""
+    session = grant.session
+    # While the key is pending a client of `scoped` mode refreshes itself, when it is told that the token has expired.
+    if session.bound_key is None or (session.bound_at is None and session.mode != COOKIE and grant.keep_for is None):
+        return None
+    left = int(grant.access.expires_at - now.timestamp())
+    left -= min(MARGIN, left // 10)
+    # None is kept that has ended: the browser has to renew it.
+    return max(min(left, grant.keep_for or left), 0)
+
+
+def bound_cookie(mode: str) -> tuple[str, str]:
+    """Return name and attributes of the access cookie, as a browser is told that it is bound by it."""
+    access, _ = _OF_MODE[mode]
+    return access.name, f"Path={access.path}; Secure; HttpOnly; SameSite=Lax"
+
+
 def clear(response: HttpResponseBase) -> None:
     """Clear the tokens, of every mode served. The device's cookie stays: the browser is still that browser."""
-    _clear(response, [*_served(0), *_served(1)])
+    _clear(response, [*_served(0), *_served(1), *([_OPEN] if token_settings().device_bound == OFFER else [])])
+    keep_private(response)
+
+
+def clear_refresh(response: HttpResponseBase, session: RefreshToken) -> None:
+    """Clear the refresh token of this session, which goes on without it."""
+    _clear(response, [_OF_MODE[session.mode][1]])
+    keep_private(response)
+
+
+def clear_access(response: HttpResponseBase) -> None:
+    """Clear the access token, of every mode served."""
+    _clear(response, _served(0))
     keep_private(response)
 
 
@@ -185,7 +233,13 @@ def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:
         _set(response, cookie, "", 0)
 
 
-def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int | None) -> None:
+def _set(
+    response: HttpResponseBase,
+    cookie: _Cookie,
+    value: str,
+    max_age: int | None,
+    samesite: Literal["Lax", "None"] = "Lax",
+) -> None:
     if (size := len(cookie.name) + len(value)) > MAX_COOKIE:
         # The browser drops it, and refreshes with each request: slow, and nobody would know why.
         events.log("cookie too large", name=cookie.name, bytes=size)
@@ -197,5 +251,5 @@ def _set(response: HttpResponseBase, cookie: _Cookie, value: str, max_age: int |
         domain=cookie.domain,
         secure=token_settings().secure,
         httponly=True,
-        samesite="Lax",
+        samesite=samesite,
     )

@@ -7,19 +7,23 @@ It is the only code outside of `tokens.service` that writes a row.
 What the script does behind the scenes says ``Authorization: Bearer``, empty. The middleware then looks at no cookie,
 and so neither refreshes nor acknowledges anything: the next request to `ask` finds all as it was. No token is ever in
 an answer's body; the jar of the thief stays here.
+
+Over https, with `DEVICE_BOUND` on offer and a browser that can, the session is bound (`tokens.dbsc`): the browser
+refreshes by itself, before a request leaves, and the thief's copy is dead when its access token ends.
 """
 
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from http.cookies import SimpleCookie
 from math import ceil
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from django.contrib.auth.decorators import user_passes_test
@@ -59,6 +63,8 @@ TIMEOUT = 30
 
 _jars: dict[UUID, dict[str, str]] = {}
 """The stolen cookies, by session."""
+_renewals: dict[tuple[UUID, int], object] = {}
+"""Which request was the first of a generation that a key began, by session."""
 
 
 @require_GET
@@ -150,7 +156,7 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
     if jar is None:
         return HttpResponse(status=409)
     origin = urlsplit(token_settings().origin)
-    connection = HTTPConnection("127.0.0.1", origin.port or 80, timeout=TIMEOUT)
+    connection = _connection(origin)
     headers = {
         "Host": origin.netloc,
         "User-Agent": "Thief",
@@ -168,12 +174,34 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
         connection.close()
 
 
+def _connection(origin: SplitResult) -> HTTPConnection:
+    if origin.scheme == "http":
+        return HTTPConnection("127.0.0.1", origin.port or 80, timeout=TIMEOUT)
+    careless = ssl.create_default_context()  # Development's certificate is anybody's, and so is a thief's care.
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    return HTTPSConnection("127.0.0.1", origin.port or 443, timeout=TIMEOUT, context=careless)
+
+
 def _what_happened(exchange: Exchange) -> dict[str, Any]:
     """What became of this request, as the page's script reads it."""
     if exchange.access is None:
         return {"outcome": "refused"}
     decision = exchange.grant.decision if exchange.grant else None
-    return {"outcome": OUTCOMES[decision], "generation": exchange.access.generation, **_life(exchange.access)}
+    answer = {"outcome": OUTCOMES[decision], "generation": exchange.access.generation, **_life(exchange.access)}
+    return answer if exchange.access.generation is not None else {**answer, **_what_the_key_did(exchange.access)}
+
+
+def _what_the_key_did(token: AccessToken) -> dict[str, Any]:
+    """What became of the request of a bound session, whose tokens do not say of which generation they are."""
+    sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id, bound_at__isnull=False)
+    generation = sessions.values_list("generation", flat=True).first()
+    if generation is None:
+        return {}
+    mine = object()
+    is_first = _renewals.setdefault((token.session_id, generation), mine) is mine
+    while len(_renewals) > MAX_THIEVES:
+        _renewals.pop(next(iter(_renewals)), None)
+    return {"outcome": "refreshed" if is_first else "served", "generation": generation, "bound": True}
 
 
 def _life(token: AccessToken) -> dict[str, float]:
@@ -197,6 +225,7 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         session_ends_at=instant(token.expires_at) - passed,
         authenticated_at=instant(token.authenticated_at) - passed,
         methods=token.claims["amr"],
+        while_open=token.while_open,
         extra=found.claims(user) if found.claims else None,
     )
 

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
 from tokens.access_tokens import AccessToken
+from tokens.models import RefreshToken
 from tokens.problems import NOT_AUTHENTICATED, Problem
 from tokens.service.grants import Grant
 
@@ -20,9 +21,11 @@ class Exchange:
 
     ``grant``: tokens that the response shall carry. ``refreshed``: the middleware got them, before the view.
     ``clear``: the response shall clear the cookies; ``refused``: for their session is refused, not because a view said
-    so. ``signed_in``, ``signed_out``: what `django.contrib.auth` was
-    asked for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that
-    came in the request's body. ``began``: by `perf_counter`.
+    so. ``bound``: the session of a refresh token that is refused for its device has a key: that cookie alone shall go.
+    ``stale``: the access cookie, which came alone, is refused before its time, and shall go. ``skipped``: the browser
+    says that it could not renew a bound session. ``signed_in``, ``signed_out``: what `django.contrib.auth` was asked
+    for while the view ran. ``user_asked``: the view looked at ``request.user``. ``device_token``: the one that came in
+    the request's body. ``began``: by `perf_counter`.
     """
 
     access: AccessToken | None = None
@@ -31,6 +34,9 @@ class Exchange:
     refreshed: bool = False
     clear: bool = False
     refused: bool = False
+    bound: RefreshToken | None = None
+    stale: bool = False
+    skipped: bool = False
     signed_in: Any = None
     signed_out: bool = False
     user_asked: bool = False
@@ -51,7 +57,7 @@ class Exchange:
         if before is not None and not grant.is_new and before.session.id == grant.session.id:
             # The middleware has rotated meanwhile: without its token the client would be a generation behind.
             grant = replace(grant, refresh_token=grant.refresh_token or before.refresh_token)
-        self.grant, self.refreshed, self.clear, self.refused = grant, False, False, False
+        self.grant, self.refreshed, self.clear, self.refused, self.stale = grant, False, False, False, False
 
     def end(self) -> None:
         """Let the response clear the cookies: a view ended the session itself."""

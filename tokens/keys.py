@@ -1,8 +1,9 @@
 """The server's keys: those derived from Django's ``SECRET_KEY``, and those that SIGNING_KEYS names.
 
 A derived key is HKDF-SHA256 (RFC 5869) of the secret, with a label of its own, so that no use can weaken another: an
-Ed25519 key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, and the key
-from which a handed-over session's identity is made (`tokens.handover`). The first secret makes tokens;
+Ed25519 key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, the one of a
+bound session's challenges (`tokens.dbsc`), and the key from which a handed-over session's identity is made
+(`tokens.handover`). The first secret makes tokens;
 ``SECRET_KEY_FALLBACKS`` check them too. So a rotation of keys is Django's own: the new secret as a fall-back
 everywhere first, then swapped.
 
@@ -33,12 +34,16 @@ from tokens.signing_keys import SigningKey, VerifyingKey
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyRing:
-    """All keys of one process. ``signing_key`` and ``key_id``'s make tokens; all of them check, each by its name."""
+    """All keys of one process. ``signing_key`` and ``key_id``'s make tokens; all of them check, each by its name.
+
+    ``binding_keys``: of challenges, which name no key; the first makes them, all check.
+    """
 
     signing_key: SigningKey
     verifying_keys: Mapping[str, VerifyingKey]
     key_id: bytes
     mac_keys: Mapping[bytes, bytes]
+    binding_keys: Sequence[bytes]
     handover_key: bytes
 
     @property
@@ -69,6 +74,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,))
         verifying_keys={key.kid: key.verifying for key in found},
         key_id=next(iter(mac_keys)),
         mac_keys=mac_keys,
+        binding_keys=[_hkdf(secret, "device binding, MAC", 32) for secret in secrets],
         handover_key=_hkdf(secrets[0], "hand-over", 32),
     )
 

@@ -33,6 +33,24 @@ REVOCATIONS = Counter("latchkey_revocations", "Sessions that ended before their 
 REFRESHES = Counter(
     "latchkey_refreshes", "Refresh tokens presented, by what was decided, and why refused.", ["outcome", "cause"]
 )
+BOUND_REFRESHES = Counter(
+    "latchkey_bound_refreshes",
+    "Refreshes by a device's key, by what was answered, and why refused or challenged.",
+    ["outcome", "cause"],
+)
+BOUND_REFRESH_SECONDS = Histogram(
+    "latchkey_bound_refresh_seconds",
+    "How long a refresh by a device's key took.",
+    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+REGISTRATIONS = Counter(
+    "latchkey_device_registrations",
+    "Keys of devices presented, by what was answered, and why refused.",
+    ["outcome", "cause"],
+)
+SKIPPED = Counter(
+    "latchkey_skipped_refreshes", "Requests whose browser could not refresh a bound session, by why.", ["reason"]
+)
 REFRESH_SECONDS = Histogram(
     "latchkey_refresh_seconds",
     "How long a presented refresh token took.",

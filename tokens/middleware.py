@@ -8,16 +8,20 @@ It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`,
     a refresh cookie  →  refreshed (`tokens.service.refreshing`), and this very request is served as the user
     Django's session  →  a sign-in that only it knows of is moved over, once (`tokens.handover`)
     nothing, refused  →  an anonymous user; what is wrong is for the view to say
+    a stale cookie    →  (a bound session's) taken away, and asked again: the browser renews it on the way
+    could not renew   →  (a bound session's browser, `tokens.dbsc`) the same; but nobody is asked to sign in: 503
 
 and back, where the response gets the cookies, or loses them.
 """
 
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import HASH_SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.db import InterfaceError, OperationalError
@@ -27,18 +31,18 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from tokens import cookies, handover, metrics, problems
+from tokens import cookies, dbsc, handover, metrics, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
-from tokens.conf import token_settings
+from tokens.conf import OFFER, token_settings
 from tokens.exchange import Exchange, attach, required_exchange
 from tokens.flow import Flow, arun, run
 from tokens.hashers import Busy
 from tokens.models import RefreshToken
 from tokens.network import client_ip, client_of
 from tokens.origins import is_cross_origin, is_unsafe
-from tokens.paths import is_auth_api, refreshes_itself
+from tokens.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_refresh, refreshes_itself
 from tokens.problems import Problem
-from tokens.service import acknowledgements, events, keeping
+from tokens.service import acknowledgements, binding, events, keeping
 from tokens.service.ending import end
 from tokens.service.feed import FeedUnavailable, feed
 from tokens.service.grants import Grant
@@ -46,6 +50,8 @@ from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 from tokens.throttles import Throttled
 from tokens.users import LazyUser
+
+metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
 DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
 
@@ -84,6 +90,8 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
     except DATABASE_DOWN:
         refused = problems.UNAVAILABLE
     _show_user(request, exchange)
+    if refused is None and exchange.stale and (_is_navigation(request) or is_refresh(request)):
+        return _once_more(request)
     return problems.respond(request, refused) if refused else None
 
 
@@ -94,14 +102,21 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         yield from _carry_out(request, exchange)
     except DATABASE_DOWN:
         return problems.respond(request, problems.UNAVAILABLE)
-    if exchange.refreshed and exchange.grant and not (yield partial(_is_still_wanted, exchange.grant)):
+    if exchange.skipped and exchange.grant is None and _asks_to_sign_in(request, response):
+        response = problems.respond(request, problems.UNAVAILABLE)
+    if exchange.refreshed and exchange.grant and not (yield partial(_is_still_wanted, exchange.grant.session)):
         exchange.grant = None
     if exchange.grant:
         cookies.set_grant(response, exchange.grant, timezone.now())
         if exchange.grant.is_new:
+            _offer_to_bind(response, exchange.grant)
             metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
     elif exchange.clear and not (exchange.refused and (yield partial(_has_signed_in_anew, request))):
         cookies.clear(response)
+    elif exchange.bound and (yield partial(_is_still_wanted, exchange.bound)):
+        cookies.clear_refresh(response, exchange.bound)
+    elif exchange.stale:
+        cookies.clear_access(response)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
         if exchange.access and not response.has_header("Cache-Control"):
@@ -130,7 +145,11 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         return None
     if access := cookies.read_access(request):
         yield from _check(access, exchange)
+        if exchange.access and exchange.access.while_open and not cookies.is_open(request):
+            exchange.access, exchange.problem = None, problems.SESSION_ENDED
     presented = None if exchange.access else cookies.read_refresh(request)
+    if access and exchange.access is None and presented is None:
+        yield from _let_go(access, request, exchange)
     if presented and refreshes_itself(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
@@ -142,6 +161,10 @@ def _sign_in(request: HttpRequest, exchange: Exchange) -> Flow[Problem | None]:
         grant = yield partial(handover.take_over, request, exchange.access)
         if grant:
             _take(grant, request, exchange)
+    if exchange.access is None and (why := request.META.get("HTTP_SECURE_SESSION_SKIPPED")) is not None:
+        # Not refused: not asked. It is no reason to let anybody in, for anybody can say so.
+        metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
+        exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
     return None
 
 
@@ -166,11 +189,36 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
         exchange.access = token
 
 
+def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]:
+    """Let an access cookie go that is refused before its time: it keeps a browser from renewing its bound session.
+
+    Without it the browser asks, and is given another, or told that the session is over. One that goes by mistake, when
+    a newer sign-in has replaced it meanwhile, costs a refresh: for all that, the newer one may be what it hides.
+    """
+    if token_settings().device_bound != OFFER or not (_is_navigation(request) or is_auth_api(request)):
+        return
+    if exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}:
+        exchange.stale = True
+    elif exchange.problem is problems.TOKEN_EXPIRED:
+        # The cookie of a bound session ends before its token; but the browser's clock may have been set back.
+        token = codec().loads_expired(access)
+        if token.generation is None and (yield partial(binding.bound_session, token.session_id)):
+            exchange.stale = True
+
+
+def _once_more(request: HttpRequest) -> HttpResponse:
+    """Send the browser here again without its stale cookie, its method and body kept: it refreshes on the way."""
+    response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
+    cookies.clear_access(response)
+    return response
+
+
 def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> None:
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
+        exchange.bound = answer.bound
         # Nowhere else: of all requests that a page sends side by side, some answers come late.
-        if answer.definite and (_is_navigation(request) or is_auth_api(request)):
+        if answer.definite and not answer.bound and (_is_navigation(request) or is_auth_api(request)):
             exchange.refuse()
     else:
         exchange.answer(answer)
@@ -220,10 +268,17 @@ def _session_hash(request: HttpRequest) -> str | None:
     return session.get(HASH_SESSION_KEY) if session is not None and session.modified else None
 
 
-def _is_still_wanted(grant: Grant) -> bool:
+def _offer_to_bind(response: HttpResponseBase, grant: Grant) -> None:
+    """Ask the browser that has just signed in to bind the session to a key of its own (`tokens.dbsc`)."""
+    if binding.is_offered(grant.session) and (root := auth_api()):
+        offered = binding.offer(grant.session, timezone.now())
+        response[dbsc.REGISTRATION] = dbsc.registration_header(root + DEVICE_REGISTER, offered)
+
+
+def _is_still_wanted(session: RefreshToken) -> bool:
     """Whether nobody signed in or out in this browser while the view ran; a late cookie must not undo that."""
     try:
-        return keeping.is_still_wanted(grant.session)
+        return keeping.is_still_wanted(session)
     except DATABASE_DOWN:
         return False  # Then the answer is lost, which the protocol forgives.
 
@@ -234,6 +289,17 @@ def _has_signed_in_anew(request: HttpRequest) -> bool:
         return keeping.has_live_session(client_of(request))
     except DATABASE_DOWN:
         return True  # What is not cleared now is cleared by the next refusal.
+
+
+def _asks_to_sign_in(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether a view has refused who has not said who they are, by leading them to sign in or by 401.
+
+    The auth API says by itself what is the matter, and its 401 may be a wrong password.
+    """
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        return not is_auth_api(request)
+    query = urlsplit(response.get("Location", "")).query
+    return 300 <= response.status_code < 400 and REDIRECT_FIELD_NAME in parse_qs(query)
 
 
 def _is_navigation(request: HttpRequest) -> bool:

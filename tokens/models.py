@@ -73,6 +73,9 @@ class RefreshToken(models.Model):
 
     The token itself is not here, and cannot be made from what is: see `tokens.refresh_tokens`. What the protocol
     means by ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``: see `tokens.rotation`.
+
+    With a ``bound_key`` and no ``bound_at`` the device's key is pending: registered, not proven yet, and the refresh
+    token works as ever. From its first proof on (`tokens.service.binding`) the key alone refreshes the session.
     """
 
     class Mode(models.TextChoices):
@@ -124,6 +127,11 @@ class RefreshToken(models.Model):
     ip = models.GenericIPAddressField(_("address"), null=True)
     user_agent_digest = models.BinaryField(max_length=8, editable=False)
     elsewhere_at = models.DateTimeField(_("last answered elsewhere"), null=True)
+
+    bound_key = models.JSONField(_("device's key"), null=True, editable=False, help_text=_("A public JWK"))
+    bound_algorithm = models.CharField(_("proven by"), max_length=5, blank=True, default="", db_default="")
+    bound_at = models.DateTimeField(_("bound to the device"), null=True)
+    unproven_at = models.DateTimeField(_("last tried without the device's key"), null=True)
 
     revoked_at = models.DateTimeField(_("revoked"), null=True)
     revoked_reason = models.CharField(_("reason"), max_length=30, choices=Reason, blank=True)
@@ -199,6 +207,8 @@ class SecurityEvent(models.Model):
         REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
         RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recoveries exhausted")
         ELSEWHERE = "answered_elsewhere", _("answered to another network or browser")
+        BOUND = "session_bound", _("session bound to the device")
+        UNPROVEN = "unproven", _("tried without the device's key")
         REVOKED = "revoked", _("session revoked")
         REGISTRATION = "registration", _("registration asked for")
         EMAIL_CONFIRMED = "email_confirmed", _("e-mail address confirmed")

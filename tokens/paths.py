@@ -8,8 +8,9 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-REFRESHES_ITSELF = ("login", "refresh", "logout")
-"""The views that look at the refresh cookie themselves."""
+DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
+REFRESHES_ITSELF = ("login", "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+"""The views that look at the refresh cookie themselves, or must not have it used up before them."""
 
 
 @lru_cache(maxsize=1)
@@ -31,6 +32,12 @@ def refreshes_itself(request: HttpRequest) -> bool:
     """Whether the request is for a view that looks at the refresh cookie itself."""
     root = auth_api()
     return root is not None and request.path.rstrip("/") in {root + name for name in REFRESHES_ITSELF}
+
+
+def is_refresh(request: HttpRequest) -> bool:
+    """Whether a client asks for its tokens to be refreshed."""
+    root = auth_api()
+    return root is not None and request.path.rstrip("/") == f"{root}refresh"
 
 
 @receiver(setting_changed)

@@ -96,6 +96,7 @@ CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", _("This request cam
 FORM_OUTDATED = Problem(
     HTTPStatus.FORBIDDEN, "form_outdated", _("This form is not valid any more. Load its page anew, and send it again.")
 )
+PROOF_REQUIRED = Problem(HTTPStatus.FORBIDDEN, "proof_required", _("Sign the challenge with the device's key."))
 REAUTHENTICATION_REQUIRED = Problem(
     HTTPStatus.FORBIDDEN, "reauthentication_required", _("Give your password again, and repeat the request.")
 )

@@ -4,7 +4,8 @@ The arguments are the host's name, and the files of its certificate and key. Whe
 proxy in front has the TLS, and this is plain http. Meanwhile each line of standard input, a JSON string, is run as
 Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is there too: it moves this
 process's clock, which is the database's as the project asks it. The end of standard input ends the server. `wire` loses
-answers, or holds them, when the application has done its work: nothing of them is sent.
+answers, or holds them, when the application has done its work: nothing of them is sent. It also is the proxy that
+answers before the application is asked, and the network that breaks before.
 """
 
 import json
@@ -74,12 +75,19 @@ class Wire:
         self._application = application
         self._turn = threading.Condition()
         self._loses = self._holds = ""
+        self._stands_in = ("", 0)
         self.held: list[Any] = []
         self.lost = 0
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        answer = self._application(environ, start_response)
         path, connection = environ["PATH_INFO"], environ["tests.connection"]
+        stands_in, status = self._stands_in
+        if stands_in and path.startswith(stands_in):
+            if not status:
+                connection.shutdown(socket.SHUT_RDWR)
+            start_response(f"{status or 502} Of the proxy's own", [("Content-Length", "0")])
+            return [b""]
+        answer = self._application(environ, start_response)
         with self._turn:
             if self._loses and path.startswith(self._loses):
                 self.lost += 1
@@ -90,6 +98,10 @@ class Wire:
                 self._turn.wait_for(lambda: not self._holds, timeout=20)
                 self.held.remove(connection)
         return answer
+
+    def stand_in(self, path: str, status: int) -> None:
+        """Answer requests for what begins with this path with a status, or 0: cut the connection; ask nobody."""
+        self._stands_in = (path, status)
 
     def lose(self, path: str) -> None:
         """Lose the answers to requests for what begins with this path."""
@@ -103,6 +115,7 @@ class Wire:
         """Deliver what is held, and all that comes."""
         with self._turn:
             self._loses = self._holds = ""
+            self._stands_in = ("", 0)
             self._turn.notify_all()
 
     def wait_until_held(self) -> bool:

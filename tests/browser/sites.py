@@ -82,6 +82,10 @@ class Site(Server):
         """From now on do what requests for this path ask, and cut the connection instead of answering."""
         self.do("wire.lose(path)", path=path)
 
+    def stand_in(self, path: str, status: int = 0) -> None:
+        """From now on answer requests for this path as a proxy does that cannot reach us, or cut the connection."""
+        self.do("wire.stand_in(path, status)", path=path, status=status)
+
     def hold_answers(self, path: str) -> None:
         """From now on do what requests for this path ask, and answer when `deliver` is called."""
         self.do("wire.hold(path)", path=path)

@@ -1,15 +1,14 @@
 """Answers that never arrive, with the new cookies in them: the session goes on, however late the next request."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.conftest import launch_options
+from tests.browser.profiles import Profile, profile_kept
 from tests.browser.sites import Certificate, Person, Site
 from tests.browser.steps import REFRESH, cookie, sign_in
 
@@ -99,39 +98,10 @@ def test_again_and_again_by_the_network(page: Page, site: Site, person: Person) 
     assert site.events(person).count("refresh_recovered") == 8
 
 
-class Profile:
-    """A browser whose cookies outlive it, as far as it had saved them."""
-
-    def __init__(self, folder: Path, open_: Callable[[Path], BrowserContext]) -> None:
-        self._folder, self._open = folder, open_
-
-    def open(self) -> BrowserContext:
-        return self._open(self._folder)
-
-    def kill(self) -> None:
-        """End every process of the browser at once: nothing is saved any more."""
-        own = [process for process in psutil.process_iter(["cmdline"]) if self._is_own(process.info["cmdline"] or [])]
-        assert own
-        for process in own:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(own)
-
-    def _is_own(self, command: list[str]) -> bool:
-        return any(str(self._folder) in argument for argument in command)
-
-
 @pytest.fixture
 def profile(playwright: Playwright, certificate: Certificate, site: Site, tmp_path: Path) -> Iterator[Profile]:
-    with ExitStack() as stack:
-
-        def open_(folder: Path) -> BrowserContext:
-            options = {**launch_options(certificate), "base_url": site.origin}
-            context = playwright.chromium.launch_persistent_context(folder, **options)
-            stack.callback(context.close)
-            return context
-
-        yield Profile(tmp_path / "profile", open_)
+    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **launch_options(certificate)) as found:
+        yield found
 
 
 @how_late

@@ -104,8 +104,10 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E026", ERROR, tokens(INTROSPECTION_CLIENTS=["api:secret"]), "entry 1"),
     ("E030", ERROR, setting("USE_TZ", False), "USE_TZ"),
     ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
+    ("E032", ERROR, tokens(DEVICE_BOUND="yes"), "DEVICE_BOUND"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
+    ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
 ]

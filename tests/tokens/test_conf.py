@@ -54,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "CLAIMS_HOOK": "",
     "COOKIE_DOMAIN": "",
     "TRUSTED_ORIGINS": (),
+    "DEVICE_BOUND": "off",
     "INTROSPECTION_CLIENTS": (),
     "METRICS_ALLOWED": ("127.0.0.0/8", "::1"),
     "SESSION_RETENTION": timedelta(days=30),
@@ -86,6 +87,7 @@ GIVEN: dict[str, tuple[Any, str, Any]] = {
     "SIGNING_KEYS": ([pem("EdDSA").strip(), "derived"], f"{pem('EdDSA')},derived", (pem("EdDSA").strip(), "derived")),
     "CLAIMS_HOOK": (HOOK, HOOK, HOOK),
     "COOKIE_DOMAIN": ("example.org", "example.org", "example.org"),
+    "DEVICE_BOUND": ("offer", "offer", "offer"),
     "TRUSTED_ORIGINS": (
         ("https://app.example.org", "http://localhost:3000"),
         "https://app.example.org,http://localhost:3000",

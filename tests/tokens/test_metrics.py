@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
+from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens import hashers
 from tokens.models import RefreshToken, SecurityEvent
@@ -52,6 +53,7 @@ def counted(*expected: tuple[str, ...]) -> Iterator[None]:
 
 SIGNED_IN = [("security_events_total", "signed_in"), ("security_events_total", "new_device")]
 REFRESHED = ("refresh_seconds_count",)
+BOUND_REFRESHED = ("bound_refresh_seconds_count",)
 
 
 class TestRefreshes:
@@ -183,6 +185,63 @@ def test_a_request_that_somebody_signed_in_makes_counts_nothing(api: Client, use
         assert api.get("/probe/who").json()["pk"] == str(user.pk)
 
 
+class TestBoundSessions:
+    @pytest.fixture(autouse=True)
+    def _offered(self, settings: Any) -> None:
+        settings.TOKENS = OFFERED
+
+    def test_by_their_first_proof_and_by_each_that_follows(self, user: Any, clock: Any) -> None:
+        holder = KeyHolder(user)
+        with counted(("device_registrations_total", "registered", "")):
+            holder.register()
+        challenged = ("bound_refreshes_total", "challenged", "no proof")
+        with counted(
+            *[BOUND_REFRESHED] * 2,
+            challenged,
+            ("bound_refreshes_total", "bound", ""),
+            ("security_events_total", "session_bound"),
+        ):
+            holder.prove()
+        with counted(*[BOUND_REFRESHED] * 2, challenged, ("bound_refreshes_total", "refreshed", "")):
+            holder.prove()
+
+    def test_by_why_a_proof_failed(self, user: Any, clock: Any) -> None:
+        holder, stranger = KeyHolder(user).bind(), a_key()
+        challenge = holder.challenge()
+        old = holder.proof(challenge)
+        with counted(
+            *[BOUND_REFRESHED] * 2,
+            ("bound_refreshes_total", "refused", "wrong proof"),
+            ("bound_refreshes_total", "refused", "malformed proof"),
+            ("security_events_total", "unproven"),
+        ):
+            holder.prove(sign(stranger, {"jti": challenge}))
+            holder.prove("whatever a client makes up")
+        holder.prove(old)
+        with counted(BOUND_REFRESHED, ("bound_refreshes_total", "challenged", "stale challenge")):
+            holder.prove(old)
+        with counted(("device_registrations_total", "refused", "wrong proof")):
+            holder.register("whatever a client makes up")
+
+    def test_by_nobody_while_the_database_is_down(self, user: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*given: Any) -> None:
+            raise OperationalError("the database is down")
+
+        holder = KeyHolder(user).bind()
+        monkeypatch.setattr(RefreshToken.objects, "for_decision", fail)
+        with counted(BOUND_REFRESHED, ("bound_refreshes_total", "failed", "")), pytest.raises(OperationalError):
+            holder.challenge()
+
+    @pytest.mark.parametrize(
+        ("said", "reason"), [("quota_exceeded;session_identifier=x", "quota_exceeded"), ("made up", "other")]
+    )
+    def test_and_requests_whose_refresh_was_skipped_by_why(
+        self, api: Client, user: Any, said: str, reason: str
+    ) -> None:
+        with counted(("skipped_refreshes_total", reason)):
+            assert api.get("/api/auth/me", headers={"Secure-Session-Skipped": said}).status_code == 503
+
+
 def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
     found = counts()
     assert {("security_events_total", kind) for kind in SecurityEvent.Kind.values} <= set(found)
@@ -192,6 +251,8 @@ def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
     assert {("throttled_total", name) for name in NAMES} <= set(found)
     for cause in ("forged with a key of ours", "unknown key", "another storage mode", "reuse_detected"):
         assert ("refreshes_total", "refused", cause) in found
+    assert {("bound_refreshes_total", "refused", "wrong proof"), ("bound_refreshes_total", "failed", "")} <= set(found)
+    assert {("skipped_refreshes_total", "quota_exceeded"), ("skipped_refreshes_total", "other")} <= set(found)
 
 
 class TestTheFeed:

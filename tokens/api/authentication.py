@@ -28,4 +28,4 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         exchange = exchange_of(request)
-        return exchange.problem.headers["WWW-Authenticate"] if exchange else "Bearer"
+        return exchange.problem.headers.get("WWW-Authenticate", "Bearer") if exchange else "Bearer"

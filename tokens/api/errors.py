@@ -54,7 +54,7 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     if isinstance(error, exceptions.Throttled) and (wait := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(wait)  # Seconds.
-    if challenge := getattr(error, "auth_header", None):
+    if problem.status is HTTPStatus.UNAUTHORIZED and (challenge := getattr(error, "auth_header", None)):
         headers["WWW-Authenticate"] = challenge  # Of the view's first authentication class, which may be another's.
     return Response(
         problem.as_json(**more), status=problem.status, headers=headers, content_type=_content_type(context["request"])

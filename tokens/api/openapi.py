@@ -70,7 +70,13 @@ def _extend(operation: Operation) -> Any:
         request=operation.takes,
         responses=responses,
         parameters=[
-            OpenApiParameter(parameter.name, parameter.type, description=parameter.description)
+            OpenApiParameter(
+                parameter.name,
+                parameter.type,
+                parameter.location,
+                required=parameter.required,
+                description=parameter.description,
+            )
             for parameter in operation.parameters
         ],
         examples=_examples("input", operation.example_input),

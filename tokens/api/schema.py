@@ -7,7 +7,7 @@ OpenAPI of it, once somebody asks for that.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rest_framework import serializers
 from rest_framework.schemas import DefaultSchema
@@ -25,6 +25,7 @@ _SESSION_EXAMPLE = {
     "created_at": "2030-01-01T12:00:00Z",
     "last_used_at": "2030-01-01T12:10:00Z",
     "ip": "203.0.113.7",
+    "bound": False,
     "current": True,
 }
 _USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
@@ -52,6 +53,7 @@ class SessionOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(help_text="To ten minutes.")
     ip = serializers.CharField(allow_null=True)
+    bound = serializers.BooleanField(help_text="Whether a key that the browser keeps refreshes it, and no token does.")
     current = serializers.BooleanField(help_text="Whether this request is signed in by it.")
 
 
@@ -76,6 +78,22 @@ class GrantOutput(WhoOutput):
 class SessionsOutput(serializers.Serializer[Any]):
     results = SessionOutput(many=True)
     next = serializers.CharField(allow_null=True, help_text="The path of the next page.")
+
+
+class BoundCookieOutput(serializers.Serializer[Any]):
+    type = serializers.ChoiceField(choices=["cookie"])
+    name = serializers.CharField()
+    attributes = serializers.CharField()
+
+
+class BoundOutput(serializers.Serializer[Any]):
+    """What a browser keeps of a session that it has bound to a key (W3C: Device Bound Session Credentials)."""
+
+    session_identifier = serializers.UUIDField()
+    refresh_url = serializers.CharField()
+    scope = serializers.DictField(help_text="Which requests wait for the cookie.")
+    credentials = BoundCookieOutput(many=True)
+    allowed_refresh_initiators = serializers.ListField(child=serializers.CharField())
 
 
 class AskedOutput(serializers.Serializer[Any]):
@@ -116,11 +134,13 @@ SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSIO
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query."""
+    """A parameter of the query, or, as ``location`` says, a header."""
 
     name: str
     type: type
     description: str
+    location: Literal["query", "header"] = "query"
+    required: bool = False
 
 
 class Operation:

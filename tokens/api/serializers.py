@@ -91,6 +91,7 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
         "created_at": text_of(session.created_at),
         "last_used_at": text_of(session.last_used_at),
         "ip": session.ip,
+        "bound": session.bound_at is not None,
         "current": session.id == current,
     }
 

@@ -4,7 +4,9 @@ from django.urls import re_path
 
 from tokens.api import views
 from tokens.api.base import endpoint
+from tokens.api.binding import DeviceRefresh, DeviceRegister
 from tokens.api.introspection import Introspect
+from tokens.paths import DEVICE_REFRESH, DEVICE_REGISTER
 
 app_name = "tokens"
 urlpatterns = [
@@ -15,6 +17,8 @@ urlpatterns = [
     endpoint("auth/me", views.Me, "me"),
     endpoint("auth/sessions", views.Sessions, "sessions"),
     endpoint("auth/sessions/(?P<session_id>[^/]+)", views.Session, "session"),
+    endpoint(f"auth/{DEVICE_REGISTER}", DeviceRegister, "device-register"),
+    endpoint(f"auth/{DEVICE_REFRESH}", DeviceRefresh, "device-refresh"),
     endpoint("auth/introspect", Introspect, "introspect"),
     re_path("", views.Nothing.as_view(), name="nothing"),
 ]

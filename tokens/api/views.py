@@ -44,7 +44,7 @@ from tokens.middleware import bearer_token
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.rotation import Decision
-from tokens.service import keeping
+from tokens.service import binding, keeping
 from tokens.service.client import network
 from tokens.service.ending import end, end_all
 from tokens.service.grants import Grant
@@ -56,6 +56,7 @@ PAGE = 50
 JWKS_MAX_AGE = 300
 """Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
 
+NO_STORE = {"Cache-Control": "no-store"}
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
 
@@ -102,12 +103,15 @@ class Refresh(Public):
     def post(self, request: Request) -> Response:
         presented = _presented(request)
         if presented is None:
-            raise ProblemError(problems.SESSION_ENDED)
+            return self._renewed_by_the_browser()
         client = client_of(request._request)
         answer = refresh(presented.text, presented.modes, client)
         if isinstance(answer, Refusal):
             if from_here := network(client.ip):
                 throttles.take(Tally("refresh_network", from_here))
+            if answer.bound:
+                self.exchange.bound = answer.bound
+                return self._renewed_by_the_browser()
             if answer.definite and presented.modes != IN_BODY:
                 self.exchange.refuse()
             raise ProblemError(problems.SESSION_ENDED)
@@ -115,6 +119,14 @@ class Refresh(Public):
             throttles.take(Tally("refresh_session", str(answer.session.id)))
         self.exchange.answer(answer)
         return _granted(answer)
+
+    def _renewed_by_the_browser(self) -> Response:
+        """Answer a client that does not know that its session is bound: the browser has renewed the access token."""
+        access = self.exchange.access
+        session = binding.bound_session(access.session_id) if access else None
+        if access is None or session is None:
+            raise ProblemError(problems.UNAVAILABLE if self.exchange.skipped else problems.SESSION_ENDED)
+        return Response(who_data(session.user, session, access), headers=NO_STORE)
 
 
 class Logout(Public):
@@ -253,7 +265,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
 
 def _granted(grant: Grant) -> Response:
     # RFC 6749 section 5.1: an answer that holds tokens is not stored.
-    return Response(grant_data(grant), headers={"Cache-Control": "no-store"})
+    return Response(grant_data(grant), headers=NO_STORE)
 
 
 def _presented(request: Request) -> Presented | None:

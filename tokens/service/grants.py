@@ -17,7 +17,9 @@ class Grant:
     """A session and its tokens' texts. ``refresh_token`` is None where the client has the current one already.
 
     ``device_token`` is there when the device was seen for the first time; ``is_new`` when the session was just opened.
-    ``decision``: what the protocol decided, where a refresh token was presented; else None.
+    ``decision``: what the protocol decided, where a refresh token was presented; else None. ``binds``: the session has
+    just been bound to its device, and its refresh token ended. ``keep_for``: seconds for which a browser that renews
+    the access token by itself keeps this one, where that is less than it lives.
     """
 
     session: RefreshToken
@@ -28,6 +30,8 @@ class Grant:
     device_token: str | None = field(default=None, repr=False)
     is_new: bool = False
     decision: Decision | None = None
+    binds: bool = False
+    keep_for: int | None = None
 
 
 def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
@@ -42,8 +46,14 @@ def access_token(session: RefreshToken, user: Any, generation: int | None, now: 
         session_ends_at=session.ends_at,
         authenticated_at=session.authenticated_at,
         methods=session.authentication_methods,
+        while_open=goes_with_the_browser(session),
         extra=found.claims(user) if found.claims else None,
     )
+
+
+def goes_with_the_browser(session: RefreshToken) -> bool:
+    """Whether the end of the browser, which its key outlives, must be the end of the session: nobody is remembered."""
+    return session.bound_key is not None and not session.remember
 
 
 def refresh_token(session: RefreshToken, secret: bytes) -> str:

@@ -29,16 +29,17 @@ from tokens.service.stamps import renewed_stamp
 
 ATTEMPTS = 100
 """Lost races before giving up. Each means that somebody else's refresh went through."""
-ELSEWHERE_AT_MOST = timedelta(hours=1)
+NOTED_AT_MOST = timedelta(hours=1)
 
 _Reason = RefreshToken.Reason
 
 _UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION = "unknown key", "not a token of ours", "unknown session"
 _FORGED, _ANOTHER_MODE, _OVER = "forged with a key of ours", "another storage mode", "session ended"
+_WITHOUT_KEY = "bound to its device"
 
 _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
 _CAUSES: tuple[str, ...] = (
-    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER),
+    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
 )
 """Of a refusal: a word for each, and no other."""
@@ -50,10 +51,12 @@ metrics.start_at_zero(metrics.REFRESHES, *((Decision.REFUSE.value, str(cause)) f
 class Refusal:
     """The session cannot go on. ``definite``: not even at another process; cookies may be cleared.
 
-    ``cause``: why, for the log and the metrics; no client is told.
+    ``bound``: the session, where it goes on without its refresh token, by its device's key. ``cause``: why, for the log
+    and the metrics; no client is told.
     """
 
     definite: bool = True
+    bound: RefreshToken | None = field(default=None, compare=False, repr=False)
     cause: str = field(default="", compare=False)
 
 
@@ -72,19 +75,19 @@ def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusa
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys)
     except UnknownKey:
-        return _refused(_UNKNOWN_KEY, definite=False)
+        return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
-        return _refused(_NOT_OURS)
+        return refused(_NOT_OURS)
     if grant := _rotated(presented, modes, client):
         return grant
     for _ in range(ATTEMPTS):
         row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
         if row is None:
-            return _refused(_UNKNOWN_SESSION, presented.session_id)
+            return refused(_UNKNOWN_SESSION, presented.session_id)
         if not compare_digest(bytes(row.secret_digest), presented.digest):
-            return _refused(_FORGED, row.id)
+            return refused(_FORGED, row.id)
         if row.mode not in modes:
-            return _refused(_ANOTHER_MODE, row.id)
+            return refused(_ANOTHER_MODE, row.id)
         if answer := _answer(row, presented, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
@@ -99,6 +102,14 @@ def presented_session(text: str, modes: Collection[str]) -> UUID | None:
     rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=presented.session_id, mode__in=modes)
     digest = rows.values_list("secret_digest", flat=True).first()
     return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
+
+
+def is_token_of(text: str, session_id: UUID) -> bool:
+    """Whether this is a refresh token of the session, of any generation, told without a query."""
+    try:
+        return refresh_tokens.loads(text, keyring().mac_keys).session_id == session_id
+    except InvalidRefreshToken:
+        return False
 
 
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> Grant | None:
@@ -120,23 +131,25 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     state = row.state(now)
     decision = decide(state, presented.generation, now, policy)
     if decision is Decision.REFUSE:
-        return _refused(_OVER, row.id)
+        return refused(_OVER, row.id)
     if not row.user.is_active:
-        return _ended(row, _Reason.USER_DISABLED, client)
+        return ended(row, _Reason.USER_DISABLED, client)
     stamp = renewed_stamp(row, row.user)
     if stamp is None:
-        return _ended(row, _Reason.PASSWORD_CHANGED, client)
+        return ended(row, _Reason.PASSWORD_CHANGED, client)
+    if row.bound_at is not None:
+        return _refused_without_key(row, row.bound_at, client)
     if decision is Decision.REUSE:
-        return _ended(row, _Reason.REUSE, client)
+        return ended(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():
         return None
     if decision is Decision.EXHAUSTED:
-        return _ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
+        return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
     if decision is Decision.RECOVER:
         written = _recover(row, recover(state, now), stamp, client)
     elif decision in BEGINS_GENERATION:
         generation = state.generation + 1 if decision is Decision.ROTATE else presented.generation
-        written = _rotate(row, begin(state, generation, now), stamp, client)
+        written = begin_generation(row, begin(state, generation, now), stamp, client)
     else:
         written = True
     if not written:
@@ -154,22 +167,28 @@ def _granted(row: RefreshToken, presented: refresh_tokens.RefreshToken, decision
     return Grant(row, row.user, access, text, refresh_token, decision=decision)
 
 
-def _rotate(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
+def begin_generation(
+    row: RefreshToken, state: State, stamp: bytes, client: Client, *, flushed: bool = False, **more: object
+) -> bool:
+    """Begin a generation of the session, if it is still what was decided on. ``more``: of the row, in the same update.
+
+    The first of a session ends those that its device had before. ``flushed``: the commit waits for the disk.
+    """
     if row.generation == 0:
         # Before the rotation: what fails between the two is then done by the retry.
         earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
         end(earlier.live(), _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
-    if not token_settings().policy.strict:
+    if not flushed and not token_settings().policy.strict:
         unchanged = unchanged.filter(WithoutFlush())
-    return _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest)
+    return _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest, **more)
 
 
 def _recover(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
     with durable(writer(RefreshToken)):
         if not _update(row.unchanged(), row, state, stamp):
             return False
-        events.write([_event(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
+        events.write([event_of(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
     return True
 
 
@@ -195,25 +214,52 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, st
     return True
 
 
-def _ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
-    return _refused(reason, row.id) if end(row.unchanged(), reason, client=client) else None
+def ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
+    """End the session, and refuse; None if the row changed meanwhile."""
+    return refused(reason, row.id) if end(row.unchanged(), reason, client=client) else None
 
 
-def _refused(cause: str, session_id: UUID | None = None, *, definite: bool = True) -> Refusal:
+def refused(
+    cause: str, session_id: UUID | None = None, *, definite: bool = True, bound: RefreshToken | None = None
+) -> Refusal:
+    """Refuse, and say why in the log alone."""
     events.log("refresh refused", session=session_id, cause=cause)
-    return Refusal(definite, cause)
+    return Refusal(definite, bound, cause)
+
+
+def _refused_without_key(row: RefreshToken, bound_at: datetime, client: Client) -> Refusal:
+    """Refuse a refresh token in the place of the device's key. The session goes on: its owner presents none."""
+    if row.now >= bound_at + token_settings().policy.grace:  # Not one that was under way when the key was proven.
+        note_unproven(row, row.now, client, "refresh token")
+    return refused(_WITHOUT_KEY, row.id, bound=row)
+
+
+def note_unproven(row: RefreshToken, now: datetime, client: Client, cause: str) -> None:
+    """Write down, once an hour at most, that somebody tried to refresh a session without its device's key."""
+    _note_hourly("unproven_at", SecurityEvent.Kind.UNPROVEN, row, now, client, cause)
 
 
 def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None:
     """Write down, once an hour at most, that a generation went to another network or User-Agent than its first."""
-    if not client.is_elsewhere(row.ip, bytes(row.user_agent_digest)):
-        return
-    long_ago = Q(elsewhere_at=None) | Q(elsewhere_at__lte=now - ELSEWHERE_AT_MOST)
+    if client.is_elsewhere(row.ip, bytes(row.user_agent_digest)):
+        _note_hourly("elsewhere_at", SecurityEvent.Kind.ELSEWHERE, row, now, client)
+
+
+def _note_hourly(
+    field: str, kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
+) -> None:
+    """``field``: of the row, when it was last written down."""
+    long_ago = Q(**{field: None}) | Q(**{f"{field}__lte": now - NOTED_AT_MOST})
     alias = writer(RefreshToken)
     with durable(alias):
-        if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(elsewhere_at=now):
-            events.write([_event(SecurityEvent.Kind.ELSEWHERE, row, now, client)])
+        if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(**{field: now}):
+            events.write([event_of(kind, row, now, client, reason)])
 
 
-def _event(kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client) -> SecurityEvent:
-    return events.record(kind, now, client, user_id=row.user_id, session_id=row.id, device_id=row.device_id)
+def event_of(
+    kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
+) -> SecurityEvent:
+    """Return an event of this session, unsaved."""
+    return events.record(
+        kind, now, client, user_id=row.user_id, session_id=row.id, device_id=row.device_id, reason=reason
+    )

@@ -38,7 +38,7 @@ FROM (
     FROM (SELECT {clock} AS now) AS reading
 ) AS clock, {user.table} AS owner, {device.table} AS device
 WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
-    AND session.since <= still_since
+    AND session.since <= still_since AND session.bound_at IS NULL
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
     AND owner.{user_key} = session.user_id AND device.id = session.device_id
     AND {without_flush}

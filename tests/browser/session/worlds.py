@@ -4,34 +4,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.sites import Person, Site
-
-_WATCH = """
-import time
-import __main__
-if not hasattr(__main__, "answered"):
-    __main__.answered = []
-
-    def log_request(self, code="-", size="-"):
-        sent = {name: self.headers.get(name, "") for name in ("Host", "Authorization", "Cookie")}
-        __main__.answered.append([self.command, self.path, int(code), sent, time.perf_counter()])
-
-    __main__.Handler.log_request = log_request
-"""
-
-
-class Answered(NamedTuple):
-    """A request that a site has answered: what a browser sent, the status that it got, and when (in seconds)."""
-
-    method: str
-    path: str
-    status: int
-    sent: dict[str, str]
-    at: float
+from tests.browser.watching import Answered, Watch
 
 
 @dataclass
@@ -41,12 +19,10 @@ class World:
     mode: str
     auth: Site
     app: Site
-    _seen: dict[int, int] = field(default_factory=dict)
+    _watches: list[Watch] = field(init=False)
 
     def __post_init__(self) -> None:
-        for site in self._sites:
-            site.do(_WATCH)
-        self.forget()
+        self._watches = [Watch(site) for site in self._sites]
 
     @property
     def _sites(self) -> list[Site]:
@@ -62,18 +38,12 @@ class World:
             site.forward(seconds)
 
     def forget(self) -> None:
-        for site in self._sites:
-            self._seen[site.port] = site.do("import __main__; result = len(__main__.answered)")
+        for watch in self._watches:
+            watch.forget()
 
     def answered(self, path: str = "", method: str = "") -> list[Answered]:
         """What was answered since the test began, or `forget`; preflights apart, unless they are asked for."""
-        found = []
-        for site in self._sites:
-            rows = site.do("import __main__; result = __main__.answered[n:]", n=self._seen[site.port])
-            found += [Answered(*row) for row in rows]
-        return [
-            one for one in found if path in one.path and (one.method == method if method else one.method != "OPTIONS")
-        ]
+        return [one for watch in self._watches for one in watch.answered(path, method)]
 
     @property
     def refreshes(self) -> list[int]:

@@ -81,7 +81,7 @@ def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told() -> Non
 def test_every_operation_does_what_it_says(
     api: Client, user: Any, settings: Any, path: str, method: str, signed_in: bool, generation: GenerationMode
 ) -> None:
-    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"]}
+    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "DEVICE_BOUND": "offer"}
     headers = {}
     if signed_in:
         headers["Authorization"] = f"Bearer {login(api, user, mode='body')['access_token']}"

@@ -59,6 +59,7 @@ class TestTheList:
                     "created_at": "2030-01-01T12:00:00Z",
                     "last_used_at": "2030-01-01T12:00:00Z",
                     "ip": "127.0.0.1",
+                    "bound": False,
                     "current": True,
                 }
             ],

@@ -191,6 +191,15 @@ def refresh(text: str) -> dict[str, Any]:
     return {"granted": True, "successor": answer.refresh_token, "generation": answer.access.generation}
 
 
+def prove(session_id: str, proof: str) -> str:
+    """Present a device's proof; what comes back is the kind of answer."""
+    from uuid import UUID
+
+    from tokens.service import binding
+
+    return type(binding.refresh(UUID(session_id), proof, _somebody())).__name__
+
+
 def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
     """Refresh these sessions one after the other, over and over, until ``count`` were rotated.
 

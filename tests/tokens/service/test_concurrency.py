@@ -21,10 +21,12 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests.databases import Databases
 from tests.factories import UserFactory
+from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.processes import Process, WebServer, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
 from tokens.service.client import Client, digest_of_device_token, new_device_token
+from tokens.service.grants import Grant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,6 +151,46 @@ class TestOneTokenPresentedByManyAtOnce:
         refreshed = list(chain.from_iterable(together(processes)[:2]))
         assert {answer["generation"] for answer in refreshed} == {1}
         assert len({answer["successor"] for answer in refreshed}) == 1
+
+
+class TestOneProofPresentedByManyAtOnce:
+    @pytest.fixture
+    def pending(self, settings: Any) -> KeyHolder:
+        """A session whose key is registered."""
+        settings.TOKENS = OFFERED
+        holder = KeyHolder(UserFactory())
+        holder.register()
+        return holder
+
+    def test_is_good_once_and_the_others_are_asked_to_sign_anew(
+        self, pending: KeyHolder, processes: list[Process], report: Report
+    ) -> None:
+        for generation in (1, 2):
+            answers = Counter(in_all(processes, "prove", str(pending.id), pending.proof(), **OFFERED))
+            report(proofs=answers.total(), generation=generation, **answers)
+            assert answers == {"Grant": 1, "Challenge": PROCESSES * THREADS - 1}
+            assert pending.row.generation == generation
+        assert pending.events(SecurityEvent.Kind.BOUND) == 1
+        assert pending.events(SecurityEvent.Kind.UNPROVEN) == 0
+
+    def test_that_is_the_first_and_a_refresh_token_end_in_one_of_both(
+        self, pending: KeyHolder, processes: list[Process], report: Report
+    ) -> None:
+        proofs, tokens = processes[::2], processes[1::2]
+        for process in proofs:
+            process.prepare("prove", [(str(pending.id), pending.proof())] * THREADS, **OFFERED)
+        for process in tokens:
+            process.prepare("refresh", [(pending.token,)] * THREADS, **OFFERED)
+        answers = list(chain.from_iterable(together([*proofs, *tokens])))
+        row = pending.row
+        proven = answers.count("Grant")
+        rotated = sum(answer["granted"] for answer in answers if isinstance(answer, dict))
+        report(answers=len(answers), proven=proven, answered_by_token=rotated, bound=row.bound_at is not None)
+        assert (row.generation, row.revoked_at) == (1, None)
+        assert proven == (row.bound_at is not None)
+        assert rotated == (0 if proven else THREADS * len(tokens))
+        assert isinstance(pending.prove(), Grant)
+        assert pending.is_refused()
 
 
 class TestRevoking:

@@ -73,7 +73,7 @@ const wait = () => pass(Number(demo.dataset.later));
 
 async function expire() {
   await pass("the rest");
-  say("expired");
+  say(owner.bound ? "expired-bound" : "expired");
 }
 
 async function steal() {
@@ -92,7 +92,8 @@ async function askAsThief() {
     thief.until = now() + answer.expires_in;
   }
   timeline.add({ kind: "requests", at: now(), lane: "thief", answers: [answer], until: thief.until });
-  say(`thief-${answer.outcome}` in sentences ? `thief-${answer.outcome}` : answer.outcome, { before, after: current });
+  const sentence = owner.bound && answer.outcome === "refused" ? "thief-refused-bound" : `thief-${answer.outcome}`;
+  say(sentence in sentences ? sentence : answer.outcome, { before, after: current });
 }
 
 const STORIES = {
@@ -138,6 +139,7 @@ function keep(answer) {
     return;
   }
   owner.generation = answer.generation;
+  owner.bound = Boolean(answer.bound);
   owner.until = now() + answer.expires_in;
   owner.lifetime = answer.lifetime;
   current = answer.generation;
@@ -147,7 +149,8 @@ function take(answer) {
   const before = owner.generation;
   keep(answer);
   timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [answer], until: owner.until });
-  say(answer.outcome, { before, after: owner.generation });
+  const sentence = owner.bound && answer.outcome === "refreshed" ? "refreshed-bound" : answer.outcome;
+  say(sentence, { before, after: owner.generation });
 }
 
 function say(sentence, values = {}) {
@@ -175,6 +178,8 @@ function show() {
   part.last.textContent = names[owner.last] ?? "–";
   part.last.dataset.outcome = owner.last ?? "";
   part.ended.hidden = !owner.ended;
+  // Its answers come to the browser itself, and to no script.
+  demo.querySelector("[data-do=lose]").hidden = Boolean(owner.bound);
 }
 
 async function tell(story) {

@@ -1,0 +1,109 @@
+"""The access cookie has come to its end: a request waits for the refresh, and arrives as if nothing had been."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.device_bound.devices import NOTE, Device
+from tests.browser.device_bound.test_binding import link_from_another_site
+from tests.browser.sites import Person, Site
+from tests.browser.steps import ACCESS, cookie
+
+
+def test_a_page(bound: Device, person: Person) -> None:
+    before = cookie(bound.context, ACCESS)
+    bound.expire()
+    bound.sees(person)
+    assert bound.proofs == [200]
+    assert cookie(bound.context, ACCESS) not in {None, before}
+
+
+def test_a_form_keeps_its_data(bound: Device, person: Person) -> None:
+    bound.sees(person)
+    bound.page.get_by_label("Note").fill("written while the token expired")
+    bound.expire()
+    bound.page.get_by_role("button", name="Save").click()
+    expect(bound.page.locator("#noted")).to_have_text("written while the token expired")
+    expect(bound.page.locator("#who")).to_have_text(person.email)
+    assert bound.proofs == [200]
+
+
+def test_an_image(bound: Device, person: Person) -> None:
+    bound.sees(person)
+    bound.expire()
+    width = bound.page.evaluate(
+        "async () => { const image = new Image(); image.src = '/probe/picture'; await image.decode();"
+        " return image.naturalWidth; }"
+    )
+    assert width == 1
+    assert bound.proofs == [200]
+
+
+def test_twelve_requests_of_two_tabs_are_one_refresh_and_one_new_cookie(bound: Device, person: Person) -> None:
+    tabs = [bound.page, bound.context.new_page()]
+    for tab in tabs:
+        tab.goto(NOTE)
+    bound.forget()
+    bound.expire()
+    six = "Promise.all(Array.from({length: 6}, () => fetch('/api/auth/me').then((answer) => answer.status)))"
+    for tab in tabs:
+        tab.evaluate(f"void (window.begun = {six})")
+    assert [tab.evaluate("begun") for tab in tabs] == [[200] * 6] * 2
+    assert bound.proofs == [200]
+    sent = {access_in(one.sent["Cookie"]) for one in bound.asked("/api/auth/me")}
+    assert sent == {cookie(bound.context, ACCESS)}
+    assert len(bound.asked("/api/auth/me")) == 12
+
+
+def access_in(header: str) -> str:
+    """The access token in a Cookie header, or nothing."""
+    return dict(pair.split("=", 1) for pair in header.split("; ") if pair).get(ACCESS, "")
+
+
+@pytest.mark.parametrize("path", [NOTE, "/password/change"])
+def test_a_link_from_a_mail_or_another_site_arrives_signed_in(bound: Device, person: Person, path: str) -> None:
+    bound.expire()
+    link_from_another_site(bound, path)
+    expect(bound.page).to_have_url(f"{bound.site.origin}{path}")
+    expect(bound.page.locator("body")).to_contain_text(person.email if path == NOTE else "Current password")
+    assert bound.proofs == [200]
+
+
+def goes_to_a_page(page: Page) -> int | None:
+    answer = page.goto("/password/change")
+    assert answer is not None
+    return answer.status if "/sign-in" not in page.url else None
+
+
+def sends_a_form(page: Page) -> int | None:
+    page.get_by_label("Note").fill("kept")
+    with page.expect_navigation() as going:
+        page.get_by_role("button", name="Save").click()
+    expect(page.locator("#noted")).to_have_text("kept")
+    expect(page.locator("#who")).not_to_have_text("nobody")
+    return going.value.status
+
+
+def asks_by_script(page: Page) -> int | None:
+    """As a client does: what is refused because the token has expired is asked for again, after a refresh."""
+    status: int = page.evaluate(
+        """async () => {
+            const refused = await fetch("/api/auth/me");
+            if ((await refused.json()).code !== "token_expired") return 0;
+            const refreshed = await fetch("/api/auth/refresh", { method: "POST" });
+            return refreshed.ok ? (await fetch("/api/auth/me")).status : refreshed.status;
+        }"""
+    )
+    return status
+
+
+@pytest.mark.parametrize("ask", [goes_to_a_page, sends_a_form, asks_by_script])
+def test_an_access_token_that_is_refused_before_its_cookie_ends_is_refreshed(
+    bound: Device, person: Person, site: Site, ask: object
+) -> None:
+    """The server's clock is ahead of the browser's, or its key is another: nobody is asked to sign in."""
+    bound.sees(person)
+    site.forward(601)
+    assert callable(ask)
+    assert ask(bound.page) == 200
+    assert bound.proofs == [200]
+    bound.sees(person)

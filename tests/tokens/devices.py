@@ -1,0 +1,161 @@
+"""Browsers that bind their sessions to keys of their own, as Chromium does: they register, prove, and sign anew."""
+
+import json
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.test import Client
+from django.utils import timezone
+
+from tests.browsers import ACCESS, post
+from tests.factories import PASSWORD
+from tests.tokens.service.holders import Holder
+from tokens import signing_keys
+from tokens.service import binding
+from tokens.service.binding import Challenge
+from tokens.service.grants import Grant
+
+OFFERED = {"DEVICE_BOUND": "offer"}
+REGISTRATION, CHALLENGE, PROOF = (
+    "Secure-Session-Registration",
+    "Secure-Session-Challenge",
+    "Secure-Session-Response",
+)
+REGISTER, REFRESH_BY_KEY = "/api/auth/device/register", "/api/auth/device/refresh"
+SAME_ORIGIN = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
+
+
+def a_key(algorithm: str = "ES256") -> Any:
+    """A private key; making one for RSA takes so long that it is the same each time."""
+    return ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else an_rsa_key()
+
+
+@lru_cache
+def an_rsa_key(bits: int = 2048) -> Any:
+    return rsa.generate_private_key(65537, bits)
+
+
+def jwk_of(key: Any) -> dict[str, str]:
+    return signing_keys.required_members(key.public_key())
+
+
+def segment(data: Any) -> str:
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def sign(key: Any, claims: Any, algorithm: str = "ES256", **header: Any) -> str:
+    """Return a proof. ``header``: what it says otherwise than it should, or more; bytes take the place of all of it."""
+    said = header.pop("raw", {"alg": algorithm, "typ": "dbsc+jwt", **header})
+    unsigned = f"{segment(said)}.{segment(claims)}"
+    signature = jwt.get_algorithm_by_name(algorithm).sign(unsigned.encode(), key)
+    return f"{unsigned}.{segment(signature)}"
+
+
+def parameters(header: str) -> dict[str, str]:
+    """What a header says: ``path="…";challenge="…"``."""
+    return dict(re.findall(r'([a-z]+)="([^"]*)"', header))
+
+
+class KeyHolder(Holder):
+    """A session whose browser has a key, as the service sees it."""
+
+    def __init__(self, user: Any, algorithm: str = "ES256", **options: Any) -> None:
+        super().__init__(user, **{"remember": True, **options})
+        self.algorithm, self.key = algorithm, a_key(algorithm)
+
+    def registration(self, key: Any = None, **claims: Any) -> str:
+        offered = binding.offer(self.row, timezone.now())
+        signed = {"jti": offered.challenge, "authorization": offered.ticket, **claims}
+        return sign(key or self.key, signed, self.algorithm, jwk=jwk_of(key or self.key))
+
+    def register(self, text: str | None = None) -> Any:
+        return binding.register(text or self.registration(), timezone.now())
+
+    def challenge(self) -> str:
+        answer = binding.refresh(self.id, None, self.client)
+        assert isinstance(answer, Challenge)
+        return answer.text
+
+    def proof(self, challenge: str | None = None, **header: Any) -> str:
+        return sign(self.key, {"jti": challenge or self.challenge()}, self.algorithm, **header)
+
+    def prove(self, text: str | None = None) -> Any:
+        """Present a proof, by default a good one."""
+        return binding.refresh(self.id, text or self.proof(), self.client)
+
+    def bind(self) -> "KeyHolder":
+        assert isinstance(self.register(), Grant)
+        answer = self.prove()
+        assert isinstance(answer, Grant)
+        self.grant = answer
+        return self
+
+
+@dataclass
+class Device:
+    """One browser and its key, as the server's doors see it.
+
+    ``sid``: its session; ``offer``: what the sign-in said of registering; ``challenge``: the last that came.
+    """
+
+    browser: Client
+    algorithm: str = "ES256"
+    key: Any = None
+    sid: str = ""
+    challenge: str = ""
+    offer: dict[str, str] = field(default_factory=dict)
+
+    def sign_in(self, user: Any, **more: Any) -> "Device":
+        self.key = a_key(self.algorithm)
+        given = {"email": user.email, "password": PASSWORD, "remember": True, **more}
+        response = post(self.browser, "/api/auth/login", given)
+        assert response.status_code == 200, response.content
+        self.sid = response.json()["session"]["id"]
+        self.offer = parameters(response[REGISTRATION])
+        return self
+
+    def registration(self, **claims: Any) -> str:
+        signed = {"jti": self.offer["challenge"], "authorization": self.offer["authorization"], **claims}
+        return sign(self.key, signed, self.algorithm, jwk=jwk_of(self.key))
+
+    def register(self, proof: str | None = None) -> Any:
+        return self.send(self.offer["path"], **{PROOF: self.registration() if proof is None else proof})
+
+    def ask(self, proof: str | None = None, sid: str | None = None) -> Any:
+        """Ask for a refresh, with this proof or none."""
+        headers = {"Sec-Secure-Session-Id": self.sid if sid is None else sid}
+        return self.send(REFRESH_BY_KEY, **headers, **({} if proof is None else {PROOF: proof}))
+
+    def proof(self, **header: Any) -> str:
+        """A proof of the last challenge."""
+        return sign(self.key, {"jti": self.challenge}, self.algorithm, **header)
+
+    def refresh(self) -> Any:
+        """Refresh as a browser does: what it is challenged with it signs, and gives up after five tries."""
+        for _ in range(5):
+            response = self.ask(self.proof() if self.challenge else None)
+            if response.status_code != 403:
+                break
+        return response
+
+    def bind(self, user: Any, **more: Any) -> "Device":
+        """Sign in, register the key, and prove it."""
+        assert self.sign_in(user, **more).register().status_code == 200
+        assert self.refresh().status_code == 200
+        return self
+
+    def lose_access(self) -> None:
+        """The access cookie has ended."""
+        del self.browser.cookies[ACCESS]
+
+    def send(self, path: str, **headers: str) -> Any:
+        response = self.browser.post(path, headers={**SAME_ORIGIN, **headers})
+        if CHALLENGE in response.headers:
+            self.challenge, _, _ = response[CHALLENGE].removeprefix('"').partition('"')
+        return response

@@ -1,0 +1,215 @@
+"""Binding a session to its device: a key that the browser cannot give away refreshes it, and no token does.
+
+========  ==================================================  ====================================================
+unbound   `is_offered` when it is opened, to a browser that   refreshed by its refresh token (`refreshing`)
+          can; others do not notice
+pending   the browser has registered its key (`register`)     by its refresh token as ever, or by its first proof
+bound     the first good proof has come (`refresh`)           by the key alone; the refresh token is dead
+========  ==================================================  ====================================================
+
+A browser registers once, and may never hear that it did: so a key that was only registered changes nothing. Who has
+copied the cookies before the first proof, and even refreshed by them, holds a dead token afterwards.
+
+A refresh by the key is a rotation of the same row: one read and one conditional update, and nothing is kept of what
+was asked of whom. The challenge is of one generation, which the refresh ends: a proof that is sent again is told to
+sign anew, for an honest browser does so when an answer was lost. A wrong proof ends nothing, or whoever knows a
+session's id could sign its owner out.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError
+from django.db.models import Exists, OuterRef
+
+from tokens import dbsc, metrics
+from tokens.conf import COOKIE, OFFER, SCOPED, token_settings
+from tokens.database import durable, writer
+from tokens.dbsc import InvalidProof, Proof
+from tokens.keys import keyring
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.rotation import begin
+from tokens.service import events, grants
+from tokens.service.client import Client
+from tokens.service.grants import Grant
+from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
+from tokens.service.stamps import renewed_stamp
+
+MODES = frozenset({COOKIE, SCOPED})
+"""The storage modes whose access cookie is of one host: a browser binds a site's own only by a file at its apex."""
+REGISTRATION_LIFETIME = timedelta(seconds=60)
+ANSWERED_AFTER = timedelta(minutes=5)
+"""How much longer than an access token a challenge is good, which the browser keeps until it needs the next token."""
+FIRST_PROOF_WITHIN = 60
+"""Seconds for which the access cookie is kept that answers a registration: so the next request brings the first proof.
+
+It is short enough for the browser to renew it beside that request, and the request need not wait.
+"""
+ATTEMPTS = 10
+"""Lost races before giving up."""
+
+_Reason = RefreshToken.Reason
+NO_PROOF, STALE, MALFORMED, WRONG = "no proof", "stale challenge", "malformed proof", "wrong proof"
+
+metrics.start_at_zero(
+    metrics.BOUND_REFRESHES,
+    *(("bound", ""), ("refreshed", ""), ("challenged", NO_PROOF), ("challenged", STALE), metrics.FAILED),
+    *(("refused", cause) for cause in (MALFORMED, WRONG)),
+)
+metrics.start_at_zero(metrics.REGISTRATIONS, ("registered", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What the browser has to sign before it is given anything. ``cause``: why, for the metrics."""
+
+    session_id: UUID
+    text: str
+    cause: str
+
+
+def is_offered(session: RefreshToken) -> bool:
+    """Whether the browser is asked to bind this new session."""
+    return token_settings().offers_binding and session.mode in MODES
+
+
+def offer(session: RefreshToken, now: datetime) -> dbsc.Offer:
+    """Return what the browser has to sign in order to bind this session."""
+    return dbsc.offer(keyring().binding_keys[0], session.id, now)
+
+
+def next_challenge(session: RefreshToken) -> str:
+    """Return what the next refresh of this session, as it was just read, has to sign."""
+    return dbsc.challenge(keyring().binding_keys[0], session.id, session.generation, session.now)
+
+
+def register(text: str, now: datetime) -> Grant | Refusal:
+    """Note the key of the device, which is pending then. The same one again is answered again; another is refused.
+
+    Raises `OperationalError` where the database cannot answer: then the session stays unbound.
+    """
+    answer = _register(text, now)
+    labels = ("refused", answer.cause) if isinstance(answer, Refusal) else ("registered", "")
+    metrics.REGISTRATIONS.labels(*labels).inc()
+    return answer
+
+
+def _register(text: str, now: datetime) -> Grant | Refusal:
+    try:
+        proof = dbsc.unverified(text)
+        session_id = dbsc.offered_session(proof, keyring().binding_keys, now, REGISTRATION_LIFETIME)
+        key, algorithm = proof.registered_key()
+    except InvalidProof:
+        return refused(WRONG)
+    RefreshToken.objects.using(writer(RefreshToken)).filter(
+        id=session_id, mode__in=MODES, bound_key__isnull=True, revoked_at=None
+    ).update(bound_key=key, bound_algorithm=algorithm)
+    row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
+    if row is None or row.state(row.now).ended or not row.user.is_active or renewed_stamp(row, row.user) is None:
+        return refused("session ended", session_id)
+    if (row.bound_key, row.bound_algorithm) != (key, algorithm):
+        return refused("another key", session_id)
+    # Without a generation: who is sent this need not have been sent the refresh token.
+    access_text, access = grants.access_token(row, row.user, None, row.now)
+    return Grant(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+
+
+def bound_session(session_id: UUID) -> RefreshToken | None:
+    """Return a session with its user and device, if it is bound, and goes on."""
+    return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
+
+
+def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
+    match answer:
+        case Challenge():
+            return "challenged", answer.cause
+        case Refusal():
+            return "refused", answer.cause
+    return "bound" if answer.binds else "refreshed", ""
+
+
+@metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
+def refresh(
+    session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool = False
+) -> Grant | Challenge | Refusal:
+    """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
+
+    But one, for a key outlives the browser, and a session that is not to be remembered does not: ``is_open`` says that
+    the browser has not been closed. Where it was, the session is refused, and left to its idle end: anybody can say so.
+
+    Where binding is switched off again, what is bound goes on, and what is pending stays as it was.
+
+    Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
+    """
+    if session_id is None:
+        return refused("no session")
+    newer = RefreshToken.objects.live().filter(
+        device=OuterRef("device"), created_at__gt=OuterRef("created_at"), bound_key__isnull=False
+    )
+    for _ in range(ATTEMPTS):
+        rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
+        row = next(iter(rows), None)
+        if row is None:
+            return refused("unknown session", session_id)
+        if row.bound_at is not None and row.is_left:
+            # The browser renews both, and keeps the cookie that comes last. The row ends when the newer one is proven.
+            return refused("left for a newer sign-in", session_id)
+        if grants.goes_with_the_browser(row) and not is_open:
+            return refused("browser closed", session_id)
+        if answer := _answer(row, proof, client):
+            return answer
+    raise OperationalError("a refresh lost every race for its row")
+
+
+def _answer(row: RefreshToken, text: str | None, client: Client) -> Grant | Challenge | Refusal | None:
+    """Carry out one decision; return None if the row changed meanwhile."""
+    now = row.now
+    state = row.state(now)
+    if row.bound_key is None or (row.bound_at is None and token_settings().device_bound != OFFER):
+        return refused("no key", row.id)
+    if state.ended:
+        return refused("session ended", row.id)
+    if not row.user.is_active:
+        return ended(row, _Reason.USER_DISABLED, client)
+    stamp = renewed_stamp(row, row.user)
+    if stamp is None:
+        return ended(row, _Reason.PASSWORD_CHANGED, client)
+    if text is None:
+        return _challenge(row, NO_PROOF)
+    try:
+        proof = dbsc.unverified(text)
+    except InvalidProof:
+        return _unproven(row, MALFORMED, client)
+    if not _is_fresh(proof, row):
+        return _challenge(row, STALE)
+    try:
+        proof.verify(row.bound_key, row.bound_algorithm)
+    except InvalidProof:
+        return _unproven(row, WRONG, client)
+    following, binds = begin(state, state.generation + 1, now), row.bound_at is None
+    if binds:
+        with durable(writer(RefreshToken)):
+            if not begin_generation(row, following, stamp, client, flushed=True, bound_at=now):
+                return None
+            events.write([event_of(SecurityEvent.Kind.BOUND, row, now, client)])
+    elif not begin_generation(row, following, stamp, client):
+        return None
+    # Without a generation: there is no refresh token whose receipt it could prove.
+    access_text, access = grants.access_token(row, row.user, None, now)
+    return Grant(row, row.user, access, access_text, binds=binds)
+
+
+def _is_fresh(proof: Proof, row: RefreshToken) -> bool:
+    lifetime = token_settings().access_lifetime + ANSWERED_AFTER
+    return dbsc.is_good_challenge(proof.challenge, keyring().binding_keys, row.id, row.generation, row.now, lifetime)
+
+
+def _challenge(row: RefreshToken, cause: str) -> Challenge:
+    return Challenge(row.id, next_challenge(row), cause)
+
+
+def _unproven(row: RefreshToken, cause: str, client: Client) -> Refusal:
+    note_unproven(row, row.now, client, cause)
+    return refused(cause, row.id)
