@@ -70,6 +70,28 @@ def test_whoever_signs_in_is_bound_with_the_first_proof(
     assert device.proofs == [200] * 3
 
 
+def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven(
+    device: Device, person: Person
+) -> None:
+    """The cookie that answers the registration is short-lived, and still good while the browser renews it."""
+    sign_in_by_api(device.page, person)
+    statuses = device.page.evaluate(
+        """async () => {
+            const me = () => fetch("/api/auth/me").then((answer) => answer.status), all = [];
+            for (let round = 0; round < 8; round += 1) {
+                all.push(...await Promise.all(Array.from({ length: 6 }, me)));
+            }
+            return all;
+        }"""
+    )
+    device.wait_for_refresh()
+    assert statuses == [200] * 48
+    asked = device.asked("/api/auth/me")
+    assert all(ACCESS in one.sent["Cookie"] for one in asked)
+    assert not any(one.sent["Secure-Session-Skipped"] for one in asked)
+    assert device.proofs == [200]
+
+
 def test_a_browser_that_knows_nothing_of_it_goes_on_with_rotation(jar: Jar, site: Site, person: Person) -> None:
     context = jar(base_url=site.origin)
     page, said = context.new_page(), list[str]()
