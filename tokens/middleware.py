@@ -91,7 +91,7 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
         refused = problems.UNAVAILABLE
     _show_user(request, exchange)
     if refused is None and exchange.stale and (_is_navigation(request) or is_refresh(request)):
-        return _once_more(request)
+        return once_more(request)
     return problems.respond(request, refused) if refused else None
 
 
@@ -113,10 +113,11 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
             metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
     elif exchange.clear and not (exchange.refused and (yield partial(_has_signed_in_anew, request))):
         cookies.clear(response)
-    elif exchange.bound and (yield partial(_is_still_wanted, exchange.bound)):
-        cookies.clear_refresh(response, exchange.bound)
-    elif exchange.stale:
-        cookies.clear_access(response)
+    else:
+        if exchange.bound and (yield partial(_is_still_wanted, exchange.bound)):
+            cookies.clear_refresh(response, exchange.bound)
+        if exchange.stale:
+            cookies.clear_access(response)
     if exchange.user_asked:
         patch_vary_headers(response, ("Cookie",))
         if exchange.access and not response.has_header("Cache-Control"):
@@ -206,7 +207,7 @@ def _let_go(access: str, request: HttpRequest, exchange: Exchange) -> Flow[None]
             exchange.stale = True
 
 
-def _once_more(request: HttpRequest) -> HttpResponse:
+def once_more(request: HttpRequest) -> HttpResponse:
     """Send the browser here again without its stale cookie, its method and body kept: it refreshes on the way."""
     response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
     cookies.clear_access(response)
@@ -217,6 +218,8 @@ def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> 
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
         exchange.bound = answer.bound
+        # An access cookie that has ended hides from the browser that it should renew it.
+        exchange.stale = answer.bound is not None and cookies.read_access(request) is not None
         # Nowhere else: of all requests that a page sends side by side, some answers come late.
         if answer.definite and not answer.bound and (_is_navigation(request) or is_auth_api(request)):
             exchange.refuse()

@@ -656,6 +656,24 @@ class TestTheEnd:
         bound.browser.cookies[ACCESS] = kept
         assert bound.browser.get("/api/auth/me").json()["code"] == "token_expired"
 
+    @pytest.mark.parametrize(
+        "ask",
+        [lambda browser: browser.get("/probe/members", headers=NAVIGATION), refresh],
+        ids=["a page", "a client that refreshes itself"],
+    )
+    def test_of_a_token_beside_a_refresh_token_that_was_left_behind_is_no_end(
+        self, pending: Device, user: Any, clock: Any, ask: Callable[[Client], Any]
+    ) -> None:
+        kept = {name: pending.browser.cookies[name].value for name in (ACCESS, REFRESH)}
+        assert pending.refresh().status_code == 200
+        clock.forward(EXPIRED)
+        pending.browser.cookies.load(kept)
+        answer = ask(pending.browser)
+        assert answer.status_code == 307
+        assert ACCESS in cleared(answer)
+        assert pending.refresh().status_code == 200
+        assert ask(pending.browser).status_code == 200
+
     def test_of_an_unbound_sessions_token_is_for_its_client_to_see(
         self, browser: Client, user: Any, clock: Any, settings: Any
     ) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_in
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -40,7 +40,7 @@ from tokens.api.serializers import (
 from tokens.conf import BODY, token_settings
 from tokens.cookies import Presented
 from tokens.keys import keyring
-from tokens.middleware import bearer_token
+from tokens.middleware import bearer_token, once_more
 from tokens.models import RefreshToken
 from tokens.network import client_of
 from tokens.rotation import Decision
@@ -100,7 +100,7 @@ class Refresh(Public):
         answers=GrantOutput,
         takes=RefreshInput,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Response | HttpResponse:
         presented = _presented(request)
         if presented is None:
             return self._renewed_by_the_browser()
@@ -111,6 +111,8 @@ class Refresh(Public):
                 throttles.take(Tally("refresh_network", from_here))
             if answer.bound:
                 self.exchange.bound = answer.bound
+                if self.exchange.access is None and cookies.read_access(request._request):
+                    return once_more(request._request)
                 return self._renewed_by_the_browser()
             if answer.definite and presented.modes != IN_BODY:
                 self.exchange.refuse()
