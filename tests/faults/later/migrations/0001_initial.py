@@ -1,0 +1,17 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """A column that everybody's rows get, and an index, in one transaction: nobody uses the table meanwhile."""
+
+    dependencies = [("tokens", "0007_purged")]
+
+    operations = [
+        migrations.RunSQL(
+            "ALTER TABLE tokens_refreshtoken ADD COLUMN later integer NOT NULL DEFAULT 0",
+            "ALTER TABLE tokens_refreshtoken DROP COLUMN later",
+        ),
+        migrations.RunSQL("CREATE INDEX later ON tokens_refreshtoken (later)", "DROP INDEX later"),
+        # As long as it takes where there are many rows: longer than a request may wait.
+        migrations.RunSQL("SELECT pg_sleep(3)", "SELECT pg_sleep(3)"),
+    ]
