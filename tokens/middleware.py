@@ -218,10 +218,13 @@ def _take(answer: Grant | Refusal, request: HttpRequest, exchange: Exchange) -> 
     if isinstance(answer, Refusal):
         exchange.problem = problems.SESSION_ENDED
         exchange.bound = answer.bound
-        # An access cookie that has ended hides from the browser that it should renew it.
-        exchange.stale = answer.bound is not None and cookies.read_access(request) is not None
         # Nowhere else: of all requests that a page sends side by side, some answers come late.
-        if answer.definite and not answer.bound and (_is_navigation(request) or is_auth_api(request)):
+        if not (_is_navigation(request) or is_auth_api(request)):
+            return
+        if answer.bound:
+            # An access cookie that has ended hides from the browser that it should renew it.
+            exchange.stale = cookies.read_access(request) is not None
+        elif answer.definite:
             exchange.refuse()
     else:
         exchange.answer(answer)
