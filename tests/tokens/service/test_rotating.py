@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.test.utils import isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from accounts.models import User
 from tests.tokens.service.holders import HOME, STILL_TIME, Holder
@@ -147,6 +147,43 @@ def test_where_users_are_in_several_tables_it_is_left_to_the_orm() -> None:
 
     with pytest.raises(ValueError, match="Employee is in several tables"):
         Columns(Employee, "owner", "default")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestThePreparedStatement:
+    def test_is_prepared_once_for_a_connection(self, holder: Holder, clock: Any) -> None:
+        connection.close()
+        sent = []
+        for _ in range(3):
+            with CaptureQueriesContext(connection) as captured:
+                holder.refresh()
+            sent += [query["sql"].split()[0] for query in captured]
+            clock.forward(STILL_TIME)
+        assert sent == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE"]
+
+    def test_is_not_where_a_pooler_changes_connections(
+        self, holder: Holder, clock: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+        with CaptureQueriesContext(connection) as captured:
+            assert holder.refresh().decision is Decision.ROTATE
+        assert [query["sql"].split()[0] for query in captured] == ["UPDATE"]
+
+    @pytest.mark.parametrize("done", ["DEALLOCATE ALL", "the same again"])
+    def test_that_a_pooler_has_lost_or_has_already_costs_no_refresh(
+        self, holder: Holder, clock: Any, done: str
+    ) -> None:
+        """As behind PgBouncer in transaction mode, where nobody has said so."""
+        holder.refresh()
+        clock.forward(STILL_TIME)
+        if done == "the same again":
+            rotating._prepared.clear()
+        else:
+            with connection.cursor() as cursor:
+                cursor.execute(done)
+        for _ in range(2):
+            assert holder.refresh().decision is Decision.ROTATE
+            clock.forward(STILL_TIME)
 
 
 def test_whose_user_is_switched_off_ends_all_the_same(holder: Holder) -> None:
