@@ -13,7 +13,7 @@ from django.utils import translation
 
 from accounts import mail
 from accounts.notices import tell_owner
-from accounts.time_zones import COOKIE
+from accounts.time_zones import COOKIES
 from tests.accounts.steps import seen, who
 from tests.browsers import DEVICE, FIREFOX, REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory
@@ -207,7 +207,7 @@ class TestATokenUsedTwice:
         self, clock: Any, known: Client, mailoutbox: list[Any]
     ) -> None:
         thief, stolen = steal(known, clock)
-        thief.cookies[REFRESH], thief.cookies[COOKIE] = stolen, "Europe/Berlin"
+        thief.cookies[REFRESH], thief.cookies[COOKIES[0]] = stolen, "Europe/Berlin"
         told = seen(thief.get("/.well-known/jwks.json"))
         assert len(mailoutbox) == 1
         assert "12:20 p.m. (UTC)" in mailoutbox[0].body

@@ -122,6 +122,7 @@ class TestANewToken:
             issued_at=START,
             expires_at=read.claims["exp"],
             authenticated_at=START - 3600,
+            while_open=False,
             claims=read.claims,
         )
 

@@ -59,6 +59,7 @@ def test_signing_in_answers_with_the_user_and_the_session(api: Client, user: Any
             "created_at": "2030-01-01T12:00:00Z",
             "last_used_at": "2030-01-01T12:00:00Z",
             "ip": "127.0.0.1",
+            "bound": False,
             "current": True,
         },
     }
