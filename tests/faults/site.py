@@ -101,7 +101,9 @@ class Site:
 
     def open_account(self, email: str, password: str) -> None:
         if self._registrar is None:
-            self._registrar = Process(self.directly, **{**self.environment, "DATABASE_URL": self.directly})
+            # Without a pool: a connection that was closed by the server is not taken for a good one.
+            environment = {**self.environment, "DATABASE_URL": self.directly, "DATABASE_POOL": "0"}
+            self._registrar = Process(self.directly, **environment)
             self._stack.callback(self._registrar.stop)
         self._registrar.run("open_account", email, password)
 

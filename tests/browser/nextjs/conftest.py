@@ -16,7 +16,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
     return own if worker_id == "master" else own.parent
 
 
-@pytest.fixture(scope="session", params=["14", "16"])
+@pytest.fixture(scope="session", params=["14", pytest.param("16", marks=pytest.mark.exhaustive)])
 def deployment(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
