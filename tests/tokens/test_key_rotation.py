@@ -199,6 +199,7 @@ def assert_nobody_noticed(visitors: list[Visitor]) -> None:
     assert set(SecurityEvent.objects.values_list("kind", flat=True)) == {"signed_in", "new_device"}
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_rolling_change_of_the_secret_signs_nobody_out() -> None:
     old, new = OLD["SECRET_KEY"], NEW["SECRET_KEY"]
     with visited(SECRET_KEY=old) as (fleet, visitors):
@@ -214,6 +215,7 @@ def test_a_rolling_change_of_the_secret_signs_nobody_out() -> None:
         assert visitor.headers.total() > 2
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_path: Path) -> None:
     """From the derived key to one in a file, for another algorithm, and on to a third."""
     es256, rs256 = (str(tmp_path / f"{name}.pem") for name in ("es256", "rs256"))

@@ -78,6 +78,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "malformed":
     case "method_not_allowed":
     case "payload_too_large":
+    case "proof_required":
     case "unsupported_media_type":
       return "mend the program";
   }
