@@ -24,7 +24,7 @@ def is_out(device: Device) -> None:
 def test_who_is_revoked_by_another_process_is_out(bound: Device, sites: Sites, person: Person, in_time: bool) -> None:
     sites().revoke(person)
     if in_time:
-        bound.site.forward(2)  # A turn of the feed.
+        bound.page.wait_for_timeout(2000)  # A turn of the feed, whose clock no test moves here.
     else:
         bound.expire()
     is_out(bound)
