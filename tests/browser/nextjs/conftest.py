@@ -16,7 +16,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
     return own if worker_id == "master" else own.parent
 
 
-@pytest.fixture(scope="session", params=["14", pytest.param("16", marks=pytest.mark.exhaustive)])
+@pytest.fixture(
+    scope="session", params=[pytest.param(version, marks=pytest.mark.exhaustive) for version in ("14", "16")]
+)
 def deployment(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
