@@ -10,7 +10,7 @@ from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
 
 # In ``scoped`` and ``subdomain`` the client does the same: the first is for the long run.
-MODES = ["cookie", "body", *(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("scoped", "subdomain"))]
+MODES = [*(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("cookie", "scoped", "subdomain")), "body"]
 IN_COMMON = {"DJANGO_SETTINGS_MODULE": "tests.browser.session.settings"}
 OF_A_SITE = {
     **IN_COMMON,
