@@ -29,6 +29,7 @@ FAILED: tuple[str, ...] = ("failed", "")
 """The labels of a refresh that was answered by nobody: its database did not."""
 
 EVENTS = Counter("latchkey_security_events", "Security events, by kind; the rows are in the database.", ["kind"])
+_REFRESH_BUCKETS = 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 REVOCATIONS = Counter("latchkey_revocations", "Sessions that ended before their time.", ["reason"])
 REFRESHES = Counter(
     "latchkey_refreshes", "Refresh tokens presented, by what was decided, and why refused.", ["outcome", "cause"]
@@ -41,7 +42,7 @@ BOUND_REFRESHES = Counter(
 BOUND_REFRESH_SECONDS = Histogram(
     "latchkey_bound_refresh_seconds",
     "How long a refresh by a device's key took.",
-    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=_REFRESH_BUCKETS,
 )
 REGISTRATIONS = Counter(
     "latchkey_device_registrations",
@@ -54,7 +55,7 @@ SKIPPED = Counter(
 REFRESH_SECONDS = Histogram(
     "latchkey_refresh_seconds",
     "How long a presented refresh token took.",
-    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=_REFRESH_BUCKETS,
 )
 SIGN_IN_SECONDS = Histogram(
     "latchkey_sign_in_seconds",
