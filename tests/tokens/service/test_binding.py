@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
@@ -440,19 +440,8 @@ class TestStatements:
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("without_vacuum")
 class TestUpdatesInPlace:
-    @pytest.fixture(autouse=True)
-    def _without_vacuum(self, database: str, transactional_db: None) -> Any:
-        """Keeps autovacuum from tidying up what the refreshes themselves must."""
-        tables = connection.introspection.table_names()
-        with connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        yield
-        with connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
-
     def test_do_not_make_the_table_grow(self, clock: Any) -> None:
         holders = [KeyHolder(UserFactory()).bind() for _ in range(30)]
         # Keys make a row longer, and each page has to find its room once.

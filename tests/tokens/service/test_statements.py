@@ -1,6 +1,6 @@
 """What a refresh costs: the statements, counted; the rows, counted; and what PostgreSQL does with the updates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
@@ -203,23 +203,9 @@ class TestAnAuthenticatedRequest:
 
 
 @pytest.mark.only_on("postgresql")
+@pytest.mark.usefixtures("without_vacuum")
 class TestUpdatesInPlace:
     """Rotations are heap-only-tuple updates: no index is touched, and the next reader clears the old version away."""
-
-    @pytest.fixture(autouse=True)
-    def _without_vacuum(self, database: str, transactional_db: None) -> Iterator[None]:
-        """Keeps autovacuum from tidying up what the rotations themselves must.
-
-        From other tables too: while it looks at one of this database, it sees old versions of all, and none is cleared.
-        """
-        tables = connection.introspection.table_names()
-        with connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        yield
-        with connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
 
     @pytest.mark.parametrize("option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05"])
     def test_have_room_beside_them_and_a_vacuum_before_the_next_days_moves(self, option: str) -> None:
