@@ -5,7 +5,7 @@ proxy in front has the TLS, and this is plain http. Meanwhile each line of stand
 Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is there too: it moves this
 process's clock, which is the database's as the project asks it. The end of standard input ends the server. `wire` loses
 answers, or holds them, when the application has done its work: nothing of them is sent. It also is the proxy that
-answers before the application is asked, and the network that breaks before.
+answers before the application is asked, and the network that breaks before; and it knows what was asked and answered.
 """
 
 import json
@@ -15,6 +15,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 host, certificate, key = sys.argv[1:]
 behind_a_proxy = "ORIGIN" in os.environ
+ASKED = {"REQUEST_METHOD", "PATH_INFO", "QUERY_STRING"}
 
 
 class Handler(WSGIRequestHandler):
@@ -69,7 +71,11 @@ def forward(seconds: float) -> None:
 
 
 class Wire:
-    """Between the application and the network. ``held``: whom answers wait for; ``lost``: how many never left."""
+    """Between the application and the network.
+
+    ``held``: whom answers wait for; ``lost``: how many never left; ``answered``: what `tests.browser.watching` reads,
+    of each that leaves, before it does, so that whoever has an answer finds it here.
+    """
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -78,8 +84,21 @@ class Wire:
         self._stands_in = ("", 0)
         self.held: list[Any] = []
         self.lost = 0
+        self.answered: list[tuple[dict[str, str], int, float]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        begun = []
+
+        def start(status: str, headers: Any, *error: Any) -> Any:
+            begun.append(int(status.split()[0]))
+            return start_response(status, headers, *error)
+
+        answer = self._answer(environ, start)
+        asked = {name: environ[name] for name in environ if name in ASKED or name.startswith("HTTP_")}
+        self.answered.append((asked, begun[-1], time.perf_counter()))
+        return answer
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         path, connection = environ["PATH_INFO"], environ["tests.connection"]
         stands_in, status = self._stands_in
         if stands_in and path.startswith(stands_in):

@@ -4,37 +4,26 @@ from typing import Any, NamedTuple
 
 from tests.browser.sites import Site
 
-_HEADERS = (
-    "Host",
-    "Origin",
-    "Authorization",
-    "Cookie",
-    "Sec-Secure-Session-Id",
-    "Secure-Session-Response",
-    "Secure-Session-Skipped",
-)
-_WATCH = """
-import time
-import __main__
-if not hasattr(__main__, "answered"):
-    __main__.answered = []
-
-    def log_request(self, code="-", size="-"):
-        sent = {name: self.headers.get(name, "") for name in headers}
-        __main__.answered.append([self.command, self.path, int(code), sent, time.perf_counter()])
-
-    __main__.Handler.log_request = log_request
-"""
-
 
 class Answered(NamedTuple):
-    """A request that a site has answered: what a browser sent, the status that it got, and when (in seconds)."""
+    """A request that a site has answered: what it was (PEP 3333), the status, and when (in seconds)."""
 
-    method: str
-    path: str
+    environ: dict[str, str]
     status: int
-    sent: dict[str, str]
     at: float
+
+    @property
+    def method(self) -> str:
+        return self.environ["REQUEST_METHOD"]
+
+    @property
+    def path(self) -> str:
+        """With the query."""
+        return "?".join(filter(None, [self.environ["PATH_INFO"], self.environ["QUERY_STRING"]]))
+
+    def sent(self, header: str) -> str:
+        """A header that came with it, or ""."""
+        return self.environ.get(f"HTTP_{header.upper().replace('-', '_')}", "")
 
 
 class Watch:
@@ -42,15 +31,14 @@ class Watch:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        site.do(_WATCH, headers=_HEADERS)
         self.forget()
 
     def forget(self) -> None:
-        self._seen: int = self._site.do("import __main__; result = len(__main__.answered)")
+        self._seen: int = self._site.do("result = len(wire.answered)")
 
     def answered(self, path: str = "", method: str = "") -> list[Answered]:
         """Preflights apart, unless they are asked for."""
-        rows: list[list[Any]] = self._site.do("import __main__; result = __main__.answered[n:]", n=self._seen)
+        rows: list[Any] = self._site.do("result = wire.answered[n:]", n=self._seen)
         found = [Answered(*row) for row in rows]
         return [
             one for one in found if path in one.path and (one.method == method if method else one.method != "OPTIONS")

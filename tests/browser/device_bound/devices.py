@@ -104,7 +104,7 @@ class Device:
     @property
     def proofs(self) -> list[int]:
         """The answers to signed refreshes, by status."""
-        return [one.status for one in self.asked() if one.sent["Secure-Session-Response"]]
+        return [one.status for one in self.asked() if one.sent("Secure-Session-Response")]
 
 
 def bound_sessions(site: Site, person: Person) -> list[str]:

@@ -87,8 +87,8 @@ def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven
     device.wait_for_refresh()
     assert statuses == [200] * 48
     asked = device.asked("/api/auth/me")
-    assert all(ACCESS in one.sent["Cookie"] for one in asked)
-    assert not any(one.sent["Secure-Session-Skipped"] for one in asked)
+    assert all(ACCESS in one.sent("Cookie") for one in asked)
+    assert not any(one.sent("Secure-Session-Skipped") for one in asked)
     assert device.proofs == [200]
 
 

@@ -49,7 +49,7 @@ def test_twelve_requests_of_two_tabs_are_one_refresh_and_one_new_cookie(bound: D
         tab.evaluate(f"void (window.begun = {six})")
     assert [tab.evaluate("begun") for tab in tabs] == [[200] * 6] * 2
     assert bound.proofs == [200]
-    sent = {access_in(one.sent["Cookie"]) for one in bound.asked("/api/auth/me")}
+    sent = {access_in(one.sent("Cookie")) for one in bound.asked("/api/auth/me")}
     assert sent == {cookie(bound.context, ACCESS)}
     assert len(bound.asked("/api/auth/me")) == 12
 

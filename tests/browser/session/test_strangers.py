@@ -51,7 +51,7 @@ _SEEN = """async () => {
 def at_the_stranger(world: World) -> list[str]:
     """What was sent to the stranger, preflights too: method, and whether a token was with it or asked for."""
     found = world.answered(method="GET") + world.answered(method="OPTIONS")
-    return [f"{one.method} {one.sent['Authorization']}".strip() for one in found if one.sent["Host"].startswith(EVIL)]
+    return [f"{one.method} {one.sent('Authorization')}".strip() for one in found if one.sent("Host").startswith(EVIL)]
 
 
 def test_the_refresh_token_is_in_no_message_no_storage_and_nothing_that_a_page_sees(
@@ -115,7 +115,7 @@ def test_a_token_does_not_follow_a_redirection_to_a_stranger(signed_in: Tab, wor
     stranger = world.app.origin.replace("app.test", EVIL)
     signed_in.fetch(f"/api/away?to={stranger}/api/orders")
     assert at_the_stranger(world) == ["GET"]
-    assert [bool(one.sent["Authorization"]) for one in world.answered("/api/away")] == [True]
+    assert [bool(one.sent("Authorization")) for one in world.answered("/api/away")] == [True]
 
 
 def test_a_token_is_sent_to_an_origin_that_the_app_names(
@@ -145,7 +145,7 @@ def test_a_refresh_token_does_not_follow_a_redirection_either(signed_in: Tab, wo
     finally:
         world.auth.do("from tokens.api.views import Refresh; Refresh.post = Refresh.was")
     assert signed_in.end() == [200]
-    assert not [one for one in world.answered() + world.answered(method="OPTIONS") if EVIL in one.sent["Host"]]
+    assert not [one for one in world.answered() + world.answered(method="OPTIONS") if EVIL in one.sent("Host")]
 
 
 def test_a_session_by_cookie_beside_it_is_left_alone(signed_in: Tab, world: World, context: BrowserContext) -> None:
@@ -157,7 +157,7 @@ def test_a_session_by_cookie_beside_it_is_left_alone(signed_in: Tab, world: Worl
     assert signed_in.fetch() == [200]
     signed_in.sign_out()
     asked = world.answered("/api/auth/refresh") + world.answered("/api/auth/logout")
-    assert [one.sent["Cookie"] for one in asked] == ["", ""]
+    assert [one.sent("Cookie") for one in asked] == ["", ""]
     assert by_cookie.restore() == other.email
 
 
