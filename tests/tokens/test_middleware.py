@@ -372,7 +372,7 @@ def _after_rotation(action: Callable[[], Any]) -> Any:
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if sql.startswith(("UPDATE", "EXECUTE")) and not done:
+        if sql.startswith("UPDATE") and not done:
             done.append(True)
             action()
         return result

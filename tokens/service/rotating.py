@@ -3,25 +3,22 @@
 It rotates a session where `tokens.rotation.decide` says ROTATE, and leaves it as `tokens.rotation.begin` does. The
 first rotation of a session, which ends others, and a strict one, which waits for the disk, are not its business. Where
 it touches no row nothing is known: `tokens.service.refreshing` reads and decides, as it does everything else.
-
-It is prepared once for each connection: to plan it costs the server some four times as much as to carry it out.
 """
 
-import re
 from collections.abc import Collection
 from functools import lru_cache
-from hashlib import sha256
-from itertools import count
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import ProgrammingError, connections
+from django.db import connections
 
 from tokens import refresh_tokens
 from tokens.conf import token_settings
 from tokens.database import Columns, DatabaseNow, WithoutFlush, writer
 from tokens.models import Device, RefreshToken
 from tokens.service.client import Client
+
+if TYPE_CHECKING:
+    from tokens.prepared import Prepared
 
 # The clock is in a query of its own: so it is read once, as a volatile function of the outer one would not be.
 _TEXT = """\
@@ -51,17 +48,10 @@ WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s
 RETURNING now, {session.sql}, {user.sql}, {device.sql}"""
 
 
-_prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
-"""The names of what was prepared, by the driver's connection."""
-
-
 class _Statement(NamedTuple):
-    """``prepare`` makes ``execute`` known to a connection; ``text`` is what both stand for."""
+    """The statement, and how its row is read."""
 
-    text: str
-    name: str
-    prepare: str
-    execute: str
+    prepared: "Prepared"
     session: Columns
     user: Columns
     device: Columns
@@ -91,7 +81,7 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
         presented.digest,
         f"{{{','.join(modes)}}}",
     ]
-    row = _sent(connection, statement, params)
+    row = statement.prepared.fetchone(connection, params)
     if row is None:
         return None
     values = iter(row)
@@ -102,26 +92,6 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     return session
 
 
-def _sent(connection: Any, statement: _Statement, params: list[Any]) -> Any:
-    """Send the statement, and return the row. Prepared, unless a pooler may give each statement another connection."""
-    with connection.cursor() as cursor:
-        if not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-            known = _prepared.setdefault(connection.connection, set())
-            try:
-                if statement.name not in known:
-                    cursor.execute(statement.prepare)
-                    known.add(statement.name)
-                cursor.execute(statement.execute, params)
-                return cursor.fetchone()
-            except ProgrammingError:
-                # Unknown, or known already: there is such a pooler, and nobody has said so. Nothing has happened.
-                if connection.in_atomic_block:
-                    raise
-                known.discard(statement.name)
-        cursor.execute(statement.text, params)
-        return cursor.fetchone()
-
-
 @lru_cache(maxsize=8)
 def _statement(
     alias: str, clock: str, clock_params: int, still: float, idle: float, unremembered: float
@@ -130,6 +100,8 @@ def _statement(
 
     ``still``, ``idle``, ``unremembered``: durations in seconds, of the settings.
     """
+    from tokens.prepared import Prepared  # And the driver, which SQLite does without.
+
     user: Any = RefreshToken._meta.get_field("user")
     try:
         columns = {
@@ -151,13 +123,4 @@ def _statement(
         without_flush=without_flush,
     )
     types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]"]
-    numbers = count(1)
-    numbered = re.sub("%s", lambda _: f"${next(numbers)}", text)
-    name = f"latchkey_rotate_{sha256(numbered.encode()).hexdigest()[:16]}"
-    return _Statement(
-        text,
-        name,
-        prepare=f"PREPARE {name} ({', '.join(types)}) AS {numbered}",
-        execute=f"EXECUTE {name} ({', '.join(['%s'] * len(types))})",
-        **columns,
-    )
+    return _Statement(Prepared(text, types), **columns)

@@ -195,7 +195,7 @@ class TestAFirstProof:
     def test_and_the_one_statement_that_rotates_leave_the_other_of_both(self, pending: KeyHolder, clock: Any) -> None:
         pending.refresh()
         clock.forward(STILL_TIME)
-        with before_the_update(lambda: pending.prove(), where="EXECUTE"):
+        with before_the_update(lambda: pending.prove(), where="AS session"):
             assert pending.is_refused()
         assert (pending.row.bound_at, pending.row.revoked_at) == (clock.now, None)
 
