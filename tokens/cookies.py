@@ -40,6 +40,10 @@ MARGIN = 10
 """Seconds, or a tenth, by which a bound session's access cookie goes before its token: an answer takes its time."""
 DEVICE_LIFETIME = 400 * 86400
 """Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
+REMEMBERED = 1024
+"""How many ``Cookie`` headers a process remembers, taken apart: a browser sends the same one again and again."""
+MAX_REMEMBERED = 8192
+"""Bytes of the longest that is remembered: nobody can fill the memory with them."""
 MAX_COOKIE = 4096
 """Bytes of name and value; no browser keeps a larger one (likewise). Ours are far smaller, but for a claims hook's."""
 
@@ -173,7 +177,15 @@ def clear_access(response: HttpResponseBase) -> None:
 def keep_private(response: HttpResponseBase) -> None:
     """Keep a response that sets cookies out of every shared cache (RFC 9111 section 5.2.2)."""
     patch_cache_control(response, private=True, no_store=True)
-    patch_vary_headers(response, ("Cookie",))
+    vary(response)
+
+
+def vary(response: HttpResponseBase) -> None:
+    """Say that the response depends on cookies (RFC 9110 section 12.5.5)."""
+    if response.has_header("Vary"):
+        patch_vary_headers(response, ("Cookie",))
+    else:
+        response["Vary"] = "Cookie"
 
 
 def _served_modes() -> list[str]:
@@ -218,14 +230,23 @@ def _read(request: HttpRequest, name: str) -> str | None:
     browser holds no cookie to a prefix that begins with a no-break space, so a sibling host could set it for us, and
     sign our visitor in to its own account. Of two of a name nobody can tell which one is ours.
     """
-    found = None
-    for chunk in request.META.get("HTTP_COOKIE", "").split(";"):
+    header = request.META.get("HTTP_COOKIE", "")
+    return (_remembered_values if len(header) <= MAX_REMEMBERED else _values)(header).get(name)
+
+
+def _values(header: str) -> dict[str, str | None]:
+    """Return the values of a ``Cookie`` header by their names, and None for a name that has several."""
+    found: dict[str, str | None] = {}
+    for chunk in header.split(";"):
         key, equals, value = chunk.partition("=")
-        if equals and key.strip(" \t") == name:
-            if found is not None:
-                return None
-            found = value.strip(' \t"')  # RFC 6265 section 4.1.1: quotes around a value are the header's.
+        if equals:
+            name = key.strip(" \t")
+            # RFC 6265 section 4.1.1: quotes around a value are the header's.
+            found[name] = None if name in found else value.strip(' \t"')
     return found
+
+
+_remembered_values = lru_cache(maxsize=REMEMBERED)(_values)
 
 
 def _clear(response: HttpResponseBase, cookies: Iterable[_Cookie]) -> None:

@@ -28,13 +28,12 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from tokens import cookies, dbsc, handover, metrics, problems
 from tokens.access_tokens import ExpiredAccessToken, InvalidAccessToken, codec
 from tokens.conf import OFFER, token_settings
-from tokens.exchange import Exchange, attach, required_exchange
+from tokens.exchange import Exchange, attach
 from tokens.flow import Flow, arun, run
 from tokens.hashers import Busy
 from tokens.models import RefreshToken
@@ -66,14 +65,16 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
-        response: Any = run(_before(request)) or self.get_response(request)
-        return run(_behind(request, response))
+        exchange = attach(request)
+        response: Any = run(_before(request, exchange)) or self.get_response(request)
+        return run(_behind(request, exchange, response))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        response: Any = await arun(_before(request))
+        exchange = attach(request)
+        response: Any = await arun(_before(request, exchange))
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
-        return await arun(_behind(request, response))
+        return await arun(_behind(request, exchange, response))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer where a view had a password to check, and must not or could not: in any view, the admin's too."""
@@ -82,9 +83,8 @@ class TokenMiddleware(AuthenticationMiddleware):
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
 
 
-def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
+def _before(request: HttpRequest, exchange: Exchange) -> Flow[HttpResponse | None]:
     """Find out whose request it is. Return a response only where it must not go on."""
-    exchange = attach(request)
     try:
         refused = yield from _sign_in(request, exchange)
     except DATABASE_DOWN:
@@ -95,9 +95,8 @@ def _before(request: HttpRequest) -> Flow[HttpResponse | None]:
     return problems.respond(request, refused) if refused else None
 
 
-def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpResponseBase]:
+def _behind(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> Flow[HttpResponseBase]:
     """Do what the view asked for, and set or clear the cookies."""
-    exchange = required_exchange(request)
     try:
         yield from _carry_out(request, exchange)
     except DATABASE_DOWN:
@@ -119,7 +118,7 @@ def _behind(request: HttpRequest, response: HttpResponseBase) -> Flow[HttpRespon
         if exchange.stale:
             cookies.clear_access(response)
     if exchange.user_asked:
-        patch_vary_headers(response, ("Cookie",))
+        cookies.vary(response)
         if exchange.access and not response.has_header("Cache-Control"):
             # What RFC 9111 section 3.5 says of Authorization nothing says of cookies, and not every cache heeds Vary.
             response["Cache-Control"] = "private"

@@ -13,6 +13,8 @@ from django.utils.functional import SimpleLazyObject, empty
 REMEMBERED = 4096
 """How many primary keys a process remembers: views ask for them more often than for anything else."""
 
+_KNOWN = frozenset({"pk", "id", "is_authenticated", "is_anonymous"})
+
 
 class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     """The user of an access token. ``pk`` and ``is_authenticated`` cost no query, anything else one.
@@ -24,6 +26,10 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
 
     def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
         _own(self).update(_wrapped=empty, _setupfunc=lambda: loaded or load(subject), _subject=subject, _on_use=on_use)
+
+    def __getattribute__(self, name: str) -> Any:
+        # Django's looks twice at each attribute, for the sake of others than these, which views ask for most often.
+        return object.__getattribute__(self, name) if name in _KNOWN else super().__getattribute__(name)
 
     def _setup(self) -> None:
         _own(self)["_on_use"]()

@@ -62,18 +62,17 @@ class RevocationFeed:
         self._lock = threading.Lock()
         self._revoked: dict[UUID, float] = {}
         self._cursor: int | None = None
-        self._asked_at = self._answered_at = float("-inf")
+        self._asked_at = self._answered_at = self._fresh_until = float("-inf")
         self._readable = True
         self._flooded_until: float | None = None
         self._replica_rests_until = float("-inf")
 
     def knows_revoked(self, session_id: UUID) -> bool | None:
-        """What `is_revoked` says, or None where it has to ask the database. Raises `FeedUnavailable`."""
+        """What `is_revoked` says, while the last answer is fresh; else None, which may have to ask the database."""
         revoked = self._revoked  # As in `is_revoked`: before the flood is looked at.
-        if self._is_due(self._monotonic()) or self._flooded_until is not None:
+        if self._monotonic() >= self._fresh_until or self._flooded_until is not None:
             return None
-        self._require_readable()
-        return session_id in revoked
+        return bool(revoked) and session_id in revoked
 
     def is_revoked(self, session_id: UUID) -> bool:
         """Whether the session has ended before its time. Raises `FeedUnavailable`."""
@@ -123,6 +122,7 @@ class RevocationFeed:
             self._asked_at = self._monotonic()
             self._read(self._asked_at)
             self._answered_at, self._readable = self._asked_at, True
+            self._fresh_until = self._asked_at + token_settings().revocation_lag.total_seconds()
         except Error as error:
             self._readable = False
             metrics.FEED_READS.labels("nobody").inc()
