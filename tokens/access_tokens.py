@@ -43,6 +43,7 @@ REMEMBERED = 4096
 JITTER = 20
 """An access token lives up to a twentieth less than its lifetime, so that sessions do not refresh together."""
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _TIMES = ("exp", "iat", "auth_time")
 _TEXTS = ("sub", "jti", "client_id", "sid")
@@ -195,7 +196,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 def _segment(data: Mapping[str, Any]) -> bytes:
-    return _base64url(json.dumps(data, separators=(",", ":")).encode())
+    return _base64url(_compact(data).encode())
 
 
 def _base64url(raw: bytes) -> bytes:

@@ -58,6 +58,7 @@ def _is_passed_on(request: HttpRequest) -> bool:
     return any(name in request.headers for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"))
 
 
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip())

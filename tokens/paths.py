@@ -30,8 +30,13 @@ def is_auth_api(request: HttpRequest) -> bool:
 
 def refreshes_itself(request: HttpRequest) -> bool:
     """Whether the request is for a view that looks at the refresh cookie itself."""
+    return request.path.rstrip("/") in _refreshing_themselves()
+
+
+@lru_cache(maxsize=1)
+def _refreshing_themselves() -> frozenset[str]:
     root = auth_api()
-    return root is not None and request.path.rstrip("/") in {root + name for name in REFRESHES_ITSELF}
+    return frozenset() if root is None else frozenset(root + name for name in REFRESHES_ITSELF)
 
 
 def is_refresh(request: HttpRequest) -> bool:
@@ -44,3 +49,4 @@ def is_refresh(request: HttpRequest) -> bool:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "ROOT_URLCONF":
         auth_api.cache_clear()
+        _refreshing_themselves.cache_clear()

@@ -6,7 +6,7 @@ the protocol's own prepared statements. Whatever wraps Django's cursors (``execu
 sees it as it sees all others.
 
 It goes as all others do where a pooler may give each statement another connection: where Django is told so
-(``DISABLE_SERVER_SIDE_CURSORS``), and where that is found out. PgBouncer since 1.21 can keep track of what is prepared.
+(``DISABLE_SERVER_SIDE_CURSORS``), and where that is found out.
 """
 
 import re
