@@ -3,7 +3,7 @@
 Only `tokens.service` writes them. Reads that a decision rests on go to the database that takes writes.
 """
 
-from datetime import UTC, date, datetime
+from datetime import datetime
 
 from django.conf import settings
 from django.db import models
@@ -52,10 +52,9 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         return self.filter(Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None)
 
     def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
-        """Sessions that ended before ``instant``; found by their date, then told by the instant."""
-        return self.alias(ended_at=Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))).filter(
-            ends_on__lte=ends_on(instant), ended_at__lt=instant
-        )
+        """Sessions that ended before ``instant``."""
+        ended_at = Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))
+        return self.alias(ended_at=ended_at).filter(ended_at__lt=instant)
 
     def for_decision(self) -> "RefreshTokenQuerySet":
         """Rows as a decision reads them: with user, device and the database's clock, from the one that takes writes."""
@@ -121,7 +120,6 @@ class RefreshToken(models.Model):
     remember = models.BooleanField(_("remembered"), default=False)
     idle_expires_at = models.DateTimeField(_("ends if unused"))
     expires_at = models.DateTimeField(_("ends in any case"))
-    ends_on = models.DateField(_("ends on"), help_text=_("What the purge looks up: a date, so it moves once a day."))
     auth_hash_digest = models.BinaryField(max_length=32, editable=False)
 
     ip = models.GenericIPAddressField(_("address"), null=True)
@@ -147,9 +145,8 @@ class RefreshToken(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
-        # None is on what a rotation changes, the date but once a day excepted: its updates are in place.
+        # None is on what a rotation changes: its updates are in place.
         indexes = [
-            models.Index(fields=["ends_on", "id"], name="tokens_session_ends_on"),
             models.Index(fields=["mode", "id"], name="tokens_session_mode"),
             models.Index(
                 fields=["revoked_reason", "id"], name="tokens_session_reason", condition=~Q(revoked_reason="")
@@ -259,8 +256,3 @@ class Revocation(models.Model):
     class Meta:
         verbose_name = _("revocation")
         verbose_name_plural = _("revocations")
-
-
-def ends_on(ends_at: datetime) -> date:
-    """The date under which the purge finds a session that ends at ``ends_at``."""
-    return ends_at.astimezone(UTC).date()

@@ -35,17 +35,17 @@ _FILL = f"""
     SET session_replication_role = replica;  -- Nobody is looked up who would own them.
     INSERT INTO tokens_refreshtoken (
         id, user_id, device_id, mode, secret_digest, generation, since, recovered, recoveries, acknowledged, created_at,
-        authenticated_at, authentication_methods, remember, idle_expires_at, expires_at, ends_on, auth_hash_digest, ip,
+        authenticated_at, authentication_methods, remember, idle_expires_at, expires_at, auth_hash_digest, ip,
         user_agent_digest, revoked_reason)
     SELECT {_ID.format("n")}, {_ID.format("n")}, {_ID.format("n")}, 'cookie', sha256('secret'), 1, now(), 0, 0, false,
-        now(), now(), '["pwd"]', true, now() + '14 days', now() + '30 days', (now() + '14 days')::date,
+        now(), now(), '["pwd"]', true, now() + '14 days', now() + '30 days',
         sha256('stamp'), '127.0.0.1', substr(sha256('Firefox'), 1, 8), ''
     FROM generate_series(1, {{sessions}}) n
 """  # noqa: S608
 _ROTATE = f"""
 \\set n random(1, {{sessions}})
 UPDATE tokens_refreshtoken SET generation = generation + 1, since = now(), recovered = 0, recoveries = 0,
-    acknowledged = false, idle_expires_at = now() + '14 days', ends_on = (now() + '14 days')::date, ip = '127.0.0.1'
+    acknowledged = false, idle_expires_at = now() + '14 days', ip = '127.0.0.1'
 WHERE id = {_ID.format(":n::int")} AND revoked_at IS NULL;
 """  # noqa: S608
 

@@ -1,12 +1,11 @@
 """Does the table of sessions grow by being refreshed? ``python -m tests.benchmarks.growth``.
 
 Sessions among many others are refreshed by the project's own service, in several processes, on a PostgreSQL of the
-benchmark's own. A day passes at once: on each, sessions live a day longer, so that the first refresh of each moves the
-date that the purge looks up, as in life. Autovacuum looks for work every second, not every minute: in minutes for a day
-it still has fewer turns than in life. A line for each day says what there is at its end, and how the rows were updated.
+benchmark's own. Autovacuum looks for work every second, not every minute: in minutes for a day it still has fewer turns
+than in life. A line for each tenth says what there is at its end, and how the rows were updated.
 
-The first days fill the room that is left in the pages, and find how much of it a day needs; they are told apart. After
-them nothing may grow: the last line says what did.
+The first refreshes fill the room that is left in the pages; they are told apart. After them nothing may grow: the last
+line says what did.
 """
 
 import argparse
@@ -28,14 +27,12 @@ from tests.tokens.service.processes import Process, together, url_of  # noqa: E4
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent  # noqa: E402
 
 TABLE = RefreshToken._meta.db_table
-DAY = 24 * 3600
-IDLE_LIFETIME = 10 * DAY
-"""On the first day, in seconds. On the last it must not reach the end that a session has in any case."""
-MAX_DAYS = 15
 STILL_TIME = {"REUSE_GRACE": 1, "ACKNOWLEDGE_AFTER": 2}
 """Seconds after which a session can be rotated again: so many refreshes of one need not take a day."""
+TENTHS, FIRST = 10, 2
+"""So many lines; and before them so many as long, that are told apart."""
 STEPS = 10
-"""Moves of the progress bar in a day."""
+"""Moves of the progress bar for each."""
 
 
 class Refreshers:
@@ -46,11 +43,10 @@ class Refreshers:
         self._texts = [texts[number::count] for number in range(count)]
         self.repeated = 0
 
-    def rotate(self, count: int, day: int) -> None:
+    def rotate(self, count: int) -> None:
         """Let each rotate its sessions, in turn, ``count`` times in all."""
         for process, texts in zip(self._processes, self._texts, strict=True):
-            settings = {"IDLE_LIFETIME": IDLE_LIFETIME + day * DAY, **STILL_TIME}
-            process.prepare("refresh_in_turn", [[texts, count]], **settings)
+            process.prepare("refresh_in_turn", [[texts, count]], **STILL_TIME)
         found = [result for [result] in together(self._processes)]
         self._texts = [result["texts"] for result in found]
         self.repeated += sum(result["repeated"] for result in found)
@@ -87,32 +83,32 @@ def _measured() -> dict[str, int]:
         return found | dict(zip(names, cursor.fetchone(), strict=True))
 
 
-def run(refreshes: int, sessions: int, days: int, first_days: int, processes: int) -> None:
-    """Print a line for each day. The database is there, and empty."""
+def run(refreshes: int, sessions: int, processes: int) -> None:
+    """Print a line for each tenth. The database is there, and empty."""
     hasten_autovacuum()
     crowd.gather(sessions * 20)
     newest = RefreshToken.objects.live().order_by("-id").values_list("id", flat=True)[:sessions]
     refreshers = Refreshers(processes, [crowd.token_of(id) for id in newest])
-    before = measured()
-    _print("day", *before, "date moved")
-    _print("", *before.values(), "")
-    settled = before
-    share = refreshes // ((days - first_days) * STEPS * processes)
+    before = settled = measured()
+    _print("", *before)
+    _print("", *before.values())
+    share = refreshes // (TENTHS * STEPS * processes)
+    total = (FIRST + TENTHS) * STEPS * processes * share
     try:
-        with tqdm(total=days * STEPS * processes * share, unit=" refreshes", disable=not sys.stderr.isatty()) as bar:
-            for day in range(1, days + 1):
+        with tqdm(total=total, unit=" refreshes", disable=not sys.stderr.isatty()) as bar:
+            for tenth in range(1 - FIRST, TENTHS + 1):
                 for _ in range(STEPS):
-                    refreshers.rotate(share, day)
+                    refreshers.rotate(share)
                     bar.update(processes * share)
                 after = measured(before["updates"] + STEPS * processes * share)
                 changed = {name: after[name] - before[name] for name in ("updates", "in place", "autovacuums")}
-                _print(day, *(after | changed).values(), sessions)
+                _print(tenth if tenth > 0 else "first", *(after | changed).values())
                 before = after
-                if day == first_days:
+                if tenth == 0:
                     settled = after
     finally:
         refreshers.stop()
-    _print("after", *(after[name] - settled[name] for name in after), sessions * (days - first_days))
+    _print("after", *(after[name] - settled[name] for name in after))
     print(f"{refreshers.repeated} more were repeats, which write nothing")  # noqa: T201
 
 
@@ -122,10 +118,8 @@ def _print(*cells: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--refreshes", type=int, default=1_000_000, help="after the first days; default: 1,000,000")
+    parser.add_argument("--refreshes", type=int, default=1_000_000, help="after the first; default: 1,000,000")
     parser.add_argument("--sessions", type=int, default=5_000, help="that are refreshed, of 20 times as many")
-    parser.add_argument("--days", type=int, default=15, choices=range(1, MAX_DAYS + 1), metavar="DAYS")
-    parser.add_argument("--first-days", type=int, default=5, metavar="DAYS", help="of these; default: 5")
     parser.add_argument("--processes", type=int, default=2)
     databases = Databases("_growth")
     try:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from tokens import metrics
 from tokens.database import DatabaseNow, durable, writer
-from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent, ends_on
+from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
 from tokens.service.feed import feed
@@ -54,7 +54,7 @@ def end(
         now = rows[0].now
         ids = [row.id for row in rows]
         RefreshToken.objects.using(alias).filter(id__in=ids).update(
-            revoked_at=now, revoked_reason=reason, revoked_by=by, ends_on=ends_on(now)
+            revoked_at=now, revoked_reason=reason, revoked_by=by
         )
         Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
         # Before the events: no request is served by a dead session while others are told of its end.

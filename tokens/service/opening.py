@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from tokens import refresh_tokens
 from tokens.conf import token_settings
 from tokens.database import DatabaseNow, clock, durable, writer
-from tokens.models import Device, RefreshToken, SecurityEvent, ends_on
+from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.refresh_tokens import SECRET_BYTES
 from tokens.service import events, grants
 from tokens.service.client import MAX_NAME, Client, digest_of_device_token, new_device_token
@@ -54,7 +54,6 @@ def open_session(
             remember=remember,
             idle_expires_at=now + idle,
             expires_at=now + found.absolute_lifetime,
-            ends_on=ends_on(min(now + idle, now + found.absolute_lifetime)),
             auth_hash_digest=stamp_of(user),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,

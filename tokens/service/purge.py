@@ -1,13 +1,15 @@
 """Deleting what is past its retention: ended sessions, devices that had no other, events, and read revocations.
 
-In batches, each a transaction of its own, in constant memory, reading about the rows that it deletes. Two purges side
-by side take turns; live traffic is not touched, for nobody rotates a session that ended days ago.
+In batches, each a transaction of its own, in constant memory, and each of rows that lie side by side: sessions are gone
+through in the order of their ids, which is that of their sign-ins (UUIDv7), as far as one can have ended so long ago.
+Two purges side by side take turns; live traffic is not touched, for nobody rotates a session that ended days ago.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
@@ -15,13 +17,15 @@ from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
 from tokens.database import Among, Found, Row, clock, delete_returning, take_turns, unflushed, writer
-from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
+from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
 from tokens.service.feed import LATE_COMMIT
 
 ATTEMPTS = 10
 """At a batch. Each means that somebody else's sign-in went through."""
+CLOCKS_DIFFER = timedelta(days=1)
+"""An id is of the time on a node's clock, an end on the database's."""
 _TURN = 0x6C61746368  # Of purges, among the locks that others take of the same database.
 
 
@@ -29,7 +33,7 @@ _TURN = 0x6C61746368  # Of purges, among the locks that others take of the same 
 class Purge:
     """What can be purged of one model. ``name``: what a person calls it; ``rows``: those past their retention.
 
-    ``candidates``: these rows and a few more, such as an index on ``order`` can tell alone.
+    ``candidates``: these rows and others, such as an index on ``order`` can tell alone.
     """
 
     name: str
@@ -39,10 +43,9 @@ class Purge:
     delete: Callable[[QuerySet[Any]], int]
 
     def batches(self, size: int) -> Iterator[int]:
-        """Delete the rows in batches of at most ``size``; yield how many each deleted. Devices are not counted.
+        """Delete the rows among each ``size`` candidates; yield how many, of each batch. Devices are not counted.
 
-        A batch goes from one key to another, both read from the index: so it costs the same however many are left,
-        and no plan of the database's can read more.
+        A batch goes from one key to another, both read from the index: so it costs the same however many are left.
         """
         behind = Q()
         while True:
@@ -122,10 +125,13 @@ def purges() -> list[Purge]:
 
 
 def _sessions(alias: str, instant: datetime) -> Purge:
-    sessions = RefreshToken.objects.using(alias)
-    rows = sessions.ended_before(instant)
-    candidates = sessions.filter(ends_on__lte=ends_on(instant))
-    return Purge("sessions", rows, candidates, ("ends_on", "id"), _delete_sessions)
+    candidates = RefreshToken.objects.using(alias).filter(id__lt=_first_id(instant + CLOCKS_DIFFER))
+    return Purge("sessions", candidates.ended_before(instant), candidates, ("id",), _delete_sessions)
+
+
+def _first_id(instant: datetime) -> UUID:
+    """Return what no UUIDv7 of this millisecond, or of a later one, is less than (RFC 9562 section 5.7)."""
+    return UUID(int=int(instant.timestamp() * 1000) << 80)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:

@@ -18,7 +18,7 @@ from tokens import metrics, refresh_tokens
 from tokens.conf import token_settings
 from tokens.database import WithoutFlush, durable, writer
 from tokens.keys import keyring
-from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent, ends_on
+from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
 from tokens.service import acknowledgements, events, grants, rotating
@@ -203,7 +203,6 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, st
         "recoveries": state.recoveries,
         "acknowledged": state.acknowledged,
         "idle_expires_at": state.since + idle,
-        "ends_on": ends_on(min(state.since + idle, row.expires_at)),
         "auth_hash_digest": stamp,
         **where,
     }

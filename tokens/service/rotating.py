@@ -29,8 +29,6 @@ UPDATE {session.table} AS session SET
     recoveries = CASE WHEN session.recovered > 0 THEN session.recoveries ELSE 0 END,
     acknowledged = false,
     idle_expires_at = CASE WHEN session.remember THEN remembered_until ELSE forgotten_at END,
-    ends_on = (LEAST(CASE WHEN session.remember THEN remembered_until ELSE forgotten_at END, session.expires_at)
-        AT TIME ZONE 'UTC')::date,
     ip = %s,
     user_agent_digest = %s
 FROM (

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from itertools import chain
 from threading import Barrier, Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connections
@@ -24,7 +24,7 @@ from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.processes import Process, WebServer, together, url_of
-from tokens.models import Device, RefreshToken, Revocation, SecurityEvent, ends_on
+from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client, digest_of_device_token, new_device_token
 from tokens.service.grants import Grant
 
@@ -271,6 +271,8 @@ class TestSigningIn:
 
 class TestPurging:
     ENDED, LIVE = 300, 40
+    SOON: ClassVar[dict[str, Any]] = {"SESSION_RETENTION": 1}
+    """Seconds: so that sessions are looked at whose ids are of today."""
 
     @pytest.fixture
     def ended(self) -> None:
@@ -291,7 +293,6 @@ class TestPurging:
                 authenticated_at=long_ago,
                 idle_expires_at=long_ago,
                 expires_at=long_ago,
-                ends_on=ends_on(long_ago),
                 auth_hash_digest=bytes(32),
                 user_agent_digest=bytes(8),
             )
@@ -303,7 +304,7 @@ class TestPurging:
         )
 
     def test_twice_at_once_deletes_each_row_once(self, processes: list[Process], ended: None, report: Report) -> None:
-        deleted = in_all(processes, "purge", 20, threads=1)
+        deleted = in_all(processes, "purge", 20, threads=1, **self.SOON)
         report(purges=len(deleted), deleted=[found["sessions"] for found in deleted])
         sums = {kind: sum(found[kind] for found in deleted) for kind in deleted[0]}
         assert sums == {"sessions": self.ENDED, "events": self.ENDED, "revocations": self.ENDED}
@@ -318,7 +319,7 @@ class TestPurging:
         user = UserFactory()
         living = [Holder(user) for _ in range(self.LIVE)]
         for process in processes[:2]:
-            process.prepare("purge", [[10]])
+            process.prepare("purge", [[10]], **self.SOON)
         for process in processes[2:]:
             process.prepare("refresh", [[holder.token] for holder in living])
         results = together(processes)
@@ -334,11 +335,11 @@ class TestPurging:
         user, long_ago = UserFactory(), timezone.now() - timedelta(days=500)
         gone = [Holder(user) for _ in range(30)]
         for holder in gone:
-            holder.put_back(idle_expires_at=long_ago, ends_on=ends_on(long_ago))
+            holder.put_back(idle_expires_at=long_ago)
         tokens = [holder.grant.device_token for holder in gone]
         processes[0].prepare("sign_in", [[str(user.pk), token] for token in tokens])
         for process in processes[1:]:
-            process.prepare("purge", [[3]])
+            process.prepare("purge", [[3]], **self.SOON)
         opened, *_ = together(processes)
         assert {session["session"] for session in opened} == {
             str(id) for id in RefreshToken.objects.values_list("id", flat=True)

@@ -646,14 +646,6 @@ class TestTheEndOfASession:
         assert rotated.revocations() == 0
         assert rotated.events(_Kind.REUSE_DETECTED) == 0
 
-    def test_is_looked_up_by_the_purge_under_its_date(self, user: Any, clock: Any) -> None:
-        holder = Holder(user, remember=True)
-        for _ in range(20):
-            clock.forward(self.DAY)
-            holder.refresh()
-            assert holder.row.ends_on == holder.row.ends_at.date()
-        assert holder.row.ends_at == holder.row.expires_at
-
     def test_is_the_latest_end_of_its_access_tokens(self, user: Any, clock: Any) -> None:
         holder = Holder(user, remember=True)
         while holder.row.expires_at - clock.now > timedelta(days=1):

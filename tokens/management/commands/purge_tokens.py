@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from tokens.service.purge import purges, record
 
-MAX_BATCH = 10_000
-"""Rows that are held in memory, and named in one statement."""
+MAX_BATCH = 50_000
+"""Rows that one transaction looks at, and holds something of in memory where it deletes them."""
 
-DEFAULT_BATCH = 5000
+DEFAULT_BATCH = 10_000
 
 
 class Command(BaseCommand):

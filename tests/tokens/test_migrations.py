@@ -1,0 +1,41 @@
+"""Migrations that have to do with rows can be taken back, and applied again, where there are some."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from tests.tokens.service.holders import Holder
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def migrate(name: str) -> Any:
+    """Migrate this app to the migration of this name, and return its models as they are then."""
+    executor = MigrationExecutor(connection)
+    target = [("tokens", name)]
+    executor.migrate(target)
+    return executor.loader.project_state(target).apps
+
+
+@pytest.fixture
+def all_applied() -> Iterator[str]:
+    """The name of the last one, which is in place when the test is over."""
+    [(_, last)] = MigrationExecutor(connection).loader.graph.leaf_nodes("tokens")
+    yield last
+    migrate(last)
+
+
+def test_the_date_under_which_the_purge_looked_for_sessions(user: Any, clock: Any, all_applied: str) -> None:
+    live, revoked = Holder(user), Holder(user)
+    clock.forward(timedelta(days=1).total_seconds())
+    revoked.end()
+    ends_at = live.row.ends_at
+    sessions = migrate("0008_device_bound").get_model("tokens", "RefreshToken").objects
+    assert sessions.get(pk=live.id).ends_on == ends_at.date()
+    assert sessions.get(pk=revoked.id).ends_on == clock.now.date()
+    migrate(all_applied)
+    assert live.row.generation == 0
