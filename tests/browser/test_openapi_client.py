@@ -64,6 +64,7 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(
     assert own["generation"] == 2
 
 
+@pytest.mark.exhaustive
 def test_the_compiler_knows_which_problems_there_are(folder: Path) -> None:
     program = folder / "client.ts"
     program.write_text(program.read_text().replace('case "session_ended":', ""))

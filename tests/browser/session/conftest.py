@@ -9,7 +9,6 @@ from tests.browser.conftest import Sites
 from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
 
-# In ``scoped`` and ``subdomain`` the client does the same: the first is for the long run.
 MODES = [*(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("cookie", "scoped", "subdomain")), "body"]
 IN_COMMON = {"DJANGO_SETTINGS_MODULE": "tests.browser.session.settings"}
 OF_A_SITE = {
@@ -19,6 +18,12 @@ OF_A_SITE = {
     "TOKENS_ISSUER": "https://auth.example.test",
     "TOKENS_AUDIENCE": "https://auth.example.test",
 }
+
+
+def pytest_itemcollected(item: pytest.Function) -> None:
+    # The client does the same in ``scoped`` and in ``subdomain``, where a test names both.
+    if hasattr(item, "callspec") and item.callspec.params.get("mode") == "subdomain":
+        item.add_marker("exhaustive")
 
 
 @pytest.fixture(params=MODES)

@@ -205,7 +205,7 @@ class TestUpdatesInPlace:
     """Rotations are heap-only-tuple updates: no index is touched, and the next reader clears the old version away."""
 
     @pytest.mark.parametrize("option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05"])
-    def test_have_room_beside_them_and_a_vacuum_before_the_next_days_moves(self, option: str) -> None:
+    def test_have_room_beside_them_and_an_early_vacuum(self, option: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [TABLE])
             assert option in cursor.fetchone()[0]
