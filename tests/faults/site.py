@@ -137,8 +137,9 @@ class Site:
 
     @contextmanager
     def transaction(self, *statements: str) -> Iterator[psycopg.Connection[Any]]:
-        """Hold a transaction open in which these statements were run."""
-        with psycopg.connect(self.primary.server.get_uri("latchkey")) as connection:
+        """Hold a transaction open in which these statements were run, for as long as the test likes."""
+        url = self.primary.server.get_uri("latchkey")
+        with psycopg.connect(url, options="-c idle_in_transaction_session_timeout=0") as connection:
             for statement in statements:
                 connection.execute(statement)
             yield connection
