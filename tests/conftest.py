@@ -1,4 +1,7 @@
-"""Fixtures for everything. A test that needs a database is run on SQLite and on PostgreSQL."""
+"""Fixtures for everything. A test that needs a database is run on SQLite and on PostgreSQL.
+
+What is about the edge more than about rows, and takes long, is run on SQLite only at length (``at_length_on``).
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,8 +31,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker("django_db")
     if marked or NEEDS_DATABASE & set(metafunc.fixturenames):
         only = metafunc.definition.get_closest_marker("only_on")
+        at_length = metafunc.definition.get_closest_marker("at_length_on")
+        names = [
+            pytest.param(name, marks=pytest.mark.exhaustive) if at_length and name in at_length.args else name
+            for name in (only.args if only else NAMES)
+        ]
         metafunc.fixturenames.insert(0, "database")
-        metafunc.parametrize("database", only.args if only else NAMES, indirect=True, scope="session")
+        metafunc.parametrize("database", names, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -23,11 +23,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
-from django.db.models import OuterRef, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from tokens import throttles
+from tokens.compiled import Read
 from tokens.conf import token_settings
+from tokens.database import reader
 from tokens.exchange import exchange_of
 from tokens.models import Device
 from tokens.network import client_of
@@ -40,9 +42,9 @@ OPEN_FOR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in that is tried. ``user_id``: whose, or None if nobody has this name; ``tallies``: what it counts in."""
+    """A sign-in that is tried. ``user``: whose, or None if nobody has this name; ``tallies``: what it counts in."""
 
-    user_id: Any
+    user: Any
     tallies: tuple[Tally, ...]
 
 
@@ -51,43 +53,61 @@ class ModelBackend(backends.ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
         name = username if username is not None else kwargs.get(get_user_model().USERNAME_FIELD)
-        if name is not None and password is not None and not token_settings().throttles.are_off:
-            throttles.check(*attempt(request, name).tallies)
-        return super().authenticate(request, username, password, **kwargs)
+        if name is None or password is None:
+            return None
+        tried = attempt(request, name)
+        throttles.check(*tried.tallies)
+        # From here on as Django's own does, which would look the user up once more.
+        if tried.user is None:
+            get_user_model()().set_password(password)  # So that a stranger waits as long.
+            return None
+        good = tried.user.check_password(password) and self.user_can_authenticate(tried.user)
+        return tried.user if good else None
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> Any:
         # In a thread: the hashing takes its turn there, and the cache is asked.
         return await sync_to_async(self.authenticate)(*args, **kwargs)
 
 
+@Read
+def _devices(alias: str, **digest: Any) -> QuerySet[Any, Any]:
+    """The devices of this token, and their users."""
+    return Device.objects.using(alias).filter(**digest).values_list("pk", "user")
+
+
 def attempt(request: HttpRequest | None, name: str) -> Attempt:
-    """Find out whose account is tried, and from where, by one statement whoever it is."""
+    """Find out whose account is tried, and from where, by the same statements whoever it is."""
+    user = _user(name)
+    if token_settings().throttles.are_off:
+        return Attempt(user, ())
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None) if request is not None else Client()
-    model, name = get_user_model(), name.replace("\0", "")
-    devices = Device.objects.filter(user=OuterRef("pk"), token_digest=digest_of_device_token(client.device_token or ""))
-    users = model._default_manager.filter(**{model.USERNAME_FIELD: name})
-    user_id, password, device_id = users.values_list("pk", "password", Subquery(devices.values("pk")[:1])).first() or (
-        None,
-        "",
-        None,
-    )
-    if token_settings().throttles.are_off:
-        return Attempt(user_id, ())
-    account = _account(name, password)
+    devices = _devices(reader(Device), token_digest=digest_of_device_token(client.device_token or ""))
+    device_id = next((id for id, user_id in devices if user and user_id == user.pk), None)
+    account = _account(name, user.password if user else "")
     access = exchange.access if exchange else None
-    if device_id is None and access is not None and access.subject == str(user_id):
+    if device_id is None and access is not None and user and access.subject == str(user.pk):
         device_id = access.session_id
     if device_id is not None:
-        return Attempt(user_id, (Tally("sign_in_device", f"{account}\n{device_id}"),))
+        return Attempt(user, (Tally("sign_in_device", f"{account}\n{device_id}"),))
     door = _door(account, client)
     if door and throttles.is_marked(door):
-        return Attempt(user_id, (Tally("sign_in_device", door),))
+        return Attempt(user, (Tally("sign_in_device", door),))
     from_here = network(client.ip)
     tallies = [Tally("sign_in_account", account)]
     if from_here:
         tallies.append(Tally("sign_in_network", from_here))
-    return Attempt(user_id, tuple(tallies))
+    return Attempt(user, tuple(tallies))
+
+
+def _user(name: str) -> Any:
+    """Who has this name, by Django's own rules, or None."""
+    model = get_user_model()
+    try:
+        # PostgreSQL has no text with a NUL in it.
+        return model._default_manager.get_by_natural_key(name) if "\0" not in name else None
+    except model.DoesNotExist:
+        return None
 
 
 def open_door(request: HttpRequest, user: Any) -> None:

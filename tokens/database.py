@@ -3,7 +3,7 @@
 PostgreSQL and SQLite are known here, and the one statement of `tokens.service.rotating` is PostgreSQL's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -134,11 +134,17 @@ class Columns:
 
     def read(self, values: Iterator[Any], alias: str) -> Any:
         """Take the columns from a row's values, and return the instance, as if the ORM had read it."""
-        converted, connection = list(islice(values, len(self._names))), connections[alias]
-        for place, (converters, column) in self._converters.items():
-            for convert in converters:
-                converted[place] = convert(converted[place], column, connection)
-        return self._model.from_db(alias, self._names, converted)
+        found = islice(values, len(self._names))
+        return self._model.from_db(alias, self._names, converted(found, self._converters, connections[alias]))
+
+
+def converted(values: Iterable[Any], converters: Any, connection: Any) -> list[Any]:
+    """Return a row's values as the ORM hands them out. ``converters``: of its compiler, for these columns."""
+    found = list(values)
+    for place, (those_of_one, column) in converters.items():
+        for convert in those_of_one:
+            found[place] = convert(found[place], column, connection)
+    return found
 
 
 def writer(model: Any) -> str:

@@ -56,7 +56,8 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     throttles.count(*tried.tallies)
     alias = writer(SecurityEvent)
     client = client_of(request) if request is not None else Client()
-    events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=tried.user_id)])
+    user_id = tried.user.pk if tried.user else None
+    events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id)])
     if exchange := exchange_of(request):
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 

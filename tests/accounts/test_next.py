@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory
 from accounts.views import OwnSite
 from tests.factories import PASSWORD
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 OURS = ["/admin/", "/?a=1", "/account/delete#here", "https://testserver/admin/"]
 NOT_OURS = {

@@ -13,7 +13,7 @@ from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.refresh_tokens import PREFIX
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 PARTS = (4, 16, 16, 4, 16)
 """Bytes of key id, session id, secret, generation, tag."""

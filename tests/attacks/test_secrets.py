@@ -33,7 +33,7 @@ from tokens import keys, refresh_tokens
 from tokens.access_tokens import Codec, InvalidAccessToken, codec
 from tokens.models import Device, RefreshToken
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 
 def tables() -> Iterator[tuple[str, list[str], list[tuple[Any, ...]]]]:

@@ -4,15 +4,18 @@ CPU time of this process, in which the project's own WSGI handler answers reques
 PostgreSQL of the benchmark's own and its pool of connections. What the server of the database does is not in it.
 
 - a signed-in GET, beside the same view where nobody is signed in: behind the same middleware, but for the project's;
-- a POST that is refreshed: by the endpoint, by the middleware, and beside it the same view where nobody is signed in.
+- a POST that is refreshed: by the endpoint, by the middleware, and beside it the same view where nobody is signed in;
+- a sign-in by password, but for Argon2, from a device that is known and from one that is not, throttles on.
 
 All are taken in turn, some of each at a time, so that what else the machine does hits them alike. A line for each says
 how many microseconds it took, and how many times as much as the bare view: the median of all turns, then the cheapest,
-for what else the machine does only adds. With ``--profile`` the functions follow in which most of the time goes.
+for what else the machine does only adds. Sign-ins say, too, how many hundredths of Argon2's own cost that is. With
+``--profile`` the functions follow in which most of the time goes.
 """
 
 import argparse
 import cProfile
+import json
 import os
 import pstats
 import resource
@@ -40,12 +43,16 @@ from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
 from config.urls import urlpatterns  # noqa: E402
 from tests import crowd  # noqa: E402
-from tests.browsers import ACCESS, FIREFOX, REFRESH  # noqa: E402
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH  # noqa: E402
 from tests.databases import Databases  # noqa: E402
+from tests.factories import PASSWORD, UserFactory  # noqa: E402
+from tokens import hashers  # noqa: E402
 from tokens.conf import token_settings  # noqa: E402
 from tokens.database import clock  # noqa: E402
 from tokens.models import RefreshToken  # noqa: E402
 from tokens.service import grants  # noqa: E402
+from tokens.service.client import Client  # noqa: E402
+from tokens.service.opening import open_session  # noqa: E402
 
 OURS = "tokens.middleware.TokenMiddleware"
 REFRESHED_LONG_AGO = timedelta(hours=1)
@@ -60,6 +67,19 @@ def view(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": str(user.pk) if user else None})
 
 
+class Argon2(hashers.Argon2):
+    """Notes what it costs."""
+
+    seconds = 0.0
+
+    def verify(self, *args: Any, **options: Any) -> bool:
+        before = time.process_time()
+        try:
+            return super().verify(*args, **options)
+        finally:
+            Argon2.seconds += time.process_time() - before
+
+
 class Case:
     """Requests of one kind. ``bare``: the case that it is compared with; None for one that others are."""
 
@@ -68,10 +88,12 @@ class Case:
         self.bare = bare
         self._requests = requests
         self.costs: list[float] = []
+        self.hashing: list[float] = []
 
     def take(self, count: int, profile: cProfile.Profile | None = None) -> None:
-        """Answer so many requests, and note what one has cost, in microseconds."""
+        """Answer so many requests, and note what one has cost, in microseconds, and what of it was Argon2."""
         requests = self._requests(count)
+        Argon2.seconds = 0.0
         before = resource.getrusage(resource.RUSAGE_SELF)
         if profile and self.bare:
             profile.enable()
@@ -81,13 +103,38 @@ class Case:
             profile.disable()
         after = resource.getrusage(resource.RUSAGE_SELF)
         seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-        self.costs.append(seconds / count * 1e6)
+        self.costs.append((seconds - Argon2.seconds) / len(requests) * 1e6)
+        self.hashing.append(Argon2.seconds / len(requests) * 1e6)
 
     def line(self) -> str:
         """What it cost, and how many times as much as what it is compared with."""
         ratios = [mine / bares for mine, bares in zip(self.costs, (self.bare or self).costs, strict=True)]
         cheapest = min(self.costs) / min((self.bare or self).costs)
-        return f"{self.name:<36}{median(self.costs):>6.0f} us{median(ratios):>7.2f}{cheapest:>9.2f}"
+        line = f"{self.name:<44}{median(self.costs):>6.0f} us{median(ratios):>7.2f}{cheapest:>9.2f}"
+        if not any(self.hashing):
+            return line
+        shares = [mine / argon2 for mine, argon2 in zip(self.costs, self.hashing, strict=True)]
+        return f"{line}  {median(shares):.1%} of Argon2's {median(self.hashing):.0f} us"
+
+
+class People:
+    """Some who sign in again and again, each from a device that is known."""
+
+    COUNT = 10
+
+    def __init__(self) -> None:
+        self._users = [UserFactory() for _ in range(self.COUNT)]
+        self.devices = []
+        for user in self._users:
+            grant = open_session(user, Client("192.0.2.7", FIREFOX), mode="cookie")
+            self.devices.append(grant.device_token)
+
+    def bodies(self) -> list[bytes]:
+        return [json.dumps({"email": user.email, "password": PASSWORD}).encode() for user in self._users]
+
+    def put_back(self) -> None:
+        """Sign all out: nobody comes to have too many sessions."""
+        RefreshToken.objects.filter(user__in=self._users).delete()
 
 
 class Sessions:
@@ -120,16 +167,17 @@ def _answer(handler: WSGIHandler, environ: dict[str, Any]) -> None:
     assert status == ["200 OK"], status
 
 
-def _environ(method: str, where: str, **cookies: str) -> dict[str, Any]:
+def _environ(method: str, where: str, body: bytes = b"", **cookies: str) -> dict[str, Any]:
     headers = {"Accept": "application/json", "User-Agent": FIREFOX, "Origin": settings.ORIGIN}
     headers |= {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
     if cookies:
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
     environ = RequestFactory().generic(method, where, secure=True, headers=headers).environ
-    return {**environ, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0" if method == "POST" else ""}
+    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body)) if method == "POST" else ""}
+    return {**environ, "CONTENT_TYPE": "application/json"} if body else environ
 
 
-def cases(sessions: Sessions) -> list[Case]:
+def cases(sessions: Sessions, people: People) -> list[Case]:
     """All that is compared. The project's settings are in place."""
     whole = WSGIHandler()
     with override_settings(MIDDLEWARE=[name for name in settings.MIDDLEWARE if name != OURS]):
@@ -144,6 +192,16 @@ def cases(sessions: Sessions) -> list[Case]:
 
         return make
 
+    def sign_ins(devices: list[Any]) -> Callable[[int], list[Request]]:
+        def make(_: int) -> list[Request]:
+            cookies = [{DEVICE: device} if device else {} for device in devices]
+            return [
+                (whole, _environ("POST", "/api/auth/login", body, **cookie))
+                for body, cookie in zip(people.bodies(), cookies, strict=True)
+            ]
+
+        return make
+
     get = Case("GET, nobody signed in", None, requests(without, "GET", "/bare"))
     post = Case("POST, nobody signed in", None, requests(without, "POST", "/bare"))
     signed_in = requests(whole, "GET", "/bare", **{ACCESS: lambda: sessions.access})
@@ -154,19 +212,23 @@ def cases(sessions: Sessions) -> list[Case]:
         post,
         Case("POST, refreshed by the endpoint", post, requests(whole, "POST", "/api/auth/refresh", **expired)),
         Case("POST, refreshed by the middleware", post, requests(whole, "POST", "/bare", **expired)),
+        Case("POST, signed in, from a known device", post, sign_ins(people.devices)),
+        Case("POST, signed in, from a new device", post, sign_ins([None] * people.COUNT)),
     ]
 
 
 def run(turns: int, requests: int, profile: bool) -> None:
     """Print a line for each case. The database is there, and empty."""
-    sessions = Sessions(2 * requests)
-    found = cases(sessions)
+    sessions, people = Sessions(2 * requests), People()
+    found = cases(sessions, people)
     for case in found:
         sessions.put_back()
         case.take(requests)
         case.costs.clear()  # The first ones fill caches.
+        case.hashing.clear()
     for _ in tqdm(range(turns), unit=" turns", disable=not sys.stderr.isatty()):
         sessions.put_back()
+        people.put_back()
         for case in found:
             case.take(requests)
     for case in found:
@@ -190,7 +252,9 @@ def main() -> None:
         databases.use("postgresql")
         connections.close_all()
         connections["default"].settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2}
-        with override_settings(ROOT_URLCONF=(path("bare", view), *urlpatterns)):
+        del os.environ["TOKENS_THROTTLES"]
+        argon2 = f"{Argon2.__module__}.{Argon2.__qualname__}"
+        with override_settings(ROOT_URLCONF=(path("bare", view), *urlpatterns), PASSWORD_HASHERS=[argon2]):
             run(**vars(arguments))
     finally:
         databases.destroy()

@@ -28,6 +28,11 @@ FLAGS = (
 )
 
 
+def at_length(*values: Any) -> list[Any]:
+    """More of the same kind, for `pytest.mark.parametrize`: run only if exhaustive."""
+    return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker("browser")
 

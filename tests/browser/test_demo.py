@@ -239,6 +239,7 @@ def test_the_thief_is_noticed_and_both_are_out_until_the_owner_signs_in_again(at
     assert demo.session()["revoked_reason"] == ""
 
 
+@pytest.mark.exhaustive
 def test_every_story_can_be_told_after_every_other(at_work: Page, demo: Demo) -> None:
     for what in ("lose", "crowd", "expire", "lose", "expire", "crowd", "wait"):
         press(at_work, what)

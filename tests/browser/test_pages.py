@@ -3,26 +3,31 @@
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
+from tests.browser.conftest import at_length
 from tests.browser.pages import PAGES, Visit
 from tests.browser.sites import Person, Site
 from tests.browser.steps import sign_in
 
 PHONE, LAPTOP = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
-RUN_AXE = """async () => (await axe.run({rules: {"target-size": {enabled: true}}})).violations.map(
+RUN_AXE = """async options => (await axe.run(options)).violations.map(
     found => [found.id, ...found.nodes.map(node => node.html)]
 )"""
+RULES = {"light": {"rules": {"target-size": {"enabled": True}}}, "dark": {"runOnly": ["color-contrast"]}}
+"""All of axe's, and of those that are about colours once more in the dark."""
 OWN = ("/", "/email/change", "/password/change", "/account/delete", "/sign-in/again")
 OPEN = ("/register", "/password/reset", "/mail-sent", "/email/confirmed", "/password/changed", "/password/reset/done")
 ADMIN = (
     "/admin/",
     "/admin/accounts/user/",
-    "/admin/accounts/user/add/",
     "/admin/tokens/refreshtoken/",
-    "/admin/tokens/refreshtoken/?revoked_at__isnull=True",
-    "/admin/tokens/device/",
-    "/admin/tokens/securityevent/",
-    "/admin/auth/group/add/",
     "/admin/password_change/",
+    *at_length(
+        "/admin/accounts/user/add/",
+        "/admin/tokens/refreshtoken/?revoked_at__isnull=True",
+        "/admin/tokens/device/",
+        "/admin/tokens/securityevent/",
+        "/admin/auth/group/add/",
+    ),
 )
 
 
@@ -52,9 +57,9 @@ def test_a_page_is_for_everybody(visit: Visit, name: str, axe: str, refused: lis
     for size in (PHONE, LAPTOP):
         page.set_viewport_size(size)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        for scheme in ("light", "dark"):
+        for scheme, rules in RULES.items():
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert page.evaluate(RUN_AXE) == [], (size, scheme)
+            assert page.evaluate(RUN_AXE, rules) == [], (size, scheme)
     assert page.title().endswith(" · Latchkey")
     assert refused == []
 
@@ -72,7 +77,7 @@ def test_a_script_that_was_smuggled_in_does_not_run(page: Page, refused: list[st
     assert len(refused) == 3, refused
 
 
-@pytest.mark.parametrize("path", [*OWN, *OPEN])
+@pytest.mark.parametrize("path", [OWN[0], OPEN[0], *at_length(*OWN[1:], *OPEN[1:])])
 def test_whoever_is_signed_in_sees_the_way_out_on_every_page(page: Page, person: Person, site: Site, path: str) -> None:
     page.set_viewport_size(PHONE)
     sign_in(page, person)

@@ -30,7 +30,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import keeping
 from tokens.service.ending import end, end_all
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
 EXPIRED, HOUR = 601, 3600
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}

@@ -199,6 +199,7 @@ def assert_nobody_noticed(visitors: list[Visitor]) -> None:
     assert set(SecurityEvent.objects.values_list("kind", flat=True)) == {"signed_in", "new_device"}
 
 
+@pytest.mark.exhaustive  # `tests.faults` has it too, with more people.
 @pytest.mark.only_on("postgresql")
 def test_a_rolling_change_of_the_secret_signs_nobody_out() -> None:
     old, new = OLD["SECRET_KEY"], NEW["SECRET_KEY"]

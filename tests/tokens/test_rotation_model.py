@@ -212,7 +212,7 @@ class StolenSession(HonestSession):
         assert self.world.ended in ENDS_SESSION
 
 
-BOUNDED = settings(max_examples=300, stateful_step_count=100, derandomize=True)
+BOUNDED = settings(max_examples=120, stateful_step_count=100, derandomize=True)
 AT_LENGTH = settings(max_examples=10_000, stateful_step_count=100)
 
 

@@ -22,6 +22,7 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from tokens import metrics
+from tokens.compiled import insert
 from tokens.database import writer
 from tokens.models import SecurityEvent
 from tokens.service.client import Client
@@ -63,7 +64,7 @@ def record(
 def write(events: Iterable[SecurityEvent]) -> None:
     """Save the events, in the transaction that is open. Its commit logs, counts and tells them."""
     events, alias = list(events), writer(SecurityEvent)
-    SecurityEvent.objects.using(alias).bulk_create(events)
+    insert(alias, *events)
     transaction.on_commit(partial(_tell, events), using=alias)
 
 

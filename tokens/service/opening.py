@@ -7,6 +7,7 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from tokens import refresh_tokens
+from tokens.compiled import Read, insert
 from tokens.conf import token_settings
 from tokens.database import DatabaseNow, clock, durable, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -58,7 +59,7 @@ def open_session(
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
-        session.save(using=alias, force_insert=True)
+        insert(alias, session)
         what = {"user_id": user.pk, "session_id": session.id, "device_id": device.id}
         happened = [events.record(SecurityEvent.Kind.SIGNED_IN, now, client, **what)]
         if device_token:
@@ -70,6 +71,34 @@ def open_session(
     return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token, True)
 
 
+_COLUMNS = [field.attname for field in Device._meta.concrete_fields]
+_USER = _COLUMNS.index("user_id")
+
+
+@Read
+def _devices(alias: str, **digest: Any) -> Any:
+    """The devices of this token, locked, with the database's clock."""
+    devices = Device.objects.using(alias).select_for_update().filter(**digest).order_by("pk")
+    return devices.values_list(*_COLUMNS, DatabaseNow())
+
+
+def _live(alias: str) -> Any:
+    return RefreshToken.objects.using(alias).live().values_list("id", "user", "since")
+
+
+@Read
+def _own(alias: str, id: Any, user: Any) -> Any:
+    """A user's other live sessions, the last used first."""
+    return _live(alias).filter(user=user).exclude(id=id).order_by("-since")
+
+
+@Read
+def _own_and_others_here(alias: str, id: Any, user: Any, device__token_digest: Any) -> Any:
+    """And those of the device's other users."""
+    others = _live(alias).filter(device__token_digest=device__token_digest).exclude(user=user)
+    return _live(alias).filter(user=user).exclude(id=id).union(others, all=True).order_by("-since")
+
+
 def _recognise(user: Any, client: Client, name: str) -> tuple[Device, str | None, datetime]:
     """Return the device, its token if it is new, and the database's clock, which is read with the row.
 
@@ -78,23 +107,19 @@ def _recognise(user: Any, client: Client, name: str) -> tuple[Device, str | None
     alias = writer(Device)
     token = client.device_token
     if token:
-        known = (
-            Device.objects.using(alias)
-            .select_for_update()
-            .filter(token_digest=digest_of_device_token(token))
-            .annotate(now=DatabaseNow())
-            .order_by("pk")
-        )
-        devices = list(known)
-        if devices and all(device.user_id != user.pk for device in devices):
+        digest = digest_of_device_token(token)
+        known = _devices(alias, token_digest=digest)
+        if known and all(values[_USER] != user.pk for values in known):
             # A double click on "sign in": whoever held the lock may just have made this user's device.
-            devices = list(known.all())
-        if mine := next((device for device in devices if device.user_id == user.pk), None):
-            if name:
-                mine.name = name
-                mine.save(using=alias, update_fields=["name"])
-            return mine, None, mine.now
-        if not devices:
+            known = _devices(alias, token_digest=digest)
+        for *values, now in known:
+            if values[_USER] == user.pk:
+                mine = Device.from_db(alias, _COLUMNS, values)
+                if name:
+                    mine.name = name
+                    mine.save(using=alias, update_fields=["name"])
+                return mine, None, now
+        if not known:
             # Not a token that we gave: whoever can write a cookie must not choose what a device is known by.
             token = None
     token, now = token or new_device_token(), clock(alias)
@@ -104,7 +129,7 @@ def _recognise(user: Any, client: Client, name: str) -> tuple[Device, str | None
         name=name[:MAX_NAME] or client.device_name,
         created_at=now,
     )
-    device.save(using=alias, force_insert=True)
+    insert(alias, device)
     return device, token, now
 
 
@@ -114,14 +139,12 @@ def _end_what_makes_way(session: RefreshToken, client: Client) -> None:
     What the same user had on this device ends at the new session's first refresh, lest a double click on "sign in"
     leave nobody with a living session.
     """
-    live = RefreshToken.objects.using(writer(RefreshToken)).live().values_list("id", "user", "since")
-    found = live.filter(user=session.user_id).exclude(id=session.id)
-    token = client.device_token
+    alias, digest = writer(RefreshToken), session.device.token_digest
     # On a device whose token was made just now nobody else can be.
-    if token and digest_of_device_token(token) == session.device.token_digest:
-        others = live.filter(device__token_digest=session.device.token_digest).exclude(user=session.user_id)
-        found = found.union(others, all=True)
-    rows = list(found.order_by("-since"))
+    if client.device_token and digest_of_device_token(client.device_token) == digest:
+        rows = _own_and_others_here(alias, id=session.id, user=session.user_id, device__token_digest=digest)
+    else:
+        rows = _own(alias, id=session.id, user=session.user_id)
     superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
     unused = [id for id, user_id, _ in rows if user_id == session.user_id][token_settings().max_sessions - 1 :]
     for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar
+from tests.browser.conftest import Jar, at_length
 from tests.browser.device_bound.devices import NOTE, REGISTER, Device, bound_sessions
 from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
@@ -49,7 +49,7 @@ def link_from_another_site(device: Device, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "door", [by_form, by_script, by_the_admin, by_a_view_that_calls_login, by_a_link_from_another_site]
+    "door", [by_form, by_script, by_the_admin, *at_length(by_a_view_that_calls_login, by_a_link_from_another_site)]
 )
 def test_whoever_signs_in_is_bound_with_the_first_proof(
     device: Device, site: Site, door: Callable[[Device, Person], None]

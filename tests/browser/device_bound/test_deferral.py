@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import at_length
 from tests.browser.device_bound.devices import NOTE, Device
 from tests.browser.device_bound.test_binding import link_from_another_site
 from tests.browser.sites import Person, Site
@@ -59,7 +60,7 @@ def access_in(header: str) -> str:
     return dict(pair.split("=", 1) for pair in header.split("; ") if pair).get(ACCESS, "")
 
 
-@pytest.mark.parametrize("path", [NOTE, "/password/change"])
+@pytest.mark.parametrize("path", [NOTE, *at_length("/password/change")])
 def test_a_link_from_a_mail_or_another_site_arrives_signed_in(bound: Device, person: Person, path: str) -> None:
     bound.expire()
     link_from_another_site(bound, path)
@@ -96,7 +97,7 @@ def asks_by_script(page: Page) -> int | None:
     return status
 
 
-@pytest.mark.parametrize("ask", [goes_to_a_page, sends_a_form, asks_by_script])
+@pytest.mark.parametrize("ask", [goes_to_a_page, sends_a_form, *at_length(asks_by_script)])
 def test_an_access_token_that_is_refused_before_its_cookie_ends_is_refreshed(
     bound: Device, person: Person, site: Site, ask: object
 ) -> None:

@@ -22,7 +22,7 @@ from tokens.api.base import MAX_BODY
 from tokens.keys import derive, keyring
 from tokens.models import Device, RefreshToken, SecurityEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 LOGIN, REFRESH_PATH, LOGOUT = "/api/auth/login", "/api/auth/refresh", "/api/auth/logout"
 ME, SESSIONS, REAUTHENTICATE = "/api/auth/me", "/api/auth/sessions", "/api/auth/reauthenticate"

@@ -73,6 +73,7 @@ def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told() -> Non
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 # Schemathesis makes its e-mail addresses so.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("generation", list(GenerationMode), ids=lambda mode: mode.value)

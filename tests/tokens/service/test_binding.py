@@ -448,11 +448,11 @@ class TestUpdatesInPlace:
         for holder in holders:
             holder.prove()
         before, size = _updates(), _size(TABLE)
-        for _ in range(20):
+        for _ in range(10):
             clock.forward(500)
             for holder in holders:
                 holder.prove()
         updates, in_place = _updates_since(before)
-        assert updates == 20 * len(holders)
+        assert updates == 10 * len(holders)
         assert in_place == updates
         assert _size(TABLE) == size

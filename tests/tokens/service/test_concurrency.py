@@ -153,6 +153,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert len({answer["successor"] for answer in refreshed}) == 1
 
 
+@pytest.mark.at_length_on("sqlite")
 class TestOneProofPresentedByManyAtOnce:
     @pytest.fixture
     def pending(self, settings: Any) -> KeyHolder:
@@ -229,6 +230,7 @@ class TestRevoking:
         assert holder.events(SecurityEvent.Kind.REVOKED) == 1
 
 
+@pytest.mark.at_length_on("sqlite")
 class TestSigningIn:
     def test_at_once_on_one_device_opens_living_sessions_of_that_device(
         self, processes: list[Process], report: Report
@@ -269,6 +271,7 @@ class TestSigningIn:
         assert [click.revocations() for click in clicks] == [1, 1, 0]
 
 
+@pytest.mark.at_length_on("sqlite")
 class TestPurging:
     ENDED, LIVE = 300, 40
     SOON: ClassVar[dict[str, Any]] = {"SESSION_RETENTION": 1}
@@ -349,6 +352,7 @@ class TestPurging:
         }
 
 
+@pytest.mark.at_length_on("sqlite")
 class TestOverHTTP:
     REQUESTS = 200
 

@@ -1,0 +1,92 @@
+"""Statements that Django's ORM writes once: to write some takes it longer than PostgreSQL takes to carry them out.
+
+What is read and written is said to the ORM as ever. Of a read on PostgreSQL the text is kept, and its parameters are
+put in each time; on SQLite, which is for development, it is written anew. Nothing that a project's own models or
+managers may change is read so.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db import connections
+from django.db.models import Expression, Field, Model, QuerySet
+
+from tokens.database import DatabaseNow, converted
+
+Values = tuple[Any, ...]
+
+
+class Parameter(Expression):
+    """Stands in a queryset for a value that comes later."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(output_field=Field())
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "%s", [self]
+
+
+class Read:
+    """A queryset of ``values_list``, to be read with other values each time.
+
+    ``rows``: makes it, from an alias and values by name; these names are fields of its model, as filters write them.
+    """
+
+    def __init__(self, rows: Callable[..., QuerySet[Any, Any]]) -> None:
+        self._rows = rows
+        self._compiled = lru_cache(maxsize=8)(self._compile)
+
+    def __call__(self, alias: str, **values: Any) -> list[Values]:
+        """Return the rows that there are for these values."""
+        connection = connections[alias]
+        if connection.vendor != "postgresql":
+            return list(self._rows(alias, **values))
+        # A clock that is a value, as a test's is, is another text each time.
+        clock, clock_params = DatabaseNow().as_postgresql(None, connection)
+        text, params, fields, converters = self._compiled(alias, (*values,), clock, *clock_params)
+        given = {
+            name: fields[name].get_db_prep_value(value, connection, prepared=False) for name, value in values.items()
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(text, [given[param.name] if isinstance(param, Parameter) else param for param in params])
+            return [tuple(converted(values, converters, connection)) for values in cursor.fetchall()]
+
+    def _compile(self, alias: str, names: Sequence[str], *clock: Any) -> Any:
+        rows = self._rows(alias, **{name: Parameter(name) for name in names})
+        compiler = rows.query.get_compiler(alias)
+        text, params = compiler.as_sql()
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        return text, params, {name: _field(rows.model, name) for name in names}, converters
+
+
+def _field(model: Any, path: str) -> Any:
+    """The field that a filter calls ``path``."""
+    *relations, name = path.split("__")
+    for relation in relations:
+        model = model._meta.get_field(relation).related_model
+    return model._meta.get_field(name)
+
+
+def insert(alias: str, *rows: Model) -> None:
+    """Write new rows of one model, with all their columns, as `QuerySet.bulk_create` does: no signal is sent."""
+    connection, fields = connections[alias], rows[0]._meta.concrete_fields
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _insertion(type(rows[0]), len(rows), alias),
+            [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields],
+        )
+    for row in rows:
+        row._state.adding, row._state.db = False, alias
+
+
+@lru_cache(maxsize=32)
+def _insertion(model: Any, count: int, alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    columns = [quote(field.column) for field in model._meta.concrete_fields]
+    row = f"({', '.join(['%s'] * len(columns))})"
+    return (
+        f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(columns)})"  # noqa: S608
+        f" VALUES {', '.join([row] * count)}"
+    )
