@@ -23,7 +23,9 @@ SIGNED_IN = ("latchkey_security_events_total", "signed_in")
 @pytest.fixture
 def node(cluster: Cluster, tmp_path: Path) -> Iterator[Node]:
     """Beside the others, and with two processes, which share their counts in ``tmp_path``."""
-    with cluster.another_node(GRANIAN_WORKERS="2", PROMETHEUS_MULTIPROC_DIR=str(tmp_path)) as found:
+    # Told to stop while a process is starting, granian waits for it until the time is over that it gives to all.
+    in_time = {"GRANIAN_WORKERS_KILL_TIMEOUT": "3"}
+    with cluster.another_node(GRANIAN_WORKERS="2", PROMETHEUS_MULTIPROC_DIR=str(tmp_path), **in_time) as found:
         yield found
 
 

@@ -283,7 +283,11 @@ def test_no_history_of_a_finer_world_ends_an_honest_session() -> None:
         pytest.param(Scale(still_time_cut=2), id="a still time of two graces"),
         pytest.param(Scale(still_time_cut=1), id="a still time shorter than two graces and 30 s"),
         pytest.param(Scale(acknowledged_early=2), id="acknowledging after two graces"),
-        pytest.param(Scale(repeat_sends_refresh=True), id="a repeat that sends the refresh token again"),
+        pytest.param(
+            Scale(repeat_sends_refresh=True),
+            id="a repeat that sends the refresh token again",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_the_search_finds_the_history_that_a_broken_protocol_allows(mutation: Scale) -> None:
