@@ -23,7 +23,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from tokens import throttles
@@ -70,7 +69,7 @@ class ModelBackend(backends.ModelBackend):
 
 
 @Read
-def _devices(alias: str, **digest: Any) -> QuerySet[Any, Any]:
+def _devices(alias: str, **digest: Any) -> Any:
     """The devices of this token, and their users."""
     return Device.objects.using(alias).filter(**digest).values_list("pk", "user")
 

@@ -72,11 +72,13 @@ def _field(model: Any, path: str) -> Any:
 def insert(alias: str, *rows: Model) -> None:
     """Write new rows of one model, with all their columns, as `QuerySet.bulk_create` does: no signal is sent."""
     connection, fields = connections[alias], rows[0]._meta.concrete_fields
+    size = connection.ops.bulk_batch_size(fields, rows)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _insertion(type(rows[0]), len(rows), alias),
-            [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields],
-        )
+        for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
+            cursor.execute(
+                _insertion(type(rows[0]), len(batch), alias),
+                [field.get_db_prep_save(getattr(row, field.attname), connection) for row in batch for field in fields],
+            )
     for row in rows:
         row._state.adding, row._state.db = False, alias
 

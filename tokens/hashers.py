@@ -5,7 +5,7 @@ They are Django's own, first of all Argon2, which takes whole cores and 100 MiB 
 longer than `PATIENCE`. Whoever comes then, by whichever door, is refused with `Busy`, which is answered 503.
 
 Who is refused depends on how many came before, on nothing about the account: Django hashes for strangers too, once,
-after the same statement. The other algorithms take turns with Argon2, or their accounts would be told from others.
+after the same statements. The other algorithms take turns with Argon2, or their accounts would be told from others.
 
     PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]
 """

@@ -97,6 +97,11 @@ def test_what_is_inserted_is_what_the_orm_inserts(user: Any) -> None:
     assert [(event._state.adding, event._state.db) for event in ours] == [(False, "default")] * 2
 
 
+def test_as_many_are_inserted_as_there_are_whatever_a_statement_may_hold(user: Any) -> None:
+    insert("default", *(event for _ in range(250) for event in events(user)))
+    assert SecurityEvent.objects.count() == 500
+
+
 def test_every_kind_of_column_is_written(holders: list[Holder]) -> None:
     before = holders[0].row
     session = RefreshToken(**{**{name: getattr(before, name) for name in FIELDS}, "id": uuid4()})
