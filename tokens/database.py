@@ -215,17 +215,6 @@ def hurried(alias: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def unflushed(alias: str) -> Iterator[None]:
-    """A transaction whose commit does not wait for disk or standby: for what is done again if it is lost."""
-    connection = connections[alias]
-    with transaction.atomic(using=alias):
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL synchronous_commit = off")
-        yield
-
-
 def take_turns(alias: str, turn: int) -> None:
     """Within a transaction, wait until no other that names the same ``turn`` is under way; others then wait for this.
 

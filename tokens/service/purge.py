@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
-from tokens.database import Among, Found, Row, clock, delete_returning, take_turns, unflushed, writer
+from tokens.database import Among, Found, Row, clock, delete_returning, take_turns, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
@@ -61,7 +61,8 @@ class Purge:
         attempts = ATTEMPTS
         while True:
             try:
-                with unflushed(self.rows.db):
+                # Its log is on the disk then: whoever needs the room of its pages in the server's memory need not wait.
+                with transaction.atomic(using=self.rows.db):
                     take_turns(self.rows.db, _TURN)
                     keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
                     stop = keys[size - 1 : size].first()
