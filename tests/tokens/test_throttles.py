@@ -185,6 +185,18 @@ class TestAKnownDevice:
         assert guess(NOBODY, 4, neighbour) == [401, 401, 401, 429]
         assert sign_in(owner, user.email).status_code == 200
 
+    def test_is_known_by_whatever_name_the_projects_manager_finds_its_user(
+        self, user: Any, owner: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def by_first_part(manager: Any, name: str) -> User:
+            return User.objects.get(email__startswith=f"{name.partition('+')[0].partition('@')[0]}@")
+
+        monkeypatch.setattr(type(User.objects), "get_by_natural_key", by_first_part)
+        spelling = user.email.replace("@", "+home@")
+        guess(spelling)
+        is_told_to_wait(sign_in(browser_at("192.0.2.1"), spelling))
+        assert sign_in(owner, spelling).status_code == 200
+
     def test_is_closed_after_too_many_wrong_passwords_of_its_own_and_alone(self, user: Any, owner: Client) -> None:
         assert guess(user.email, LIMIT + 1, owner) == [401] * LIMIT + [429]
         is_told_to_wait(sign_in(owner, user.email))
