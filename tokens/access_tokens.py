@@ -74,10 +74,6 @@ class AccessToken:
     while_open: bool
     claims: Mapping[str, Any] = field(repr=False)
 
-    def is_older_than(self, age: timedelta, now: datetime) -> bool:
-        """Whether it was minted longer than ``age`` ago."""
-        return now.timestamp() - self.issued_at > age.total_seconds()
-
 
 class Codec:
     """Makes and checks access tokens, and remembers a bounded number of those that it found good."""
@@ -146,6 +142,11 @@ class Codec:
         if now.timestamp() >= token.expires_at:
             raise ExpiredAccessToken
         return token
+
+    def remembered(self, text: str, now: float) -> AccessToken | None:
+        """Return what `loads` would, where this token was found good before; else None. ``now``: POSIX seconds."""
+        token = self._good.get(text)
+        return token if token is not None and now < token.expires_at else None
 
     def loads_expired(self, text: str) -> AccessToken:
         """Return what the token says, whether or not it has expired: for signing out. Raises `InvalidAccessToken`."""

@@ -1,6 +1,6 @@
 """The exchange: what the middleware knows of one request, and what its views and receivers tell the middleware."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +15,6 @@ from tokens.service.grants import Grant
 _ATTRIBUTE = "_tokens_exchange"
 
 
-@dataclass(slots=True)
 class Exchange:
     """``access``: the valid access token that the request is served by. ``problem``: why there is none.
 
@@ -28,6 +27,7 @@ class Exchange:
     the request's body. ``began``: by `perf_counter`.
     """
 
+    # On the class: nearly no request changes any of them but the first.
     access: AccessToken | None = None
     problem: Problem = NOT_AUTHENTICATED
     grant: Grant | None = None
@@ -41,7 +41,22 @@ class Exchange:
     signed_out: bool = False
     user_asked: bool = False
     device_token: str | None = None
-    began: float = field(default_factory=perf_counter)
+
+    def __init__(self) -> None:
+        self.began = perf_counter()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether anything is to be done for the response: somebody asked for it, or its cookies change."""
+        return (
+            self.grant is not None
+            or self.clear
+            or self.signed_in is not None
+            or self.signed_out
+            or self.bound is not None
+            or self.stale
+            or self.skipped
+        )
 
     @property
     def seconds(self) -> float:

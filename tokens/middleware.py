@@ -3,6 +3,7 @@
 It takes the place of `django.contrib.auth.middleware.AuthenticationMiddleware`, of which it is a subclass, behind
 `SessionMiddleware`. A request goes one way through it::
 
+    seen before?      →  its access cookie was checked, and is good: served, and nothing else is looked at
     a Bearer header?  →  its access token, and no cookie
     an access cookie  →  valid, and not revoked: served without a query
     a refresh cookie  →  refreshed (`tokens.service.refreshing`), and this very request is served as the user
@@ -17,6 +18,7 @@ and back, where the response gets the cookies, or loses them.
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from time import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,21 +68,50 @@ class TokenMiddleware(AuthenticationMiddleware):
         if self.async_mode:
             return self.__acall__(request)
         exchange = attach(request)
-        response: Any = run(_before(request, exchange)) or self.get_response(request)
-        return run(_behind(request, exchange, response))
+        response: Any = None if _is_at_hand(request, exchange) else run(_before(request, exchange))
+        if response is None:
+            response = self.get_response(request)
+        if exchange.is_unfinished or _session_hash(request):
+            response = run(_behind(request, exchange, response))
+        return _for_whom(response, exchange)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         exchange = attach(request)
-        response: Any = await arun(_before(request, exchange))
+        response: Any = None if _is_at_hand(request, exchange) else await arun(_before(request, exchange))
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
-        return await arun(_behind(request, exchange, response))
+        if exchange.is_unfinished or _session_hash(request):
+            response = await arun(_behind(request, exchange, response))
+        return _for_whom(response, exchange)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer where a view had a password to check, and must not or could not: in any view, the admin's too."""
         if isinstance(exception, Throttled):
             return problems.respond(request, too_often(request, exception))
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
+
+
+def _is_at_hand(request: HttpRequest, exchange: Exchange) -> bool:
+    """Sign in the request that nearly all are: by an access cookie that was checked before, with nothing to wait for.
+
+    It is what `_sign_in` does, as far as that asks and refuses nobody. All else is left to it, from the start.
+    """
+    if "HTTP_AUTHORIZATION" in request.META or (text := cookies.read_access(request)) is None:
+        return False
+    now = time()
+    token = codec().remembered(text, now)
+    if (
+        token is None
+        or token.while_open
+        or feed.knows_revoked(token.session_id) is not False
+        or (is_unsafe(request) and is_cross_origin(request))
+        or handover.is_possible(request, token)
+    ):
+        return False
+    acknowledgements.note(token, now)
+    exchange.access = token
+    _show_user(request, exchange)
+    return True
 
 
 def _before(request: HttpRequest, exchange: Exchange) -> Flow[HttpResponse | None]:
@@ -117,6 +148,11 @@ def _behind(request: HttpRequest, exchange: Exchange, response: HttpResponseBase
             cookies.clear_refresh(response, exchange.bound)
         if exchange.stale:
             cookies.clear_access(response)
+    return response
+
+
+def _for_whom(response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
+    """Say whom the response is for, if the view asked who it is that asks."""
     if exchange.user_asked:
         cookies.vary(response)
         if exchange.access and not response.has_header("Cache-Control"):
@@ -185,7 +221,7 @@ def _check(text: str, exchange: Exchange) -> Flow[None]:
     if is_revoked:
         exchange.problem = problems.SESSION_ENDED
     else:
-        acknowledgements.note(token, now)
+        acknowledgements.note(token, now.timestamp())
         exchange.access = token
 
 
@@ -237,14 +273,14 @@ def _show_user(request: HttpRequest, exchange: Exchange) -> None:
     else:
         loaded = exchange.grant.user if exchange.grant else None
         user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
-
-    async def auser() -> Any:
-        await sync_to_async(str)(user)  # Loads the row, which an async view may not.
-        return user
-
     request.user = user
-    request.auser = auser
+    request.auser = partial(_auser, user)
     request.auth = exchange.access  # type: ignore[attr-defined]
+
+
+async def _auser(user: Any) -> Any:
+    await sync_to_async(str)(user)  # Loads the row, which an async view may not.
+    return user
 
 
 def _nobody(exchange: Exchange) -> AnonymousUser:

@@ -25,7 +25,8 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     """
 
     def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
-        _own(self).update(_wrapped=empty, _setupfunc=lambda: loaded or load(subject), _subject=subject, _on_use=on_use)
+        own = _own(self)
+        own["_wrapped"], own["_subject"], own["_on_use"], own["_loaded"] = empty, subject, on_use, loaded
 
     def __getattribute__(self, name: str) -> Any:
         # Django's looks twice at each attribute, for the sake of others than these, which views ask for most often.
@@ -34,6 +35,10 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     def _setup(self) -> None:
         _own(self)["_on_use"]()
         super()._setup()  # type: ignore[misc]
+
+    def _setupfunc(self) -> Any:
+        own = _own(self)
+        return own["_loaded"] or load(own["_subject"])
 
     @property
     def pk(self) -> Any:

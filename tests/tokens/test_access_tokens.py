@@ -212,14 +212,20 @@ class TestExpiry:
         text = minted(now=NOW + timedelta(seconds=seconds))
         assert a_codec().loads(text, NOW).issued_at == START + seconds
 
-    @pytest.mark.parametrize(("age", "older"), [(89, False), (90, False), (90.001, True), (-5, False)])
-    def test_its_age_counts_from_when_it_was_minted(self, text: str, age: float, older: bool) -> None:
-        token = a_codec().loads_expired(text)
-        assert token.is_older_than(timedelta(seconds=90), NOW + timedelta(seconds=age)) is older
-
     def test_an_instant_is_aware(self) -> None:
         assert instant(START) == NOW
         assert instant(START).tzinfo is UTC
+
+
+class TestATokenSeenBefore:
+    def test_is_remembered_until_it_expires(self) -> None:
+        codec, text = a_codec(), minted()
+        token = codec.loads(text, NOW)
+        assert codec.remembered(text, token.expires_at - 0.001) is token
+        assert codec.remembered(text, token.expires_at) is None
+
+    def test_alone_is_remembered(self) -> None:
+        assert a_codec().remembered(minted(), START) is None
 
 
 class TestATokenSignedByUs:

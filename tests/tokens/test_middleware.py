@@ -6,12 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import UserFactory
 from tokens.models import RefreshToken
+from tokens.service import acknowledgements, grants
 from tokens.service.ending import end
 from tokens.service.feed import feed
 
@@ -174,6 +176,56 @@ def test_an_access_token_dies_within_the_lag_of_its_revocation(api: Client, user
     assert api.get("/probe/who").json()["pk"] == str(user.pk)
     clock.forward(1)
     assert api.get("/probe/who").json()["pk"] is None
+
+
+class TestATokenSeenBefore:
+    """Nearly every one is. Less is looked at for it, and the answer must be the same."""
+
+    @pytest.fixture(autouse=True)
+    def _seen(self, api: Client, user: Any, read_feed: None) -> None:
+        login(api, user)
+        assert api.get("/probe/who").json()["pk"] == str(user.pk)
+
+    def test_expires(self, api: Client, user: Any, clock: Any) -> None:
+        clock.forward(EXPIRED)
+        feed.is_revoked(uuid4())
+        assert set(api.get("/probe/who").cookies) >= TOKENS
+
+    def test_is_taken_from_our_own_origin_alone(self, api: Client) -> None:
+        assert post(api, "/probe/rest", **{"Sec-Fetch-Site": "same-origin"}).status_code == 200
+        assert post(api, "/probe/rest", **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+    def test_is_not_looked_at_beside_a_header(self, api: Client) -> None:
+        for header in ("Bearer nonsense", "Bearer"):
+            assert api.get("/probe/who", headers={"Authorization": header}).json()["pk"] is None
+
+    def test_proves_that_it_arrived(self, api: Client, clock: Any) -> None:
+        clock.forward(EXPIRED)
+        api.get("/probe/who")
+        api.get("/probe/who")
+        clock.forward(91)
+        feed.is_revoked(uuid4())
+        api.get("/probe/who")
+        assert acknowledgements.flush()
+        assert RefreshToken.objects.get().acknowledged
+
+    def test_gives_way_to_a_sign_in_that_django_alone_knows_of(self, api: Client) -> None:
+        other, elsewhere = UserFactory(), Client()
+        elsewhere.force_login(other)
+        name = django_settings.SESSION_COOKIE_NAME
+        api.cookies[name] = elsewhere.cookies[name].value
+        assert api.get("/probe/who").json()["pk"] == str(other.pk)
+
+    def test_is_good_in_a_browser_that_was_closed_only_where_it_may_be(
+        self, api: Client, user: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(grants, "goes_with_the_browser", lambda session: True)
+        login(api, user)
+        del api.cookies[REFRESH]
+        for _ in range(2):
+            assert api.get("/probe/who").json()["pk"] is None
+        api.cookies["__Host-open"] = "1"
+        assert api.get("/probe/who").json()["pk"] == str(user.pk)
 
 
 class TestARefusal:

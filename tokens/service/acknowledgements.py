@@ -5,7 +5,6 @@ as it reads the revocation feed; each session and generation at most once.
 """
 
 import threading
-from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
@@ -23,11 +22,9 @@ _pending: dict[UUID, int] = {}
 _written: dict[UUID, int] = {}
 
 
-def note(token: AccessToken, now: datetime) -> None:
-    """Collect what the use of this valid access token at ``now`` proves, if anything."""
-    if token.generation is None:
-        return
-    if not token.is_older_than(token_settings().acknowledge_after, now):
+def note(token: AccessToken, now: float) -> None:
+    """Collect what the use of this valid access token proves, if anything. ``now``: POSIX seconds."""
+    if token.generation is None or now - token.issued_at <= token_settings().acknowledge_after.total_seconds():
         return
     # Tokens of several generations are in use at a time: the newest counts, and is not written again for an older one.
     if token.generation > max(_written.get(token.session_id, -1), _pending.get(token.session_id, -1)):

@@ -30,7 +30,7 @@ def holder(user: Any, clock: Any) -> Holder:
 
 def use(grant: Grant, clock: Any) -> None:
     """Use an access token, as the middleware notes it."""
-    acknowledgements.note(grant.access, clock.now)
+    acknowledgements.note(grant.access, clock.now.timestamp())
 
 
 def writes() -> int:

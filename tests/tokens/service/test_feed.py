@@ -543,7 +543,7 @@ class TestASlowDatabase:
         locked, ended = Holder(user), Holder(user)
         process.is_revoked(ended.id)
         clock.forward(STILL_TIME)
-        acknowledgements.note(locked.grant.access, clock.now)
+        acknowledgements.note(locked.grant.access, clock.now.timestamp())
         ended.end()
         process.forward(LAG)
         with self._locked("SELECT 1 FROM tokens_refreshtoken WHERE id = '%s' FOR UPDATE" % locked.id):  # noqa: S608, UP031

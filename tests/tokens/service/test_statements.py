@@ -149,7 +149,7 @@ class TestACommitThatNeedNotWait:
     def test_is_an_acknowledgements(self, holder: Holder, clock: Any) -> None:
         holder.refresh()
         clock.forward(STILL_TIME)
-        acknowledgements.note(holder.grant.access, clock.now)
+        acknowledgements.note(holder.grant.access, clock.now.timestamp())
         (update,) = [sql for sql in statements(acknowledgements.flush) if sql.startswith("UPDATE")]
         assert WITHOUT_FLUSH in update
 
@@ -204,8 +204,10 @@ class TestAnAuthenticatedRequest:
 class TestUpdatesInPlace:
     """Rotations are heap-only-tuple updates: no index is touched, and the next reader clears the old version away."""
 
-    @pytest.mark.parametrize("option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05"])
-    def test_have_room_beside_them_and_an_early_vacuum(self, option: str) -> None:
+    @pytest.mark.parametrize(
+        "option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05", "autovacuum_analyze_scale_factor=10"]
+    )
+    def test_have_room_beside_them_an_early_vacuum_and_seldom_an_analyze(self, option: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [TABLE])
             assert option in cursor.fetchone()[0]
