@@ -41,14 +41,15 @@ Answer = tuple[int, Any, dict[str, str]]
 
 
 class Fleet:
-    """Two servers behind a balancer that sends each request to the other one, and none to a server that restarts."""
+    """Two servers behind a balancer that sends a visitor's next request to the other one, if that is not restarting."""
 
     def __init__(self, url: str, **environment: str) -> None:
         self._url = url
         self._lock = Lock()
         self._serving = [self._start(environment) for _ in range(2)]
-        self.answered: Counter[int] = Counter()
-        """How many requests each server has answered since its start, by port."""
+        self._asked: Counter[str] = Counter()
+        self._answered: Counter[tuple[int, str]] = Counter()
+        """How many requests of each visitor a server has answered since its start, by its port."""
 
     def _start(self, environment: dict[str, str]) -> WebServer:
         return WebServer(self._url, **TOKENS, **environment)
@@ -62,15 +63,15 @@ class Fleet:
             coming = self._start(environment)
             with self._lock:
                 self._serving.append(coming)
-            self._wait_until(lambda coming=coming: self.answered[coming.port] >= 10)  # type: ignore[misc]
+            self._wait_until(lambda port=coming.port: all(self._answered[port, who] >= 5 for who in self._asked))  # type: ignore[misc]
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request to the server whose turn it is; return status, JSON and cookies."""
+    def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send this visitor's request to the server whose turn it is; return status, JSON and cookies."""
         with self._lock:
-            server = self._serving.pop(0)
-            self._serving.append(server)
+            self._asked[who] += 1
+            server = self._serving[self._asked[who] % len(self._serving)]
             answer = _ask(server.port, method, path, body, headers)
-            self.answered[server.port] += 1
+            self._answered[server.port, who] += 1
         return answer
 
     def stop(self) -> None:
@@ -97,7 +98,10 @@ class Visitor(Thread):
         self.requests = 0
         self._leaving = Event()
         body = {"email": email, "password": PASSWORD, "mode": mode, "remember": True}
-        self.take(self.fleet.ask("POST", "/api/auth/login", body))
+        self.take(self.ask("POST", "/api/auth/login", body))
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.fleet.ask(type(self).__name__, method, path, body, **headers)
 
     def run(self) -> None:
         while not self._leaving.wait(0.03):
@@ -145,7 +149,7 @@ class WithCookies(Visitor):
 
     def visit(self) -> None:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = self.fleet.ask("GET", "/api/auth/me", Cookie=cookies)
+        answer = self.ask("GET", "/api/auth/me", Cookie=cookies)
         self.keep(answer)
         self.check(answer)
 
@@ -166,8 +170,8 @@ class WithBearerToken(Visitor):
 
     def visit(self) -> None:
         if time.monotonic() - self.renewed_at > RENEWAL:
-            self.take(self.fleet.ask("POST", "/api/auth/refresh", {"refresh_token": self.refresh}))
-        answer = self.fleet.ask("GET", "/api/auth/me", Authorization=f"Bearer {self.access}")
+            self.take(self.ask("POST", "/api/auth/refresh", {"refresh_token": self.refresh}))
+        answer = self.ask("GET", "/api/auth/me", Authorization=f"Bearer {self.access}")
         # On a machine that stood still for seconds the token may just have expired, which is nobody's mistake.
         if answer[0] == 200 or time.monotonic() - self.renewed_at < LIFETIME - 1:
             self.check(answer)
@@ -247,7 +251,7 @@ def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=str(path))
         time.sleep(RENEWAL)
     with_cookies, without = visitors
-    assert any("not_authenticated" in failure for failure in without.failures)
+    assert any("not_authenticated" in failure for failure in without.failures), without.failures
     # Refresh tokens have keys of their own: the browser is refreshed, and notices nothing even so.
     assert with_cookies.failures == []
 
