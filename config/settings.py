@@ -74,7 +74,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "tokens.operators.middleware",
     "config.deadlines.middleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "tokens.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -134,7 +134,7 @@ class Codec:
             claims["open"] = True
         unsigned = b".".join((self._header, _segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
-        return b".".join((unsigned, _base64url(signature))).decode(), _from_claims(claims)
+        return b".".join((unsigned, _base64url(signature))).decode(), _said(claims, session_id)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
         """Return what the token says. Raises `InvalidAccessToken`, or `ExpiredAccessToken`."""
@@ -228,10 +228,14 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
         raise InvalidAccessToken from None
     if str(session_id) != claims["sid"]:
         raise InvalidAccessToken
+    return _said(claims, session_id)
+
+
+def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
     return AccessToken(
         subject=claims["sub"],
         session_id=session_id,
-        generation=generation,
+        generation=claims.get("gen"),
         issued_at=claims["iat"],
         expires_at=claims["exp"],
         authenticated_at=claims["auth_time"],

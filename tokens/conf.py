@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import ENVIRONMENT_VARIABLE, settings
@@ -56,7 +56,7 @@ def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 
     return field(default=default, metadata={"kind": kind, "doc": doc, "unit": unit, "least": least}, repr=not secret)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenSettings:
     """Every setting with its default, its unit and what it means; the README's table shows the same."""
 
@@ -130,26 +130,26 @@ class TokenSettings:
     introspectors: tuple[Introspector, ...] = ()
     """What `introspection_clients` says."""
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
         return Policy(self.reuse_grace, self.acknowledge_after, self.max_recoveries)
 
-    @property
+    @cached_property
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and carry a name prefix: always, but for development over plain http."""
         return self.origin.startswith("https://")
 
-    @property
+    @cached_property
     def offers_binding(self) -> bool:
         """Whether browsers are asked to bind their sessions to a key."""
         return self.device_bound == OFFER and self.secure and self.access_lifetime >= SHORT_BOUND_LIFETIME
 
-    @property
+    @cached_property
     def mode_of_pages(self) -> str:
         """The storage mode of a session that a page opened, not the API: the first that keeps tokens in cookies."""
         return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
 
-    @property
+    @cached_property
     def claims(self) -> Callable[[Any], Mapping[str, Any]] | None:
         return import_string(self.claims_hook) if self.claims_hook else None
 

@@ -176,7 +176,10 @@ def clear_access(response: HttpResponseBase) -> None:
 
 def keep_private(response: HttpResponseBase) -> None:
     """Keep a response that sets cookies out of every shared cache (RFC 9111 section 5.2.2)."""
-    patch_cache_control(response, private=True, no_store=True)
+    if response.get("Cache-Control") in {None, "no-store"}:
+        response["Cache-Control"] = "private, no-store"
+    else:
+        patch_cache_control(response, private=True, no_store=True)
     vary(response)
 
 

@@ -98,6 +98,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection.isolation_level = level
         return connection
 
+    def _set_autocommit(self, autocommit: bool) -> None:
+        # One from the pool has it as it was left.
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+
     def _from_pool(self) -> Any:
         pool: Any = self.pool
         pool.open()

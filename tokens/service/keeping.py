@@ -1,11 +1,12 @@
 """What a signed-in person may see and change of their sessions, beside ending them."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import connections
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -19,6 +20,9 @@ from tokens.service.ending import end_all
 from tokens.service.grants import Grant
 from tokens.service.opening import PASSWORD
 from tokens.service.stamps import good_stamps, stamp_of
+
+if TYPE_CHECKING:
+    from tokens.prepared import Prepared
 
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
@@ -84,23 +88,28 @@ def is_recent(access: AccessToken) -> bool:
 
 def is_still_wanted(session: RefreshToken) -> bool:
     """Whether the session is not revoked, and its device has not signed in anew since."""
-    connection = connections[writer(RefreshToken)]
-    key: Any = RefreshToken._meta.pk
-    device_id, session_id = (key.get_db_prep_value(id, connection) for id in (session.device_id, session.id))
-    with connection.cursor() as cursor:
-        cursor.execute(_newest_of_device(connection.alias, connection.vendor), [device_id])
-        return bool(cursor.fetchone() == (session_id,))
+    alias = writer(RefreshToken)
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        found = _prepared_newest(alias).fetchone(connection, [session.device_id])
+    else:
+        found = _newest_of_device(session.device_id).using(alias).first()
+    return bool(found == (session.id,))
+
+
+def _newest_of_device(device_id: UUID) -> QuerySet[RefreshToken, tuple[UUID]]:
+    """A device's latest session that is not revoked."""
+    rows = RefreshToken.objects.filter(device=device_id, revoked_at=None)
+    return rows.order_by("-created_at").values_list("id")[:1]
 
 
 @lru_cache(maxsize=8)
-def _newest_of_device(alias: str, vendor: str) -> str:
-    """The statement that asks a database, of this vendor's, for a device's latest session that is not revoked.
+def _prepared_newest(alias: str) -> "Prepared":
+    """The same as a prepared statement: each refresh by the middleware ends with it."""
+    from tokens.prepared import Prepared  # And the driver, which SQLite does without.
 
-    It is made once, for a refresh by the middleware ends with it.
-    """
-    rows = RefreshToken.objects.filter(device=UUID(int=0), revoked_at=None).order_by("-created_at").values("id")[:1]
-    text: str = rows.query.get_compiler(alias).as_sql()[0]
-    return text
+    text, _ = _newest_of_device(UUID(int=0)).query.get_compiler(alias).as_sql()
+    return Prepared(text, ["uuid"])
 
 
 def has_live_session(client: Client) -> bool:

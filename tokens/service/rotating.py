@@ -45,6 +45,8 @@ WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s
     AND {without_flush}
 RETURNING now, {session.sql}, {user.sql}, {device.sql}"""
 
+_NOW = DatabaseNow()
+
 
 class _Statement(NamedTuple):
     """The statement, and how its row is read."""
@@ -64,7 +66,7 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     connection = connections[alias]
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
-    clock, clock_params = DatabaseNow().as_postgresql(None, connection)
+    clock, clock_params = _NOW.as_postgresql(None, connection)
     durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
     statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
     if statement is None:
