@@ -72,7 +72,7 @@ class Login(Public):
         takes=LoginInput,
         example_input=LOGIN_EXAMPLE,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         given = valid(LoginInput, request)
         self.exchange.device_token = given.get("device_token")
         user = authenticate(request._request, username=given["email"], password=given["password"])
@@ -152,7 +152,7 @@ class Reauthenticate(ApiView):
         answers=GrantOutput,
         takes=PasswordInput,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         given = valid(PasswordInput, request)
         name = request.user.get_username()
         user = authenticate(request._request, username=name, password=given["password"])
@@ -265,9 +265,10 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _granted(grant: Grant) -> Response:
+def _granted(grant: Grant) -> JsonResponse:
+    """Not a `Response`: how it is written is not for a client to say, and asking costs a refresh time."""
     # RFC 6749 section 5.1: an answer that holds tokens is not stored.
-    return Response(grant_data(grant), headers=NO_STORE)
+    return JsonResponse(grant_data(grant), headers=NO_STORE)
 
 
 def _presented(request: Request) -> Presented | None:
