@@ -18,7 +18,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import ceil
 from time import monotonic, time
 from typing import TypeVar
@@ -57,7 +57,7 @@ class Tally:
     def rate(self) -> Rate | None:
         return token_settings().throttles.of(self.name)
 
-    @property
+    @cached_property
     def key(self) -> str:
         return f"tokens.{self.name}.{_digest(self.name, self.whom)}"
 

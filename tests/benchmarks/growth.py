@@ -1,8 +1,9 @@
 """Does the table of sessions grow by being refreshed? ``python -m tests.benchmarks.growth``.
 
 Sessions among many others are refreshed by the project's own service, in several processes, on a PostgreSQL of the
-benchmark's own. Autovacuum looks for work every second, not every minute: in minutes for a day it still has fewer turns
-than in life. A line for each tenth says what there is at its end, and how the rows were updated.
+benchmark's own: in an order of chance, as browsers come, not one after another of the same page. Autovacuum looks for
+work every second, not every minute: in minutes for a day it still has fewer turns than in life. A line for each tenth
+says what there is at its end, and how the rows were updated.
 
 The first refreshes fill the room that is left in the pages; they are told apart. After them nothing may grow: the last
 line says what did.
@@ -12,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+from random import Random
 
 import django
 from tqdm import tqdm
@@ -88,7 +90,9 @@ def run(refreshes: int, sessions: int, processes: int) -> None:
     hasten_autovacuum()
     crowd.gather(sessions * 20)
     newest = RefreshToken.objects.live().order_by("-id").values_list("id", flat=True)[:sessions]
-    refreshers = Refreshers(processes, [crowd.token_of(id) for id in newest])
+    texts = [crowd.token_of(id) for id in newest]
+    Random(0).shuffle(texts)  # noqa: S311
+    refreshers = Refreshers(processes, texts)
     before = settled = measured()
     _print("", *before)
     _print("", *before.values())
