@@ -176,3 +176,26 @@ class TestAnAppOnAnotherHost:
 
     def test_sees_no_page_beside_the_api(self, api: Client) -> None:
         assert "Access-Control-Allow-Origin" not in api.get("/sign-in", headers={"Origin": APP})
+
+    @pytest.mark.parametrize(
+        "allowed",
+        [
+            {"TOKENS": {"TRUSTED_ORIGINS": [APP]}},
+            {"CORS_ALLOWED_ORIGINS": [APP]},
+            {"CORS_ALLOWED_ORIGIN_REGEXES": [r"https://app\..*"]},
+            {"CORS_ALLOW_ALL_ORIGINS": True},
+        ],
+    )
+    def test_is_all_that_costs_an_answer_anything(self, api: Client, settings: Any, allowed: dict[str, Any]) -> None:
+        """Whether it is allowed by our setting or by one of django-cors-headers'."""
+        settings.TOKENS = {}
+        assert "origin" not in vary(api)
+        for name, value in allowed.items():
+            setattr(settings, name, value)
+        assert "origin" in vary(api)
+
+
+def vary(api: Client) -> str:
+    answer = api.get("/api/auth/me", headers={"Origin": APP})
+    assert answer.get("Access-Control-Allow-Origin") == (APP if "origin" in answer.get("Vary", "") else None)
+    return str(answer.get("Vary", ""))
