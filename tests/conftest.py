@@ -14,7 +14,7 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.browsers import FIREFOX
+from tests.browsers import FIREFOX, login
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
 from tokens import throttles
@@ -132,6 +132,17 @@ def user(db: None) -> Any:
 def api() -> Client:
     """A browser of one person: it keeps cookies, and says what browsers say."""
     return Client(headers={"User-Agent": FIREFOX})
+
+
+@pytest.fixture
+def signed_in(api: Client, user: Any) -> Client:
+    """The browser `api`, in which `user` has just signed in by the API, in the default storage mode.
+
+    Every test that needs a signed-in browser starts here, or calls `tests.browsers.login` where it needs another mode,
+    another person or the answer. A sign-in that is put together by hand would miss the device cookie.
+    """
+    login(api, user)
+    return api
 
 
 @pytest.fixture

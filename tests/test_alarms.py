@@ -158,9 +158,7 @@ NOTHING_OF_THE_DATABASE: Scene = {UP: ago(10, "0", "1"), PURGED: ago(10, "_")}
         ("", BY_DAY, {PURGED: always(-86400)}),
     ],
 )
-def test_an_alarm_goes_off_when_it_should_and_no_other_does(
-    tmp_path: Path, alarm: str, of: Scene, scene: Scene
-) -> None:
+def test_an_alarm_goes_off_when_it_should_and_no_other_does(tmp_path, alarm, of, scene):
     everywhere = {name: values for name, values in scene.items() if name in (UP, PURGED) or values is None}
     series = scraped("a", at_start() | of | scene) | scraped("b", at_start() | of | everywhere)
     expected = [{"labels": f"{{alertname={json.dumps(alarm)}}}", "value": 1}] if alarm else []
@@ -178,13 +176,13 @@ def test_an_alarm_goes_off_when_it_should_and_no_other_does(
 
 
 @promtool
-def test_prometheus_takes_the_file() -> None:
+def test_prometheus_takes_the_file():
     run = subprocess.run(["promtool", "check", "rules", FILE], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{len(RULES)} rules found" in run.stdout
 
 
-def test_what_the_alarms_look_at_is_there_before_it_first_happens() -> None:
+def test_what_the_alarms_look_at_is_there_before_it_first_happens():
     """Prometheus takes what comes up with 1 for no increase: the first forgery would go unnoticed."""
     there = {*at_start(), UP, PURGED, read_by("replica")}
     for rule in RULES:

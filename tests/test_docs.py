@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
-def test_the_readme_has_every_setting_with_type_default_and_meaning() -> None:
+def test_the_readme_has_every_setting_with_type_default_and_meaning():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", README, re.MULTILINE))
     for name, setting in SETTINGS.items():
         kind, default, meaning = rows[name].split(" | ")
@@ -32,17 +32,17 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning() -> None:
                 assert default == str(setting.default).lower(), name
 
 
-def test_the_readme_names_no_setting_that_is_not_there() -> None:
+def test_the_readme_names_no_setting_that_is_not_there():
     after = README.split("## Settings")[1].split("| environment |")[0]
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", after, re.MULTILINE)) == set(SETTINGS)
 
 
-def test_the_readme_has_the_rate_of_everything_that_is_throttled() -> None:
+def test_the_readme_has_the_rate_of_everything_that_is_throttled():
     rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", README, re.MULTILINE)
     assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
-def test_the_readme_has_the_alarms_that_prometheus_is_given() -> None:
+def test_the_readme_has_the_alarms_that_prometheus_is_given():
     table = README.split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
     rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
     shown = [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows]
@@ -55,7 +55,7 @@ def test_the_readme_has_the_alarms_that_prometheus_is_given() -> None:
 
 
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
-def test_the_readme_has_the_commands_options(command: str) -> None:
+def test_the_readme_has_the_commands_options(command):
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
     ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     row = next(line for line in README.splitlines() if line.startswith(f"| `manage.py {command}`"))
@@ -63,7 +63,7 @@ def test_the_readme_has_the_commands_options(command: str) -> None:
 
 
 @pytest.mark.parametrize("app", ["accounts", "tokens"])
-def test_the_readme_names_every_operation_of_the_api(app: str) -> None:
+def test_the_readme_names_every_operation_of_the_api(app):
     for pattern in get_resolver(f"{app}.api.urls").url_patterns:
         if pattern.name == "nothing":
             continue
@@ -73,7 +73,7 @@ def test_the_readme_names_every_operation_of_the_api(app: str) -> None:
         assert f"{route}`" in README, route
 
 
-def test_the_changelog_and_the_licence_are_there() -> None:
+def test_the_changelog_and_the_licence_are_there():
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
     assert "the Latchkey authors" in (ROOT / "LICENSE").read_text()
 
@@ -87,7 +87,7 @@ ASVS = {
 """How many requirements the sections of version 5.0.0 have."""
 
 
-def test_security_md_has_every_requirement_once() -> None:
+def test_security_md_has_every_requirement_once():
     named = [name for name, _, _ in STANDARDS]
     assert [name for name in named if name[0] == "V"] == [
         f"V{section}.{number}" for section, count in ASVS.items() for number in range(1, count + 1)
@@ -99,7 +99,7 @@ def test_security_md_has_every_requirement_once() -> None:
 
 
 @pytest.mark.parametrize(("requirement", "answer", "shown"), STANDARDS, ids=[row[0] for row in STANDARDS])
-def test_the_tests_that_security_md_names_are_there(requirement: str, answer: str, shown: str) -> None:
+def test_the_tests_that_security_md_names_are_there(requirement, answer, shown):
     if shown.startswith(("not met: ", "does not apply: ")):
         return
     assert ": " in answer, "What it asks, and what answers it."
@@ -109,7 +109,7 @@ def test_the_tests_that_security_md_names_are_there(requirement: str, answer: st
         assert f"def {match[2]}(" in (ROOT / "tests" / match[1]).read_text(), named
 
 
-def test_security_md_names_no_setting_that_is_not_there() -> None:
+def test_security_md_names_no_setting_that_is_not_there():
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", SECURITY))
     assert len(named) > 10
     assert [name for name in named if name not in SETTINGS and not hasattr(settings, name)] == []

@@ -74,35 +74,33 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.gettext
 @each_app
 @pytest.mark.parametrize("missing", ["--untranslated", "--only-fuzzy", "--only-obsolete"])
-def test_every_text_is_in_the_catalogue_translated_and_none_that_is_gone(
-    collected: Path, app: str, missing: str
-) -> None:
+def test_every_text_is_in_the_catalogue_translated_and_none_that_is_gone(collected, app, missing):
     assert gettext("msgattrib", missing, "--no-wrap", catalogue(app, collected)).decode() == ""
 
 
 @pytest.mark.gettext
 @each_app
-def test_the_compiled_catalogue_is_the_catalogue(app: str) -> None:
+def test_the_compiled_catalogue_is_the_catalogue(app):
     today = compiled(app)
     assert {key: text for key, text in shipped(app).items() if key} == {key: today[key] for key in today if key}
 
 
 @each_app
-def test_a_translation_has_the_placeholders_of_its_text(app: str) -> None:
+def test_a_translation_has_the_placeholders_of_its_text(app):
     for key, text in shipped(app).items():
         if key:
             english = key[0] if isinstance(key, tuple) else key
             assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), english
 
 
-def test_what_two_catalogues_have_in_common_they_say_alike() -> None:
+def test_what_two_catalogues_have_in_common_they_say_alike():
     one, other = (shipped(app) for app in APPS)
     assert {key: one[key] for key in one.keys() & other.keys() if key} == {
         key: other[key] for key in one.keys() & other.keys() if key
     }
 
 
-def test_every_problem_is_told_in_german() -> None:
+def test_every_problem_is_told_in_german():
     constants = [value for value in vars(problems).values() if isinstance(value, problems.Problem)]
     assert len(constants) > 10
     for problem in constants:
@@ -125,7 +123,7 @@ def test_every_problem_is_told_in_german() -> None:
     ],
     ids=lambda value: value[:20],
 )
-def test_a_problem_speaks_the_clients_language(api: Client, accepted: str, language: str, detail: str) -> None:
+def test_a_problem_speaks_the_clients_language(api, accepted, language, detail):
     response = api.get("/api/auth/me", headers={"Accept-Language": accepted})
     assert (response.status_code, response["Content-Language"]) == (401, language)
     assert "Accept-Language" in response["Vary"]
@@ -133,13 +131,13 @@ def test_a_problem_speaks_the_clients_language(api: Client, accepted: str, langu
     assert (problem["code"], problem["title"], problem["detail"]) == ("not_authenticated", "Unauthorized", detail)
 
 
-def test_one_clients_language_is_not_the_nexts(api: Client) -> None:
+def test_one_clients_language_is_not_the_nexts(api):
     api.get("/api/auth/me", headers=GERMAN)
     assert api.get("/api/auth/me").json()["detail"] == "Sign in first."
 
 
 @pytest.mark.django_db
-def test_a_refused_refresh_token_is_refused_to_the_byte_in_german_too(api: Client) -> None:
+def test_a_refused_refresh_token_is_refused_to_the_byte_in_german_too(api):
     given = {"data": {"refresh_token": "garbage"}, "content_type": "application/json", "headers": GERMAN}
     first, second = api.post("/api/auth/refresh", **given), api.post("/api/auth/refresh", **given)
     assert first.json()["detail"] == "Die Sitzung ist beendet. Melden Sie sich wieder an."
@@ -149,7 +147,7 @@ def test_a_refused_refresh_token_is_refused_to_the_byte_in_german_too(api: Clien
 
 
 @pytest.mark.django_db
-def test_what_is_wrong_with_a_field_is_told_in_german(api: Client, user: Any) -> None:
+def test_what_is_wrong_with_a_field_is_told_in_german(api, user):
     given = {"email": user.email, "password": "x", "device_name": "a\nb", "mode": "none"}
     response = api.post("/api/auth/login", given, content_type="application/json", headers=GERMAN)
     assert response.json()["errors"] == {
@@ -158,14 +156,14 @@ def test_what_is_wrong_with_a_field_is_told_in_german(api: Client, user: Any) ->
     }
 
 
-def test_a_path_that_is_not_there_is_told_in_german(api: Client) -> None:
+def test_a_path_that_is_not_there_is_told_in_german(api):
     response = api.get("/nowhere", headers={**GERMAN, "Accept": "text/html"})
     assert response.status_code == 404
     assert "<p>Hier gibt es nichts.</p>" in response.content.decode()
 
 
 @pytest.mark.django_db
-def test_a_device_is_named_in_the_language_of_the_sign_in(user: Any) -> None:
+def test_a_device_is_named_in_the_language_of_the_sign_in(user):
     german = Client(headers={"User-Agent": FIREFOX, **GERMAN})
     assert login(german, user)["session"]["device"] == {"name": "Firefox auf Windows"}
     nameless = Client(headers={"User-Agent": "", **GERMAN})
@@ -173,5 +171,5 @@ def test_a_device_is_named_in_the_language_of_the_sign_in(user: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_the_schema_is_english_whoever_asks(api: Client) -> None:
+def test_the_schema_is_english_whoever_asks(api):
     assert "Sign in first." in api.get("/api/schema", headers=GERMAN).content.decode()

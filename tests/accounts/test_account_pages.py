@@ -1,7 +1,6 @@
 """The pages about accounts: Django forms that do what the API does, without JavaScript, each with its CSRF token."""
 
 import re
-from collections.abc import Callable
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -42,7 +41,7 @@ def errors(response: Any) -> set[str]:
     return set(response.context["form"].errors)
 
 
-def test_somebody_registers_confirms_and_signs_in(api: Client, token_in: Callable[[str], str]) -> None:
+def test_somebody_registers_confirms_and_signs_in(api, token_in):
     response = register(api)
     assert (response.status_code, response["Location"]) == (302, "/mail-sent")
     assert not User.objects.get().is_active
@@ -56,9 +55,7 @@ def test_somebody_registers_confirms_and_signs_in(api: Client, token_in: Callabl
     assert who(api) == 200
 
 
-def test_registering_looks_the_same_whether_there_is_an_account(
-    api: Client, another: Any, hashed: list[str], mailoutbox: list[Any]
-) -> None:
+def test_registering_looks_the_same_whether_there_is_an_account(api, another, hashed, mailoutbox):
     UserFactory(email="there@example.org")
     hashed.clear()
     new = register(api)
@@ -79,9 +76,7 @@ def test_registering_looks_the_same_whether_there_is_an_account(
     ],
 )
 @pytest.mark.parametrize("is_there", [True, False])
-def test_what_is_not_valid_is_said_beside_its_field(
-    api: Client, given: dict[str, str], field: str, is_there: bool
-) -> None:
+def test_what_is_not_valid_is_said_beside_its_field(api, given, field, is_there):
     if is_there:
         UserFactory(email=ADDRESS)
     response = api.post("/register", {"email": ADDRESS, **TWICE, **given})
@@ -92,16 +87,14 @@ def test_what_is_not_valid_is_said_beside_its_field(
 
 @pytest.mark.parametrize("path", ["/email/confirm", "/password/reset/confirm"])
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 2000, "<script>"])
-def test_a_bad_link_is_told_on_its_page(api: Client, path: str, token: str) -> None:
+def test_a_bad_link_is_told_on_its_page(api, path, token):
     response = api.get(path, {"token": token})
     assert response.status_code == 200
     assert "<script>" not in response.content.decode()
     assert errors(api.post(path, {"token": token, **TWICE}))
 
 
-def test_a_forgotten_password_is_set_anew(
-    api: Client, user: Any, signed_in: Client, another: Any, token_in: Callable[[str], str]
-) -> None:
+def test_a_forgotten_password_is_set_anew(api, user, signed_in, another, token_in):
     stranger = another()
     assert stranger.post("/password/reset", {"email": user.email})["Location"] == "/mail-sent"
     token = token_in(user.email)
@@ -116,16 +109,14 @@ def test_a_forgotten_password_is_set_anew(
     assert errors(stranger.post("/password/reset/confirm", {"token": token, **TWICE})) == {"__all__"}
 
 
-def test_asking_for_a_reset_looks_the_same_for_nobody(api: Client, user: Any, mailoutbox: list[Any]) -> None:
+def test_asking_for_a_reset_looks_the_same_for_nobody(api, user, mailoutbox):
     found = api.post("/password/reset", {"email": user.email})
     assert seen(api.post("/password/reset", {"email": "nobody@example.org"})) == seen(found)
     assert len(mailoutbox) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_password_is_changed_and_this_browser_stays_signed_in(
-    signed_in: Client, user: Any, another: Any, clock: Any, mailoutbox: list[Any]
-) -> None:
+def test_a_password_is_changed_and_this_browser_stays_signed_in(signed_in, user, another, clock, mailoutbox):
     other = another()
     login(other, user)
     response = signed_in.post("/password/change", {"current_password": PASSWORD, **TWICE})
@@ -140,7 +131,7 @@ def test_a_password_is_changed_and_this_browser_stays_signed_in(
     assert told == ["A new device signed in", "Your password was changed"]
 
 
-def test_by_the_page_and_by_the_api_one_is_signed_in_alike(api: Client, user: Any, clock: Any) -> None:
+def test_by_the_page_and_by_the_api_one_is_signed_in_alike(api, user, clock):
     login(api, user)
     assert api.post("/password/change", {"current_password": PASSWORD, **TWICE})["Location"] == "/password/changed"
     clock.forward(601)
@@ -156,9 +147,7 @@ def test_by_the_page_and_by_the_api_one_is_signed_in_alike(api: Client, user: An
         ({"password1": "short", "password2": "short"}, "password1"),
     ],
 )
-def test_a_change_of_password_that_is_refused_changes_nothing(
-    signed_in: Client, given: dict[str, str], field: str, mailoutbox: list[Any]
-) -> None:
+def test_a_change_of_password_that_is_refused_changes_nothing(signed_in, given, field, mailoutbox):
     response = signed_in.post("/password/change", {"current_password": PASSWORD, **TWICE, **given})
     assert errors(response) == {field}
     assert PASSWORD not in response.content.decode()
@@ -166,9 +155,7 @@ def test_a_change_of_password_that_is_refused_changes_nothing(
     assert not mailoutbox
 
 
-def test_an_address_is_changed_when_it_is_confirmed(
-    signed_in: Client, user: Any, token_in: Callable[[str], str]
-) -> None:
+def test_an_address_is_changed_when_it_is_confirmed(signed_in, user, token_in):
     assert signed_in.post("/email/change", {"email": ADDRESS})["Location"] == "/mail-sent"
     assert User.objects.get().email == user.email
     assert signed_in.post("/email/confirm", {"token": token_in(ADDRESS)})["Location"] == "/email/confirmed"
@@ -176,7 +163,7 @@ def test_an_address_is_changed_when_it_is_confirmed(
     assert errors(signed_in.post("/email/change", {"email": ADDRESS})) == {"email"}
 
 
-def test_an_account_is_deleted_for_whoever_is_sure(signed_in: Client, mailoutbox: list[Any]) -> None:
+def test_an_account_is_deleted_for_whoever_is_sure(signed_in, mailoutbox):
     assert errors(signed_in.post("/account/delete", {})) == {"sure"}
     response = signed_in.post("/account/delete", {"sure": "on"})
     assert response["Location"] == "/account/deleted"
@@ -188,14 +175,14 @@ def test_an_account_is_deleted_for_whoever_is_sure(signed_in: Client, mailoutbox
 
 @pytest.mark.parametrize("path", sorted(OWN))
 class TestARecentSignIn:
-    def test_is_asked_of_a_stranger_who_comes_back_then(self, api: Client, user: Any, path: str) -> None:
+    def test_is_asked_of_a_stranger_who_comes_back_then(self, api, user, path):
         response = api.get(path)
         assert response["Location"] == f"/sign-in?{urlencode({'next': path}, safe='/')}"
         response = api.post("/sign-in", {"username": user.email, "password": PASSWORD, "next": path})
         assert response["Location"] == path
         assert api.get(path).status_code == 200
 
-    def test_is_asked_of_whoever_signed_in_long_ago(self, signed_in: Client, user: Any, path: str, clock: Any) -> None:
+    def test_is_asked_of_whoever_signed_in_long_ago(self, signed_in, user, path, clock):
         clock.forward(901)
         for response in (signed_in.get(path), signed_in.post(path, {"sure": "on", "email": ADDRESS})):
             assert response["Location"] == f"/sign-in/again?next={path}"
@@ -206,7 +193,7 @@ class TestARecentSignIn:
 
 
 @pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_a_form_without_its_csrf_token_is_refused(user: Any, path: str, mailoutbox: list[Any]) -> None:
+def test_a_form_without_its_csrf_token_is_refused(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
     login(strict, user)
     given = {"email": ADDRESS, "sure": "on", "current_password": PASSWORD, **TWICE}
@@ -216,14 +203,14 @@ def test_a_form_without_its_csrf_token_is_refused(user: Any, path: str, mailoutb
 
 
 @pytest.mark.parametrize("path", sorted(OWN))
-def test_a_form_from_another_origin_is_refused(signed_in: Client, path: str, user: Any) -> None:
+def test_a_form_from_another_origin_is_refused(signed_in, path, user):
     given = {"email": ADDRESS, "sure": "on", "current_password": PASSWORD, **TWICE}
     assert signed_in.post(path, given, headers=STRANGE).status_code == 403
     assert User.objects.get().check_password(PASSWORD)
 
 
 @pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_a_page_is_not_kept_and_tells_no_other_site_where_one_was(signed_in: Client, path: str) -> None:
+def test_a_page_is_not_kept_and_tells_no_other_site_where_one_was(signed_in, path):
     response = signed_in.get(path)
     assert response.status_code == 200
     assert "no-store" in response["Cache-Control"]
@@ -236,18 +223,18 @@ def test_a_page_is_not_kept_and_tells_no_other_site_where_one_was(signed_in: Cli
 
 
 @pytest.mark.parametrize("path", sorted(NOTICES))
-def test_what_was_done_is_said_on_a_page_of_its_own(api: Client, path: str) -> None:
+def test_what_was_done_is_said_on_a_page_of_its_own(api, path):
     response = api.get(path)
     assert response.status_code == 200
     assert 'href="/sign-in"' in response.content.decode()
 
 
-def test_pages_lead_to_each_other(signed_in: Client, another: Any) -> None:
+def test_pages_lead_to_each_other(signed_in, another):
     own = set(re.findall(r'href="([^"]+)"', signed_in.get("/").content.decode()))
     assert own >= OWN
     assert set(re.findall(r'href="([^"]+)"', another().get("/").content.decode())) >= {"/register", "/password/reset"}
 
 
 @pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_what_a_page_has_done_stays_done_under_atomic_requests(path: str) -> None:
+def test_what_a_page_has_done_stays_done_under_atomic_requests(path):
     assert "default" in resolve(path).func._non_atomic_requests

@@ -38,7 +38,7 @@ def press(token: str, browser: Client | None = None, **options: Any) -> Any:
     return (browser or Client()).post("/alarm", {"token": token}, **options)
 
 
-def test_everybody_is_signed_out_the_presser_too(api: Client, thief: Client, user: Any, token: str, clock: Any) -> None:
+def test_everybody_is_signed_out_the_presser_too(api, thief, user, token, clock):
     login(api, user)
     stranger = Client()
     login(stranger, UserFactory())
@@ -52,13 +52,13 @@ def test_everybody_is_signed_out_the_presser_too(api: Client, thief: Client, use
     assert set(ended.values_list("revoked_reason", flat=True)) == {RefreshToken.Reason.ENDED_BY_USER}
 
 
-def test_it_leads_on_to_a_new_password(thief: Client, token: str) -> None:
+def test_it_leads_on_to_a_new_password(thief, token):
     response = press(token, follow=True)
     assert response.redirect_chain == [("/alarm/raised", 302)]
     assert 'href="/password/reset"' in response.content.decode()
 
 
-def test_it_sets_none_itself(thief: Client, user: Any, token: str, another: Any) -> None:
+def test_it_sets_none_itself(thief, user, token, another):
     press(token)
     login(another(), user)
     for purpose in set(Purpose) - {Purpose.ALARM}:
@@ -69,7 +69,7 @@ def test_it_sets_none_itself(thief: Client, user: Any, token: str, another: Any)
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_looking_at_the_page_does_nothing(thief: Client, token: str) -> None:
+def test_looking_at_the_page_does_nothing(thief, token):
     response = Client().get("/alarm", {"token": token})
     assert response.status_code == 200
     assert token in response.content.decode()
@@ -77,7 +77,7 @@ def test_looking_at_the_page_does_nothing(thief: Client, token: str) -> None:
     assert live() == 1
 
 
-def test_it_is_written_down_and_each_end_says_why(thief: Client, user: Any, token: str) -> None:
+def test_it_is_written_down_and_each_end_says_why(thief, user, token):
     press(token)
     (alarm,) = events(SecurityEvent.Kind.ALARM)
     assert (alarm.user, alarm.session_id, alarm.ip) == (user, None, "127.0.0.1")
@@ -85,7 +85,7 @@ def test_it_is_written_down_and_each_end_says_why(thief: Client, user: Any, toke
     assert end.reason == "ended_by_user: alarm"
 
 
-def test_it_is_written_down_when_nobody_was_signed_in(user: Any, token: str) -> None:
+def test_it_is_written_down_when_nobody_was_signed_in(user, token):
     assert press(token).status_code == 302
     assert len(events(SecurityEvent.Kind.ALARM)) == 1
 
@@ -99,14 +99,14 @@ def test_it_is_written_down_when_nobody_was_signed_in(user: Any, token: str) -> 
         pytest.param({"last_login": "2030-01-02T00:00:00Z"}, id="the last sign-in"),
     ],
 )
-def test_a_thief_cannot_disarm_it_by_changing(change: dict[str, Any], api: Client, user: Any, token: str) -> None:
+def test_a_thief_cannot_disarm_it_by_changing(change, api, user, token):
     login(api, user)
     User.objects.filter(pk=user.pk).update(**change)
     assert press(token).status_code == 302
     assert live() == 0
 
 
-def test_a_thief_who_comes_back_is_sent_away_again(thief: Client, user: Any, token: str, another: Any) -> None:
+def test_a_thief_who_comes_back_is_sent_away_again(thief, user, token, another):
     press(token)
     login(another(), user)
     assert live() == 1
@@ -116,8 +116,8 @@ def test_a_thief_who_comes_back_is_sent_away_again(thief: Client, user: Any, tok
 
 
 def test_the_old_mailbox_can_sign_out_whoever_has_changed_the_address_and_cannot_take_it_back(
-    thief: Client, user: Any, token_in: Callable[[str], str], mailoutbox: list[Any]
-) -> None:
+    thief, user, token_in, mailoutbox
+):
     ask(thief, "email/change", {"email": NEW})
     ask(thief, "email/confirm", {"token": token_in(NEW)})
     assert User.objects.get().email == NEW
@@ -127,13 +127,13 @@ def test_the_old_mailbox_can_sign_out_whoever_has_changed_the_address_and_cannot
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_mail_of_a_changed_password_has_it(thief: Client, user: Any, token_in: Callable[[str], str]) -> None:
+def test_the_mail_of_a_changed_password_has_it(thief, user, token_in):
     ask(thief, "password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD})
     press(token_in(user.email))
     assert live() == 0
 
 
-def test_it_is_good_for_a_week(thief: Client, token: str, clock: Any) -> None:
+def test_it_is_good_for_a_week(thief, token, clock):
     week = LIFETIMES[Purpose.ALARM].total_seconds()
     assert week == 7 * 86400
     clock.forward(week - 1)
@@ -145,33 +145,31 @@ def test_it_is_good_for_a_week(thief: Client, token: str, clock: Any) -> None:
     assert len(events(SecurityEvent.Kind.ALARM)) == 1
 
 
-def test_a_link_for_something_else_raises_none(thief: Client, user: Any) -> None:
+def test_a_link_for_something_else_raises_none(thief, user):
     for purpose in set(Purpose) - {Purpose.ALARM}:
         assert press(make(purpose, user, NEW)).status_code == 200
     assert live() == 1
 
 
 @pytest.mark.parametrize("spoil", [lambda token: "", lambda token: token[:-1], lambda token: "x" + token])
-def test_a_forged_link_raises_none(thief: Client, token: str, spoil: Callable[[str], str]) -> None:
+def test_a_forged_link_raises_none(thief, token, spoil):
     assert press(spoil(token)).status_code == 200
     assert live() == 1
     assert not events(SecurityEvent.Kind.ALARM)
 
 
-def test_nobodys_link_raises_none(user: Any, token: str) -> None:
+def test_nobodys_link_raises_none(user, token):
     user.delete()
     assert press(token).status_code == 200
     assert not events(SecurityEvent.Kind.ALARM)
 
 
-def test_it_needs_the_forms_token(thief: Client, token: str) -> None:
+def test_it_needs_the_forms_token(thief, token):
     assert press(token, Client(enforce_csrf_checks=True)).status_code == 403
     assert live() == 1
 
 
-def test_the_browser_that_pressed_loses_its_cookies_at_the_next_page(
-    api: Client, user: Any, token: str, clock: Any
-) -> None:
+def test_the_browser_that_pressed_loses_its_cookies_at_the_next_page(api, user, token, clock):
     login(api, user)
     assert press(token, api).status_code == 302
     clock.forward(601)

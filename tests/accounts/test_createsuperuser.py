@@ -55,7 +55,7 @@ def ask(*arguments: str) -> str:
     return run("createsuperuser", *arguments, interactive=True, stdin=Terminal())
 
 
-def test_a_superuser_is_made_without_a_question(monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
+def test_a_superuser_is_made_without_a_question(monkeypatch, typed):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     run("createsuperuser", "--no-input", "--email", EMAIL)
     user = User.objects.get()
@@ -63,19 +63,19 @@ def test_a_superuser_is_made_without_a_question(monkeypatch: pytest.MonkeyPatch,
     assert authenticate(username=EMAIL, password=PASSWORD) == user
 
 
-def test_a_superuser_is_made_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
+def test_a_superuser_is_made_from_the_environment_alone(monkeypatch, typed):
     monkeypatch.setenv("DJANGO_SUPERUSER_EMAIL", EMAIL)
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     run("createsuperuser", "--no-input")
     assert User.objects.get().email == "root@example.org"
 
 
-def test_without_a_password_nobody_can_sign_in_with_one(typed: Any) -> None:
+def test_without_a_password_nobody_can_sign_in_with_one(typed):
     run("createsuperuser", "--no-input", "--email", EMAIL)
     assert not User.objects.get().has_usable_password()
 
 
-def test_a_person_is_asked_for_the_address_and_the_password_and_nothing_else(typed: Any) -> None:
+def test_a_person_is_asked_for_the_address_and_the_password_and_nothing_else(typed):
     asked = typed("root@example.org")
     ask()
     assert [prompt.strip().rstrip(":").lower() for prompt in asked] == [
@@ -86,14 +86,14 @@ def test_a_person_is_asked_for_the_address_and_the_password_and_nothing_else(typ
     assert authenticate(username=EMAIL, password=PASSWORD) == User.objects.get()
 
 
-def test_a_person_who_mistypes_the_address_is_asked_again(typed: Any) -> None:
+def test_a_person_who_mistypes_the_address_is_asked_again(typed):
     typed("root", "", "root@example.org")
     said = ask()
     assert "Enter a valid email address" in said
     assert User.objects.get().email == "root@example.org"
 
 
-def test_an_address_that_is_taken_is_refused_in_any_spelling(typed: Any) -> None:
+def test_an_address_that_is_taken_is_refused_in_any_spelling(typed):
     UserFactory(email="root@example.org")
     with pytest.raises(CommandError, match="That e-mail address is already taken"):
         run("createsuperuser", "--no-input", "--email", "ROOT@example.org")
@@ -106,23 +106,23 @@ def test_an_address_that_is_taken_is_refused_in_any_spelling(typed: Any) -> None
 
 
 @pytest.mark.parametrize("email", ["root", "root@", "@example.org", "a b@example.org", ""])
-def test_what_is_no_address_is_refused(email: str, typed: Any) -> None:
+def test_what_is_no_address_is_refused(email, typed):
     with pytest.raises(CommandError):
         run("createsuperuser", "--no-input", "--email", email)
     assert not User.objects.exists()
 
 
-def test_without_an_address_there_is_no_superuser(typed: Any) -> None:
+def test_without_an_address_there_is_no_superuser(typed):
     with pytest.raises(CommandError, match="You must use --email with --noinput"):
         run("createsuperuser", "--no-input")
 
 
-def test_there_is_no_user_name_to_be_given(typed: Any) -> None:
+def test_there_is_no_user_name_to_be_given(typed):
     with pytest.raises(CommandError, match="unrecognized arguments"):
         run("createsuperuser", "--no-input", "--username", "root", "--email", EMAIL)
 
 
-def test_the_superuser_can_sign_in_to_the_admin(monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
+def test_the_superuser_can_sign_in_to_the_admin(monkeypatch, typed):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     run("createsuperuser", "--no-input", "--email", EMAIL)
     browser = Client()
@@ -131,9 +131,7 @@ def test_the_superuser_can_sign_in_to_the_admin(monkeypatch: pytest.MonkeyPatch,
     assert browser.get("/admin/tokens/refreshtoken/").status_code == 200
 
 
-def test_changepassword_takes_the_address_and_ends_the_sessions_at_their_refresh(
-    user: Any, api: Client, clock: Any, typed: Any
-) -> None:
+def test_changepassword_takes_the_address_and_ends_the_sessions_at_their_refresh(user, api, clock, typed):
     login(api, user)
     run("changepassword", user.email.upper())
     assert authenticate(username=user.email, password=PASSWORD) == user
@@ -141,6 +139,6 @@ def test_changepassword_takes_the_address_and_ends_the_sessions_at_their_refresh
     assert refresh(api).status_code == 401
 
 
-def test_changepassword_refuses_an_address_that_nobody_has(typed: Any) -> None:
+def test_changepassword_refuses_an_address_that_nobody_has(typed):
     with pytest.raises(CommandError, match=r"user 'nobody@example\.org' does not exist"):
         run("changepassword", "nobody@example.org")

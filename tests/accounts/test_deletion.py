@@ -19,7 +19,7 @@ def delete(client: Client, path: str = "/api/auth/me", **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/api/auth/me", "/api/auth/me/"])
-def test_the_account_is_gone_and_the_cookies_are_cleared(api: Client, user: Any, path: str) -> None:
+def test_the_account_is_gone_and_the_cookies_are_cleared(api, user, path):
     login(api, user)
     response = delete(api, path)
     assert (response.status_code, response.content) == (204, b"")
@@ -31,7 +31,7 @@ def test_the_account_is_gone_and_the_cookies_are_cleared(api: Client, user: Any,
     assert ask(api, "login", {"email": user.email, "password": PASSWORD}).json()["code"] == "invalid_credentials"
 
 
-def test_all_its_sessions_end_at_once_access_tokens_included(api: Client, user: Any, another: Any, clock: Any) -> None:
+def test_all_its_sessions_end_at_once_access_tokens_included(api, user, another, clock):
     other, bystander = another(), another()
     login(other, user)
     login(bystander, UserFactory())
@@ -47,7 +47,7 @@ def test_all_its_sessions_end_at_once_access_tokens_included(api: Client, user: 
     assert bystander.get("/api/auth/me").status_code == 200
 
 
-def test_what_happened_outlives_it(api: Client, user: Any, mailoutbox: list[Any]) -> None:
+def test_what_happened_outlives_it(api, user, mailoutbox):
     login(api, user)
     delete(api)
     assert not RefreshToken.objects.exists()
@@ -57,20 +57,20 @@ def test_what_happened_outlives_it(api: Client, user: Any, mailoutbox: list[Any]
     assert [message.to for message in mailoutbox] == [[user.email]]
 
 
-def test_the_address_can_be_registered_anew(api: Client, user: Any) -> None:
+def test_the_address_can_be_registered_anew(api, user):
     login(api, user)
     delete(api)
     ask(api, "register", {"email": user.email, "password": PASSWORD})
     assert User.objects.get().email == user.email
 
 
-def test_who_is_signed_in_by_a_page_is_signed_out_of_django_too(api: Client, user: Any) -> None:
+def test_who_is_signed_in_by_a_page_is_signed_out_of_django_too(api, user):
     api.post("/sign-in", {"username": user.email, "password": PASSWORD})
     delete(api)
     assert "_auth_user_id" not in api.session
 
 
-def test_me_still_tells_who_one_is(api: Client, user: Any) -> None:
+def test_me_still_tells_who_one_is(api, user):
     login(api, user)
     assert api.get("/api/auth/me").json()["user"]["email"] == user.email
 
@@ -82,17 +82,17 @@ class TestARefusal:
         assert User.objects.filter(pk=user.pk).exists()
         assert not mailoutbox
 
-    def test_of_a_stranger(self, api: Client) -> None:
+    def test_of_a_stranger(self, api):
         assert delete(api).json()["code"] == "not_authenticated"
 
-    def test_of_a_sign_in_that_is_not_recent(self, api: Client, user: Any, clock: Any) -> None:
+    def test_of_a_sign_in_that_is_not_recent(self, api, user, clock):
         login(api, user)
         clock.forward(901)
         response = delete(api)
         assert (response.status_code, response.json()["code"]) == (403, "reauthentication_required")
         assert api.get("/api/auth/me").status_code == 200
 
-    def test_of_a_page_of_another_origin(self, api: Client, user: Any) -> None:
+    def test_of_a_page_of_another_origin(self, api, user):
         login(api, user)
         response = delete(api, **STRANGE)
         assert (response.status_code, response.json()["code"]) == (403, "cross_origin")

@@ -53,7 +53,7 @@ def text(response: Any) -> str:
         ("/account/deleted", "Eine Anmeldung ist nicht mehr möglich."),
     ],
 )
-def test_a_page_is_german(german: Client, api: Client, path: str, said: str) -> None:
+def test_a_page_is_german(german, api, path, said):
     response = german.get(path)
     html = text(response)
     assert said in html
@@ -65,7 +65,7 @@ def test_a_page_is_german(german: Client, api: Client, path: str, said: str) -> 
     assert '<html lang="en">' in english
 
 
-def test_the_page_of_ones_sessions_is_german(german: Client, user: Any, clock: Any) -> None:
+def test_the_page_of_ones_sessions_is_german(german, user, clock):
     login(german, user)
     html = text(german.get("/"))
     assert f"Sie sind angemeldet als {user.email}" in html
@@ -73,7 +73,7 @@ def test_the_page_of_ones_sessions_is_german(german: Client, user: Any, clock: A
     assert "1. Januar 2030 12:00 UTC</time>" in html
 
 
-def test_what_a_form_finds_wrong_is_german(german: Client, user: Any) -> None:
+def test_what_a_form_finds_wrong_is_german(german, user):
     german.post("/sign-in", {"username": user.email, "password": PASSWORD})
     twice = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     html = text(german.post("/password/change", {"current_password": "wrong", **twice}))
@@ -81,9 +81,7 @@ def test_what_a_form_finds_wrong_is_german(german: Client, user: Any) -> None:
     assert "Das ist bereits Ihre Adresse." in text(german.post("/email/change", {"email": user.email}))
 
 
-def test_mails_are_in_the_language_of_the_request_that_caused_them(
-    german: Client, api: Client, mailoutbox: list[Any]
-) -> None:
+def test_mails_are_in_the_language_of_the_request_that_caused_them(german, api, mailoutbox):
     UserFactory(email=ADDRESS)
     german.post("/register", {"email": "new@example.org", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
     german.post("/register", {"email": ADDRESS, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
@@ -101,7 +99,7 @@ def test_mails_are_in_the_language_of_the_request_that_caused_them(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_mails_about_changes_are_german(german: Client, user: Any, mailoutbox: list[Any]) -> None:
+def test_mails_about_changes_are_german(german, user, mailoutbox):
     german.post("/sign-in", {"username": user.email, "password": PASSWORD})
     german.post("/email/change", {"email": ADDRESS})
     german.post(
@@ -119,9 +117,7 @@ def test_mails_about_changes_are_german(german: Client, user: Any, mailoutbox: l
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.urls("tests.tokens.test_demo")
-def test_the_mail_about_the_demos_thief_is_german(
-    german: Client, user: Any, settings: Any, live_server: Any, mailoutbox: list[Any]
-) -> None:
+def test_the_mail_about_the_demos_thief_is_german(german, user, settings, live_server, mailoutbox):
     settings.DEBUG, settings.ORIGIN = True, live_server.url
     login(german, user)
     backstage(german, "steal")
@@ -141,9 +137,7 @@ def test_the_mail_about_the_demos_thief_is_german(
         (2, "hat 2 aktive Sitzungen. Sollen alle beendet werden?", "2 Sitzungen widerrufen."),
     ],
 )
-def test_the_admin_is_german_in_singular_and_plural(
-    german: Client, user: Any, sessions: int, question: str, done: str
-) -> None:
+def test_the_admin_is_german_in_singular_and_plural(german, user, sessions, question, done):
     for _ in range(sessions):
         login(Client(headers={"User-Agent": FIREFOX}), user)
     login(german, AdminFactory())

@@ -5,7 +5,6 @@ password, and no link of a mail.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -56,9 +55,7 @@ def _as_schemathesis(response: Any, path: str, method: str) -> Response:
 
 
 @pytest.mark.django_db
-def test_an_account_lives_as_the_description_says(
-    api: Client, settings: Any, token_in: Callable[[str], str], clock: Any
-) -> None:
+def test_an_account_lives_as_the_description_says(api, settings, token_in, clock):
     settings.TOKENS = {
         "INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE_SECRET.encode()).hexdigest()}"],
         "MODES": ["cookie", "body"],

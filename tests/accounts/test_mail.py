@@ -15,7 +15,6 @@ import pytest
 from django.conf import settings as configured
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
-from django.test import Client
 from django.utils import translation
 
 from accounts import mail
@@ -64,7 +63,7 @@ def words(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("hours", [1, 72])
-def test_a_mail_has_a_subject_of_one_line_and_says_where_it_comes_from(name: str, hours: int) -> None:
+def test_a_mail_has_a_subject_of_one_line_and_says_where_it_comes_from(name, hours):
     message = mail.compose(name, "a@example.org", **SAID, hours=hours)
     assert re.fullmatch(r"[A-Z][^\n]{5,60}", message.subject)
     assert configured.ORIGIN in message.body
@@ -76,7 +75,7 @@ def test_a_mail_has_a_subject_of_one_line_and_says_where_it_comes_from(name: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_mail_says_the_same_as_html_word_for_word(name: str) -> None:
+def test_a_mail_says_the_same_as_html_word_for_word(name):
     message = mail.compose(name, "a@example.org", **SAID, hours=3)
     main = re.search("<main>(.*)</main>", html_of(message), re.DOTALL)
     assert main
@@ -87,7 +86,7 @@ def test_a_mail_says_the_same_as_html_word_for_word(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_html_fetches_nothing_runs_nothing_and_has_one_style(name: str) -> None:
+def test_the_html_fetches_nothing_runs_nothing_and_has_one_style(name):
     html = html_of(mail.compose(name, "a@example.org", **SAID, hours=3))
     assert html.count("<style>") == html.count("</style>") == 1
     assert not re.search(r"<(script|img|link|iframe|object|form|table)\b", html)
@@ -96,7 +95,7 @@ def test_the_html_fetches_nothing_runs_nothing_and_has_one_style(name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_colour_of_the_html_is_there_for_light_and_for_dark(name: str) -> None:
+def test_every_colour_of_the_html_is_there_for_light_and_for_dark(name):
     html = html_of(mail.compose(name, "a@example.org", **SAID, hours=3))
     assert '<meta name="color-scheme" content="light dark">' in html
     light, dark = html.split("@media (prefers-color-scheme: dark)")
@@ -122,13 +121,13 @@ class TestTheHtml:
         )
         return html_of(mail.compose("test", "a@example.org", **context))
 
-    def test_escapes_everything(self) -> None:
+    def test_escapes_everything(self):
         html = self.html("{{ device }}", "A: {{ device }}\nB: x", device="<script>alert(1)</script>")
         assert "<script" not in html
         assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
         assert "<h1>Subject &lt;1&gt;</h1>" in html
 
-    def test_makes_a_button_of_a_line_and_an_address_of_ours_and_shows_the_address(self) -> None:
+    def test_makes_a_button_of_a_line_and_an_address_of_ours_and_shows_the_address(self):
         html = self.html("Open it\nhttps://testserver/x?a=1&b=2")
         assert re.search(r'<a class="button" href="https://testserver/x\?a=1&amp;b=2"[^>]*>Open it</a>', html)
         assert ">https://testserver/x?a=1&amp;b=2</p>" in html
@@ -144,30 +143,30 @@ class TestTheHtml:
             "https://testserver/ and more",
         ],
     )
-    def test_makes_none_that_leads_elsewhere(self, url: str) -> None:
+    def test_makes_none_that_leads_elsewhere(self, url):
         html = self.html("Open it\n{{ url }}", url=url)
         assert "href" not in html
         assert unescape(html).count(url) == 1
 
-    def test_lets_nobody_who_is_only_named_begin_a_paragraph(self) -> None:
+    def test_lets_nobody_who_is_only_named_begin_a_paragraph(self):
         html = self.html("Device: {{ device }}", device="Mine\n\nOpen it\nhttps://testserver/x")
         assert "href" not in html
         assert "<p>Device: Mine Open it https://testserver/x</p>" in html
 
-    def test_makes_a_list_of_lines_with_names(self) -> None:
+    def test_makes_a_list_of_lines_with_names(self):
         html = " ".join(self.html("Device: Firefox: mine\nAddress: 192.0.2.7").split())
         assert "<dl> <dt>Device</dt> <dd>Firefox: mine</dd> <dt>Address</dt> <dd>192.0.2.7</dd> </dl>" in html
 
-    def test_keeps_other_lines_as_they_are(self) -> None:
+    def test_keeps_other_lines_as_they_are(self):
         assert "<p>one<br>two</p>" in self.html("one\ntwo")
 
-    def test_says_its_language(self) -> None:
+    def test_says_its_language(self):
         with translation.override("de"):
             assert '<html lang="de">' in self.html("x")
 
 
 @pytest.mark.django_db
-def test_only_a_link_that_raises_an_alarm_is_drawn_as_one() -> None:
+def test_only_a_link_that_raises_an_alarm_is_drawn_as_one():
     user = UserFactory()
     alarm = mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user)
     reset = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, user)
@@ -175,7 +174,7 @@ def test_only_a_link_that_raises_an_alarm_is_drawn_as_one() -> None:
     assert 'class="button"' in html_of(reset)
 
 
-def test_texts_are_marked_for_translation() -> None:
+def test_texts_are_marked_for_translation():
     for name in NAMES:
         text = (Path(configured.BASE_DIR) / f"templates/mail/{name}.txt").read_text()
         outside = re.sub(r"{%\s*blocktranslate.*?endblocktranslate\s*%}|{%.*?%}|{{.*?}}", "", text, flags=re.DOTALL)
@@ -183,9 +182,7 @@ def test_texts_are_marked_for_translation() -> None:
 
 
 @pytest.mark.django_db
-def test_a_mail_is_in_the_language_of_who_asks(
-    api: Client, mailoutbox: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mail_is_in_the_language_of_who_asks(api, mailoutbox, monkeypatch):
     languages = []
     render = mail.render_to_string
 
@@ -200,14 +197,14 @@ def test_a_mail_is_in_the_language_of_who_asks(
 
 
 @pytest.mark.django_db
-def test_a_link_leads_to_our_own_origin_whatever_the_host_header_says(api: Client, mailoutbox: list[Any]) -> None:
+def test_a_link_leads_to_our_own_origin_whatever_the_host_header_says(api, mailoutbox):
     api.post("/api/auth/register", ADA, content_type="application/json", headers={"Host": "localhost"})
     links = re.findall(r"https?://\S+\?token=", mailoutbox[0].body)
     assert links == ["https://testserver/email/confirm?token="]
 
 
 @pytest.mark.django_db
-def test_mail_that_cannot_be_sent_tells_nothing(api: Client, user: Any, broken: None) -> None:
+def test_mail_that_cannot_be_sent_tells_nothing(api, user, broken):
     new = ask(api, "register", ADA)
     assert new.status_code == 202
     assert seen(ask(api, "register", {"email": user.email, "password": PASSWORD})) == seen(new)
@@ -216,7 +213,7 @@ def test_mail_that_cannot_be_sent_tells_nothing(api: Client, user: Any, broken: 
 
 
 @pytest.mark.django_db
-def test_what_was_to_be_told_is_done_all_the_same(api: Client, user: Any, broken: None) -> None:
+def test_what_was_to_be_told_is_done_all_the_same(api, user, broken):
     login(api, user)
     data = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     assert ask(api, "password/change", data).status_code == 204
@@ -224,9 +221,7 @@ def test_what_was_to_be_told_is_done_all_the_same(api: Client, user: Any, broken
 
 
 @pytest.mark.django_db
-def test_a_lost_mail_is_a_line_in_the_log_without_a_secret(
-    api: Client, broken: None, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lost_mail_is_a_line_in_the_log_without_a_secret(api, broken, caplog):
     ask(api, "register", ADA)
     (line,) = [record for record in caplog.records if record.name == "accounts"]
     assert line.levelno == logging.ERROR
@@ -235,9 +230,7 @@ def test_a_lost_mail_is_a_line_in_the_log_without_a_secret(
 
 
 @pytest.mark.django_db
-def test_no_token_and_no_password_is_in_any_log(
-    api: Client, user: Any, token_in: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_token_and_no_password_is_in_any_log(api, user, token_in, caplog):
     caplog.set_level(logging.DEBUG)
     ask(api, "password/reset", {"email": user.email})
     token = token_in(user.email)
@@ -262,21 +255,17 @@ class TestThePool:
         pool.shutdown()
 
     @pytest.mark.django_db
-    def test_nobody_waits_for_the_mail_server(self, api: Client, server: Event) -> None:
+    def test_nobody_waits_for_the_mail_server(self, api, server):
         assert ask(api, "register", ADA).status_code == 202
         assert not server.is_set()
 
-    def test_too_many_that_wait_are_dropped_and_said_so(
-        self, server: Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_too_many_that_wait_are_dropped_and_said_so(self, server, monkeypatch, caplog):
         monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(3))
         for _ in range(5):
             mail.send(EmailMessage("s", "b", to=["a@example.org"]))
         assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["mail dropped"] * 2
 
-    def test_a_place_is_free_again_when_a_mail_is_sent_or_lost(
-        self, broken: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_place_is_free_again_when_a_mail_is_sent_or_lost(self, broken, monkeypatch):
         monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(1))
         for _ in range(3):
             mail.send(EmailMessage("s", "b", to=["a@example.org"]))
@@ -335,11 +324,11 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
         ),
     ],
 )
-def test_email_url_says_where_mail_goes(url: str, backend: str, options: dict[str, Any]) -> None:
+def test_email_url_says_where_mail_goes(url, backend, options):
     assert backend_and_options(url) == (backend, options)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://mail.example.org", "smtp://host:port"])
-def test_an_email_url_that_cannot_be_read_is_refused_with_an_example(url: str) -> None:
+def test_an_email_url_that_cannot_be_read_is_refused_with_an_example(url):
     with pytest.raises(ImproperlyConfigured, match=r"EMAIL_URL cannot be read\. Write smtp"):
         mail_settings(url)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.test import Client, RequestFactory
+from django.test import Client
 
 from accounts.views import OwnSite
 from tests.factories import PASSWORD
@@ -63,32 +63,32 @@ WAYS = pytest.mark.parametrize("way", [sign_in, sign_in_by_address, open_the_for
 
 @WAYS
 @pytest.mark.parametrize("next", OURS)
-def test_a_page_of_ours_is_gone_on_to(api: Client, user: Any, way: Any, next: str) -> None:
+def test_a_page_of_ours_is_gone_on_to(api, user, way, next):
     response = way(api, user, next)
     assert (response.status_code, response["Location"]) == (302, next)
 
 
 @WAYS
 @pytest.mark.parametrize("next", NOT_OURS, ids=NOT_OURS.values())
-def test_a_page_of_somebody_elses_is_not(api: Client, user: Any, way: Any, next: str) -> None:
+def test_a_page_of_somebody_elses_is_not(api, user, way, next):
     response = way(api, user, next)
     assert (response.status_code, response["Location"]) == (302, "/")
 
 
 @pytest.mark.parametrize("next", NOT_OURS, ids=NOT_OURS.values())
-def test_signing_out_leads_nowhere_else_either(api: Client, user: Any, next: str) -> None:
+def test_signing_out_leads_nowhere_else_either(api, user, next):
     sign_in(api, user, "")
     assert api.post("/sign-out", {"next": next}, secure=True)["Location"] == "/signed-out"
 
 
 @pytest.mark.parametrize("next", NOT_OURS, ids=NOT_OURS.values())
-def test_a_form_does_not_hold_what_it_would_not_go_on_to(api: Client, user: Any, next: str) -> None:
+def test_a_form_does_not_hold_what_it_would_not_go_on_to(api, user, next):
     assert api.get("/sign-in", {"next": next}, secure=True).context["next"] == ""
     sign_in(api, user, "")
     assert api.get("/sign-in/again", {"next": next}, secure=True).context["next"] == ""
 
 
-def test_a_stranger_who_is_to_give_the_password_again_signs_in_instead(api: Client) -> None:
+def test_a_stranger_who_is_to_give_the_password_again_signs_in_instead(api):
     response = api.get("/sign-in/again", {"next": "/account/delete"}, secure=True)
     assert response["Location"] == "/sign-in?next=/account/delete"
     response = api.get("/sign-in/again", {"next": "https://evil.test/"}, secure=True)
@@ -98,9 +98,7 @@ def test_a_stranger_who_is_to_give_the_password_again_signs_in_instead(api: Clie
 @pytest.mark.parametrize(
     ("next", "goes_to"), [("http://testserver/a", "http://testserver/a"), ("http://evil.test/", "")]
 )
-def test_a_site_without_https_leads_on_to_itself(
-    rf: RequestFactory, settings: Any, next: str | None, goes_to: str
-) -> None:
+def test_a_site_without_https_leads_on_to_itself(rf, settings, next, goes_to):
     settings.ORIGIN = "http://testserver"
     view = OwnSite()
     view.request = rf.get("/sign-in", {"next": next} if next else {})

@@ -1,7 +1,6 @@
 """The pages: sign in, see who you are and where, sign out, end another session. Without JavaScript."""
 
 import re
-from collections.abc import Callable
 from html import unescape
 from typing import Any
 
@@ -50,7 +49,7 @@ def is_sign_in_form(response: Any) -> bool:
 # The first page
 
 
-def test_a_stranger_finds_the_sign_in_form_at_the_root(api: Client, django_assert_num_queries: Any) -> None:
+def test_a_stranger_finds_the_sign_in_form_at_the_root(api, django_assert_num_queries):
     with django_assert_num_queries(0):
         response = api.get("/")
     assert is_sign_in_form(response)
@@ -58,7 +57,7 @@ def test_a_stranger_finds_the_sign_in_form_at_the_root(api: Client, django_asser
     assert "Cookie" in response["Vary"]
 
 
-def test_a_signed_in_person_finds_who_they_are_and_where(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_a_signed_in_person_finds_who_they_are_and_where(api, another, user):
     stranger = UserFactory()
     login(api, user)
     login(Client(headers={"User-Agent": CURL}), user)
@@ -74,7 +73,7 @@ def test_a_signed_in_person_finds_who_they_are_and_where(api: Client, another: C
     assert len(re.findall('action="/sessions/[^/]+/rename"', html)) == 2
 
 
-def test_an_ended_session_is_not_listed(api: Client, another: Callable[[], Client], user: Any, clock: Any) -> None:
+def test_an_ended_session_is_not_listed(api, another, user, clock):
     elsewhere = another()
     login(elsewhere, user, device_name="The old one")
     login(api, user)
@@ -83,14 +82,14 @@ def test_an_ended_session_is_not_listed(api: Client, another: Callable[[], Clien
     assert b"The old one" not in api.get("/").content
 
 
-def test_a_devices_name_is_text_and_not_markup(api: Client, user: Any) -> None:
+def test_a_devices_name_is_text_and_not_markup(api, user):
     login(api, user, device_name="<script>alert(1)</script>")
     html = api.get("/").content
     assert b"<script>" not in html
     assert b"&lt;script&gt;" in html
 
 
-def test_the_administration_is_shown_to_staff_alone(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_the_administration_is_shown_to_staff_alone(api, another, user):
     login(api, user)
     assert b"/admin/" not in api.get("/").content
     staff = another()
@@ -98,12 +97,12 @@ def test_the_administration_is_shown_to_staff_alone(api: Client, another: Callab
     assert b"/admin/" in staff.get("/").content
 
 
-def test_the_page_of_a_signed_in_person_is_kept_out_of_shared_caches(api: Client, user: Any) -> None:
+def test_the_page_of_a_signed_in_person_is_kept_out_of_shared_caches(api, user):
     login(api, user)
     assert "Cookie" in api.get("/")["Vary"]
 
 
-def test_a_revoked_session_finds_the_form_again(api: Client, user: Any, clock: Any) -> None:
+def test_a_revoked_session_finds_the_form_again(api, user, clock):
     login(api, user)
     RefreshToken.objects.update(revoked_at=clock.now)
     clock.forward(601)
@@ -113,9 +112,7 @@ def test_a_revoked_session_finds_the_form_again(api: Client, user: Any, clock: A
 
 
 @pytest.mark.parametrize("gone", ["deleted", "switched off"])
-def test_somebody_who_is_gone_and_of_whom_nobody_told_us_is_a_stranger(
-    gone: str, api: Client, user: Any, clock: Any
-) -> None:
+def test_somebody_who_is_gone_and_of_whom_nobody_told_us_is_a_stranger(gone, api, user, clock):
     """Raw SQL sends no signal: the access token is good, and its user is not."""
     login(api, user)
     if gone == "deleted":
@@ -132,7 +129,7 @@ def test_somebody_who_is_gone_and_of_whom_nobody_told_us_is_a_stranger(
 # Signing in
 
 
-def test_signing_in_by_the_form_opens_a_session_and_goes_home(api: Client, user: Any) -> None:
+def test_signing_in_by_the_form_opens_a_session_and_goes_home(api, user):
     response = sign_in(api, user)
     assert (response.status_code, response["Location"]) == (302, "/")
     assert {ACCESS, REFRESH, DEVICE} <= set(response.cookies)
@@ -143,18 +140,18 @@ def test_signing_in_by_the_form_opens_a_session_and_goes_home(api: Client, user:
     assert user.email.encode() in api.get("/").content
 
 
-def test_the_form_takes_any_spelling_of_the_address(api: Client, user: Any) -> None:
+def test_the_form_takes_any_spelling_of_the_address(api, user):
     response = api.post("/sign-in", {"username": user.email.upper(), "password": PASSWORD})
     assert response.status_code == 302
 
 
-def test_without_remember_me_the_cookies_go_with_the_browser(api: Client, user: Any) -> None:
+def test_without_remember_me_the_cookies_go_with_the_browser(api, user):
     response = sign_in(api, user)
     assert response.cookies[ACCESS]["max-age"] == ""
     assert response.cookies[REFRESH]["max-age"] == ""
 
 
-def test_with_remember_me_the_cookies_stay_for_two_weeks(api: Client, user: Any, clock: Any) -> None:
+def test_with_remember_me_the_cookies_stay_for_two_weeks(api, user, clock):
     response = sign_in(api, user, remember="on")
     assert response.cookies[ACCESS]["max-age"] == 14 * 86400
     assert response.cookies[REFRESH]["max-age"] == 14 * 86400
@@ -174,49 +171,49 @@ def test_with_remember_me_the_cookies_stay_for_two_weeks(api: Client, user: Any,
         ("x" * 10_000, PASSWORD),
     ],
 )
-def test_a_wrong_sign_in_is_asked_again_and_leaves_nothing(email: str, password: str, api: Client, user: Any) -> None:
+def test_a_wrong_sign_in_is_asked_again_and_leaves_nothing(email, password, api, user):
     response = api.post("/sign-in", {"username": email.format(user.email), "password": password})
     assert is_sign_in_form(response)
     assert not {ACCESS, REFRESH, DEVICE} & set(response.cookies)
     assert not RefreshToken.objects.exists()
 
 
-def test_the_refusal_does_not_tell_whether_there_is_an_account(api: Client, user: Any) -> None:
+def test_the_refusal_does_not_tell_whether_there_is_an_account(api, user):
     wrong = api.post("/sign-in", {"username": user.email, "password": "wrong"})
     unknown = api.post("/sign-in", {"username": "nobody@example.org", "password": "wrong"})
     assert wrong.context["form"].errors == unknown.context["form"].errors
 
 
-def test_a_wrong_password_is_written_down(api: Client, user: Any) -> None:
+def test_a_wrong_password_is_written_down(api, user):
     api.post("/sign-in", {"username": user.email, "password": "wrong"})
     event = SecurityEvent.objects.get()
     assert (event.kind, event.user, event.user_agent) == ("sign_in_failed", user, FIREFOX)
 
 
-def test_somebody_switched_off_cannot_sign_in(api: Client) -> None:
+def test_somebody_switched_off_cannot_sign_in(api):
     assert is_sign_in_form(sign_in(api, UserFactory(is_active=False)))
 
 
-def test_the_form_leads_on_whoever_is_signed_in(api: Client, user: Any) -> None:
+def test_the_form_leads_on_whoever_is_signed_in(api, user):
     sign_in(api, user)
     assert api.get("/sign-in")["Location"] == "/"
     assert api.get("/sign-in", {"next": "/password/change"})["Location"] == "/password/change"
     assert api.get("/sign-in", {"next": "https://evil.example/"})["Location"] == "/"
 
 
-def test_the_form_leads_nobody_on_whose_session_has_ended(api: Client, user: Any, clock: Any) -> None:
+def test_the_form_leads_nobody_on_whose_session_has_ended(api, user, clock):
     """The access token is good until this process hears of it."""
     sign_in(api, user)
     RefreshToken.objects.update(revoked_at=clock.now)
     assert is_sign_in_form(api.get("/sign-in", {"next": "/account/delete"}))
 
 
-def test_who_has_signed_in_again_is_not_told_that_they_have_not(api: Client, user: Any) -> None:
+def test_who_has_signed_in_again_is_not_told_that_they_have_not(api, user):
     sign_in(api, user)
     assert api.get("/signed-out")["Location"] == "/"
 
 
-def test_a_page_that_needs_a_sign_in_is_reached_after_it(api: Client) -> None:
+def test_a_page_that_needs_a_sign_in_is_reached_after_it(api):
     staff = AdminFactory()
     form = api.get(api.get("/admin/")["Location"])
     assert form.context["next"] == "/admin/"
@@ -224,7 +221,7 @@ def test_a_page_that_needs_a_sign_in_is_reached_after_it(api: Client) -> None:
     assert api.get(response["Location"]).status_code == 200
 
 
-def test_a_stale_cookie_does_not_stand_in_the_way(api: Client, user: Any) -> None:
+def test_a_stale_cookie_does_not_stand_in_the_way(api, user):
     api.cookies[ACCESS], api.cookies[REFRESH] = "garbage", "garbage"
     assert is_sign_in_form(api.get("/"))
     api.cookies[ACCESS], api.cookies[REFRESH] = "garbage", "garbage"
@@ -232,7 +229,7 @@ def test_a_stale_cookie_does_not_stand_in_the_way(api: Client, user: Any) -> Non
     assert user.email.encode() in api.get("/").content
 
 
-def test_signing_in_as_somebody_else_ends_the_first_ones_session(api: Client, user: Any) -> None:
+def test_signing_in_as_somebody_else_ends_the_first_ones_session(api, user):
     other = UserFactory()
     sign_in(api, user)
     sign_in(api, other)
@@ -240,13 +237,13 @@ def test_signing_in_as_somebody_else_ends_the_first_ones_session(api: Client, us
     assert RefreshToken.objects.get(user=user).revoked_reason == "superseded"
 
 
-def test_the_form_without_its_token_is_refused(strict: Client, user: Any) -> None:
+def test_the_form_without_its_token_is_refused(strict, user):
     response = strict.post("/sign-in", {"username": user.email, "password": PASSWORD})
     assert response.status_code == 403
     assert not RefreshToken.objects.exists()
 
 
-def test_the_form_with_its_token_signs_in_over_https(strict: Client, user: Any) -> None:
+def test_the_form_with_its_token_signs_in_over_https(strict, user):
     token = csrf_token(strict.get("/", secure=True).content.decode())
     fields = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": token}
     assert strict.post("/sign-in", fields, secure=True).status_code == 403, "neither Origin nor Referer"
@@ -256,7 +253,7 @@ def test_the_form_with_its_token_signs_in_over_https(strict: Client, user: Any) 
     assert RefreshToken.objects.get().user == user
 
 
-def test_a_form_of_another_site_signs_nobody_in_again(api: Client, user: Any) -> None:
+def test_a_form_of_another_site_signs_nobody_in_again(api, user):
     """Who is signed in must not be signed in as somebody else by a form on another site."""
     login(api, user)
     other = UserFactory()
@@ -270,7 +267,7 @@ def test_a_form_of_another_site_signs_nobody_in_again(api: Client, user: Any) ->
 # Signing out
 
 
-def test_signing_out_by_the_form_ends_the_session_and_clears_the_cookies(api: Client, user: Any, clock: Any) -> None:
+def test_signing_out_by_the_form_ends_the_session_and_clears_the_cookies(api, user, clock):
     sign_in(api, user)
     stolen = api.cookies[ACCESS].value
     response = api.post("/sign-out")
@@ -287,7 +284,7 @@ def test_signing_out_by_the_form_ends_the_session_and_clears_the_cookies(api: Cl
     assert is_sign_in_form(api.get("/"))
 
 
-def test_signing_out_works_with_an_expired_access_token(api: Client, user: Any, clock: Any) -> None:
+def test_signing_out_works_with_an_expired_access_token(api, user, clock):
     sign_in(api, user)
     clock.forward(601)
     response = api.post("/sign-out")
@@ -295,7 +292,7 @@ def test_signing_out_works_with_an_expired_access_token(api: Client, user: Any, 
     assert RefreshToken.objects.get().revoked_reason == "signed_out"
 
 
-def test_signing_out_ends_this_session_and_no_other(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_signing_out_ends_this_session_and_no_other(api, another, user):
     elsewhere = another()
     sign_in(elsewhere, user)
     sign_in(api, user)
@@ -303,13 +300,13 @@ def test_signing_out_ends_this_session_and_no_other(api: Client, another: Callab
     assert user.email.encode() in elsewhere.get("/").content
 
 
-def test_a_link_signs_nobody_out(api: Client, user: Any) -> None:
+def test_a_link_signs_nobody_out(api, user):
     sign_in(api, user)
     assert api.get("/sign-out").status_code == 405
     assert RefreshToken.objects.live().count() == 1
 
 
-def test_signing_out_twice_or_as_a_stranger_does_no_harm(api: Client, user: Any) -> None:
+def test_signing_out_twice_or_as_a_stranger_does_no_harm(api, user):
     assert api.post("/sign-out").status_code == 302
     sign_in(api, user)
     api.post("/sign-out")
@@ -317,7 +314,7 @@ def test_signing_out_twice_or_as_a_stranger_does_no_harm(api: Client, user: Any)
     assert SecurityEvent.objects.filter(kind="revoked").count() == 1
 
 
-def test_signing_out_needs_the_forms_token(strict: Client, user: Any) -> None:
+def test_signing_out_needs_the_forms_token(strict, user):
     token = csrf_token(strict.get("/", secure=True).content.decode())
     fields = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": token}
     strict.post("/sign-in", fields, secure=True, headers=OWN)
@@ -331,9 +328,7 @@ def test_signing_out_needs_the_forms_token(strict: Client, user: Any) -> None:
 # Ending sessions
 
 
-def test_another_session_is_ended_after_a_recent_sign_in(
-    api: Client, another: Callable[[], Client], user: Any, clock: Any
-) -> None:
+def test_another_session_is_ended_after_a_recent_sign_in(api, another, user, clock):
     elsewhere = another()
     sign_in(elsewhere, user)
     session = session_of(elsewhere)
@@ -348,9 +343,7 @@ def test_another_session_is_ended_after_a_recent_sign_in(
     assert is_sign_in_form(elsewhere.get("/"))
 
 
-def test_another_session_is_not_ended_long_after_the_sign_in(
-    api: Client, another: Callable[[], Client], user: Any, clock: Any
-) -> None:
+def test_another_session_is_not_ended_long_after_the_sign_in(api, another, user, clock):
     elsewhere = another()
     sign_in(elsewhere, user)
     session = session_of(elsewhere)
@@ -365,7 +358,7 @@ def test_another_session_is_not_ended_long_after_the_sign_in(
     assert not RefreshToken.objects.live().filter(id=session.id).exists()
 
 
-def test_this_session_is_ended_whenever_one_likes(api: Client, user: Any, clock: Any) -> None:
+def test_this_session_is_ended_whenever_one_likes(api, user, clock):
     sign_in(api, user)
     session = session_of(api)
     clock.forward(3600)
@@ -376,7 +369,7 @@ def test_this_session_is_ended_whenever_one_likes(api: Client, user: Any, clock:
     assert is_sign_in_form(api.get("/"))
 
 
-def test_nobody_elses_session_can_be_ended(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_nobody_elses_session_can_be_ended(api, another, user):
     elsewhere = another()
     sign_in(elsewhere, UserFactory())
     session = session_of(elsewhere)
@@ -386,12 +379,12 @@ def test_nobody_elses_session_can_be_ended(api: Client, another: Callable[[], Cl
 
 
 @pytest.mark.parametrize("session_id", [NOBODYS, "1", "not-an-id", "%00", "../../admin"])
-def test_a_session_that_is_not_there_is_not_found(session_id: str, api: Client, user: Any) -> None:
+def test_a_session_that_is_not_there_is_not_found(session_id, api, user):
     sign_in(api, user)
     assert api.post(f"/sessions/{session_id}/end").status_code == 404
 
 
-def test_a_session_that_has_ended_is_not_ended_again(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_a_session_that_has_ended_is_not_ended_again(api, another, user):
     elsewhere = another()
     sign_in(elsewhere, user)
     session = session_of(elsewhere)
@@ -402,7 +395,7 @@ def test_a_session_that_has_ended_is_not_ended_again(api: Client, another: Calla
     assert session.revoked_reason == "signed_out"
 
 
-def test_a_stranger_ends_nothing(api: Client, another: Callable[[], Client], user: Any) -> None:
+def test_a_stranger_ends_nothing(api, another, user):
     sign_in(api, user)
     session = session_of(api)
     response = another().post(f"/sessions/{session.id}/end")
@@ -410,13 +403,13 @@ def test_a_stranger_ends_nothing(api: Client, another: Callable[[], Client], use
     assert RefreshToken.objects.live().count() == 1
 
 
-def test_a_link_ends_nothing(api: Client, user: Any) -> None:
+def test_a_link_ends_nothing(api, user):
     sign_in(api, user)
     assert api.get(f"/sessions/{session_of(api).id}/end").status_code == 405
     assert RefreshToken.objects.live().count() == 1
 
 
-def test_ending_a_session_needs_the_forms_token(strict: Client, user: Any) -> None:
+def test_ending_a_session_needs_the_forms_token(strict, user):
     login(strict, user)
     html = strict.get("/", secure=True).content.decode()
     path = f"/sessions/{session_of(strict).id}/end"
@@ -427,7 +420,7 @@ def test_ending_a_session_needs_the_forms_token(strict: Client, user: Any) -> No
     assert RefreshToken.objects.live().count() == 0
 
 
-def test_another_sites_form_ends_nothing_and_rotates_nothing(api: Client, user: Any, clock: Any) -> None:
+def test_another_sites_form_ends_nothing_and_rotates_nothing(api, user, clock):
     sign_in(api, user)
     session = session_of(api)
     clock.forward(601)
@@ -437,9 +430,7 @@ def test_another_sites_form_ends_nothing_and_rotates_nothing(api: Client, user: 
     assert (session.generation, session.revoked_at) == (0, None)
 
 
-def test_the_pages_work_with_an_expired_access_token(
-    api: Client, another: Callable[[], Client], user: Any, clock: Any
-) -> None:
+def test_the_pages_work_with_an_expired_access_token(api, another, user, clock):
     elsewhere = another()
     sign_in(elsewhere, user)
     session = session_of(elsewhere)

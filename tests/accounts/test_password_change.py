@@ -1,6 +1,5 @@
 """Changing the password: all other sessions end at once, this one lives on, and the owner is told."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,14 +41,14 @@ def unchanged(user: Any) -> bool:
     )
 
 
-def test_the_new_password_signs_in_and_the_old_one_does_not(signed_in: Client, user: Any, another: Any) -> None:
+def test_the_new_password_signs_in_and_the_old_one_does_not(signed_in, user, another):
     response = change(signed_in)
     assert (response.status_code, response.content) == (204, b"")
     assert can_sign_in(another(), user, NEW_PASSWORD)
     assert not can_sign_in(another(), user, PASSWORD)
 
 
-def test_this_session_lives_on_with_the_tokens_it_has(signed_in: Client, clock: Any) -> None:
+def test_this_session_lives_on_with_the_tokens_it_has(signed_in, clock):
     response = change(signed_in)
     assert not response.cookies
     assert who(signed_in) == 200
@@ -59,9 +58,7 @@ def test_this_session_lives_on_with_the_tokens_it_has(signed_in: Client, clock: 
     assert refresh(signed_in).status_code == 200
 
 
-def test_all_other_sessions_end_at_once_access_tokens_included(
-    signed_in: Client, user: Any, another: Callable[[], Client], clock: Any
-) -> None:
+def test_all_other_sessions_end_at_once_access_tokens_included(signed_in, user, another, clock):
     others = [another(), another()]
     for other in others:
         login(other, user)
@@ -79,7 +76,7 @@ def test_all_other_sessions_end_at_once_access_tokens_included(
     assert set(reasons) == {RefreshToken.Reason.PASSWORD_CHANGED}
 
 
-def test_in_body_mode_too(api: Client, user: Any, another: Any, settings: Any, clock: Any) -> None:
+def test_in_body_mode_too(api, user, another, settings, clock):
     settings.TOKENS = {"MODES": ["cookie", "body"]}
     mine, other = (login(another(), user, mode="body") for _ in range(2))
 
@@ -95,7 +92,7 @@ def test_in_body_mode_too(api: Client, user: Any, another: Any, settings: Any, c
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_owner_is_told_and_it_is_written_down(signed_in: Client, user: Any, mailoutbox: list[Any]) -> None:
+def test_the_owner_is_told_and_it_is_written_down(signed_in, user, mailoutbox):
     change(signed_in)
     assert [message.to for message in mailoutbox] == [[user.email]]
     assert "/alarm?token=" in mailoutbox[0].body
@@ -104,7 +101,7 @@ def test_the_owner_is_told_and_it_is_written_down(signed_in: Client, user: Any, 
     assert (event.user, event.session_id) == (user, RefreshToken.objects.get().id)
 
 
-def test_a_request_whose_token_was_refreshed_on_the_way_keeps_its_session(signed_in: Client, clock: Any) -> None:
+def test_a_request_whose_token_was_refreshed_on_the_way_keeps_its_session(signed_in, clock):
     clock.forward(601)
     response = change(signed_in)
     assert response.status_code == 204
@@ -125,48 +122,46 @@ class TestARefusal:
         assert live() in {before, before + 1}
         assert not mailoutbox
 
-    def test_of_a_wrong_current_password(self, signed_in: Client, user: Any) -> None:
+    def test_of_a_wrong_current_password(self, signed_in, user):
         response = change(signed_in, RIGHT | {"current_password": "wrong"})
         assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
         assert events(SecurityEvent.Kind.SIGN_IN_FAILED)[0].user == user
 
-    def test_of_a_stranger(self, api: Client) -> None:
+    def test_of_a_stranger(self, api):
         assert change(api).json()["code"] == "not_authenticated"
 
-    def test_of_a_sign_in_that_is_not_recent(self, api: Client, user: Any, clock: Any) -> None:
+    def test_of_a_sign_in_that_is_not_recent(self, api, user, clock):
         login(api, user)
         clock.forward(901)
         response = change(api)
         assert (response.status_code, response.json()["code"]) == (403, "reauthentication_required")
 
-    def test_of_a_page_of_another_origin(self, signed_in: Client) -> None:
+    def test_of_a_page_of_another_origin(self, signed_in):
         response = change(signed_in, **STRANGE)
         assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
 
     @pytest.mark.parametrize("new", ["short", "12345678901", "password", "", "x" * 4097])
-    def test_of_a_new_password_that_is_not_good_enough(self, signed_in: Client, new: str) -> None:
+    def test_of_a_new_password_that_is_not_good_enough(self, signed_in, new):
         response = change(signed_in, RIGHT | {"new_password": new})
         assert response.status_code == 400
         assert list(response.json()["errors"]) == ["new_password"]
 
-    def test_of_a_new_password_like_the_address(self, signed_in: Client, user: Any) -> None:
+    def test_of_a_new_password_like_the_address(self, signed_in, user):
         response = change(signed_in, RIGHT | {"new_password": user.email})
         assert list(response.json()["errors"]) == ["new_password"]
 
     @pytest.mark.parametrize("missing", RIGHT)
-    def test_of_a_missing_field(self, signed_in: Client, missing: str) -> None:
+    def test_of_a_missing_field(self, signed_in, missing):
         response = change(signed_in, {name: value for name, value in RIGHT.items() if name != missing})
         assert list(response.json()["errors"]) == [missing]
 
-    def test_of_an_account_without_a_password(self, signed_in: Client, user: Any) -> None:
+    def test_of_an_account_without_a_password(self, signed_in, user):
         before = user.password
         User.objects.filter(pk=user.pk).update(password="!nothing")
         assert change(signed_in).json()["code"] == "invalid_credentials"
         User.objects.filter(pk=user.pk).update(password=before)
 
-    def test_of_a_session_that_ended_though_its_access_token_is_not_dead_yet(
-        self, signed_in: Client, user: Any, clock: Any, another: Any
-    ) -> None:
+    def test_of_a_session_that_ended_though_its_access_token_is_not_dead_yet(self, signed_in, user, clock, another):
         login(another(), user)
         who(signed_in)
         newest = RefreshToken.objects.filter(id=signed_in.get("/api/auth/me").json()["session"]["id"])
@@ -175,9 +170,7 @@ class TestARefusal:
         assert change(signed_in).json()["code"] == "session_ended"
 
 
-def test_a_password_that_was_changed_meanwhile_is_the_current_one_no_more(
-    signed_in: Client, user: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_that_was_changed_meanwhile_is_the_current_one_no_more(signed_in, user, monkeypatch):
     check = passwords.check_password_rules
 
     def somebody_is_faster(password: str, owner: Any) -> None:

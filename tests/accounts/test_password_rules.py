@@ -75,16 +75,14 @@ def _nothing_is_set(user: Any) -> Any:
 
 @by_every_door
 @pytest.mark.parametrize("common", COMMON)
-def test_a_common_password_is_refused(api: Client, user: Any, set_password: Set, common: str) -> None:
+def test_a_common_password_is_refused(api, user, set_password, common):
     response = set_password(api, user, common)
     assert response.status_code in {200, 400}
     assert "This password is too common." in response.content.decode()
 
 
 @by_every_door
-def test_a_password_that_the_projects_own_list_has_is_refused(
-    api: Client, user: Any, settings: Any, set_password: Set
-) -> None:
+def test_a_password_that_the_projects_own_list_has_is_refused(api, user, settings, set_password):
     settings.AUTH_PASSWORD_VALIDATORS = [*settings.AUTH_PASSWORD_VALIDATORS, {"NAME": f"{__name__}.Breaches"}]
     response = set_password(api, user, BREACHED)
     assert response.status_code in {200, 400}

@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.links import Purpose, make
 from accounts.models import MAX_PASSWORD, User
 from tests.accounts.steps import NEW_PASSWORD, ask, who
-from tests.accounts.test_password_rules import Set, by_every_door
+from tests.accounts.test_password_rules import by_every_door
 from tests.browsers import ACCESS, login
 from tests.factories import UserFactory
 
@@ -41,7 +41,7 @@ def near_misses(password: str) -> set[str]:
 
 @by_every_door
 @pytest.mark.parametrize("password", CHOSEN, ids=lambda password: ascii(password[:20]))
-def test_any_characters_will_do_and_all_of_them_count(api: Client, user: Any, set_password: Set, password: str) -> None:
+def test_any_characters_will_do_and_all_of_them_count(api, user, set_password, password):
     assert set_password(api, user, password).status_code in {202, 204, 302}
     found = User.objects.filter(email="new@example.org").first() or User.objects.get(pk=user.pk)
     assert found.check_password(password)
@@ -49,7 +49,7 @@ def test_any_characters_will_do_and_all_of_them_count(api: Client, user: Any, se
 
 
 @pytest.mark.parametrize("password", CHOSEN[2:6], ids=ascii)
-def test_whoever_signs_in_types_it_to_the_letter(password: str) -> None:
+def test_whoever_signs_in_types_it_to_the_letter(password):
     user = UserFactory(password=password)
     for typed in [password, *near_misses(password)]:
         expected = typed == password
@@ -58,17 +58,17 @@ def test_whoever_signs_in_types_it_to_the_letter(password: str) -> None:
         assert (ACCESS in page.cookies) is expected
 
 
-def test_a_password_does_not_age(api: Client, user: Any, clock: Any) -> None:
+def test_a_password_does_not_age(api, user, clock):
     clock.forward(10 * 365 * 86400)
     login(api, user)
     assert who(api) == 200
 
 
-def test_more_common_ones_are_known_than_the_three_thousand_that_are_long_enough() -> None:
+def test_more_common_ones_are_known_than_the_three_thousand_that_are_long_enough():
     assert sum(len(password) >= 8 for password in CommonPasswordValidator().passwords) >= 3000
 
 
-def test_no_link_of_a_mail_signs_anybody_in(api: Client, user: Any) -> None:
+def test_no_link_of_a_mail_signs_anybody_in(api, user):
     """A mailbox opens a way to a new password, and is no factor by itself."""
     reset = ask(api, "password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), "password": NEW_PASSWORD})
     user.refresh_from_db()
@@ -94,20 +94,20 @@ class TestAField:
         inputs = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<input[^>]*>", html)]
         return [found for found in inputs if "password" in found.get("name", "") + found.get("type", "")]
 
-    def test_hides_what_is_typed(self, fields: list[dict[str, str]]) -> None:
+    def test_hides_what_is_typed(self, fields):
         assert fields
         assert {field["type"] for field in fields} == {"password"}
 
-    def test_is_open_to_password_managers(self, fields: list[dict[str, str]]) -> None:
+    def test_is_open_to_password_managers(self, fields):
         assert {field["autocomplete"] for field in fields} <= {"current-password", "new-password"}
 
-    def test_takes_long_ones_and_what_is_pasted(self, fields: list[dict[str, str]]) -> None:
+    def test_takes_long_ones_and_what_is_pasted(self, fields):
         for field in fields:
             assert int(field.get("maxlength", MAX_PASSWORD)) >= 64
             assert not [name for name in field if name.startswith("on")]
 
 
-def test_no_script_or_page_of_ours_stands_in_the_way_of_pasting() -> None:
+def test_no_script_or_page_of_ours_stands_in_the_way_of_pasting():
     folders = [ROOT / "templates", *ROOT.glob("*/static"), *ROOT.glob("*/templates")]
     texts = [path.read_text() for folder in folders for path in folder.rglob("*") if path.suffix in {".html", ".js"}]
     assert len(texts) >= 20

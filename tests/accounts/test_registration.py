@@ -30,9 +30,7 @@ def confirm(client: Client, token: str) -> Any:
     return ask(client, "email/confirm", {"token": token})
 
 
-def test_a_new_address_gets_an_account_that_is_shut_until_it_is_confirmed(
-    api: Client, mailoutbox: list[Any], token_in: Callable[[str], str]
-) -> None:
+def test_a_new_address_gets_an_account_that_is_shut_until_it_is_confirmed(api, mailoutbox, token_in):
     response = ask(api, "register", ADA)
     assert response.status_code == 202
     assert not response.cookies
@@ -47,7 +45,7 @@ def test_a_new_address_gets_an_account_that_is_shut_until_it_is_confirmed(
     assert user.email_confirmed_at
 
 
-def test_both_steps_are_written_down(api: Client, token_in: Callable[[str], str]) -> None:
+def test_both_steps_are_written_down(api, token_in):
     ask(api, "register", ADA)
     confirm(api, token_in(ADDRESS))
     asked, confirmed = (
@@ -58,14 +56,14 @@ def test_both_steps_are_written_down(api: Client, token_in: Callable[[str], str]
     assert asked.user_agent == FIREFOX
 
 
-def test_an_address_is_one_in_any_spelling(api: Client, mailoutbox: list[Any]) -> None:
+def test_an_address_is_one_in_any_spelling(api, mailoutbox):
     ask(api, "register", {"email": "Ada@Example.ORG", "password": PASSWORD})
     ask(api, "register", ADA)
     assert User.objects.get().email == ADDRESS
     assert [message.to for message in mailoutbox] == [[ADDRESS], [ADDRESS]]
 
 
-def test_an_existing_account_is_told_and_not_touched(api: Client, mailoutbox: list[Any]) -> None:
+def test_an_existing_account_is_told_and_not_touched(api, mailoutbox):
     user = UserFactory(email=ADDRESS)
     ask(api, "register", {"email": ADDRESS, "password": NEW_PASSWORD})
     assert "There is one already" in mailoutbox[0].body
@@ -75,9 +73,7 @@ def test_an_existing_account_is_told_and_not_touched(api: Client, mailoutbox: li
     assert events(SecurityEvent.Kind.REGISTRATION)[0].user == user
 
 
-def test_an_account_that_was_never_confirmed_gets_the_newer_password_and_a_newer_link(
-    api: Client, token_in: Callable[[str], str]
-) -> None:
+def test_an_account_that_was_never_confirmed_gets_the_newer_password_and_a_newer_link(api, token_in):
     ask(api, "register", ADA)
     older = token_in(ADDRESS)
     ask(api, "register", {"email": ADDRESS, "password": NEW_PASSWORD})
@@ -104,21 +100,21 @@ class TestNothingTellsWhetherThereIsAnAccount:
         return found
 
     @pytest.mark.parametrize("name", ["there", "off", "bare", "never"])
-    def test_the_answer_the_statements_and_the_hashing_are_the_same(self, answers: Any, name: str) -> None:
+    def test_the_answer_the_statements_and_the_hashing_are_the_same(self, answers, name):
         assert answers[name] == answers["new"]
         assert answers["new"][2] == ["encode"]
 
-    def test_everybody_gets_one_mail(self, answers: Any, mailoutbox: list[Any]) -> None:
+    def test_everybody_gets_one_mail(self, answers, mailoutbox):
         assert [len(message.to) for message in mailoutbox] == [1] * 5
 
     @pytest.mark.parametrize("email", ["there@example.org", "new@example.org"])
-    def test_the_rules_for_passwords_do_not_look(self, answers: Any, api: Client, email: str) -> None:
+    def test_the_rules_for_passwords_do_not_look(self, answers, api, email):
         response = ask(api, "register", {"email": email, "password": "password"})
         assert response.status_code == 400
         assert list(response.json()["errors"]) == ["password"]
         assert len(response.json()["errors"]["password"]) == 1
 
-    def test_signing_in_to_an_account_never_confirmed_is_like_a_wrong_password(self, api: Client) -> None:
+    def test_signing_in_to_an_account_never_confirmed_is_like_a_wrong_password(self, api):
         UserFactory(email=ADDRESS, is_active=False, email_confirmed_at=None)
         refused = ask(api, "login", ADA)
         assert seen(refused) == seen(ask(api, "login", {"email": "nobody@example.org", "password": PASSWORD}))
@@ -144,7 +140,7 @@ class TestNothingTellsWhetherThereIsAnAccount:
         ({}, "email"),
     ],
 )
-def test_what_is_not_valid_is_said_of_its_field(api: Client, mailoutbox: list[Any], data: Any, field: str) -> None:
+def test_what_is_not_valid_is_said_of_its_field(api, mailoutbox, data, field):
     response = ask(api, "register", data)
     assert response.status_code == 400
     assert response.json()["code"] == "invalid"
@@ -154,7 +150,7 @@ def test_what_is_not_valid_is_said_of_its_field(api: Client, mailoutbox: list[An
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
-def test_what_is_nested_deeply_is_only_not_valid(api: Client, db: None, path: str) -> None:
+def test_what_is_nested_deeply_is_only_not_valid(api, db, path):
     nested = "[" * 800 + "]" * 800  # Deeper still is malformed: Python's parser has a limit of its own.
     body = f'{{"email": {nested}, "password": {nested}, "token": {nested}}}'
     response = api.post(f"/api/auth/{path}", body, content_type="application/json")
@@ -162,14 +158,14 @@ def test_what_is_nested_deeply_is_only_not_valid(api: Client, db: None, path: st
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
-def test_a_page_of_another_origin_is_refused(api: Client, path: str, mailoutbox: list[Any]) -> None:
+def test_a_page_of_another_origin_is_refused(api, path, mailoutbox):
     response = ask(api, path, ADA, **STRANGE)
     assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
     assert not mailoutbox
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
-def test_only_json_objects_are_taken_and_only_by_post(api: Client, path: str) -> None:
+def test_only_json_objects_are_taken_and_only_by_post(api, path):
     assert post(api, f"/api/auth/{path}", "[]").status_code == 400
     assert api.post(f"/api/auth/{path}", "{", content_type="application/json").status_code == 400
     assert api.post(f"/api/auth/{path}", {"email": ADDRESS}).status_code == 415
@@ -177,11 +173,11 @@ def test_only_json_objects_are_taken_and_only_by_post(api: Client, path: str) ->
     assert (refused.status_code, refused["Content-Type"]) == (405, "application/problem+json")
 
 
-def test_a_trailing_slash_is_neither_needed_nor_refused(api: Client) -> None:
+def test_a_trailing_slash_is_neither_needed_nor_refused(api):
     assert ask(api, "register/", ADA).status_code == 202
 
 
-def test_a_stale_session_does_not_stand_in_the_way(api: Client, user: Any, clock: Any) -> None:
+def test_a_stale_session_does_not_stand_in_the_way(api, user, clock):
     login(api, user)
     clock.forward(40 * DAY)
     assert ask(api, "register", ADA).status_code == 202
@@ -199,55 +195,51 @@ class TestALink:
         assert (response.status_code, response.json()["code"]) == (400, "invalid_token")
         assert not User.objects.filter(email=ADDRESS, is_active=True).exists()
 
-    def test_works_once(self, api: Client, token: str) -> None:
+    def test_works_once(self, api, token):
         assert confirm(api, token).status_code == 204
         assert confirm(api, token).json()["code"] == "invalid_token"
 
-    def test_works_for_three_days(self, api: Client, clock: Any, token_in: Callable[[str], str]) -> None:
+    def test_works_for_three_days(self, api, clock, token_in):
         ask(api, "register", ADA)
         clock.forward(3 * DAY - 1)
         assert confirm(api, token_in(ADDRESS)).status_code == 204
 
-    def test_does_not_work_for_longer(self, api: Client, clock: Any, token_in: Callable[[str], str]) -> None:
+    def test_does_not_work_for_longer(self, api, clock, token_in):
         ask(api, "register", ADA)
         clock.forward(3 * DAY + 1)
         self.refused(api, token_in(ADDRESS))
 
     @pytest.mark.parametrize("place", [0, 5, -1, -30, -45])
-    def test_does_not_work_if_a_character_is_another(self, api: Client, token: str, place: int) -> None:
+    def test_does_not_work_if_a_character_is_another(self, api, token, place):
         letters = list(token)
         # The last character of a signature has idle bits: "A" and "B" may mean the same there, "A" and "z" do not.
         letters[place] = "A" if letters[place] not in "ABCD" else "z"
         self.refused(api, "".join(letters))
 
     @pytest.mark.parametrize("token", ["x", "a.b.c", "....", "é.ü.ß", "W10.1xYzA2.AAAA", "x" * 1024])
-    def test_that_is_nonsense_costs_no_query(self, api: Client, token: str, django_assert_num_queries: Any) -> None:
+    def test_that_is_nonsense_costs_no_query(self, api, token, django_assert_num_queries):
         with django_assert_num_queries(0):
             assert confirm(api, token).json()["code"] == "invalid_token"
 
-    def test_of_another_purpose_does_not_work(self, api: Client, token: str) -> None:
+    def test_of_another_purpose_does_not_work(self, api, token):
         self.refused(api, make(Purpose.PASSWORD_RESET, User.objects.get()))
 
-    def test_of_an_account_that_is_gone_does_not_work(self, api: Client, token: str) -> None:
+    def test_of_an_account_that_is_gone_does_not_work(self, api, token):
         User.objects.get().delete()
         self.refused(api, token)
 
-    def test_survives_a_new_secret_key_while_the_old_one_is_a_fall_back(
-        self, api: Client, token: str, settings: Any
-    ) -> None:
+    def test_survives_a_new_secret_key_while_the_old_one_is_a_fall_back(self, api, token, settings):
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
         assert confirm(api, token).status_code == 204
 
-    def test_does_not_bring_back_whoever_was_switched_off_after_it(self, api: Client, token: str) -> None:
+    def test_does_not_bring_back_whoever_was_switched_off_after_it(self, api, token):
         confirm(api, token)
         User.objects.update(is_active=False)
         self.refused(api, token)
 
     @pytest.mark.parametrize("by", ["save", "update"])
-    def test_does_not_bring_back_whoever_an_administrator_switched_on_and_off(
-        self, api: Client, token: str, by: str
-    ) -> None:
+    def test_does_not_bring_back_whoever_an_administrator_switched_on_and_off(self, api, token, by):
         for is_active in (True, False):
             if by == "save":
                 user = User.objects.get()
@@ -257,13 +249,13 @@ class TestALink:
                 User.objects.filter(email=ADDRESS).update(is_active=is_active)
         self.refused(api, token)
 
-    def test_neither_does_registering_again(self, api: Client, mailoutbox: list[Any]) -> None:
+    def test_neither_does_registering_again(self, api, mailoutbox):
         UserFactory(email=ADDRESS, is_active=False)
         ask(api, "register", ADA)
         assert "token=" not in mailoutbox[-1].body
 
 
-def test_who_is_made_by_hand_is_confirmed(db: None) -> None:
+def test_who_is_made_by_hand_is_confirmed(db):
     for user in (
         User.objects.create_user("a@example.org", PASSWORD),
         User.objects.create_superuser("b@example.org", PASSWORD),
@@ -273,7 +265,7 @@ def test_who_is_made_by_hand_is_confirmed(db: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_registrations_at_once_make_one_account(api: Client, settings: Any) -> None:
+def test_two_registrations_at_once_make_one_account(api, settings):
     settings.TOKENS = {"MAX_HASHINGS": 4}
 
     def register(number: int) -> int:

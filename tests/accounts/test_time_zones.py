@@ -1,7 +1,7 @@
 """Times in the reader's zone, which the browser tells in a cookie; in UTC, and labelled so, until it has."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.utils import timezone
 
 from accounts.time_zones import MAX_NAME, ReaderZone, TimeZoneMiddleware
@@ -40,7 +40,7 @@ def seen(view: Any, cookie: str | None) -> str:
 
 
 @pytest.mark.django_db
-def test_a_page_shows_times_in_the_readers_zone(api: Client, user: Any, clock: Any) -> None:
+def test_a_page_shows_times_in_the_readers_zone(api, user, clock):
     login(api, user)
     api.cookies["timezone"] = BERLIN
     response = api.get("/")
@@ -51,9 +51,7 @@ def test_a_page_shows_times_in_the_readers_zone(api: Client, user: Any, clock: A
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("cookie", [None, "garbage", "../../etc/passwd"])
-def test_a_page_shows_times_in_utc_where_the_zone_is_not_known(
-    api: Client, user: Any, clock: Any, cookie: str | None
-) -> None:
+def test_a_page_shows_times_in_utc_where_the_zone_is_not_known(api, user, clock, cookie):
     login(api, user)
     if cookie:
         api.cookies["timezone"] = cookie
@@ -62,7 +60,7 @@ def test_a_page_shows_times_in_utc_where_the_zone_is_not_known(
 
 
 @pytest.mark.django_db
-def test_the_api_stays_in_utc(api: Client, user: Any, clock: Any) -> None:
+def test_the_api_stays_in_utc(api, user, clock):
     api.cookies["timezone"] = BERLIN
     login(api, user)
     assert api.get("/api/auth/me").json()["session"]["created_at"] == "2030-01-01T12:00:00Z"
@@ -72,16 +70,16 @@ def test_the_api_stays_in_utc(api: Client, user: Any, clock: Any) -> None:
     ("cookie", "time"),
     [(None, "12:00 UTC"), (BERLIN, "14:00 CEST"), ("Asia/Kathmandu", "17:45 +0545"), ("America/St_Johns", "09:30 NDT")],
 )
-def test_the_cookie_names_the_zone(cookie: str | None, time: str) -> None:
+def test_the_cookie_names_the_zone(cookie, time):
     assert seen(shown, cookie) == time
 
 
 @pytest.mark.parametrize("cookie", GARBAGE, ids=ascii)
-def test_what_is_no_zone_counts_as_utc_and_is_never_an_error(cookie: str) -> None:
+def test_what_is_no_zone_counts_as_utc_and_is_never_an_error(cookie):
     assert seen(shown, cookie) == "12:00 UTC"
 
 
-def test_the_zone_is_the_requests_alone() -> None:
+def test_the_zone_is_the_requests_alone():
     before = timezone.get_current_timezone()
     seen(shown, BERLIN)
     assert timezone.get_current_timezone() == before
@@ -94,7 +92,7 @@ def test_the_zone_is_the_requests_alone() -> None:
     assert timezone.get_current_timezone() == before
 
 
-def test_requests_served_at_once_by_one_thread_keep_their_zones() -> None:
+def test_requests_served_at_once_by_one_thread_keep_their_zones():
     async def slow(request: HttpRequest) -> HttpResponse:
         await asyncio.sleep(0.01)
         return shown(request)
@@ -108,13 +106,13 @@ def test_requests_served_at_once_by_one_thread_keep_their_zones() -> None:
 
 
 @pytest.mark.parametrize("cookie", [None, BERLIN])
-def test_a_response_that_shows_a_time_depends_on_the_cookie_and_no_other_does(cookie: str | None) -> None:
+def test_a_response_that_shows_a_time_depends_on_the_cookie_and_no_other_does(cookie):
     assert TimeZoneMiddleware(shown)(request(cookie))["Vary"] == "Cookie"
     assert "Vary" not in TimeZoneMiddleware(lambda request: HttpResponse("no time"))(request(cookie))
 
 
 @pytest.mark.parametrize("zone", [ZoneInfo(BERLIN), ZoneInfo("America/St_Johns"), UTC], ids=str)
-def test_the_readers_zone_is_the_zone(zone: tzinfo) -> None:
+def test_the_readers_zone_is_the_zone(zone):
     """Every half hour of a year, both changes of the clocks included."""
     ours = ReaderZone(zone)
     assert str(ours) == str(zone)
@@ -125,7 +123,7 @@ def test_the_readers_zone_is_the_zone(zone: tzinfo) -> None:
         assert (mine.utcoffset(), mine.dst(), mine.tzname()) == (its.utcoffset(), its.dst(), its.tzname())
 
 
-def test_the_script_is_a_file_of_its_own_and_every_page_has_it(api: Client) -> None:
+def test_the_script_is_a_file_of_its_own_and_every_page_has_it(api):
     assert b'<script src="/static/accounts/time-zone.js" async></script>' in api.get("/mail-sent").content
     script = Path(finders.find("accounts/time-zone.js")).read_text()
     for part in ("timezone=", "SameSite=Lax", "Path=/", "Secure"):

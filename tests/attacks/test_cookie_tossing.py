@@ -49,14 +49,14 @@ def attacker(another: Callable[[], Client]) -> Client:
 
 
 @pytest.mark.parametrize("name", [ACCESS, REFRESH])
-def test_a_name_that_only_looks_like_ours_signs_nobody_in(attacker: Client, name: str) -> None:
+def test_a_name_that_only_looks_like_ours_signs_nobody_in(attacker, name):
     for spelling in SPELLINGS:
         tossed = (spelling.format(name), attacker.cookies[name].value)
         assert pk_of(send("GET", "/probe/who", tossed)) is None, ascii(spelling)
         assert send("POST", "/api/auth/refresh", tossed).status_code == 401, ascii(spelling)
 
 
-def test_nor_does_it_take_the_place_of_ours(api: Client, user: Any, attacker: Client) -> None:
+def test_nor_does_it_take_the_place_of_ours(api, user, attacker):
     login(api, user)
     own = (ACCESS, api.cookies[ACCESS].value)
     for spelling in SPELLINGS:
@@ -65,7 +65,7 @@ def test_nor_does_it_take_the_place_of_ours(api: Client, user: Any, attacker: Cl
             assert pk_of(send("GET", "/probe/who", *cookies)) == str(user.pk), ascii(spelling)
 
 
-def test_nor_is_it_taken_for_the_device(user: Any, attacker: Client) -> None:
+def test_nor_is_it_taken_for_the_device(user, attacker):
     for spelling in SPELLINGS:
         tossed = (spelling.format(DEVICE), attacker.cookies[DEVICE].value)
         header = "=".join(tossed).encode().decode("latin-1")
@@ -74,7 +74,7 @@ def test_nor_is_it_taken_for_the_device(user: Any, attacker: Client) -> None:
         assert victim.cookies[DEVICE].value != attacker.cookies[DEVICE].value
 
 
-def test_of_two_of_a_name_neither_counts(api: Client, user: Any, attacker: Client) -> None:
+def test_of_two_of_a_name_neither_counts(api, user, attacker):
     """The order in a header says nothing: the longest path comes first, and a sibling chooses the path."""
     login(api, user)
     own, tossed = [(ACCESS, browser.cookies[ACCESS].value) for browser in (api, attacker)]
@@ -82,18 +82,14 @@ def test_of_two_of_a_name_neither_counts(api: Client, user: Any, attacker: Clien
         assert pk_of(send("GET", "/probe/who", *cookies)) is None
 
 
-def test_a_tossed_access_cookie_leaves_the_refresh_cookie_to_say_who_it_is(
-    api: Client, user: Any, attacker: Client
-) -> None:
+def test_a_tossed_access_cookie_leaves_the_refresh_cookie_to_say_who_it_is(api, user, attacker):
     login(api, user)
     own, tossed = [(ACCESS, browser.cookies[ACCESS].value) for browser in (api, attacker)]
     refresh = (REFRESH, api.cookies[REFRESH].value)
     assert pk_of(send("GET", "/probe/who", tossed, own, refresh)) == str(user.pk)
 
 
-def test_a_tossed_refresh_cookie_of_scoped_mode_ends_nobodys_session(
-    api: Client, user: Any, another: Callable[[], Client], settings: Any
-) -> None:
+def test_a_tossed_refresh_cookie_of_scoped_mode_ends_nobodys_session(api, user, another, settings):
     """``__Secure-refresh`` has no Domain, and no prefix that keeps siblings from setting another beside it."""
     settings.TOKENS = {"MODES": ["scoped"]}
     intruder = another()
@@ -106,7 +102,7 @@ def test_a_tossed_refresh_cookie_of_scoped_mode_ends_nobodys_session(
     assert send("POST", "/api/auth/refresh", own).status_code == 200
 
 
-def test_a_cookie_without_a_name_is_none_of_ours(api: Client, user: Any, attacker: Client) -> None:
+def test_a_cookie_without_a_name_is_none_of_ours(api, user, attacker):
     """Browsers send the cookie ``=text`` as ``text``; they refuse one whose text begins with a prefix, or should."""
     login(api, user)
     own = f"{ACCESS}={api.cookies[ACCESS].value}"
@@ -116,13 +112,11 @@ def test_a_cookie_without_a_name_is_none_of_ours(api: Client, user: Any, attacke
 
 
 @pytest.mark.parametrize("name", [ACCESS.lower(), ACCESS.upper(), f"${ACCESS}", f"{ACCESS}[]", f'"{ACCESS}"', "access"])
-def test_no_other_spelling_is_ours(attacker: Client, name: str) -> None:
+def test_no_other_spelling_is_ours(attacker, name):
     assert pk_of(send("GET", "/probe/who", (name, attacker.cookies[ACCESS].value))) is None
 
 
-def test_a_sibling_who_sets_the_sites_access_cookie_signs_nobody_in_on_the_auth_host(
-    api: Client, user: Any, another: Callable[[], Client], settings: Any
-) -> None:
+def test_a_sibling_who_sets_the_sites_access_cookie_signs_nobody_in_on_the_auth_host(api, user, another, settings):
     """In ``subdomain`` mode the access cookie is the site's; where there is one of this host alone, that one counts."""
     settings.ORIGIN = "https://testserver.example.org"
     settings.ALLOWED_HOSTS = ["*"]
@@ -156,7 +150,7 @@ class TestDjangosOwnCookies:
 
     @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
     @pytest.mark.parametrize("blank", BLANKS, ids=ascii)
-    def test_are_read_by_their_very_names(self, read: Callable[[bytes], dict[str, str]], blank: bytes) -> None:
+    def test_are_read_by_their_very_names(self, read, blank):
         own = b"__Host-csrf=own; timezone=Europe/Berlin; odd"
         for name in (blank + b"__Host-csrf", b"__Host-csrf" + blank, blank + b"__Host-csrf" + blank):
             tossed = name + b"=tossed"
@@ -166,7 +160,7 @@ class TestDjangosOwnCookies:
 
     @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
     @pytest.mark.parametrize("value", ["ümlaut", "\u2000", "\x7f", '"quoted"'], ids=ascii)
-    def test_may_hold_what_they_like(self, read: Callable[[bytes], dict[str, str]], value: str) -> None:
+    def test_may_hold_what_they_like(self, read, value):
         assert set(read(f"theme={value}; __Host-csrf=own".encode())) == {"theme", "__Host-csrf"}
 
     @pytest.fixture(params=[WSGIRequest, DjangosRequest], ids=["ours", "Django's"])
@@ -175,7 +169,7 @@ class TestDjangosOwnCookies:
         monkeypatch.setattr(djangos_client, "WSGIRequest", request.param)
         return bool(request.param is WSGIRequest)
 
-    def test_a_planted_csrf_cookie_is_none(self, is_ours: bool, user: Any) -> None:
+    def test_a_planted_csrf_cookie_is_none(self, is_ours, user):
         """The attacker fetches a form, plants its cookie, and has the victim send the token that belongs to it."""
         form = Client().get("/sign-in", secure=True)
         data = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": str(form.context["csrf_token"])}
@@ -185,7 +179,7 @@ class TestDjangosOwnCookies:
         answer = victim.post("/sign-in", data, headers=ours, secure=True)
         assert answer.status_code == (403 if is_ours else 302)
 
-    def test_nor_would_it_be_enough(self, is_ours: bool, user: Any) -> None:
+    def test_nor_would_it_be_enough(self, is_ours, user):
         """A sibling host cannot say that it is ours: its forms are refused by where they come from."""
         form = Client().get("/sign-in", secure=True)
         data = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": str(form.context["csrf_token"])}
@@ -201,7 +195,7 @@ class TestDjangosOwnCookies:
             answer = victim.post("/sign-in", data, headers={"Cookie": cookie, **sender}, secure=True)
             assert answer.status_code == 403, sender
 
-    def test_a_planted_session_of_djangos_signs_nobody_in(self, is_ours: bool) -> None:
+    def test_a_planted_session_of_djangos_signs_nobody_in(self, is_ours):
         """One that is not moved over yet would be, and the victim would be there as the attacker."""
         evil = UserFactory()
         attacker = Client()
@@ -209,7 +203,7 @@ class TestDjangosOwnCookies:
         tossed = (f"\u2000{SESSION}", attacker.cookies[SESSION].value)
         assert pk_of(send("GET", "/probe/who", tossed)) == (None if is_ours else str(evil.pk))
 
-    def test_what_is_shown_to_somebody_is_not_planted_either(self, is_ours: bool, user: Any) -> None:
+    def test_what_is_shown_to_somebody_is_not_planted_either(self, is_ours, user):
         """What a page says once, "you are signed out everywhere else" say, is in the session and in no other cookie."""
         attacker, victim = Client(), Client()
         login(attacker, user)

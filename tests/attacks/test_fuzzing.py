@@ -75,10 +75,10 @@ def load_refresh(text: str) -> Any:
 
 
 @pytest.mark.parametrize("times", [SHORT, pytest.param(LONG, marks=pytest.mark.exhaustive)])
-def test_no_mutant_of_a_refresh_token_is_one(times: int) -> None:
+def test_no_mutant_of_a_refresh_token_is_one(times):
     fuzz(GOOD_REFRESH, load_refresh, refresh_tokens.InvalidRefreshToken, times, random.randrange(2**32))  # noqa: S311
 
 
 @pytest.mark.parametrize("times", [SHORT // 4, pytest.param(LONG // 3, marks=pytest.mark.exhaustive)])
-def test_no_mutant_of_an_access_token_is_one(times: int) -> None:
+def test_no_mutant_of_an_access_token_is_one(times):
     fuzz(minted(), load_access, InvalidAccessToken, times, random.randrange(2**32))  # noqa: S311

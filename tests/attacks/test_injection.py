@@ -4,7 +4,6 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -62,9 +61,7 @@ def assert_lines(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-def test_no_header_writes_a_line_of_its_own_or_into_an_answer(
-    user: Any, written: io.StringIO, nasty: str, settings: Any, mailoutbox: list[Any]
-) -> None:
+def test_no_header_writes_a_line_of_its_own_or_into_an_answer(user, written, nasty, settings, mailoutbox):
     settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
     forwarded = {"HTTP_X_FORWARDED_FOR": nasty, "HTTP_X_REAL_IP": nasty, "HTTP_FORWARDED": f"for={nasty}"}
     client = Client(HTTP_USER_AGENT=nasty, HTTP_REFERER=nasty, HTTP_ACCEPT_LANGUAGE=nasty, **forwarded)
@@ -99,9 +96,7 @@ def test_no_header_writes_a_line_of_its_own_or_into_an_answer(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-def test_no_name_of_a_device_does_either(
-    api: Client, user: Any, written: io.StringIO, nasty: str, mailoutbox: list[Any]
-) -> None:
+def test_no_name_of_a_device_does_either(api, user, written, nasty, mailoutbox):
     data = {"email": user.email, "password": PASSWORD, "device_name": nasty}
     status = post(api, "/api/auth/login", data).status_code
     printable = not re.search(r"[\x00-\x1f\x7f-\x9f]", nasty)
@@ -130,9 +125,7 @@ def test_no_name_of_a_device_does_either(
         ("password/reset/confirm", "password"),
     ],
 )
-def test_a_password_beyond_the_limit_is_never_hashed(
-    api: Client, user: Any, hashed: list[str], path: str, field: str, length: int
-) -> None:
+def test_a_password_beyond_the_limit_is_never_hashed(api, user, hashed, path, field, length):
     login(api, user)
     hashed.clear()
     data = {"email": user.email, "current_password": PASSWORD, "new_password": "x" * 20, "token": "x"}
@@ -152,9 +145,7 @@ def test_a_password_beyond_the_limit_is_never_hashed(
         ("/register", {"email": "new@example.org", "password1": "huge", "password2": "huge"}),
     ],
 )
-def test_nor_is_one_that_is_typed_into_a_page(
-    api: Client, user: Any, hashed: list[str], path: str, fields: dict[str, str]
-) -> None:
+def test_nor_is_one_that_is_typed_into_a_page(api, user, hashed, path, fields):
     login(api, user)
     hashed.clear()
     typed = {name: {"user": user.email, "huge": "p" * 1_000_000}.get(value, value) for name, value in fields.items()}
@@ -163,7 +154,7 @@ def test_nor_is_one_that_is_typed_into_a_page(
     assert hashed == []
 
 
-def test_other_peoples_sessions_are_out_of_reach_on_pages(api: Client, another: Any, user: Any) -> None:
+def test_other_peoples_sessions_are_out_of_reach_on_pages(api, another, user):
     stranger = another()
     theirs = login(stranger, UserFactory())["session"]["id"]
     login(api, user)

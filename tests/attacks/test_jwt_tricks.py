@@ -45,13 +45,13 @@ def forged(header: bytes | dict[str, Any], claims: bytes | dict[str, Any]) -> It
         yield signed(header, claims, lambda text, secret=secret: hmac.digest(secret, text, "sha256"))
 
 
-def test_a_token_of_ours_is_accepted_as_it_is_and_when_signed_here() -> None:
+def test_a_token_of_ours_is_accepted_as_it_is_and_when_signed_here():
     ours: Any = keyring().signing_key.private
     for text in (minted(), signed(*good(), sign=ours.sign)):
         codec().loads(text, datetime.now(UTC))
 
 
-def test_nothing_that_is_changed_passes_though_our_own_key_signed_it() -> None:
+def test_nothing_that_is_changed_passes_though_our_own_key_signed_it():
     ours: Any = keyring().signing_key.private
     texts = []
     for vector in VECTORS["invalid"]:
@@ -68,12 +68,12 @@ def test_nothing_that_is_changed_passes_though_our_own_key_signed_it() -> None:
 @pytest.mark.parametrize(
     "alg", ["none", "None", "nOnE", "HS256", "HS512", "EdDSA", "ES256", "RS256", "", None, ["EdDSA"]]
 )
-def test_no_algorithm_lets_anybody_else_sign(alg: Any) -> None:
+def test_no_algorithm_lets_anybody_else_sign(alg):
     header, claims = good()
     assert_shut(forged(header | {"alg": alg}, claims))
 
 
-def test_a_field_that_stands_there_twice_says_neither() -> None:
+def test_a_field_that_stands_there_twice_says_neither():
     """Parsers differ in which one counts; here none gets so far."""
     header, claims = good()
     body = json.dumps(claims)[1:-1]
@@ -83,7 +83,7 @@ def test_a_field_that_stands_there_twice_says_neither() -> None:
         assert_shut(forged(doubled, f'{{{body},"sub":"1","sub":"2"}}'.encode()))
 
 
-def test_a_token_brings_no_key_along_and_none_is_fetched() -> None:
+def test_a_token_brings_no_key_along_and_none_is_fetched():
     header, claims = good()
     public = STRANGER.public_key()
     jwk = signing_keys.required_members(public)
@@ -127,7 +127,7 @@ def test_a_token_brings_no_key_along_and_none_is_fetched() -> None:
     ],
     ids=lambda bomb: bomb[:10],
 )
-def test_a_bomb_inside_goes_off_nowhere(bomb: str) -> None:
+def test_a_bomb_inside_goes_off_nowhere(bomb):
     header, claims = good()
     heads = [bomb.encode(), json.dumps(header | {"x": "HERE"}).replace('"HERE"', bomb).encode()]
     for head in heads:
@@ -136,7 +136,7 @@ def test_a_bomb_inside_goes_off_nowhere(bomb: str) -> None:
         assert_shut(forged(header, json.dumps(claims | {name: "HERE"}).replace('"HERE"', bomb).encode()))
 
 
-def test_a_huge_token_is_not_looked_into() -> None:
+def test_a_huge_token_is_not_looked_into():
     good_one = minted()
     head, payload, signature = good_one.split(".")
     assert_shut(
@@ -151,7 +151,7 @@ def test_a_huge_token_is_not_looked_into() -> None:
     )
 
 
-def test_a_token_inside_a_token_is_not_unpacked() -> None:
+def test_a_token_inside_a_token_is_not_unpacked():
     header, _ = good()
     ours: Any = keyring().signing_key.private
     inner = minted()
@@ -161,7 +161,7 @@ def test_a_token_inside_a_token_is_not_unpacked() -> None:
 
 
 @pytest.mark.django_db
-def test_a_good_token_in_the_wrong_place_opens_nothing(api: Client, user: Any) -> None:
+def test_a_good_token_in_the_wrong_place_opens_nothing(api, user):
     """RFC 6750 sections 2.2 and 2.3, which we do not offer: a token in a body or an address ends up in logs."""
     login(api, user)
     text = api.cookies[ACCESS].value

@@ -1,7 +1,7 @@
 """Refresh tokens that somebody has tampered with, at the endpoint; and who asks for tokens that are not for him."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
@@ -56,7 +56,7 @@ def assert_refused(tokens: Iterable[str], queries: Any) -> None:
     assert len({content for _, content in answers}) == 1
 
 
-def test_a_token_with_any_byte_flipped_is_refused(holder: Client, django_assert_num_queries: Any) -> None:
+def test_a_token_with_any_byte_flipped_is_refused(holder, django_assert_num_queries):
     whole = raw(holder.cookies[REFRESH].value)
     flipped = []
     for place in range(len(whole)):
@@ -66,16 +66,14 @@ def test_a_token_with_any_byte_flipped_is_refused(holder: Client, django_assert_
     assert refresh(holder).status_code == 200
 
 
-def test_a_token_that_is_cut_anywhere_is_refused(holder: Client, django_assert_num_queries: Any) -> None:
+def test_a_token_that_is_cut_anywhere_is_refused(holder, django_assert_num_queries):
     token = holder.cookies[REFRESH].value
     assert_refused((token[:length] for length in range(1, len(token))), django_assert_num_queries)
     assert_refused((token[length:] for length in range(1, len(token))), django_assert_num_queries)
     assert refresh(holder).status_code == 200
 
 
-def test_a_token_put_together_of_two_is_refused(
-    holder: Client, another: Callable[[], Client], clock: Any, django_assert_num_queries: Any
-) -> None:
+def test_a_token_put_together_of_two_is_refused(holder, another, clock, django_assert_num_queries):
     """Of two people's, and of one session's two generations."""
     stranger = another()
     login(stranger, UserFactory())
@@ -91,7 +89,7 @@ def test_a_token_put_together_of_two_is_refused(
     assert refresh(holder).status_code == refresh(stranger).status_code == 200
 
 
-def test_what_was_tampered_with_leaves_no_mark_on_the_account(holder: Client, user: Any) -> None:
+def test_what_was_tampered_with_leaves_no_mark_on_the_account(holder, user):
     """A stranger who only knows how a token looks can neither end a session nor fill the owner's list of events."""
     before = SecurityEvent.objects.count()
     whole = raw(holder.cookies[REFRESH].value)
@@ -102,9 +100,7 @@ def test_what_was_tampered_with_leaves_no_mark_on_the_account(holder: Client, us
 
 
 @pytest.mark.parametrize("mode", ["cookie", "scoped"])
-def test_a_page_with_a_cookie_session_reads_no_token_whatever_it_asks(
-    api: Client, user: Any, settings: Any, clock: Any, mode: str
-) -> None:
+def test_a_page_with_a_cookie_session_reads_no_token_whatever_it_asks(api, user, settings, clock, mode):
     """What a script that was smuggled into the page would do: HttpOnly cookies must not come back in a body."""
     settings.TOKENS = {"MODES": ["cookie", "scoped", "body"]}
     login(api, user, mode=mode)
@@ -130,9 +126,7 @@ def test_a_page_with_a_cookie_session_reads_no_token_whatever_it_asks(
 
 @pytest.mark.urls("tests.urls")
 @pytest.mark.parametrize("door", ["api", "page", "django", "admin", "package"])
-def test_whoever_signs_in_on_top_of_a_planted_session_gets_one_of_their_own(
-    another: Callable[[], Client], door: str, clock: Any
-) -> None:
+def test_whoever_signs_in_on_top_of_a_planted_session_gets_one_of_their_own(another, door, clock):
     """Session fixation: the attacker's cookies are in the victim's browser before the victim signs in."""
     attacker, victim = another(), another()
     evil, user = UserFactory(is_staff=True), UserFactory(is_staff=True)

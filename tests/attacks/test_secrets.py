@@ -65,7 +65,7 @@ def texts_of(value: bytes) -> set[str]:
     return {text for text in found if text.isprintable()}
 
 
-def test_a_dump_of_the_database_holds_nothing_that_was_given_out(use: Use) -> None:
+def test_a_dump_of_the_database_holds_nothing_that_was_given_out(use):
     values = b"\n".join(dump())
     assert len(use.secrets) > 50
     for secret in use.secrets:
@@ -81,7 +81,7 @@ def test_a_dump_of_the_database_holds_nothing_that_was_given_out(use: Use) -> No
             assert form.hex().encode() not in values, secret
 
 
-def test_no_value_of_a_dump_opens_a_door(use: Use) -> None:
+def test_no_value_of_a_dump_opens_a_door(use):
     """Each value, in each spelling, as everything that anybody is ever let in by."""
     client = Client(raise_request_exception=True)
     texts = {text for value in dump() for text in texts_of(value) if len(text) >= 8}
@@ -101,7 +101,7 @@ def test_no_value_of_a_dump_opens_a_door(use: Use) -> None:
                 links.read(text, purpose)
 
 
-def test_no_value_of_a_dump_is_a_password(use: Use) -> None:
+def test_no_value_of_a_dump_is_a_password(use):
     """Not the hash either: whoever presents that is hashed once more."""
     for user in User.objects.all():
         for text in (user.password, user.password.rpartition("$")[2], str(user.pk)):
@@ -109,7 +109,7 @@ def test_no_value_of_a_dump_is_a_password(use: Use) -> None:
             assert answer.status_code == 401
 
 
-def test_the_servers_secret_without_the_database_makes_no_refresh_token(api: Client, user: Any) -> None:
+def test_the_servers_secret_without_the_database_makes_no_refresh_token(api, user):
     """Whoever has ``SECRET_KEY``, and knows a session's id, still lacks the login's secret."""
     session_id = UUID(login(api, user)["session"]["id"])
     ring = keys.keyring()
@@ -123,7 +123,7 @@ def test_the_servers_secret_without_the_database_makes_no_refresh_token(api: Cli
 
 
 @pytest.mark.urls("tests.urls")
-def test_it_does_make_access_tokens_until_it_is_changed(user: Any, settings: Any) -> None:
+def test_it_does_make_access_tokens_until_it_is_changed(user, settings):
     """Keys are derived from it by default: then a user's id is all that it takes, and no session stands behind it."""
     now = datetime.now(UTC)
     thief = Codec(keys.derive([settings.SECRET_KEY]), settings.ORIGIN, settings.ORIGIN, "latchkey")
@@ -145,7 +145,7 @@ def test_it_does_make_access_tokens_until_it_is_changed(user: Any, settings: Any
     assert client.get("/probe/who").json()["pk"] is None
 
 
-def test_and_raises_the_alarm_for_whomever_it_likes_until_then(user: Any, settings: Any) -> None:
+def test_and_raises_the_alarm_for_whomever_it_likes_until_then(user, settings):
     forged = links.make(Purpose.ALARM, User(pk=user.pk))
     assert links.read(forged, Purpose.ALARM).holder() == user
     settings.SECRET_KEY = "another secret, which is long enough to be taken for a real one: 0123456789"
@@ -153,7 +153,7 @@ def test_and_raises_the_alarm_for_whomever_it_likes_until_then(user: Any, settin
         links.read(forged, Purpose.ALARM)
 
 
-def test_nor_an_access_token_once_keys_in_files_sign_them(api: Client, user: Any, settings: Any) -> None:
+def test_nor_an_access_token_once_keys_in_files_sign_them(api, user, settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA")], **INTROSPECTION}
     login(api, user)
     good = api.cookies[ACCESS].value
@@ -178,7 +178,7 @@ def test_nor_an_access_token_once_keys_in_files_sign_them(api: Client, user: Any
 
 
 @pytest.mark.parametrize("purpose", [purpose for purpose in Purpose if purpose is not Purpose.ALARM])
-def test_nor_a_link_that_changes_an_account(user: Any, purpose: Purpose) -> None:
+def test_nor_a_link_that_changes_an_account(user, purpose):
     """It would need the password's hash. (The alarm, which ends sessions and no more, needs the user's id alone.)"""
     guessed = User(pk=user.pk, email=user.email, last_login=user.last_login, email_confirmed_at=user.email_confirmed_at)
     for password in ("", "!", PASSWORD):
@@ -187,7 +187,7 @@ def test_nor_a_link_that_changes_an_account(user: Any, purpose: Purpose) -> None
             links.read(links.make(purpose, guessed, "thief@example.org"), purpose).holder()
 
 
-def test_nor_a_session_of_djangos_that_would_be_moved_over(api: Client, user: Any) -> None:
+def test_nor_a_session_of_djangos_that_would_be_moved_over(api, user):
     """Django's session cookie is signed with the secret alone, but what it says of a sign-in takes the hash again."""
     for digest in ("", "0" * 64, hmac.digest(django_settings.SECRET_KEY.encode(), b"", "sha256").hex()):
         said = {
@@ -225,9 +225,7 @@ def everything_logged() -> Iterator[io.StringIO]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("html", [False, True], ids=["text", "html"])
-def test_logs_error_pages_and_reports_of_a_full_run_hold_no_secret(
-    request: pytest.FixtureRequest, mailoutbox: list[Any], html: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logs_error_pages_and_reports_of_a_full_run_hold_no_secret(request, mailoutbox, html, monkeypatch):
     """``html``: reports with the variables of every frame, as an operator may ask for them."""
     for handler in logging.getLogger("django").handlers:
         if isinstance(handler, AdminEmailHandler):
@@ -245,7 +243,7 @@ def test_logs_error_pages_and_reports_of_a_full_run_hold_no_secret(
             assert secret not in text, text[max(text.find(secret) - 200, 0) :][:400]
 
 
-def test_a_report_says_what_went_wrong_and_for_whom(use: Use, mailoutbox: list[Any]) -> None:
+def test_a_report_says_what_went_wrong_and_for_whom(use, mailoutbox):
     report = next(mail.body for mail in mailoutbox if mail.to == ["operator@example.org"])
     assert "RuntimeError at /probe/fails" in report
     assert "owner@example.org" in report
@@ -253,9 +251,7 @@ def test_a_report_says_what_went_wrong_and_for_whom(use: Use, mailoutbox: list[A
     assert "token = '****" in report
 
 
-def test_a_changed_secret_key_with_the_old_one_in_the_fall_backs_signs_nobody_out(
-    api: Client, another: Any, user: Any, settings: Any, clock: Any
-) -> None:
+def test_a_changed_secret_key_with_the_old_one_in_the_fall_backs_signs_nobody_out(api, another, user, settings, clock):
     settings.TOKENS = {"MODES": ["cookie", "body"]}
     login(api, user)
     refreshed = post(another(), "/api/auth/login", {"email": user.email, "password": PASSWORD, "mode": "body"}).json()
@@ -272,9 +268,7 @@ def test_a_changed_secret_key_with_the_old_one_in_the_fall_backs_signs_nobody_ou
     assert api.get("/api/auth/me").status_code == 200
 
 
-def test_without_it_everybody_is_signed_out_and_nothing_is_broken(
-    api: Client, user: Any, settings: Any, clock: Any
-) -> None:
+def test_without_it_everybody_is_signed_out_and_nothing_is_broken(api, user, settings, clock):
     login(api, user)
     device, session = api.cookies[DEVICE].value, RefreshToken.objects.get()
     settings.SECRET_KEY = "another secret, which is long enough to be taken for a real one: 0123456789"
@@ -291,7 +285,7 @@ def test_without_it_everybody_is_signed_out_and_nothing_is_broken(
     assert Device.objects.count() == 1
 
 
-def test_every_table_was_looked_at(use: Use) -> None:
+def test_every_table_was_looked_at(use):
     """Else a dump would show nothing for want of rows."""
     ours = {model._meta.db_table for name in ("accounts", "tokens") for model in apps.get_app_config(name).get_models()}
     filled = {table for table, _, rows in tables() if rows}

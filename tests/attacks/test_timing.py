@@ -173,20 +173,18 @@ def unknown(door: tuple[Job, Ask]) -> Job:
     return lambda: door[1](next(addresses))()
 
 
-def test_the_time_that_an_answer_takes_does_not_tell_of_an_account(
-    door: tuple[Job, Ask], known: Job, unknown: Job
-) -> None:
+def test_the_time_that_an_answer_takes_does_not_tell_of_an_account(door, known, unknown):
     assert known().status_code == unknown().status_code
     assert not leaks(known, unknown, door[0])
 
 
-def test_a_leak_would_be_seen(door: tuple[Job, Ask], known: Job, unknown: Job) -> None:
+def test_a_leak_would_be_seen(door, known, unknown):
     """The control: the same door, which does for an account what it would not do for a stranger."""
     assert leaks(lambda: (known(), door[0]()), unknown, door[0])
 
 
 @pytest.mark.parametrize("kind", ["without a password", "switched off"])
-def test_who_cannot_sign_in_is_not_told_apart_either(user: Any, api: Client, kind: str) -> None:
+def test_who_cannot_sign_in_is_not_told_apart_either(user, api, kind):
     other = UserFactory(password=None) if kind == "without a password" else UserFactory(is_active=False)
 
     def ask(email: str) -> Job:

@@ -92,7 +92,7 @@ def accepted(text: str) -> bool:
     return True
 
 
-def test_no_token_of_anybody_elses_opens_a_door(settings: Any) -> None:
+def test_no_token_of_anybody_elses_opens_a_door(settings):
     settings.TOKENS = INTROSPECTION
     tokens = [str(vector.get("jws") or vector.get("jwe") or "") for group in EVERYTHING for vector in group["tests"]]
     assert len(tokens) == 510
@@ -100,7 +100,7 @@ def test_no_token_of_anybody_elses_opens_a_door(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("algorithm", OURS)
-def test_nor_where_its_key_is_ours(algorithm: str, settings: Any) -> None:
+def test_nor_where_its_key_is_ours(algorithm, settings):
     vectors = list(of(algorithm))
     for jwk in {json.dumps(jwk): jwk for _, jwk in vectors}.values():
         sign_with(jwk, settings)
@@ -110,7 +110,7 @@ def test_nor_where_its_key_is_ours(algorithm: str, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("algorithm", OURS)
-def test_what_checks_our_signatures_finds_theirs_good_or_bad_as_they_are(algorithm: str) -> None:
+def test_what_checks_our_signatures_finds_theirs_good_or_bad_as_they_are(algorithm):
     seen = set()
     for vector, jwk in of(algorithm):
         try:
@@ -124,7 +124,7 @@ def test_what_checks_our_signatures_finds_theirs_good_or_bad_as_they_are(algorit
     assert seen == {"valid", "invalid"}
 
 
-def test_a_signature_of_two_numbers_has_to_be_in_their_range(settings: Any) -> None:
+def test_a_signature_of_two_numbers_has_to_be_in_their_range(settings):
     vectors = [(vector, jwk) for vector, jwk in of("ES256") if vector["jws"].count(".") == 2]
     sign_with(vectors[0][1], settings)
     head, _, _ = minted().rpartition(".")
@@ -133,7 +133,7 @@ def test_a_signature_of_two_numbers_has_to_be_in_their_range(settings: Any) -> N
     assert_shut(f"{head}.{vector['jws'].rpartition('.')[2]}" for vector, _ in vectors)
 
 
-def test_a_signature_that_is_a_power_has_to_be_padded_to_the_letter(settings: Any) -> None:
+def test_a_signature_that_is_a_power_has_to_be_padded_to_the_letter(settings):
     """Each vector's padding, around the digest of our own token, and signed with the server's own key."""
     vectors = [(vector, jwk) for vector, jwk in of("RS256") if jwk.get("kid") == "kid-rsa-sign"]
     sign_with(vectors[0][1], settings)
@@ -164,7 +164,7 @@ def to_the_power_of_d(padded: bytes, key: Any) -> int:
     return int(other + key.q * ((one - other) * key.iqmp % key.p))
 
 
-def test_what_checks_ed25519_finds_their_signatures_good_or_bad_as_they_are() -> None:
+def test_what_checks_ed25519_finds_their_signatures_good_or_bad_as_they_are():
     algorithm = OKPAlgorithm()
     for group in groups("ed25519"):
         key = algorithm.from_jwk(group["publicKeyJwk"])
@@ -173,7 +173,7 @@ def test_what_checks_ed25519_finds_their_signatures_good_or_bad_as_they_are() ->
             assert good is (vector["result"] == "valid"), vector["comment"]
 
 
-def test_a_signature_of_ed25519_has_one_spelling(settings: Any) -> None:
+def test_a_signature_of_ed25519_has_one_spelling(settings):
     """What anybody can do to a good one: add the group's order to the scalar, flip the sign of the point, and so on."""
     settings.TOKENS = INTROSPECTION
     head, _, last = minted().rpartition(".")

@@ -7,7 +7,6 @@ from django.db import connection
 
 from tests.benchmarks.clients import PEERS, Latchkey
 from tests.benchmarks.correctness import examine, served, table, users
-from tests.benchmarks.peers import Peer
 from tests.tokens.service.processes import url_of
 
 OURS = [pytest.param(peer, id=peer.name) for peer in PEERS if issubclass(peer.client, Latchkey)]
@@ -16,7 +15,7 @@ OURS = [pytest.param(peer, id=peer.name) for peer in PEERS if issubclass(peer.cl
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("peer", OURS)
-def test_no_honest_client_is_signed_out_and_no_thief_stays(peer: Peer) -> None:
+def test_no_honest_client_is_signed_out_and_no_thief_stays(peer):
     with served(peer, url_of(connection.settings_dict)) as site:
         site.populate(users(rounds=1))
         found = examine(peer, site, rounds=1)

@@ -48,7 +48,7 @@ def post(text: str) -> bytes:
     return written(Request("POST", f"/{text}", {"Content-Type": "text/plain"}, text.encode()))
 
 
-def test_each_request_is_sent_once_and_told_its_own_answer(port: int) -> None:
+def test_each_request_is_sent_once_and_told_its_own_answer(port):
     found = load(port, (post(f"number {number}".replace(" ", "-")) for number in range(50)), 60, connections=4)
     answers = {number: read(answer) for number, answer in found.answers}
     assert {number: answer.body for number, answer in answers.items()} == {n: b"number-%d" % n for n in range(50)}
@@ -56,7 +56,7 @@ def test_each_request_is_sent_once_and_told_its_own_answer(port: int) -> None:
     assert len(found.latencies) == 50
 
 
-def test_a_slice_ends_when_its_time_is_over(port: int) -> None:
+def test_a_slice_ends_when_its_time_is_over(port):
     assert len(load(port, repeat(post("again")), 0, connections=3).answers) == 3
     assert load(port, cycle([post("again")]), 0.01, connections=1).seconds >= 0.01
 
@@ -92,14 +92,14 @@ def counted(counter: Counter) -> tuple[int, int]:
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.parametrize("values", [None, [1]], ids=["simple", "extended"])
-def test_a_statement_is_one_round_trip(counter: Counter, session: psycopg.Connection, values: list[int] | None) -> None:
+def test_a_statement_is_one_round_trip(counter, session, values):
     before = counted(counter)
     session.execute("SELECT 1" if values is None else "SELECT %s", values)
     assert counted(counter) == (before[0] + 1, before[1] + 1)
 
 
 @pytest.mark.only_on("postgresql")
-def test_a_transaction_counts_what_begins_and_what_ends_it(counter: Counter, session: psycopg.Connection) -> None:
+def test_a_transaction_counts_what_begins_and_what_ends_it(counter, session):
     before = counted(counter)
     with session.transaction():
         session.execute("SELECT generate_series(1, 20000)")

@@ -39,23 +39,23 @@ def table(heading: str) -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
-def test_a_figure_stands_beside_its_ratio_to_the_bare_view() -> None:
+def test_a_figure_stands_beside_its_ratio_to_the_bare_view():
     assert table("A signed-in GET")["quick"][:2] == ["0.220 (1.10)", "3,600 (0.90)"]
 
 
-def test_a_refresh_is_compared_with_a_bare_post_and_says_by_how_much_tables_grow() -> None:
+def test_a_refresh_is_compared_with_a_bare_post_and_says_by_how_much_tables_grow():
     row = table("A refresh")["quick"]
     assert row[0] == "0.500 (2.00)"
     assert row[-2:] == ["2,000", "81,920"]
 
 
-def test_whoever_takes_least_comes_first_below_the_floor() -> None:
+def test_whoever_takes_least_comes_first_below_the_floor():
     assert list(table("A signed-in GET"))[2:] == ["bare view", "quick", "slow"]
 
 
-def test_who_has_no_refresh_is_not_in_its_table() -> None:
+def test_who_has_no_refresh_is_not_in_its_table():
     assert "slow" not in table("A refresh")
 
 
-def test_versions_and_machine_are_said() -> None:
+def test_versions_and_machine_are_said():
     assert "CPUs 2. Django 6.1." in markdown(RESULTS)

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Request, Route
 
 from tests.browser.conftest import Sites
 from tests.browser.node import converse
-from tests.browser.sites import Certificate, Person, Site
+from tests.browser.sites import Person, Site
 from tests.clients.conftest import Package
 
 APP = """<!doctype html>
@@ -82,18 +82,14 @@ def revoke(site: Site, person: Person) -> None:
     )
 
 
-def test_a_request_with_an_expired_token_is_answered(
-    app: Page, site: Site, person: Person, mode: str, asked: list[str]
-) -> None:
+def test_a_request_with_an_expired_token_is_answered(app, site, person, mode, asked):
     site.forward(601)
     assert me(app) == [person.email]
     assert asked == (["probe/rest", "api/auth/refresh", "probe/rest"] if mode == "scoped" else ["probe/rest"])
     assert generations(site, person) == [1]
 
 
-def test_twenty_requests_with_an_expired_token_are_answered_after_one_rotation(
-    app: Page, site: Site, person: Person, mode: str, asked: list[str]
-) -> None:
+def test_twenty_requests_with_an_expired_token_are_answered_after_one_rotation(app, site, person, mode, asked):
     site.forward(601)
     assert me(app, 20) == [person.email] * 20
     assert asked.count("api/auth/refresh") == (1 if mode == "scoped" else 0)
@@ -103,9 +99,7 @@ def test_twenty_requests_with_an_expired_token_are_answered_after_one_rotation(
     assert generations(site, person) == [2]
 
 
-def test_a_refused_refresh_ends_in_a_rejection_and_no_loop(
-    app: Page, site: Site, person: Person, mode: str, asked: list[str]
-) -> None:
+def test_a_refused_refresh_ends_in_a_rejection_and_no_loop(app, site, person, mode, asked):
     revoke(site, person)
     site.forward(601)
     (refused,) = me(app)
@@ -113,7 +107,7 @@ def test_a_refused_refresh_ends_in_a_rejection_and_no_loop(
     assert asked == (["probe/rest", "api/auth/refresh"] if mode == "scoped" else ["probe/rest"])
 
 
-def test_a_service_that_is_down_has_signed_nobody_out(app: Page, site: Site, person: Person) -> None:
+def test_a_service_that_is_down_has_signed_nobody_out(app, site, person):
     site.forward(601)
     site.do(
         "from django.db import OperationalError\n"
@@ -135,9 +129,7 @@ def test_a_service_that_is_down_has_signed_nobody_out(app: Page, site: Site, per
     assert me(app) == [person.email]
 
 
-def test_wrong_credentials_are_told_and_not_taken_for_an_expired_token(
-    app: Page, person: Person, asked: list[str]
-) -> None:
+def test_wrong_credentials_are_told_and_not_taken_for_an_expired_token(app, person, asked):
     code = app.evaluate(
         "email => app.signIn({ email, password: 'not it' }).catch(error => error.response.data.code)", person.email
     )
@@ -146,9 +138,7 @@ def test_wrong_credentials_are_told_and_not_taken_for_an_expired_token(
 
 
 @pytest.mark.parametrize("mode", ["body"])
-def test_in_node_the_client_keeps_its_tokens_itself(
-    site: Site, person: Person, certificate: Certificate, package: Package
-) -> None:
+def test_in_node_the_client_keeps_its_tokens_itself(site, person, certificate, package):
     told = converse(site, certificate, package("axios"), "run.mjs", person.email, person.password)
     ended = {"status": 401, "code": "session_ended"}
     assert told == {

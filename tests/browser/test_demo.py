@@ -142,25 +142,25 @@ def said(page: Page) -> str:
     return page.locator("#log li").first.inner_text()
 
 
-def test_the_command_names_the_page(demo: Demo) -> None:
+def test_the_command_names_the_page(demo):
     assert f"{demo.origin}/demo " in demo.said
 
 
-def test_somebody_is_led_to_sign_in_and_back_and_sees_that_request_drawn(at_work: Page) -> None:
+def test_somebody_is_led_to_sign_in_and_back_and_sees_that_request_drawn(at_work):
     assert drawn(at_work) == ["served"], "the page itself was the first request"
     assert generations(at_work) == ["0"]
     expect(at_work.locator("#held")).to_have_text("0")
     expect(at_work.locator("#life")).to_have_text("good: no query is needed")
 
 
-def test_a_request_with_a_good_token_is_served(at_work: Page, demo: Demo) -> None:
+def test_a_request_with_a_good_token_is_served(at_work, demo):
     press(at_work, "ask")
     assert drawn(at_work) == ["served", "served"]
     assert "asked no database" in said(at_work)
     assert demo.session()["generation"] == 0
 
 
-def test_the_token_expires_and_the_next_request_refreshes(at_work: Page, demo: Demo) -> None:
+def test_the_token_expires_and_the_next_request_refreshes(at_work, demo):
     press(at_work, "expire")
     expect(at_work.locator("#left")).to_have_text("0:00")
     expect(at_work.locator("#life")).to_have_text("expired: the next request refreshes")
@@ -174,7 +174,7 @@ def test_the_token_expires_and_the_next_request_refreshes(at_work: Page, demo: D
     assert demo.session()["generation"] == 1
 
 
-def test_time_passes_and_the_token_is_that_much_older(at_work: Page) -> None:
+def test_time_passes_and_the_token_is_that_much_older(at_work):
     before = seconds_left(at_work)
     press(at_work, "wait")
     expect(at_work.locator("#timeline text.gap")).to_have_text("+2:00")
@@ -188,7 +188,7 @@ def seconds_left(page: Page) -> int:
     return 60 * int(minutes) + int(seconds)
 
 
-def test_of_twenty_requests_at_once_one_refreshes_and_all_are_answered(at_work: Page, demo: Demo) -> None:
+def test_of_twenty_requests_at_once_one_refreshes_and_all_are_answered(at_work, demo):
     press(at_work, "crowd")
     outcomes = Counter(drawn(at_work)[1:])
     assert outcomes.total() == 20
@@ -204,7 +204,7 @@ def test_of_twenty_requests_at_once_one_refreshes_and_all_are_answered(at_work: 
     assert (session["generation"], session["revoked_reason"]) == (1, "")
 
 
-def test_a_lost_response_is_recovered(at_work: Page, demo: Demo) -> None:
+def test_a_lost_response_is_recovered(at_work, demo):
     press(at_work, "lose")
     assert drawn(at_work) == ["served", "refreshed", "recovered"]
     expect(marks(at_work, "[data-lost]")).to_have_attribute("data-outcome", "refreshed")
@@ -216,7 +216,7 @@ def test_a_lost_response_is_recovered(at_work: Page, demo: Demo) -> None:
     assert (session["generation"], session["recovered"], session["revoked_reason"]) == (1, 1, "")
 
 
-def test_the_thief_is_noticed_and_both_are_out_until_the_owner_signs_in_again(at_work: Page, demo: Demo) -> None:
+def test_the_thief_is_noticed_and_both_are_out_until_the_owner_signs_in_again(at_work, demo):
     press(at_work, "thief")
     assert drawn(at_work, "thief") == ["served", "refused"]
     assert drawn(at_work) == ["served", "refreshed", "served", "refused"]
@@ -240,7 +240,7 @@ def test_the_thief_is_noticed_and_both_are_out_until_the_owner_signs_in_again(at
 
 
 @pytest.mark.exhaustive
-def test_every_story_can_be_told_after_every_other(at_work: Page, demo: Demo) -> None:
+def test_every_story_can_be_told_after_every_other(at_work, demo):
     for what in ("lose", "crowd", "expire", "lose", "expire", "crowd", "wait"):
         press(at_work, what)
     assert generations(at_work) == ["0", "1", "2", "3", "4"]
@@ -250,7 +250,7 @@ def test_every_story_can_be_told_after_every_other(at_work: Page, demo: Demo) ->
     assert generations(at_work) == ["4"]
 
 
-def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_work: Page, context: BrowserContext) -> None:
+def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_work, context):
     elsewhere = context.new_page()
     elsewhere.goto("/")
     elsewhere.get_by_role("banner").get_by_role("button", name="Sign out").click()
@@ -261,7 +261,7 @@ def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_work:
     expect(at_work.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
-def test_the_keyboard_does_it_too_and_keeps_its_place(at_work: Page) -> None:
+def test_the_keyboard_does_it_too_and_keeps_its_place(at_work):
     button = at_work.get_by_role("button", name="Let the token expire")
     button.focus()
     at_work.keyboard.press("Enter")
@@ -269,13 +269,13 @@ def test_the_keyboard_does_it_too_and_keeps_its_place(at_work: Page) -> None:
     expect(button).to_be_focused()
 
 
-def test_nothing_is_wider_than_a_phone(at_work: Page) -> None:
+def test_nothing_is_wider_than_a_phone(at_work):
     at_work.set_viewport_size({"width": 360, "height": 740})
     press(at_work, "crowd")
     assert at_work.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_without_javascript_it_says_that_it_needs_it(jar: Callable[..., BrowserContext], demo: Demo) -> None:
+def test_without_javascript_it_says_that_it_needs_it(jar, demo):
     page = jar(base_url=demo.origin, java_script_enabled=False).new_page()
     sign_in(page, PERSON, path="/demo")
     expect(page.get_by_text("This page draws with JavaScript")).to_be_visible()
@@ -286,7 +286,7 @@ def test_without_javascript_it_says_that_it_needs_it(jar: Callable[..., BrowserC
 @pytest.mark.parametrize(
     ("name", "width", "stories"), [("demo", 900, ["crowd", "lose", "thief"]), ("demo-phone", 390, ["crowd", "lose"])]
 )
-def test_pictures_are_taken(at_work: Page, name: str, width: int, stories: list[str]) -> None:
+def test_pictures_are_taken(at_work, name, width, stories):
     at_work.set_viewport_size({"width": width, "height": 844})
     for what in stories:
         press(at_work, what)

@@ -1,16 +1,13 @@
 """The access token expires, and nobody notices: on a page, in a script's request, in a form with its data."""
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, gather, sign_in
 
 LONGER_THAN_A_TOKEN = 601
 
 
-def test_a_page_is_served_and_both_cookies_are_new(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_page_is_served_and_both_cookies_are_new(page, context, site, person):
     sign_in(page, person)
     before = {cookie(context, ACCESS), cookie(context, REFRESH)}
     site.forward(LONGER_THAN_A_TOKEN)
@@ -22,7 +19,7 @@ def test_a_page_is_served_and_both_cookies_are_new(
     assert [session["generation"] for session in site.sessions(person)] == [1]
 
 
-def test_a_script_is_answered(page: Page, site: Site, person: Person) -> None:
+def test_a_script_is_answered(page, site, person):
     sign_in(page, person)
     site.forward(LONGER_THAN_A_TOKEN)
     answer = page.evaluate("fetch('/api/auth/me').then(async r => [r.status, (await r.json()).user.email])")
@@ -30,7 +27,7 @@ def test_a_script_is_answered(page: Page, site: Site, person: Person) -> None:
     assert [session["generation"] for session in site.sessions(person)] == [1]
 
 
-def test_a_form_keeps_its_data(page: Page, site: Site, person: Person) -> None:
+def test_a_form_keeps_its_data(page, site, person):
     sign_in(page, person)
     page.goto("/probe/note")
     page.get_by_label("Note").fill("written while the token expired")
@@ -40,7 +37,7 @@ def test_a_form_keeps_its_data(page: Page, site: Site, person: Person) -> None:
     expect(page.locator("#who")).to_have_text(person.email)
 
 
-def test_days_later_a_remembered_browser_is_still_signed_in(page: Page, site: Site, person: Person) -> None:
+def test_days_later_a_remembered_browser_is_still_signed_in(page, site, person):
     sign_in(page, person, remember=True)
     for _ in range(3):
         site.forward(5 * 86400)
@@ -49,7 +46,7 @@ def test_days_later_a_remembered_browser_is_still_signed_in(page: Page, site: Si
     assert [session["generation"] for session in site.sessions(person)] == [3]
 
 
-def test_twenty_requests_at_once_are_one_rotation_and_twenty_answers(page: Page, site: Site, person: Person) -> None:
+def test_twenty_requests_at_once_are_one_rotation_and_twenty_answers(page, site, person):
     sign_in(page, person)
     site.forward(LONGER_THAN_A_TOKEN)
     assert gather(page, "/api/auth/me", 20) == [200] * 20
@@ -60,9 +57,7 @@ def test_twenty_requests_at_once_are_one_rotation_and_twenty_answers(page: Page,
     assert "reuse_detected" not in site.events(person)
 
 
-def test_three_tabs_one_of_them_a_duplicate_are_one_session(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_three_tabs_one_of_them_a_duplicate_are_one_session(page, context, site, person):
     sign_in(page, person, path="/sign-in?next=/probe/note")
     second = context.new_page()
     second.goto("/probe/note")

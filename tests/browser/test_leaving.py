@@ -1,15 +1,13 @@
 """Signed out here, revoked there: what other tabs, the back button and the next request show."""
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar, Sites
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
 
 SIGN_OUT = {"name": "Sign out"}
 
 
-def test_back_after_signing_out_shows_nothing_of_whoever_was_here(page: Page, site: Site, person: Person) -> None:
+def test_back_after_signing_out_shows_nothing_of_whoever_was_here(page, site, person):
     sign_in(page, person)
     expect(page.get_by_text(person.email)).to_be_visible()
     page.get_by_role("button", **SIGN_OUT).first.click()
@@ -19,16 +17,14 @@ def test_back_after_signing_out_shows_nothing_of_whoever_was_here(page: Page, si
     expect(page.get_by_text(person.email)).to_have_count(0)
 
 
-def test_back_after_signing_in_does_not_sign_out(page: Page, site: Site, person: Person) -> None:
+def test_back_after_signing_in_does_not_sign_out(page, site, person):
     sign_in(page, person)
     page.go_back()
     page.goto("/probe/note")
     expect(page.locator("#who")).to_have_text(person.email)
 
 
-def test_signed_out_in_one_tab_is_signed_out_in_the_others(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_signed_out_in_one_tab_is_signed_out_in_the_others(page, context, site, person):
     sign_in(page, person)
     other = context.new_page()
     other.goto("/")
@@ -40,9 +36,7 @@ def test_signed_out_in_one_tab_is_signed_out_in_the_others(
     expect(other.get_by_label("Password")).to_be_visible()
 
 
-def test_revoked_in_the_admin_of_another_process_is_out_within_two_seconds(
-    page: Page, site: Site, person: Person, sites: Sites, jar: Jar
-) -> None:
+def test_revoked_in_the_admin_of_another_process_is_out_within_two_seconds(page, site, person, sites, jar):
     sign_in(page, person)
     assert page.evaluate("fetch('/api/auth/me').then(r => r.status)") == 200
     beside = sites(TOKENS_CLIENT_ID="the other process")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Playwright, expect
 
 from tests.browser.conftest import at_length, launch_options
 from tests.browser.profiles import Profile, profile_kept
@@ -44,7 +44,7 @@ def go_in_vain(page: Page) -> None:
 
 
 @how_late
-def test_by_navigating_away(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+def test_by_navigating_away(page, context, site, person, late):
     sign_in(page, person, remember=True)
     before = cookie(context, REFRESH)
     expire(site)
@@ -59,7 +59,7 @@ def test_by_navigating_away(page: Page, context: BrowserContext, site: Site, per
 
 
 @how_late
-def test_by_closing_the_tab(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+def test_by_closing_the_tab(page, context, site, person, late):
     sign_in(page, person, remember=True)
     before = cookie(context, REFRESH)
     expire(site)
@@ -74,7 +74,7 @@ def test_by_closing_the_tab(page: Page, context: BrowserContext, site: Site, per
 
 
 @how_late
-def test_by_the_network(page: Page, context: BrowserContext, site: Site, person: Person, late: int) -> None:
+def test_by_the_network(page, context, site, person, late):
     sign_in(page, person, remember=True)
     before = cookie(context, REFRESH)
     expire(site)
@@ -86,7 +86,7 @@ def test_by_the_network(page: Page, context: BrowserContext, site: Site, person:
     goes_on(page, site, person)
 
 
-def test_again_and_again_by_the_network(page: Page, site: Site, person: Person) -> None:
+def test_again_and_again_by_the_network(page, site, person):
     sign_in(page, person, remember=True)
     for _ in range(8):
         expire(site)
@@ -107,9 +107,7 @@ def profile(playwright: Playwright, certificate: Certificate, site: Site, tmp_pa
 
 
 @how_late
-def test_by_a_browser_that_dies_before_it_has_saved_its_cookies(
-    profile: Profile, site: Site, person: Person, late: int
-) -> None:
+def test_by_a_browser_that_dies_before_it_has_saved_its_cookies(profile, site, person, late):
     browser = profile.open()
     sign_in(browser.new_page(), person, remember=True)
     browser.close()  # As a person does: what it knows is saved.

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
@@ -34,9 +33,7 @@ def is_in(page: Page, person: Person) -> bool:
     return person.email in page.locator("body").inner_text()
 
 
-def test_a_stolen_jar_puts_both_out_and_the_mails_link_puts_out_whoever_comes_after(
-    page: Page, context: BrowserContext, jar: Jar, site: Site, person: Person
-) -> None:
+def test_a_stolen_jar_puts_both_out_and_the_mails_link_puts_out_whoever_comes_after(page, context, jar, site, person):
     sign_in(page, person)
     thief = jar(base_url=site.origin)
     thief.add_cookies(context.cookies())  # type: ignore[arg-type]
@@ -70,7 +67,7 @@ def test_a_stolen_jar_puts_both_out_and_the_mails_link_puts_out_whoever_comes_af
     assert site.mails(person)[-1]["subject"] == "Choose a new password"
 
 
-def test_a_second_browser_is_told_and_the_first_is_not(page: Page, jar: Jar, site: Site, person: Person) -> None:
+def test_a_second_browser_is_told_and_the_first_is_not(page, jar, site, person):
     sign_in(page, person)
     assert site.mails(person) == []
     second = jar(base_url=site.origin).new_page()
@@ -119,7 +116,7 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_in_development_a_page_shows_the_mails_and_their_links_work(demo: str, jar: Jar) -> None:
+def test_in_development_a_page_shows_the_mails_and_their_links_work(demo, jar):
     person = Person("demo@latchkey.test", "latchkey-demo")
     first, second = jar(base_url=demo), jar(base_url=demo, color_scheme="dark")
     violations: list[str] = []
@@ -188,7 +185,7 @@ def composed(site: Site, name: str) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_mail_fits_a_phone_and_is_readable_in_both_schemes(site: Site, jar: Jar, name: str, scheme: Any) -> None:
+def test_a_mail_fits_a_phone_and_is_readable_in_both_schemes(site, jar, name, scheme):
     page = jar(color_scheme=scheme, viewport={"width": 700, "height": 500}).new_page()
     page.set_content(composed(site, name))
     page.screenshot(path=Path(__file__).parent / "screenshots" / f"mail-{name}-{scheme}.png", full_page=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.conftest import Sites
 from tests.browser.node import converse, environment
-from tests.browser.sites import Certificate, Person, Site
+from tests.browser.sites import Certificate, Site
 from tests.clients.conftest import HERE, Package
 
 SOURCE = HERE / "openapi"
@@ -40,9 +40,7 @@ def run(folder: Path, command: str, *arguments: str, env: dict[str, str] | None 
     return done.stdout
 
 
-def test_a_typed_client_compiles_and_does_all_that_its_types_promise(
-    folder: Path, site: Site, person: Person, certificate: Certificate
-) -> None:
+def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, site, person, certificate):
     run(folder, "tsc", "--project", ".")
     told = converse(site, certificate, folder, "built/client.js", person.email, person.password)
     assert told == {
@@ -65,7 +63,7 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(
 
 
 @pytest.mark.exhaustive
-def test_the_compiler_knows_which_problems_there_are(folder: Path) -> None:
+def test_the_compiler_knows_which_problems_there_are(folder):
     program = folder / "client.ts"
     program.write_text(program.read_text().replace('case "session_ended":', ""))
     with pytest.raises(AssertionError, match="Function lacks ending return statement"):

@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
 
 EVIL = "https://evil.test/"
@@ -38,9 +37,7 @@ def post_form(evil: Page, action: str, enctype: str = FORM_ENCODING, **fields: s
     "path", ["/probe/note", "/api/auth/logout", *at_length("/sign-out", "/api/auth/sessions", "/email/change")]
 )
 @pytest.mark.parametrize("seconds", [0, 601], ids=["token good", "token expired"])
-def test_a_form_is_refused_and_changes_nothing(
-    page: Page, context: BrowserContext, site: Site, person: Person, evil: Page, path: str, seconds: int
-) -> None:
+def test_a_form_is_refused_and_changes_nothing(page, context, site, person, evil, path, seconds):
     sign_in(page, person)
     site.forward(seconds)
     before = cookie(context, ACCESS), cookie(context, REFRESH)
@@ -51,7 +48,7 @@ def test_a_form_is_refused_and_changes_nothing(
     expect(page.locator("#who")).to_have_text(person.email)
 
 
-def test_a_form_dressed_as_json_signs_nobody_in(context: BrowserContext, site: Site, evil: Page) -> None:
+def test_a_form_dressed_as_json_signs_nobody_in(context, site, evil):
     thief = site.new_person()
     # A form can write JSON of a kind into a text/plain body, with the "=" in a string.
     dressed = f'{{"email": "{thief.email}", "password": "{thief.password}", "x": "'
@@ -62,7 +59,7 @@ def test_a_form_dressed_as_json_signs_nobody_in(context: BrowserContext, site: S
 
 
 @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in"])
-def test_a_form_signs_nobody_in(context: BrowserContext, site: Site, evil: Page, path: str) -> None:
+def test_a_form_signs_nobody_in(context, site, evil, path):
     thief = site.new_person()
     fields = {"email": thief.email, "username": thief.email, "password": thief.password}
     assert post_form(evil, site.origin + path, **fields) == 403
@@ -72,9 +69,7 @@ def test_a_form_signs_nobody_in(context: BrowserContext, site: Site, evil: Page,
 
 @pytest.mark.parametrize("mode", ["cors", *at_length("no-cors")])
 @pytest.mark.parametrize("seconds", [0, 601], ids=["token good", "token expired"])
-def test_a_fetch_learns_and_changes_nothing(
-    page: Page, context: BrowserContext, site: Site, person: Person, evil: Page, mode: str, seconds: int
-) -> None:
+def test_a_fetch_learns_and_changes_nothing(page, context, site, person, evil, mode, seconds):
     sign_in(page, person)
     site.forward(seconds)
     before = cookie(context, ACCESS), cookie(context, REFRESH)
@@ -90,9 +85,7 @@ def test_a_fetch_learns_and_changes_nothing(
     assert [(s["generation"], s["revoked_reason"]) for s in site.sessions(person)] == [(0, "")]
 
 
-def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(
-    page: Page, site: Site, person: Person, evil: Page
-) -> None:
+def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(page, site, person, evil):
     sign_in(page, person)
     site.forward(601)
     evil.set_content(f'<a href="{site.origin}/probe/note">look</a>')
@@ -100,7 +93,7 @@ def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(
     expect(evil.locator("#who")).to_have_text(person.email)
 
 
-def test_our_pages_are_not_framed(site: Site, person: Person, page: Page, evil: Page) -> None:
+def test_our_pages_are_not_framed(site, person, page, evil):
     sign_in(page, person)
     evil.set_content(f'<iframe src="{site.origin}/"></iframe>')
     frame = evil.frame_locator("iframe")

@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.pages import PAGES, Visit
-from tests.browser.sites import Person, Site
+from tests.browser.pages import PAGES
 from tests.browser.steps import sign_in
 
 PHONE, LAPTOP = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
@@ -50,7 +49,7 @@ def focused(page: Page) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_for_everybody(visit: Visit, name: str, axe: str, refused: list[str]) -> None:
+def test_a_page_is_for_everybody(visit, name, axe, refused):
     PAGES[name](visit)
     page = visit.page
     page.evaluate(axe)
@@ -64,7 +63,7 @@ def test_a_page_is_for_everybody(visit: Visit, name: str, axe: str, refused: lis
     assert refused == []
 
 
-def test_a_script_that_was_smuggled_in_does_not_run(page: Page, refused: list[str]) -> None:
+def test_a_script_that_was_smuggled_in_does_not_run(page, refused):
     page.goto("/sign-in")
     page.evaluate("""() => {
         const script = document.createElement("script");
@@ -78,7 +77,7 @@ def test_a_script_that_was_smuggled_in_does_not_run(page: Page, refused: list[st
 
 
 @pytest.mark.parametrize("path", [OWN[0], OPEN[0], *at_length(*OWN[1:], *OPEN[1:])])
-def test_whoever_is_signed_in_sees_the_way_out_on_every_page(page: Page, person: Person, site: Site, path: str) -> None:
+def test_whoever_is_signed_in_sees_the_way_out_on_every_page(page, person, site, path):
     page.set_viewport_size(PHONE)
     sign_in(page, person)
     page.goto(path)
@@ -89,7 +88,7 @@ def test_whoever_is_signed_in_sees_the_way_out_on_every_page(page: Page, person:
     expect(page.get_by_label("Password")).to_be_visible()
 
 
-def test_the_keyboard_alone_signs_in_and_ends_a_session(visit: Visit) -> None:
+def test_the_keyboard_alone_signs_in_and_ends_a_session(visit):
     page, keyboard = visit.page, visit.page.keyboard
     visit.sign_in_elsewhere("Lost phone")
     page.goto("/sign-in")
@@ -116,14 +115,14 @@ def test_the_keyboard_alone_signs_in_and_ends_a_session(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("path", ADMIN)
-def test_the_policy_holds_for_the_administration(page: Page, site: Site, path: str, refused: list[str]) -> None:
+def test_the_policy_holds_for_the_administration(page, site, path, refused):
     sign_in(page, site.new_person(is_staff=True, is_superuser=True))
     page.goto(path)
     expect(page.locator("#content h1").first).to_be_visible()
     assert refused == []
 
 
-def test_the_policy_holds_for_what_the_administration_does(page: Page, site: Site, refused: list[str]) -> None:
+def test_the_policy_holds_for_what_the_administration_does(page, site, refused):
     """Looks at somebody, and ends what they have: pages with widgets, pop-ups and a confirmation."""
     boss = site.new_person(is_staff=True, is_superuser=True)
     sign_in(page, boss)
@@ -136,7 +135,7 @@ def test_the_policy_holds_for_what_the_administration_does(page: Page, site: Sit
     assert refused == []
 
 
-def test_the_policy_holds_for_the_api_s_description(page: Page, refused: list[str]) -> None:
+def test_the_policy_holds_for_the_api_s_description(page, refused):
     page.goto("/api/docs")
     page.get_by_text("Sign in.", exact=True).click()
     expect(page.get_by_role("button", name="Try it out")).to_be_visible()

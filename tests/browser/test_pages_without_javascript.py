@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.pages import NEW_PASSWORD, Visit
+from tests.browser.pages import NEW_PASSWORD
 from tests.browser.sites import Person, Site
 from tests.browser.steps import sign_in
 
@@ -20,7 +20,7 @@ def shows(page: Page, heading: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
 
 
-def test_somebody_registers_confirms_signs_in_and_out(visit: Visit) -> None:
+def test_somebody_registers_confirms_signs_in_and_out(visit):
     page = visit.page
     new = Person(f"new-{visit.person.email}", NEW_PASSWORD)
     page.goto("/")
@@ -38,7 +38,7 @@ def test_somebody_registers_confirms_signs_in_and_out(visit: Visit) -> None:
     shows(page, "You are signed out")
 
 
-def test_somebody_looks_after_their_devices(visit: Visit) -> None:
+def test_somebody_looks_after_their_devices(visit):
     page = visit.page
     for name in ("Lost phone", "Old laptop", "Kitchen"):
         visit.sign_in_elsewhere(name)
@@ -65,7 +65,7 @@ def test_somebody_looks_after_their_devices(visit: Visit) -> None:
     assert "sign_in_failed" in visit.site.events(visit.person)
 
 
-def test_somebody_changes_address_and_password(visit: Visit) -> None:
+def test_somebody_changes_address_and_password(visit):
     page, new = visit.page, Person(f"new-{visit.person.email}", NEW_PASSWORD)
     sign_in(page, visit.person)
     page.get_by_role("link", name="Change your e-mail address").click()
@@ -83,7 +83,7 @@ def test_somebody_changes_address_and_password(visit: Visit) -> None:
     shows(page, "Your devices")
 
 
-def test_somebody_has_forgotten_the_password(visit: Visit) -> None:
+def test_somebody_has_forgotten_the_password(visit):
     page = visit.page
     page.goto("/sign-in")
     page.get_by_role("link", name="Forgotten your password?").click()
@@ -96,7 +96,7 @@ def test_somebody_has_forgotten_the_password(visit: Visit) -> None:
     sign_in(page, Person(visit.person.email, NEW_PASSWORD))
 
 
-def test_somebody_deletes_their_account(visit: Visit) -> None:
+def test_somebody_deletes_their_account(visit):
     page = visit.page
     sign_in(page, visit.person)
     page.get_by_role("link", name="Delete your account").click()

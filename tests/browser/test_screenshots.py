@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.pages import PAGES, Visit
+from tests.browser.pages import PAGES
 from tests.browser.palette import with_palette
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -17,7 +17,7 @@ SIZE = {"width": 720, "height": 560}
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="pictures are taken when SCREENSHOTS is set")
 @pytest.mark.parametrize("name", PAGES)
-def test_a_picture_is_taken(visit: Visit, name: str) -> None:
+def test_a_picture_is_taken(visit, name):
     PAGES[name](visit)
     visit.page.set_viewport_size(SIZE)
     for scheme in ("light", "dark"):
@@ -26,6 +26,6 @@ def test_a_picture_is_taken(visit: Visit, name: str) -> None:
         (SCREENSHOTS / f"{name}-{scheme}.png").write_bytes(with_palette(picture))
 
 
-def test_every_page_has_its_pictures() -> None:
+def test_every_page_has_its_pictures():
     there = {path.name for path in SCREENSHOTS.glob("*.png")}
     assert there >= {f"{name}-{scheme}.png" for name in PAGES for scheme in ("light", "dark")}

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar, at_length
+from tests.browser.conftest import at_length
 from tests.browser.proxies import nginx_started, reserved_port
-from tests.browser.sites import Certificate, Person, Site, served
+from tests.browser.sites import Certificate, Site, served
 from tests.browser.steps import ACCESS, REFRESH, cookie, gather, sign_in
 
 GREEDY_CACHE = Path(__file__).with_name("greedy_cache.conf")
@@ -33,7 +33,7 @@ def site(behind: Site) -> Site:
     return behind
 
 
-def test_the_cache_is_greedy(page: Page, site: Site, jar: Jar) -> None:
+def test_the_cache_is_greedy(page, site, jar):
     """Else the tests below would prove nothing."""
     answers = [jar(base_url=site.origin).new_page().goto("/.well-known/jwks.json") for _ in range(2)]
     assert answers[1] is not None
@@ -43,7 +43,7 @@ def test_the_cache_is_greedy(page: Page, site: Site, jar: Jar) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/api/auth/me", *at_length("/probe/note", "/probe/who", "/api/auth/sessions", "/admin/login/")]
 )
-def test_a_page_with_a_new_cookie_is_not_stored(page: Page, site: Site, person: Person, jar: Jar, path: str) -> None:
+def test_a_page_with_a_new_cookie_is_not_stored(page, site, person, jar, path):
     sign_in(page, person)
     site.forward(601)
     unique = f"{path}?{uuid4()}"
@@ -62,7 +62,7 @@ def test_a_page_with_a_new_cookie_is_not_stored(page: Page, site: Site, person: 
 
 
 @pytest.mark.parametrize("path", ["/", "/api/auth/me", *at_length("/probe/who", "/email/change", "/account/delete")])
-def test_a_page_about_somebody_is_not_stored(page: Page, site: Site, person: Person, jar: Jar, path: str) -> None:
+def test_a_page_about_somebody_is_not_stored(page, site, person, jar, path):
     sign_in(page, person)
     unique = f"{path}?{uuid4()}"
     page.goto(unique)
@@ -71,20 +71,20 @@ def test_a_page_about_somebody_is_not_stored(page: Page, site: Site, person: Per
     assert theirs.headers["x-cache"] != "HIT"
 
 
-def test_signing_in_is_not_stored(page: Page, site: Site, person: Person, jar: Jar) -> None:
+def test_signing_in_is_not_stored(page, site, person, jar):
     sign_in(page, person)
     stranger = jar(base_url=site.origin).new_page()
     stranger.goto("/probe/note")
     expect(stranger.locator("#who")).to_have_text("nobody")
 
 
-def test_the_address_of_a_session_is_the_persons_and_not_the_proxys(page: Page, site: Site, person: Person) -> None:
+def test_the_address_of_a_session_is_the_persons_and_not_the_proxys(page, site, person):
     sign_in(page, person)
     shown: dict[str, Any] = page.evaluate("fetch('/api/auth/me').then(r => r.json())")
     assert shown["session"]["ip"] == "127.0.0.1"
 
 
-def test_sixty_requests_at_once_over_http_2_are_one_rotation(page: Page, site: Site, person: Person) -> None:
+def test_sixty_requests_at_once_over_http_2_are_one_rotation(page, site, person):
     sign_in(page, person)
     site.forward(601)
     assert gather(page, "/api/auth/me", 60) == [200] * 60

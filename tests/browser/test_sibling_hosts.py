@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import Jar, Sites
 from tests.browser.sites import Certificate, Site
@@ -59,9 +59,7 @@ def context(jar: Jar, site: Site) -> BrowserContext:
     return jar(base_url=site.origin)
 
 
-def test_cookies_that_are_named_like_ours_change_nothing(
-    page: Page, context: BrowserContext, site: Site, sibling: str
-) -> None:
+def test_cookies_that_are_named_like_ours_change_nothing(page, context, site, sibling):
     person, tab = site.new_person(), context.new_page()
     page.goto("/sign-in")
     tab.goto(sibling)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
 
 Ask = Callable[[Page], None]
@@ -29,9 +28,7 @@ asked = pytest.mark.parametrize("ask", [by_script, by_navigation])
 
 
 @asked
-def test_that_brings_an_older_sessions_tokens(
-    page: Page, context: BrowserContext, site: Site, person: Person, ask: Ask
-) -> None:
+def test_that_brings_an_older_sessions_tokens(page, context, site, person, ask):
     another = site.new_person()
     sign_in(page, person)
     site.forward(601)
@@ -48,9 +45,7 @@ def test_that_brings_an_older_sessions_tokens(
 
 
 @asked
-def test_that_says_that_an_older_session_has_ended(
-    page: Page, context: BrowserContext, site: Site, person: Person, ask: Ask
-) -> None:
+def test_that_says_that_an_older_session_has_ended(page, context, site, person, ask):
     sign_in(page, person)
     site.revoke(person)
     site.forward(601)

@@ -1,17 +1,13 @@
 """The cookie jar is stolen, and used in a second browser: both are out, and the owner is told."""
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar
-from tests.browser.sites import Person, Site
 from tests.browser.steps import sign_in
 
 NOTE = "/probe/note"
 
 
-def test_a_stolen_jar_ends_the_session_for_both(
-    page: Page, context: BrowserContext, site: Site, person: Person, jar: Jar
-) -> None:
+def test_a_stolen_jar_ends_the_session_for_both(page, context, site, person, jar):
     sign_in(page, person)
     thief = jar(base_url=site.origin, user_agent="a thief's own")
     thief.add_cookies(context.cookies())
@@ -33,9 +29,7 @@ def test_a_stolen_jar_ends_the_session_for_both(
     assert "reuse_detected" in site.events(person)
 
 
-def test_a_thief_who_is_faster_is_put_out_by_the_owner(
-    page: Page, context: BrowserContext, site: Site, person: Person, jar: Jar
-) -> None:
+def test_a_thief_who_is_faster_is_put_out_by_the_owner(page, context, site, person, jar):
     sign_in(page, person)
     thief = jar(base_url=site.origin, user_agent="a thief's own")
     thief.add_cookies(context.cookies())

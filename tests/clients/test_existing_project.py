@@ -153,7 +153,7 @@ def move(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 class TestWhoWasSignedInByDjangosSessions:
-    def test_is_served_at_the_first_request_and_gets_tokens(self, move: Move) -> None:
+    def test_is_served_at_the_first_request_and_gets_tokens(self, move):
         browser = move.browsers["first"]
         assert {ACCESS, REFRESH}.isdisjoint(browser.cookies)
         answer = browser.get(move.server, "/members")
@@ -165,13 +165,13 @@ class TestWhoWasSignedInByDjangosSessions:
         [session] = move.sessions("first")
         assert session["device"] == "Firefox on Windows"
 
-    def test_needs_djangos_session_no_more(self, move: Move) -> None:
+    def test_needs_djangos_session_no_more(self, move):
         browser = sign_in(Browser(SITE), move.server, move.new_user())
         del browser.cookies["sessionid"]
         assert members(browser, move.server)
         assert members(browser, move.hasty)
 
-    def test_is_moved_over_once_by_several_first_requests_at_once(self, move: Move) -> None:
+    def test_is_moved_over_once_by_several_first_requests_at_once(self, move):
         tabs = [move.browsers["parallel"].copy() for _ in range(8)]
         with ThreadPoolExecutor(len(tabs)) as pool:
             served = list(pool.map(lambda tab: members(tab, move.server), tabs))
@@ -179,7 +179,7 @@ class TestWhoWasSignedInByDjangosSessions:
         assert len(move.sessions("parallel")) == 1
         assert [members(tab, move.hasty) for tab in tabs] == ["parallel"] * len(tabs)
 
-    def test_is_refreshed_unseen_when_the_access_token_has_expired(self, move: Move) -> None:
+    def test_is_refreshed_unseen_when_the_access_token_has_expired(self, move):
         browser = move.browsers["expired"]
         assert members(browser, move.hasty) == "expired"
         time.sleep(1.1)
@@ -188,7 +188,7 @@ class TestWhoWasSignedInByDjangosSessions:
         assert ACCESS in answer.set
         assert len(move.sessions("expired")) == 1
 
-    def test_is_out_once_revoked_whatever_djangos_cookie_says(self, move: Move) -> None:
+    def test_is_out_once_revoked_whatever_djangos_cookie_says(self, move):
         browser = move.browsers["revoked"]
         assert members(browser, move.server) == "revoked"
         move.project.manage("revoke_sessions", "--user", "revoked", "--no-input")
@@ -198,18 +198,18 @@ class TestWhoWasSignedInByDjangosSessions:
             assert members(browser, move.server) is None
             assert members(browser, move.hasty) is None
 
-    def test_is_not_moved_over_if_the_password_was_changed_meanwhile(self, move: Move) -> None:
+    def test_is_not_moved_over_if_the_password_was_changed_meanwhile(self, move):
         browser = move.browsers["changed"]
         assert members(browser, move.server) is None
         assert move.sessions("changed") == []
         sign_in(browser, move.server, "changed", NEW)
         assert members(browser, move.server) == "changed"
 
-    def test_is_not_moved_over_if_switched_off_meanwhile(self, move: Move) -> None:
+    def test_is_not_moved_over_if_switched_off_meanwhile(self, move):
         assert members(move.browsers["disabled"], move.server) is None
         assert move.sessions("disabled") == []
 
-    def test_may_come_with_a_form_first(self, move: Move) -> None:
+    def test_may_come_with_a_form_first(self, move):
         browser = move.browsers["posting"]
         assert browser.post_form(move.server, "/greet", name="Posting").status == 302
         page = browser.get(move.server, "/").text
@@ -217,7 +217,7 @@ class TestWhoWasSignedInByDjangosSessions:
         assert "signed in as posting" in page
         assert len(move.sessions("posting")) == 1
 
-    def test_gets_tokens_even_if_the_view_fails(self, move: Move) -> None:
+    def test_gets_tokens_even_if_the_view_fails(self, move):
         browser = move.browsers["failing"]
         answer = browser.get(move.server, "/fails")
         assert answer.status == 500
@@ -225,21 +225,21 @@ class TestWhoWasSignedInByDjangosSessions:
         assert members(browser, move.server) == "failing"
         assert len(move.sessions("failing")) == 1
 
-    def test_may_call_the_api_first(self, move: Move) -> None:
+    def test_may_call_the_api_first(self, move):
         browser = move.browsers["calling"]
         answer = browser.get(move.server, "/api/auth/me")
         assert answer.status == 200, answer.text
         assert answer.json()["user"]["email"] == "calling@example.org"
         assert browser.get(move.server, "/api/me").json() == {"name": "calling"}
 
-    def test_is_not_moved_over_by_a_form_of_another_site(self, move: Move) -> None:
+    def test_is_not_moved_over_by_a_form_of_another_site(self, move):
         browser = move.browsers["crossed"]
         answer = browser.post_json(move.server, "/api/me", Origin="https://another.site")
         assert answer.status in {401, 403}
         assert move.sessions("crossed") == []
         assert members(browser, move.server) == "crossed"
 
-    def test_stays_for_as_long_as_was_asked_for_at_the_sign_in(self, move: Move) -> None:
+    def test_stays_for_as_long_as_was_asked_for_at_the_sign_in(self, move):
         brief = move.browsers["brief"].get(move.server, "/members")
         assert brief.text == "members: brief"
         assert brief.set[ACCESS]["max-age"] == brief.set[REFRESH]["max-age"] == ""
@@ -247,14 +247,14 @@ class TestWhoWasSignedInByDjangosSessions:
         move.browsers["first"].get(move.server, "/members")
         assert [session["remember"] for session in move.sessions("first")] == [True]
 
-    def test_keeps_what_a_stranger_had_in_the_session(self, move: Move) -> None:
+    def test_keeps_what_a_stranger_had_in_the_session(self, move):
         page = move.browsers["stranger"].get(move.server, "/").text
         assert "Hello, Stranger." in page
         assert "a stranger" in page
 
 
 class TestAllauth:
-    def test_sign_in_opens_a_session_on_a_device(self, move: Move) -> None:
+    def test_sign_in_opens_a_session_on_a_device(self, move):
         name = move.new_user()
         browser = sign_in_by_allauth(Browser(SITE), move.server, name)
         assert {ACCESS, REFRESH} <= set(browser.cookies)
@@ -263,14 +263,14 @@ class TestAllauth:
         assert session["device"] == "Firefox on Windows"
 
     @pytest.mark.parametrize("remember", [True, False])
-    def test_remember_me_is_honoured(self, move: Move, remember: bool) -> None:
+    def test_remember_me_is_honoured(self, move, remember):
         name = move.new_user()
         fields = {"login": name, "password": PASSWORD, **({"remember": "on"} if remember else {})}
         answer = Browser(SITE).post_form(move.server, "/accounts/login/", **fields)
         assert bool(answer.set[REFRESH]["max-age"]) == bool(answer.set[ACCESS]["max-age"]) == remember
         assert [session["remember"] for session in move.sessions(name)] == [remember]
 
-    def test_sign_out_ends_the_session(self, move: Move) -> None:
+    def test_sign_out_ends_the_session(self, move):
         name = move.new_user()
         browser = sign_in_by_allauth(Browser(SITE), move.server, name)
         late = browser.copy()
@@ -281,21 +281,21 @@ class TestAllauth:
         assert members(late, move.hasty) is None
         assert [session["reason"] for session in move.sessions(name)] == ["signed_out"]
 
-    def test_sign_up_signs_in(self, move: Move) -> None:
+    def test_sign_up_signs_in(self, move):
         browser, name = Browser(SITE), f"user{uuid4().hex[:8]}"
         fields = {"username": name, "email": f"{name}@example.org", "password1": PASSWORD, "password2": PASSWORD}
         assert browser.post_form(move.server, "/accounts/signup/", **fields).status == 302
         assert members(browser, move.server) == name
         assert len(move.sessions(name)) == 1
 
-    def test_wrong_password_opens_nothing(self, move: Move) -> None:
+    def test_wrong_password_opens_nothing(self, move):
         name = move.new_user()
         browser = Browser(SITE)
         assert browser.post_form(move.server, "/accounts/login/", login=name, password="wrong").status == 200
         assert members(browser, move.server) is None
         assert move.sessions(name) == []
 
-    def test_change_of_password_keeps_this_session_and_ends_the_others(self, move: Move) -> None:
+    def test_change_of_password_keeps_this_session_and_ends_the_others(self, move):
         name = move.new_user()
         browser = sign_in_by_allauth(Browser(SITE), move.server, name)
         other = sign_in_by_allauth(Browser(SITE), move.server, name)
@@ -308,12 +308,12 @@ class TestAllauth:
 
 
 class TestViewsOfRestFramework:
-    def test_strangers_are_told_how_to_sign_in(self, move: Move) -> None:
+    def test_strangers_are_told_how_to_sign_in(self, move):
         answer = Browser(SITE).get(move.server, "/api/me")
         assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
-    def test_expired_cookies_are_refreshed_unseen(self, move: Move) -> None:
+    def test_expired_cookies_are_refreshed_unseen(self, move):
         name = move.new_user()
         browser = sign_in(Browser(SITE), move.hasty, name)
         time.sleep(1.1)
@@ -321,7 +321,7 @@ class TestViewsOfRestFramework:
         assert (answer.status, answer.json()) == (200, {"name": name})
         assert ACCESS in answer.set
 
-    def test_an_expired_bearer_token_is_told_from_an_ended_session(self, move: Move) -> None:
+    def test_an_expired_bearer_token_is_told_from_an_ended_session(self, move):
         name = move.new_user()
 
         def bearer(server: Server) -> dict[str, str]:
@@ -345,7 +345,7 @@ class TestViewsOfRestFramework:
         ended = browser.get(move.server, "/api/me")
         assert (ended.status, ended.json()["code"]) == (401, "session_ended")
 
-    def test_permissions_are_asked(self, move: Move) -> None:
+    def test_permissions_are_asked(self, move):
         name = move.new_user()
         browser = sign_in(Browser(SITE), move.server, name)
         for answer in (
@@ -360,7 +360,7 @@ class TestViewsOfRestFramework:
         )
         assert browser.post_json(move.server, "/api/products/", {"name": "lamp"}).status == 201
 
-    def test_throttles_count_each_user(self, move: Move) -> None:
+    def test_throttles_count_each_user(self, move):
         busy, other = (sign_in(Browser(SITE), move.server, move.new_user()) for _ in range(2))
         answers = [busy.get(move.server, "/api/scarce") for _ in range(4)]
         assert [answer.status for answer in answers] == [200, 200, 200, 429]
@@ -368,13 +368,13 @@ class TestViewsOfRestFramework:
         assert int(answers[-1].headers["Retry-After"]) > 3500
         assert other.get(move.server, "/api/scarce").status == 200
 
-    def test_ones_own_paths_under_api_still_answer(self, move: Move) -> None:
+    def test_ones_own_paths_under_api_still_answer(self, move):
         assert Browser(SITE).get(move.server, "/api/auth/me").status == 401
         missing = Browser(SITE).get(move.server, "/api/nothing")
         assert (missing.status, missing.json()["code"]) == (404, "not_found")
 
 
-def test_in_development_over_plain_http_too(tmp_path: Path) -> None:
+def test_in_development_over_plain_http_too(tmp_path):
     project = Project(tmp_path / "site", {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"})
     project.manage("migrate")
     browser = Browser("http://localhost:8000")
@@ -390,7 +390,7 @@ def test_in_development_over_plain_http_too(tmp_path: Path) -> None:
         assert members(browser, after) == "ada"
 
 
-def test_both_apps_can_be_taken_in(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_both_apps_can_be_taken_in(tmp_path, request):
     """A project whose users are `accounts`', with UUIDs for keys and e-mail addresses for names."""
     url = database_url("postgresql", tmp_path, request)
     project = Project(tmp_path / "site", {**IN_PRODUCTION, "DATABASE_URL": url, "USERS": "accounts.User"})
@@ -417,9 +417,7 @@ def test_both_apps_can_be_taken_in(tmp_path: Path, request: pytest.FixtureReques
         pytest.param("sqlite", {"NOT_ATOMIC": "yes", "LOGIN_REQUIRED": "yes"}, True, id="with other settings"),
     ],
 )
-def test_the_projects_own_tests_pass(
-    name: str, settings: dict[str, str], with_latchkey: bool, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_projects_own_tests_pass(name, settings, with_latchkey, tmp_path, request):
     """The other settings: without ATOMIC_REQUESTS, and with a middleware that lets no stranger in."""
     project = Project(tmp_path / "site", {"DATABASE_URL": database_url(name, tmp_path, request), **settings})
     if with_latchkey:
@@ -435,13 +433,13 @@ def run_own_tests(project: Project, with_latchkey: bool) -> None:
 
 
 @pytest.mark.parametrize("users", ["auth.User", "accounts.User"])
-def test_the_project_has_no_migration_to_make(users: str, tmp_path: Path) -> None:
+def test_the_project_has_no_migration_to_make(users, tmp_path):
     project = Project(tmp_path / "site", {**IN_PRODUCTION, "USERS": users})
     project.take_latchkey_in(migrate=False)
     assert "No changes" in project.manage("makemigrations", "--check", "--dry-run")
 
 
-def test_the_deployment_checks_find_nothing_of_ours(tmp_path: Path) -> None:
+def test_the_deployment_checks_find_nothing_of_ours(tmp_path):
     project = Project(tmp_path / "site", {**IN_PRODUCTION, "CACHE_URL": "redis://localhost:6379"})
     project.take_latchkey_in(migrate=False)
     printed = project.manage("check", "--deploy")
@@ -460,7 +458,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_the_wheel_has_everything_of_both_apps(wheel: Path) -> None:
+def test_the_wheel_has_everything_of_both_apps(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = [path for app in ("accounts", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
@@ -469,7 +467,7 @@ def test_the_wheel_has_everything_of_both_apps(wheel: Path) -> None:
     assert {"tokens/migrations/0001_initial.py", "tokens/templates/admin/tokens/revoke_user.html"} <= inside
 
 
-def test_the_project_works_with_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_the_project_works_with_the_installed_wheel(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     [packages] = (tmp_path / "venv").glob("lib/*/site-packages")
     # What pip does with a wheel of pure Python; what it leans on is that of this run.
@@ -485,7 +483,7 @@ def test_the_project_works_with_the_installed_wheel(wheel: Path, tmp_path: Path)
     assert str(packages / "accounts") in project.manage("shell", "-c", page)
 
 
-def test_what_is_changed_in_the_project_is_what_the_readme_says() -> None:
+def test_what_is_changed_in_the_project_is_what_the_readme_says():
     section = (ROOT / "README.md").read_text().split("### In an existing Django project")[1].split("\n## ")[0]
     steps = [textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)^ *```", section, re.DOTALL | re.M)]
     for name in ("settings", "urls"):

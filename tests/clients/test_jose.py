@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.test import Client
 
 from tests.browsers import ACCESS, login
 from tests.clients.conftest import Package
@@ -69,7 +68,7 @@ def minted(codec: Codec, **changes: Any) -> str:
 
 
 @pytest.mark.django_db
-def test_jose_verifies_what_a_sign_in_gives(api: Client, user: Any, verify: Verify) -> None:
+def test_jose_verifies_what_a_sign_in_gives(api, user, verify):
     session_id = login(api, user)["session"]["id"]
     (result,) = verify(api.cookies[ACCESS].value)
     assert result["header"] == {"alg": "EdDSA", "kid": keys.keyring().kid, "typ": "at+jwt"}
@@ -78,7 +77,7 @@ def test_jose_verifies_what_a_sign_in_gives(api: Client, user: Any, verify: Veri
     assert result["claims"]["gen"] == 0
 
 
-def test_jose_verifies_tokens_of_a_fall_back_key(verify: Verify, settings: Any) -> None:
+def test_jose_verifies_tokens_of_a_fall_back_key(verify, settings):
     old = minted(codec())
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
@@ -87,7 +86,7 @@ def test_jose_verifies_tokens_of_a_fall_back_key(verify: Verify, settings: Any) 
     assert len({result["header"]["kid"] for result in results}) == 2
 
 
-def test_jose_refuses_a_tampered_token(verify: Verify) -> None:
+def test_jose_refuses_a_tampered_token(verify):
     header, claims, signature = minted(codec()).split(".")
     other = minted(codec(), subject="43").split(".")
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
@@ -95,7 +94,7 @@ def test_jose_refuses_a_tampered_token(verify: Verify) -> None:
     assert results == [{"refused": "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"}] * 2
 
 
-def test_jose_refuses_what_is_not_ours_or_not_for_it(verify: Verify) -> None:
+def test_jose_refuses_what_is_not_ours_or_not_for_it(verify):
     stranger = Codec(keys.derive(["a stranger's secret"]), ORIGIN, ORIGIN, "latchkey")
     expired = minted(codec(), now=datetime.now(UTC) - 601 * SECOND)
     assert verify(minted(stranger), expired) == [

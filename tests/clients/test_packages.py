@@ -12,12 +12,12 @@ LOCK_FILES = sorted(
 )
 
 
-def test_there_are_lock_files_to_look_at() -> None:
+def test_there_are_lock_files_to_look_at():
     assert Path("tests/clients/jose/package-lock.json") in LOCK_FILES
 
 
 @pytest.mark.parametrize("path", LOCK_FILES, ids=lambda path: str(path.parent))
-def test_packages_are_pinned_and_their_lock_file_names_no_registry(path: Path) -> None:
+def test_packages_are_pinned_and_their_lock_file_names_no_registry(path):
     folder = (ROOT / path).parent
     package = json.loads((folder / "package.json").read_text())
     lock = json.loads((folder / "package-lock.json").read_text())

@@ -142,7 +142,7 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify
     return run
 
 
-def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth: Auth, verify: Verify) -> None:
+def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth, verify):
     signed_in = auth.sign_in()
     good = signed_in["access_token"]
     header, claims, signature = good.split(".")
@@ -174,18 +174,18 @@ def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth: Au
 
 
 @pytest.mark.parametrize("first_line", ["# verify.py", "// verify.mjs"])
-def test_the_verifiers_are_about_ten_lines(first_line: str) -> None:
+def test_the_verifiers_are_about_ten_lines(first_line):
     lines = [line for line in block(first_line).splitlines()[1:] if line.strip()]
     assert len(lines) <= 10
 
 
-def test_the_readme_says_when_a_revocation_is_seen() -> None:
+def test_the_readme_says_when_a_revocation_is_seen():
     section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
     assert "revoked is seen only when its access token expires" in section
     assert "/api/auth/introspect" in section
 
 
-def test_the_readmes_digest_is_one_that_the_settings_take(settings: Any) -> None:
+def test_the_readmes_digest_is_one_that_the_settings_take(settings):
     command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", README, re.MULTILINE)
     assert command
     done = subprocess.run(["bash", "-c", command[0]], capture_output=True, text=True, check=True, timeout=60)

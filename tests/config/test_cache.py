@@ -1,7 +1,5 @@
 """``CACHE_URL``: which cache it means, and that none of them holds a request up."""
 
-from typing import Any
-
 import pytest
 from django.core.cache import CacheHandler
 from django.core.exceptions import ImproperlyConfigured
@@ -23,17 +21,17 @@ BRIEFLY = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
         ("redis://cache?socket_timeout=2", "redis.RedisCache", "redis://cache", {**BRIEFLY, "socket_timeout": 2}),
     ],
 )
-def test_the_url_says_where_the_cache_is(url: str, backend: str, location: str, options: dict[str, Any]) -> None:
+def test_the_url_says_where_the_cache_is(url, backend, location, options):
     found = cache_settings(url)
     assert found == {"BACKEND": f"{BACKENDS}.{backend}", "LOCATION": location, "OPTIONS": options}
 
 
 @pytest.mark.parametrize("url", ["locmemcache://", "redis://cache:6379", "valkey://cache:6379"])
-def test_django_takes_it(url: str) -> None:
+def test_django_takes_it(url):
     assert CacheHandler({"default": cache_settings(url)})["default"]
 
 
 @pytest.mark.parametrize("url", ["cache:6379", "http://cache", "/run/redis.sock", "redis"])
-def test_a_url_that_means_none_is_refused(url: str) -> None:
+def test_a_url_that_means_none_is_refused(url):
     with pytest.raises(ImproperlyConfigured, match=r"^CACHE_URL cannot be read\. Write redis://"):
         cache_settings(url)

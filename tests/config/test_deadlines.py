@@ -44,7 +44,7 @@ def is_running(statement: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def test_a_statement_that_is_late_is_an_outage_and_taken_back(connection: Connection) -> None:
+def test_a_statement_that_is_late_is_an_outage_and_taken_back(connection):
     with pytest.raises(psycopg.OperationalError):
         in_a_request(SLEEP, connection)
     assert connection.closed
@@ -52,7 +52,7 @@ def test_a_statement_that_is_late_is_an_outage_and_taken_back(connection: Connec
     assert not deadlines.is_silent(), "It did answer."
 
 
-def test_a_request_whose_time_is_over_sends_nothing_more(connection: Connection, settings: Any) -> None:
+def test_a_request_whose_time_is_over_sends_nothing_more(connection, settings):
     settings.DATABASE_TIMEOUT = 0
     with pytest.raises(psycopg.OperationalError, match="over"):
         in_a_request("SELECT 1", connection)
@@ -60,7 +60,7 @@ def test_a_request_whose_time_is_over_sends_nothing_more(connection: Connection,
     assert connection.execute("SELECT 1").fetchone() == (1,), "Outside a request there is time."
 
 
-def test_a_server_that_may_not_write_is_an_outage_and_left(connection: Connection) -> None:
+def test_a_server_that_may_not_write_is_an_outage_and_left(connection):
     """As one is that was the primary until now."""
     connection.execute("SET default_transaction_read_only = on")
     with pytest.raises(psycopg.OperationalError, match="read-only"):

@@ -183,9 +183,7 @@ def after_the_first_run(migrated: Path, tmp_path: Path) -> Path:
 # It works
 
 
-def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
-    checkout: Path, port: int, serve: Callable[..., Site]
-) -> None:
+def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(checkout, port, serve):
     site = serve(checkout, "demo", f"--port={port}", port=port)
     for said in (site.url, f"{site.url}/demo", "demo@latchkey.test", "admin@latchkey.test", PASSWORD):
         assert said in site.said
@@ -217,9 +215,7 @@ def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
     assert (row["id"], row["user"], row["generation"]) == (session, "demo@latchkey.test", 1)
 
 
-def test_a_newcomer_signs_in_by_the_form_and_revokes_from_the_admin(
-    checkout: Path, port: int, serve: Callable[..., Site]
-) -> None:
+def test_a_newcomer_signs_in_by_the_form_and_revokes_from_the_admin(checkout, port, serve):
     site = serve(checkout, "demo", port=port, PORT=str(port))
     own = {"Origin": site.url, "Sec-Fetch-Site": "same-origin"}
 
@@ -237,7 +233,7 @@ def test_a_newcomer_signs_in_by_the_form_and_revokes_from_the_admin(
     assert manage(checkout, "list_sessions", "--json").stdout == ""
 
 
-def test_two_copies_have_different_secrets(tmp_path: Path, taken_port: int) -> None:
+def test_two_copies_have_different_secrets(tmp_path, taken_port):
     secrets = set()
     for name in ("one", "two"):
         checkout = copy(tmp_path / name)
@@ -246,21 +242,19 @@ def test_two_copies_have_different_secrets(tmp_path: Path, taken_port: int) -> N
     assert len(secrets) == 2
 
 
-def test_the_demo_changes_no_env_that_is_there(checkout: Path, taken_port: int) -> None:
+def test_the_demo_changes_no_env_that_is_there(checkout, taken_port):
     mine = f"# mine\nDEBUG=on\nSECRET_KEY={SECRET}\n"
     (checkout / ".env").write_text(mine)
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken_port}"), str(taken_port))
     assert (checkout / ".env").read_text() == mine
 
 
-def test_the_demo_writes_no_env_where_the_environment_has_a_secret(checkout: Path, taken_port: int) -> None:
+def test_the_demo_writes_no_env_where_the_environment_has_a_secret(checkout, taken_port):
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken_port}", **DEVELOPMENT), str(taken_port))
     assert not (checkout / ".env").exists()
 
 
-def test_the_demo_runs_on_postgresql_and_every_command_after_it(
-    checkout: Path, port: int, serve: Callable[..., Site]
-) -> None:
+def test_the_demo_runs_on_postgresql_and_every_command_after_it(checkout, port, serve):
     url, server = start_server()
     try:
         site = serve(checkout, "demo", f"--port={port}", port=port, DATABASE_URL=url)
@@ -276,15 +270,13 @@ def test_the_demo_runs_on_postgresql_and_every_command_after_it(
         server.cleanup()
 
 
-def test_djangos_own_server_works_after_the_first_run(
-    after_the_first_run: Path, port: int, serve: Callable[..., Site]
-) -> None:
+def test_djangos_own_server_works_after_the_first_run(after_the_first_run, port, serve):
     site = serve(after_the_first_run, "runserver", str(port), port=port, PORT=str(port))
     assert 'type="password"' in site.ask("/")[1]
 
 
 @pytest.mark.parametrize("command", ["check", "migrate", "list_sessions", "purge_tokens", "makemigrations --check"])
-def test_every_command_works_after_the_first_run_with_nothing_else_set(command: str, after_the_first_run: Path) -> None:
+def test_every_command_works_after_the_first_run_with_nothing_else_set(command, after_the_first_run):
     finished = manage(after_the_first_run, *command.split())
     said = [line for line in finished.stderr.splitlines() if " logger=tokens event=purged " not in line]
     assert (finished.returncode, said) == (0, []), finished
@@ -294,19 +286,19 @@ def test_every_command_works_after_the_first_run_with_nothing_else_set(command: 
 
 
 @pytest.mark.parametrize("how", ["--port", "PORT"])
-def test_a_taken_port_is_one_line(how: str, checkout: Path, taken_port: int) -> None:
+def test_a_taken_port_is_one_line(how, checkout, taken_port):
     options = [f"--port={taken_port}"] if how == "--port" else []
     finished = manage(checkout, "demo", *options, **({"PORT": str(taken_port)} if how == "PORT" else {}))
     assert_is_one_clear_line(finished, f"port {taken_port} cannot be used", "--port")
     assert finished.stdout == ""
 
 
-def test_the_option_goes_before_the_environment(checkout: Path, taken_port: int) -> None:
+def test_the_option_goes_before_the_environment(checkout, taken_port):
     finished = manage(checkout, "demo", "--port", str(taken_port), PORT="8000")
     assert_is_one_clear_line(finished, f"port {taken_port} ")
 
 
-def test_a_port_taken_on_every_address_is_taken(checkout: Path) -> None:
+def test_a_port_taken_on_every_address_is_taken(checkout):
     with socket.socket() as listener:
         listener.bind(("", 0))
         listener.listen()
@@ -314,18 +306,18 @@ def test_a_port_taken_on_every_address_is_taken(checkout: Path) -> None:
         assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken}"), f"port {taken} cannot be used")
 
 
-def test_djangos_own_server_says_so_too(after_the_first_run: Path, taken_port: int) -> None:
+def test_djangos_own_server_says_so_too(after_the_first_run, taken_port):
     finished = manage(after_the_first_run, "runserver", str(taken_port), "--noreload")
     assert_is_one_clear_line(finished, "That port is already in use.")
 
 
 @pytest.mark.parametrize("number", ["0", "65536", "99999999999999999999"])
-def test_a_port_that_there_is_not_is_one_line(number: str, checkout: Path) -> None:
+def test_a_port_that_there_is_not_is_one_line(number, checkout):
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={number}"), f"there is no port {number}")
 
 
 @pytest.mark.parametrize("arguments", [["--port"], ["--port="], ["--port=http"], ["--port", "80.5"]])
-def test_a_port_that_is_no_number_is_told_by_its_option(arguments: list[str], checkout: Path) -> None:
+def test_a_port_that_is_no_number_is_told_by_its_option(arguments, checkout):
     finished = manage(checkout, "demo", *arguments)
     assert finished.returncode == 2
     assert "argument --port" in finished.stderr
@@ -333,7 +325,7 @@ def test_a_port_that_is_no_number_is_told_by_its_option(arguments: list[str], ch
 
 
 @pytest.mark.parametrize("command", ["demo", "check"])
-def test_a_port_in_the_environment_that_is_no_number_is_one_line(command: str, checkout: Path) -> None:
+def test_a_port_in_the_environment_that_is_no_number_is_one_line(command, checkout):
     assert_is_one_clear_line(manage(checkout, command, PORT="http", **DEVELOPMENT), "PORT is not a whole number")
 
 
@@ -341,28 +333,28 @@ def test_a_port_in_the_environment_that_is_no_number_is_one_line(command: str, c
 
 
 @pytest.mark.parametrize("command", ["check", "migrate", "runserver", "list_sessions", "no_such_command"])
-def test_a_missing_secret_in_production_is_one_line(command: str, checkout: Path) -> None:
+def test_a_missing_secret_in_production_is_one_line(command, checkout):
     assert_is_one_clear_line(manage(checkout, command, ORIGIN="https://example.org"), "SECRET_KEY is not set")
     assert not (checkout / ".env").exists()
 
 
-def test_an_empty_secret_is_a_missing_one(checkout: Path) -> None:
+def test_an_empty_secret_is_a_missing_one(checkout):
     assert_is_one_clear_line(manage(checkout, "check", DEBUG="true", SECRET_KEY=""), "SECRET_KEY is not set")
 
 
-def test_a_missing_origin_in_production_is_one_line(checkout: Path) -> None:
+def test_a_missing_origin_in_production_is_one_line(checkout):
     assert_is_one_clear_line(manage(checkout, "check", SECRET_KEY=SECRET), "ORIGIN is not set")
 
 
 @pytest.mark.parametrize("origin", ["example.org", "https://[", "https://example.org/", "http://example.org"])
-def test_an_origin_that_cannot_be_meant_is_told_without_a_traceback(origin: str, checkout: Path) -> None:
+def test_an_origin_that_cannot_be_meant_is_told_without_a_traceback(origin, checkout):
     finished = manage(checkout, "check", SECRET_KEY=SECRET, ORIGIN=origin)
     assert finished.returncode == 1
     assert "ORIGIN is no" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
-def test_a_weak_secret_in_production_is_refused_without_a_traceback(checkout: Path) -> None:
+def test_a_weak_secret_in_production_is_refused_without_a_traceback(checkout):
     finished = manage(checkout, "check", SECRET_KEY="x" * 20, ORIGIN="https://example.org")
     assert finished.returncode == 1
     assert "tokens.E008" in finished.stderr
@@ -370,7 +362,7 @@ def test_a_weak_secret_in_production_is_refused_without_a_traceback(checkout: Pa
 
 
 @pytest.mark.parametrize("said", ["false", "0", "off", ""])
-def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(said: str, checkout: Path, port: int) -> None:
+def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(said, checkout, port):
     for variables in ({}, PRODUCTION):
         finished = manage(checkout, "demo", f"--port={port}", DEBUG=said, **variables)
         assert_is_one_clear_line(finished, "DEBUG", "password")
@@ -378,13 +370,13 @@ def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(said: str, ch
     assert not list(checkout.glob("*.sqlite3"))
 
 
-def test_the_demo_refuses_where_the_env_has_debug_off(checkout: Path, port: int) -> None:
+def test_the_demo_refuses_where_the_env_has_debug_off(checkout, port):
     (checkout / ".env").write_text(f"SECRET_KEY={SECRET}\nORIGIN=https://example.org\n")
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={port}"), "DEBUG", "password")
     assert not list(checkout.glob("*.sqlite3"))
 
 
-def test_an_env_that_cannot_be_written_is_one_line(checkout: Path, port: int) -> None:
+def test_an_env_that_cannot_be_written_is_one_line(checkout, port):
     (checkout / ".env").symlink_to("/nonexistent/directory/env")
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={port}"), ".env cannot be written")
 
@@ -406,7 +398,7 @@ def test_an_env_that_cannot_be_written_is_one_line(checkout: Path, port: int) ->
         ("sqlite://latchkey.sqlite3", "DATABASE_URL cannot be read"),
     ],
 )
-def test_a_wrong_database_url_is_one_line_without_its_password(url: str, said: str, checkout: Path, port: int) -> None:
+def test_a_wrong_database_url_is_one_line_without_its_password(url, said, checkout, port):
     given = url.format(closed=port, no_database=checkout / "manage.py")
     finished = manage(checkout, "list_sessions", DATABASE_URL=given, **DEVELOPMENT)
     assert_is_one_clear_line(finished, said)
@@ -414,7 +406,7 @@ def test_a_wrong_database_url_is_one_line_without_its_password(url: str, said: s
 
 
 @pytest.mark.parametrize("url", ["garbage", "sqlite:////tmp/replica.sqlite3", "mysql://user:hunter2@localhost/name"])
-def test_a_replica_that_is_no_postgresql_is_one_line_without_its_password(url: str, checkout: Path) -> None:
+def test_a_replica_that_is_no_postgresql_is_one_line_without_its_password(url, checkout):
     finished = manage(checkout, "list_sessions", REPLICA_URL=url, **DEVELOPMENT)
     assert_is_one_clear_line(finished, "REPLICA_URL cannot be read")
     assert "hunter2" not in finished.stderr
@@ -424,9 +416,7 @@ def test_a_replica_that_is_no_postgresql_is_one_line_without_its_password(url: s
 @pytest.mark.parametrize(
     "url", ["postgres://user@127.0.0.1:{closed}/name", "sqlite:////nonexistent/directory/latchkey.sqlite3"]
 )
-def test_a_database_that_is_not_there_is_one_line_whatever_is_asked(
-    url: str, command: str, checkout: Path, port: int
-) -> None:
+def test_a_database_that_is_not_there_is_one_line_whatever_is_asked(url, command, checkout, port):
     where = [f"--port={port}"] if command == "demo" else []
     finished = manage(checkout, *command.split(), *where, DATABASE_URL=url.format(closed=port), **DEVELOPMENT)
     assert_is_one_clear_line(finished, "the database cannot be used", "DATABASE_URL")
@@ -443,20 +433,18 @@ def test_a_database_that_is_not_there_is_one_line_whatever_is_asked(
         "runserver --noreload",
     ],
 )
-def test_a_missing_migration_is_one_line(command: str, checkout: Path) -> None:
+def test_a_missing_migration_is_one_line(command, checkout):
     finished = manage(checkout, *command.split(), **DEVELOPMENT)
     assert_is_one_clear_line(finished, "the database is not up to date", "manage.py migrate")
 
 
-def test_one_migration_that_is_missing_is_noticed_by_the_server(after_the_first_run: Path) -> None:
+def test_one_migration_that_is_missing_is_noticed_by_the_server(after_the_first_run):
     assert manage(after_the_first_run, "migrate", "tokens", "zero", "--verbosity=0").returncode == 0
     finished = manage(after_the_first_run, "runserver", "--noreload")
     assert_is_one_clear_line(finished, "the database is not up to date", "manage.py migrate")
 
 
-def test_the_demo_brings_an_old_database_up_to_date(
-    after_the_first_run: Path, port: int, serve: Callable[..., Site]
-) -> None:
+def test_the_demo_brings_an_old_database_up_to_date(after_the_first_run, port, serve):
     assert manage(after_the_first_run, "migrate", "tokens", "zero", "--verbosity=0").returncode == 0
     serve(after_the_first_run, "demo", f"--port={port}", port=port).sign_in("demo@latchkey.test")
 
@@ -464,7 +452,7 @@ def test_the_demo_brings_an_old_database_up_to_date(
 # An error of ours is not hidden
 
 
-def test_a_mistake_in_the_code_still_has_its_traceback(checkout: Path) -> None:
+def test_a_mistake_in_the_code_still_has_its_traceback(checkout):
     settings = checkout / "config" / "settings.py"
     settings.write_text(settings.read_text() + "\nint('an error of ours')\n")
     finished = manage(checkout, "check", **DEVELOPMENT)

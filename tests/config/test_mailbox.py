@@ -8,7 +8,6 @@ from hashlib import sha256
 import pytest
 from django.conf import settings as configured
 from django.core.mail import EmailMessage
-from django.test import Client
 from django.urls import include, path
 
 from accounts import mail
@@ -40,13 +39,13 @@ def reset(to: str = "ada@example.org") -> EmailMessage:
 
 
 class TestTheBackend:
-    def test_writes_the_text_to_the_console_and_no_html(self) -> None:
+    def test_writes_the_text_to_the_console_and_no_html(self):
         shown = send(reset())
         assert "To: ada@example.org" in shown
         assert SECRET_LINK in shown.replace("=\n", "").replace("=3D", "=")
         assert "<html" not in shown
 
-    def test_keeps_the_mail_as_it_would_be_sent(self) -> None:
+    def test_keeps_the_mail_as_it_would_be_sent(self):
         message = reset()
         send(message)
         (kept,) = mailbox.newest_first()
@@ -54,11 +53,11 @@ class TestTheBackend:
         assert kept.text == message.body
         assert kept.html == message.alternatives[0][0]  # type: ignore[attr-defined]
 
-    def test_keeps_a_mail_that_is_text_alone(self) -> None:
+    def test_keeps_a_mail_that_is_text_alone(self):
         send(EmailMessage("Subject", "Text", to=["a@example.org"], cc=["b@example.org"]))
         assert [(kept.to, kept.html) for kept in mailbox.newest_first()] == [("a@example.org, b@example.org", "")]
 
-    def test_keeps_the_last_hundred(self) -> None:
+    def test_keeps_the_last_hundred(self):
         for number in range(103):
             send(EmailMessage(f"Subject {number}", "Text", to=["a@example.org"]))
         kept = mailbox.newest_first()
@@ -69,22 +68,22 @@ class TestTheBackend:
 
 @in_development
 class TestThePages:
-    def test_list_the_newest_first(self, api: Client) -> None:
+    def test_list_the_newest_first(self, api):
         for to in ("ada@example.org", "bob@example.org"):
             send(reset(to))
         html = api.get("/mailbox").content.decode()
         assert re.findall(r">(\w+@example.org)<", html) == ["bob@example.org", "ada@example.org"]
         assert 'href="/mailbox/2"' in html
 
-    def test_say_so_when_there_is_none(self, api: Client) -> None:
+    def test_say_so_when_there_is_none(self, api):
         assert "There is none yet" in api.get("/mailbox").content.decode()
 
-    def test_show_the_text_whose_link_works(self, api: Client) -> None:
+    def test_show_the_text_whose_link_works(self, api):
         send(reset())
         html = api.get("/mailbox/1").content.decode()
         assert f'href="{SECRET_LINK.replace("&", "&amp;")}"' in html
 
-    def test_show_the_html_in_a_frame_without_rights(self, api: Client) -> None:
+    def test_show_the_html_in_a_frame_without_rights(self, api):
         send(reset())
         html = api.get("/mailbox/1").content.decode()
         frame = re.search("<iframe [^>]*>", html)
@@ -92,17 +91,17 @@ class TestThePages:
         assert 'src="/mailbox/1/html"' in frame[0]
         assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in frame[0]
 
-    def test_have_no_frame_for_a_mail_without_html(self, api: Client) -> None:
+    def test_have_no_frame_for_a_mail_without_html(self, api):
         send(EmailMessage("Subject", "Text", to=["a@example.org"]))
         assert "<iframe" not in api.get("/mailbox/1").content.decode()
         assert "style-src 'none'" in api.get("/mailbox/1/html")["Content-Security-Policy"]
 
-    def test_escape_what_a_mail_says(self, api: Client) -> None:
+    def test_escape_what_a_mail_says(self, api):
         send(EmailMessage("<b>S</b>", "<b>T</b>", to=["a@example.org"]))
         for page in ("/mailbox", "/mailbox/1"):
             assert "<b>" not in api.get(page).content.decode()
 
-    def test_let_the_html_have_its_own_style_and_nothing_else(self, api: Client) -> None:
+    def test_let_the_html_have_its_own_style_and_nothing_else(self, api):
         message = reset()
         send(message)
         response = api.get("/mailbox/1/html")
@@ -122,7 +121,7 @@ class TestThePages:
         assert response["X-Frame-Options"] == "SAMEORIGIN"
 
     @pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
-    def test_are_kept_by_nobody(self, api: Client, page: str) -> None:
+    def test_are_kept_by_nobody(self, api, page):
         send(reset())
         response = api.get(page)
         assert response.status_code == 200
@@ -130,13 +129,13 @@ class TestThePages:
         assert api.post(page).status_code == 405
 
     @pytest.mark.parametrize("page", ["/mailbox/2", "/mailbox/2/html"])
-    def test_know_no_mail_that_was_not_sent(self, api: Client, page: str) -> None:
+    def test_know_no_mail_that_was_not_sent(self, api, page):
         send(reset())
         assert api.get(page).status_code == 404
 
 
 @pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
-def test_it_is_not_there_with_debug_off(api: Client, page: str) -> None:
+def test_it_is_not_there_with_debug_off(api, page):
     assert not configured.DEBUG
     send(reset())
     assert api.get(page).status_code == 404

@@ -51,15 +51,15 @@ def imported(code: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-def test_a_command_brings_no_view() -> None:
+def test_a_command_brings_no_view():
     assert imported("import django; django.setup()").isdisjoint({DESCRIPTION, *SIGN_IN, TOKEN, *API})
 
 
-def test_what_strangers_ask_brings_nothing_for_sign_ins_tokens_and_descriptions() -> None:
+def test_what_strangers_ask_brings_nothing_for_sign_ins_tokens_and_descriptions():
     found = imported(STRANGERS)
     assert found.issuperset(API)
     assert found.isdisjoint({DESCRIPTION, *SIGN_IN, TOKEN})
 
 
-def test_a_static_file_comes_with_the_headers_of_a_page() -> None:
+def test_a_static_file_comes_with_the_headers_of_a_page():
     imported(FILES)

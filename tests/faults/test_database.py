@@ -17,7 +17,7 @@ SOME = "SELECT id FROM tokens_refreshtoken WHERE revoked_at IS NULL ORDER BY ran
 ALL = "SELECT id FROM tokens_refreshtoken FOR UPDATE"
 
 
-def test_rows_are_locked_for_longer_than_a_request_may_wait(site: Site, times: int, report: Report) -> None:
+def test_rows_are_locked_for_longer_than_a_request_may_wait(site, times, report):
     with at_work(site) as crowd:
         report(crowd)
         for _ in range(2 * times):
@@ -26,7 +26,7 @@ def test_rows_are_locked_for_longer_than_a_request_may_wait(site: Site, times: i
                 crowd.wait_for_refreshes()  # Of the others.
 
 
-def test_statements_time_out_on_the_server(site: Site, times: int, report: Report) -> None:
+def test_statements_time_out_on_the_server(site, times, report):
     """As an operator may have set it: with ``statement_timeout``, of which the project knows nothing."""
     with at_work(site) as crowd:
         report(crowd)
@@ -44,7 +44,7 @@ def cancelled(site: Site) -> int:
     return site.primary.server.log.read_text().count("canceling statement due to statement timeout")
 
 
-def test_all_connections_are_in_use(site: Site, times: int, report: Report) -> None:
+def test_all_connections_are_in_use(site, times, report):
     """Those of PgBouncer, and of the pool of the node that has none in front of it."""
     with at_work(site, people=16, browsers=2) as crowd:
         report(crowd)
@@ -55,7 +55,7 @@ def test_all_connections_are_in_use(site: Site, times: int, report: Report) -> N
             crowd.wait_for_refreshes()
 
 
-def test_the_network_is_cut_and_healed(site: Site, times: int, report: Report) -> None:
+def test_the_network_is_cut_and_healed(site, times, report):
     """Nobody is told: what is sent is not answered. Whoever waits is told 503 before the network is back."""
     with ExitStack() as stack:
         sockets = site.primary.socket + "/.s.PGSQL.5432", f"{site.pgbouncer.sockets}/.s.PGSQL.6432"
@@ -77,7 +77,7 @@ def test_the_network_is_cut_and_healed(site: Site, times: int, report: Report) -
                 crowd.wait_for_refreshes(10)
 
 
-def test_postgresql_stands_still(site: Site, times: int, report: Report) -> None:
+def test_postgresql_stands_still(site, times, report):
     """Its processes are stopped, and their sockets take what is sent."""
     postmaster = psutil.Process(site.primary.server.get_pid())
     with at_work(site) as crowd:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from time import monotonic, sleep
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ LEAVING = 4
 UNAVAILABLE = 503
 
 
-def test_a_replica_that_lacks_the_last_commits_takes_over(tmp_path: Path, report: Report) -> None:
+def test_a_replica_that_lacks_the_last_commits_takes_over(tmp_path, report):
     """Rotations that are lost are caught up with. What else was committed last is lost, as with any such replica."""
     with started(tmp_path, replicated=True) as site, at_work(site, lossy=True) as crowd:
         report(crowd)
@@ -32,7 +31,7 @@ def test_a_replica_that_lacks_the_last_commits_takes_over(tmp_path: Path, report
             site.wait_until_it_works(number)
 
 
-def test_a_synchronous_standby_takes_over(tmp_path: Path, report: Report) -> None:
+def test_a_synchronous_standby_takes_over(tmp_path, report):
     """First it is cut off: what has to wait for it is not told to be done. Rotations alone go on, and are lost."""
     with started(tmp_path, replicated=True) as site:
         site.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")

@@ -54,7 +54,7 @@ def clock(open_folder: Path) -> Clock:
     return Clock(open_folder)
 
 
-def test_the_clock_of_the_database_steps_back_and_forward(tmp_path: Path, clock: Clock, report: Report) -> None:
+def test_the_clock_of_the_database_steps_back_and_forward(tmp_path, clock, report):
     with started(tmp_path, to_primary=clock.environment) as site, at_work(site) as crowd:
         report(crowd)
         for seconds in STEPS:
@@ -64,7 +64,7 @@ def test_the_clock_of_the_database_steps_back_and_forward(tmp_path: Path, clock:
             crowd.wait_for_rounds(1)
 
 
-def test_the_clock_of_a_node_steps_back_and_forward(tmp_path: Path, clock: Clock, report: Report) -> None:
+def test_the_clock_of_a_node_steps_back_and_forward(tmp_path, clock, report):
     with started(tmp_path, to_b=clock.environment) as site, at_work(site) as crowd:
         report(crowd)
         for seconds in STEPS:
@@ -86,7 +86,7 @@ def small_disk(open_folder: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_the_disk_is_full(tmp_path: Path, small_disk: Path, report: Report) -> None:
+def test_the_disk_is_full(tmp_path, small_disk, report):
     """First no table can grow, then the log of writes cannot, and PostgreSQL stops, until somebody makes room."""
     with started(tmp_path, data=small_disk) as site, at_work(site) as crowd:
         report(crowd)

@@ -12,7 +12,7 @@ NEW_SECRET_KEY = "another secret for a site that is broken on purpose: long enou
 NEW_PASSWORD = "another password of somebody's"
 
 
-def test_purges_revocations_and_new_passwords_race_with_refreshes(site: Site, times: int, report: Report) -> None:
+def test_purges_revocations_and_new_passwords_race_with_refreshes(site, times, report):
     with at_work(site) as crowd, ThreadPoolExecutor(1) as pool:
         report(crowd)
         for turn in range(times):
@@ -31,7 +31,7 @@ def test_purges_revocations_and_new_passwords_race_with_refreshes(site: Site, ti
                 assert answer.status == SIGNED_OUT, "a session goes on that was ended"
 
 
-def test_a_rolling_change_of_the_secret(site: Site, report: Report) -> None:
+def test_a_rolling_change_of_the_secret(site, report):
     """As the README says, and back."""
     old, new = SECRET_KEY, NEW_SECRET_KEY
     before = dict(site.environment)
@@ -48,7 +48,7 @@ def test_a_rolling_change_of_the_secret(site: Site, report: Report) -> None:
         site.restart(number)
 
 
-def test_a_migration_is_applied_and_taken_back(site: Site, times: int, report: Report) -> None:
+def test_a_migration_is_applied_and_taken_back(site, times, report):
     later = {"DJANGO_SETTINGS_MODULE": "tests.faults.later.settings", "DATABASE_URL": site.directly}
     with at_work(site) as crowd:
         report(crowd)

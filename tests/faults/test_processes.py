@@ -4,13 +4,12 @@ from collections.abc import Callable
 from itertools import cycle, islice
 
 from tests.faults.people import Crowd, at_work
-from tests.faults.site import Site
 
 Report = Callable[[Crowd], None]
 ROWS = "SELECT id FROM tokens_refreshtoken FOR UPDATE"
 
 
-def test_workers_are_killed_in_mid_refresh(site: Site, times: int, report: Report) -> None:
+def test_workers_are_killed_in_mid_refresh(site, times, report):
     with at_work(site) as crowd:
         report(crowd)
         for number in islice(cycle((0, 1)), 5 * times):
@@ -24,7 +23,7 @@ def test_workers_are_killed_in_mid_refresh(site: Site, times: int, report: Repor
     assert crowd.outages
 
 
-def test_postgresql_is_killed_and_started_again(site: Site, times: int, report: Report) -> None:
+def test_postgresql_is_killed_and_started_again(site, times, report):
     with at_work(site) as crowd:
         report(crowd)
         for _ in range(3 * times):

@@ -62,7 +62,7 @@ def use(node: Node, person: Person, folder: Path) -> list[Browser]:
     return browsers
 
 
-def test_counts_of_both_processes_are_one(node: Node, person: Person, tmp_path: Path) -> None:
+def test_counts_of_both_processes_are_one(node, person, tmp_path):
     browsers = use(node, person, tmp_path)
     assert browsers[0].post_json(node, "/api/auth/logout").status == 204
     for _ in range(10):
@@ -74,9 +74,7 @@ def test_counts_of_both_processes_are_one(node: Node, person: Person, tmp_path: 
         assert found["latchkey_database_up",] == 1
 
 
-def test_what_a_process_counted_outlives_it_and_what_it_said_of_itself_does_not(
-    node: Node, person: Person, tmp_path: Path
-) -> None:
+def test_what_a_process_counted_outlives_it_and_what_it_said_of_itself_does_not(node, person, tmp_path):
     browsers = use(node, person, tmp_path)
     killed, *_ = that_refreshed(tmp_path)
     assert list(tmp_path.glob(f"gauge_live*_{killed}.db"))
@@ -86,7 +84,7 @@ def test_what_a_process_counted_outlives_it_and_what_it_said_of_itself_does_not(
     assert not list(tmp_path.glob(f"gauge_live*_{killed}.db"))
 
 
-def test_the_metrics_are_for_nobody_outside_and_the_health_for_everybody(cluster: Cluster) -> None:
+def test_the_metrics_are_for_nobody_outside_and_the_health_for_everybody(cluster):
     stranger = AnyBrowser(cluster.origin)
     assert stranger.get(cluster.front, "/metrics").status == 404
     for address in ("203.0.113.7", "127.0.0.1, 203.0.113.7", "unknown"):
@@ -95,7 +93,7 @@ def test_the_metrics_are_for_nobody_outside_and_the_health_for_everybody(cluster
         assert stranger.get(cluster.front, path).status == 200
 
 
-def test_a_purge_by_command_is_seen_by_every_node(cluster: Cluster) -> None:
+def test_a_purge_by_command_is_seen_by_every_node(cluster):
     before = scrape(cluster.a).get(("latchkey_purge_last_success_timestamp_seconds",), 0)
     cluster.manage("purge_tokens")
     at = {scrape(node)["latchkey_purge_last_success_timestamp_seconds",] for node in (cluster.a, cluster.b)}
@@ -103,7 +101,7 @@ def test_a_purge_by_command_is_seen_by_every_node(cluster: Cluster) -> None:
     assert at.pop() > before
 
 
-def test_without_its_database_a_node_is_live_and_not_ready(cluster: Cluster) -> None:
+def test_without_its_database_a_node_is_live_and_not_ready(cluster):
     with cluster.another_node(DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing") as node:
         prober = AnyBrowser(f"http://127.0.0.1:{node.port}")
         assert prober.get(node, "/health/live").status == 200

@@ -34,7 +34,7 @@ def few(cluster: Cluster) -> Iterator[None]:
     assert 0 < cluster.primary.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = 'latchkey'") <= POOL_SIZE
 
 
-def test_fifty_clients_at_once_over_four_connections(cluster: Cluster, people: list[Person], few: None) -> None:
+def test_fifty_clients_at_once_over_four_connections(cluster, people, few):
     def live(number: int) -> list[int]:
         browser = people[number % PEOPLE].browser(cluster.front)
         statuses = []
@@ -49,7 +49,7 @@ def test_fifty_clients_at_once_over_four_connections(cluster: Cluster, people: l
     assert lives == [[200, 200] * REFRESHES + [204, SIGNED_OUT]] * CLIENTS
 
 
-def test_the_admin_lists_and_revokes(cluster: Cluster, admin: Person, person: Person) -> None:
+def test_the_admin_lists_and_revokes(cluster, admin, person):
     staff, browser = admin.browser(cluster.front), person.browser(cluster.front)
     listed = staff.get(cluster.front, "/admin/tokens/refreshtoken/")
     assert listed.status == 200
@@ -67,7 +67,7 @@ def test_the_admin_lists_and_revokes(cluster: Cluster, admin: Person, person: Pe
     assert staff.get(cluster.front, "/admin/tokens/securityevent/").status == 200
 
 
-def test_pages_sign_in_and_out_with_a_message_between_nodes(cluster: Cluster, person: Person) -> None:
+def test_pages_sign_in_and_out_with_a_message_between_nodes(cluster, person):
     """Forms, their CSRF tokens and Django's session are in cookies: any node takes what another gave."""
     browser = Browser(cluster.origin)
     browser.get(cluster.a, "/sign-in")
@@ -78,7 +78,7 @@ def test_pages_sign_in_and_out_with_a_message_between_nodes(cluster: Cluster, pe
     assert person.email not in browser.get(cluster.a, "/").text
 
 
-def test_commands_list_revoke_and_purge(cluster: Cluster, person: Person) -> None:
+def test_commands_list_revoke_and_purge(cluster, person):
     browser = person.browser(cluster.a)
     listed = cluster.manage("list_sessions", "--user", person.email, "--json")
     assert browser.session_id in listed
@@ -89,7 +89,7 @@ def test_commands_list_revoke_and_purge(cluster: Cluster, person: Person) -> Non
     assert cluster.primary.ask("SELECT count(*) FROM tokens_refreshtoken WHERE id = %s", browser.session_id) == 0
 
 
-def test_settings_of_a_transaction_do_not_stay_with_the_connection(cluster: Cluster, person: Person) -> None:
+def test_settings_of_a_transaction_do_not_stay_with_the_connection(cluster, person):
     """A rotation waits for no disk, a read of the feed gives up soon: whoever has the connection next does neither."""
     browser = person.browser(cluster.front)
     for _ in range(2 * POOL_SIZE):

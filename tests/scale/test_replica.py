@@ -67,14 +67,14 @@ def thief(cluster: Cluster, person: Person) -> Browser:
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_fresh_replica_is_read_and_the_primary_left_alone(cluster: Cluster, browser: Browser) -> None:
+def test_a_fresh_replica_is_read_and_the_primary_left_alone(cluster, browser):
     assert turn(cluster, browser) == 200
     with read(cluster.replica), not_read(cluster.primary):
         assert turn(cluster, browser) == 200
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_revocation_is_heard_of_from_the_replica(cluster: Cluster, browser: Browser, thief: Browser) -> None:
+def test_a_revocation_is_heard_of_from_the_replica(cluster, browser, thief):
     assert browser.delete(cluster.b, f"/api/auth/sessions/{thief.session_id}").status == 204
     cluster.wait_until_replayed()
     with read(cluster.replica), not_read(cluster.primary):
@@ -82,9 +82,7 @@ def test_a_revocation_is_heard_of_from_the_replica(cluster: Cluster, browser: Br
 
 
 @pytest.mark.usefixtures("busy")
-def test_while_the_replay_is_paused_the_primary_is_read_and_nothing_missed(
-    cluster: Cluster, browser: Browser, thief: Browser
-) -> None:
+def test_while_the_replay_is_paused_the_primary_is_read_and_nothing_missed(cluster, browser, thief):
     with cluster.replay_paused():
         sleep(LAG)
         assert browser.delete(cluster.b, f"/api/auth/sessions/{thief.session_id}").status == 204
@@ -94,9 +92,7 @@ def test_while_the_replay_is_paused_the_primary_is_read_and_nothing_missed(
 
 
 @pytest.mark.usefixtures("busy")
-def test_what_was_revoked_before_the_pause_ended_is_known_after_it(
-    cluster: Cluster, browser: Browser, thief: Browser
-) -> None:
+def test_what_was_revoked_before_the_pause_ended_is_known_after_it(cluster, browser, thief):
     """The replica, fresh again, goes on from the cursor that the primary gave."""
     with cluster.replay_paused():
         sleep(LAG)
@@ -107,14 +103,14 @@ def test_what_was_revoked_before_the_pause_ended_is_known_after_it(
         assert turn(cluster, thief) == SIGNED_OUT
 
 
-def test_a_replica_that_hears_of_no_commit_is_not_read(cluster: Cluster, browser: Browser) -> None:
+def test_a_replica_that_hears_of_no_commit_is_not_read(cluster, browser):
     """It cannot tell silence from a cut line. Where nothing is written the primary has time to answer."""
     sleep(LAG)
     with read(cluster.primary), not_read(cluster.replica):
         assert turn(cluster, browser) == 200
 
 
-def test_a_replica_that_is_away_is_missed_by_nobody(cluster: Cluster, browser: Browser, thief: Browser) -> None:
+def test_a_replica_that_is_away_is_missed_by_nobody(cluster, browser, thief):
     with cluster.another_node(REPLICA_URL=NOBODY) as node:
         assert thief.me(node).status == 200
         assert browser.delete(cluster.b, f"/api/auth/sessions/{thief.session_id}").status == 204
@@ -124,7 +120,7 @@ def test_a_replica_that_is_away_is_missed_by_nobody(cluster: Cluster, browser: B
 
 
 @pytest.mark.usefixtures("busy")
-def test_decisions_read_the_primary(cluster: Cluster, person: Person) -> None:
+def test_decisions_read_the_primary(cluster, person):
     """Signing in, refreshing and signing out, while the replica knows nothing of it."""
     with cluster.replay_paused():
         browser = person.browser(cluster.a)

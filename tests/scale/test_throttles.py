@@ -26,9 +26,7 @@ def try_password(cluster: Cluster, at: Server, person: Person, password: str, nu
     return Browser(cluster.origin).post_json(at, "/api/auth/login", data, **forwarded)
 
 
-def test_wrong_passwords_on_either_node_count_together_and_a_known_device_gets_in(
-    cluster: Cluster, person: Person
-) -> None:
+def test_wrong_passwords_on_either_node_count_together_and_a_known_device_gets_in(cluster, person):
     owner = person.browser(cluster.a)
     nodes = cycle([cluster.a, cluster.b])
     guesses = [try_password(cluster, next(nodes), person, f"guess {n}", n).status for n in range(LIMIT)]
@@ -40,7 +38,7 @@ def test_wrong_passwords_on_either_node_count_together_and_a_known_device_gets_i
         assert owner.sign_in(node, person).me(node).status == 200
 
 
-def test_a_client_that_says_where_it_comes_from_is_not_believed(cluster: Cluster, person: Person) -> None:
+def test_a_client_that_says_where_it_comes_from_is_not_believed(cluster, person):
     """nginx says where a request comes from, whatever the client does."""
     for number in range(LIMIT):
         try_password(cluster, cluster.front, person, "wrong", number)
@@ -50,7 +48,7 @@ def test_a_client_that_says_where_it_comes_from_is_not_believed(cluster: Cluster
     assert max(by_network.values()) >= LIMIT
 
 
-def test_counts_made_at_once_by_two_processes_are_all_counted(cluster: Cluster) -> None:
+def test_counts_made_at_once_by_two_processes_are_all_counted(cluster):
     processes = [Process(cluster.url, **cluster.environment, TOKENS_THROTTLES="") for _ in range(2)]
     for process in processes:
         process.prepare("count", [("somebody's", TIMES)] * THREADS)
@@ -60,7 +58,7 @@ def test_counts_made_at_once_by_two_processes_are_all_counted(cluster: Cluster) 
     assert sum(cluster.redis.counted("reset_network").values()) == 2 * THREADS * TIMES
 
 
-def test_no_number_is_kept_for_ever(cluster: Cluster, person: Person) -> None:
+def test_no_number_is_kept_for_ever(cluster, person):
     try_password(cluster, cluster.a, person, "wrong")
     keys = cluster.redis.counted("sign_in_account")
     assert keys
@@ -80,9 +78,7 @@ def node(cluster: Cluster, frail: Redis) -> Iterator[Node]:
         yield found
 
 
-def test_a_redis_that_hangs_holds_nobody_up_and_signs_nobody_out(
-    cluster: Cluster, person: Person, node: Node, frail: Redis
-) -> None:
+def test_a_redis_that_hangs_holds_nobody_up_and_signs_nobody_out(cluster, person, node, frail):
     owner = person.browser(node)
     with frail.frozen():
         guesses = [try_password(cluster, node, person, f"guess {n}", n).status for n in range(2 * LIMIT)]

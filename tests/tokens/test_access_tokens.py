@@ -20,7 +20,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,7 +93,7 @@ def assert_refused(text: str, codec: Codec | None = None) -> None:
 
 
 class TestANewToken:
-    def test_says_exactly_what_the_docstring_says(self) -> None:
+    def test_says_exactly_what_the_docstring_says(self):
         header, claims = good()
         assert header == {"alg": "EdDSA", "kid": RING.kid, "typ": "at+jwt"}
         assert UUID(claims.pop("jti")).version == 7
@@ -111,7 +110,7 @@ class TestANewToken:
             "amr": ["pwd"],
         }
 
-    def test_is_read_as_it_was_made(self) -> None:
+    def test_is_read_as_it_was_made(self):
         text, made = a_codec().dumps(**ASKED)
         read = a_codec().loads(text, NOW)
         assert read == made
@@ -126,15 +125,15 @@ class TestANewToken:
             claims=read.claims,
         )
 
-    def test_without_a_refresh_carries_no_generation(self) -> None:
+    def test_without_a_refresh_carries_no_generation(self):
         text = minted(generation=None)
         assert "gen" not in decoded(text.split(".")[1])
         assert a_codec().loads(text, NOW).generation is None
 
-    def test_of_the_first_generation_carries_it(self) -> None:
+    def test_of_the_first_generation_carries_it(self):
         assert a_codec().loads(minted(generation=0), NOW).generation == 0
 
-    def test_has_whole_seconds_rounded_down(self) -> None:
+    def test_has_whole_seconds_rounded_down(self):
         late = timedelta(microseconds=999_999)
         text = minted(now=NOW + late, authenticated_at=NOW - timedelta(hours=1) + late)
         claims = decoded(text.split(".")[1])
@@ -142,16 +141,16 @@ class TestANewToken:
         end = minted(session_ends_at=NOW + timedelta(seconds=100) + late)
         assert decoded(end.split(".")[1])["exp"] == START + 100
 
-    def test_is_never_the_same_twice(self) -> None:
+    def test_is_never_the_same_twice(self):
         jtis = {decoded(minted().split(".")[1])["jti"] for _ in range(100)}
         assert len(jtis) == 100
 
-    def test_never_outlives_its_session(self) -> None:
+    def test_never_outlives_its_session(self):
         for seconds in (1, 300, 569):
             text = minted(session_ends_at=NOW + timedelta(seconds=seconds))
             assert decoded(text.split(".")[1])["exp"] == START + seconds
 
-    def test_shows_neither_claims_nor_text_in_its_repr(self) -> None:
+    def test_shows_neither_claims_nor_text_in_its_repr(self):
         text, made = a_codec().dumps(**ASKED, extra={"phone": "555-0100"})
         assert str(SESSION) in repr(made)
         for secret in ("555-0100", text, text.split(".")[2]):
@@ -160,20 +159,20 @@ class TestANewToken:
 
 class TestTheLifetime:
     @pytest.mark.parametrize(("drawn", "lifetime"), [(0, 600), (30, 570), (17, 583)])
-    def test_is_shortened_by_what_chance_says(self, drawn: int, lifetime: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_shortened_by_what_chance_says(self, drawn, lifetime, monkeypatch):
         bounds = []
         monkeypatch.setattr("tokens.access_tokens.secrets.randbelow", lambda bound: bounds.append(bound) or drawn)
         assert decoded(minted().split(".")[1])["exp"] == START + lifetime
         assert bounds == [31]  # 0 to 30 s: 5 % of ten minutes.
 
-    def test_is_spread_so_that_sessions_do_not_refresh_together(self) -> None:
+    def test_is_spread_so_that_sessions_do_not_refresh_together(self):
         lifetimes = {decoded(minted().split(".")[1])["exp"] - START for _ in range(400)}
         assert min(lifetimes) >= 570
         assert max(lifetimes) <= 600
         assert len(lifetimes) > 15
 
     @pytest.mark.parametrize("seconds", [1, 2, 19])
-    def test_of_a_few_seconds_is_kept_whole(self, seconds: int) -> None:
+    def test_of_a_few_seconds_is_kept_whole(self, seconds):
         text = minted(lifetime=timedelta(seconds=seconds))
         assert decoded(text.split(".")[1])["exp"] == START + seconds
 
@@ -185,19 +184,19 @@ class TestExpiry:
         return minted(session_ends_at=NOW + timedelta(seconds=100))
 
     @pytest.mark.parametrize("age", [0, 99, 99.999_999])
-    def test_is_not_before_its_time(self, text: str, age: float) -> None:
+    def test_is_not_before_its_time(self, text, age):
         assert a_codec().loads(text, NOW + timedelta(seconds=age)).expires_at == START + 100
 
     @pytest.mark.parametrize("age", [100, 100.000_001, 101, 10**6])
-    def test_has_no_leeway(self, text: str, age: float) -> None:
+    def test_has_no_leeway(self, text, age):
         with pytest.raises(ExpiredAccessToken) as caught:
             a_codec().loads(text, NOW + timedelta(seconds=age))
         assert caught.value.args == ()
 
-    def test_does_not_matter_for_signing_out(self, text: str) -> None:
+    def test_does_not_matter_for_signing_out(self, text):
         assert a_codec().loads_expired(text).session_id == SESSION
 
-    def test_is_told_only_of_what_was_good(self, text: str) -> None:
+    def test_is_told_only_of_what_was_good(self, text):
         # Else an attacker could learn from the answer that a forged token has the right shape.
         header, claims, signature = text.split(".")
         forged = f"{header}.{claims}.{signature[:-4]}AAAA"
@@ -208,34 +207,34 @@ class TestExpiry:
             a_codec().loads_expired(forged)
 
     @pytest.mark.parametrize("seconds", [1, 60, 3600])
-    def test_a_clock_ahead_of_ours_is_no_reason_to_refuse(self, seconds: int) -> None:
+    def test_a_clock_ahead_of_ours_is_no_reason_to_refuse(self, seconds):
         text = minted(now=NOW + timedelta(seconds=seconds))
         assert a_codec().loads(text, NOW).issued_at == START + seconds
 
-    def test_an_instant_is_aware(self) -> None:
+    def test_an_instant_is_aware(self):
         assert instant(START) == NOW
         assert instant(START).tzinfo is UTC
 
 
 class TestATokenSeenBefore:
-    def test_is_remembered_until_it_expires(self) -> None:
+    def test_is_remembered_until_it_expires(self):
         codec, text = a_codec(), minted()
         token = codec.loads(text, NOW)
         assert codec.remembered(text, token.expires_at - 0.001) is token
         assert codec.remembered(text, token.expires_at) is None
 
-    def test_alone_is_remembered(self) -> None:
+    def test_alone_is_remembered(self):
         assert a_codec().remembered(minted(), START) is None
 
 
 class TestATokenSignedByUs:
     """Nothing but what we make ourselves is accepted, even if our own key signed it."""
 
-    def test_is_accepted_unchanged(self) -> None:
+    def test_is_accepted_unchanged(self):
         assert a_codec().loads(signed(*good()), NOW).session_id == SESSION
 
     @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=lambda vector: vector["desc"])
-    def test_is_refused_when_changed(self, vector: dict[str, Any]) -> None:
+    def test_is_refused_when_changed(self, vector):
         header, claims = good()
         header |= vector.get("header", {})
         claims |= vector.get("claims", {})
@@ -246,25 +245,25 @@ class TestATokenSignedByUs:
         assert_refused(signed(header, claims))
 
     @pytest.mark.parametrize("header", [[], "text", 1, None, True, b"", b"{", b"\xff\xfe", b"[" * 3000])
-    def test_is_refused_when_the_header_is_no_object(self, header: Any) -> None:
+    def test_is_refused_when_the_header_is_no_object(self, header):
         assert_refused(signed(header, good()[1]))
 
     @pytest.mark.parametrize("claims", [[], "text", 1, None, True, b"", b"{", b"\xff\xfe", b"[" * 3000, b"NaN"])
-    def test_is_refused_when_the_claims_are_no_object(self, claims: Any) -> None:
+    def test_is_refused_when_the_claims_are_no_object(self, claims):
         assert_refused(signed(good()[0], claims))
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 5000])
     @pytest.mark.parametrize("name", ["exp", "iat", "auth_time"])
-    def test_is_refused_when_an_instant_is_no_number_of_json(self, name: str, number: str) -> None:
+    def test_is_refused_when_an_instant_is_no_number_of_json(self, name, number):
         header, claims = good()
         text = json.dumps({**claims, name: "HERE"}).replace('"HERE"', number)
         assert_refused(signed(header, text.encode()))
 
-    def test_is_refused_by_another_audience_and_by_another_issuer(self) -> None:
+    def test_is_refused_by_another_audience_and_by_another_issuer(self):
         assert_refused(minted(), a_codec(audience="https://other.example"))
         assert_refused(minted(), a_codec(issuer="https://other.example"))
 
-    def test_is_refused_beyond_a_length(self) -> None:
+    def test_is_refused_beyond_a_length(self):
         header, claims = good()
         fitting = signed(header, claims | {"more": "x" * 5000})
         assert len(fitting) <= MAX_LENGTH
@@ -277,23 +276,23 @@ class TestASignature:
 
     OTHER = Ed25519PrivateKey.from_private_bytes(sha256(b"a stranger's key").digest())
 
-    def test_of_a_strangers_key_is_refused_under_our_kid(self) -> None:
+    def test_of_a_strangers_key_is_refused_under_our_kid(self):
         assert_refused(signed(*good(), sign=self.OTHER.sign))
 
-    def test_of_a_strangers_key_is_refused_under_its_own_kid(self) -> None:
+    def test_of_a_strangers_key_is_refused_under_its_own_kid(self):
         header, claims = good()
         kid = signing_keys.thumbprint(self.OTHER.public_key())
         assert_refused(signed(header | {"kid": kid}, claims, self.OTHER.sign))
         jwk = signing_keys.required_members(self.OTHER.public_key())
         assert_refused(signed(header | {"kid": kid, "jwk": jwk}, claims, self.OTHER.sign))
 
-    def test_of_one_of_our_keys_is_refused_under_the_kid_of_another(self) -> None:
+    def test_of_one_of_our_keys_is_refused_under_the_kid_of_another(self):
         header, claims = good()
         old_kid = keys.derive([OLD_SECRET]).kid
         assert_refused(signed(header | {"kid": old_kid}, claims))
 
     @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE"])
-    def test_there_must_be_one(self, alg: str) -> None:
+    def test_there_must_be_one(self, alg):
         header, claims = good()
         unsigned = f"{encoded(header | {'alg': alg})}.{encoded(claims)}"
         for text in (unsigned, f"{unsigned}.", f"{unsigned}.{encoded(b'x')}"):
@@ -301,7 +300,7 @@ class TestASignature:
         assert_refused(minted().rpartition(".")[0] + ".")
 
     @pytest.mark.parametrize("alg", ["HS256", "HS512", "EdDSA"])
-    def test_made_with_our_public_key_for_a_secret_is_refused(self, alg: str) -> None:
+    def test_made_with_our_public_key_for_a_secret_is_refused(self, alg):
         header, claims = good()
         public = RING.signing_key.private.public_key()
         x = signing_keys.required_members(public)["x"]
@@ -317,7 +316,7 @@ class TestASignature:
             assert_refused(signed(header | {"alg": alg}, claims, lambda text: hmac.digest(secret, text, digest)))  # noqa: B023
 
     @pytest.mark.parametrize("idle", range(1, 16))
-    def test_has_no_idle_bits_set(self, idle: int) -> None:
+    def test_has_no_idle_bits_set(self, idle):
         text = minted()
         last = ALPHABET.index(text[-1])
         assert last % 16 == 0
@@ -327,21 +326,21 @@ class TestASignature:
         assert_refused(changed)
 
     @pytest.mark.parametrize("change", ["{}=", "{}==", "{}A", "{}AA", "{} ", "{}\n", " {}", "{}.", ".{}", "{0}.{0}"])
-    def test_has_nothing_beside_it(self, change: str) -> None:
+    def test_has_nothing_beside_it(self, change):
         assert_refused(change.format(minted()))
 
-    def test_is_cut_nowhere(self) -> None:
+    def test_is_cut_nowhere(self):
         text = minted()
         for length in range(len(text)):
             assert_refused(text[:length])
 
-    def test_covers_every_character(self) -> None:
+    def test_covers_every_character(self):
         text, codec = minted(), a_codec()
         for position, character in enumerate(text):
             other = ALPHABET[(ALPHABET.find(character) + 16) % 64]
             assert_refused(text[:position] + other + text[position + 1 :], codec)
 
-    def test_belongs_to_its_own_token(self) -> None:
+    def test_belongs_to_its_own_token(self):
         one, other = minted().split("."), minted(subject="43").split(".")
         for position in (1, 2):
             mixed = [*one]
@@ -370,12 +369,12 @@ class TestASignature:
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_what_is_no_jwt_is_refused(text: str) -> None:
+def test_what_is_no_jwt_is_refused(text):
     assert_refused(text)
 
 
 @given(text=st.text() | st.from_regex(r"[A-Za-z0-9_-]{1,40}(\.[A-Za-z0-9_-]{1,40}){2}", fullmatch=True))
-def test_no_text_makes_the_codec_fail(text: str) -> None:
+def test_no_text_makes_the_codec_fail(text):
     assert_refused(text)
 
 
@@ -387,7 +386,7 @@ json_values = st.recursive(
 
 
 @given(name=st.sampled_from(["iss", "aud", "typ", "alg", "kid", "exp", "sid", "sub", "jti", "gen"]), value=json_values)
-def test_no_value_of_a_signed_field_makes_the_codec_fail(name: str, value: Any) -> None:
+def test_no_value_of_a_signed_field_makes_the_codec_fail(name, value):
     header, claims = good()
     fields = header if name in header else claims
     fields[name] = value
@@ -403,13 +402,13 @@ def test_no_value_of_a_signed_field_makes_the_codec_fail(name: str, value: Any) 
 
 
 class TestTheMemoryOfGoodTokens:
-    def test_spares_the_second_check_of_the_signature(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_spares_the_second_check_of_the_signature(self, monkeypatch):
         codec, text = a_codec(), minted()
         first = codec.loads(text, NOW)
         monkeypatch.delattr("jwt.decode")
         assert codec.loads(text, NOW) is first
 
-    def test_does_not_keep_a_token_good_beyond_its_expiry(self) -> None:
+    def test_does_not_keep_a_token_good_beyond_its_expiry(self):
         codec = a_codec()
         text = minted(session_ends_at=NOW + timedelta(seconds=100))
         codec.loads(text, NOW)
@@ -417,7 +416,7 @@ class TestTheMemoryOfGoodTokens:
             codec.loads(text, NOW + timedelta(seconds=100))
         assert codec.loads(text, NOW + timedelta(seconds=99)).session_id == SESSION
 
-    def test_is_bounded_and_drops_the_oldest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_bounded_and_drops_the_oldest(self, monkeypatch):
         monkeypatch.setattr("tokens.access_tokens.REMEMBERED", 10)
         codec = a_codec()
         texts = [minted() for _ in range(25)]
@@ -427,7 +426,7 @@ class TestTheMemoryOfGoodTokens:
         assert list(codec._good) == texts[-10:]
         assert codec.loads(texts[0], NOW).session_id == SESSION  # Forgotten, not refused.
 
-    def test_keeps_nothing_that_was_refused(self) -> None:
+    def test_keeps_nothing_that_was_refused(self):
         codec = a_codec()
         for text in (minted()[:-4] + "AAAA", "a.b.c", minted(a_codec(issuer="https://other.example"))):
             assert_refused(text, codec)
@@ -435,21 +434,19 @@ class TestTheMemoryOfGoodTokens:
 
 
 class TestTheProjectsOwnClaims:
-    def test_are_added(self) -> None:
+    def test_are_added(self):
         token = a_codec().loads(minted(extra={"roles": ["editor"], "scope": "read"}), NOW)
         assert token.claims["roles"] == ["editor"]
         assert token.claims["scope"] == "read"
         assert token.claims["sub"] == "42"
 
     @pytest.mark.parametrize("name", ["nbf", *good()[1]])
-    def test_may_not_replace_ours(self, name: str) -> None:
+    def test_may_not_replace_ours(self, name):
         with pytest.raises(ValueError, match=name):
             minted(extra={"roles": [], name: "mine"})
 
     @pytest.mark.parametrize("hook", [None, "roles_of"])
-    def test_come_from_a_function_that_is_given_the_user(
-        self, api: Client, user: Any, settings: Any, hook: str | None
-    ) -> None:
+    def test_come_from_a_function_that_is_given_the_user(self, api, user, settings, hook):
         settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.{hook}"} if hook else {}
         login(api, user)
         claims = decoded(api.cookies[ACCESS].value.split(".")[1])
@@ -461,16 +458,16 @@ def roles_of(user: Any) -> Mapping[str, Any]:
 
 
 class TestKeys:
-    def test_of_a_fall_back_secret_check_but_do_not_make(self) -> None:
+    def test_of_a_fall_back_secret_check_but_do_not_make(self):
         old = a_codec(keys.derive([OLD_SECRET]))
         assert a_codec().loads(minted(old), NOW).session_id == SESSION
         assert_refused(minted(), old)
         assert good()[0]["kid"] == keys.derive([SECRET]).kid
 
-    def test_of_a_secret_that_is_gone_check_no_more(self) -> None:
+    def test_of_a_secret_that_is_gone_check_no_more(self):
         assert_refused(minted(a_codec(keys.derive([OLD_SECRET]))), a_codec(keys.derive([SECRET])))
 
-    def test_follow_the_settings(self, settings: Any) -> None:
+    def test_follow_the_settings(self, settings):
         before = codec()
         text = minted(before)
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -480,13 +477,13 @@ class TestKeys:
         settings.SECRET_KEY_FALLBACKS = []
         assert_refused(text, codec())
 
-    def test_are_the_hkdf_of_the_secret_each_with_its_label(self) -> None:
+    def test_are_the_hkdf_of_the_secret_each_with_its_label(self):
         ring = keys.derive([SECRET])
         assert ring.signing_key.private.private_bytes_raw() == hkdf(SECRET, b"latchkey: access token, Ed25519", 32)
         assert ring.key_id == hkdf(SECRET, b"latchkey: refresh token, key id", 4)
         assert ring.mac_keys == {ring.key_id: hkdf(SECRET, b"latchkey: refresh token, MAC", 32)}
 
-    def test_differ_by_label_and_by_secret(self) -> None:
+    def test_differ_by_label_and_by_secret(self):
         ring = keys.derive([SECRET, OLD_SECRET])
         old: Any = keys.derive([OLD_SECRET]).signing_key.private
         found = [PRIVATE.private_bytes_raw(), old.private_bytes_raw(), *ring.mac_keys.values(), *ring.mac_keys]
@@ -497,17 +494,17 @@ class TestKeys:
         for key in found:
             assert key not in SECRET.encode()
 
-    def test_stay_the_same_from_release_to_release(self) -> None:
+    def test_stay_the_same_from_release_to_release(self):
         # Another derivation would sign everybody out: these were computed once, and may never change.
         assert RING.kid == "g6GA4DIStgIZALdo08yEXwH-9A_7fbr4-OnR4dq4CDw"
         assert RING.key_id.hex() == "9c77af2a"
 
-    def test_show_nothing_secret(self) -> None:
+    def test_show_nothing_secret(self):
         for private in (RING.signing_key.private.private_bytes_raw(), *RING.mac_keys.values()):
             for spelling in (repr(private)[2:-1], private.hex(), encoded(private)):
                 assert spelling not in repr(RING) + str(RING)
 
-    def test_are_named_as_the_rfc_computes_it(self) -> None:
+    def test_are_named_as_the_rfc_computes_it(self):
         # RFC 8037, appendix A.3.
         x = urlsafe_b64decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
         public = Ed25519PublicKey.from_public_bytes(x)
@@ -521,7 +518,7 @@ def hkdf(secret: str, label: bytes, length: int) -> bytes:
 
 
 class TestThePublishedKeys:
-    def test_are_public_and_named(self) -> None:
+    def test_are_public_and_named(self):
         jwks = RING.jwks["keys"]
         assert [set(key) for key in jwks] == [{"kty", "crv", "x", "kid", "use", "alg"}] * 2
         assert {(key["kty"], key["crv"], key["use"], key["alg"]) for key in jwks} == {
@@ -532,7 +529,7 @@ class TestThePublishedKeys:
             members = json.dumps({"crv": "Ed25519", "kty": "OKP", "x": key["x"]}, separators=(",", ":"))
             assert key["kid"] == encoded(sha256(members.encode()).digest())
 
-    def test_are_served_to_everybody_and_cacheable_without_a_query(self, api: Client, settings: Any) -> None:
+    def test_are_served_to_everybody_and_cacheable_without_a_query(self, api, settings):
         settings.SECRET_KEY_FALLBACKS = [OLD_SECRET]
         response = api.get("/.well-known/jwks.json")
         assert response.status_code == 200
@@ -543,11 +540,11 @@ class TestThePublishedKeys:
         assert "Cookie" not in response.get("Vary", "")
         assert not response.cookies
 
-    def test_hold_no_private_member(self, api: Client) -> None:
+    def test_hold_no_private_member(self, api):
         private = keys.keyring().signing_key.private.private_bytes_raw()
         assert encoded(private) not in api.get("/.well-known/jwks.json").content.decode()
 
-    def test_verify_our_tokens_in_pyjwt(self, api: Client, user: Any, settings: Any) -> None:
+    def test_verify_our_tokens_in_pyjwt(self, api, user, settings):
         old = minted(codec(), now=datetime.now(UTC), session_ends_at=datetime.now(UTC) + timedelta(days=1))
         settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], SECRET
         signed_in = login(api, user)
@@ -564,6 +561,6 @@ class TestThePublishedKeys:
                     jwt.decode(text[:-10] + "A" * 10, key, ["EdDSA"], audience="https://testserver")
 
 
-def test_a_token_of_another_session_is_another_token() -> None:
+def test_a_token_of_another_session_is_another_token():
     token = a_codec().loads(minted(), NOW)
     assert replace(token, session_id=UUID(int=1)) != token

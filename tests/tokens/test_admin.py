@@ -91,7 +91,7 @@ def revoke(client: Client, *sessions: RefreshToken, **more: Any) -> Any:
 # Signing in to the admin
 
 
-def test_signing_in_to_the_admin_is_the_same_sign_in(boss: Any, api: Client) -> None:
+def test_signing_in_to_the_admin_is_the_same_sign_in(boss, api):
     response = sign_in(api, boss)
     assert {ACCESS, REFRESH, DEVICE} <= set(response.cookies)
     session = RefreshToken.objects.get()
@@ -102,7 +102,7 @@ def test_signing_in_to_the_admin_is_the_same_sign_in(boss: Any, api: Client) -> 
     assert api.get("/api/auth/me").json()["session"]["id"] == str(session.pk)
 
 
-def test_the_administrators_own_session_is_in_the_list(admin: Client) -> None:
+def test_the_administrators_own_session_is_in_the_list(admin):
     own = RefreshToken.objects.get()
     assert listed(admin) == {own.pk}
     html = admin.get(SESSIONS).content.decode()
@@ -110,14 +110,14 @@ def test_the_administrators_own_session_is_in_the_list(admin: Client) -> None:
     assert "Firefox on Windows" in html
 
 
-def test_the_administrators_own_session_dies_when_revoked(admin: Client, clock: Any) -> None:
+def test_the_administrators_own_session_dies_when_revoked(admin, clock):
     revoke(admin, RefreshToken.objects.get())
     clock.forward(2)
     assert is_sent_to_login(admin.get("/admin/"))
     assert admin.get("/api/auth/me").status_code == 401
 
 
-def test_what_django_remembers_of_the_sign_in_signs_nobody_in(admin: Client, clock: Any) -> None:
+def test_what_django_remembers_of_the_sign_in_signs_nobody_in(admin, clock):
     assert "__Host-session" in admin.cookies
     RefreshToken.objects.update(revoked_at=clock.now)
     for name in (ACCESS, REFRESH):
@@ -125,7 +125,7 @@ def test_what_django_remembers_of_the_sign_in_signs_nobody_in(admin: Client, clo
     assert is_sent_to_login(admin.get("/admin/"))
 
 
-def test_the_admin_is_refreshed_unseen(admin: Client, clock: Any) -> None:
+def test_the_admin_is_refreshed_unseen(admin, clock):
     clock.forward(601)
     response = admin.get(SESSIONS)
     assert response.status_code == 200
@@ -133,13 +133,13 @@ def test_the_admin_is_refreshed_unseen(admin: Client, clock: Any) -> None:
     assert RefreshToken.objects.get().generation == 1
 
 
-def test_signing_out_of_the_admin_ends_the_session(admin: Client) -> None:
+def test_signing_out_of_the_admin_ends_the_session(admin):
     response = admin.post("/admin/logout/")
     assert [response.cookies[name]["max-age"] for name in (ACCESS, REFRESH)] == [0, 0]
     assert RefreshToken.objects.get().revoked_reason == "signed_out"
 
 
-def test_the_admins_form_takes_nobody_but_staff(user: Any, api: Client) -> None:
+def test_the_admins_form_takes_nobody_but_staff(user, api):
     for somebody, password in [(user, PASSWORD), (AdminFactory(), "wrong"), (AdminFactory(is_active=False), PASSWORD)]:
         response = api.post("/admin/login/", {"username": somebody.email, "password": password})
         assert response.status_code == 200
@@ -147,14 +147,14 @@ def test_the_admins_form_takes_nobody_but_staff(user: Any, api: Client) -> None:
     assert not RefreshToken.objects.exists()
 
 
-def test_an_administrator_who_is_switched_off_is_out(admin: Client, boss: Any, clock: Any) -> None:
+def test_an_administrator_who_is_switched_off_is_out(admin, boss, clock):
     boss.is_active = False
     boss.save()
     clock.forward(2)
     assert is_sent_to_login(admin.get("/admin/"))
 
 
-def test_a_sign_in_by_the_api_opens_the_admin_too(api: Client, boss: Any) -> None:
+def test_a_sign_in_by_the_api_opens_the_admin_too(api, boss):
     login(api, boss)
     assert api.get(SESSIONS).status_code == 200
 
@@ -162,7 +162,7 @@ def test_a_sign_in_by_the_api_opens_the_admin_too(api: Client, boss: Any) -> Non
 # The list of sessions
 
 
-def test_the_list_says_who_where_and_how(admin: Client, user: Any, clock: Any) -> None:
+def test_the_list_says_who_where_and_how(admin, user, clock):
     clock.forward(60)
     session = session_of(user)
     RefreshToken.objects.filter(pk=session.pk).update(ip="203.0.113.7")
@@ -198,9 +198,7 @@ def one_of_each(user: Any, clock: Any) -> dict[str, RefreshToken]:
         ("state=expired&revoked_reason__exact=signed_out", set()),
     ],
 )
-def test_the_filters_give_the_right_rows(
-    query: str, names: set[str], one_of_each: dict[str, RefreshToken], staff: Callable[..., Client]
-) -> None:
+def test_the_filters_give_the_right_rows(query, names, one_of_each, staff):
     browser = staff(*VIEW)
     own = RefreshToken.objects.get(user__is_staff=True)
     assert listed(browser, query) - {own.pk} == {one_of_each[name].pk for name in names}
@@ -216,15 +214,13 @@ def test_the_filters_give_the_right_rows(
         ("stolen", "a refresh token was used twice"),
     ],
 )
-def test_the_state_says_how_a_session_ended(
-    name: str, said: str, one_of_each: dict[str, RefreshToken], admin: Client
-) -> None:
+def test_the_state_says_how_a_session_ended(name, said, one_of_each, admin):
     html = admin.get(f"{SESSIONS}{one_of_each[name].pk}/change/").content.decode()
     [state] = re.findall(r'<label>State:</label>\s*<div class="readonly">([^<]*)</div>', html)
     assert state == said
 
 
-def test_the_list_can_be_filtered_by_mode(admin: Client, user: Any, settings: Any) -> None:
+def test_the_list_can_be_filtered_by_mode(admin, user, settings):
     settings.TOKENS = {"MODES": ["cookie", "body"]}
     login(Client(), user, mode="body")
     in_body = RefreshToken.objects.get(mode="body")
@@ -249,7 +245,7 @@ def test_the_list_can_be_filtered_by_mode(admin: Client, user: Any, settings: An
         ("' OR 1=1 --", set()),
     ],
 )
-def test_the_search_gives_the_right_rows(search: str, found: set[str], admin: Client) -> None:
+def test_the_search_gives_the_right_rows(search, found, admin):
     rows = {
         "own": RefreshToken.objects.get(),
         "ada": session_of(UserFactory(email="ada@example.org"), ip="203.0.113.7"),
@@ -260,12 +256,12 @@ def test_the_search_gives_the_right_rows(search: str, found: set[str], admin: Cl
 
 
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_a_search_for_nonsense_is_no_error(path: str, admin: Client) -> None:
+def test_a_search_for_nonsense_is_no_error(path, admin):
     for search in ("\0", "x" * 5000, "not-a-uuid", "☃", '"', "\\"):
         assert admin.get(path, {"q": search}).status_code == 200
 
 
-def test_events_are_found_by_their_session_user_and_kind(admin: Client, user: Any) -> None:
+def test_events_are_found_by_their_session_user_and_kind(admin, user):
     session = session_of(user)
     about = set(SecurityEvent.objects.filter(session_id=session.pk).values_list("pk", flat=True))
     assert len(about) == 2
@@ -275,14 +271,14 @@ def test_events_are_found_by_their_session_user_and_kind(admin: Client, user: An
     assert listed(admin, "kind__exact=reuse_detected", EVENTS) == set()
 
 
-def test_devices_are_found_by_name_and_user(admin: Client, user: Any) -> None:
+def test_devices_are_found_by_name_and_user(admin, user):
     session = session_of(user)
     assert listed(admin, "q=curl", DEVICES) == {session.device_id}
     assert listed(admin, f"q={user.email}", DEVICES) == {session.device_id}
 
 
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_the_number_of_queries_does_not_grow_with_the_rows(path: str, admin: Client, clock: Any) -> None:
+def test_the_number_of_queries_does_not_grow_with_the_rows(path, admin, clock):
     def add() -> None:
         session = session_of(UserFactory())
         SecurityEvent.objects.create(
@@ -305,16 +301,14 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(path: str, admin: Cli
 
 @pytest.mark.parametrize("query", ["", "q=example.org"])
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_a_list_does_not_count_the_whole_table(path: str, query: str, admin: Client) -> None:
+def test_a_list_does_not_count_the_whole_table(path, query, admin):
     with CaptureQueriesContext(connection) as captured:
         assert listed(admin, query, path)
     [count] = [query["sql"] for query in captured if "COUNT(" in query["sql"].upper()]
     assert f"LIMIT {MAX_LISTED}" in count
 
 
-def test_a_list_that_is_too_long_shows_its_newest_and_the_search_finds_the_rest(
-    admin: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_that_is_too_long_shows_its_newest_and_the_search_finds_the_rest(admin, monkeypatch):
     sessions = [session_of(UserFactory()) for _ in range(4)]
     monkeypatch.setattr("tokens.admin.MAX_LISTED", 2)
     monkeypatch.setattr(RefreshTokenAdmin, "list_per_page", 1)
@@ -326,9 +320,7 @@ def test_a_list_that_is_too_long_shows_its_newest_and_the_search_finds_the_rest(
 # Revoking
 
 
-def test_the_selected_sessions_are_revoked_and_no_other(
-    admin: Client, boss: Any, user: Any, another: Callable[[], Client], clock: Any
-) -> None:
+def test_the_selected_sessions_are_revoked_and_no_other(admin, boss, user, another, clock):
     victim, spared = another(), another()
     login(victim, user)
     chosen = RefreshToken.objects.get(user=user)
@@ -345,7 +337,7 @@ def test_the_selected_sessions_are_revoked_and_no_other(
     assert spared.get("/api/auth/me").status_code == 200
 
 
-def test_the_event_says_by_whom(admin: Client, boss: Any, user: Any) -> None:
+def test_the_event_says_by_whom(admin, boss, user):
     session = session_of(user)
     revoke(admin, session)
     event = SecurityEvent.objects.get(kind="revoked")
@@ -355,9 +347,7 @@ def test_the_event_says_by_whom(admin: Client, boss: Any, user: Any) -> None:
     assert "boss@example.org" in admin.get(f"{EVENTS}{event.pk}/change/").content.decode()
 
 
-def test_several_sessions_are_revoked_at_once_and_ended_ones_left_alone(
-    admin: Client, one_of_each: dict[str, RefreshToken], user: Any
-) -> None:
+def test_several_sessions_are_revoked_at_once_and_ended_ones_left_alone(admin, one_of_each, user):
     second = session_of(user)
     revoke(admin, second, *one_of_each.values())
     revoked = RefreshToken.objects.filter(revoked_reason="ended_by_staff")
@@ -367,7 +357,7 @@ def test_several_sessions_are_revoked_at_once_and_ended_ones_left_alone(
     assert b"2 sessions revoked." in admin.get(SESSIONS).content
 
 
-def test_all_rows_of_a_search_are_revoked_beyond_the_first_page(admin: Client, user: Any) -> None:
+def test_all_rows_of_a_search_are_revoked_beyond_the_first_page(admin, user):
     page = RefreshTokenAdmin.list_per_page
     first = session_of(user)
     others = [
@@ -389,15 +379,13 @@ def test_all_rows_of_a_search_are_revoked_beyond_the_first_page(admin: Client, u
     assert RefreshToken.objects.live().exclude(user=user).count() == 1
 
 
-def test_revoking_nothing_revokes_nothing(admin: Client, user: Any) -> None:
+def test_revoking_nothing_revokes_nothing(admin, user):
     session_of(user)
     revoke(admin)
     assert RefreshToken.objects.live().count() == 2
 
 
-def test_all_sessions_of_a_user_are_revoked_from_the_users_page(
-    admin: Client, boss: Any, user: Any, clock: Any, another: Callable[[], Client]
-) -> None:
+def test_all_sessions_of_a_user_are_revoked_from_the_users_page(admin, boss, user, clock, another):
     browsers = [another(), another()]
     for browser in browsers:
         login(browser, user)
@@ -418,7 +406,7 @@ def test_all_sessions_of_a_user_are_revoked_from_the_users_page(
     assert [browser.get("/api/auth/me").status_code for browser in browsers] == [401, 401]
 
 
-def test_one_live_session_is_asked_about_in_the_singular(admin: Client, user: Any) -> None:
+def test_one_live_session_is_asked_about_in_the_singular(admin, user):
     session_of(user)
     html = unescape(admin.get(revoke_url(user)).content.decode())
     assert f"{user.email} has 1 live session. End it?" in html
@@ -429,14 +417,14 @@ def revoke_url(user: Any) -> str:
 
 
 @pytest.mark.parametrize("user_id", ["0190b6f2-7e4c-7000-8000-000000000000", "1", "nobody", "%00", "boss@example.org"])
-def test_a_user_who_is_not_there_is_not_found(user_id: str, admin: Client) -> None:
+def test_a_user_who_is_not_there_is_not_found(user_id, admin):
     path = f"{SESSIONS}user/{user_id}/revoke/"
     assert admin.get(path).status_code == 404
     assert admin.post(path).status_code == 404
     assert RefreshToken.objects.live().count() == 1
 
 
-def test_revoking_needs_the_forms_token(boss: Any, user: Any) -> None:
+def test_revoking_needs_the_forms_token(boss, user):
     strict = Client(enforce_csrf_checks=True)
     login(strict, boss)
     session = session_of(user)
@@ -445,7 +433,7 @@ def test_revoking_needs_the_forms_token(boss: Any, user: Any) -> None:
     assert RefreshToken.objects.live().count() == 2
 
 
-def test_another_sites_form_revokes_nothing(admin: Client, user: Any) -> None:
+def test_another_sites_form_revokes_nothing(admin, user):
     session_of(user)
     response = admin.post(revoke_url(user), headers={"Origin": "https://evil.example"})
     assert (response.status_code, len(response.cookies)) == (403, 0)
@@ -455,7 +443,7 @@ def test_another_sites_form_revokes_nothing(admin: Client, user: Any) -> None:
 # Who may
 
 
-def test_who_may_only_look_is_not_offered_to_revoke(staff: Callable[..., Client], user: Any) -> None:
+def test_who_may_only_look_is_not_offered_to_revoke(staff, user):
     session = session_of(user)
     browser = staff(*VIEW)
     for path in (SESSIONS, f"{SESSIONS}{session.pk}/change/", f"/admin/accounts/user/{user.pk}/change/"):
@@ -465,7 +453,7 @@ def test_who_may_only_look_is_not_offered_to_revoke(staff: Callable[..., Client]
         assert b"Revoke all sessions" not in response.content
 
 
-def test_who_may_only_look_cannot_revoke(staff: Callable[..., Client], user: Any) -> None:
+def test_who_may_only_look_cannot_revoke(staff, user):
     session = session_of(user)
     browser = staff(*VIEW)
     revoke(browser, session)
@@ -477,9 +465,7 @@ def test_who_may_only_look_cannot_revoke(staff: Callable[..., Client], user: Any
 
 
 @pytest.mark.parametrize("permissions", [("delete_refreshtoken", "change_refreshtoken", "add_refreshtoken"), ()])
-def test_djangos_own_permissions_do_not_revoke(
-    permissions: tuple[str, ...], staff: Callable[..., Client], user: Any
-) -> None:
+def test_djangos_own_permissions_do_not_revoke(permissions, staff, user):
     session = session_of(user)
     browser = staff(*permissions)
     revoke(browser, session)
@@ -487,7 +473,7 @@ def test_djangos_own_permissions_do_not_revoke(
     assert RefreshToken.objects.live().filter(pk=session.pk).exists()
 
 
-def test_who_may_revoke_can(staff: Callable[..., Client], user: Any) -> None:
+def test_who_may_revoke_can(staff, user):
     one, two, browser = session_of(user), session_of(user), staff("revoke_refreshtoken", *VIEW)
     assert b"revoke_selected" in browser.get(SESSIONS).content
     revoke(browser, one)
@@ -498,12 +484,12 @@ def test_who_may_revoke_can(staff: Callable[..., Client], user: Any) -> None:
 
 
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_without_the_permission_to_look_there_is_nothing_to_see(path: str, staff: Callable[..., Client]) -> None:
+def test_without_the_permission_to_look_there_is_nothing_to_see(path, staff):
     assert staff("view_user").get(path).status_code == 403
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
-def test_nobody_but_staff_sees_or_revokes(signed_in: bool, user: Any, another: Callable[[], Client]) -> None:
+def test_nobody_but_staff_sees_or_revokes(signed_in, user, another):
     session = session_of(user)
     browser = another()
     if signed_in:
@@ -526,9 +512,7 @@ def one_row_of_each(admin: Client, user: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_nothing_can_be_added_changed_or_deleted(
-    path: str, admin: Client, one_row_of_each: dict[str, Any], clock: Any
-) -> None:
+def test_nothing_can_be_added_changed_or_deleted(path, admin, one_row_of_each, clock):
     row = one_row_of_each[path]
     counts = [model.objects.count() for model in (RefreshToken, Device, SecurityEvent)]
     before = type(row).objects.filter(pk=row.pk).values().get()
@@ -543,14 +527,14 @@ def test_nothing_can_be_added_changed_or_deleted(
 
 
 @pytest.mark.parametrize("path", [SESSIONS, DEVICES, EVENTS])
-def test_nothing_is_offered_to_add_change_or_delete(path: str, admin: Client, one_row_of_each: dict[str, Any]) -> None:
+def test_nothing_is_offered_to_add_change_or_delete(path, admin, one_row_of_each):
     html = admin.get(path).content + admin.get(f"{path}{one_row_of_each[path].pk}/change/").content
     for offer in (f'href="{path}add/"'.encode(), b"/delete/", b"delete_selected", b'name="_save"', b'name="_continue"'):
         assert offer not in html
     assert not re.search(rb'<(input|select|textarea)[^>]*name="(user|device|mode|name|kind|reason|ip)"', html)
 
 
-def test_the_admin_shows_no_other_model_of_the_app() -> None:
+def test_the_admin_shows_no_other_model_of_the_app():
     views = {key for key in get_resolver().namespace_dict["admin"][1].reverse_dict if isinstance(key, str)}
     assert {key.split("_")[1] for key in views if key.startswith("tokens_")} == {
         "refreshtoken",
@@ -559,7 +543,7 @@ def test_the_admin_shows_no_other_model_of_the_app() -> None:
     }
 
 
-def test_a_row_that_is_not_there_is_no_error(admin: Client) -> None:
+def test_a_row_that_is_not_there_is_no_error(admin):
     for path in (SESSIONS, DEVICES, EVENTS):
         for row in ("0190b6f2-7e4c-7000-8000-000000000000", "nonsense", "%00"):
             assert admin.get(f"{path}{row}/change/").status_code == 302
@@ -570,7 +554,7 @@ def spellings(secret: bytes) -> list[bytes]:
     return [text.rstrip("=").encode() for text in [*texts, str(secret)[2:-1]]]
 
 
-def test_no_page_shows_anything_secret(admin: Client, user: Any) -> None:
+def test_no_page_shows_anything_secret(admin, user):
     victim = Client(headers={"User-Agent": CURL})
     login(victim, user)
     session = RefreshToken.objects.get(user=user)
@@ -605,9 +589,7 @@ def test_no_page_shows_anything_secret(admin: Client, user: Any) -> None:
 # Deleting a user
 
 
-def test_a_user_with_sessions_is_deleted_and_their_access_tokens_die(
-    admin: Client, boss: Any, user: Any, another: Callable[[], Client], clock: Any
-) -> None:
+def test_a_user_with_sessions_is_deleted_and_their_access_tokens_die(admin, boss, user, another, clock):
     victim = another()
     login(victim, user)
     session = RefreshToken.objects.get(user=user)
@@ -628,7 +610,7 @@ def test_a_user_with_sessions_is_deleted_and_their_access_tokens_die(
     assert admin.get(f"{EVENTS}{event.pk}/change/").status_code == 200
 
 
-def test_users_are_deleted_from_the_list_too(admin: Client, user: Any, clock: Any) -> None:
+def test_users_are_deleted_from_the_list_too(admin, user, clock):
     victim, other = Client(), UserFactory()
     login(victim, user)
     fields = {"action": "delete_selected", "_selected_action": [str(user.pk), str(other.pk)], "post": "yes"}
@@ -639,7 +621,7 @@ def test_users_are_deleted_from_the_list_too(admin: Client, user: Any, clock: An
     assert victim.get("/api/auth/me").status_code == 401
 
 
-def test_who_may_not_delete_sessions_cannot_delete_their_user(staff: Callable[..., Client], user: Any) -> None:
+def test_who_may_not_delete_sessions_cannot_delete_their_user(staff, user):
     session_of(user)
     browser = staff("delete_user", *VIEW)
     path = f"/admin/accounts/user/{user.pk}/delete/"
@@ -648,7 +630,7 @@ def test_who_may_not_delete_sessions_cannot_delete_their_user(staff: Callable[..
     assert User.objects.filter(pk=user.pk).exists()
 
 
-def test_a_user_whose_administrator_is_deleted_keeps_what_was_written_down(admin: Client, boss: Any, user: Any) -> None:
+def test_a_user_whose_administrator_is_deleted_keeps_what_was_written_down(admin, boss, user):
     session = session_of(user)
     revoke(admin, session)
     boss.delete()
@@ -659,7 +641,7 @@ def test_a_user_whose_administrator_is_deleted_keeps_what_was_written_down(admin
     connection.check_constraints()
 
 
-def test_a_user_switched_off_in_the_admin_is_signed_out(admin: Client, user: Any, clock: Any) -> None:
+def test_a_user_switched_off_in_the_admin_is_signed_out(admin, user, clock):
     victim = Client()
     login(victim, user)
     path = f"/admin/accounts/user/{user.pk}/change/"
@@ -669,7 +651,7 @@ def test_a_user_switched_off_in_the_admin_is_signed_out(admin: Client, user: Any
     assert victim.get("/api/auth/me").status_code == 401
 
 
-def test_a_session_shown_an_instant_before_its_end_is_live(user: Any, admin: Client, clock: Any) -> None:
+def test_a_session_shown_an_instant_before_its_end_is_live(user, admin, clock):
     session = session_of(user, idle_expires_at=clock.now + timedelta(seconds=1))
     assert session.pk in listed(admin, "state=live")
     clock.forward(1)

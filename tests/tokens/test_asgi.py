@@ -26,7 +26,7 @@ def carry_over(api: Client) -> AsyncClient:
     return browser
 
 
-def test_no_thread_is_held_while_views_wait(api: Client, user: Any, clock: Any) -> None:
+def test_no_thread_is_held_while_views_wait(api, user, clock):
     login(api, user)
     feed.is_revoked(uuid4())
     before = threading.active_count()
@@ -44,7 +44,7 @@ def test_no_thread_is_held_while_views_wait(api: Client, user: Any, clock: Any) 
     assert {response.content.decode() for response in responses} == {str(user.pk)}
 
 
-def test_an_async_view_is_served_as_the_user_and_refreshed_unseen(api: Client, user: Any, clock: Any) -> None:
+def test_an_async_view_is_served_as_the_user_and_refreshed_unseen(api, user, clock):
     login(api, user)
     clock.forward(601)
     response = async_to_sync(carry_over(api).get)("/probe/async")
@@ -53,7 +53,7 @@ def test_an_async_view_is_served_as_the_user_and_refreshed_unseen(api: Client, u
 
 
 @pytest.mark.parametrize("driver", [run, lambda flow: async_to_sync(arun)(flow)], ids=["run", "arun"])
-def test_a_flow_is_given_what_its_jobs_return_and_raise(driver: Any) -> None:
+def test_a_flow_is_given_what_its_jobs_return_and_raise(driver):
     def flow() -> Any:
         first = yield lambda: 20
         try:

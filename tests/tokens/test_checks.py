@@ -113,15 +113,13 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
 ]
 
 
-def test_the_projects_own_settings_have_no_mistake() -> None:
+def test_the_projects_own_settings_have_no_mistake():
     assert found() == []
     assert found(tags=[Tags.database], databases=["default"]) == []
 
 
 @pytest.mark.parametrize(("id", "level", "arrange", "named"), MISTAKES, ids=[row[0] for row in MISTAKES])
-def test_each_mistake_is_told_once_with_its_id_and_a_hint(
-    id: str, level: int, arrange: Arrange, named: str, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_mistake_is_told_once_with_its_id_and_a_hint(id, level, arrange, named, settings, monkeypatch):
     arrange(settings, monkeypatch)
     [message] = found() + found(tags=[Tags.database], databases=["default"])
     assert (message.id, message.level) == (f"tokens.{id}", level)
@@ -129,20 +127,18 @@ def test_each_mistake_is_told_once_with_its_id_and_a_hint(
     assert message.hint
 
 
-def test_the_table_has_every_id_that_the_code_knows() -> None:
+def test_the_table_has_every_id_that_the_code_knows():
     package = Path(__file__).parents[2] / "tokens"
     code = "".join((package / name).read_text() for name in SOURCES)
     assert set(re.findall(r'"(?:tokens\.)?([EW]\d{3})"', code)) == {row[0] for row in MISTAKES}
 
 
-def test_no_two_different_mistakes_share_an_id() -> None:
+def test_no_two_different_mistakes_share_an_id():
     assert len({row[0] for row in MISTAKES}) == len(MISTAKES)
 
 
 @pytest.mark.parametrize(("id", "level", "arrange", "named"), MISTAKES, ids=[row[0] for row in MISTAKES])
-def test_manage_py_check_goes_on_with_a_warning_and_stops_at_an_error(
-    id: str, level: int, arrange: Arrange, named: str, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_manage_py_check_goes_on_with_a_warning_and_stops_at_an_error(id, level, arrange, named, settings, monkeypatch):
     arrange(settings, monkeypatch)
     options = {"tags": [Tags.security, Tags.database], "databases": ["default"]}
     if level == WARNING:
@@ -152,19 +148,19 @@ def test_manage_py_check_goes_on_with_a_warning_and_stops_at_an_error(
             call_command("check", **options)
 
 
-def test_a_stranger_in_the_environment_is_a_warning(environment: Any) -> None:  # noqa: F811
+def test_a_stranger_in_the_environment_is_a_warning(environment):  # noqa: F811
     environment(TOKENS_ACCES_LIFETIME="600")
     [message] = found()
     assert (message.id, message.level) == ("tokens.E002", WARNING)
     assert message.hint == "Did you mean ACCESS_LIFETIME?"
 
 
-def test_a_short_access_lifetime_makes_its_proportions_a_warning(settings: Any) -> None:
+def test_a_short_access_lifetime_makes_its_proportions_a_warning(settings):
     settings.TOKENS = {"ACCESS_LIFETIME": 10, "ACKNOWLEDGE_AFTER": 8}
     assert {(message.id, message.level) for message in found()} == {("tokens.E005", WARNING), ("tokens.W002", WARNING)}
 
 
-def test_several_mistakes_are_told_together(settings: Any) -> None:
+def test_several_mistakes_are_told_together(settings):
     settings.TOKENS = {"ACCES_LIFETIME": 1, "MAX_SESSIONS": 0, "CLAIMS_HOOK": "nowhere.claims"}
     settings.SECRET_KEY = "short"
     settings.TRUSTED_PROXIES = ["x", "y"]
@@ -173,13 +169,13 @@ def test_several_mistakes_are_told_together(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["the proxy", "300.1.1.1", "10.0.0.1/8", "10.0.0.0/33", "", "::1%eth0/64/3"])
-def test_a_proxy_that_is_no_address_and_no_network_is_refused(proxy: str, settings: Any) -> None:
+def test_a_proxy_that_is_no_address_and_no_network_is_refused(proxy, settings):
     settings.TRUSTED_PROXIES = [proxy]
     assert [message.id for message in found()] == ["tokens.E012"]
 
 
 @pytest.mark.parametrize("proxy", ["10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8"])
-def test_addresses_and_networks_are_proxies(proxy: str, settings: Any) -> None:
+def test_addresses_and_networks_are_proxies(proxy, settings):
     settings.TRUSTED_PROXIES = [proxy]
     assert found() == []
 
@@ -196,24 +192,24 @@ def test_addresses_and_networks_are_proxies(proxy: str, settings: Any) -> None:
         "tests.tokens.test_checks.NO_FUNCTION",
     ],
 )
-def test_a_claims_hook_that_cannot_be_called_is_refused(path: str, settings: Any) -> None:
+def test_a_claims_hook_that_cannot_be_called_is_refused(path, settings):
     settings.TOKENS = {"CLAIMS_HOOK": path}
     assert [message.id for message in found()] == ["tokens.E013"]
 
 
-def test_a_claims_hook_that_is_there_is_taken(settings: Any) -> None:
+def test_a_claims_hook_that_is_there_is_taken(settings):
     settings.TOKENS = {"CLAIMS_HOOK": "tests.tokens.test_conf.claims_of_a_test"}
     assert found() == []
 
 
 @pytest.mark.parametrize("vendor", ["mysql", "oracle", "microsoft"])
-def test_a_database_that_the_feed_cannot_follow_is_refused(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_the_feed_cannot_follow_is_refused(vendor, monkeypatch):
     monkeypatch.setattr("tokens.checks.connections", {"default": SimpleNamespace(vendor=vendor)})
     [message] = found(tags=[Tags.database], databases=["default"])
     assert (message.id, vendor in message.msg) == ("tokens.E009", True)
 
 
-def test_the_middleware_needs_djangos_session_middleware_or_one_like_it(settings: Any) -> None:
+def test_the_middleware_needs_djangos_session_middleware_or_one_like_it(settings):
     settings.MIDDLEWARE = [OURS]
     assert [message.id for message in found()] == ["tokens.E011"]
     settings.MIDDLEWARE = [f"{__name__}.{OwnSessionMiddleware.__name__}", OURS]

@@ -38,7 +38,7 @@ def holders() -> list[Holder]:
     return [Holder(UserFactory()) for _ in range(3)]
 
 
-def test_what_is_read_is_what_the_orm_reads_whatever_the_values(holders: list[Holder]) -> None:
+def test_what_is_read_is_what_the_orm_reads_whatever_the_values(holders):
     rows = Counted()
     read = Read(rows)
     for one, other in zip(holders, reversed(holders), strict=True):
@@ -48,7 +48,7 @@ def test_what_is_read_is_what_the_orm_reads_whatever_the_values(holders: list[Ho
 
 
 @pytest.mark.only_on("postgresql")
-def test_it_is_compiled_once_for_all_values(holders: list[Holder]) -> None:
+def test_it_is_compiled_once_for_all_values(holders):
     rows = Counted()
     read = Read(rows)
     for holder in holders:
@@ -57,7 +57,7 @@ def test_it_is_compiled_once_for_all_values(holders: list[Holder]) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60, 10**9])
-def test_the_clock_is_todays(holders: list[Holder], clock: Any, seconds: int) -> None:
+def test_the_clock_is_todays(holders, clock, seconds):
     read = Read(Counted())
     values = {"user": Holder(UserFactory()).user.pk, "device__token_digest": b""}
     assert len(read("default", **values)) == 1
@@ -65,7 +65,7 @@ def test_the_clock_is_todays(holders: list[Holder], clock: Any, seconds: int) ->
     assert len(read("default", **values)) == (1 if seconds == 60 else 0)
 
 
-def test_a_value_is_made_ready_as_its_field_says(holders: list[Holder]) -> None:
+def test_a_value_is_made_ready_as_its_field_says(holders):
     """UUIDs are text in some databases, and whoever calls may have text."""
     read = Read(Counted())
     assert read("default", user=str(holders[0].user.pk), device__token_digest=b"") == read(
@@ -81,7 +81,7 @@ def events(user: Any) -> list[SecurityEvent]:
     ]
 
 
-def test_what_is_inserted_is_what_the_orm_inserts(user: Any) -> None:
+def test_what_is_inserted_is_what_the_orm_inserts(user):
     ours, theirs = events(user), events(user)
     with CaptureQueriesContext(connection) as captured:
         insert("default", *ours)
@@ -97,12 +97,12 @@ def test_what_is_inserted_is_what_the_orm_inserts(user: Any) -> None:
     assert [(event._state.adding, event._state.db) for event in ours] == [(False, "default")] * 2
 
 
-def test_as_many_are_inserted_as_there_are_whatever_a_statement_may_hold(user: Any) -> None:
+def test_as_many_are_inserted_as_there_are_whatever_a_statement_may_hold(user):
     insert("default", *(event for _ in range(250) for event in events(user)))
     assert SecurityEvent.objects.count() == 500
 
 
-def test_every_kind_of_column_is_written(holders: list[Holder]) -> None:
+def test_every_kind_of_column_is_written(holders):
     before = holders[0].row
     session = RefreshToken(**{**{name: getattr(before, name) for name in FIELDS}, "id": uuid4()})
     session.bound_key = {"kty": "EC"}
@@ -114,7 +114,7 @@ def test_every_kind_of_column_is_written(holders: list[Holder]) -> None:
     assert different == {"id", "bound_key"}
 
 
-def test_no_signal_is_sent(user: Any) -> None:
+def test_no_signal_is_sent(user):
     sent: list[Any] = []
 
     def note(sender: Any, **kwargs: Any) -> None:

@@ -142,18 +142,18 @@ def value_of(name: str) -> Any:
 # Where a setting comes from
 
 
-def test_the_tables_of_this_test_have_every_setting() -> None:
+def test_the_tables_of_this_test_have_every_setting():
     assert set(DEFAULTS) == set(GIVEN) == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_that_nobody_gives_has_its_default(name: str) -> None:
+def test_a_setting_that_nobody_gives_has_its_default(name):
     assert value_of(name) == DEFAULTS[name]
     assert mistakes() == []
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_is_taken_from_the_dictionary(name: str, settings: Any, environment: Any) -> None:
+def test_a_setting_is_taken_from_the_dictionary(name, settings, environment):
     environment(**{f"TOKENS_{name}": None})
     given, _, expected = GIVEN[name]
     assert expected != DEFAULTS[name]
@@ -162,46 +162,44 @@ def test_a_setting_is_taken_from_the_dictionary(name: str, settings: Any, enviro
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_is_taken_from_the_environment(name: str, environment: Any) -> None:
+def test_a_setting_is_taken_from_the_environment(name, environment):
     _, text, expected = GIVEN[name]
     beside = {f"TOKENS_{other}": value for other, value in NEEDED_BESIDE.get(name, {}).items()}
     environment(**{f"TOKENS_{name}": text}, **beside)
     assert value_of(name) == expected
 
 
-def test_the_environment_has_the_last_word(settings: Any, environment: Any) -> None:
+def test_the_environment_has_the_last_word(settings, environment):
     settings.TOKENS = {"ACCESS_LIFETIME": 300, "MAX_SESSIONS": 5}
     environment(TOKENS_ACCESS_LIFETIME="1200")
     assert token_settings().access_lifetime == seconds(1200)
     assert token_settings().max_sessions == 5
 
 
-def test_a_good_value_in_the_environment_does_not_hide_a_bad_one_in_the_dictionary(
-    settings: Any, environment: Any
-) -> None:
+def test_a_good_value_in_the_environment_does_not_hide_a_bad_one_in_the_dictionary(settings, environment):
     settings.TOKENS = {"ACCESS_LIFETIME": "soon"}
     environment(TOKENS_ACCESS_LIFETIME="1200")
     assert ids() == ["E001"]
 
 
 @pytest.mark.parametrize(("text", "flag"), [("true", True), ("1", True), ("ON", True), ("False", False), ("0", False)])
-def test_a_flag_in_the_environment_has_several_spellings(text: str, flag: bool, environment: Any) -> None:
+def test_a_flag_in_the_environment_has_several_spellings(text, flag, environment):
     environment(TOKENS_REVOCATION_STRICT=text)
     assert token_settings().revocation_strict is flag
 
 
-def test_an_empty_list_in_the_environment_is_an_empty_list(settings: Any, environment: Any) -> None:
+def test_an_empty_list_in_the_environment_is_an_empty_list(settings, environment):
     settings.TOKENS = {"TRUSTED_ORIGINS": ["https://app.example.org"]}
     environment(TOKENS_TRUSTED_ORIGINS="")
     assert token_settings().trusted_origins == ()
 
 
-def test_the_issuer_and_the_audience_follow_our_origin(settings: Any) -> None:
+def test_the_issuer_and_the_audience_follow_our_origin(settings):
     settings.ORIGIN = "https://auth.example.org"
     assert (token_settings().issuer, token_settings().audience) == ("https://auth.example.org",) * 2
 
 
-def test_the_claims_hook_is_the_function_itself(settings: Any) -> None:
+def test_the_claims_hook_is_the_function_itself(settings):
     assert token_settings().claims is None
     settings.TOKENS = {"CLAIMS_HOOK": HOOK}
     assert token_settings().claims is not None
@@ -233,7 +231,7 @@ def refused_in_the_dictionary() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("name", "value"), list(refused_in_the_dictionary()))
-def test_a_value_that_is_none_is_refused(name: str, value: Any, settings: Any) -> None:
+def test_a_value_that_is_none_is_refused(name, value, settings):
     settings.TOKENS = {name: value}
     assert ids()[0] == "E001"
     with pytest.raises(ImproperlyConfigured, match=re.escape(f'TOKENS["{name}"]: must be ')):
@@ -244,7 +242,7 @@ def test_a_value_that_is_none_is_refused(name: str, value: Any, settings: Any) -
     "text", ["", " ", "0.5", "600.0", "1e3", "-5", "+5", "1_000", "0x10", "10m", "٣", "６００", "²"]
 )
 @pytest.mark.parametrize("name", ["ACCESS_LIFETIME", "MAX_SESSIONS", "REUSE_GRACE"])
-def test_text_that_is_no_whole_number_is_refused(name: str, text: str, environment: Any) -> None:
+def test_text_that_is_no_whole_number_is_refused(name, text, environment):
     environment(**{f"TOKENS_{name}": text})
     with pytest.raises(ImproperlyConfigured, match=f"^TOKENS_{name}: must be a whole number"):
         token_settings()
@@ -264,25 +262,25 @@ def test_text_that_is_no_whole_number_is_refused(name: str, text: str, environme
         ("ACCESS_LIFETIME", "9" * 5000),
     ],
 )
-def test_other_text_that_cannot_be_meant_is_refused(name: str, text: str, environment: Any) -> None:
+def test_other_text_that_cannot_be_meant_is_refused(name, text, environment):
     environment(**{f"TOKENS_{name}": text})
     assert "E001" in ids()
 
 
 @pytest.mark.parametrize("name", [name for name in WHOLE_NUMBERS if name not in MAY_BE_ZERO])
-def test_no_other_number_may_be_zero(name: str, settings: Any) -> None:
+def test_no_other_number_may_be_zero(name, settings):
     settings.TOKENS = {name: 0}
     with pytest.raises(ImproperlyConfigured, match="must be at least 1"):
         token_settings()
 
 
 @pytest.mark.parametrize("tokens", [None, [], "ACCESS_LIFETIME=600", 5, ("MODES",)])
-def test_a_tokens_setting_that_is_no_dictionary_is_refused(tokens: Any, settings: Any) -> None:
+def test_a_tokens_setting_that_is_no_dictionary_is_refused(tokens, settings):
     settings.TOKENS = tokens
     assert ids() == ["E017"]
 
 
-def test_a_project_without_a_tokens_setting_has_the_defaults(settings: Any) -> None:
+def test_a_project_without_a_tokens_setting_has_the_defaults(settings):
     del settings.TOKENS
     assert token_settings().access_lifetime == seconds(600)
 
@@ -302,9 +300,7 @@ def test_a_project_without_a_tokens_setting_has_the_defaults(settings: Any) -> N
         (5, "There are: MODES, "),
     ],
 )
-def test_an_unknown_name_in_the_dictionary_is_an_error_with_a_suggestion(
-    name: Any, suggestion: str, settings: Any
-) -> None:
+def test_an_unknown_name_in_the_dictionary_is_an_error_with_a_suggestion(name, suggestion, settings):
     settings.TOKENS = {name: 600}
     [mistake] = mistakes()
     assert (mistake.id, mistake.serious) == ("E002", True)
@@ -314,7 +310,7 @@ def test_an_unknown_name_in_the_dictionary_is_an_error_with_a_suggestion(
 
 
 @pytest.mark.parametrize("name", ["TOKENS_ACCES_LIFETIME", "TOKENS_", "TOKENS_PER_SECOND"])
-def test_an_unknown_name_in_the_environment_is_only_a_warning(name: str, environment: Any) -> None:
+def test_an_unknown_name_in_the_environment_is_only_a_warning(name, environment):
     environment(**{name: "600"})
     [mistake] = mistakes()
     assert (mistake.id, mistake.serious) == ("E002", False)
@@ -322,7 +318,7 @@ def test_an_unknown_name_in_the_environment_is_only_a_warning(name: str, environ
     assert token_settings().access_lifetime == seconds(600)
 
 
-def test_other_variables_of_the_environment_are_not_looked_at(environment: Any) -> None:
+def test_other_variables_of_the_environment_are_not_looked_at(environment):
     environment(ACCESS_LIFETIME="5", MY_TOKENS_ACCESS_LIFETIME="5", TOKENSACCESS_LIFETIME="5")
     assert mistakes() == []
     assert token_settings().access_lifetime == seconds(600)
@@ -332,25 +328,25 @@ def test_other_variables_of_the_environment_are_not_looked_at(environment: Any) 
 
 
 @pytest.mark.parametrize("name", WHOLE_NUMBERS)
-def test_every_number_of_one_starts_when_it_alone_is_given(name: str, settings: Any) -> None:
+def test_every_number_of_one_starts_when_it_alone_is_given(name, settings):
     settings.TOKENS = {name: 1}
     assert value_of(name) in {1, seconds(1)}
     assert [mistake for mistake in mistakes() if mistake.serious] == []
 
 
 @pytest.mark.parametrize("name", DURATIONS)
-def test_every_duration_of_one_second_starts_from_the_environment(name: str, environment: Any) -> None:
+def test_every_duration_of_one_second_starts_from_the_environment(name, environment):
     environment(**{f"TOKENS_{name}": "1"})
     assert value_of(name) == seconds(1)
 
 
-def test_all_durations_of_one_second_start_together(settings: Any) -> None:
+def test_all_durations_of_one_second_start_together(settings):
     settings.TOKENS = {name: 1 for name in DURATIONS if name not in {"REUSE_GRACE", "ACKNOWLEDGE_AFTER"}}
     assert [mistake for mistake in mistakes() if mistake.serious] == []
 
 
 @pytest.mark.parametrize("access", [1, 2, 3, 10, 59, 60, 61, 179, 180, 181, 600, 86400])
-def test_the_defaults_of_the_protocol_fit_any_access_lifetime(access: int, settings: Any) -> None:
+def test_the_defaults_of_the_protocol_fit_any_access_lifetime(access, settings):
     settings.TOKENS = {"ACCESS_LIFETIME": access}
     found = token_settings()
     assert timedelta() < found.reuse_grace < found.acknowledge_after <= found.access_lifetime / 2
@@ -358,7 +354,7 @@ def test_the_defaults_of_the_protocol_fit_any_access_lifetime(access: int, setti
 
 
 @pytest.mark.parametrize("still", [1, 2, 29, 30, 31, 90, 300])
-def test_the_default_grace_fits_the_still_time(still: int, settings: Any) -> None:
+def test_the_default_grace_fits_the_still_time(still, settings):
     settings.TOKENS = {"ACKNOWLEDGE_AFTER": still}
     assert timedelta() < token_settings().reuse_grace < seconds(still)
     assert token_settings().reuse_grace <= seconds(30)
@@ -367,7 +363,7 @@ def test_the_default_grace_fits_the_still_time(still: int, settings: Any) -> Non
 @pytest.mark.parametrize(
     ("grace", "access"), [(1, 600), (61, 600), (90, 600), (200, 600), (299, 600), (25, 60), (29, 60), (20, 50), (1, 3)]
 )
-def test_the_default_still_time_fits_the_grace_wherever_one_can(grace: int, access: int, settings: Any) -> None:
+def test_the_default_still_time_fits_the_grace_wherever_one_can(grace, access, settings):
     settings.TOKENS = {"REUSE_GRACE": grace, "ACCESS_LIFETIME": access}
     assert seconds(grace) < token_settings().acknowledge_after <= token_settings().access_lifetime / 2
 
@@ -393,15 +389,13 @@ INEQUALITIES = [
 @pytest.mark.parametrize(
     ("grace", "still", "access", "said", "why"), INEQUALITIES, ids=[case[4] for case in INEQUALITIES]
 )
-def test_the_inequalities_of_the_protocol(
-    grace: int, still: int, access: int, said: list[str], why: str, settings: Any
-) -> None:
+def test_the_inequalities_of_the_protocol(grace, still, access, said, why, settings):
     settings.TOKENS = {"REUSE_GRACE": grace, "ACKNOWLEDGE_AFTER": still, "ACCESS_LIFETIME": access}
     found = [mistake.id if mistake.serious or mistake.id[0] == "W" else mistake.id.lower() for mistake in mistakes()]
     assert sorted(found) == sorted(said), why
 
 
-def test_a_grace_of_zero_is_strict_and_warned_about(settings: Any) -> None:
+def test_a_grace_of_zero_is_strict_and_warned_about(settings):
     settings.TOKENS = {"REUSE_GRACE": 0}
     assert token_settings().policy.strict
     [mistake] = mistakes()
@@ -409,7 +403,7 @@ def test_a_grace_of_zero_is_strict_and_warned_about(settings: Any) -> None:
     assert "parallel requests" in mistake.message
 
 
-def test_the_policy_of_the_protocol_is_made_of_the_settings(settings: Any) -> None:
+def test_the_policy_of_the_protocol_is_made_of_the_settings(settings):
     settings.TOKENS = {"REUSE_GRACE": 10, "ACKNOWLEDGE_AFTER": 60, "MAX_RECOVERIES": 3}
     policy = token_settings().policy
     assert (policy.grace, policy.acknowledge_after, policy.max_recoveries) == (seconds(10), seconds(60), 3)
@@ -418,7 +412,7 @@ def test_the_policy_of_the_protocol_is_made_of_the_settings(settings: Any) -> No
 # Modes
 
 
-def test_a_mode_that_is_none_is_refused(settings: Any) -> None:
+def test_a_mode_that_is_none_is_refused(settings):
     settings.TOKENS = {"MODES": ["cookie", "Body"]}
     [mistake] = mistakes()
     assert mistake.id == "E003"
@@ -427,12 +421,12 @@ def test_a_mode_that_is_none_is_refused(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("modes", [[], ()])
-def test_a_server_without_a_mode_is_refused(modes: Any, settings: Any) -> None:
+def test_a_server_without_a_mode_is_refused(modes, settings):
     settings.TOKENS = {"MODES": modes}
     assert ids() == ["E015"]
 
 
-def test_no_mode_in_the_environment_is_refused(environment: Any) -> None:
+def test_no_mode_in_the_environment_is_refused(environment):
     environment(TOKENS_MODES=" , ")
     assert ids() == ["E015"]
 
@@ -455,7 +449,7 @@ def test_no_mode_in_the_environment_is_refused(environment: Any) -> None:
         "http://example.org:8080",
     ],
 )
-def test_an_origin_as_browsers_write_it_is_taken(origin: str, settings: Any) -> None:
+def test_an_origin_as_browsers_write_it_is_taken(origin, settings):
     settings.TOKENS = {"TRUSTED_ORIGINS": [origin]}
     assert token_settings().trusted_origins == (origin,)
 
@@ -491,7 +485,7 @@ def test_an_origin_as_browsers_write_it_is_taken(origin: str, settings: Any) -> 
         "https://[::1",
     ],
 )
-def test_an_origin_that_no_browser_would_send_is_refused(origin: str, settings: Any) -> None:
+def test_an_origin_that_no_browser_would_send_is_refused(origin, settings):
     settings.TOKENS = {"TRUSTED_ORIGINS": ["https://good.example", origin]}
     [mistake] = mistakes()
     assert (mistake.id, mistake.serious) == ("E006", True)
@@ -499,14 +493,14 @@ def test_an_origin_that_no_browser_would_send_is_refused(origin: str, settings: 
 
 
 @pytest.mark.parametrize("origin", ["", None, "example.org", "https://example.org/", "https://[", 5])
-def test_our_own_origin_must_be_one_too(origin: Any, settings: Any) -> None:
+def test_our_own_origin_must_be_one_too(origin, settings):
     settings.ORIGIN = origin
     assert any(mistake.id == "E006" and mistake.message.startswith("ORIGIN ") for mistake in mistakes())
     with pytest.raises(ImproperlyConfigured, match="ORIGIN is no origin"):
         token_settings()
 
 
-def test_plain_http_is_refused_with_debug_off(settings: Any) -> None:
+def test_plain_http_is_refused_with_debug_off(settings):
     settings.ORIGIN = "http://localhost:8000"
     assert ids() == ["E007"]
     settings.DEBUG = True
@@ -514,7 +508,7 @@ def test_plain_http_is_refused_with_debug_off(settings: Any) -> None:
     assert not token_settings().secure
 
 
-def test_over_https_cookies_are_secure_whatever_debug_says(settings: Any) -> None:
+def test_over_https_cookies_are_secure_whatever_debug_says(settings):
     assert token_settings().secure
     settings.DEBUG = True
     assert token_settings().secure
@@ -529,7 +523,7 @@ WEAK = [
 
 
 @pytest.mark.parametrize("secret", [secret for secret, _ in WEAK], ids=[why for _, why in WEAK])
-def test_a_weak_secret_is_refused_with_debug_off(secret: str, settings: Any) -> None:
+def test_a_weak_secret_is_refused_with_debug_off(secret, settings):
     settings.SECRET_KEY = secret
     [mistake] = mistakes()
     assert (mistake.id, mistake.message.partition(" ")[0]) == ("E008", "SECRET_KEY")
@@ -539,7 +533,7 @@ def test_a_weak_secret_is_refused_with_debug_off(secret: str, settings: Any) -> 
 
 
 @pytest.mark.parametrize("secret", [secret for secret, _ in WEAK], ids=[why for _, why in WEAK])
-def test_a_weak_fallback_is_refused_with_debug_off(secret: str, settings: Any) -> None:
+def test_a_weak_fallback_is_refused_with_debug_off(secret, settings):
     settings.SECRET_KEY_FALLBACKS = [OTHER_SECRET, secret]
     [mistake] = mistakes()
     assert (mistake.id, mistake.message.partition(" ")[0]) == ("E008", "SECRET_KEY_FALLBACKS")
@@ -547,7 +541,7 @@ def test_a_weak_fallback_is_refused_with_debug_off(secret: str, settings: Any) -
     assert mistakes() == []
 
 
-def test_a_secret_of_fifty_characters_will_do(settings: Any) -> None:
+def test_a_secret_of_fifty_characters_will_do(settings):
     settings.SECRET_KEY = OTHER_SECRET[:50]
     settings.SECRET_KEY_FALLBACKS = [OTHER_SECRET]
     assert mistakes() == []
@@ -556,7 +550,7 @@ def test_a_secret_of_fifty_characters_will_do(settings: Any) -> None:
 # The object
 
 
-def test_every_mistake_is_named_at_once(settings: Any, environment: Any) -> None:
+def test_every_mistake_is_named_at_once(settings, environment):
     settings.TOKENS = {"ACCES_LIFETIME": 600, "MAX_SESSIONS": 0, "MODES": ["letter"], "REUSE_GRACE": 0}
     environment(TOKENS_IDLE_LIFETIME="1e3", TOKENS_STRANGER="1")
     with pytest.raises(ImproperlyConfigured) as raised:
@@ -567,14 +561,14 @@ def test_every_mistake_is_named_at_once(settings: Any, environment: Any) -> None
         assert warned_about not in str(raised.value)
 
 
-def test_a_server_with_a_mistake_does_not_start(settings: Any) -> None:
+def test_a_server_with_a_mistake_does_not_start(settings):
     TokenMiddleware(lambda request: None)
     settings.TOKENS = {"ACCESS_LIFETIME": 0}
     with pytest.raises(ImproperlyConfigured, match="ACCESS_LIFETIME"):
         TokenMiddleware(lambda request: None)
 
 
-def test_the_object_cannot_be_changed() -> None:
+def test_the_object_cannot_be_changed():
     found = token_settings()
     for item in fields(TokenSettings):
         with pytest.raises(FrozenInstanceError):
@@ -585,7 +579,7 @@ def test_the_object_cannot_be_changed() -> None:
     assert isinstance(found.trusted_origins, tuple)
 
 
-def test_a_list_that_is_changed_later_does_not_change_the_object(settings: Any) -> None:
+def test_a_list_that_is_changed_later_does_not_change_the_object(settings):
     origins = ["https://app.example.org"]
     settings.TOKENS = {"TRUSTED_ORIGINS": origins}
     found = token_settings()
@@ -593,7 +587,7 @@ def test_a_list_that_is_changed_later_does_not_change_the_object(settings: Any) 
     assert found.trusted_origins == token_settings().trusted_origins == ("https://app.example.org",)
 
 
-def test_the_object_is_made_once_and_anew_when_a_setting_changes(settings: Any) -> None:
+def test_the_object_is_made_once_and_anew_when_a_setting_changes(settings):
     before = token_settings()
     assert token_settings() is before
     settings.TOKENS = {"ACCESS_LIFETIME": 300}
@@ -607,12 +601,12 @@ def test_the_object_is_made_once_and_anew_when_a_setting_changes(settings: Any) 
 
 
 @pytest.mark.parametrize("item", SETTINGS.values(), ids=SETTINGS)
-def test_every_setting_says_what_it_means_and_in_which_unit(item: Any) -> None:
+def test_every_setting_says_what_it_means_and_in_which_unit(item):
     assert item.metadata["doc"]
     assert item.metadata["unit"] or item.metadata["kind"] in {"flag", "text", "list"}
 
 
-def test_nothing_else_in_the_project_reads_the_dictionary() -> None:
+def test_nothing_else_in_the_project_reads_the_dictionary():
     root = Path(__file__).parents[2]
     reads = re.compile(r"settings\.TOKENS|\bsettings, \"TOKENS\"|TOKENS_[A-Z]+\b.*environ|environ.*TOKENS_")
     files = [path for package in ("tokens", "accounts") for path in (root / package).rglob("*.py")]
@@ -620,9 +614,7 @@ def test_nothing_else_in_the_project_reads_the_dictionary() -> None:
     assert [path.name for path in files if reads.search(path.read_text())] == ["conf.py"]
 
 
-def test_a_developers_settings_do_under_a_test_runner_which_turns_debug_off(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_developers_settings_do_under_a_test_runner_which_turns_debug_off(settings, monkeypatch):
     monkeypatch.setattr("tests.settings.DEBUG", True)
     settings.ORIGIN, settings.SECRET_KEY = "http://localhost:8000", "django-insecure-" + OTHER_SECRET
     assert not settings.DEBUG

@@ -47,7 +47,7 @@ def given(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Ca
     return cookies
 
 
-def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(given: list[Any]) -> None:
+def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(given):
     for cookie in given:
         assert cookie.key.startswith(("__Host-", "__Secure-")), cookie.key
         assert cookie["secure"], cookie.key
@@ -57,18 +57,16 @@ def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_s
         assert cookie["path"] == "/" or not cookie.key.startswith("__Host-"), cookie.key
 
 
-def test_each_is_far_smaller_than_what_browsers_keep(given: list[Any]) -> None:
+def test_each_is_far_smaller_than_what_browsers_keep(given):
     assert max(len(cookie.key) + len(cookie.coded_value) for cookie in given) < MAX_COOKIE / 2
 
 
-def test_the_one_that_a_script_writes_has_the_prefix_too() -> None:
+def test_the_one_that_a_script_writes_has_the_prefix_too():
     script = (Path(__file__).parents[2] / "accounts/static/accounts/time-zone.js").read_text()
     assert '`${secure ? "__Host-" : ""}timezone=${zone}`' in script
 
 
-def test_one_that_a_claims_hook_makes_too_large_is_told_of(
-    api: Client, user: Any, settings: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_a_claims_hook_makes_too_large_is_told_of(api, user, settings, caplog):
     caplog.set_level(logging.INFO, "tokens")
     login(api, user)
     assert "cookie too large" not in caplog.text

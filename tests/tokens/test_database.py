@@ -25,7 +25,7 @@ def synchronous() -> int:
     [(NORMAL, FULL), (FULL, FULL), (EXTRA, EXTRA)],
     ids=["ours", "as SQLite comes", "more than needed"],
 )
-def test_a_commit_waits_and_the_projects_own_setting_is_there_again(usual: int, within: int) -> None:
+def test_a_commit_waits_and_the_projects_own_setting_is_there_again(usual, within):
     before = synchronous()
     try:
         with connection.cursor() as cursor:
@@ -38,7 +38,7 @@ def test_a_commit_waits_and_the_projects_own_setting_is_there_again(usual: int, 
             cursor.execute(f"PRAGMA synchronous = {before}")
 
 
-def test_whoever_reads_first_waits_for_its_turn_to_write() -> None:
+def test_whoever_reads_first_waits_for_its_turn_to_write():
     """Of two deferred transactions, which Django begins unless told otherwise, the second would fail at once."""
     user = UserFactory()
     both_there, results = threading.Barrier(2), []

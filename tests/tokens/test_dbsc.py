@@ -2,7 +2,6 @@
 
 import hmac
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,7 +25,7 @@ class TestAChallenge:
     def is_good(self, text: str, generation: int = 7, session: UUID = SESSION, now: datetime = NOW) -> bool:
         return dbsc.is_good_challenge(text, [KEY], session, generation, now, QUARTER)
 
-    def test_is_good_for_its_session_and_generation_for_a_while(self) -> None:
+    def test_is_good_for_its_session_and_generation_for_a_while(self):
         text = dbsc.challenge(KEY, SESSION, 7, NOW)
         assert self.is_good(text)
         assert self.is_good(text, now=NOW + QUARTER)
@@ -35,15 +34,15 @@ class TestAChallenge:
         assert not self.is_good(text, generation=6)
         assert not self.is_good(text, session=ANOTHER)
 
-    def test_made_under_an_older_secret_is_good_and_under_a_strangers_is_not(self) -> None:
+    def test_made_under_an_older_secret_is_good_and_under_a_strangers_is_not(self):
         text = dbsc.challenge(OTHER_KEY, SESSION, 7, NOW)
         assert not self.is_good(text)
         assert dbsc.is_good_challenge(text, [KEY, OTHER_KEY], SESSION, 7, NOW, QUARTER)
 
-    def test_of_a_registration_is_none_of_a_refresh(self) -> None:
+    def test_of_a_registration_is_none_of_a_refresh(self):
         assert not self.is_good(dbsc.offer(KEY, SESSION, NOW).challenge, generation=0)
 
-    def test_has_one_spelling(self) -> None:
+    def test_has_one_spelling(self):
         text = dbsc.challenge(KEY, SESSION, 7, NOW)
         spellings = ["", "x", text[:-1], text + "A", text + "=", f" {text}", text[:5] + "\n" + text[5:], "é" * 38]
         assert not any(self.is_good(spelling) for spelling in spellings)
@@ -51,7 +50,7 @@ class TestAChallenge:
             other = "A" if text[place] != "A" else "B"
             assert not self.is_good(text[:place] + other + text[place + 1 :]), place
 
-    def test_holds_the_largest_generation(self) -> None:
+    def test_holds_the_largest_generation(self):
         assert self.is_good(dbsc.challenge(KEY, SESSION, 2**32 - 1, NOW), generation=2**32 - 1)
 
 
@@ -60,19 +59,19 @@ class TestAProof:
     def algorithm(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    def test_of_the_sessions_key_is_good(self, algorithm: str) -> None:
+    def test_of_the_sessions_key_is_good(self, algorithm):
         key = a_key(algorithm)
         proof = dbsc.unverified(sign(key, {"jti": "c"}, algorithm))
         proof.verify(jwk_of(key), algorithm)
         assert proof.challenge == "c"
 
-    def test_may_be_quoted_as_the_draft_has_it(self) -> None:
+    def test_may_be_quoted_as_the_draft_has_it(self):
         key = a_key()
         text = sign(key, {"jti": "c"})
         for header in (text, f'"{text}"', f' "{text}"\t'):
             dbsc.unverified(header).verify(jwk_of(key), "ES256")
 
-    def test_with_a_key_in_its_header_is_checked_by_the_sessions_all_the_same(self) -> None:
+    def test_with_a_key_in_its_header_is_checked_by_the_sessions_all_the_same(self):
         key, strangers = a_key(), a_key()
         dbsc.unverified(sign(key, {"jti": "c"}, jwk=jwk_of(strangers))).verify(jwk_of(key), "ES256")
         with pytest.raises(InvalidProof):
@@ -98,7 +97,7 @@ class TestAProof:
             lambda key: with_signature(key, b"\xff" * 64),
         ],
     )
-    def test_that_the_sessions_key_did_not_sign_so_is_none(self, forge: Callable[[Any], str]) -> None:
+    def test_that_the_sessions_key_did_not_sign_so_is_none(self, forge):
         key = a_key()
         proof = dbsc.unverified(forge(key))
         with pytest.raises(InvalidProof):
@@ -127,7 +126,7 @@ class TestAProof:
             lambda text: text + "A" * dbsc.MAX_PROOF,
         ],
     )
-    def test_with_anything_before_behind_or_amiss_is_none(self, spoil: Callable[[str], str]) -> None:
+    def test_with_anything_before_behind_or_amiss_is_none(self, spoil):
         with pytest.raises(InvalidProof):
             dbsc.unverified(spoil(sign(a_key(), {"jti": "c"})))
 
@@ -149,11 +148,11 @@ class TestAProof:
             (b"null", {"jti": "c"}),
         ],
     )
-    def test_that_says_what_none_can_say_is_none(self, header: Any, claims: Any) -> None:
+    def test_that_says_what_none_can_say_is_none(self, header, claims):
         with pytest.raises(InvalidProof):
             dbsc.unverified(sign(a_key(), claims, raw=header))
 
-    def test_tells_nothing_when_it_is_printed(self) -> None:
+    def test_tells_nothing_when_it_is_printed(self):
         text = sign(a_key(), {"jti": "c"})
         assert text not in repr(dbsc.unverified(text))
 
@@ -174,7 +173,7 @@ def with_signature(key: Any, signature: bytes) -> str:
 
 
 class TestARegistration:
-    def test_brings_the_public_key_and_nothing_else(self) -> None:
+    def test_brings_the_public_key_and_nothing_else(self):
         for algorithm in ("ES256", "RS256"):
             key = a_key(algorithm)
             more = {**jwk_of(key), "d": "AAAA", "kid": "mine", "alg": algorithm}
@@ -202,21 +201,21 @@ class TestARegistration:
             lambda key: {"jwk": jwk_of(key), "typ": "JWT"},
         ],
     )
-    def test_without_a_key_of_the_browsers_own_is_none(self, forge: Callable[[Any], dict[str, Any]]) -> None:
+    def test_without_a_key_of_the_browsers_own_is_none(self, forge):
         key = a_key()
         with pytest.raises(InvalidProof):
             dbsc.unverified(sign(key, {"jti": "c"}, **forge(key))).registered_key()
 
     @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192])
     @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-    def test_with_an_rsa_key_that_is_weak_or_costly_is_none(self, bits: int) -> None:
+    def test_with_an_rsa_key_that_is_weak_or_costly_is_none(self, bits):
         strangers = an_rsa_key()
         number = segment(((1 << bits - 1) | 1).to_bytes(bits // 8, "big"))
         text = sign(strangers, {"jti": "c"}, "RS256", jwk={"kty": "RSA", "n": number, "e": "AQAB"})
         with pytest.raises(InvalidProof):
             dbsc.unverified(text).registered_key()
 
-    def test_with_an_rsa_key_whose_exponent_is_costly_or_none_is_none(self) -> None:
+    def test_with_an_rsa_key_whose_exponent_is_costly_or_none_is_none(self):
         for exponent in (b"\x01", b"\x02", b"\x01" + b"\0" * 7 + b"\x01", b"\x01" * 256):
             jwk = {**jwk_of(an_rsa_key()), "e": segment(exponent)}
             with pytest.raises(InvalidProof):
@@ -228,7 +227,7 @@ class TestARegistration:
         proof = dbsc.unverified(sign(a_key(), {name: value for name, value in signed.items() if value is not None}))
         return dbsc.offered_session(proof, [OTHER_KEY, KEY], now, MINUTE)
 
-    def test_is_for_the_session_that_the_ticket_names_for_a_minute(self) -> None:
+    def test_is_for_the_session_that_the_ticket_names_for_a_minute(self):
         assert self.session_of() == SESSION
         assert self.session_of(now=NOW + MINUTE) == SESSION
         with pytest.raises(InvalidProof):
@@ -250,13 +249,13 @@ class TestARegistration:
             {"jti": ""},
         ],
     )
-    def test_of_anything_else_is_none(self, claims: dict[str, Any]) -> None:
+    def test_of_anything_else_is_none(self, claims):
         with pytest.raises(InvalidProof):
             self.session_of(**claims)
 
 
 class TestHeaders:
-    def test_that_offer_a_registration_and_challenge_are_structured_fields(self) -> None:
+    def test_that_offer_a_registration_and_challenge_are_structured_fields(self):
         offered = dbsc.Offer("c", "t")
         assert dbsc.registration_header("/register", offered) == (
             '(ES256 RS256);path="/register";challenge="c";authorization="t"'
@@ -264,14 +263,14 @@ class TestHeaders:
         assert dbsc.challenge_header("c", SESSION) == f'"c";id="{SESSION}"'
 
     @pytest.mark.parametrize("text", [str(SESSION), f'"{SESSION}"'])
-    def test_that_name_a_session_do_so_in_one_spelling(self, text: str) -> None:
+    def test_that_name_a_session_do_so_in_one_spelling(self, text):
         assert dbsc.unverified_session_id(text) == SESSION
 
     @pytest.mark.parametrize(
         "text",
         ["", "x", str(SESSION).upper(), f"{{{SESSION}}}", f"urn:uuid:{SESSION}", SESSION.hex, f"{SESSION};a", "5"],
     )
-    def test_and_in_no_other(self, text: str) -> None:
+    def test_and_in_no_other(self, text):
         assert dbsc.unverified_session_id(text) is None
 
     @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ class TestHeaders:
             ('"server_error"', "other"),
         ],
     )
-    def test_that_say_why_a_refresh_was_skipped_count_under_words_that_we_know(self, text: str, reason: str) -> None:
+    def test_that_say_why_a_refresh_was_skipped_count_under_words_that_we_know(self, text, reason):
         assert dbsc.skip_reason(text) == reason
 
 
@@ -295,7 +294,7 @@ class TestTheConfiguration:
         told = dbsc.configuration(SESSION, "/refresh", "access", "Path=/", "https://app.test:8443", static_url)
         return told["scope"]["scope_specification"]
 
-    def test_excludes_static_files_of_this_host(self) -> None:
+    def test_excludes_static_files_of_this_host(self):
         excluded = [{"type": "exclude", "domain": "app.test", "path": "/static"}]
         assert self.scope_of("/static/") == excluded
         assert self.scope_of("https://cdn.test/static/") == []

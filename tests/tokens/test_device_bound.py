@@ -99,9 +99,7 @@ def database_down() -> Iterator[None]:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
 @pytest.mark.parametrize("mode", ["cookie", "scoped"])
-def test_a_browser_registers_proves_its_key_and_refreshes_by_it(
-    api: Client, user: Any, algorithm: str, mode: str, settings: Any
-) -> None:
+def test_a_browser_registers_proves_its_key_and_refreshes_by_it(api, user, algorithm, mode, settings):
     settings.TOKENS = {**OFFERED, "MODES": [mode]}
     device = Device(api, algorithm).bind(user)
     assert row_of(device).bound_algorithm == algorithm
@@ -132,7 +130,7 @@ class TestASignIn:
         return browser.get("/probe/who")
 
     @pytest.mark.parametrize("door", [by_the_api, by_a_page, by_the_admin, by_any_package, by_djangos_session])
-    def test_by_any_door_offers_it(self, api: Client, db: None, door: Callable[..., Any]) -> None:
+    def test_by_any_door_offers_it(self, api, db, door):
         response = door(self, api, AdminFactory())
         assert response.cookies[REFRESH].value
         said = parameters(response[REGISTRATION])
@@ -146,7 +144,7 @@ class TestASignIn:
         assert Device(api).send(said["path"], **{PROOF: proof}).status_code == 200
         assert RefreshToken.objects.get().bound_key
 
-    def test_alone_offers_it(self, browser: Client, user: Any, clock: Any) -> None:
+    def test_alone_offers_it(self, browser, user, clock):
         login(browser, user)
         clock.forward(EXPIRED)
         for response in (browser.get("/probe/who"), refresh(browser), browser.get("/api/auth/me")):
@@ -156,25 +154,23 @@ class TestASignIn:
         assert response.status_code == 200
         assert REGISTRATION not in response.headers
 
-    def test_that_fails_offers_nothing(self, browser: Client, user: Any) -> None:
+    def test_that_fails_offers_nothing(self, browser, user):
         response = post(browser, "/api/auth/login", {"email": user.email, "password": "wrong"})
         assert response.status_code == 401
         assert REGISTRATION not in response.headers
 
     @pytest.mark.parametrize(("mode", "offers"), [("cookie", 1), ("scoped", 1), ("subdomain", 0), ("body", 0)])
-    def test_offers_it_where_the_access_cookie_is_of_one_host(
-        self, browser: Client, user: Any, settings: Any, mode: str, offers: int
-    ) -> None:
+    def test_offers_it_where_the_access_cookie_is_of_one_host(self, browser, user, settings, mode, offers):
         settings.TOKENS = {**OFFERED, "MODES": ["cookie", "scoped", "subdomain", "body"], "COOKIE_DOMAIN": "testserver"}
         response = post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD, "mode": mode})
         assert response.status_code == 200
         assert (REGISTRATION in response.headers) == offers
 
-    def test_over_plain_http_does_not(self, browser: Client, user: Any, settings: Any) -> None:
+    def test_over_plain_http_does_not(self, browser, user, settings):
         settings.DEBUG, settings.ORIGIN = True, "http://testserver"
         assert REGISTRATION not in self.by_the_api(browser, user).headers
 
-    def test_where_it_is_off_says_and_does_nothing_of_it(self, browser: Client, user: Any, settings: Any) -> None:
+    def test_where_it_is_off_says_and_does_nothing_of_it(self, browser, user, settings):
         settings.TOKENS = {}
         response = self.by_the_api(browser, user)
         assert not [name for name in response.headers if "session" in name.lower()]
@@ -187,16 +183,14 @@ class TestASignIn:
 
 
 class TestARegistration:
-    def test_needs_no_cookie_for_after_a_link_from_elsewhere_none_comes_along(
-        self, browser: Client, another: Callable[[], Client], user: Any
-    ) -> None:
+    def test_needs_no_cookie_for_after_a_link_from_elsewhere_none_comes_along(self, browser, another, user):
         device = Device(browser).sign_in(user)
         device.browser = another()
         answer = device.register()
         assert answer.status_code == 200
         assert set_by(answer) == {ACCESS}
 
-    def test_tells_the_browser_of_the_cookie_as_it_is_set(self, pending: Device, settings: Any) -> None:
+    def test_tells_the_browser_of_the_cookie_as_it_is_set(self, pending, settings):
         answer = pending.register()
         assert answer.json() == {
             "session_identifier": pending.sid,
@@ -213,14 +207,14 @@ class TestARegistration:
         assert morsel["domain"] == ""
         assert "no-store" in answer["Cache-Control"]
 
-    def test_lets_the_next_request_bring_the_first_proof(self, pending: Device) -> None:
+    def test_lets_the_next_request_bring_the_first_proof(self, pending):
         answer = pending.register()
         assert answer.cookies[ACCESS]["max-age"] == 60
         assert REFRESH not in answer.cookies
         assert who(pending.browser)
         assert pending.ask(pending.proof()).status_code == 200  # The challenge was sent ahead.
 
-    def test_may_be_quoted_and_may_come_twice(self, pending: Device) -> None:
+    def test_may_be_quoted_and_may_come_twice(self, pending):
         assert pending.register(f'"{pending.registration()}"').status_code == 200
         assert pending.register().status_code == 200
 
@@ -237,9 +231,7 @@ class TestARegistration:
             lambda device: "x" * 9000,
         ],
     )
-    def test_that_proves_nothing_is_refused_and_the_sign_in_stands(
-        self, browser: Client, user: Any, clock: Any, spoil: Callable[[Device], str]
-    ) -> None:
+    def test_that_proves_nothing_is_refused_and_the_sign_in_stands(self, browser, user, clock, spoil):
         device = Device(browser).sign_in(user)
         answer = device.register(spoil(device))
         assert answer.status_code == 401
@@ -249,15 +241,15 @@ class TestARegistration:
         clock.forward(EXPIRED)
         assert who(browser) == str(user.pk)
 
-    def test_without_a_header_at_all_is_refused(self, browser: Client, db: None) -> None:
+    def test_without_a_header_at_all_is_refused(self, browser, db):
         assert Device(browser).send(REGISTER).status_code == 401
 
-    def test_of_another_key_for_the_same_session_is_refused(self, pending: Device) -> None:
+    def test_of_another_key_for_the_same_session_is_refused(self, pending):
         before, pending.key = row_of(pending).bound_key, a_key()
         assert pending.register().status_code == 401
         assert row_of(pending).bound_key == before
 
-    def test_whose_answer_was_lost_leaves_all_as_it_was(self, api: Client, user: Any, clock: Any) -> None:
+    def test_whose_answer_was_lost_leaves_all_as_it_was(self, api, user, clock):
         device = Device(api).sign_in(user)
         cookies = dict(api.cookies)
         device.register()
@@ -272,8 +264,8 @@ class TestARegistration:
             assert response.cookies[REFRESH].value
 
     def test_whose_answer_was_lost_leaves_a_client_that_refreshes_itself_its_expired_token(
-        self, browser: Client, user: Any, clock: Any, settings: Any
-    ) -> None:
+        self, browser, user, clock, settings
+    ):
         settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
         device = Device(browser).sign_in(user, remember=True)
         device.register()
@@ -284,12 +276,12 @@ class TestARegistration:
     @pytest.mark.parametrize(
         "origin", [{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
     )
-    def test_from_another_site_is_refused(self, pending: Device, origin: dict[str, str]) -> None:
+    def test_from_another_site_is_refused(self, pending, origin):
         assert pending.send(REGISTER, **{PROOF: pending.registration(), **origin}).status_code == 403
         assert pending.send(REFRESH_BY_KEY, **origin).status_code == 403
 
     @pytest.mark.django_db(transaction=True)
-    def test_while_the_database_is_down_is_503_and_the_sign_in_stands(self, browser: Client, user: Any) -> None:
+    def test_while_the_database_is_down_is_503_and_the_sign_in_stands(self, browser, user):
         device = Device(browser).sign_in(user)
         with database_down():
             answer = device.register()
@@ -299,39 +291,37 @@ class TestARegistration:
 
 
 class TestARefresh:
-    def test_brings_an_access_cookie_that_ends_before_its_token(self, bound: Device) -> None:
+    def test_brings_an_access_cookie_that_ends_before_its_token(self, bound):
         answer = bound.refresh()
         assert set(answer.cookies) == {ACCESS}
         assert 500 < answer.cookies[ACCESS]["max-age"] <= 590
         ends = bound.browser.get("/api/auth/me").json()["access_token_expires_at"]
         assert ends > "2030-01-01T12:09:00Z"
 
-    def test_that_is_the_first_takes_the_refresh_cookie_away_and_leaves_the_devices(self, pending: Device) -> None:
+    def test_that_is_the_first_takes_the_refresh_cookie_away_and_leaves_the_devices(self, pending):
         answer = pending.refresh()
         assert set_by(answer) == {ACCESS}
         assert cleared(answer) == {REFRESH}
         assert pending.browser.cookies[DEVICE].value
 
-    def test_takes_it_away_too_where_that_answer_was_lost(self, pending: Device) -> None:
+    def test_takes_it_away_too_where_that_answer_was_lost(self, pending):
         token = pending.browser.cookies[REFRESH].value
         pending.refresh()
         pending.browser.cookies[REFRESH] = token
         assert cleared(pending.refresh()) == {REFRESH}
 
-    def test_leaves_the_refresh_cookie_of_another_session_alone(
-        self, bound: Device, another: Callable[[], Client], user: Any
-    ) -> None:
+    def test_leaves_the_refresh_cookie_of_another_session_alone(self, bound, another, user):
         other = another()
         login(other, user)
         bound.browser.cookies[REFRESH] = other.cookies[REFRESH].value
         assert REFRESH not in bound.refresh().cookies
 
-    def test_needs_no_cookie(self, bound: Device, another: Callable[[], Client]) -> None:
+    def test_needs_no_cookie(self, bound, another):
         bound.browser = another()
         assert set_by(bound.refresh()) == {ACCESS}
         assert who(bound.browser)
 
-    def test_without_a_proof_is_challenged(self, bound: Device) -> None:
+    def test_without_a_proof_is_challenged(self, bound):
         answer = bound.ask()
         assert answer.status_code == 403
         assert answer.json()["code"] == "proof_required"
@@ -340,10 +330,10 @@ class TestARefresh:
         assert not answer.cookies
         assert bound.ask(bound.proof()).status_code == 200
 
-    def test_may_name_its_session_in_quotes(self, bound: Device) -> None:
+    def test_may_name_its_session_in_quotes(self, bound):
         assert bound.ask(sid=f'"{bound.sid}"').status_code == 403
 
-    def test_whose_answer_was_lost_is_challenged_anew_as_often_as_it_comes(self, bound: Device) -> None:
+    def test_whose_answer_was_lost_is_challenged_anew_as_often_as_it_comes(self, bound):
         proof = bound.proof()
         answers = [bound.ask(proof) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 403, 403, 403]
@@ -351,7 +341,7 @@ class TestARefresh:
         assert not any(answer.cookies for answer in answers[1:])
         assert bound.ask(bound.proof()).status_code == 200
 
-    def test_of_an_old_challenge_is_challenged_anew(self, bound: Device, clock: Any) -> None:
+    def test_of_an_old_challenge_is_challenged_anew(self, bound, clock):
         clock.forward(HOUR)
         assert bound.ask(bound.proof()).status_code == 403
         assert bound.ask(bound.proof()).status_code == 200
@@ -370,9 +360,7 @@ class TestARefresh:
             lambda device: "x" * 20000,
         ],
     )
-    def test_that_proves_nothing_is_401_touches_no_cookie_and_ends_nothing(
-        self, bound: Device, spoil: Callable[[Device], str]
-    ) -> None:
+    def test_that_proves_nothing_is_401_touches_no_cookie_and_ends_nothing(self, bound, spoil):
         strangers = bound.ask(sid=str(uuid4()))
         answer = bound.ask(spoil(bound))
         assert answer.status_code == strangers.status_code == 401
@@ -383,28 +371,26 @@ class TestARefresh:
         assert bound.refresh().status_code == 200
 
     @pytest.mark.parametrize("sid", ["", "x", "{}", "0" * 32, "ü" * 9])
-    def test_of_what_is_no_session_is_401(self, bound: Device, sid: str) -> None:
+    def test_of_what_is_no_session_is_401(self, bound, sid):
         assert bound.ask(sid=sid.encode().decode("latin-1")).status_code == 401
         assert bound.send(REFRESH_BY_KEY).status_code == 401
 
-    def test_of_a_session_that_is_not_bound_is_401_and_that_goes_on(self, browser: Client, user: Any) -> None:
+    def test_of_a_session_that_is_not_bound_is_401_and_that_goes_on(self, browser, user):
         device = Device(browser).sign_in(user)
         assert device.ask().status_code == 401
         assert refresh(browser).status_code == 200
 
-    def test_of_a_session_that_was_revoked_is_401(self, bound: Device) -> None:
+    def test_of_a_session_that_was_revoked_is_401(self, bound):
         end(RefreshToken.objects.filter(id=bound.sid), _Reason.ENDED_BY_STAFF)
         assert bound.ask(bound.proof()).status_code == 401
 
-    def test_of_somebody_who_was_switched_off_is_401(self, bound: Device, user: Any) -> None:
+    def test_of_somebody_who_was_switched_off_is_401(self, bound, user):
         user.is_active = False
         user.save()
         assert bound.ask(bound.proof()).status_code == 401
 
     @pytest.mark.parametrize("with_proof", [False, True])
-    def test_while_the_database_is_down_is_503_and_the_same_proof_is_good_afterwards(
-        self, bound: Device, with_proof: bool
-    ) -> None:
+    def test_while_the_database_is_down_is_503_and_the_same_proof_is_good_afterwards(self, bound, with_proof):
         proof = bound.proof()
         with database_down():
             answer = bound.ask(proof if with_proof else None)
@@ -413,24 +399,24 @@ class TestARefresh:
         assert not answer.cookies
         assert bound.ask(proof).status_code == 200
 
-    def test_is_never_throttled(self, bound: Device, throttled: Callable[..., None], settings: Any) -> None:
+    def test_is_never_throttled(self, bound, throttled, settings):
         throttled(refresh_network="1/h", refresh_session="1/h")
         settings.TOKENS = {**OFFERED, **settings.TOKENS}
         answers = [bound.ask(text) for text in (None, "x") for _ in range(5)]
         assert {answer.status_code for answer in answers} == {403, 401}
 
-    def test_is_not_asked_by_other_methods(self, bound: Device) -> None:
+    def test_is_not_asked_by_other_methods(self, bound):
         assert bound.browser.get(REFRESH_BY_KEY).status_code == 405
         assert bound.browser.get(REGISTER).status_code == 405
 
-    def test_is_not_used_up_by_the_middleware(self, pending: Device) -> None:
+    def test_is_not_used_up_by_the_middleware(self, pending):
         """A pending session's refresh cookie comes along, and is left for who needs it."""
         pending.lose_access()
         answer = pending.ask(pending.proof())
         assert answer.status_code == 200
         assert row_of(pending).generation == 1
 
-    def test_after_a_second_sign_in_is_each_sessions_own(self, bound: Device, user: Any, clock: Any) -> None:
+    def test_after_a_second_sign_in_is_each_sessions_own(self, bound, user, clock):
         clock.forward(1)
         second = Device(bound.browser).sign_in(user)
         assert bound.refresh().status_code == 200
@@ -453,9 +439,7 @@ class TestACopiedJar:
     def copy(self, jar: Client, thief: Client) -> None:
         thief.cookies.load({name: morsel.value for name, morsel in jar.cookies.items() if morsel.value})
 
-    def test_is_dead_when_the_access_token_ends_and_its_owner_goes_on(
-        self, bound: Device, thief: Client, clock: Any, user: Any
-    ) -> None:
+    def test_is_dead_when_the_access_token_ends_and_its_owner_goes_on(self, bound, thief, clock, user):
         self.copy(bound.browser, thief)
         assert who(thief) == str(user.pk)
         clock.forward(EXPIRED)
@@ -468,9 +452,7 @@ class TestACopiedJar:
             assert who(bound.browser) == str(user.pk)
             clock.forward(EXPIRED)
 
-    def test_from_before_the_first_proof_is_dead_then(
-        self, pending: Device, thief: Client, clock: Any, user: Any
-    ) -> None:
+    def test_from_before_the_first_proof_is_dead_then(self, pending, thief, clock, user):
         self.copy(pending.browser, thief)
         clock.forward(EXPIRED)
         assert who(thief) == str(user.pk)  # The thief was first, and has rotated.
@@ -482,7 +464,7 @@ class TestACopiedJar:
         assert pending.refresh().status_code == 200
         assert row_of(pending).revoked_at is None
 
-    def test_is_told_what_every_other_is(self, pending: Device, thief: Client, clock: Any) -> None:
+    def test_is_told_what_every_other_is(self, pending, thief, clock):
         self.copy(pending.browser, thief)
         pending.refresh()
         clock.forward(EXPIRED)
@@ -492,9 +474,7 @@ class TestACopiedJar:
         assert told.status_code == every.status_code == 401
         assert told.content == every.content
 
-    def test_is_noted_once_an_hour_but_what_was_under_way_is_not(
-        self, pending: Device, thief: Client, clock: Any
-    ) -> None:
+    def test_is_noted_once_an_hour_but_what_was_under_way_is_not(self, pending, thief, clock):
         self.copy(pending.browser, thief)
         pending.refresh()
         del thief.cookies[ACCESS]
@@ -506,9 +486,7 @@ class TestACopiedJar:
             assert SecurityEvent.objects.filter(kind=_Kind.UNPROVEN).count() == noted
         assert row_of(pending).revoked_at is None
 
-    def test_whose_refusal_comes_late_takes_no_newer_cookie_away(
-        self, pending: Device, user: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_whose_refusal_comes_late_takes_no_newer_cookie_away(self, pending, user, clock, monkeypatch):
         token = pending.browser.cookies[REFRESH].value
         pending.refresh()
         pending.lose_access()
@@ -528,25 +506,25 @@ class TestACopiedJar:
 class TestAClientThatRefreshesItself:
     """One that does not know that its session is bound: `session.js`, whose timer is its own."""
 
-    def test_is_told_that_the_browser_has_done_it(self, bound: Device, user: Any) -> None:
+    def test_is_told_that_the_browser_has_done_it(self, bound, user):
         answer = refresh(bound.browser)
         assert answer.status_code == 200
         assert answer.json()["session"]["id"] == bound.sid
         assert answer.json()["access_token_expires_at"]
         assert not answer.cookies
 
-    def test_also_with_a_token_that_was_left_behind_which_goes(self, pending: Device) -> None:
+    def test_also_with_a_token_that_was_left_behind_which_goes(self, pending):
         token = pending.browser.cookies[REFRESH].value
         pending.refresh()
         answer = refresh(pending.browser, token)
         assert answer.status_code == 200
         assert cleared(answer) == {REFRESH}
 
-    def test_is_told_to_sign_in_when_the_session_has_ended(self, bound: Device) -> None:
+    def test_is_told_to_sign_in_when_the_session_has_ended(self, bound):
         RefreshToken.objects.filter(id=bound.sid).update(revoked_at=row_of(bound).since)
         assert refresh(bound.browser).status_code == 401
 
-    def test_is_told_to_wait_while_the_browser_cannot(self, bound: Device) -> None:
+    def test_is_told_to_wait_while_the_browser_cannot(self, bound):
         bound.lose_access()
         answer = post(bound.browser, "/api/auth/refresh", **SKIPPED)
         assert answer.status_code == 503
@@ -565,7 +543,7 @@ class TestARequestWhoseRefreshWasSkipped:
         "path",
         ["/api/auth/me", "/api/auth/sessions", "/probe/rest", "/probe/members", "/", "/admin/", "/password/change"],
     )
-    def test_is_503_where_it_would_have_to_sign_in(self, without_access: Client, path: str) -> None:
+    def test_is_503_where_it_would_have_to_sign_in(self, without_access, path):
         before = without_access.get(path, headers=NAVIGATION)
         assert before.status_code in {401, 302} or path == "/"
         answer = without_access.get(path, headers={**NAVIGATION, **SKIPPED})
@@ -575,41 +553,39 @@ class TestARequestWhoseRefreshWasSkipped:
         assert not {ACCESS, REFRESH, DEVICE} & set(answer.cookies)
 
     @pytest.mark.parametrize("path", ["/sign-in", "/register", "/probe/public", "/probe/who", "/api/docs"])
-    def test_is_a_strangers_where_everybody_may(self, without_access: Client, path: str) -> None:
+    def test_is_a_strangers_where_everybody_may(self, without_access, path):
         answer = without_access.get(path, headers={**NAVIGATION, **SKIPPED})
         assert answer.status_code == 200
 
-    def test_may_sign_in_and_be_told_that_the_password_is_wrong(self, without_access: Client, user: Any) -> None:
+    def test_may_sign_in_and_be_told_that_the_password_is_wrong(self, without_access, user):
         given = {"email": user.email, "password": "wrong"}
         assert post(without_access, "/api/auth/login", given, **SKIPPED).status_code == 401
         given["password"] = PASSWORD
         assert post(without_access, "/api/auth/login", given, **SKIPPED).status_code == 200
         assert who(without_access) == str(user.pk)
 
-    def test_says_nothing_where_the_access_token_is_good(self, bound: Device, user: Any) -> None:
+    def test_says_nothing_where_the_access_token_is_good(self, bound, user):
         assert bound.browser.get("/probe/who", headers=SKIPPED).json()["pk"] == str(user.pk)
         assert bound.browser.get("/api/auth/me", headers=SKIPPED).status_code == 200
 
-    def test_of_an_unbound_session_is_refreshed_by_its_token(self, browser: Client, user: Any) -> None:
+    def test_of_an_unbound_session_is_refreshed_by_its_token(self, browser, user):
         login(browser, user)
         del browser.cookies[ACCESS]
         assert browser.get("/api/auth/me", headers=SKIPPED).status_code == 200
 
 
 class TestTheEnd:
-    def test_by_signing_out_clears_the_cookies_and_the_next_refresh_is_401(self, bound: Device) -> None:
+    def test_by_signing_out_clears_the_cookies_and_the_next_refresh_is_401(self, bound):
         answer = post(bound.browser, "/api/auth/logout")
         assert answer.status_code == 204
         assert {ACCESS, REFRESH} <= cleared(answer)
         assert bound.ask().status_code == 401
 
-    def test_by_a_page(self, bound: Device) -> None:
+    def test_by_a_page(self, bound):
         assert bound.browser.post("/sign-out").status_code == 302
         assert bound.ask().status_code == 401
 
-    def test_by_a_revocation_clears_the_access_cookie_so_that_the_browser_asks(
-        self, bound: Device, user: Any, clock: Any
-    ) -> None:
+    def test_by_a_revocation_clears_the_access_cookie_so_that_the_browser_asks(self, bound, user, clock):
         end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
         answer = bound.browser.get("/probe/members?a=b", headers=NAVIGATION)
@@ -619,7 +595,7 @@ class TestTheEnd:
         assert bound.ask(bound.proof()).status_code == 401
         assert bound.browser.get("/probe/members", headers=NAVIGATION).status_code == 302
 
-    def test_of_the_servers_signing_key_does_too_and_the_session_goes_on(self, bound: Device, user: Any) -> None:
+    def test_of_the_servers_signing_key_does_too_and_the_session_goes_on(self, bound, user):
         bound.browser.cookies[ACCESS] = "signed.by.nobody"
         answer = bound.browser.post("/probe/rest", headers=NAVIGATION)
         assert answer.status_code == 307  # What was posted goes along.
@@ -628,12 +604,12 @@ class TestTheEnd:
         assert bound.refresh().status_code == 200
         assert who(bound.browser) == str(user.pk)
 
-    def test_is_not_told_by_what_a_page_asks_for_beside_it(self, bound: Device, user: Any, clock: Any) -> None:
+    def test_is_not_told_by_what_a_page_asks_for_beside_it(self, bound, user, clock):
         end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
         assert not bound.browser.get("/probe/who", headers={"Sec-Fetch-Mode": "cors"}).cookies
 
-    def test_of_one_session_costs_the_next_no_more_than_a_refresh(self, bound: Device, user: Any, clock: Any) -> None:
+    def test_of_one_session_costs_the_next_no_more_than_a_refresh(self, bound, user, clock):
         stale = bound.browser.cookies[ACCESS].value
         end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
@@ -644,9 +620,7 @@ class TestTheEnd:
         assert second.refresh().status_code == 200
         assert who(second.browser) == str(user.pk)
 
-    def test_of_a_token_whose_cookie_a_clock_that_was_set_back_keeps_is_no_end(
-        self, bound: Device, user: Any, clock: Any
-    ) -> None:
+    def test_of_a_token_whose_cookie_a_clock_that_was_set_back_keeps_is_no_end(self, bound, user, clock):
         clock.forward(EXPIRED)
         kept = bound.browser.cookies[ACCESS].value
         for ask in (lambda: bound.browser.get("/probe/members", headers=NAVIGATION), lambda: refresh(bound.browser)):
@@ -662,9 +636,7 @@ class TestTheEnd:
         [lambda browser: browser.get("/probe/members", headers=NAVIGATION), refresh],
         ids=["a page", "a client that refreshes itself"],
     )
-    def test_of_a_token_beside_a_refresh_token_that_was_left_behind_is_no_end(
-        self, pending: Device, user: Any, clock: Any, ask: Callable[[Client], Any]
-    ) -> None:
+    def test_of_a_token_beside_a_refresh_token_that_was_left_behind_is_no_end(self, pending, user, clock, ask):
         kept = {name: pending.browser.cookies[name].value for name in (ACCESS, REFRESH)}
         assert pending.refresh().status_code == 200
         clock.forward(EXPIRED)
@@ -675,9 +647,7 @@ class TestTheEnd:
         assert pending.refresh().status_code == 200
         assert ask(pending.browser).status_code == 200
 
-    def test_of_an_unbound_sessions_token_is_for_its_client_to_see(
-        self, browser: Client, user: Any, clock: Any, settings: Any
-    ) -> None:
+    def test_of_an_unbound_sessions_token_is_for_its_client_to_see(self, browser, user, clock, settings):
         settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
         login(browser, user)
         del browser.cookies["__Secure-refresh"]  # It is for the auth API alone; this browser would send it anywhere.
@@ -695,25 +665,25 @@ class TestWhoIsNotRemembered:
         """A browser that was not told to remember anybody."""
         return Device(browser).bind(user, remember=False)
 
-    def test_has_a_cookie_without_an_age_that_another_sites_link_brings_too(self, passing: Device) -> None:
+    def test_has_a_cookie_without_an_age_that_another_sites_link_brings_too(self, passing):
         answer = passing.refresh()
         assert set_by(answer) == {ACCESS, OPEN}
         morsel = answer.cookies[OPEN]
         assert (morsel["max-age"], morsel["expires"]) == ("", "")
         assert (morsel["samesite"], morsel["secure"], morsel["httponly"]) == ("None", True, True)
 
-    def test_needs_no_other_for_a_refresh(self, passing: Device, another: Callable[[], Client]) -> None:
+    def test_needs_no_other_for_a_refresh(self, passing, another):
         passing.browser = another()
         passing.browser.cookies[OPEN] = "1"
         assert passing.refresh().status_code == 200
         assert who(passing.browser)
 
-    def test_is_out_when_the_browser_was_closed_before_the_token_ended(self, passing: Device) -> None:
+    def test_is_out_when_the_browser_was_closed_before_the_token_ended(self, passing):
         del passing.browser.cookies[OPEN]
         assert who(passing.browser) is None
         assert passing.browser.get("/probe/members", headers=NAVIGATION).status_code == 307
 
-    def test_is_out_when_it_was_closed_and_tries_the_key(self, passing: Device) -> None:
+    def test_is_out_when_it_was_closed_and_tries_the_key(self, passing):
         passing.lose_access()
         del passing.browser.cookies[OPEN]
         answer = passing.ask(passing.proof())
@@ -721,30 +691,30 @@ class TestWhoIsNotRemembered:
         assert not answer.cookies
         assert row_of(passing).revoked_at is None  # Anybody can say that a browser was closed.
 
-    def test_loses_the_cookie_by_signing_out(self, passing: Device) -> None:
+    def test_loses_the_cookie_by_signing_out(self, passing):
         assert OPEN in cleared(post(passing.browser, "/api/auth/logout"))
 
-    def test_is_told_from_who_is(self, bound: Device) -> None:
+    def test_is_told_from_who_is(self, bound):
         assert OPEN not in bound.browser.cookies
 
 
 class TestWhatIsShown:
-    def test_sessions_say_which_are_bound(self, bound: Device, another: Callable[[], Client], user: Any) -> None:
+    def test_sessions_say_which_are_bound(self, bound, another, user):
         login(another(), user)
         results = bound.browser.get("/api/auth/sessions").json()["results"]
         assert {session["id"]: session["bound"] for session in results}[bound.sid] is True
         assert sorted(session["bound"] for session in results) == [False, True]
 
-    def test_a_pending_key_is_not_said_to_bind(self, pending: Device) -> None:
+    def test_a_pending_key_is_not_said_to_bind(self, pending):
         [session] = pending.browser.get("/api/auth/sessions").json()["results"]
         assert session["bound"] is False
 
-    def test_your_devices_say_so_too(self, bound: Device, another: Callable[[], Client], user: Any) -> None:
+    def test_your_devices_say_so_too(self, bound, another, user):
         login(another(), user)
         page = unescape(bound.browser.get("/").content.decode())
         assert page.count("Bound to its device") == 1
 
-    def test_the_admin_says_so_and_since_when(self, bound: Device, browser: Client, db: None) -> None:
+    def test_the_admin_says_so_and_since_when(self, bound, browser, db):
         admin = Client()
         login(admin, AdminFactory())
         page = admin.get("/admin/tokens/refreshtoken/").content.decode()
@@ -753,13 +723,13 @@ class TestWhatIsShown:
         assert "ES256" in page
         assert row_of(bound).bound_key["x"] not in page
 
-    def test_the_owner_is_asked_for_the_password_as_ever(self, bound: Device) -> None:
+    def test_the_owner_is_asked_for_the_password_as_ever(self, bound):
         answer = post(bound.browser, "/api/auth/reauthenticate", {"password": PASSWORD})
         assert answer.status_code == 200
         assert answer.cookies[ACCESS]["max-age"] <= 590
 
 
-def test_a_session_is_bound_for_its_own_user(bound: Device, another: Callable[[], Client], user: Any) -> None:
+def test_a_session_is_bound_for_its_own_user(bound, another, user):
     other = Device(another()).bind(UserFactory())
     other.challenge = bound.challenge
     assert bound.ask(other.proof()).status_code == 401

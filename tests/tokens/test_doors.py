@@ -57,7 +57,7 @@ def signed_in_before_us(user: Any) -> Client:
 
 
 class TestDjangosViews:
-    def test_login_view_opens_a_session_and_logout_view_ends_it(self, api: Client, user: Any) -> None:
+    def test_login_view_opens_a_session_and_logout_view_ends_it(self, api, user):
         assert sign_in_by_form(api, user).status_code == 302
         assert who(api) == str(user.pk)
         assert RefreshToken.objects.live().get().user == user
@@ -65,9 +65,7 @@ class TestDjangosViews:
         assert who(api) is None
         assert not RefreshToken.objects.live().exists()
 
-    def test_password_change_view_keeps_this_session_and_ends_the_others(
-        self, api: Client, another: Any, user: Any, clock: Any
-    ) -> None:
+    def test_password_change_view_keeps_this_session_and_ends_the_others(self, api, another, user, clock):
         sign_in_by_form(api, user)
         other = another()
         login(other, user)
@@ -80,9 +78,7 @@ class TestDjangosViews:
         assert who(api) == str(user.pk)
         assert who(other) is None
 
-    def test_password_reset_confirm_view_ends_sessions_at_their_next_refresh(
-        self, api: Client, another: Any, user: Any, clock: Any
-    ) -> None:
+    def test_password_reset_confirm_view_ends_sessions_at_their_next_refresh(self, api, another, user, clock):
         login(api, user)
         user.refresh_from_db()
         uid, token = urlsafe_base64_encode(str(user.pk).encode()), default_token_generator.make_token(user)
@@ -94,7 +90,7 @@ class TestDjangosViews:
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.PASSWORD_CHANGED
         assert sign_in_by_form(browser, user, NEW).status_code == 302
 
-    def test_the_admin_is_the_same_sign_in(self, api: Client, db: None, clock: Any) -> None:
+    def test_the_admin_is_the_same_sign_in(self, api, db, clock):
         admin = AdminFactory()
         api.post("/admin/login/?next=/admin/", {"username": admin.email, "password": PASSWORD})
         assert api.get("/admin/").status_code == 200
@@ -104,7 +100,7 @@ class TestDjangosViews:
 
 
 class TestASignInOutsideTheMiddleware:
-    def test_is_turned_into_cookies_by_the_next_request(self, api: Client, user: Any) -> None:
+    def test_is_turned_into_cookies_by_the_next_request(self, api, user):
         api.force_login(user)
         response = api.get("/probe/who")
         assert response.json()["pk"] == str(user.pk)
@@ -112,14 +108,14 @@ class TestASignInOutsideTheMiddleware:
         assert who(api) == str(user.pk)
         assert RefreshToken.objects.count() == 1
 
-    def test_may_change_who_somebody_is(self, api: Client, user: Any) -> None:
+    def test_may_change_who_somebody_is(self, api, user):
         somebody = UserFactory()
         api.force_login(user)
         assert who(api) == str(user.pk)
         api.force_login(somebody)
         assert who(api) == str(somebody.pk)
 
-    def test_may_follow_a_revocation(self, api: Client, user: Any, clock: Any) -> None:
+    def test_may_follow_a_revocation(self, api, user, clock):
         for _ in range(2):
             api.force_login(user)
             assert who(api) == str(user.pk)
@@ -127,7 +123,7 @@ class TestASignInOutsideTheMiddleware:
             clock.forward(1)
             assert who(api) is None
 
-    def test_is_undone_by_the_test_clients_logout(self, api: Client, user: Any) -> None:
+    def test_is_undone_by_the_test_clients_logout(self, api, user):
         api.force_login(user)
         who(api)
         api.logout()
@@ -135,7 +131,7 @@ class TestASignInOutsideTheMiddleware:
 
 
 class TestASignInBeforeTheMiddlewareWasThere:
-    def test_is_moved_over_by_the_first_request(self, user: Any, clock: Any) -> None:
+    def test_is_moved_over_by_the_first_request(self, user, clock):
         client = signed_in_before_us(user)
         response = client.get("/probe/members")
         assert response.status_code == 200
@@ -143,7 +139,7 @@ class TestASignInBeforeTheMiddlewareWasThere:
         clock.forward(601)
         assert who(client) == str(user.pk)
 
-    def test_is_moved_over_once_however_many_requests_come_first(self, user: Any, clock: Any) -> None:
+    def test_is_moved_over_once_however_many_requests_come_first(self, user, clock):
         client = signed_in_before_us(user)
         tabs = [Client() for _ in range(3)]
         for tab in tabs:
@@ -151,14 +147,14 @@ class TestASignInBeforeTheMiddlewareWasThere:
         assert [who(tab) for tab in tabs] == [str(user.pk)] * 3
         assert RefreshToken.objects.count() == 1
 
-    def test_is_not_moved_over_after_its_password_was_changed(self, user: Any) -> None:
+    def test_is_not_moved_over_after_its_password_was_changed(self, user):
         client = signed_in_before_us(user)
         user.set_password(NEW)
         user.save()
         assert who(client) is None
         assert not RefreshToken.objects.exists()
 
-    def test_signs_nobody_in_again_once_revoked(self, user: Any, clock: Any) -> None:
+    def test_signs_nobody_in_again_once_revoked(self, user, clock):
         client = signed_in_before_us(user)
         late = client.cookies.copy()
         who(client)
@@ -169,13 +165,13 @@ class TestASignInBeforeTheMiddlewareWasThere:
         thief.cookies = late
         assert who(thief) is None
 
-    def test_is_not_moved_over_by_a_cross_site_form(self, user: Any) -> None:
+    def test_is_not_moved_over_by_a_cross_site_form(self, user):
         client = signed_in_before_us(user)
         client.post("/probe/public", headers={"Sec-Fetch-Site": "cross-site"})
         assert not RefreshToken.objects.exists()
 
 
-def test_a_session_that_only_says_so_is_not_believed(api: Client, user: Any, engine: str) -> None:
+def test_a_session_that_only_says_so_is_not_believed(api, user, engine):
     """Django checks its own session: backend, hash, and that the user is active."""
     user.is_active = False
     user.save()
@@ -183,7 +179,7 @@ def test_a_session_that_only_says_so_is_not_believed(api: Client, user: Any, eng
     assert who(client) is None
 
 
-def test_a_password_changed_by_djangos_view_is_written_down_once(api: Client, user: Any) -> None:
+def test_a_password_changed_by_djangos_view_is_written_down_once(api, user):
     sign_in_by_form(api, user)
     fields = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
     api.post("/accounts/password_change/", fields)

@@ -64,22 +64,20 @@ def may_have_a_turn(number: int) -> bool:
 
 
 @pytest.mark.parametrize(("cores", "size"), [(None, 1), (1, 1), (2, 1), (5, 2), (16, 8)])
-def test_half_of_the_cores_hash_at_a_time(
-    cores: int | None, size: int, impatient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_of_the_cores_hash_at_a_time(cores, size, impatient, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     assert may_have_a_turn(size)
     assert not may_have_a_turn(size + 1)
 
 
-def test_the_setting_says_how_many(impatient: None, settings: Any) -> None:
+def test_the_setting_says_how_many(impatient, settings):
     for size in (3, 1):
         settings.TOKENS = {"MAX_HASHINGS": size}
         assert may_have_a_turn(size)
         assert not may_have_a_turn(size + 1)
 
 
-def test_as_many_more_wait_and_the_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_more_wait_and_the_others_are_refused_at_once(monkeypatch):
     monkeypatch.setattr(hashers, "PATIENCE", LONG)
     ours, answers = Turns(2), SimpleQueue[str]()
 
@@ -101,7 +99,7 @@ def test_as_many_more_wait_and_the_others_are_refused_at_once(monkeypatch: pytes
     assert answers.empty()
 
 
-def test_whoever_waited_too_long_makes_room_for_the_next(impatient: None) -> None:
+def test_whoever_waited_too_long_makes_room_for_the_next(impatient):
     ours = Turns(1)
     for _ in range(3):
         with ours.turn(), pytest.raises(Busy), ours.turn():
@@ -111,7 +109,7 @@ def test_whoever_waited_too_long_makes_room_for_the_next(impatient: None) -> Non
 
 
 @pytest.mark.parametrize("hasher", [CheapArgon2(), PBKDF2(), Scrypt()], ids=lambda hasher: hasher.algorithm)
-def test_every_algorithm_takes_its_turn_and_gives_it_back(hasher: Any, taken: Callable[[], Any]) -> None:
+def test_every_algorithm_takes_its_turn_and_gives_it_back(hasher, taken):
     encoded = hasher.encode(PASSWORD, hasher.salt())
     assert hasher.verify(PASSWORD, encoded)
     assert not hasher.verify("another", encoded)
@@ -156,7 +154,7 @@ def page_doors(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 @pytest.mark.django_db
-def test_every_door_of_the_api_says_when_to_come_back(browser: Client, taken: Callable[[], Any]) -> None:
+def test_every_door_of_the_api_says_when_to_come_back(browser, taken):
     user = UserFactory()
     login(browser, user)
     for path, given in api_doors(user):
@@ -172,7 +170,7 @@ def test_every_door_of_the_api_says_when_to_come_back(browser: Client, taken: Ca
 
 
 @pytest.mark.django_db
-def test_every_page_says_so(browser: Client, taken: Callable[[], Any]) -> None:
+def test_every_page_says_so(browser, taken):
     user = AdminFactory()
     login(browser, user)
     for path, given in page_doors(user):
@@ -186,7 +184,7 @@ def test_every_page_says_so(browser: Client, taken: Callable[[], Any]) -> None:
 
 
 @pytest.mark.django_db
-def test_nothing_is_done_by_halves(api: Client, user: Any, taken: Callable[[], Any]) -> None:
+def test_nothing_is_done_by_halves(api, user, taken):
     login(api, user)
     before = SecurityEvent.objects.count()
     for path, given in api_doors(user):
@@ -199,7 +197,7 @@ def test_nothing_is_done_by_halves(api: Client, user: Any, taken: Callable[[], A
 
 
 @pytest.mark.django_db
-def test_everything_else_goes_on_meanwhile(api: Client, user: Any, clock: Any, taken: Callable[[], Any]) -> None:
+def test_everything_else_goes_on_meanwhile(api, user, clock, taken):
     login(api, user)
     with taken():
         for _ in range(3):
@@ -212,9 +210,7 @@ def test_everything_else_goes_on_meanwhile(api: Client, user: Any, clock: Any, t
 
 
 @pytest.mark.django_db
-def test_a_refresh_on_the_way_is_not_lost_with_the_sign_in(
-    api: Client, user: Any, clock: Any, taken: Callable[[], Any]
-) -> None:
+def test_a_refresh_on_the_way_is_not_lost_with_the_sign_in(api, user, clock, taken):
     login(api, user)
     clock.forward(601)
     with taken():
@@ -228,7 +224,7 @@ def test_a_refresh_on_the_way_is_not_lost_with_the_sign_in(
 
 
 @pytest.mark.django_db
-def test_a_busy_answer_tells_no_account_from_another(taken: Callable[[], Any]) -> None:
+def test_a_busy_answer_tells_no_account_from_another(taken):
     user = UserFactory()
     switched_off, without = UserFactory(is_active=False), UserFactory(password=None)
     old = UserFactory()
@@ -244,13 +240,13 @@ def test_a_busy_answer_tells_no_account_from_another(taken: Callable[[], Any]) -
 
 
 @pytest.mark.django_db
-def test_a_busy_form_tells_none_either(taken: Callable[[], Any]) -> None:
+def test_a_busy_form_tells_none_either(taken):
     known, stranger = (_at_the_form(email, taken) for email in (UserFactory().email, STRANGER))
     assert known == stranger
 
 
 @pytest.mark.django_db
-def test_a_busy_registration_asks_the_database_nothing(taken: Callable[[], Any]) -> None:
+def test_a_busy_registration_asks_the_database_nothing(taken):
     with taken():
         for email in (UserFactory.build().email, STRANGER):
             answer, kinds = statements(Client(), "register", {"email": email, "password": NEW_PASSWORD})

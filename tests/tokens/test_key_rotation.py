@@ -205,7 +205,7 @@ def assert_nobody_noticed(visitors: list[Visitor]) -> None:
 
 @pytest.mark.exhaustive  # `tests.faults` has it too, with more people.
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_the_secret_signs_nobody_out() -> None:
+def test_a_rolling_change_of_the_secret_signs_nobody_out():
     old, new = OLD["SECRET_KEY"], NEW["SECRET_KEY"]
     with visited(SECRET_KEY=old) as (fleet, visitors):
         fleet.roll(SECRET_KEY=old, SECRET_KEY_FALLBACKS=new)
@@ -221,7 +221,7 @@ def test_a_rolling_change_of_the_secret_signs_nobody_out() -> None:
 
 
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_path: Path) -> None:
+def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_path):
     """From the derived key to one in a file, for another algorithm, and on to a third."""
     es256, rs256 = (str(tmp_path / f"{name}.pem") for name in ("es256", "rs256"))
     Path(es256).write_text(pem("ES256"))
@@ -243,7 +243,7 @@ def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_pa
 
 
 @pytest.mark.only_on("sqlite")
-def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_path: Path) -> None:
+def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_path):
     """The test's own test: a server that has not heard of a key refuses its tokens, and the visitors see it."""
     path = tmp_path / "key.pem"
     path.write_text(pem("EdDSA"))

@@ -77,12 +77,12 @@ def rows_read(scan: dict[str, Any]) -> float:
         "q=nobody",
     ],
 )
-def test_the_admins_list_reads_no_more_than_it_may_show(query: str, admin: Client) -> None:
+def test_the_admins_list_reads_no_more_than_it_may_show(query, admin):
     reads_no_more_than_listed(scans(admin, f"{SESSIONS}?{query}"))
 
 
 @pytest.mark.parametrize("query", ["state=expired", "revoked_reason__exact=signed_out"])
-def test_what_is_not_rare_is_found_among_the_newest(query: str, admin: Client) -> None:
+def test_what_is_not_rare_is_found_among_the_newest(query, admin):
     found = scans(admin, f"{SESSIONS}?{query}")
     assert found
     assert all("Index" in scan["Node Type"] for scan in found)
@@ -104,7 +104,7 @@ def test_what_is_not_rare_is_found_among_the_newest(query: str, admin: Client) -
         "q=nobody",
     ],
 )
-def test_the_admins_list_of_users_reads_no_more_than_it_may_show(query: str, admin: Client) -> None:
+def test_the_admins_list_of_users_reads_no_more_than_it_may_show(query, admin):
     reads_no_more_than_listed(scans(admin, f"{USERS}?{query}", User._meta.db_table))
 
 
@@ -115,26 +115,26 @@ def reads_no_more_than_listed(found: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("path", [SESSIONS, USERS])
-def test_no_list_offers_an_order_that_has_no_index(path: str, admin: Client) -> None:
+def test_no_list_offers_an_order_that_has_no_index(path, admin):
     headers = result_headers(admin.get(path).context["cl"])
     offered = {header["text"] for header in headers if header["sortable"]}
     assert offered == ({"e-mail address"} if path == USERS else set())
 
 
 @pytest.mark.parametrize("path", ["/", "/api/auth/sessions"])
-def test_the_pages_of_ones_own_sessions_read_ones_own(path: str, admin: Client) -> None:
+def test_the_pages_of_ones_own_sessions_read_ones_own(path, admin):
     found = scans(admin, path)
     assert found
     assert all("user_id" in scan.get("Index Name", "") or rows_read(scan) <= 1 for scan in found)
     assert sum(rows_read(scan) for scan in found) <= 4
 
 
-def test_a_search_finds_a_users_sessions_however_old(admin: Client) -> None:
+def test_a_search_finds_a_users_sessions_however_old(admin):
     response = admin.get(SESSIONS, {"q": "crowd0@"})
     assert {row.user.email for row in response.context["cl"].result_list} == {"crowd0@example.org"}
     assert len(response.context["cl"].result_list) == 4
 
 
-def test_a_search_finds_a_user_however_old(admin: Client) -> None:
+def test_a_search_finds_a_user_however_old(admin):
     response = admin.get(USERS, {"q": "Crowd0@"})
     assert [user.email for user in response.context["cl"].result_list] == ["crowd0@example.org"]

@@ -64,7 +64,7 @@ class TestRefreshes:
         clock.forward(STILL_TIME)
         return holder
 
-    def test_by_what_was_decided(self, holder: Holder, clock: Any) -> None:
+    def test_by_what_was_decided(self, holder, clock):
         before = holder.token
         with counted(REFRESHED, ("refreshes_total", "rotated", "")):
             holder.refresh()
@@ -78,7 +78,7 @@ class TestRefreshes:
         with counted(REFRESHED, ("refreshes_total", "caught up", "")):
             holder.refresh()
 
-    def test_and_by_why_they_were_refused(self, holder: Holder, clock: Any) -> None:
+    def test_and_by_why_they_were_refused(self, holder, clock):
         holder.refresh()
         clock.forward(STILL_TIME)
         holder.refresh()
@@ -90,7 +90,7 @@ class TestRefreshes:
         with counted(REFRESHED, ("refreshes_total", "refused", "not a token of ours")):
             assert holder.is_refused("latchkey_rt_x\nlatchkey_forged 1")
 
-    def test_and_those_that_the_database_did_not_answer(self, holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_and_those_that_the_database_did_not_answer(self, holder, monkeypatch):
         def fail(*given: Any, **more: Any) -> None:
             raise OperationalError("the database is down")
 
@@ -100,23 +100,23 @@ class TestRefreshes:
 
 
 class TestSignIns:
-    def test_are_timed_from_the_request_to_its_cookies(self, api: Client, user: Any) -> None:
+    def test_are_timed_from_the_request_to_its_cookies(self, api, user):
         with counted(*SIGNED_IN, ("sign_in_seconds_count", "signed_in")):
             login(api, user)
 
-    def test_by_a_page_too(self, api: Client, user: Any) -> None:
+    def test_by_a_page_too(self, api, user):
         with counted(*SIGNED_IN, ("sign_in_seconds_count", "signed_in")):
             assert api.post("/sign-in", {"username": user.email, "password": PASSWORD}).status_code == 302
 
-    def test_are_timed_where_they_fail(self, api: Client, user: Any) -> None:
+    def test_are_timed_where_they_fail(self, api, user):
         with counted(("security_events_total", "sign_in_failed"), ("sign_in_seconds_count", "failed")):
             post(api, "/api/auth/login", {"email": user.email, "password": "wrong"})
 
-    def test_without_a_request_are_an_event_alone(self, user: Any) -> None:
+    def test_without_a_request_are_an_event_alone(self, user):
         with counted(("security_events_total", "sign_in_failed")):
             assert authenticate(username=user.email, password="wrong") is None
 
-    def test_that_get_no_turn_for_their_password_are_counted(self) -> None:
+    def test_that_get_no_turn_for_their_password_are_counted(self):
         turns = hashers.Turns(1)
         with (
             counted(("hashings_refused_total",)),
@@ -138,7 +138,7 @@ class TestWhatComesTooOften:
         throttled(**dict.fromkeys(NAMES, "1/h") | {"sign_in_network": "100/h"})
 
     @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in", "/admin/login/"])
-    def test_is_counted_at_every_door_to_sign_in(self, api: Client, user: Any, path: str) -> None:
+    def test_is_counted_at_every_door_to_sign_in(self, api, user, path):
         def guess() -> int:
             data = {"email": user.email, "username": user.email, "password": "wrong"}
             return int((post(api, path, data) if "api" in path else api.post(path, data)).status_code)
@@ -149,13 +149,13 @@ class TestWhatComesTooOften:
             with counted(("throttled_total", "sign_in_account")):
                 assert guess() == 429
 
-    def test_is_counted_for_refreshes(self, api: Client, user: Any) -> None:
+    def test_is_counted_for_refreshes(self, api, user):
         login(api, user)
         assert [refresh(api).status_code for _ in range(2)] == [200, 200]
         with counted(REFRESHED, ("refreshes_total", "repeated", ""), ("throttled_total", "refresh_session")):
             assert refresh(api).status_code == 429
 
-    def test_is_counted_where_a_mail_is_not_sent_and_nobody_is_told(self, user: Any) -> None:
+    def test_is_counted_where_a_mail_is_not_sent_and_nobody_is_told(self, user):
         def ask(address: str) -> int:
             browser = Client(REMOTE_ADDR=address)
             return int(post(browser, "/api/auth/password/reset", {"email": user.email}).status_code)
@@ -168,7 +168,7 @@ class TestWhatComesTooOften:
             assert ask("203.0.113.8") == 429
 
 
-def test_revocations_are_counted_by_reason_when_they_are_committed(user: Any) -> None:
+def test_revocations_are_counted_by_reason_when_they_are_committed(user):
     for _ in range(3):
         Holder(user)
     live = RefreshToken.objects.live().filter(user=user)
@@ -178,7 +178,7 @@ def test_revocations_are_counted_by_reason_when_they_are_committed(user: Any) ->
 
 
 @pytest.mark.urls("tests.urls")
-def test_a_request_that_somebody_signed_in_makes_counts_nothing(api: Client, user: Any) -> None:
+def test_a_request_that_somebody_signed_in_makes_counts_nothing(api, user):
     login(api, user)
     api.get("/probe/who")  # The feed has its turn.
     with counted():
@@ -190,7 +190,7 @@ class TestBoundSessions:
     def _offered(self, settings: Any) -> None:
         settings.TOKENS = OFFERED
 
-    def test_by_their_first_proof_and_by_each_that_follows(self, user: Any, clock: Any) -> None:
+    def test_by_their_first_proof_and_by_each_that_follows(self, user, clock):
         holder = KeyHolder(user)
         with counted(("device_registrations_total", "registered", "")):
             holder.register()
@@ -205,7 +205,7 @@ class TestBoundSessions:
         with counted(*[BOUND_REFRESHED] * 2, challenged, ("bound_refreshes_total", "refreshed", "")):
             holder.prove()
 
-    def test_by_why_a_proof_failed(self, user: Any, clock: Any) -> None:
+    def test_by_why_a_proof_failed(self, user, clock):
         holder, stranger = KeyHolder(user).bind(), a_key()
         challenge = holder.challenge()
         old = holder.proof(challenge)
@@ -223,7 +223,7 @@ class TestBoundSessions:
         with counted(("device_registrations_total", "refused", "wrong proof")):
             holder.register("whatever a client makes up")
 
-    def test_by_nobody_while_the_database_is_down(self, user: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_by_nobody_while_the_database_is_down(self, user, clock, monkeypatch):
         def fail(*given: Any) -> None:
             raise OperationalError("the database is down")
 
@@ -235,14 +235,12 @@ class TestBoundSessions:
     @pytest.mark.parametrize(
         ("said", "reason"), [("quota_exceeded;session_identifier=x", "quota_exceeded"), ("made up", "other")]
     )
-    def test_and_requests_whose_refresh_was_skipped_by_why(
-        self, api: Client, user: Any, said: str, reason: str
-    ) -> None:
+    def test_and_requests_whose_refresh_was_skipped_by_why(self, api, user, said, reason):
         with counted(("skipped_refreshes_total", reason)):
             assert api.get("/api/auth/me", headers={"Secure-Session-Skipped": said}).status_code == 503
 
 
-def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
+def test_what_an_alarm_looks_at_is_there_before_it_first_happens():
     found = counts()
     assert {("security_events_total", kind) for kind in SecurityEvent.Kind.values} <= set(found)
     assert {("revocations_total", reason) for reason in RefreshToken.Reason.values} <= set(found)
@@ -256,16 +254,14 @@ def test_what_an_alarm_looks_at_is_there_before_it_first_happens() -> None:
 
 
 class TestTheFeed:
-    def test_that_is_answered_has_no_lag(self, clock: Any) -> None:
+    def test_that_is_answered_has_no_lag(self, clock):
         before = counts().get(("feed_reads_total", "primary"), 0)
         feed.is_revoked(ANYBODY)
         found = counts()
         assert found["feed_reads_total", "primary"] == before + 1
         assert (found["feed_lag_seconds",], found["feed_unreadable",]) == (0, 0)
 
-    def test_that_is_not_says_how_old_its_knowledge_is_until_it_is_answered_again(
-        self, clock: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_that_is_not_says_how_old_its_knowledge_is_until_it_is_answered_again(self, clock, monkeypatch):
         def fail(*given: Any) -> None:
             raise OperationalError("the database is down")
 

@@ -29,7 +29,7 @@ def all_applied() -> Iterator[str]:
     migrate(last)
 
 
-def test_the_date_under_which_the_purge_looked_for_sessions(user: Any, clock: Any, all_applied: str) -> None:
+def test_the_date_under_which_the_purge_looked_for_sessions(user, clock, all_applied):
     live, revoked = Holder(user), Holder(user)
     clock.forward(timedelta(days=1).total_seconds())
     revoked.end()

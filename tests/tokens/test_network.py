@@ -1,9 +1,6 @@
 """The client's address: through trusted proxies alone."""
 
-from typing import Any
-
 import pytest
-from django.test import RequestFactory
 
 from tokens.network import client_ip, client_of
 
@@ -28,27 +25,19 @@ CASES = [
 
 
 @pytest.mark.parametrize(("proxies", "remote", "forwarded", "expected", "why"), CASES, ids=[case[-1] for case in CASES])
-def test_where_a_request_came_from(
-    proxies: list[str],
-    remote: str,
-    forwarded: str | None,
-    expected: str | None,
-    why: str,
-    rf: RequestFactory,
-    settings: Any,
-) -> None:
+def test_where_a_request_came_from(proxies, remote, forwarded, expected, why, rf, settings):
     settings.TRUSTED_PROXIES = proxies
     headers = {"X-Forwarded-For": forwarded} if forwarded is not None else {}
     assert client_ip(rf.get("/", REMOTE_ADDR=remote, headers=headers)) == expected
 
 
-def test_a_device_token_in_the_body_goes_before_the_cookie(rf: RequestFactory) -> None:
+def test_a_device_token_in_the_body_goes_before_the_cookie(rf):
     request = rf.get("/", headers={"Cookie": "__Host-device=from the cookie"})
     assert client_of(request).device_token == "from the cookie"
     assert client_of(request, "from the body").device_token == "from the body"
 
 
-def test_a_device_token_of_a_megabyte_is_none(rf: RequestFactory) -> None:
+def test_a_device_token_of_a_megabyte_is_none(rf):
     request = rf.get("/", headers={"Cookie": "__Host-device=" + "x" * 1_000_000})
     assert client_of(request).device_token is None
     assert "device_token" not in repr(client_of(request, "a secret"))

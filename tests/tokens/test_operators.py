@@ -65,15 +65,13 @@ def scrape(client: Client | None = None) -> dict[tuple[str, ...], float]:
 
 
 class TestHealth:
-    def test_a_process_with_a_database_is_live_and_ready(self, probe: Client) -> None:
+    def test_a_process_with_a_database_is_live_and_ready(self, probe):
         for path, said in [("/health/live", b"live\n"), ("/health/ready", b"ready\n")]:
             response = probe.get(path)
             assert (response.status_code, response.content) == (200, said)
             assert response["Cache-Control"] == "no-store"
 
-    def test_without_its_database_it_is_live_and_not_ready(
-        self, probe: Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_without_its_database_it_is_live_and_not_ready(self, probe, monkeypatch):
         with database_down(monkeypatch):
             assert probe.get("/health/live").status_code == 200
             response = probe.get("/health/ready")
@@ -81,9 +79,7 @@ class TestHealth:
             assert int(response["Retry-After"]) > 0
         assert probe.get("/health/ready").status_code == 200
 
-    def test_a_database_that_does_not_answer_in_time_holds_one_thread_and_nobody_up(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_database_that_does_not_answer_in_time_holds_one_thread_and_nobody_up(self, monkeypatch):
         monkeypatch.setattr(operators, "PATIENCE", 0.05)
         answered, asked = threading.Event(), []
 
@@ -99,7 +95,7 @@ class TestHealth:
         asked[0].join()
         assert Client().get("/health/ready").status_code == 200
 
-    def test_it_is_ready_when_all_migrations_are_applied_and_asks_once(self) -> None:
+    def test_it_is_ready_when_all_migrations_are_applied_and_asks_once(self):
         newest = MigrationRecorder(connection).migration_qs.filter(app="tokens").latest("id")
         app, name = newest.app, newest.name
         newest.delete()
@@ -115,9 +111,7 @@ class TestHealth:
             MigrationRecorder(connection).record_applied(app, name)
 
     @pytest.mark.parametrize("path", operators.VIEWS)
-    def test_nobody_is_signed_in_refreshed_or_told_anything_by_cookie(
-        self, path: str, api: Client, user: Any, clock: Any
-    ) -> None:
+    def test_nobody_is_signed_in_refreshed_or_told_anything_by_cookie(self, path, api, user, clock):
         login(api, user)
         clock.forward(601)
         before = RefreshToken.objects.values().get()
@@ -128,7 +122,7 @@ class TestHealth:
         assert RefreshToken.objects.values().get() == before
 
     @pytest.mark.parametrize("path", operators.VIEWS)
-    def test_it_is_only_asked(self, path: str) -> None:
+    def test_it_is_only_asked(self, path):
         response = Client().post(path)
         assert response.status_code == 405
         assert Client().head(path).status_code == 200
@@ -175,22 +169,20 @@ READERS: list[tuple[dict[str, Any], dict[str, str], bool, str]] = [
 
 class TestWhoMayReadTheMetrics:
     @pytest.mark.parametrize(("given", "request_", "may", "why"), READERS, ids=[row[-1] for row in READERS])
-    def test_is_told_by_the_address(
-        self, given: dict[str, Any], request_: dict[str, str], may: bool, why: str, settings: Any
-    ) -> None:
+    def test_is_told_by_the_address(self, given, request_, may, why, settings):
         if "allowed" in given:
             settings.TOKENS = {"METRICS_ALLOWED": given["allowed"]}
         settings.TRUSTED_PROXIES = given.get("proxies", [])
         assert Client().get("/metrics", **request_).status_code == (200 if may else 404)
 
-    def test_for_all_others_there_is_nothing_there(self) -> None:
+    def test_for_all_others_there_is_nothing_there(self):
         refused, nothing = (Client().get(path, REMOTE_ADDR=STRANGER) for path in ("/metrics", "/nothing"))
         assert refused.content == nothing.content
         assert refused.headers.items() == nothing.headers.items()
 
 
 class TestOfTheDatabase:
-    def test_it_says_when_the_last_purge_ended_and_what_it_deleted(self, clock: Any, user: Any) -> None:
+    def test_it_says_when_the_last_purge_ended_and_what_it_deleted(self, clock, user):
         RefreshToken.objects.all().delete()
         call_command("purge_tokens")
         ended_at = clock.now.timestamp()
@@ -201,16 +193,16 @@ class TestOfTheDatabase:
         assert found["latchkey_purge_duration_seconds",] >= 0
         assert found["latchkey_database_up",] == 1
 
-    def test_before_the_first_purge_it_says_nothing_of_one(self) -> None:
+    def test_before_the_first_purge_it_says_nothing_of_one(self):
         assert not [name for name, *_ in scrape() if name.startswith("latchkey_purge")]
 
-    def test_without_a_database_what_processes_counted_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_database_what_processes_counted_is_there(self, monkeypatch):
         with database_down(monkeypatch):
             found = scrape()
         assert found["latchkey_database_up",] == 0
         assert ("latchkey_hashings_refused_total",) in found
 
-    def test_a_scrape_is_one_statement(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_scrape_is_one_statement(self, monkeypatch):
         asked: list[str] = []
         really = CursorWrapper._execute_with_wrappers
 
@@ -223,7 +215,7 @@ class TestOfTheDatabase:
         assert len([sql for sql in asked if sql.startswith("SELECT")]) == 1
 
 
-def test_a_scrape_holds_nothing_of_anybody(api: Client, user: Any) -> None:
+def test_a_scrape_holds_nothing_of_anybody(api, user):
     session = login(api, user)["session"]["id"]
     api.post("/api/auth/refresh", {"refresh_token": "latchkey_rt_garbage"}, content_type="application/json")
     secrets = {cookie.value for cookie in api.cookies.values()}

@@ -1,7 +1,6 @@
 """The origin check, case by case."""
 
 import pytest
-from django.test import RequestFactory
 
 from tokens.origins import is_cross_origin, is_unsafe
 
@@ -31,9 +30,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("origin", "site", "expected", "why"), CASES, ids=[case[-1] for case in CASES])
-def test_where_a_request_may_come_from(
-    origin: str | None, site: str | None, expected: bool, why: str, rf: RequestFactory, settings: object
-) -> None:
+def test_where_a_request_may_come_from(origin, site, expected, why, rf, settings):
     settings.TOKENS = {"TRUSTED_ORIGINS": [TRUSTED]}  # type: ignore[attr-defined]
     headers = {"Origin": origin, "Sec-Fetch-Site": site}
     request = rf.post("/", headers={name: value for name, value in headers.items() if value is not None})
@@ -41,10 +38,10 @@ def test_where_a_request_may_come_from(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "WHATEVER"])
-def test_a_method_that_is_not_known_to_be_safe_is_unsafe(method: str, rf: RequestFactory) -> None:
+def test_a_method_that_is_not_known_to_be_safe_is_unsafe(method, rf):
     assert is_unsafe(rf.generic(method, "/"))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_a_safe_method_is_safe(method: str, rf: RequestFactory) -> None:
+def test_a_safe_method_is_safe(method, rf):
     assert not is_unsafe(rf.generic(method, "/"))

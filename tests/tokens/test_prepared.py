@@ -35,12 +35,12 @@ def by_django(text: str, *params: Any) -> Any:
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
-def test_instants_are_those_that_django_reads(instant: str | None) -> None:
+def test_instants_are_those_that_django_reads(instant):
     assert fetchone(INSTANT, instant) == by_django(INSTANT, instant)
 
 
 @pytest.mark.parametrize("instant", BEYOND)
-def test_instants_that_python_does_not_know_are_refused_as_django_refuses_them(instant: str) -> None:
+def test_instants_that_python_does_not_know_are_refused_as_django_refuses_them(instant):
     with pytest.raises(DataError) as theirs:
         by_django(INSTANT, instant)
     with pytest.raises(DataError) as ours:
@@ -48,7 +48,7 @@ def test_instants_that_python_does_not_know_are_refused_as_django_refuses_them(i
     assert str(ours.value) == str(theirs.value)
 
 
-def test_what_comes_and_goes() -> None:
+def test_what_comes_and_goes():
     text = "SELECT %s, %s, %s, %s"
     assert fetchone(text, b"\0\xff", 7, None, "ü", types=["bytea", "bigint", "uuid", "text"]) == (
         b"\0\xff",
@@ -62,13 +62,13 @@ def test_what_comes_and_goes() -> None:
 @pytest.mark.parametrize(
     ("text", "error"), [("SELECT 1 / %s", DataError), ("SELECT %s FROM nowhere", ProgrammingError)]
 )
-def test_errors_are_djangos(text: str, error: type[Exception]) -> None:
+def test_errors_are_djangos(text, error):
     for _ in range(2):
         with pytest.raises(error):
             fetchone(text, 0, types=["bigint"])
 
 
-def test_it_is_part_of_the_transaction_even_as_its_first_statement() -> None:
+def test_it_is_part_of_the_transaction_even_as_its_first_statement():
     user = UserFactory()
     text = "UPDATE accounts_user SET email = %s RETURNING email"
     for before in ("", "SELECT 1"):
@@ -82,7 +82,7 @@ def test_it_is_part_of_the_transaction_even_as_its_first_statement() -> None:
         assert user.email == email
 
 
-def test_whoever_looks_on_sees_it_without_its_parameters() -> None:
+def test_whoever_looks_on_sees_it_without_its_parameters():
     seen = []
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

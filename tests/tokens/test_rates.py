@@ -17,25 +17,25 @@ A_MOMENT = 0.001
     ("text", "limit", "seconds"),
     [("10/15m", 10, 900), ("100/h", 100, 3600), ("1/s", 1, 1), ("5/2d", 5, 172800), (" 300/m ", 300, 60)],
 )
-def test_a_rate_is_so_many_in_so_long(text: str, limit: int, seconds: int) -> None:
+def test_a_rate_is_so_many_in_so_long(text, limit, seconds):
     rate = parse(text)
     assert rate == Rate(limit, seconds)
     assert str(rate) == text.strip()
 
 
 @pytest.mark.parametrize("text", ["", "10", "/m", "10/", "0/m", "01/m", "10/0m", "10/m5", "10/1.5h", "10 / m", "١/m"])
-def test_what_is_written_otherwise_is_none(text: str) -> None:
+def test_what_is_written_otherwise_is_none(text):
     with pytest.raises(ValueError, match="is no rate"):
         parse(text)
 
 
-def test_what_is_not_named_keeps_its_default() -> None:
+def test_what_is_not_named_keeps_its_default():
     found = read({"reset_account": "1/d", "reset_network": "off"})
     assert (found.reset_account, found.reset_network) == (Rate(1, 86400), None)
     assert all(found.of(name) == Rates().of(name) for name in NAMES if not name.startswith("reset"))
 
 
-def test_off_is_off_for_all() -> None:
+def test_off_is_off_for_all():
     assert read("off") == read(from_text(" Off ".strip())) == read(dict.fromkeys(NAMES, "off")) == NO_RATES
     assert NO_RATES.are_off
     assert not read({"reset_account": "off"}).are_off
@@ -57,12 +57,12 @@ WAITS = [
 
 
 @pytest.mark.parametrize(("before", "now", "elapsed", "wait", "why"), WAITS, ids=[row[4] for row in WAITS])
-def test_how_long_to_wait(before: int, now: int, elapsed: int, wait: int, why: str) -> None:
+def test_how_long_to_wait(before, now, elapsed, wait, why):
     assert RATE.wait(before, now, elapsed) == pytest.approx(wait)
 
 
 @given(COUNTS, COUNTS, ELAPSED)
-def test_after_the_wait_there_is_room_and_before_it_there_is_none(before: int, now: int, elapsed: float) -> None:
+def test_after_the_wait_there_is_room_and_before_it_there_is_none(before, now, elapsed):
     def wait_at(seconds: float) -> float:
         later = elapsed + seconds
         periods, rest = divmod(later, PERIOD)
@@ -77,7 +77,7 @@ def test_after_the_wait_there_is_room_and_before_it_there_is_none(before: int, n
 
 
 @given(st.lists(st.floats(0, 3 * PERIOD), max_size=80))
-def test_no_period_sees_twice_the_limit(moments: list[float]) -> None:
+def test_no_period_sees_twice_the_limit(moments):
     """Two numbers cannot tell when exactly: whoever spreads their tries oddly gets some more, and never twice."""
     counts: dict[int, int] = {}
     passed: list[float] = []

@@ -45,18 +45,18 @@ def refusal_of(text: str) -> InvalidRefreshToken:
 
 class TestTheVectors:
     @pytest.mark.parametrize("vector", [*VECTORS["valid"], VECTORS["genuine"]], ids=described)
-    def test_what_is_ours_is_read_and_made_again(self, vector: dict[str, Any]) -> None:
+    def test_what_is_ours_is_read_and_made_again(self, vector):
         key_id = bytes.fromhex(vector["key_id"])
         token = RefreshToken(UUID(vector["session_id"]), bytes.fromhex(vector["secret"]), vector["generation"])
         assert loads(vector["token"], KEYS) == token
         assert dumps(token, key_id, KEYS[key_id]) == vector["token"]
 
     @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=described)
-    def test_what_is_not_ours_is_refused(self, vector: dict[str, Any]) -> None:
+    def test_what_is_not_ours_is_refused(self, vector):
         assert type(refusal_of(vector["token"])).__name__ == vector["error"]
 
     @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=described)
-    def test_a_refusal_is_bare(self, vector: dict[str, Any]) -> None:
+    def test_a_refusal_is_bare(self, vector):
         refusal = refusal_of(vector["token"])
         assert refusal.args == ()
         text = "".join(traceback.format_exception_only(refusal)).strip()
@@ -65,13 +65,13 @@ class TestTheVectors:
         assert refusal.__cause__ is None
         assert refusal.__context__ is None or refusal.__suppress_context__
 
-    def test_each_says_something_else(self) -> None:
+    def test_each_says_something_else(self):
         for vectors in (VECTORS["valid"], VECTORS["invalid"]):
             assert len({described(vector) for vector in vectors}) == len(vectors)
             assert len({vector["token"] for vector in vectors}) == len(vectors)
 
 
-def test_a_token_is_spelled_as_the_docstring_says() -> None:
+def test_a_token_is_spelled_as_the_docstring_says():
     session_id, secret = UUID("01939d2a-7c00-7abc-8def-0123456789ab"), bytes(range(100, 116))
     body = KEY_ID + session_id.bytes + secret + (0x01020304).to_bytes(4, "big")
     tag = hmac.new(KEYS[KEY_ID], body, sha256).digest()[:16]
@@ -82,7 +82,7 @@ def test_a_token_is_spelled_as_the_docstring_says() -> None:
 
 
 @pytest.mark.parametrize("position", range(56))
-def test_a_flipped_bit_is_refused_in_every_byte(position: int) -> None:
+def test_a_flipped_bit_is_refused_in_every_byte(position):
     for bit in range(8):
         raw = bytearray(bytes_of(GENUINE))
         raw[position] ^= 1 << bit
@@ -91,18 +91,18 @@ def test_a_flipped_bit_is_refused_in_every_byte(position: int) -> None:
 
 
 @pytest.mark.parametrize("position", range(len(GENUINE)))
-def test_another_character_is_refused_in_every_place(position: int) -> None:
+def test_another_character_is_refused_in_every_place(position):
     for character in {*ALPHABET, "=", "+", "/", " ", "\0", "é"} - {GENUINE[position]}:
         refusal_of(GENUINE[:position] + character + GENUINE[position + 1 :])
 
 
 @pytest.mark.parametrize("length", range(len(GENUINE)))
-def test_a_cut_token_is_refused_at_every_length(length: int) -> None:
+def test_a_cut_token_is_refused_at_every_length(length):
     refusal_of(GENUINE[:length])
     refusal_of(GENUINE[-length:] if length else "")
 
 
-def test_swapped_parts_of_two_tokens_are_refused_in_every_mixture() -> None:
+def test_swapped_parts_of_two_tokens_are_refused_in_every_mixture():
     mine = dumps(RefreshToken(UUID(int=1), bytes(16), 3), KEY_ID, KEYS[KEY_ID])
     yours = dumps(RefreshToken(UUID(int=2), bytes([1]) * 16, 4), OTHER_KEY_ID, KEYS[OTHER_KEY_ID])
     split = struct.Struct("".join(f"{size}s" for size in PARTS.values())).unpack
@@ -114,19 +114,19 @@ def test_swapped_parts_of_two_tokens_are_refused_in_every_mixture() -> None:
 
 
 @pytest.mark.parametrize("text", [GENUINE + "A" * 2**20, "A" * 2**20, PREFIX * 2**17, "é" * 2**20, "\0" * 2**20])
-def test_a_megabyte_is_refused_without_being_decoded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_megabyte_is_refused_without_being_decoded(text, monkeypatch):
     monkeypatch.delattr("tokens.refresh_tokens.urlsafe_b64decode")
     refusal_of(text)
 
 
-def test_a_key_forgotten_makes_a_token_unknown_and_not_forged() -> None:
+def test_a_key_forgotten_makes_a_token_unknown_and_not_forged():
     with pytest.raises(UnknownKey):
         loads(GENUINE, {OTHER_KEY_ID: KEYS[OTHER_KEY_ID]})
     with pytest.raises(UnknownKey):
         loads(GENUINE, {})
 
 
-def test_the_tag_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tag_is_compared_in_constant_time(monkeypatch):
     compared = []
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))) or a == b)
     raw = bytes_of(GENUINE)
@@ -137,25 +137,25 @@ def test_the_tag_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 class TestTheSuccessor:
     TOKEN = RefreshToken(UUID(int=7), b"sixteen bytes ..", 41)
 
-    def test_is_the_same_for_every_caller(self) -> None:
+    def test_is_the_same_for_every_caller(self):
         made = {dumps(self.TOKEN.of(42), KEY_ID, KEYS[KEY_ID]) for _ in range(3)}
         assert len(made) == 1
         assert loads(made.pop(), KEYS) == RefreshToken(self.TOKEN.session_id, self.TOKEN.secret, 42)
 
-    def test_keeps_the_digest_that_the_row_holds(self) -> None:
+    def test_keeps_the_digest_that_the_row_holds(self):
         assert self.TOKEN.of(42).digest == self.TOKEN.digest == sha256(b"sixteen bytes ..").digest()
 
-    def test_is_made_by_the_new_key_though_the_old_one_made_its_ancestor(self) -> None:
+    def test_is_made_by_the_new_key_though_the_old_one_made_its_ancestor(self):
         old = loads(dumps(self.TOKEN, OTHER_KEY_ID, KEYS[OTHER_KEY_ID]), KEYS)
         assert bytes_of(dumps(old.of(42), KEY_ID, KEYS[KEY_ID])).startswith(KEY_ID)
 
     @pytest.mark.parametrize("generation", [-1, MAX_GENERATION + 1])
-    def test_beyond_what_32_bits_can_count_is_never_spelled(self, generation: int) -> None:
+    def test_beyond_what_32_bits_can_count_is_never_spelled(self, generation):
         with pytest.raises(struct.error):
             dumps(self.TOKEN.of(generation), KEY_ID, KEYS[KEY_ID])
 
 
-def test_a_repr_shows_no_secret() -> None:
+def test_a_repr_shows_no_secret():
     secret = bytes(range(200, 216))
     token = RefreshToken(UUID(int=7), secret, 41)
     for shown in (repr(token), str(token), f"{token}", repr([token])):
@@ -173,21 +173,21 @@ tokens = st.builds(
 
 
 @given(token=tokens, key_id=st.binary(min_size=4, max_size=4), key=st.binary(min_size=32, max_size=32))
-def test_every_token_is_read_as_it_was_made(token: RefreshToken, key_id: bytes, key: bytes) -> None:
+def test_every_token_is_read_as_it_was_made(token, key_id, key):
     assert loads(dumps(token, key_id, key), {key_id: key}) == token
 
 
 @given(one=tokens, other=tokens)
-def test_different_tokens_have_different_texts(one: RefreshToken, other: RefreshToken) -> None:
+def test_different_tokens_have_different_texts(one, other):
     texts = {dumps(token, KEY_ID, KEYS[KEY_ID]) for token in (one, other)}
     assert len(texts) == len({one, other})
 
 
 @given(text=st.text() | st.text(ALPHABET, min_size=75, max_size=75).map(PREFIX.__add__))
-def test_no_other_text_is_a_token(text: str) -> None:
+def test_no_other_text_is_a_token(text):
     refusal_of(text)
 
 
 @given(token=tokens, key=st.binary(min_size=32, max_size=32).filter(lambda key: key not in KEYS.values()))
-def test_no_key_but_ours_makes_a_token(token: RefreshToken, key: bytes) -> None:
+def test_no_key_but_ours_makes_a_token(token, key):
     assert type(refusal_of(dumps(token, KEY_ID, key))) is InvalidRefreshToken

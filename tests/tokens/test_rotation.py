@@ -116,7 +116,7 @@ OLDER = [
 @pytest.mark.parametrize(
     "case", [*REFUSED, *CAUGHT_UP, *CURRENT, *BEFORE, *RECOVERIES, *OLDER], ids=lambda case: case.why
 )
-def test_a_token_is_answered_as_the_protocol_says(case: Case) -> None:
+def test_a_token_is_answered_as_the_protocol_says(case):
     state = State(case.g, SINCE, **case.row)
     assert decide(state, case.presented, SINCE + case.age, case.policy) is case.expected
 
@@ -161,70 +161,68 @@ def situations(draw: st.DrawFn) -> tuple[State, int, datetime, Policy]:
 
 @given(situations())
 @example((State(5, SINCE), 4, SINCE + GRACE, POLICY))
-def test_the_decision_is_the_protocols_table(situation: tuple[State, int, datetime, Policy]) -> None:
+def test_the_decision_is_the_protocols_table(situation):
     assert decide(*situation).value == reference(*situation)
 
 
 @given(situations())
-def test_what_ends_a_session_is_never_the_current_token_nor_a_newer_one(
-    situation: tuple[State, int, datetime, Policy],
-) -> None:
+def test_what_ends_a_session_is_never_the_current_token_nor_a_newer_one(situation):
     state, presented, _, _ = situation
     assert presented < state.generation or decide(*situation) not in ENDS_SESSION
 
 
 @given(situations())
-def test_a_generation_begins_only_after_all_that_began_before(situation: tuple[State, int, datetime, Policy]) -> None:
+def test_a_generation_begins_only_after_all_that_began_before(situation):
     state, presented, _, _ = situation
     assert presented >= state.generation or decide(*situation) not in BEGINS_GENERATION
 
 
-def test_a_generation_begins_neither_recovered_nor_acknowledged() -> None:
+def test_a_generation_begins_neither_recovered_nor_acknowledged():
     before = State(5, SINCE, recovered=3, recoveries=2, acknowledged=True)
     assert begin(before, 6, SINCE + DAY) == State(6, SINCE + DAY, recovered=0, recoveries=2, acknowledged=False)
 
 
-def test_the_row_of_recoveries_goes_on_if_the_generation_before_needed_one() -> None:
+def test_the_row_of_recoveries_goes_on_if_the_generation_before_needed_one():
     assert begin(State(5, SINCE, recovered=1, recoveries=3), 6, SINCE + DAY).recoveries == 3
 
 
-def test_the_row_of_recoveries_starts_again_if_the_generation_before_needed_none() -> None:
+def test_the_row_of_recoveries_starts_again_if_the_generation_before_needed_none():
     assert begin(State(5, SINCE, recovered=0, recoveries=3), 6, SINCE + DAY).recoveries == 0
 
 
-def test_an_acknowledgement_does_not_start_the_row_of_recoveries_again() -> None:
+def test_an_acknowledgement_does_not_start_the_row_of_recoveries_again():
     assert begin(State(5, SINCE, recovered=1, recoveries=3, acknowledged=True), 6, SINCE + DAY).recoveries == 3
 
 
-def test_catching_up_goes_straight_to_the_generation_presented() -> None:
+def test_catching_up_goes_straight_to_the_generation_presented():
     assert begin(State(5, SINCE), 5000, SINCE + DAY) == State(5000, SINCE + DAY)
 
 
-def test_a_recovery_starts_the_grace_again() -> None:
+def test_a_recovery_starts_the_grace_again():
     recovered = recover(State(5, SINCE), SINCE + DAY)
     assert recovered.since == SINCE + DAY
     assert decide(recovered, 4, SINCE + DAY + GRACE - MOMENT, POLICY) is Decision.REPEAT
 
 
-def test_a_recovery_starts_the_still_time_again() -> None:
+def test_a_recovery_starts_the_still_time_again():
     recovered = recover(State(5, SINCE), SINCE + DAY)
     assert decide(recovered, 5, SINCE + DAY + ACKNOWLEDGE - MOMENT, POLICY) is Decision.REPEAT
 
 
-def test_a_generation_counts_once_in_the_row_however_often_it_is_recovered() -> None:
+def test_a_generation_counts_once_in_the_row_however_often_it_is_recovered():
     once = recover(State(5, SINCE, recoveries=2), SINCE + DAY)
     twice = recover(once, SINCE + 2 * DAY)
     assert (once.recovered, once.recoveries) == (1, 3)
     assert (twice.recovered, twice.recoveries) == (2, 3)
 
 
-def test_a_lost_response_is_answered_with_the_same_generation() -> None:
+def test_a_lost_response_is_answered_with_the_same_generation():
     lost = begin(State(5, SINCE), 6, SINCE)
     assert decide(lost, 5, SINCE + DAY, POLICY) is Decision.RECOVER
     assert recover(lost, SINCE + DAY).generation == 6
 
 
-def test_nine_lost_responses_in_a_row_end_the_session() -> None:
+def test_nine_lost_responses_in_a_row_end_the_session():
     state, now = State(0, SINCE), SINCE
     for generation in range(1, 9):
         now += DAY
@@ -236,13 +234,13 @@ def test_nine_lost_responses_in_a_row_end_the_session() -> None:
     assert decide(state, 8, now + 2 * DAY, POLICY) is Decision.EXHAUSTED
 
 
-def test_one_generation_that_needed_no_recovery_gives_eight_more() -> None:
+def test_one_generation_that_needed_no_recovery_gives_eight_more():
     state = begin(State(8, SINCE, recovered=1, recoveries=8), 9, SINCE)
     state = begin(state, 10, SINCE + DAY)
     assert decide(state, 9, SINCE + 2 * DAY, POLICY) is Decision.RECOVER
 
 
-def test_a_thief_who_asks_for_one_generation_again_and_again_is_stopped() -> None:
+def test_a_thief_who_asks_for_one_generation_again_and_again_is_stopped():
     state, now, answered = State(5, SINCE), SINCE, 0
     while (decision := decide(state, 4, now := now + GRACE, POLICY)) is Decision.RECOVER:
         state, answered = recover(state, now), answered + 1
@@ -250,7 +248,7 @@ def test_a_thief_who_asks_for_one_generation_again_and_again_is_stopped() -> Non
     assert answered == ONCE_EACH
 
 
-def test_a_repeat_after_a_crash_does_not_extend_the_grace() -> None:
+def test_a_repeat_after_a_crash_does_not_extend_the_grace():
     state = State(5, SINCE)
     assert decide(state, 4, SINCE + GRACE - MOMENT, POLICY) is Decision.REPEAT
     assert decide(state, 4, SINCE + GRACE, POLICY) is Decision.RECOVER

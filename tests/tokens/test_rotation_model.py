@@ -224,7 +224,7 @@ def extents(bounded: object, at_length: object) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("machine", [HonestSession, StolenSession])
 @extents(BOUNDED, AT_LENGTH)
-def test_no_interleaving_breaks_what_must_hold(machine: type[HonestSession], extent: settings) -> None:
+def test_no_interleaving_breaks_what_must_hold(machine, extent):
     run_state_machine_as_test(
         machine, settings=settings(extent, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     )
@@ -232,46 +232,46 @@ def test_no_interleaving_breaks_what_must_hold(machine: type[HonestSession], ext
 
 @pytest.mark.parametrize("row", [row for row in simulation.ROWS if row != simulation.QUEUED])
 @extents(60, simulation.HISTORIES)
-def test_next_to_no_honest_session_is_ended(row: str, extent: int) -> None:
+def test_next_to_no_honest_session_is_ended(row, extent):
     beyond_the_bounds = row in {"60 % lost", "requests that live twice the grace"}
     assert simulation.signed_out(row, extent) <= (extent // 200 if beyond_the_bounds else 0)
 
 
 @extents(60, simulation.HISTORIES)
-def test_a_backlog_longer_than_the_grace_signs_out_some(extent: int) -> None:
+def test_a_backlog_longer_than_the_grace_signs_out_some(extent):
     """Every parallel request is answered as a recovery then: a known limit, and the price of bounding them."""
     assert 0 < simulation.signed_out(simulation.QUEUED, extent) < extent / 4
 
 
 @pytest.mark.parametrize("variant", ["without the still time", "without recovery"])
 @extents(60, simulation.HISTORIES)
-def test_most_are_signed_out(variant: str, extent: int) -> None:
+def test_most_are_signed_out(variant, extent):
     assert simulation.signed_out(simulation.AS_ABOVE, extent, variant) > extent * 0.8
 
 
 @pytest.mark.parametrize("used_here", [True, False], ids=["used here", "used elsewhere only"])
 @pytest.mark.parametrize("row", simulation.THEFTS | simulation.INSIDE_THE_GRACE)
-def test_a_thief_is_stopped_by_an_acknowledgement_or_at_the_ninth_generation(row: str, used_here: bool) -> None:
+def test_a_thief_is_stopped_by_an_acknowledgement_or_at_the_ninth_generation(row, used_here):
     distance = (simulation.THEFTS | simulation.INSIDE_THE_GRACE)[row]
     ends = {simulation.Theft(distance, used_here).generations(simulation.seeded(row, number)) for number in range(20)}
     acknowledged_in_between = used_here and abs(distance) > ACKNOWLEDGE_AFTER
     assert ends == ({None} if row in simulation.INSIDE_THE_GRACE else {1} if acknowledged_in_between else {9})
 
 
-def test_a_thief_who_freezes_the_generation_is_stopped() -> None:
+def test_a_thief_who_freezes_the_generation_is_stopped():
     dice = simulation.seeded("a frozen generation", 0)
     minutes = [round(simulation.frozen_minutes(dice, **arguments)) for arguments in simulation.FREEZES.values()]
     assert minutes == [25, 49, 211]
 
 
-def test_no_history_of_the_smallest_world_ends_an_honest_session() -> None:
+def test_no_history_of_the_smallest_world_ends_an_honest_session():
     result = search(Scale(), worlds=150_000)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 60_000
 
 
 @pytest.mark.exhaustive
-def test_no_history_of_a_finer_world_ends_an_honest_session() -> None:
+def test_no_history_of_a_finer_world_ends_an_honest_session():
     result = search(Scale(grace=6), worlds=20_000_000)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 4_000_000
@@ -290,7 +290,7 @@ def test_no_history_of_a_finer_world_ends_an_honest_session() -> None:
         ),
     ],
 )
-def test_the_search_finds_the_history_that_a_broken_protocol_allows(mutation: Scale) -> None:
+def test_the_search_finds_the_history_that_a_broken_protocol_allows(mutation):
     history = search(mutation, worlds=150_000).history
     assert history is not None
     assert history[-1].endswith(Decision.REUSE.value)

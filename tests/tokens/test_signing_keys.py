@@ -6,7 +6,6 @@ import traceback
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client
 
 from tests.browsers import ACCESS, login
 from tests.tokens.pems import pem, private_key, public_pem
@@ -72,7 +70,7 @@ def flaw_of(source: str) -> Flaw:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_is_read_from_a_text_and_from_a_file(algorithm: str, tmp_path: Path) -> None:
+def test_a_key_is_read_from_a_text_and_from_a_file(algorithm, tmp_path):
     path = tmp_path / "key.pem"
     path.write_text(pem(algorithm))
     for source in (pem(algorithm), str(path)):
@@ -82,13 +80,13 @@ def test_a_key_is_read_from_a_text_and_from_a_file(algorithm: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-def test_a_key_as_openssl_wrote_it_before_pkcs8_is_read(algorithm: str) -> None:
+def test_a_key_as_openssl_wrote_it_before_pkcs8_is_read(algorithm):
     old = pem(algorithm, form=PrivateFormat.TraditionalOpenSSL)
     assert "BEGIN PRIVATE KEY" not in old
     assert signing_keys.load(old).kid == signing_keys.load(pem(algorithm)).kid
 
 
-def test_a_key_is_found_among_what_openssl_writes_beside_it() -> None:
+def test_a_key_is_found_among_what_openssl_writes_beside_it():
     parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     old = pem("ES256", form=PrivateFormat.TraditionalOpenSSL)
     assert signing_keys.load(parameters + old).algorithm == "ES256"
@@ -129,7 +127,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("source", "flaw", "why"), REFUSED, ids=[row[2] for row in REFUSED])
-def test_what_is_no_signing_key_is_refused(source: str, flaw: Flaw, why: str, settings: Any) -> None:
+def test_what_is_no_signing_key_is_refused(source, flaw, why, settings):
     assert flaw_of(source) is flaw
     settings.TOKENS = {"SIGNING_KEYS": [DERIVED, source]}
     [mistake] = conf.read()[1]
@@ -137,7 +135,7 @@ def test_what_is_no_signing_key_is_refused(source: str, flaw: Flaw, why: str, se
     assert mistake.message.startswith("SIGNING_KEYS: key 2 is ")
 
 
-def test_a_file_that_is_not_ours_to_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_not_ours_to_read_is_refused(tmp_path, monkeypatch):
     def refuse(*args: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -146,9 +144,7 @@ def test_a_file_that_is_not_ours_to_read_is_refused(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(("source", "flaw", "why"), REFUSED[6:], ids=[row[2] for row in REFUSED[6:]])
-def test_a_server_with_a_wrong_key_does_not_start_and_says_nothing_of_the_key(
-    source: str, flaw: Flaw, why: str, settings: Any
-) -> None:
+def test_a_server_with_a_wrong_key_does_not_start_and_says_nothing_of_the_key(source, flaw, why, settings):
     settings.TOKENS = {"SIGNING_KEYS": [source]}
     with pytest.raises(ImproperlyConfigured, match="SIGNING_KEYS: key 1 is ") as caught:
         TokenMiddleware(lambda request: None)
@@ -157,7 +153,7 @@ def test_a_server_with_a_wrong_key_does_not_start_and_says_nothing_of_the_key(
         assert line not in told
 
 
-def test_a_key_that_lost_its_armour_is_not_repeated_as_a_path(settings: Any) -> None:
+def test_a_key_that_lost_its_armour_is_not_repeated_as_a_path(settings):
     naked = pem("EdDSA").splitlines()[1]
     settings.TOKENS = {"SIGNING_KEYS": [naked]}
     with pytest.raises(ImproperlyConfigured) as caught:
@@ -188,20 +184,18 @@ def test_a_key_that_lost_its_armour_is_not_repeated_as_a_path(settings: Any) -> 
         ("PS256", [pem("RS256")], "E018"),
     ],
 )
-def test_the_first_key_is_for_the_algorithm_and_no_key_is_there_twice(
-    algorithm: str, sources: list[str], id: str | None, settings: Any
-) -> None:
+def test_the_first_key_is_for_the_algorithm_and_no_key_is_there_twice(algorithm, sources, id, settings):
     settings.TOKENS = {"ALGORITHM": algorithm, "SIGNING_KEYS": sources}
     assert [mistake.id for mistake in conf.read()[1]] == ([id] if id else [])
 
 
-def test_every_wrong_key_is_told_at_once(settings: Any) -> None:
+def test_every_wrong_key_is_told_at_once(settings):
     settings.TOKENS = {"SIGNING_KEYS": [public_pem("EdDSA"), DERIVED, "/nowhere", pem("RSA-1024")]}
     with pytest.raises(ImproperlyConfigured, match=r"key 1 is a public key.*key 3 is no PEM.*key 4 is an RSA"):
         token_settings()
 
 
-def test_a_key_is_read_once_and_its_file_may_go(tmp_path: Path, settings: Any) -> None:
+def test_a_key_is_read_once_and_its_file_may_go(tmp_path, settings):
     path = tmp_path / "key.pem"
     path.write_text(pem("EdDSA"))
     settings.TOKENS = {"SIGNING_KEYS": [str(path)]}
@@ -213,7 +207,7 @@ def test_a_key_is_read_once_and_its_file_may_go(tmp_path: Path, settings: Any) -
 # Its name, and what is published
 
 
-def test_keys_are_named_as_the_rfcs_compute_it() -> None:
+def test_keys_are_named_as_the_rfcs_compute_it():
     # RFC 7638 section 3.1.
     n = (
         "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3okn"
@@ -227,7 +221,7 @@ def test_keys_are_named_as_the_rfcs_compute_it() -> None:
     assert signing_keys.thumbprint(public) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_a_coordinate_has_its_leading_zeros() -> None:
+def test_a_coordinate_has_its_leading_zeros():
     # The first multiple of the curve's base point whose x begins with a zero byte.
     for scalar in range(1, 2000):
         key = signing_keys.of(derive_private_key(scalar, SECP256R1()))
@@ -243,7 +237,7 @@ def test_a_coordinate_has_its_leading_zeros() -> None:
     ("algorithm", "members"),
     [("EdDSA", {"kty", "crv", "x"}), ("ES256", {"kty", "crv", "x", "y"}), ("RS256", {"kty", "n", "e"})],
 )
-def test_the_public_key_is_published_with_its_one_algorithm(algorithm: str, members: set[str]) -> None:
+def test_the_public_key_is_published_with_its_one_algorithm(algorithm, members):
     [jwk] = ring(algorithm).jwks["keys"]
     assert set(jwk) == members | {"kid", "use", "alg"}
     assert (jwk["alg"], jwk["use"]) == (algorithm, "sig")
@@ -253,7 +247,7 @@ def test_the_public_key_is_published_with_its_one_algorithm(algorithm: str, memb
     assert published.decode() == public_pem(algorithm)
 
 
-def test_the_keys_that_are_published_are_those_that_check(api: Client, settings: Any) -> None:
+def test_the_keys_that_are_published_are_those_that_check(api, settings):
     settings.TOKENS = {"ALGORITHM": "RS256", "SIGNING_KEYS": [pem("RS256"), pem("ES256"), DERIVED]}
     settings.SECRET_KEY_FALLBACKS = [SECRET]
     published = api.get("/.well-known/jwks.json").json()["keys"]
@@ -266,7 +260,7 @@ def test_the_keys_that_are_published_are_those_that_check(api: Client, settings:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_token_is_signed_by_the_first_key_and_read_by_all_who_have_it(algorithm: str) -> None:
+def test_a_token_is_signed_by_the_first_key_and_read_by_all_who_have_it(algorithm):
     text = minted(codec(algorithm))
     assert decoded(text.split(".")[0]) == {"alg": algorithm, "kid": ring(algorithm).kid, "typ": "at+jwt"}
     for reader in (codec(algorithm), codec(None, algorithm), codec(*ALGORITHMS)):
@@ -274,14 +268,14 @@ def test_a_token_is_signed_by_the_first_key_and_read_by_all_who_have_it(algorith
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_token_is_refused_by_whoever_has_not_its_key(algorithm: str) -> None:
+def test_a_token_is_refused_by_whoever_has_not_its_key(algorithm):
     others = [name for name in ALGORITHMS if name != algorithm]
     for reader in (codec(None), codec(*others), codec(None, *others)):
         with pytest.raises(InvalidAccessToken):
             reader.loads(minted(codec(algorithm)), NOW)
 
 
-def test_a_derived_key_counts_where_it_is_named_and_nowhere_else() -> None:
+def test_a_derived_key_counts_where_it_is_named_and_nowhere_else():
     text = minted(codec(None))
     assert codec("ES256", None).loads(text, NOW).session_id == SESSION
     with pytest.raises(InvalidAccessToken):
@@ -290,7 +284,7 @@ def test_a_derived_key_counts_where_it_is_named_and_nowhere_else() -> None:
 
 @pytest.mark.parametrize("alg", [*ALGORITHMS, "PS256", "RS512", "HS256", "none"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_is_good_for_its_own_algorithm_alone(algorithm: str, alg: str) -> None:
+def test_a_key_is_good_for_its_own_algorithm_alone(algorithm, alg):
     """Whoever may write the header must not choose what is done with a key: not even among our own algorithms."""
     reader, key = codec(*ALGORITHMS), ring(algorithm).signing_key
     header, claims, _ = minted(codec(algorithm)).split(".")
@@ -313,7 +307,7 @@ def test_a_key_is_good_for_its_own_algorithm_alone(algorithm: str, alg: str) -> 
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_no_character_of_a_token_can_be_changed(algorithm: str) -> None:
+def test_no_character_of_a_token_can_be_changed(algorithm):
     reader, text = codec(algorithm), minted(codec(algorithm))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for position, character in enumerate(text):
@@ -323,7 +317,7 @@ def test_no_character_of_a_token_can_be_changed(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_people_sign_in_with_each_algorithm(algorithm: str, api: Client, user: Any, settings: Any) -> None:
+def test_people_sign_in_with_each_algorithm(algorithm, api, user, settings):
     settings.TOKENS = {"ALGORITHM": algorithm, "SIGNING_KEYS": [pem(algorithm), DERIVED]}
     login(api, user)
     text = api.cookies[ACCESS].value
@@ -332,7 +326,7 @@ def test_people_sign_in_with_each_algorithm(algorithm: str, api: Client, user: A
     assert jwt.decode(text, jwt.PyJWK(jwk), [algorithm], audience=ORIGIN, issuer=ORIGIN)["sub"] == str(user.pk)
 
 
-def test_keys_show_nothing_secret(settings: Any) -> None:
+def test_keys_show_nothing_secret(settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA"), pem("RS256")]}
     found = token_settings()
     shown = repr((found, found.keys, keys.keyring(), keys.keyring().signing_key, UnusableKey(Flaw.SHORT)))

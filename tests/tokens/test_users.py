@@ -26,7 +26,7 @@ def lazy(subject: Any, asked: list[str]) -> LazyUser:
     return LazyUser(str(subject), lambda: asked.append("asked"))
 
 
-def test_who_it_is_costs_no_query(user: Any, asked: list[str], django_assert_num_queries: Queries) -> None:
+def test_who_it_is_costs_no_query(user, asked, django_assert_num_queries):
     with django_assert_num_queries(0):
         found = lazy(user.pk, asked)
         assert not asked
@@ -36,13 +36,13 @@ def test_who_it_is_costs_no_query(user: Any, asked: list[str], django_assert_num
     assert asked
 
 
-def test_whether_there_is_one_costs_no_query(user: Any, asked: list[str], django_assert_num_queries: Queries) -> None:
+def test_whether_there_is_one_costs_no_query(user, asked, django_assert_num_queries):
     """REST framework's IsAuthenticated asks ``request.user and request.user.is_authenticated``."""
     with django_assert_num_queries(0):
         assert bool(lazy(user.pk, asked))
 
 
-def test_anything_else_costs_one(user: Any, asked: list[str], django_assert_num_queries: Queries) -> None:
+def test_anything_else_costs_one(user, asked, django_assert_num_queries):
     found = lazy(user.pk, asked)
     with django_assert_num_queries(1):
         assert found.email == user.email
@@ -53,7 +53,7 @@ def test_anything_else_costs_one(user: Any, asked: list[str], django_assert_num_
 
 
 @pytest.mark.parametrize("how", ["deleted", "switched off"])
-def test_nobody_is_found_once_asked(user: Any, asked: list[str], how: str) -> None:
+def test_nobody_is_found_once_asked(user, asked, how):
     if how == "switched off":
         user.is_active = False
         user.save()
@@ -64,6 +64,6 @@ def test_nobody_is_found_once_asked(user: Any, asked: list[str], how: str) -> No
     assert found.is_anonymous
 
 
-def test_it_can_stand_in_queries_and_foreign_keys(user: Any, asked: list[str]) -> None:
+def test_it_can_stand_in_queries_and_foreign_keys(user, asked):
     assert list(get_user_model().objects.filter(pk=lazy(user.pk, asked).pk)) == [user]
     assert list(user.refresh_tokens.filter(user=lazy(user.pk, asked))) == []

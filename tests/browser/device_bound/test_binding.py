@@ -1,13 +1,11 @@
 """Whoever signs in, by whichever door, is bound to the browser: it registers a key, and proves it."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar, at_length
+from tests.browser.conftest import at_length
 from tests.browser.device_bound.devices import NOTE, REGISTER, Device, bound_sessions
-from tests.browser.sites import Person, Site
+from tests.browser.sites import Person
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
 
 EVIL = "https://evil.test/"
@@ -51,9 +49,7 @@ def link_from_another_site(device: Device, path: str) -> None:
 @pytest.mark.parametrize(
     "door", [by_form, by_script, by_the_admin, *at_length(by_a_view_that_calls_login, by_a_link_from_another_site)]
 )
-def test_whoever_signs_in_is_bound_with_the_first_proof(
-    device: Device, site: Site, door: Callable[[Device, Person], None]
-) -> None:
+def test_whoever_signs_in_is_bound_with_the_first_proof(device, site, door):
     person = site.new_person(is_staff=True, is_superuser=True)
     door(device, person)
     device.wait_for_key()
@@ -70,9 +66,7 @@ def test_whoever_signs_in_is_bound_with_the_first_proof(
     assert device.proofs == [200] * 3
 
 
-def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven(
-    device: Device, person: Person
-) -> None:
+def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven(device, person):
     """The cookie that answers the registration is short-lived, and still good while the browser renews it."""
     sign_in_by_api(device.page, person)
     statuses = device.page.evaluate(
@@ -92,7 +86,7 @@ def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven
     assert device.proofs == [200]
 
 
-def test_a_browser_that_knows_nothing_of_it_goes_on_with_rotation(jar: Jar, site: Site, person: Person) -> None:
+def test_a_browser_that_knows_nothing_of_it_goes_on_with_rotation(jar, site, person):
     context = jar(base_url=site.origin)
     page, said = context.new_page(), list[str]()
     page.on("console", lambda message: "favicon" in message.location["url"] or said.append(message.text))

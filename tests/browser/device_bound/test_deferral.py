@@ -4,13 +4,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.device_bound.devices import NOTE, Device
+from tests.browser.device_bound.devices import NOTE
 from tests.browser.device_bound.test_binding import link_from_another_site
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, cookie
 
 
-def test_a_page(bound: Device, person: Person) -> None:
+def test_a_page(bound, person):
     before = cookie(bound.context, ACCESS)
     bound.expire()
     bound.sees(person)
@@ -18,7 +17,7 @@ def test_a_page(bound: Device, person: Person) -> None:
     assert cookie(bound.context, ACCESS) not in {None, before}
 
 
-def test_a_form_keeps_its_data(bound: Device, person: Person) -> None:
+def test_a_form_keeps_its_data(bound, person):
     bound.sees(person)
     bound.page.get_by_label("Note").fill("written while the token expired")
     bound.expire()
@@ -28,7 +27,7 @@ def test_a_form_keeps_its_data(bound: Device, person: Person) -> None:
     assert bound.proofs == [200]
 
 
-def test_an_image(bound: Device, person: Person) -> None:
+def test_an_image(bound, person):
     bound.sees(person)
     bound.expire()
     width = bound.page.evaluate(
@@ -39,7 +38,7 @@ def test_an_image(bound: Device, person: Person) -> None:
     assert bound.proofs == [200]
 
 
-def test_twelve_requests_of_two_tabs_are_one_refresh_and_one_new_cookie(bound: Device, person: Person) -> None:
+def test_twelve_requests_of_two_tabs_are_one_refresh_and_one_new_cookie(bound, person):
     tabs = [bound.page, bound.context.new_page()]
     for tab in tabs:
         tab.goto(NOTE)
@@ -61,7 +60,7 @@ def access_in(header: str) -> str:
 
 
 @pytest.mark.parametrize("path", [NOTE, *at_length("/password/change")])
-def test_a_link_from_a_mail_or_another_site_arrives_signed_in(bound: Device, person: Person, path: str) -> None:
+def test_a_link_from_a_mail_or_another_site_arrives_signed_in(bound, person, path):
     bound.expire()
     link_from_another_site(bound, path)
     expect(bound.page).to_have_url(f"{bound.site.origin}{path}")
@@ -98,9 +97,7 @@ def asks_by_script(page: Page) -> int | None:
 
 
 @pytest.mark.parametrize("ask", [goes_to_a_page, sends_a_form, *at_length(asks_by_script)])
-def test_an_access_token_that_is_refused_before_its_cookie_ends_is_refreshed(
-    bound: Device, person: Person, site: Site, ask: object
-) -> None:
+def test_an_access_token_that_is_refused_before_its_cookie_ends_is_refreshed(bound, person, site, ask):
     """The server's clock is ahead of the browser's, or its key is another: nobody is asked to sign in."""
     bound.sees(person)
     site.forward(601)

@@ -1,14 +1,13 @@
 """The demo over https: the session is bound, and its thief fails before the owner's eyes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Sites
 from tests.browser.device_bound.conftest import OFFER
-from tests.browser.device_bound.devices import Device
-from tests.browser.sites import Person, Site
+from tests.browser.sites import Site
 from tests.browser.steps import sign_in
 from tests.browser.test_demo import drawn, generations, press, said
 
@@ -19,7 +18,7 @@ def site(sites: Sites) -> Iterator[Site]:
     return sites(**OFFER, DEBUG="true", ALLOWED_HOSTS="app.test")
 
 
-def test_the_thief_fails_and_the_owner_goes_on(new_device: Callable[..., Device], site: Site, person: Person) -> None:
+def test_the_thief_fails_and_the_owner_goes_on(new_device, site, person):
     device = new_device()
     page = device.page
     sign_in(page, person, path="/demo")

@@ -3,9 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Sites
 from tests.browser.device_bound.devices import REFRESH_BOUND, REGISTER, Device, bound_sessions
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, cookie, sign_in_by_api
 
 
@@ -21,7 +19,7 @@ def is_out(device: Device) -> None:
 
 
 @pytest.mark.parametrize("in_time", [True, False], ids=["token good", "cookie ended"])
-def test_who_is_revoked_by_another_process_is_out(bound: Device, sites: Sites, person: Person, in_time: bool) -> None:
+def test_who_is_revoked_by_another_process_is_out(bound, sites, person, in_time):
     sites().revoke(person)
     if in_time:
         bound.page.wait_for_timeout(2000)  # A turn of the feed, whose clock no test moves here.
@@ -30,7 +28,7 @@ def test_who_is_revoked_by_another_process_is_out(bound: Device, sites: Sites, p
     is_out(bound)
 
 
-def test_who_signs_out_is_out(bound: Device, site: Site, person: Person) -> None:
+def test_who_signs_out_is_out(bound, site, person):
     bound.page.goto("/")
     bound.page.get_by_role("banner").get_by_role("button", name="Sign out").click()
     expect(bound.page.get_by_role("link", name="Sign in")).to_be_visible()
@@ -38,7 +36,7 @@ def test_who_signs_out_is_out(bound: Device, site: Site, person: Person) -> None
     assert [row["revoked_reason"] for row in site.sessions(person)] == ["signed_out"]
 
 
-def test_who_signs_in_again_is_bound_anew(bound: Device, site: Site, person: Person) -> None:
+def test_who_signs_in_again_is_bound_anew(bound, site, person):
     """The browser has two keys then, and may prove the older one first: it is told to forget it."""
     sign_in_by_api(bound.page, person)
     bound.wait_for_key()
@@ -51,7 +49,7 @@ def test_who_signs_in_again_is_bound_anew(bound: Device, site: Site, person: Per
     assert bound_sessions(site, person) == [second["id"]]
 
 
-def test_another_user_takes_the_browser_over(bound: Device, site: Site, person: Person) -> None:
+def test_another_user_takes_the_browser_over(bound, site, person):
     another = site.new_person()
     sign_in_by_api(bound.page, another)
     bound.wait_for_key()
@@ -62,7 +60,7 @@ def test_another_user_takes_the_browser_over(bound: Device, site: Site, person: 
     assert [row["revoked_reason"] for row in site.sessions(another)] == [""]
 
 
-def test_who_has_signed_out_signs_in_and_is_bound_anew(bound: Device, site: Site, person: Person) -> None:
+def test_who_has_signed_out_signs_in_and_is_bound_anew(bound, site, person):
     bound.page.goto("/")
     bound.page.get_by_role("banner").get_by_role("button", name="Sign out").click()
     expect(bound.page.get_by_role("link", name="Sign in")).to_be_visible()

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import at_length
 from tests.browser.device_bound.devices import NOTE, REFRESH_BOUND, REGISTER, Device, bound_sessions
-from tests.browser.sites import Person, Site
+from tests.browser.sites import Site
 from tests.browser.steps import REFRESH, cookie, sign_in
 
 
@@ -51,7 +51,7 @@ OUTAGES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("outage", ["no database", "cut", *at_length("503", "500")])
-def test_after_an_outage_the_same_user_is_signed_in(bound: Device, site: Site, person: Person, outage: str) -> None:
+def test_after_an_outage_the_same_user_is_signed_in(bound, site, person, outage):
     bound.sees(person)
     kept = {one["name"] for one in bound.context.cookies()}
     bound.expire()
@@ -76,7 +76,7 @@ def is_told_to_come_back(device: Device) -> None:
     assert (status, int(after) > 0) == (503, True)
 
 
-def test_a_refusal_of_a_proxys_own_ends_it_in_the_browser(bound: Device, site: Site, person: Person) -> None:
+def test_a_refusal_of_a_proxys_own_ends_it_in_the_browser(bound, site, person):
     """Why it is not the default: Chromium gives its key up for any 401, 403, 404 or 429, whoever says so.
 
     The draft says that it should keep it for a 429. An unbound session survives all of them.
@@ -89,9 +89,7 @@ def test_a_refusal_of_a_proxys_own_ends_it_in_the_browser(bound: Device, site: S
     assert bound_sessions(site, person), "the session lives, and nobody can have it any more"
 
 
-def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_again(
-    bound: Device, site: Site, person: Person
-) -> None:
+def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_again(bound, site, person):
     bound.expire()
     site.lose_answers(REFRESH_BOUND)
     is_told_to_come_back(bound)
@@ -100,7 +98,7 @@ def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_a
     assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
 
 
-def test_the_first_proof_whose_answer_is_lost_is_asked_for_again(device: Device, site: Site, person: Person) -> None:
+def test_the_first_proof_whose_answer_is_lost_is_asked_for_again(device, site, person):
     """The key is bound then, the refresh token has ended, and the browser has neither been told."""
     site.lose_answers(REFRESH_BOUND)
     device.sign_in(person)
@@ -115,9 +113,7 @@ def test_the_first_proof_whose_answer_is_lost_is_asked_for_again(device: Device,
 
 
 @pytest.mark.parametrize("lost", ["answer", "request", "503"])
-def test_a_registration_that_fails_leaves_the_session_to_rotation(
-    device: Device, site: Site, person: Person, lost: str
-) -> None:
+def test_a_registration_that_fails_leaves_the_session_to_rotation(device, site, person, lost):
     if lost == "answer":
         site.lose_answers(REGISTER)
     else:
@@ -135,7 +131,7 @@ def test_a_registration_that_fails_leaves_the_session_to_rotation(
     assert bound_sessions(site, person) == []
 
 
-def test_a_network_that_is_gone_and_comes_back(bound: Device, person: Person) -> None:
+def test_a_network_that_is_gone_and_comes_back(bound, person):
     bound.sees(person)
     bound.expire()
     bound.context.set_offline(True)
@@ -145,7 +141,7 @@ def test_a_network_that_is_gone_and_comes_back(bound: Device, person: Person) ->
     bound.sees(person)
 
 
-def test_whose_browser_signs_no_more_is_told_to_come_back(bound: Device, site: Site, person: Person) -> None:
+def test_whose_browser_signs_no_more_is_told_to_come_back(bound, site, person):
     """Chromium signs six times in nine minutes."""
     for _ in range(4):
         bound.expire()

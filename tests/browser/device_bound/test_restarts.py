@@ -10,7 +10,7 @@ from tests.browser.device_bound.conftest import with_keys
 from tests.browser.device_bound.devices import Device, bound_sessions
 from tests.browser.device_bound.test_outages import is_told_to_come_back
 from tests.browser.profiles import Profile, profile_kept
-from tests.browser.sites import Certificate, Person, Site
+from tests.browser.sites import Certificate, Site
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def profile(playwright: Playwright, certificate: Certificate, site: Site, tmp_pa
         yield found
 
 
-def test_it_is_closed_and_later_dies(profile: Profile, site: Site, person: Person) -> None:
+def test_it_is_closed_and_later_dies(profile, site, person):
     device = Device(profile.open(), site)
     device.bind(person, remember=True)
     device.context.close()
@@ -39,7 +39,7 @@ def test_it_is_closed_and_later_dies(profile: Profile, site: Site, person: Perso
     assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
 
 
-def test_it_has_no_signature_left_and_is_opened_again(profile: Profile, site: Site, person: Person) -> None:
+def test_it_has_no_signature_left_and_is_opened_again(profile, site, person):
     device = Device(profile.open(), site)
     device.bind(person, remember=True)
     for _ in range(4):
@@ -54,7 +54,7 @@ def test_it_has_no_signature_left_and_is_opened_again(profile: Profile, site: Si
     device.wait_for_refresh()
 
 
-def test_whoever_was_not_to_be_remembered_is_not(profile: Profile, site: Site, person: Person) -> None:
+def test_whoever_was_not_to_be_remembered_is_not(profile, site, person):
     """The key outlives the browser; the session must not."""
     device = Device(profile.open(), site)
     device.bind(person)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.browser.device_bound.devices import Device, bound_sessions
 from tests.browser.device_bound.test_outages import a_proxy_that_answers
-from tests.browser.sites import Certificate, Person, Site
+from tests.browser.sites import Certificate, Person
 from tests.browser.steps import REFRESH, cookie
 
 LONGER_THAN_A_TOKEN = 601
@@ -35,8 +35,8 @@ def ask(thief: Device, certificate: Certificate, **headers: str) -> int:
 
 
 def test_a_stolen_jar_is_dead_when_the_access_token_ends_and_the_owner_is_undisturbed(
-    bound: Device, new_device: Callable[..., Device], site: Site, person: Person, certificate: Certificate
-) -> None:
+    bound, new_device, site, person, certificate
+):
     thief = rob(bound, new_device)
     thief.sees(person)
     site.forward(LONGER_THAN_A_TOKEN)
@@ -54,9 +54,7 @@ def test_a_stolen_jar_is_dead_when_the_access_token_ends_and_the_owner_is_undist
     assert "reuse_detected" not in site.events(person)
 
 
-def test_a_jar_stolen_before_the_first_proof_is_worthless_after_it(
-    device: Device, new_device: Callable[..., Device], site: Site, person: Person
-) -> None:
+def test_a_jar_stolen_before_the_first_proof_is_worthless_after_it(device, new_device, site, person):
     with a_proxy_that_answers(site, 503):
         device.sign_in(person)
         assert cookie(device.context, REFRESH)
@@ -65,9 +63,7 @@ def test_a_jar_stolen_before_the_first_proof_is_worthless_after_it(
     is_dead_and_the_owner_goes_on(thief, device, person)
 
 
-def test_a_thief_who_refreshes_before_the_first_proof_loses_to_it(
-    device: Device, new_device: Callable[..., Device], site: Site, person: Person
-) -> None:
+def test_a_thief_who_refreshes_before_the_first_proof_loses_to_it(device, new_device, site, person):
     with a_proxy_that_answers(site, 503):
         device.sign_in(person)
         thief = rob(device, new_device)

@@ -5,11 +5,10 @@ import ssl
 from typing import Any
 from uuid import uuid4
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext
 
 from tests.browser.nextjs.deployments import HOST, Deployment
 from tests.browser.nextjs.visits import expired_meanwhile, set_cookies, sign_in_ten_minutes_ago
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie
 
 ELSEWHERE = "127.0.0.9"
@@ -37,9 +36,7 @@ def cookie_header(context: BrowserContext) -> str:
     return f"{ACCESS}={cookie(context, ACCESS)}; {REFRESH}={cookie(context, REFRESH)}"
 
 
-def test_security_events_are_about_the_person_and_not_about_the_app(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person
-) -> None:
+def test_security_events_are_about_the_person_and_not_about_the_app(page, context, deployment, person):
     sign_in_ten_minutes_ago(page, deployment.site, person)
     held = cookie_header(context)
     page.goto("/account")
@@ -54,9 +51,7 @@ def test_security_events_are_about_the_person_and_not_about_the_app(
     assert event == {"ip": ELSEWHERE, "user_agent": PHONE}
 
 
-def test_a_browser_that_says_no_more_than_its_origin_is_held_to_that(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person
-) -> None:
+def test_a_browser_that_says_no_more_than_its_origin_is_held_to_that(page, context, deployment, person):
     sign_in_ten_minutes_ago(page, deployment.site, person)
     held = cookie_header(context)
     foreign = ask(deployment, "POST", "/api/whoami", held, Origin="https://evil.app.test")
@@ -68,9 +63,7 @@ def test_a_browser_that_says_no_more_than_its_origin_is_held_to_that(
     assert deployment.site.sessions(person)[-1]["generation"] == 1
 
 
-def test_a_cache_keeps_a_page_for_everybody_but_not_with_somebodys_cookies(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person
-) -> None:
+def test_a_cache_keeps_a_page_for_everybody_but_not_with_somebodys_cookies(page, context, deployment, person):
     sign_in_ten_minutes_ago(page, deployment.site, person)
     path = f"/about?{uuid4()}"
     response = page.goto(path)
@@ -82,7 +75,7 @@ def test_a_cache_keeps_a_page_for_everybody_but_not_with_somebodys_cookies(
     assert [answer.headers["Set-Cookie"] for answer in strangers] == [None, None]
 
 
-def test_pages_that_are_not_for_everybody_are_kept_by_no_cache(page: Page, site: Site, person: Person) -> None:
+def test_pages_that_are_not_for_everybody_are_kept_by_no_cache(page, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     for refreshed in (True, False):
         response = page.goto("/list")
@@ -91,9 +84,7 @@ def test_pages_that_are_not_for_everybody_are_kept_by_no_cache(page: Page, site:
         assert response.headers["cache-control"] == "private, no-store"
 
 
-def test_a_post_is_answered_with_cookies_that_no_cache_keeps(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_post_is_answered_with_cookies_that_no_cache_keeps(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         found: Any = page.evaluate(
             "() => fetch('/api/whoami', {method: 'POST'}).then((got) => got.headers.get('cache-control'))"

@@ -2,14 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.nextjs.visits import LIFETIME, clock, expired_meanwhile, facts, set_cookies, sign_in_ten_minutes_ago
-from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
 
 ATTRIBUTES = "HttpOnly; Path=/; SameSite=Lax; Secure"
@@ -17,7 +15,7 @@ ATTRIBUTES = "HttpOnly; Path=/; SameSite=Lax; Secure"
 TWENTY_FETCHES = "() => Promise.all(Array.from({length: 20}, () => fetch('/api/whoami').then((got) => got.json())))"
 
 
-def test_somebody_signs_in_and_server_components_see_who_it_is(page: Page, site: Site, person: Person) -> None:
+def test_somebody_signs_in_and_server_components_see_who_it_is(page, site, person):
     sign_in(page, person, path="/sign-in?next=/account")
     (session,) = site.sessions(person)
     expect(page.get_by_role("heading")).to_have_text("Your account")
@@ -25,9 +23,7 @@ def test_somebody_signs_in_and_server_components_see_who_it_is(page: Page, site:
     assert facts(page)["gen"] == session["generation"] == 0
 
 
-def test_a_page_with_an_expired_token_is_rendered_with_the_new_one(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_page_with_an_expired_token_is_rendered_with_the_new_one(page, context, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     before = cookie(context, ACCESS), cookie(context, REFRESH)
     response = page.goto("/account")
@@ -43,7 +39,7 @@ def test_a_page_with_an_expired_token_is_rendered_with_the_new_one(
     assert set_cookies(response) == {ACCESS: ATTRIBUTES, REFRESH: ATTRIBUTES}
 
 
-def test_remembered_sessions_keep_the_dates_of_their_cookies(page: Page, site: Site, person: Person) -> None:
+def test_remembered_sessions_keep_the_dates_of_their_cookies(page, site, person):
     with clock(site, -LIFETIME):
         sign_in(page, person, remember=True, path="/sign-in?next=/api/auth/me")
     found = set_cookies(page.goto("/account"))
@@ -52,18 +48,14 @@ def test_remembered_sessions_keep_the_dates_of_their_cookies(page: Page, site: S
     assert all(re.fullmatch(dated, attributes) for attributes in found.values())
 
 
-def test_the_first_request_without_an_access_cookie_is_served_too(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_the_first_request_without_an_access_cookie_is_served_too(page, context, site, person):
     sign_in(page, person, path="/sign-in?next=/account")
     context.clear_cookies(name=ACCESS)
     page.goto("/account")
     assert facts(page)["gen"] == 1
 
 
-def test_an_answer_without_a_refresh_token_leaves_the_browser_the_one_it_has(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_an_answer_without_a_refresh_token_leaves_the_browser_the_one_it_has(page, context, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     page.goto("/account")
     newest = cookie(context, REFRESH)
@@ -76,9 +68,7 @@ def test_an_answer_without_a_refresh_token_leaves_the_browser_the_one_it_has(
 
 
 @pytest.mark.parametrize(("method", "said"), [("GET", None), ("POST", "x" * 100_000)], ids=["GET", "POST"])
-def test_a_route_handler_sees_the_new_token_and_the_whole_body(
-    page: Page, context: BrowserContext, site: Site, person: Person, method: str, said: str | None
-) -> None:
+def test_a_route_handler_sees_the_new_token_and_the_whole_body(page, context, site, person, method, said):
     with expired_meanwhile(page, context, site, person, "/account"):
         found = page.evaluate(
             "([method, body]) => fetch('/api/whoami', {method, body}).then((got) => got.json())", [method, said]
@@ -88,9 +78,7 @@ def test_a_route_handler_sees_the_new_token_and_the_whole_body(
         assert found.get("said") == said
 
 
-def test_a_server_action_sees_the_new_token_and_the_forms_data(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_server_action_sees_the_new_token_and_the_forms_data(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         page.get_by_label("Note", exact=True).fill("remember the milk")
         with page.expect_response(lambda response: response.request.method == "POST") as posted:
@@ -106,9 +94,7 @@ def test_a_server_action_sees_the_new_token_and_the_forms_data(
         assert {given[ACCESS], given[REFRESH]} == {ATTRIBUTES}
 
 
-def test_a_form_without_javascript_keeps_its_data(
-    jar: Callable[..., BrowserContext], site: Site, person: Person
-) -> None:
+def test_a_form_without_javascript_keeps_its_data(jar, site, person):
     context = jar(base_url=site.origin, java_script_enabled=False)
     page = context.new_page()
     with expired_meanwhile(page, context, site, person, "/account"):
@@ -120,9 +106,7 @@ def test_a_form_without_javascript_keeps_its_data(
         assert str(cookie(context, REFRESH)).endswith(facts(page)["refresh"])
 
 
-def test_a_form_that_leads_on_to_a_page_refreshes_once(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_form_that_leads_on_to_a_page_refreshes_once(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         page.get_by_label("Plain note").fill("and the butter")
         page.get_by_role("button", name="Save plainly").click()
@@ -131,9 +115,7 @@ def test_a_form_that_leads_on_to_a_page_refreshes_once(
         assert facts(page)["gen"] == site.sessions(person)[-1]["generation"] == 2
 
 
-def test_other_cookies_reach_the_server_code_letter_by_letter(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_other_cookies_reach_the_server_code_letter_by_letter(page, context, site, person):
     odd = "a:b%2Cc=100%"
     with expired_meanwhile(page, context, site, person, "/account"):
         context.add_cookies([{"name": "odd", "value": odd, "url": site.origin}])
@@ -142,9 +124,7 @@ def test_other_cookies_reach_the_server_code_letter_by_letter(
         assert f"odd={odd}" in found["others"]
 
 
-def test_twenty_requests_at_once_are_one_rotation(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_twenty_requests_at_once_are_one_rotation(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         found = page.evaluate(TWENTY_FETCHES)
         assert len(found) == 20
@@ -155,9 +135,7 @@ def test_twenty_requests_at_once_are_one_rotation(
         assert facts(page)["gen"] == 2
 
 
-def test_a_burst_of_prefetches_is_one_rotation_and_all_are_served(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_burst_of_prefetches_is_one_rotation_and_all_are_served(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/list"):
         with ExitStack() as stack:
             prefetched = [stack.enter_context(page.expect_response(re.compile(f"/item/{n}"))) for n in range(8)]
@@ -169,9 +147,7 @@ def test_a_burst_of_prefetches_is_one_rotation_and_all_are_served(
         assert facts(page)["gen"] == 2
 
 
-def test_going_to_a_page_inside_the_app_refreshes_without_loading_it_anew(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_going_to_a_page_inside_the_app_refreshes_without_loading_it_anew(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         page.evaluate("() => { window.still = 'here' }")
         page.get_by_role("link", name="The list").click()
@@ -181,9 +157,7 @@ def test_going_to_a_page_inside_the_app_refreshes_without_loading_it_anew(
         assert cookie(context, ACCESS)
 
 
-def test_a_streamed_page_has_its_cookies_before_it_ends(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_streamed_page_has_its_cookies_before_it_ends(page, context, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     before = cookie(context, REFRESH)
     name = site.sessions(person)[-1]["id"]

@@ -1,12 +1,10 @@
 """What is refused, and how: somebody signed out, a page of another origin, an auth server that does not answer."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.nextjs.deployments import Deployment
 from tests.browser.nextjs.visits import expired_meanwhile, facts, put_back, set_cookies, sign_in_ten_minutes_ago
 from tests.browser.sites import Person, Site
 from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
@@ -42,9 +40,7 @@ def navigations(page: Page) -> list[str]:
     return seen
 
 
-def test_public_pages_are_everybodys_and_others_ask_to_sign_in(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_public_pages_are_everybodys_and_others_ask_to_sign_in(page, context, site, person):
     for path, heading in (("/", "Everybody’s page"), ("/about", "About")):
         assert set_cookies(page.goto(path)) == {}
         expect(page.get_by_role("heading")).to_have_text(heading)
@@ -56,9 +52,7 @@ def test_public_pages_are_everybodys_and_others_ask_to_sign_in(
     assert page.url == f"{site.origin}/item/3?colour=brass%26ink"
 
 
-def test_a_revoked_session_leads_to_the_page_to_sign_in_once(
-    page: Page, context: BrowserContext, site: Site, person: Person, navigations: list[str]
-) -> None:
+def test_a_revoked_session_leads_to_the_page_to_sign_in_once(page, context, site, person, navigations):
     sign_in_ten_minutes_ago(page, site, person)
     revoke(site, person)
     navigations.clear()
@@ -71,9 +65,7 @@ def test_a_revoked_session_leads_to_the_page_to_sign_in_once(
     assert facts(page)["gen"] == 0
 
 
-def test_a_revoked_session_leaves_a_public_page_as_a_stranger(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_revoked_session_leaves_a_public_page_as_a_stranger(page, context, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     revoke(site, person)
     response = page.goto("/")
@@ -83,9 +75,7 @@ def test_a_revoked_session_leaves_a_public_page_as_a_stranger(
     assert tokens(context) == (None, None)
 
 
-def test_a_request_by_script_is_told_that_the_session_has_ended_and_clears_nothing(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_request_by_script_is_told_that_the_session_has_ended_and_clears_nothing(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         revoke(site, person)
         held = tokens(context)
@@ -94,9 +84,7 @@ def test_a_request_by_script_is_told_that_the_session_has_ended_and_clears_nothi
         assert tokens(context) == held
 
 
-def test_going_to_a_page_inside_the_app_leads_to_the_page_to_sign_in(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_going_to_a_page_inside_the_app_leads_to_the_page_to_sign_in(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         revoke(site, person)
         page.get_by_role("link", name="The list").click()
@@ -104,9 +92,7 @@ def test_going_to_a_page_inside_the_app_leads_to_the_page_to_sign_in(
         assert tokens(context) == (None, None)
 
 
-def test_prefetches_that_are_refused_stay_quiet_until_somebody_goes_there(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_prefetches_that_are_refused_stay_quiet_until_somebody_goes_there(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/list"):
         revoke(site, person)
         with page.expect_response("**/item/7?*") as refused:
@@ -118,9 +104,7 @@ def test_prefetches_that_are_refused_stay_quiet_until_somebody_goes_there(
         assert tokens(context) == (None, None)
 
 
-def test_a_server_action_of_an_ended_session_is_refused_and_the_page_can_say_so(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_a_server_action_of_an_ended_session_is_refused_and_the_page_can_say_so(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         revoke(site, person)
         held = tokens(context)
@@ -132,9 +116,7 @@ def test_a_server_action_of_an_ended_session_is_refused_and_the_page_can_say_so(
         assert tokens(context) == (None, None)
 
 
-def test_a_form_of_an_ended_session_leads_to_the_page_to_sign_in_without_javascript_too(
-    jar: Callable[..., BrowserContext], site: Site, person: Person
-) -> None:
+def test_a_form_of_an_ended_session_leads_to_the_page_to_sign_in_without_javascript_too(jar, site, person):
     context = jar(base_url=site.origin, java_script_enabled=False)
     page = context.new_page()
     with expired_meanwhile(page, context, site, person, "/account"):
@@ -144,9 +126,7 @@ def test_a_form_of_an_ended_session_leads_to_the_page_to_sign_in_without_javascr
         assert tokens(context) == (None, None)
 
 
-def test_signing_out_ends_the_session_and_leaves_nothing(
-    page: Page, context: BrowserContext, site: Site, person: Person
-) -> None:
+def test_signing_out_ends_the_session_and_leaves_nothing(page, context, site, person):
     with expired_meanwhile(page, context, site, person, "/account"):
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url(f"{site.origin}/")
@@ -169,9 +149,7 @@ def elsewhere(request: pytest.FixtureRequest, page: Page) -> Iterator[Callable[[
 
 
 @pytest.mark.parametrize("path", ["/account", "/api/whoami"])
-def test_a_form_of_another_origin_is_refused_and_rotates_nothing(
-    page: Page, context: BrowserContext, site: Site, person: Person, elsewhere: Any, path: str
-) -> None:
+def test_a_form_of_another_origin_is_refused_and_rotates_nothing(page, context, site, person, elsewhere, path):
     with expired_meanwhile(page, context, site, person, "/account"):
         held = tokens(context)
         elsewhere(FORM.format(site.origin + path))
@@ -183,7 +161,7 @@ def test_a_form_of_another_origin_is_refused_and_rotates_nothing(
         assert tokens(context) == held
 
 
-def test_a_link_on_another_site_may_refresh(page: Page, context: BrowserContext, site: Site, person: Person) -> None:
+def test_a_link_on_another_site_may_refresh(page, context, site, person):
     sign_in_ten_minutes_ago(page, site, person)
     page.route("https://mail.test/", lambda route: route.fulfill(body=f'<a href="{site.origin}/account">here</a>'))
     page.goto("https://mail.test/")
@@ -192,9 +170,7 @@ def test_a_link_on_another_site_may_refresh(page: Page, context: BrowserContext,
     assert facts(page)["gen"] == 1
 
 
-def test_an_auth_server_that_is_gone_signs_nobody_out(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person, navigations: list[str]
-) -> None:
+def test_an_auth_server_that_is_gone_signs_nobody_out(page, context, deployment, person, navigations):
     sign_in_ten_minutes_ago(page, deployment.site, person)
     old = cookie(context, ACCESS)
     page.goto("/account")
@@ -219,9 +195,7 @@ def test_an_auth_server_that_is_gone_signs_nobody_out(
     assert set(navigations) == {f"{deployment.origin}/account", f"{deployment.origin}/"}
 
 
-def test_a_server_action_waits_for_the_auth_server_with_the_form_still_filled_in(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person
-) -> None:
+def test_a_server_action_waits_for_the_auth_server_with_the_form_still_filled_in(page, context, deployment, person):
     sign_in(page, person, path="/sign-in?next=/account")
     context.clear_cookies(name=ACCESS)
     with deployment.auth_server_gone():
@@ -233,9 +207,7 @@ def test_a_server_action_waits_for_the_auth_server_with_the_form_still_filled_in
     assert facts(page, "result")["gen"] == 1
 
 
-def test_an_auth_server_that_hangs_is_not_waited_for_for_ever(
-    page: Page, context: BrowserContext, deployment: Deployment, person: Person
-) -> None:
+def test_an_auth_server_that_hangs_is_not_waited_for_for_ever(page, context, deployment, person):
     sign_in_ten_minutes_ago(page, deployment.site, person)
     held = tokens(context)
     with deployment.auth_server_hanging():

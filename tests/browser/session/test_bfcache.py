@@ -1,9 +1,6 @@
 """A page with a session goes into the back-forward cache, and asks who is signed in when it comes back."""
 
-from collections.abc import Callable
-
-from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
+from tests.browser.session.worlds import Tab
 
 
 def leave(tab: Tab) -> None:
@@ -23,7 +20,7 @@ def come_back(tab: Tab) -> None:
     assert tab.page.evaluate("globalThis.here === true"), f"the page was loaded anew: {why_not}"
 
 
-def test_a_page_that_comes_back_goes_on(signed_in: Tab, world: World, person: Person) -> None:
+def test_a_page_that_comes_back_goes_on(signed_in, world, person):
     leave(signed_in)
     come_back(signed_in)
     assert signed_in.user == person.email
@@ -33,9 +30,7 @@ def test_a_page_that_comes_back_goes_on(signed_in: Tab, world: World, person: Pe
     assert signed_in.heard == [["signin", person.email]]
 
 
-def test_a_page_that_comes_back_learns_what_happened_meanwhile(
-    signed_in: Tab, new_tab: Callable[..., Tab], world: World, person: Person
-) -> None:
+def test_a_page_that_comes_back_learns_what_happened_meanwhile(signed_in, new_tab, world, person):
     other_tab, other = new_tab(), world.auth.new_person()
     leave(signed_in)
     other_tab.sign_in(other)

@@ -1,14 +1,11 @@
 """The page's clock is never held against the server's; and a machine that slept is told by the one that did not."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Sites, at_length
+from tests.browser.conftest import at_length
 from tests.browser.session.conftest import IN_COMMON
-from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
+from tests.browser.session.worlds import World
 
 IN_THE_PAGE = ["scoped", *at_length("cookie", "subdomain")]
 YEAR = 365 * 86400
@@ -28,9 +25,7 @@ def clock_moved_by(context: BrowserContext, seconds: int) -> None:
 
 @pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
 @pytest.mark.parametrize("wrong", [-YEAR, YEAR])
-def test_a_date_that_is_wrong_does_no_harm(
-    context: BrowserContext, world: World, new_tab: Callable[..., Tab], person: Person, wrong: int
-) -> None:
+def test_a_date_that_is_wrong_does_no_harm(context, world, new_tab, person, wrong):
     clock_moved_by(context, wrong)
     tabs = [new_tab(), new_tab()]
     tabs[0].sign_in(person)
@@ -40,9 +35,7 @@ def test_a_date_that_is_wrong_does_no_harm(
 
 
 @pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_date_that_is_set_back_does_no_harm(
-    context: BrowserContext, world: World, new_tab: Callable[..., Tab], person: Person
-) -> None:
+def test_a_date_that_is_set_back_does_no_harm(context, world, new_tab, person):
     clock_moved_by(context, 0)
     tab = new_tab()
     tab.sign_in(person)
@@ -55,9 +48,7 @@ def test_a_date_that_is_set_back_does_no_harm(
 
 
 @pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_token_in_its_last_minute_is_renewed_by_a_request_which_does_not_wait(
-    context: BrowserContext, world: World, new_tab: Callable[..., Tab], person: Person
-) -> None:
+def test_a_token_in_its_last_minute_is_renewed_by_a_request_which_does_not_wait(context, world, new_tab, person):
     """In ``subdomain`` this takes a Date header that CORS exposes."""
     clock_moved_by(context, 0)
     tab = new_tab()
@@ -76,9 +67,7 @@ def test_a_token_in_its_last_minute_is_renewed_by_a_request_which_does_not_wait(
 
 
 @pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_machine_that_slept_refreshes_before_it_asks(
-    context: BrowserContext, world: World, new_tab: Callable[..., Tab], person: Person
-) -> None:
+def test_a_machine_that_slept_refreshes_before_it_asks(context, world, new_tab, person):
     clock_moved_by(context, 0)
     tab = new_tab()
     tab.sign_in(person)
@@ -92,9 +81,7 @@ def test_a_machine_that_slept_refreshes_before_it_asks(
 
 @pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
 @pytest.mark.parametrize("event", ["visibilitychange", "online", "resume"])
-def test_a_tab_that_wakes_compares_the_clocks(
-    context: BrowserContext, world: World, new_tab: Callable[..., Tab], person: Person, event: str
-) -> None:
+def test_a_tab_that_wakes_compares_the_clocks(context, world, new_tab, person, event):
     clock_moved_by(context, 0)
     tab = new_tab()
     tab.sign_in(person)
@@ -108,7 +95,7 @@ def test_a_tab_that_wakes_compares_the_clocks(
     tab.wait_for("heard.at(-1)[0] === 'expire'")
 
 
-def test_a_short_life_is_renewed_in_the_worker_before_it_ends(sites: Sites, jar: Callable[..., BrowserContext]) -> None:
+def test_a_short_life_is_renewed_in_the_worker_before_it_ends(sites, jar):
     """A worker's clock cannot be moved from here: the token really expires."""
     site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8", **IN_COMMON)
     world = World("body", site, site)

@@ -1,22 +1,15 @@
 """A server that is down, or a network that is gone: the session waits, and signs nobody out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext
-
-from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
 
 CLIENT_REFRESHES = ["scoped", "subdomain", "body"]
 """Where the client refreshes, and not the middleware on the way."""
 
 
 @pytest.mark.parametrize("mode", CLIENT_REFRESHES, indirect=True)
-def test_requests_wait_while_the_server_is_down_and_are_served_when_it_is_up(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_requests_wait_while_the_server_is_down_and_are_served_when_it_is_up(signed_in, world, person):
     world.forward(601)
     with world.down():
         signed_in.begin(times=5)
@@ -32,9 +25,7 @@ def test_requests_wait_while_the_server_is_down_and_are_served_when_it_is_up(
 
 
 @pytest.mark.parametrize("mode", ["cookie"], indirect=True)
-def test_where_the_middleware_refreshes_its_503_is_the_apps_and_nobody_is_signed_out(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_where_the_middleware_refreshes_its_503_is_the_apps_and_nobody_is_signed_out(signed_in, world, person):
     world.forward(601)
     with world.down():
         assert signed_in.fetch() == [503]
@@ -47,7 +38,7 @@ def test_where_the_middleware_refreshes_its_503_is_the_apps_and_nobody_is_signed
 
 
 @pytest.mark.parametrize("mode", CLIENT_REFRESHES, indirect=True)
-def test_whoever_does_not_want_to_wait_aborts_and_the_others_go_on_waiting(signed_in: Tab, world: World) -> None:
+def test_whoever_does_not_want_to_wait_aborts_and_the_others_go_on_waiting(signed_in, world):
     world.forward(601)
     with world.down():
         signed_in.begin()
@@ -77,9 +68,7 @@ MADE_UP: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
 @pytest.mark.parametrize("how", MADE_UP)
-def test_whatever_stands_in_the_way_of_a_refresh_is_no_refusal(
-    signed_in: Tab, world: World, person: Person, how: str
-) -> None:
+def test_whatever_stands_in_the_way_of_a_refresh_is_no_refusal(signed_in, world, person, how):
     answer = MADE_UP[how]
 
     def stand_in_the_way(route: Any) -> None:
@@ -103,7 +92,7 @@ def test_whatever_stands_in_the_way_of_a_refresh_is_no_refusal(
 
 
 @pytest.mark.parametrize("mode", ["scoped"], indirect=True)
-def test_a_401_of_a_proxys_own_signs_nobody_out(signed_in: Tab, world: World, person: Person) -> None:
+def test_a_401_of_a_proxys_own_signs_nobody_out(signed_in, world, person):
     world.forward(601)
     refusal = {"status": 401, "body": "<h1>Who are you?</h1>", "content_type": "text/html"}
     signed_in.page.route("**/api/auth/refresh", lambda route: route.fulfill(**refusal), times=1)
@@ -113,9 +102,7 @@ def test_a_401_of_a_proxys_own_signs_nobody_out(signed_in: Tab, world: World, pe
 
 
 @pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
-def test_when_the_network_is_back_nobody_waits_for_the_end_of_a_pause(
-    signed_in: Tab, context: BrowserContext, person: Person
-) -> None:
+def test_when_the_network_is_back_nobody_waits_for_the_end_of_a_pause(signed_in, context, person):
     signed_in.page.evaluate("void (globalThis.setTimeout = () => 0)")  # No pause comes to its end by itself.
     context.set_offline(True)
     with signed_in.page.expect_event("requestfailed"):
@@ -124,9 +111,7 @@ def test_when_the_network_is_back_nobody_waits_for_the_end_of_a_pause(
     assert signed_in.page.evaluate("begun") == person.email
 
 
-def test_a_request_of_the_apps_own_that_fails_by_network_fails_as_fetch_does(
-    signed_in: Tab, context: BrowserContext, person: Person
-) -> None:
+def test_a_request_of_the_apps_own_that_fails_by_network_fails_as_fetch_does(signed_in, context, person):
     context.set_offline(True)
     assert signed_in.fetch(times=2) == ["TypeError"] * 2
     context.set_offline(False)
@@ -134,9 +119,7 @@ def test_a_request_of_the_apps_own_that_fails_by_network_fails_as_fetch_does(
     assert signed_in.user == person.email
 
 
-def test_a_sign_out_that_did_not_reach_the_server_is_none(
-    signed_in: Tab, world: World, person: Person, new_tab: Callable[..., Tab]
-) -> None:
+def test_a_sign_out_that_did_not_reach_the_server_is_none(signed_in, world, person, new_tab):
     """The page cannot clear an HttpOnly cookie: whoever is told "signed out" must be."""
     world.auth.do(
         "from tokens.api.views import Logout\n"
@@ -155,8 +138,6 @@ def test_a_sign_out_that_did_not_reach_the_server_is_none(
 
 
 @pytest.mark.parametrize("mode", ["body"], indirect=True)
-def test_a_worker_that_never_says_a_word_is_an_error_after_a_while(
-    context: BrowserContext, new_tab: Callable[..., Tab]
-) -> None:
+def test_a_worker_that_never_says_a_word_is_an_error_after_a_while(context, new_tab):
     context.add_init_script("globalThis.SharedWorker = class { port = new MessageChannel().port1; }")
     assert new_tab().fetch() == ["SessionError"]

@@ -2,13 +2,8 @@
 
 import pytest
 
-from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
 
-
-def test_a_service_that_is_never_satisfied_is_asked_twice_and_nobody_is_signed_out(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_a_service_that_is_never_satisfied_is_asked_twice_and_nobody_is_signed_out(signed_in, world, person):
     for _ in range(3):
         world.forget()
         assert signed_in.fetch("/api/never-satisfied") == [401]
@@ -19,7 +14,7 @@ def test_a_service_that_is_never_satisfied_is_asked_twice_and_nobody_is_signed_o
     assert world.generation(person) == 1
 
 
-def test_a_401_that_is_the_apps_own_affair_is_handed_on(signed_in: Tab, world: World) -> None:
+def test_a_401_that_is_the_apps_own_affair_is_handed_on(signed_in, world):
     found = signed_in.page.evaluate(
         'session.fetch("/api/own-affair").then(async (response) => [response.status, await response.json()])'
     )
@@ -27,7 +22,7 @@ def test_a_401_that_is_the_apps_own_affair_is_handed_on(signed_in: Tab, world: W
     assert [one.path for one in world.answered()] == ["/api/own-affair"]
 
 
-def test_a_stranger_is_told_so_without_end(tab: Tab, world: World) -> None:
+def test_a_stranger_is_told_so_without_end(tab, world):
     """Who has not asked who is signed in may have a refresh cookie, so that one refresh is tried; and no other."""
     assert tab.fetch(times=3) == [401] * 3
     assert world.refreshes == ([] if world.mode == "body" else [401])
@@ -39,14 +34,14 @@ def test_a_stranger_is_told_so_without_end(tab: Tab, world: World) -> None:
     assert tab.heard == []
 
 
-def test_the_answer_of_a_refused_request_can_be_read(signed_in: Tab, world: World, person: Person) -> None:
+def test_the_answer_of_a_refused_request_can_be_read(signed_in, world, person):
     signed_in.sign_out()
     code = signed_in.page.evaluate('session.fetch("/api/orders").then(async (answer) => (await answer.json()).code)')
     assert code == "not_authenticated"
 
 
 @pytest.mark.parametrize("mode", ["scoped"], indirect=True)
-def test_a_stream_has_been_read_and_is_not_sent_again(signed_in: Tab, world: World) -> None:
+def test_a_stream_has_been_read_and_is_not_sent_again(signed_in, world):
     """Chromium streams over HTTP/2 alone, which our server here does not speak: the answers are made up."""
     signed_in.page.evaluate(
         """() => {

@@ -1,13 +1,10 @@
 """Mode `body`: pages send access tokens to whom they are for, and the refresh token stays in the worker."""
 
 import json
-from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext
 
-from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
+from tests.browser.session.worlds import World
 from tokens.refresh_tokens import PREFIX
 
 pytestmark = pytest.mark.parametrize("mode", ["body"], indirect=True)
@@ -54,9 +51,7 @@ def at_the_stranger(world: World) -> list[str]:
     return [f"{one.method} {one.sent('Authorization')}".strip() for one in found if one.sent("Host").startswith(EVIL)]
 
 
-def test_the_refresh_token_is_in_no_message_no_storage_and_nothing_that_a_page_sees(
-    context: BrowserContext, new_tab: Callable[..., Tab], world: World, person: Person
-) -> None:
+def test_the_refresh_token_is_in_no_message_no_storage_and_nothing_that_a_page_sees(context, new_tab, world, person):
     context.add_init_script(_RECORD)
     tabs = [new_tab(), new_tab()]
     tabs[0].sign_in(person, remember=True)
@@ -90,9 +85,7 @@ def test_the_refresh_token_is_in_no_message_no_storage_and_nothing_that_a_page_s
     assert context.cookies() == []
 
 
-def test_a_page_cannot_have_the_refresh_token_sent_to_another_api(
-    signed_in: Tab, world: World, new_tab: Callable[..., Tab]
-) -> None:
+def test_a_page_cannot_have_the_refresh_token_sent_to_another_api(signed_in, world, new_tab):
     """The worker's name is its API: another name is another worker, in which nobody is signed in."""
     stranger = world.app.origin.replace("app.test", EVIL)
     tab = new_tab(api=f"{stranger}/api/auth/")
@@ -101,7 +94,7 @@ def test_a_page_cannot_have_the_refresh_token_sent_to_another_api(
     assert at_the_stranger(world) == []
 
 
-def test_no_token_is_sent_to_a_strangers_origin(signed_in: Tab, world: World) -> None:
+def test_no_token_is_sent_to_a_strangers_origin(signed_in, world):
     stranger = world.app.origin.replace("app.test", EVIL)
     assert signed_in.fetch(f"{stranger}/api/orders") == ["TypeError"]  # No CORS there: what was sent is what counts.
     assert at_the_stranger(world) == ["GET"]
@@ -111,16 +104,14 @@ def test_no_token_is_sent_to_a_strangers_origin(signed_in: Tab, world: World) ->
     assert at_the_stranger(world) == ["GET", "GET"]
 
 
-def test_a_token_does_not_follow_a_redirection_to_a_stranger(signed_in: Tab, world: World) -> None:
+def test_a_token_does_not_follow_a_redirection_to_a_stranger(signed_in, world):
     stranger = world.app.origin.replace("app.test", EVIL)
     signed_in.fetch(f"/api/away?to={stranger}/api/orders")
     assert at_the_stranger(world) == ["GET"]
     assert [bool(one.sent("Authorization")) for one in world.answered("/api/away")] == [True]
 
 
-def test_a_token_is_sent_to_an_origin_that_the_app_names(
-    world: World, new_tab: Callable[..., Tab], person: Person
-) -> None:
+def test_a_token_is_sent_to_an_origin_that_the_app_names(world, new_tab, person):
     named = world.app.origin.replace("app.test", EVIL)
     tab = new_tab(origins=[named])
     tab.sign_in(person)
@@ -129,7 +120,7 @@ def test_a_token_is_sent_to_an_origin_that_the_app_names(
     assert at_the_stranger(world) == ["OPTIONS"]  # Asks whether it may bring an Authorization header; here it may not.
 
 
-def test_a_refresh_token_does_not_follow_a_redirection_either(signed_in: Tab, world: World) -> None:
+def test_a_refresh_token_does_not_follow_a_redirection_either(signed_in, world):
     world.forward(601)
     world.auth.do(
         "from django.http import HttpResponse\n"
@@ -148,7 +139,7 @@ def test_a_refresh_token_does_not_follow_a_redirection_either(signed_in: Tab, wo
     assert not [one for one in world.answered() + world.answered(method="OPTIONS") if EVIL in one.sent("Host")]
 
 
-def test_a_session_by_cookie_beside_it_is_left_alone(signed_in: Tab, world: World, context: BrowserContext) -> None:
+def test_a_session_by_cookie_beside_it_is_left_alone(signed_in, world, context):
     """What the worker asks goes without cookies, so that signing out here signs nobody out there."""
     by_cookie, other = World("cookie", world.auth, world.app).tab(context), world.auth.new_person()
     by_cookie.sign_in(other)
@@ -161,9 +152,7 @@ def test_a_session_by_cookie_beside_it_is_left_alone(signed_in: Tab, world: Worl
     assert by_cookie.restore() == other.email
 
 
-def test_when_all_tabs_are_closed_for_good_the_session_is_gone_from_the_client(
-    jar: Callable[..., BrowserContext], world: World, person: Person
-) -> None:
+def test_when_all_tabs_are_closed_for_good_the_session_is_gone_from_the_client(jar, world, person):
     """And stays on the server until it is ended there, or runs out."""
     context = jar()
     tab = world.tab(context)

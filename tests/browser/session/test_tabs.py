@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext
 
-from tests.browser.session.worlds import Tab, World
+from tests.browser.session.worlds import Tab
 from tests.browser.sites import Person
 
 
@@ -19,7 +18,7 @@ def tabs(signed_in: Tab, new_tab: Callable[..., Tab], person: Person) -> list[Ta
     return found
 
 
-def test_three_tabs_refresh_once(tabs: list[Tab], world: World, person: Person) -> None:
+def test_three_tabs_refresh_once(tabs, world, person):
     for generation in (1, 2):
         world.forward(601)
         world.forget()
@@ -31,7 +30,7 @@ def test_three_tabs_refresh_once(tabs: list[Tab], world: World, person: Person) 
         assert world.refreshes == ([] if world.mode == "cookie" else [200])
 
 
-def test_a_sign_in_is_seen_in_every_tab(new_tab: Callable[..., Tab], person: Person) -> None:
+def test_a_sign_in_is_seen_in_every_tab(new_tab, person):
     first = new_tab()
     others = [first.duplicate(), new_tab()]
     first.sign_in(person)
@@ -42,7 +41,7 @@ def test_a_sign_in_is_seen_in_every_tab(new_tab: Callable[..., Tab], person: Per
         assert tab.fetch() == [200]
 
 
-def test_a_sign_out_is_seen_in_every_tab(tabs: list[Tab], world: World) -> None:
+def test_a_sign_out_is_seen_in_every_tab(tabs, world):
     tabs[1].sign_out()
     for tab in tabs:
         tab.wait_for("!session.user")
@@ -51,7 +50,7 @@ def test_a_sign_out_is_seen_in_every_tab(tabs: list[Tab], world: World) -> None:
     assert world.refreshes == []
 
 
-def test_somebody_else_who_signs_in_is_seen_in_every_tab(tabs: list[Tab], world: World, person: Person) -> None:
+def test_somebody_else_who_signs_in_is_seen_in_every_tab(tabs, world, person):
     other = world.auth.new_person()
     tabs[2].sign_in(other)
     for tab in tabs:
@@ -61,8 +60,8 @@ def test_somebody_else_who_signs_in_is_seen_in_every_tab(tabs: list[Tab], world:
 
 
 def test_a_session_ended_from_outside_ends_in_every_tab_at_the_next_request_and_is_not_asked_for_again(
-    tabs: list[Tab], world: World, person: Person
-) -> None:
+    tabs, world, person
+):
     world.end_sessions(person)
     # Another process hears of it after a second.
     while tabs[0].fetch() != [401]:
@@ -82,9 +81,7 @@ def test_a_session_ended_from_outside_ends_in_every_tab_at_the_next_request_and_
 
 @pytest.mark.parametrize("mode", ["scoped", "subdomain", "body"], indirect=True)
 @pytest.mark.parametrize("end", ["closed", "gone elsewhere"])
-def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(
-    tabs: list[Tab], world: World, person: Person, end: str
-) -> None:
+def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(tabs, world, person, end):
     world.forward(601)
     with world.slow_refreshes():
         tabs[0].begin()
@@ -99,9 +96,7 @@ def test_a_tab_that_leaves_in_the_middle_of_a_refresh_leaves_nobody_waiting(
     assert world.generation(person) == 1
 
 
-def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
-    signed_in: Tab, world: World, context: BrowserContext, new_tab: Callable[..., Tab], person: Person
-) -> None:
+def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(signed_in, world, context, new_tab, person):
     world.forward(601)
     other = context.new_page()
     other.goto(f"{world.app.origin}/app")
@@ -114,7 +109,7 @@ def test_the_answer_to_the_only_tab_is_lost_and_nobody_is_signed_out(
     assert after.fetch() == [200]
 
 
-def test_an_answer_that_is_slow_is_waited_for(tabs: list[Tab], world: World, person: Person) -> None:
+def test_an_answer_that_is_slow_is_waited_for(tabs, world, person):
     world.forward(601)
     with world.hanging():
         for tab in tabs:
@@ -127,9 +122,7 @@ def test_an_answer_that_is_slow_is_waited_for(tabs: list[Tab], world: World, per
 
 
 @pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
-def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others(
-    tabs: list[Tab], world: World, context: BrowserContext, person: Person
-) -> None:
+def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others(tabs, world, context, person):
     world.forward(601)
     debugger = context.new_cdp_session(tabs[0].page)
     debugger.send("Debugger.enable")
@@ -144,9 +137,7 @@ def test_a_tab_that_is_frozen_with_the_lock_in_its_hand_does_not_stop_the_others
     assert [tab.fetch() for tab in tabs] == [[200]] * 3
 
 
-def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(signed_in, world, person):
     other = world.auth.new_person()
     world.end_sessions(person)
     world.app.hold_answers("/api/orders")
@@ -160,9 +151,7 @@ def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(
 
 
 @pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
-def test_without_locks_a_tab_still_refreshes_once_and_the_server_forgives_the_rest(
-    world: World, context: BrowserContext, person: Person, new_tab: Callable[..., Tab]
-) -> None:
+def test_without_locks_a_tab_still_refreshes_once_and_the_server_forgives_the_rest(world, context, person, new_tab):
     """Over plain http there are none, but on localhost."""
     context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
     tabs = [new_tab(), new_tab()]
@@ -178,7 +167,7 @@ def test_without_locks_a_tab_still_refreshes_once_and_the_server_forgives_the_re
     assert len(world.refreshes) <= 2
 
 
-def test_a_session_that_is_closed_hears_nothing_and_signs_nobody_out(tabs: list[Tab], person: Person) -> None:
+def test_a_session_that_is_closed_hears_nothing_and_signs_nobody_out(tabs, person):
     tabs[0].page.evaluate("session.close()")
     assert tabs[1].fetch() == [200]
     tabs[1].sign_out()

@@ -46,17 +46,17 @@ def mistakes(compiler: Path, folder: Path, declared: str = DECLARED) -> list[str
     return done.stdout.splitlines()
 
 
-def test_the_types_are_those_of_the_module(compiler: Path, tmp_path: Path) -> None:
+def test_the_types_are_those_of_the_module(compiler, tmp_path):
     assert mistakes(compiler, tmp_path) == []
 
 
 @pytest.mark.parametrize(("said", "instead"), [("User | null;", "User;"), ("signOut()", "logOut()")])
-def test_types_that_say_something_else_are_found_out(compiler: Path, tmp_path: Path, said: str, instead: str) -> None:
+def test_types_that_say_something_else_are_found_out(compiler, tmp_path, said, instead):
     assert said in DECLARED
     assert mistakes(compiler, tmp_path, DECLARED.replace(said, instead)) != []
 
 
-def test_the_compiler_is_pinned_and_its_lock_file_names_no_registry() -> None:
+def test_the_compiler_is_pinned_and_its_lock_file_names_no_registry():
     pinned = json.loads((SOURCE / "package.json").read_text())["dependencies"]["typescript"]
     lock = json.loads((SOURCE / "package-lock.json").read_text())
     assert re.fullmatch(r"\d+\.\d+\.\d+", pinned)

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Error, Route
+from playwright.sync_api import Error, Route
 
-from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
 
 BODIES = {
@@ -20,7 +19,7 @@ BODIES = {
 }
 
 
-def test_somebody_signs_in_fetches_and_signs_out(tab: Tab, world: World, person: Person) -> None:
+def test_somebody_signs_in_fetches_and_signs_out(tab, world, person):
     assert tab.restore() is None
     assert tab.fetch() == [401]
     tab.sign_in(person)
@@ -35,16 +34,14 @@ def test_somebody_signs_in_fetches_and_signs_out(tab: Tab, world: World, person:
     assert [row["revoked_reason"] for row in world.auth.sessions(person)] == ["signed_out"]
 
 
-def test_the_token_expires_and_nobody_notices(signed_in: Tab, world: World, person: Person) -> None:
+def test_the_token_expires_and_nobody_notices(signed_in, world, person):
     world.forward(601)
     assert signed_in.fetch() == [200]
     assert world.generation(person) == 1
     assert signed_in.heard == [["signin", person.email]]
 
 
-def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_again(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_again(signed_in, world, person):
     held: list[Route] = []
     signed_in.page.route("**/api/orders", lambda route: held.append(route), times=1)
     with signed_in.page.expect_request("**/api/orders"):
@@ -57,9 +54,7 @@ def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_aga
 
 
 @pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
-def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_own_refresh(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_own_refresh(signed_in, world, person):
     world.forward(601)
     world.app.hold_answers("/api/orders")
     signed_in.begin()
@@ -71,9 +66,7 @@ def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_ow
     assert world.generation(person) == 1
 
 
-def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answers(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answers(signed_in, world, person):
     world.forward(601)
     assert signed_in.fetch(times=20) == [200] * 20
     assert world.generation(person) == 1
@@ -83,7 +76,7 @@ def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answe
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_what_is_sent_arrives_whole_however_often_it_has_to_be_sent(signed_in: Tab, world: World, body: str) -> None:
+def test_what_is_sent_arrives_whole_however_often_it_has_to_be_sent(signed_in, world, body):
     script, given, files = BODIES[body]
     headers = '{ "Content-Type": "application/json" }' if body == "a string" else "{}"
     script = f"'{script}'" if body == "a string" else script
@@ -98,7 +91,7 @@ def test_what_is_sent_arrives_whole_however_often_it_has_to_be_sent(signed_in: T
     assert posts == ([200, 200] if world.mode == "cookie" else [401, 200, 401, 200])
 
 
-def test_a_page_that_is_loaded_anew_knows_who_is_signed_in(signed_in: Tab, person: Person) -> None:
+def test_a_page_that_is_loaded_anew_knows_who_is_signed_in(signed_in, person):
     """In `body` mode the worker outlives the reload of its only tab."""
     for _ in range(3):
         signed_in.page.reload()
@@ -109,9 +102,7 @@ def test_a_page_that_is_loaded_anew_knows_who_is_signed_in(signed_in: Tab, perso
         assert signed_in.fetch() == [200]
 
 
-def test_a_page_that_is_loaded_with_an_expired_token_knows_who_is_signed_in(
-    signed_in: Tab, world: World, person: Person
-) -> None:
+def test_a_page_that_is_loaded_with_an_expired_token_knows_who_is_signed_in(signed_in, world, person):
     world.forward(601)
     signed_in.page.reload()
     signed_in.open()
@@ -120,9 +111,7 @@ def test_a_page_that_is_loaded_with_an_expired_token_knows_who_is_signed_in(
 
 
 @pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
-def test_an_access_cookie_that_is_gone_is_fetched_by_the_refresh_cookie(
-    signed_in: Tab, world: World, context: BrowserContext, person: Person
-) -> None:
+def test_an_access_cookie_that_is_gone_is_fetched_by_the_refresh_cookie(signed_in, world, context, person):
     for page_knows in (True, False):
         context.clear_cookies(name="__Secure-access" if world.mode == "subdomain" else "__Host-access")
         if page_knows:
@@ -133,7 +122,7 @@ def test_an_access_cookie_that_is_gone_is_fetched_by_the_refresh_cookie(
             assert signed_in.restore() == person.email
 
 
-def test_signing_in_with_a_wrong_password_says_what_is_wrong(tab: Tab, person: Person) -> None:
+def test_signing_in_with_a_wrong_password_says_what_is_wrong(tab, person):
     with pytest.raises(Error, match="There is no active account"):
         tab.sign_in(Person(person.email, "not it"))
     code = tab.page.evaluate(
@@ -145,7 +134,7 @@ def test_signing_in_with_a_wrong_password_says_what_is_wrong(tab: Tab, person: P
     assert tab.heard == []
 
 
-def test_the_device_and_whether_to_remember_it_are_told_at_sign_in(tab: Tab, world: World, person: Person) -> None:
+def test_the_device_and_whether_to_remember_it_are_told_at_sign_in(tab, world, person):
     for _ in range(2):
         tab.sign_in(person, remember=True, deviceName="Somebody's laptop")
     rows: list[dict[str, Any]] = world.auth.sessions(person)

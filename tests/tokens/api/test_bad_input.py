@@ -98,9 +98,7 @@ class TestAForgedRefreshToken:
         settings.TOKENS = {"MODES": ["cookie", "body"]}
 
     @pytest.mark.parametrize("name", forgeries())
-    def test_in_the_cookie_costs_no_query(
-        self, api: Client, victim: Client, name: str, django_assert_num_queries: Queries
-    ) -> None:
+    def test_in_the_cookie_costs_no_query(self, api, victim, name, django_assert_num_queries):
         stranger = Client()
         for path, statuses in ((REFRESH_PATH, {401}), (LOGOUT, {204}), (ME, {401})):
             stranger.cookies[REFRESH] = forgeries()[name]
@@ -109,14 +107,14 @@ class TestAForgedRefreshToken:
             assert response.status_code in statuses
 
     @pytest.mark.parametrize("name", forgeries())
-    def test_in_the_body_costs_no_query(self, victim: Client, name: str, django_assert_num_queries: Queries) -> None:
+    def test_in_the_body_costs_no_query(self, victim, name, django_assert_num_queries):
         with django_assert_num_queries(0):
             response = post(Client(), REFRESH_PATH, {"refresh_token": forgeries()[name]})
         problem = assert_refused(response, 401, 413)
         assert problem["code"] in {"session_ended", "payload_too_large"}
 
     @pytest.mark.parametrize("name", forgeries())
-    def test_on_a_page_costs_no_query(self, victim: Client, name: str, django_assert_num_queries: Queries) -> None:
+    def test_on_a_page_costs_no_query(self, victim, name, django_assert_num_queries):
         stranger = Client()
         stranger.cookies[REFRESH] = forgeries()[name]
         with django_assert_num_queries(0):
@@ -147,7 +145,7 @@ class TestAField:
         ],
         ids=lambda value: value[:12],
     )
-    def test_of_text_takes_no_other_type_and_no_text_that_is_none(self, victim: Client, value: str) -> None:
+    def test_of_text_takes_no_other_type_and_no_text_that_is_none(self, victim, value):
         for path, field in TEXT_FIELDS:
             good = '"email": "nobody@example.org", "password": "x"' if path == LOGIN else '"other": 1'
             response = send(victim, path, f'{{{good}, "{field}": {value}}}')
@@ -156,7 +154,7 @@ class TestAField:
             assert set(problem["errors"]) == {field}
 
     @pytest.mark.parametrize("value", ["null", '"true"', '"yes"', "1", "0", "[]", "{}", '""', "1.0"])
-    def test_of_yes_or_no_takes_nothing_else(self, victim: Client, user: Any, value: str) -> None:
+    def test_of_yes_or_no_takes_nothing_else(self, victim, user, value):
         good = json.dumps({"email": user.email, "password": PASSWORD})[:-1]
         problem = assert_refused(send(victim, LOGIN, f'{good}, "remember": {value}}}'), 400)
         assert set(problem["errors"]) == {"remember"}
@@ -164,18 +162,18 @@ class TestAField:
     @pytest.mark.parametrize(
         ("field", "longest"), [("email", 254), ("password", 4096), ("device_name", 100), ("device_token", 100)]
     )
-    def test_has_a_length(self, victim: Client, field: str, longest: int) -> None:
+    def test_has_a_length(self, victim, field, longest):
         given = {"email": "nobody@example.org", "password": "x"}
         assert post(Client(), LOGIN, {**given, field: "x" * longest}).status_code == 401
         assert set(assert_refused(post(victim, LOGIN, {**given, field: "x" * (longest + 1)}))["errors"]) == {field}
 
-    def test_is_not_echoed(self, victim: Client) -> None:
+    def test_is_not_echoed(self, victim):
         secret = "hunter2" * 1000
         for path, field in TEXT_FIELDS:
             response = post(victim, path, {"email": "a", "password": "b", field: secret})
             assert b"hunter2" not in response.content
 
-    def test_that_nobody_asked_for_is_ignored(self, api: Client, user: Any) -> None:
+    def test_that_nobody_asked_for_is_ignored(self, api, user):
         more = {"is_staff": True, "user": 1, "session": {}, "id": None, "__proto__": {}, "a\0b": "\ud800", "": []}
         data = json.dumps({"email": user.email, "password": PASSWORD, **more})
         assert send(api, LOGIN, data).status_code == 200
@@ -186,7 +184,7 @@ class TestAField:
         "email",
         ["' OR 1=1 --", "a@b\r\nBcc: c@d", "%00", "${7*7}", "{{7*7}}", "a" * 254, "@", "\u202e@x", "İ@x.org", "ﬁ@x"],
     )
-    def test_with_anything_for_an_address_is_an_unknown_account(self, victim: Client, email: str) -> None:
+    def test_with_anything_for_an_address_is_an_unknown_account(self, victim, email):
         problem = assert_refused(post(victim, LOGIN, {"email": email, "password": "x"}), 401)
         assert problem["code"] == "invalid_credentials"
 
@@ -234,42 +232,42 @@ BROKEN_BODIES: dict[str, bytes] = {
 
 class TestABody:
     @pytest.mark.parametrize("name", BROKEN_BODIES)
-    def test_that_is_no_json_object_is_malformed(self, victim: Client, name: str) -> None:
+    def test_that_is_no_json_object_is_malformed(self, victim, name):
         for path in (LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE):
             problem = assert_refused(send(victim, path, BROKEN_BODIES[name]), 400)
             assert problem["code"] == "malformed", path
 
     @pytest.mark.parametrize("name", ["a brace", "NaN", "a list", "deep lists", "UTF-16"])
-    def test_that_is_no_json_object_renames_nothing(self, victim: Client, name: str) -> None:
+    def test_that_is_no_json_object_renames_nothing(self, victim, name):
         session_id = victim.get(ME).json()["session"]["id"]
         response = send(victim, f"{SESSIONS}/{session_id}", BROKEN_BODIES[name], "PATCH")
         assert assert_refused(response, 400)["code"] == "malformed"
 
     @pytest.mark.parametrize("field", ["email", "password", "remember", "device_name", "mode", "other"])
-    def test_may_nest_as_deep_as_it_likes_to_no_avail(self, victim: Client, field: str) -> None:
+    def test_may_nest_as_deep_as_it_likes_to_no_avail(self, victim, field):
         for depth in (50, 300, 500, 800, 900, 950, 990):
             for opening, closing in (("[", "]"), ('{"a":', "}")):
                 value = opening * depth + "1" + closing * depth
                 body = f'{{"email": "a", "password": "b", "{field}": {value}}}'
                 assert_refused(send(victim, LOGIN, body), 400, 401)
 
-    def test_may_be_as_long_as_our_limit_and_not_a_byte_longer(self, victim: Client) -> None:
+    def test_may_be_as_long_as_our_limit_and_not_a_byte_longer(self, victim):
         body = json.dumps(JSON).encode()
         assert assert_refused(send(victim, LOGIN, body.ljust(MAX_BODY)), 401)["code"] == "invalid_credentials"
         assert assert_refused(send(victim, LOGIN, body.ljust(MAX_BODY + 1)), 413)["code"] == "payload_too_large"
 
     @pytest.mark.parametrize("path", [LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE, f"{SESSIONS}/{NOTHING}"])
     @pytest.mark.parametrize("size", [MEGABYTE, 3 * MEGABYTE])
-    def test_that_is_huge_is_not_read(self, victim: Client, path: str, size: int) -> None:
+    def test_that_is_huge_is_not_read(self, victim, path, size):
         method = "PATCH" if path.startswith(SESSIONS) else "POST"
         response = send(victim, path, b'{"email": "' + b"x" * size + b'"}', method)
         assert assert_refused(response, 413, 404)["code"] in {"payload_too_large", "not_found"}
 
     @pytest.mark.parametrize("length", ["-1", "abc", "", "1e3", "5", "٥"])
-    def test_of_another_length_than_it_says_is_refused(self, victim: Client, length: str) -> None:
+    def test_of_another_length_than_it_says_is_refused(self, victim, length):
         assert_refused(send(victim, LOGIN, json.dumps(JSON), CONTENT_LENGTH=length), 400)
 
-    def test_that_breaks_off_is_no_error_of_ours(self, victim: Client) -> None:
+    def test_that_breaks_off_is_no_error_of_ours(self, victim):
         class BrokenOff(io.BytesIO):
             def read(self, *size: Any) -> bytes:
                 raise ConnectionResetError("the client went away")
@@ -278,7 +276,7 @@ class TestABody:
             response = send(victim, path, "{}", **{"wsgi.input": BrokenOff()})
             assert assert_refused(response, 400)["code"] == "malformed"
 
-    def test_where_none_is_due_is_ignored(self, victim: Client) -> None:
+    def test_where_none_is_due_is_ignored(self, victim):
         for body in (b"{", b"\0" * 100, b"x" * MEGABYTE):
             assert victim.generic("GET", ME, body, content_type="nonsense").status_code == 200
 
@@ -295,7 +293,7 @@ fields = st.sampled_from(
 
 @fuzz
 @given(data=json_values | st.dictionaries(fields, json_values, max_size=8))
-def test_any_json_is_refused_in_the_error_format(db: None, data: Any) -> None:
+def test_any_json_is_refused_in_the_error_format(db, data):
     for path in (LOGIN, REFRESH_PATH, REAUTHENTICATE):
         assert_refused(send(Client(), path, json.dumps(data)), 400, 401)
     assert send(Client(), LOGOUT, json.dumps(data)).status_code in {204, 400}
@@ -303,14 +301,14 @@ def test_any_json_is_refused_in_the_error_format(db: None, data: Any) -> None:
 
 @fuzz
 @given(body=st.binary(max_size=200), content_type=st.sampled_from(["application/json", "text/plain", ""]))
-def test_any_bytes_are_refused_in_the_error_format(db: None, body: bytes, content_type: str) -> None:
+def test_any_bytes_are_refused_in_the_error_format(db, body, content_type):
     for path in (LOGIN, REFRESH_PATH, REAUTHENTICATE):
         assert_refused(send(Client(), path, body, content_type=content_type), 400, 401, 415)
 
 
 @fuzz
 @given(data=st.dictionaries(fields, json_values, max_size=4))
-def test_any_json_does_a_session_no_harm(api: Client, user: Any, data: Any) -> None:
+def test_any_json_does_a_session_no_harm(api, user, data):
     if ACCESS not in api.cookies:
         login(api, user)
     session_id = api.get(ME).json()["session"]["id"]
@@ -338,7 +336,7 @@ BAD_TOKENS = {
 
 class TestAToken:
     @pytest.mark.parametrize("name", BAD_TOKENS)
-    def test_in_the_access_cookie_makes_a_stranger(self, victim: Client, name: str) -> None:
+    def test_in_the_access_cookie_makes_a_stranger(self, victim, name):
         stranger = Client()
         stranger.cookies[ACCESS] = BAD_TOKENS[name]
         assert assert_refused(stranger.get(ME), 401)["code"] == "not_authenticated"
@@ -346,7 +344,7 @@ class TestAToken:
         assert victim.get(ME).status_code == 200  # By its refresh token.
 
     @pytest.mark.parametrize("name", BAD_TOKENS)
-    def test_in_the_refresh_cookie_is_refused(self, victim: Client, name: str) -> None:
+    def test_in_the_refresh_cookie_is_refused(self, victim, name):
         stranger = Client()
         for path in (ME, SESSIONS, REFRESH_PATH):
             stranger.cookies[REFRESH] = BAD_TOKENS[name]
@@ -354,25 +352,25 @@ class TestAToken:
             assert assert_refused(response, 401)["code"] == "session_ended"
 
     @pytest.mark.parametrize("name", [name for name in BAD_TOKENS if name != "a header's end"])
-    def test_in_the_header_is_refused(self, victim: Client, name: str) -> None:
+    def test_in_the_header_is_refused(self, victim, name):
         headers = {"Authorization": f"Bearer {BAD_TOKENS[name]}"}
         assert assert_refused(Client().get(ME, headers=headers), 401)["code"] == "not_authenticated"
         # A Bearer header goes first: then no cookie is looked at.
         assert_refused(victim.get(ME, headers=headers), 401)
 
     @pytest.mark.parametrize("name", BAD_TOKENS)
-    def test_in_the_body_is_refused(self, victim: Client, name: str, settings: Any) -> None:
+    def test_in_the_body_is_refused(self, victim, name, settings):
         settings.TOKENS = {"MODES": ["cookie", "body"]}
         assert_refused(post(Client(), REFRESH_PATH, {"refresh_token": BAD_TOKENS[name]}), 400, 401, 413)
 
     @pytest.mark.parametrize("name", BAD_TOKENS)
-    def test_in_the_devices_cookie_is_ignored(self, user: Any, name: str) -> None:
+    def test_in_the_devices_cookie_is_ignored(self, user, name):
         client = Client()
         client.cookies[DEVICE] = BAD_TOKENS[name]
         login(client, user)
         assert client.cookies[DEVICE].value != BAD_TOKENS[name]
 
-    def test_of_another_kind_is_refused(self, victim: Client) -> None:
+    def test_of_another_kind_is_refused(self, victim):
         access, token = victim.cookies[ACCESS].value, victim.cookies[REFRESH].value
         stranger = Client()
         stranger.cookies[ACCESS], stranger.cookies[REFRESH] = token, access
@@ -384,7 +382,7 @@ class TestAToken:
     @pytest.mark.parametrize(
         "cookies", ["=", ";;;", "a=b; =c", f"{ACCESS}", f"{ACCESS}=; {REFRESH}=", "\xff=\xfe", "a" * MEGABYTE]
     )
-    def test_may_be_lost_in_a_header_of_broken_cookies(self, victim: Client, cookies: str) -> None:
+    def test_may_be_lost_in_a_header_of_broken_cookies(self, victim, cookies):
         stranger = Client()
         assert_refused(stranger.get(ME, HTTP_COOKIE=cookies), 401)
         assert_refused(stranger.post(REFRESH_PATH, content_type="application/json", HTTP_COOKIE=cookies), 401)
@@ -408,14 +406,14 @@ class TestAHeader:
         ],
         ids=lambda value: ascii(value[:20]),
     )
-    def test_authorization_by_bearer_is_refused_when_it_is_none(self, victim: Client, value: str) -> None:
+    def test_authorization_by_bearer_is_refused_when_it_is_none(self, victim, value):
         assert_refused(Client().get(ME, headers={"Authorization": value}), 401)
 
     @pytest.mark.parametrize(
         "value",
         ["Basic YTpi", "Basic", "Token x", "", ",", "Digest a=b", "Negotiate", "\xff", "Bear er", "x" * MEGABYTE],
     )
-    def test_authorization_by_anything_else_is_not_ours(self, victim: Client, value: str) -> None:
+    def test_authorization_by_anything_else_is_not_ours(self, victim, value):
         headers = {"Authorization": value}
         assert_refused(Client().get(ME, headers=headers), 401)
         assert victim.get(ME, headers=headers).status_code == 200
@@ -436,7 +434,7 @@ class TestAHeader:
     )
 
     @pytest.mark.parametrize("value", CONTENT_TYPES, ids=lambda value: ascii(value[:45]))
-    def test_content_type_is_read_or_refused(self, victim: Client, value: str) -> None:
+    def test_content_type_is_read_or_refused(self, victim, value):
         for path in (LOGIN, REFRESH_PATH, LOGOUT):
             for query, body in product(["", "?a=%ff", "?" + "a&" * 2000], [json.dumps(JSON).encode(), b""]):
                 response = send(Client(), path + query, body, content_type=value)
@@ -445,13 +443,13 @@ class TestAHeader:
                     assert_refused(response)
 
     @pytest.mark.parametrize("value", CONTENT_TYPES, ids=lambda value: ascii(value[:45]))
-    def test_content_type_does_not_matter_to_who_reads_no_body(self, victim: Client, value: str) -> None:
+    def test_content_type_does_not_matter_to_who_reads_no_body(self, victim, value):
         assert victim.generic("GET", ME, b"", content_type=value).status_code == 200
 
     @pytest.mark.parametrize(
         "value", ["", ";", "\xff", "a/b;q=x", "*/*;q=nan", "a;b*=c''d", "," * 1000, "x" * MEGABYTE]
     )
-    def test_of_what_is_accepted_changes_no_answer(self, victim: Client, value: str) -> None:
+    def test_of_what_is_accepted_changes_no_answer(self, victim, value):
         for name in ("Accept", "Accept-Language", "Accept-Encoding"):
             headers = {name: value}
             assert victim.get(ME, headers=headers).json()["user"]
@@ -460,7 +458,7 @@ class TestAHeader:
             assert Client().get("/nothing", headers=headers).status_code == 404
 
     @pytest.mark.parametrize("value", ["", "null", "\xff", "https://", "testserver", "//testserver", "x" * MEGABYTE])
-    def test_origin_that_is_none_is_another(self, victim: Client, user: Any, value: str) -> None:
+    def test_origin_that_is_none_is_another(self, victim, user, value):
         for path in (LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE):
             response = post(victim, path, {"email": user.email, "password": PASSWORD}, Origin=value)
             assert assert_refused(response, 403)["code"] == "cross_origin"
@@ -486,9 +484,7 @@ class TestAHeader:
         ],
         ids=lambda value: ascii(value[:25]),
     )
-    def test_x_forwarded_for_is_an_address_or_nothing(
-        self, api: Client, user: Any, settings: Any, value: str, ip: str
-    ) -> None:
+    def test_x_forwarded_for_is_an_address_or_nothing(self, api, user, settings, value, ip):
         settings.TRUSTED_PROXIES = ["127.0.0.1"]
         response = post(api, LOGIN, {"email": user.email, "password": PASSWORD}, **{"X-Forwarded-For": value})
         assert response.json()["session"]["ip"] == ip
@@ -513,7 +509,7 @@ class TestAHeader:
         ],
         ids=lambda agent: ascii(agent[:25]),
     )
-    def test_user_agent_names_a_device_that_can_be_shown(self, api: Client, user: Any, agent: str) -> None:
+    def test_user_agent_names_a_device_that_can_be_shown(self, api, user, agent):
         headers = {"User-Agent": agent}
         response = post(api, LOGIN, {"email": user.email, "password": PASSWORD}, **headers)
         assert response.status_code == 200
@@ -541,7 +537,7 @@ HEADERS = [
     value=st.text(st.characters(max_codepoint=255), max_size=60)
     | st.builds("{}{}".format, st.sampled_from(["Bearer ", "a=", "application/json;", f"{REFRESH}="]), st.text()),
 )
-def test_any_value_of_any_header_is_never_an_error_of_ours(db: None, name: str, value: str) -> None:
+def test_any_value_of_any_header_is_never_an_error_of_ours(db, name, value):
     value = value.encode("utf-8", "replace").decode("latin-1")  # As a server passes on what it was sent.
     key = name.upper().replace("-", "_")
     environ = {key if key.startswith("CONTENT_") else f"HTTP_{key}": value}
@@ -577,14 +573,14 @@ class TestAPath:
     )
 
     @pytest.mark.parametrize("session_id", IDS, ids=lambda session_id: session_id[:40])
-    def test_with_no_id_of_a_session_is_not_found(self, victim: Client, session_id: str) -> None:
+    def test_with_no_id_of_a_session_is_not_found(self, victim, session_id):
         path = f"{SESSIONS}/{session_id}"
         assert assert_refused(victim.delete(path), 404)["code"] == "not_found"
         response = victim.patch(path, {"device_name": "x"}, content_type="application/json")
         assert assert_refused(response, 404)["code"] == "not_found"
 
     @pytest.mark.parametrize("before", [*IDS[:16], "", "&before=x", "x&" * 2000])
-    def test_with_a_bad_query_is_refused_or_ignored(self, victim: Client, before: str) -> None:
+    def test_with_a_bad_query_is_refused_or_ignored(self, victim, before):
         response = victim.get(f"{SESSIONS}?before={before}")
         if response.status_code != 200:
             assert_refused(response, 400, 404)
@@ -594,7 +590,7 @@ class TestTheServersOwnRequests:
     """Django reads ``Content-Type`` before anything could turn an error into an answer: ours read it without one."""
 
     @pytest.mark.parametrize("value", TestAHeader.CONTENT_TYPES[:6], ids=ascii)
-    def test_by_wsgi_are_answered(self, db: None, value: str) -> None:
+    def test_by_wsgi_are_answered(self, db, value):
         handler = WSGIHandler()
         handler.request_class = requests.WSGIRequest
         body = json.dumps(JSON).encode()
@@ -616,7 +612,7 @@ class TestTheServersOwnRequests:
         assert json.loads(content)["code"] == "unsupported_media_type"
 
     @pytest.mark.parametrize("value", TestAHeader.CONTENT_TYPES[:3], ids=ascii)
-    def test_by_asgi_are_made(self, value: str) -> None:
+    def test_by_asgi_are_made(self, value):
         scope = {
             "type": "http",
             "method": "POST",
@@ -628,11 +624,11 @@ class TestTheServersOwnRequests:
         assert request.content_type == request.META["CONTENT_TYPE"] == ""
         assert request.GET["a"] == "\ufffd"
 
-    def test_are_what_the_applications_make(self) -> None:
+    def test_are_what_the_applications_make(self):
         from config import asgi
 
         assert asgi.application.request_class is requests.ASGIRequest
 
     @pytest.mark.parametrize("kind", [requests.WSGIRequest, requests.ASGIRequest])
-    def test_are_otherwise_djangos(self, kind: Any) -> None:
+    def test_are_otherwise_djangos(self, kind):
         assert [name for name in vars(kind) if not name.startswith("__")] == []

@@ -45,7 +45,7 @@ def bearer(user: Any, settings: Any) -> dict[str, str]:
 class TestNotSignedIn:
     """401 says which: refresh and retry, or sign in. A program goes by the code."""
 
-    def test_with_nothing_is_not_authenticated(self, api: Client) -> None:
+    def test_with_nothing_is_not_authenticated(self, api):
         response = api.get(ME)
         assert_problem(response, 401, "not_authenticated")
         # RFC 6750 section 3.1: who brought no token is told of no error.
@@ -53,40 +53,36 @@ class TestNotSignedIn:
         assert "no-store" in response["Cache-Control"]
 
     @pytest.mark.parametrize("token", ["garbage", "a.b.c", "", "latchkey_rt_" + "A" * 75])
-    def test_with_a_bearer_token_of_nobodys_is_not_authenticated(self, api: Client, token: str) -> None:
+    def test_with_a_bearer_token_of_nobodys_is_not_authenticated(self, api, token):
         response = api.get(ME, headers={"Authorization": f"Bearer {token}"})
         assert_problem(response, 401, "not_authenticated")
         assert response["WWW-Authenticate"] == CHALLENGE
 
-    def test_with_an_access_cookie_of_nobodys_is_not_authenticated(self, api: Client) -> None:
+    def test_with_an_access_cookie_of_nobodys_is_not_authenticated(self, api):
         api.cookies[ACCESS] = "garbage"
         assert_problem(api.get(ME), 401, "not_authenticated")
 
-    def test_with_an_expired_bearer_token_is_token_expired(
-        self, api: Client, clock: Any, bearer: dict[str, str]
-    ) -> None:
+    def test_with_an_expired_bearer_token_is_token_expired(self, api, clock, bearer):
         assert api.get(ME, headers=bearer).status_code == 200
         clock.forward(601)
         response = api.get(ME, headers=bearer)
         assert_problem(response, 401, "token_expired")
         assert response["WWW-Authenticate"] == CHALLENGE
 
-    def test_with_an_expired_access_cookie_alone_is_token_expired(self, api: Client, user: Any, clock: Any) -> None:
+    def test_with_an_expired_access_cookie_alone_is_token_expired(self, api, user, clock):
         login(api, user)
         del api.cookies[REFRESH]
         clock.forward(601)
         assert_problem(api.get(ME), 401, "token_expired")
 
-    def test_with_a_token_of_an_ended_session_is_session_ended(
-        self, api: Client, user: Any, bearer: dict[str, str]
-    ) -> None:
+    def test_with_a_token_of_an_ended_session_is_session_ended(self, api, user, bearer):
         login(api, user)
         end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         for response in (api.get(ME, headers=bearer), api.get(ME)):
             assert_problem(response, 401, "session_ended")
             assert response["WWW-Authenticate"] == CHALLENGE
 
-    def test_with_a_refused_refresh_cookie_is_session_ended(self, api: Client, user: Any, clock: Any) -> None:
+    def test_with_a_refused_refresh_cookie_is_session_ended(self, api, user, clock):
         login(api, user)
         end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(601)
@@ -105,10 +101,10 @@ class TestNotSignedIn:
             ("options", ME),
         ],
     )
-    def test_is_told_before_anything_else(self, api: Client, method: str, path: str) -> None:
+    def test_is_told_before_anything_else(self, api, method, path):
         assert_problem(getattr(api, method)(path), 401, "not_authenticated")
 
-    def test_is_told_to_a_head_request_without_a_body(self, api: Client) -> None:
+    def test_is_told_to_a_head_request_without_a_body(self, api):
         response = api.head(ME)
         assert response.status_code == 401
         assert response.content == b""
@@ -138,10 +134,10 @@ class TestAPathThatIsNotThere:
         ids=lambda path: path[:40],
     )
     @pytest.mark.parametrize("method", ["get", "post", "put", "delete", "options", "trace"])
-    def test_is_a_problem_whatever_the_method(self, api: Client, path: str, method: str) -> None:
+    def test_is_a_problem_whatever_the_method(self, api, path, method):
         assert_problem(getattr(api, method)(path), 404, "not_found")
 
-    def test_is_the_same_to_who_is_signed_in(self, api: Client, user: Any) -> None:
+    def test_is_the_same_to_who_is_signed_in(self, api, user):
         stranger = Client().get("/api/nothing")
         login(api, user)
         assert api.get("/api/nothing").content == stranger.content
@@ -161,13 +157,13 @@ class TestAPathThatIsNotThere:
             ("json;a*=utf-8''%00;q=é", "application/problem+json"),
         ],
     )
-    def test_outside_the_api_is_a_problem_to_who_asks_for_json(self, api: Client, accept: str, kind: str) -> None:
+    def test_outside_the_api_is_a_problem_to_who_asks_for_json(self, api, accept, kind):
         response = api.get("/nothing", headers={"Accept": accept})
         assert response.status_code == 404
         assert response["Content-Type"] == kind
 
     @pytest.mark.parametrize("accept", ["text/html", "image/png", "application/xml", "nonsense", "a/b;c*=bogus''d"])
-    def test_in_the_api_is_a_problem_whatever_is_accepted(self, api: Client, accept: str) -> None:
+    def test_in_the_api_is_a_problem_whatever_is_accepted(self, api, accept):
         assert_problem(api.get("/api/nothing", headers={"Accept": accept}), 404, "not_found")
         assert_problem(api.get(ME, headers={"Accept": accept}), 401, "not_authenticated")
 
@@ -184,7 +180,7 @@ class TestAMethodThatIsNotThere:
             ("get", LOGOUT, {"POST", "OPTIONS"}),
         ],
     )
-    def test_is_told_with_those_that_are(self, api: Client, method: str, path: str, allowed: set[str]) -> None:
+    def test_is_told_with_those_that_are(self, api, method, path, allowed):
         response = getattr(api, method)(path)
         assert_problem(response, 405, "method_not_allowed")
         assert set(response["Allow"].split(", ")) == allowed
@@ -199,25 +195,25 @@ class TestAMethodThatIsNotThere:
             ("put", f"{SESSIONS}/01939d2a-7c00-7abc-8def-0123456789ab", "PATCH, DELETE"),
         ],
     )
-    def test_is_told_to_who_is_signed_in(self, api: Client, user: Any, method: str, path: str, allowed: str) -> None:
+    def test_is_told_to_who_is_signed_in(self, api, user, method, path, allowed):
         login(api, user)
         response = getattr(api, method)(path)
         assert_problem(response, 405, "method_not_allowed")
         assert set(allowed.split(", ")) <= set(response["Allow"].split(", "))
 
     @pytest.mark.parametrize("method", ["FOO", "CONNECT", "PROPFIND", "get"])
-    def test_may_be_one_that_nobody_has_heard_of(self, api: Client, method: str) -> None:
+    def test_may_be_one_that_nobody_has_heard_of(self, api, method):
         response = api.generic(method, LOGIN)
         assert_problem(response, 405, "method_not_allowed")
 
     @pytest.mark.parametrize("path", [LOGIN, REFRESH_PATH, LOGOUT])
-    def test_may_be_asked_for(self, api: Client, path: str) -> None:
+    def test_may_be_asked_for(self, api, path):
         response = api.options(path)
         assert response.status_code == 200
         assert set(response["Allow"].split(", ")) == {"POST", "OPTIONS"}
         assert not response.cookies
 
-    def test_head_is_where_get_is(self, api: Client, user: Any) -> None:
+    def test_head_is_where_get_is(self, api, user):
         assert api.head(LOGIN).status_code == 405
         login(api, user)
         for path in (ME, SESSIONS):
@@ -241,7 +237,7 @@ class TestABodyThatCannotBeRead:
             "",
         ],
     )
-    def test_for_its_type_is_415(self, api: Client, content_type: str) -> None:
+    def test_for_its_type_is_415(self, api, content_type):
         for path in (LOGIN, REFRESH_PATH, LOGOUT):
             response = api.generic("POST", path, b'{"email": "a", "password": "b"}', content_type=content_type)
             assert_problem(response, 415, "unsupported_media_type")
@@ -249,46 +245,46 @@ class TestABodyThatCannotBeRead:
     @pytest.mark.parametrize(
         "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", " application/json ;x=y"]
     )
-    def test_for_its_type_is_not_what_json_is(self, api: Client, user: Any, content_type: str) -> None:
+    def test_for_its_type_is_not_what_json_is(self, api, user, content_type):
         body = json.dumps({"email": user.email, "password": PASSWORD}).encode()
         assert api.generic("POST", LOGIN, body, content_type=content_type).status_code == 200
 
-    def test_for_its_size_is_413(self, api: Client) -> None:
+    def test_for_its_size_is_413(self, api):
         for path in (LOGIN, REFRESH_PATH, LOGOUT):
             response = api.generic("POST", path, b'{"a":"' + b"x" * 2**16 + b'"}', content_type="application/json")
             assert_problem(response, 413, "payload_too_large")
 
-    def test_for_what_it_is_is_400(self, api: Client) -> None:
+    def test_for_what_it_is_is_400(self, api):
         for path in (LOGIN, REFRESH_PATH, LOGOUT):
             assert_problem(api.generic("POST", path, b"{", content_type="application/json"), 400, "malformed")
 
-    def test_for_its_fields_is_400_and_says_which(self, api: Client) -> None:
+    def test_for_its_fields_is_400_and_says_which(self, api):
         problem = assert_problem(post(api, LOGIN, {}), 400, "invalid")
         assert set(problem["errors"]) == {"email", "password"}
         assert problem["errors"]["email"] == ["This field is required."]
 
 
 class TestForbidden:
-    def test_another_origin_is_403(self, api: Client, user: Any) -> None:
+    def test_another_origin_is_403(self, api, user):
         response = post(api, LOGIN, {"email": user.email, "password": PASSWORD}, Origin="https://evil.example")
         assert_problem(response, 403, "cross_origin")
 
-    def test_no_recent_sign_in_is_403(self, api: Client, user: Any, clock: Any) -> None:
+    def test_no_recent_sign_in_is_403(self, api, user, clock):
         login(api, user)
         clock.forward(901)
         assert_problem(api.delete(SESSIONS), 403, "reauthentication_required")
 
-    def test_a_wrong_password_is_401(self, api: Client, user: Any) -> None:
+    def test_a_wrong_password_is_401(self, api, user):
         response = post(api, LOGIN, {"email": user.email, "password": "wrong"})
         assert_problem(response, 401, "invalid_credentials")
         assert response["WWW-Authenticate"] == "Bearer"
 
-    def test_a_host_that_is_not_ours_is_400(self, api: Client) -> None:
+    def test_a_host_that_is_not_ours_is_400(self, api):
         for host in ("evil.example", "testserver.evil.example", "[::1", "a b", "test_server"):
             assert_problem(api.get(ME, headers={"Host": host}), 400, "malformed")
 
 
-def test_a_bug_of_ours_is_a_problem_that_tells_nothing(api: Client, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_ours_is_a_problem_that_tells_nothing(api, user, monkeypatch):
     login(api, user)
     api.raise_request_exception = False
     monkeypatch.setattr("tokens.api.serializers.session_data", lambda *args: {}["a secret"])
@@ -331,9 +327,7 @@ class TestADatabaseThatIsDown:
     @pytest.mark.parametrize("expired", [False, True])
     @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
     @pytest.mark.parametrize("name", REQUESTS)
-    def test_is_answered_with_503(
-        self, api: Client, user: Any, clock: Any, name: str, error: type[Exception], expired: bool
-    ) -> None:
+    def test_is_answered_with_503(self, api, user, clock, name, error, expired):
         if expired:
             clock.forward(601)
         jar = {key: cookie.value for key, cookie in api.cookies.items()}
@@ -359,7 +353,7 @@ class TestADatabaseThatIsDown:
             ("reauthenticate", "UPDATE"),
         ],
     )
-    def test_half_way_through_loses_nothing(self, api: Client, user: Any, name: str, when: str) -> None:
+    def test_half_way_through_loses_nothing(self, api, user, name, when):
         events = SecurityEvent.objects.count()
         with self.down(OperationalError, when):
             response = REQUESTS[name](api, user)
@@ -371,7 +365,7 @@ class TestADatabaseThatIsDown:
         assert api.get(ME).status_code == 200
         assert refresh(api).status_code == 200
 
-    def test_hides_no_mistake_in_a_statement(self, api: Client, user: Any) -> None:
+    def test_hides_no_mistake_in_a_statement(self, api, user):
         # Only an outage passes by itself.
         api.raise_request_exception = False
         with self.down(ProgrammingError):

@@ -54,32 +54,32 @@ def answer_to(error: Exception, *authentication: Any, accept: str = "application
     ],
     ids=lambda value: repr(value) if isinstance(value, Exception) else None,
 )
-def test_each_is_a_problem_in_its_own_words(error: Exception, status: int, code: str, detail: str) -> None:
+def test_each_is_a_problem_in_its_own_words(error, status, code, detail):
     answer = answer_to(error)
     assert answer.status_code == status
     assert (answer.data["status"], answer.data["code"], answer.data["detail"]) == (status, code, detail)
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_the_browsable_api_shows_it_on_a_page() -> None:
+def test_the_browsable_api_shows_it_on_a_page():
     answer = answer_to(PaymentRequired(), accept="text/html")
     assert (answer.status_code, answer.headers["Content-Type"]) == (402, "text/html; charset=utf-8")
     assert b"payment_required" in answer.content
 
 
-def test_a_throttled_client_is_told_when_to_come_back() -> None:
+def test_a_throttled_client_is_told_when_to_come_back():
     answer = answer_to(exceptions.Throttled(41.5))
     assert (answer.status_code, answer.data["code"]) == (429, "throttled")
     assert answer.headers["Retry-After"] == "42"
     assert "Retry-After" not in answer_to(exceptions.Throttled()).headers
 
 
-def test_the_first_authentication_class_says_how_to_sign_in() -> None:
+def test_the_first_authentication_class_says_how_to_sign_in():
     answer = answer_to(exceptions.NotAuthenticated(), BasicAuthentication, TokenAuthentication)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="api"')
     assert answer_to(exceptions.NotAuthenticated(), TokenAuthentication).headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_what_no_status_of_http_can_say_is_an_error_like_any_other() -> None:
+def test_what_no_status_of_http_can_say_is_an_error_like_any_other():
     with pytest.raises(Unheard):
         answer_to(Unheard())

@@ -22,7 +22,7 @@ ME = "/api/auth/me"
 Queries = Callable[[int], AbstractContextManager[Any]]
 
 
-def test_me_is_the_user_and_the_session(api: Client, user: Any) -> None:
+def test_me_is_the_user_and_the_session(api, user):
     signed_in = login(api, user)
     response = api.get(ME)
     assert response.status_code == 200
@@ -33,13 +33,13 @@ def test_me_is_the_user_and_the_session(api: Client, user: Any) -> None:
     }
 
 
-def test_me_is_the_session_that_asks(api: Client, user: Any, another: Callable[[], Client]) -> None:
+def test_me_is_the_session_that_asks(api, user, another):
     login(another(), user)
     signed_in = login(api, user, device_name="Mine")
     assert api.get(ME).json()["session"] == signed_in["session"]
 
 
-def test_me_by_bearer_token_is_whose_token_it_is(api: Client, user: Any, settings: Any) -> None:
+def test_me_by_bearer_token_is_whose_token_it_is(api, user, settings):
     settings.TOKENS = {"MODES": ["cookie", "body"]}
     answer = login(Client(), user, mode="body")
     login(api, UserFactory())
@@ -49,7 +49,7 @@ def test_me_by_bearer_token_is_whose_token_it_is(api: Client, user: Any, setting
     assert not response.cookies
 
 
-def test_me_holds_no_secret_and_is_not_for_other_eyes(api: Client, user: Any) -> None:
+def test_me_holds_no_secret_and_is_not_for_other_eyes(api, user):
     login(api, user)
     response = api.get(ME)
     for cookie in api.cookies.values():
@@ -58,7 +58,7 @@ def test_me_holds_no_secret_and_is_not_for_other_eyes(api: Client, user: Any) ->
     assert "Cookie" in response["Vary"]
 
 
-def test_me_is_refreshed_unseen(api: Client, user: Any, clock: Any) -> None:
+def test_me_is_refreshed_unseen(api, user, clock):
     login(api, user)
     clock.forward(601)
     response = api.get(ME)
@@ -68,16 +68,14 @@ def test_me_is_refreshed_unseen(api: Client, user: Any, clock: Any) -> None:
     assert timedelta(seconds=569) <= expires_at - clock.now <= timedelta(seconds=600)
 
 
-def test_me_costs_one_query_for_the_user_and_one_for_the_session(
-    api: Client, user: Any, clock: Any, django_assert_num_queries: Queries
-) -> None:
+def test_me_costs_one_query_for_the_user_and_one_for_the_session(api, user, clock, django_assert_num_queries):
     login(api, user)
     feed.is_revoked(uuid4())
     with django_assert_num_queries(2):
         api.get(ME)
 
 
-def test_a_stranger_is_nobody(api: Client, db: None) -> None:
+def test_a_stranger_is_nobody(api, db):
     response = api.get(ME)
     assert response.status_code == 401
     assert response.json()["code"] == "not_authenticated"
@@ -85,9 +83,7 @@ def test_a_stranger_is_nobody(api: Client, db: None) -> None:
 
 
 @pytest.mark.parametrize("how", ["revoked here", "revoked elsewhere", "row deleted", "user deleted", "switched off"])
-def test_who_had_a_session_is_told_that_it_ended(
-    api: Client, user: Any, clock: Any, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_had_a_session_is_told_that_it_ended(api, user, clock, how, monkeypatch):
     login(api, user)
     sessions = RefreshToken.objects.filter(user=user)
     if how == "revoked elsewhere":
@@ -104,7 +100,7 @@ def test_who_had_a_session_is_told_that_it_ended(
     assert api.get(ME).json()["code"] == "session_ended"
 
 
-def test_me_may_be_asked_for_its_head(api: Client, user: Any) -> None:
+def test_me_may_be_asked_for_its_head(api, user):
     login(api, user)
     response = api.head(ME)
     assert response.status_code == 200
@@ -112,19 +108,19 @@ def test_me_may_be_asked_for_its_head(api: Client, user: Any) -> None:
     assert int(response["Content-Length"]) == len(api.get(ME).content)
 
 
-def test_a_slash_behind_is_neither_needed_nor_refused(api: Client, user: Any) -> None:
+def test_a_slash_behind_is_neither_needed_nor_refused(api, user):
     login(api, user)
     assert api.get(f"{ME}/").content == api.get(ME).content
 
 
-def test_a_user_renamed_since_is_shown_as_is(api: Client, user: Any) -> None:
+def test_a_user_renamed_since_is_shown_as_is(api, user):
     login(api, user)
     user.email = "new@example.org"
     user.save()
     assert api.get(ME).json()["user"]["email"] == "new@example.org"
 
 
-def test_reading_who_one_is_changes_nothing(api: Client, user: Any) -> None:
+def test_reading_who_one_is_changes_nothing(api, user):
     login(api, user)
     before = RefreshToken.objects.values().get()
     for _ in range(3):
@@ -134,7 +130,7 @@ def test_reading_who_one_is_changes_nothing(api: Client, user: Any) -> None:
 
 
 @pytest.mark.parametrize("path", [ME, "/api/auth/sessions"])
-def test_a_user_switched_off_by_raw_sql_is_told_that_the_session_has_ended(api: Client, user: Any, path: str) -> None:
+def test_a_user_switched_off_by_raw_sql_is_told_that_the_session_has_ended(api, user, path):
     login(api, user)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_user SET is_active = %s", [False])

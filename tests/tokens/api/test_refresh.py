@@ -101,7 +101,7 @@ def acknowledge(holder: Holder, clock: Any) -> None:
 
 
 class TestRotate:
-    def test_answers_with_the_next_generation(self, holder: Holder, clock: Any) -> None:
+    def test_answers_with_the_next_generation(self, holder, clock):
         clock.forward(ACCESS_LIFETIME)
         old = holder.token
         response = holder.refresh()
@@ -112,7 +112,7 @@ class TestRotate:
         assert holder.row.since == clock.now
         assert RefreshToken.objects.count() == 1
 
-    def test_answers_as_a_sign_in_does(self, holder: Holder, user: Any, clock: Any) -> None:
+    def test_answers_as_a_sign_in_does(self, holder, user, clock):
         clock.forward(ACCESS_LIFETIME)
         answer = holder.refresh().json()
         assert answer["user"] == {"id": str(user.pk), "email": user.email}
@@ -122,30 +122,30 @@ class TestRotate:
         tokens = {"access_token", "refresh_token", "token_type", "expires_in"} if holder.mode == "body" else set()
         assert set(answer) == {"user", "session", "access_token_expires_at"} | tokens
 
-    def test_gives_an_access_token_of_the_new_generation(self, holder: Holder, clock: Any) -> None:
+    def test_gives_an_access_token_of_the_new_generation(self, holder, clock):
         clock.forward(ACCESS_LIFETIME)
         holder.refresh()
         token = codec().loads(holder.access, clock.now)
         assert (token.generation, token.issued_at) == (1, int(clock.now.timestamp()))
         assert holder.use().status_code == 200
 
-    def test_is_stored_by_no_cache(self, holder: Holder) -> None:
+    def test_is_stored_by_no_cache(self, holder):
         assert "no-store" in holder.refresh()["Cache-Control"]
 
-    def test_goes_on_for_ever_with_one_row(self, holder: Holder, clock: Any) -> None:
+    def test_goes_on_for_ever_with_one_row(self, holder, clock):
         for generation in range(1, 6):
             clock.forward(ACCESS_LIFETIME)
             holder.refresh()
             assert generation_of(holder.token) == generation
         assert RefreshToken.objects.count() == 1
 
-    def test_needs_no_still_time_after_the_sign_in(self, holder: Holder) -> None:
+    def test_needs_no_still_time_after_the_sign_in(self, holder):
         assert generation_of(holder.token_in(holder.refresh())) == 1
 
 
 class TestRepeat:
     @pytest.mark.parametrize("age", [0, 1, GRACE, STILL - 1])
-    def test_of_the_current_generation_carries_no_refresh_token(self, holder: Holder, clock: Any, age: int) -> None:
+    def test_of_the_current_generation_carries_no_refresh_token(self, holder, clock, age):
         holder.refresh()
         before = holder.row
         clock.forward(age)
@@ -156,13 +156,13 @@ class TestRepeat:
         assert codec().loads(holder.access_in(response), clock.now).generation == 1
         assert (holder.row.generation, holder.row.since) == (before.generation, before.since)
 
-    def test_of_the_current_generation_is_over_with_the_still_time(self, holder: Holder, clock: Any) -> None:
+    def test_of_the_current_generation_is_over_with_the_still_time(self, holder, clock):
         holder.refresh()
         clock.forward(STILL)
         assert generation_of(holder.token_in(holder.present())) == 2
 
     @pytest.mark.parametrize("age", [0, 1, GRACE - 1])
-    def test_of_the_generation_before_gives_the_same_successor(self, holder: Holder, clock: Any, age: int) -> None:
+    def test_of_the_generation_before_gives_the_same_successor(self, holder, clock, age):
         old = holder.token
         holder.refresh()
         clock.forward(age)
@@ -174,7 +174,7 @@ class TestRepeat:
 
 class TestRecover:
     @pytest.mark.parametrize("late", [GRACE, STILL, HOUR, 11 * HOUR])
-    def test_gives_the_same_successor_however_late(self, holder: Holder, clock: Any, late: int) -> None:
+    def test_gives_the_same_successor_however_late(self, holder, clock, late):
         lost = holder.present()
         clock.forward(late)
         recovered = holder.present()
@@ -183,7 +183,7 @@ class TestRecover:
         assert holder.row.since == clock.now
         assert SecurityEvent.objects.filter(kind="refresh_recovered", session_id=holder.session_id).count() == 1
 
-    def test_goes_on_as_if_nothing_had_been_lost(self, holder: Holder, clock: Any) -> None:
+    def test_goes_on_as_if_nothing_had_been_lost(self, holder, clock):
         holder.present()
         clock.forward(HOUR)
         holder.refresh()
@@ -192,7 +192,7 @@ class TestRecover:
         holder.refresh()
         assert generation_of(holder.token) == 2
 
-    def test_is_bounded(self, holder: Holder, clock: Any, settings: Any) -> None:
+    def test_is_bounded(self, holder, clock, settings):
         settings.TOKENS = {"MODES": ["cookie", "body"], "MAX_RECOVERIES": 2}
         for _ in range(2):
             holder.present()
@@ -208,7 +208,7 @@ class TestRecover:
 
 
 class TestReuse:
-    def test_after_the_successor_was_acknowledged_ends_the_session(self, holder: Holder, clock: Any) -> None:
+    def test_after_the_successor_was_acknowledged_ends_the_session(self, holder, clock):
         stolen = holder.token
         holder.refresh()
         acknowledge(holder, clock)
@@ -219,7 +219,7 @@ class TestReuse:
         assert holder.use().json()["code"] == "session_ended"
 
     @pytest.mark.parametrize("ancestor", [0, 1, 2])
-    def test_of_any_ancestor_ends_the_session(self, holder: Holder, clock: Any, ancestor: int) -> None:
+    def test_of_any_ancestor_ends_the_session(self, holder, clock, ancestor):
         tokens = [holder.token]
         for _ in range(4):
             clock.forward(STILL)
@@ -228,7 +228,7 @@ class TestReuse:
         assert holder.present(tokens[ancestor]).status_code == 401
         assert holder.row.revoked_reason == "reuse_detected"
 
-    def test_leaves_the_users_other_sessions_alone(self, holder: Holder, user: Any, clock: Any) -> None:
+    def test_leaves_the_users_other_sessions_alone(self, holder, user, clock):
         other = Holder(holder.mode).sign_in(user)
         stolen = holder.token
         holder.refresh()
@@ -236,7 +236,7 @@ class TestReuse:
         holder.present(stolen)
         assert other.refresh().status_code == 200
 
-    def test_by_whoever_has_our_key_but_not_the_secret_is_none(self, holder: Holder, clock: Any) -> None:
+    def test_by_whoever_has_our_key_but_not_the_secret_is_none(self, holder, clock):
         # Else a leaked key would be enough to sign everybody out.
         ring = keyring()
         clock.forward(STILL)
@@ -251,7 +251,7 @@ class TestReuse:
 
 
 class TestCatchUp:
-    def test_a_database_that_forgot_its_last_rotations_signs_nobody_out(self, holder: Holder, clock: Any) -> None:
+    def test_a_database_that_forgot_its_last_rotations_signs_nobody_out(self, holder, clock):
         for _ in range(3):
             clock.forward(STILL)
             holder.refresh()
@@ -269,16 +269,16 @@ class TestStrictly:
     def _strict(self, holder: Holder, settings: Any) -> None:
         settings.TOKENS = {"MODES": ["cookie", "body"], "REUSE_GRACE": 0}
 
-    def test_a_token_works_once_to_the_letter(self, holder: Holder) -> None:
+    def test_a_token_works_once_to_the_letter(self, holder):
         assert holder.present().status_code == 200
         assert holder.present().status_code == 401
         assert holder.row.revoked_reason == "reuse_detected"
 
-    def test_a_generation_has_no_still_time(self, holder: Holder) -> None:
+    def test_a_generation_has_no_still_time(self, holder):
         for generation in (1, 2, 3):
             assert generation_of(holder.token_in(holder.refresh())) == generation
 
-    def test_a_lost_response_ends_the_session(self, holder: Holder, clock: Any) -> None:
+    def test_a_lost_response_ends_the_session(self, holder, clock):
         holder.present()
         clock.forward(HOUR)
         assert holder.present().status_code == 401
@@ -422,7 +422,7 @@ class TestARefusal:
     )
 
     @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.__name__)
-    def test_is_the_same_to_the_byte(self, holder: Holder, clock: Any, reason: Reason) -> None:
+    def test_is_the_same_to_the_byte(self, holder, clock, reason):
         token = reason(holder, clock)
         response, other = holder.present(token), holder.present("garbage")
         assert (response.status_code, response.content) == (401, self.BODY)
@@ -435,7 +435,7 @@ class TestARefusal:
             assert response.cookies == other.cookies
         assert response.headers.items() == other.headers.items()
 
-    def test_is_a_problem_that_nobody_stores_and_clears_what_it_refused(self, holder: Holder) -> None:
+    def test_is_a_problem_that_nobody_stores_and_clears_what_it_refused(self, holder):
         response = holder.present("garbage")
         assert response["Content-Type"] == "application/problem+json"
         assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
@@ -445,13 +445,13 @@ class TestARefusal:
         assert cleared == ({ACCESS: ("", 0), REFRESH: ("", 0)} if holder.mode == "cookie" else {})
 
     @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.__name__)
-    def test_is_the_same_the_second_time(self, holder: Holder, clock: Any, reason: Reason) -> None:
+    def test_is_the_same_the_second_time(self, holder, clock, reason):
         token = reason(holder, clock)
         first, second = holder.present(token), holder.present(token)
         assert first.content == second.content
         assert first.headers.items() == second.headers.items()
 
-    def test_tells_the_log_why_and_no_token(self, holder: Holder, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def test_tells_the_log_why_and_no_token(self, holder, clock, caplog):
         caplog.set_level(logging.INFO, "tokens")
         tokens = [
             reason(holder, clock) for reason in (garbage, of_an_unknown_key, with_another_secret, unused_too_long)
@@ -464,15 +464,13 @@ class TestARefusal:
             assert token.removeprefix("latchkey_rt_")[:20] not in caplog.text
 
     @pytest.mark.parametrize("reason", [garbage, flipped, of_an_unknown_key, with_another_secret, of_the_other_mode])
-    def test_of_a_token_that_is_not_the_sessions_does_it_no_harm(
-        self, holder: Holder, clock: Any, reason: Reason
-    ) -> None:
+    def test_of_a_token_that_is_not_the_sessions_does_it_no_harm(self, holder, clock, reason):
         token = reason(holder, clock)
         assert holder.present(token).status_code == 401
         assert not RefreshToken.objects.exclude(revoked_at=None).exists()
         assert holder.refresh().status_code == 200
 
-    def test_of_an_unknown_key_is_over_when_the_key_is_there(self, holder: Holder, settings: Any) -> None:
+    def test_of_an_unknown_key_is_over_when_the_key_is_there(self, holder, settings):
         key, settings.SECRET_KEY = settings.SECRET_KEY, "another secret, long enough to be taken for a real one, too"
         assert holder.present().status_code == 401
         settings.SECRET_KEY_FALLBACKS = [key]
@@ -484,9 +482,7 @@ class TestARefusal:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("atomic", [False, True], ids=["", "atomic requests"])
 @pytest.mark.parametrize("reason", [reused, recovered_too_often, after_a_new_password, of_a_user_switched_off_in_sql])
-def test_the_end_of_a_session_is_committed_though_refused(
-    holder: Holder, clock: Any, reason: Reason, atomic: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_a_session_is_committed_though_refused(holder, clock, reason, atomic, monkeypatch):
     token = reason(holder, clock)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     assert holder.present(token).status_code == 401
@@ -496,7 +492,7 @@ def test_the_end_of_a_session_is_committed_though_refused(
 
 
 class TestHowItIsAskedFor:
-    def test_without_a_token_it_is_refused_and_touches_no_cookie(self, api: Client, db: None) -> None:
+    def test_without_a_token_it_is_refused_and_touches_no_cookie(self, api, db):
         for data in (None, {}):
             response = post(api, PATH, data)
             assert response.status_code == 401
@@ -504,7 +500,7 @@ class TestHowItIsAskedFor:
             assert not response.cookies
 
     @pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options", "trace"])
-    def test_no_method_but_post_refreshes(self, holder: Holder, method: str) -> None:
+    def test_no_method_but_post_refreshes(self, holder, method):
         client = Client()
         client.cookies[REFRESH] = holder.token
         response = getattr(client, method)(PATH)
@@ -514,16 +510,14 @@ class TestHowItIsAskedFor:
 
     @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}])
     @pytest.mark.parametrize("more", [{}, {"Authorization": "Bearer x"}], ids=["", "with a Bearer header"])
-    def test_a_page_of_another_origin_causes_no_rotation(
-        self, holder: Holder, headers: dict[str, str], more: dict[str, str]
-    ) -> None:
+    def test_a_page_of_another_origin_causes_no_rotation(self, holder, headers, more):
         response = holder.present(**headers, **more)
         assert response.status_code == 403
         assert response.json()["code"] == "cross_origin"
         assert not response.cookies
         assert holder.row.generation == 0
 
-    def test_a_token_in_the_body_goes_before_the_cookie(self, user: Any, settings: Any) -> None:
+    def test_a_token_in_the_body_goes_before_the_cookie(self, user, settings):
         settings.TOKENS = {"MODES": ["cookie", "body"]}
         browser, client = Holder("cookie").sign_in(user), Holder("body").sign_in(user)
         jar = Client()
@@ -533,13 +527,13 @@ class TestHowItIsAskedFor:
         assert not response.cookies
         assert (client.row.generation, browser.row.generation) == (1, 0)
 
-    def test_an_expired_bearer_token_does_not_hinder(self, holder: Holder, clock: Any) -> None:
+    def test_an_expired_bearer_token_does_not_hinder(self, holder, clock):
         clock.forward(ACCESS_LIFETIME)
         assert holder.present(Authorization=f"Bearer {holder.access}").status_code == 200
 
 
 class TestTheEndOfASession:
-    def test_unused_moves_with_every_refresh(self, holder: Holder, clock: Any) -> None:
+    def test_unused_moves_with_every_refresh(self, holder, clock):
         for _ in range(4):
             clock.forward(12 * HOUR - 1)
             holder.refresh()
@@ -548,7 +542,7 @@ class TestTheEndOfASession:
         assert holder.row.revoked_at is None  # It ended by itself.
 
     @pytest.mark.parametrize("mode", ["cookie", "body"])
-    def test_in_any_case_does_not_move(self, user: Any, clock: Any, settings: Any, mode: str) -> None:
+    def test_in_any_case_does_not_move(self, user, clock, settings, mode):
         settings.TOKENS = {"MODES": ["cookie", "body"]}
         holder = Holder(mode).sign_in(user, remember=True)
         for _ in range(2):
@@ -563,7 +557,7 @@ class TestTheEndOfASession:
         assert holder.use().json()["code"] == "token_expired"
         assert holder.present().status_code == 401
 
-    def test_remembered_cookies_are_kept_as_long_as_it_lives(self, user: Any, clock: Any) -> None:
+    def test_remembered_cookies_are_kept_as_long_as_it_lives(self, user, clock):
         holder = Holder("cookie").sign_in(user, remember=True)
         clock.forward(DAY)
         cookies = holder.refresh().cookies

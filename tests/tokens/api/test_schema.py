@@ -7,7 +7,6 @@ import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
@@ -47,14 +46,14 @@ OPERATIONS = [
 ]
 
 
-def test_the_description_is_valid_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_description_is_valid_and_complete(capsys):
     validate_schema(described())
     assert len(OPERATIONS) >= 17
     assert capsys.readouterr().err == ""  # Where drf-spectacular says what it could not find out.
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
-def test_every_operation_has_a_summary_and_an_example_of_each_problem(path: str, method: str) -> None:
+def test_every_operation_has_a_summary_and_an_example_of_each_problem(path, method):
     operation = described()["paths"][path][method]
     assert operation["summary"]
     for status, response in operation["responses"].items():
@@ -63,7 +62,7 @@ def test_every_operation_has_a_summary_and_an_example_of_each_problem(path: str,
             assert all(example["value"]["status"] == int(status) for example in examples.values())
 
 
-def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told() -> None:
+def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told():
     schemas = described()["components"]["schemas"]
     assert {"token_expired", "session_ended", "reauthentication_required"} < set(schemas["CodeEnum"]["enum"])
     assert schemas["DeviceNameInputRequest"]["required"] == ["device_name"]
@@ -79,9 +78,7 @@ def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told() -> Non
 @pytest.mark.parametrize("generation", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
 @pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
-def test_every_operation_does_what_it_says(
-    api: Client, user: Any, settings: Any, path: str, method: str, signed_in: bool, generation: GenerationMode
-) -> None:
+def test_every_operation_does_what_it_says(api, user, settings, path, method, signed_in, generation):
     settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "DEVICE_BOUND": "offer"}
     headers = {}
     if signed_in:
@@ -112,7 +109,7 @@ def _given(cases: Any) -> Any:
 
 @pytest.mark.parametrize("path", ["/api/schema", "/api/docs"])
 @pytest.mark.django_db
-def test_the_description_is_served_and_there_is_a_page_to_try_it(api: Client, path: str) -> None:
+def test_the_description_is_served_and_there_is_a_page_to_try_it(api, path):
     response = api.get(path, headers={"Accept": "*/*"})
     assert response.status_code == 200
     assert "http" not in response.headers.get("Location", "")

@@ -43,7 +43,7 @@ def kinds() -> list[str]:
     return list(SecurityEvent.objects.order_by("id").values_list("kind", flat=True))
 
 
-def test_signing_in_answers_with_the_user_and_the_session(api: Client, user: Any, clock: Any) -> None:
+def test_signing_in_answers_with_the_user_and_the_session(api, user, clock):
     response = attempt(api, user.email)
     assert response.status_code == 200
     answer = response.json()
@@ -67,23 +67,23 @@ def test_signing_in_answers_with_the_user_and_the_session(api: Client, user: Any
     assert row.generation == 0
 
 
-def test_signing_in_signs_the_next_request_in(api: Client, user: Any) -> None:
+def test_signing_in_signs_the_next_request_in(api, user):
     signed_in = login(api, user)
     response = api.get(ME)
     assert response.json()["session"]["id"] == signed_in["session"]["id"]
 
 
-def test_an_answer_with_tokens_is_stored_by_nobody(api: Client, user: Any, both_modes: None) -> None:
+def test_an_answer_with_tokens_is_stored_by_nobody(api, user, both_modes):
     for mode in ("cookie", "body"):
         assert "no-store" in attempt(api, user.email, mode=mode)["Cache-Control"]
 
 
-def test_two_spellings_of_an_address_are_one_account(api: Client, user: Any) -> None:
+def test_two_spellings_of_an_address_are_one_account(api, user):
     assert attempt(api, user.email.upper()).json()["user"]["id"] == str(user.pk)
     assert attempt(api, f"  {user.email} ").status_code == 200
 
 
-def test_djangos_own_signal_is_sent_once(api: Client, user: Any) -> None:
+def test_djangos_own_signal_is_sent_once(api, user):
     heard: list[Any] = []
 
     def hear(**signal: Any) -> None:
@@ -117,24 +117,24 @@ class TestARefusal:
             "without a password": attempt(another(), without.email),
         }
 
-    def test_is_the_same_to_the_byte_whatever_the_reason(self, refusals: dict[str, Any]) -> None:
+    def test_is_the_same_to_the_byte_whatever_the_reason(self, refusals):
         assert {response.status_code for response in refusals.values()} == {401}
         assert {response.json()["code"] for response in refusals.values()} == {"invalid_credentials"}
         assert len({response.content for response in refusals.values()}) == 1
         assert len({str(sorted(response.headers.items())) for response in refusals.values()}) == 1
 
-    def test_sets_no_cookie_and_opens_no_session(self, refusals: dict[str, Any]) -> None:
+    def test_sets_no_cookie_and_opens_no_session(self, refusals):
         assert not any(response.cookies for response in refusals.values())
         assert not RefreshToken.objects.exists()
         assert not Device.objects.exists()
 
-    def test_is_written_down_with_the_account_if_there_is_one(self, refusals: dict[str, Any], user: Any) -> None:
+    def test_is_written_down_with_the_account_if_there_is_one(self, refusals, user):
         assert set(kinds()) == {"sign_in_failed"}
         assert SecurityEvent.objects.count() == len(refusals)
         assert SecurityEvent.objects.filter(user=user).count() == 3
 
     @pytest.mark.parametrize("who", ["unknown", "known", "inactive", "without"])
-    def test_costs_one_hash_whatever_the_reason(self, api: Client, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_costs_one_hash_whatever_the_reason(self, api, who, monkeypatch):
         account = {
             "known": lambda: UserFactory(),
             "inactive": lambda: UserFactory(is_active=False),
@@ -148,7 +148,7 @@ class TestARefusal:
         attempt(api, account.email, "wrong")
         assert len(hashed) == 1
 
-    def test_leaves_the_session_that_is_there_alone(self, api: Client, user: Any) -> None:
+    def test_leaves_the_session_that_is_there_alone(self, api, user):
         login(api, user)
         response = attempt(api, user.email, "wrong")
         assert response.status_code == 401
@@ -157,20 +157,18 @@ class TestARefusal:
 
 
 class TestRememberMe:
-    def test_keeps_the_cookies_as_long_as_the_session(self, api: Client, user: Any, clock: Any) -> None:
+    def test_keeps_the_cookies_as_long_as_the_session(self, api, user, clock):
         response = attempt(api, user.email, remember=True)
         ages = {name: cookie["max-age"] for name, cookie in response.cookies.items()}
         assert ages == {ACCESS: 14 * DAY, REFRESH: 14 * DAY, DEVICE: 400 * DAY}
 
-    def test_never_keeps_them_longer_than_the_session_may_last(
-        self, api: Client, user: Any, settings: Any, clock: Any
-    ) -> None:
+    def test_never_keeps_them_longer_than_the_session_may_last(self, api, user, settings, clock):
         settings.TOKENS = {"ABSOLUTE_LIFETIME": 3600}
         response = attempt(api, user.email, remember=True)
         assert response.cookies[REFRESH]["max-age"] == 3600
 
     @pytest.mark.parametrize("more", [{}, {"remember": False}])
-    def test_unasked_lets_the_cookies_go_with_the_browser(self, api: Client, user: Any, more: Any) -> None:
+    def test_unasked_lets_the_cookies_go_with_the_browser(self, api, user, more):
         response = attempt(api, user.email, **more)
         for name in (ACCESS, REFRESH):
             assert response.cookies[name]["max-age"] == ""
@@ -178,9 +176,7 @@ class TestRememberMe:
         assert response.cookies[DEVICE]["max-age"] == 400 * DAY
 
     @pytest.mark.parametrize(("remember", "idle"), [(True, 14 * DAY), (False, DAY // 2)])
-    def test_decides_how_long_a_session_may_stay_unused(
-        self, api: Client, user: Any, clock: Any, remember: bool, idle: int
-    ) -> None:
+    def test_decides_how_long_a_session_may_stay_unused(self, api, user, clock, remember, idle):
         login(api, user, remember=remember)
         row = RefreshToken.objects.get()
         assert row.remember is remember
@@ -192,7 +188,7 @@ class TestRememberMe:
 class TestBodyMode:
     """The client keeps its tokens itself: they come in the body, and no cookie does."""
 
-    def test_answers_with_the_tokens_and_sets_no_cookie(self, api: Client, user: Any) -> None:
+    def test_answers_with_the_tokens_and_sets_no_cookie(self, api, user):
         response = attempt(api, user.email, mode="body")
         answer = response.json()
         assert not response.cookies
@@ -211,19 +207,19 @@ class TestBodyMode:
         assert answer["refresh_token"].startswith("latchkey_rt_")
         assert answer["session"]["mode"] == "body"
 
-    def test_signs_requests_in_by_bearer_token(self, api: Client, user: Any, another: Another) -> None:
+    def test_signs_requests_in_by_bearer_token(self, api, user, another):
         answer = login(api, user, mode="body")
         headers = {"Authorization": f"Bearer {answer['access_token']}"}
         assert another().get(ME, headers=headers).json()["user"]["id"] == str(user.pk)
         assert api.get(ME).status_code == 401
 
-    def test_leaves_the_cookies_of_the_browser_alone(self, api: Client, user: Any) -> None:
+    def test_leaves_the_cookies_of_the_browser_alone(self, api, user):
         in_cookies = login(api, user)
         response = attempt(api, UserFactory().email, mode="body", device_token="another device")
         assert not response.cookies
         assert api.get(ME).json()["session"]["id"] == in_cookies["session"]["id"]
 
-    def test_is_not_to_be_had_by_presenting_a_cookie_sessions_token_in_the_body(self, api: Client, user: Any) -> None:
+    def test_is_not_to_be_had_by_presenting_a_cookie_sessions_token_in_the_body(self, api, user):
         session = login(api, user)["session"]
         token = api.cookies[REFRESH].value
         response = post(Client(), "/api/auth/refresh", {"refresh_token": token})
@@ -233,7 +229,7 @@ class TestBodyMode:
         assert is_live(session["id"])
         assert refresh(api).status_code == 200
 
-    def test_is_not_left_by_presenting_its_token_as_a_cookie(self, api: Client, user: Any, another: Another) -> None:
+    def test_is_not_left_by_presenting_its_token_as_a_cookie(self, api, user, another):
         answer = login(api, user, mode="body")
         response = refresh(another(), answer["refresh_token"])
         assert response.status_code == 401
@@ -242,7 +238,7 @@ class TestBodyMode:
         again = post(api, "/api/auth/refresh", {"refresh_token": answer["refresh_token"]})
         assert again.json()["refresh_token"]
 
-    def test_is_not_what_a_browser_gets_unasked(self, api: Client, user: Any) -> None:
+    def test_is_not_what_a_browser_gets_unasked(self, api, user):
         response = attempt(api, user.email)
         assert response.json()["session"]["mode"] == "cookie"
         assert not {"access_token", "refresh_token", "device_token"} & set(response.json())
@@ -251,7 +247,7 @@ class TestBodyMode:
 
 
 class TestTheMode:
-    def test_is_the_first_of_those_served_unless_asked_for(self, api: Client, user: Any, settings: Any) -> None:
+    def test_is_the_first_of_those_served_unless_asked_for(self, api, user, settings):
         settings.TOKENS = {"MODES": ["body", "cookie"]}
         assert login(api, user)["session"]["mode"] == "body"
         assert login(api, user, mode="cookie")["session"]["mode"] == "cookie"
@@ -259,7 +255,7 @@ class TestTheMode:
     @pytest.mark.parametrize(
         ("served", "asked"), [("cookie", "body"), ("body", "cookie"), ("cookie", "scoped"), ("cookie", "COOKIE")]
     )
-    def test_must_be_one_that_is_served(self, api: Client, user: Any, settings: Any, served: str, asked: str) -> None:
+    def test_must_be_one_that_is_served(self, api, user, settings, served, asked):
         settings.TOKENS = {"MODES": [served]}
         response = attempt(api, user.email, mode=asked)
         assert response.status_code == 400
@@ -270,7 +266,7 @@ class TestTheMode:
 
 
 class TestTheDevice:
-    def test_is_recognised_when_it_signs_in_again(self, api: Client, user: Any) -> None:
+    def test_is_recognised_when_it_signs_in_again(self, api, user):
         login(api, user)
         again = attempt(api, user.email)
         assert DEVICE not in again.cookies
@@ -278,26 +274,26 @@ class TestTheDevice:
         assert RefreshToken.objects.count() == 2
         assert kinds().count("new_device") == 1
 
-    def test_is_another_in_another_browser(self, api: Client, user: Any, another: Another) -> None:
+    def test_is_another_in_another_browser(self, api, user, another):
         login(api, user)
         login(another(), user)
         assert Device.objects.count() == 2
         assert kinds().count("new_device") == 2
 
-    def test_is_known_by_a_digest_alone(self, api: Client, user: Any) -> None:
+    def test_is_known_by_a_digest_alone(self, api, user):
         login(api, user)
         digest = bytes(Device.objects.get().token_digest)
         assert len(digest) == 32
         assert api.cookies[DEVICE].value.encode() not in digest
 
-    def test_has_the_name_that_is_given_and_keeps_it(self, api: Client, user: Any) -> None:
+    def test_has_the_name_that_is_given_and_keeps_it(self, api, user):
         assert login(api, user, device_name="My laptop")["session"]["device"]["name"] == "My laptop"
         assert login(api, user)["session"]["device"]["name"] == "My laptop"
         assert login(api, user, device_name="Ours")["session"]["device"]["name"] == "Ours"
         assert Device.objects.get().name == "Ours"
 
     @pytest.mark.usefixtures("both_modes")
-    def test_of_a_client_without_cookies_is_recognised_by_its_token(self, user: Any, another: Another) -> None:
+    def test_of_a_client_without_cookies_is_recognised_by_its_token(self, user, another):
         first = login(another(), user, mode="body")
         again = login(another(), user, mode="body", device_token=first["device_token"])
         assert "device_token" not in again
@@ -305,20 +301,20 @@ class TestTheDevice:
         assert "device_token" in login(another(), user, mode="body")
 
     @pytest.mark.usefixtures("both_modes")
-    def test_token_in_the_body_goes_before_the_cookie(self, api: Client, user: Any, another: Another) -> None:
+    def test_token_in_the_body_goes_before_the_cookie(self, api, user, another):
         token = login(another(), user, mode="body", device_name="An app")["device_token"]
         login(api, user)
         assert login(api, user, mode="body", device_token=token)["session"]["device"]["name"] == "An app"
 
     @pytest.mark.parametrize("token", ["chosen by somebody else", "x" * 101, "é", ""])
-    def test_is_never_known_by_a_token_that_we_did_not_give(self, api: Client, user: Any, token: str) -> None:
+    def test_is_never_known_by_a_token_that_we_did_not_give(self, api, user, token):
         api.cookies[DEVICE] = token
         response = attempt(api, user.email)
         assert response.cookies[DEVICE].value not in {"", token}
         login(api, user)
         assert Device.objects.count() == 1
 
-    def test_stays_when_somebody_signs_out(self, api: Client, user: Any) -> None:
+    def test_stays_when_somebody_signs_out(self, api, user):
         login(api, user)
         assert DEVICE not in post(api, "/api/auth/logout").cookies
         login(api, user)
@@ -332,7 +328,7 @@ class TestAnotherUserOnTheSameBrowser:
         session = login(api, user)["session"]
         return session["id"], api.cookies[ACCESS].value
 
-    def test_ends_the_firsts_session_at_once(self, api: Client, before: Any, another: Another) -> None:
+    def test_ends_the_firsts_session_at_once(self, api, before, another):
         session_id, access = before
         login(api, UserFactory())
         assert reason_of(session_id) == "superseded"
@@ -340,12 +336,12 @@ class TestAnotherUserOnTheSameBrowser:
         old.cookies[ACCESS] = access
         assert old.get(ME).json()["code"] == "session_ended"
 
-    def test_ends_it_under_this_device_alone(self, api: Client, user: Any, before: Any, another: Another) -> None:
+    def test_ends_it_under_this_device_alone(self, api, user, before, another):
         elsewhere = login(another(), user)["session"]["id"]
         login(api, UserFactory())
         assert is_live(elsewhere)
 
-    def test_has_a_device_of_their_own(self, api: Client, before: Any) -> None:
+    def test_has_a_device_of_their_own(self, api, before):
         token = api.cookies[DEVICE].value
         login(api, UserFactory(), device_name="Theirs")
         assert api.cookies[DEVICE].value == token  # It is the same browser.
@@ -355,9 +351,7 @@ class TestAnotherUserOnTheSameBrowser:
 
 
 class TestTheSameUserAgain:
-    def test_keeps_the_earlier_session_until_the_new_one_is_refreshed(
-        self, api: Client, user: Any, another: Another, clock: Any
-    ) -> None:
+    def test_keeps_the_earlier_session_until_the_new_one_is_refreshed(self, api, user, another, clock):
         earlier = login(api, user)["session"]["id"]
         old_tab = another()
         old_tab.cookies = api.cookies.copy()
@@ -369,7 +363,7 @@ class TestTheSameUserAgain:
         assert reason_of(earlier) == "superseded"
         assert old_tab.get(ME).json()["code"] == "session_ended"
 
-    def test_ends_it_on_this_device_alone(self, api: Client, user: Any, another: Another, clock: Any) -> None:
+    def test_ends_it_on_this_device_alone(self, api, user, another, clock):
         elsewhere = login(another(), user)["session"]["id"]
         clock.forward(1)
         login(api, user)
@@ -378,9 +372,7 @@ class TestTheSameUserAgain:
 
     @pytest.mark.parametrize("known", [True, False], ids=["a known browser", "a new browser"])
     @pytest.mark.parametrize("kept", [0, 1], ids=["the first answer is kept", "the second answer is kept"])
-    def test_a_double_click_leaves_a_live_session(
-        self, api: Client, user: Any, another: Another, clock: Any, known: bool, kept: int
-    ) -> None:
+    def test_a_double_click_leaves_a_live_session(self, api, user, another, clock, known, kept):
         if known:
             login(api, user)
             post(api, "/api/auth/logout")
@@ -410,7 +402,7 @@ class TestAStaleCookie:
         ],
         ids=["garbage", "an unknown key", "no JWT", "empty", "long"],
     )
-    def test_of_nobodys_does_not_hinder(self, api: Client, user: Any, jar: dict[str, str]) -> None:
+    def test_of_nobodys_does_not_hinder(self, api, user, jar):
         for name, value in jar.items():
             api.cookies[name] = value
         response = attempt(api, user.email)
@@ -419,9 +411,7 @@ class TestAStaleCookie:
 
     @pytest.mark.parametrize("age", [0, 601, 13 * 3600])
     @pytest.mark.parametrize("ended", [True, False])
-    def test_of_an_old_session_does_not_hinder(
-        self, api: Client, user: Any, clock: Any, age: float, ended: bool
-    ) -> None:
+    def test_of_an_old_session_does_not_hinder(self, api, user, clock, age, ended):
         login(api, user)
         if ended:
             RefreshToken.objects.update(revoked_at=clock.now, revoked_reason="ended_by_staff")
@@ -429,13 +419,13 @@ class TestAStaleCookie:
         signed_in = login(api, user)
         assert api.get(ME).json()["session"]["id"] == signed_in["session"]["id"]
 
-    def test_in_a_header_does_not_hinder_either(self, api: Client, user: Any) -> None:
+    def test_in_a_header_does_not_hinder_either(self, api, user):
         headers = {"Authorization": "Bearer nonsense"}
         assert post(api, LOGIN, {"email": user.email, "password": PASSWORD}, **headers).status_code == 200
 
 
 class TestTooManySessions:
-    def test_let_the_longest_unused_make_way(self, user: Any, another: Another, clock: Any, settings: Any) -> None:
+    def test_let_the_longest_unused_make_way(self, user, another, clock, settings):
         settings.TOKENS = {"MAX_SESSIONS": 3}
         browsers, ids = [], []
         for _ in range(3):
@@ -448,9 +438,7 @@ class TestTooManySessions:
         assert [is_live(session_id) for session_id in [*ids, newest]] == [True, False, True, True]
         assert reason_of(ids[1]) == "too_many_sessions"
 
-    def test_are_counted_for_each_user_and_while_they_live(
-        self, user: Any, another: Another, clock: Any, settings: Any
-    ) -> None:
+    def test_are_counted_for_each_user_and_while_they_live(self, user, another, clock, settings):
         settings.TOKENS = {"MAX_SESSIONS": 2}
         others = login(another(), UserFactory())["session"]["id"]
         signed_out = another()
@@ -459,7 +447,7 @@ class TestTooManySessions:
         kept = [login(another(), user)["session"]["id"] for _ in range(2)]
         assert all(is_live(session_id) for session_id in [others, *kept])
 
-    def test_may_be_one(self, user: Any, another: Another, clock: Any, settings: Any) -> None:
+    def test_may_be_one(self, user, another, clock, settings):
         settings.TOKENS = {"MAX_SESSIONS": 1}
         first, second = another(), another()
         login(first, user)
@@ -484,9 +472,7 @@ class TestAnotherOrigin:
 
     @pytest.mark.parametrize("headers", HEADERS, ids=str)
     @pytest.mark.parametrize("signed_in", [True, False])
-    def test_may_not_sign_anybody_in_and_no_cookie_is_touched(
-        self, api: Client, user: Any, headers: dict[str, str], signed_in: bool
-    ) -> None:
+    def test_may_not_sign_anybody_in_and_no_cookie_is_touched(self, api, user, headers, signed_in):
         if signed_in:
             login(api, user)
         response = post(api, LOGIN, {"email": UserFactory().email, "password": PASSWORD}, **headers)
@@ -507,12 +493,12 @@ class TestAnotherOrigin:
         ],
         ids=str,
     )
-    def test_may_if_it_is_ours_or_trusted(self, api: Client, user: Any, settings: Any, headers: dict[str, str]) -> None:
+    def test_may_if_it_is_ours_or_trusted(self, api, user, settings, headers):
         settings.TOKENS = {"TRUSTED_ORIGINS": ["https://app.example"]}
         assert post(api, LOGIN, {"email": user.email, "password": PASSWORD}, **headers).status_code == 200
 
 
-def test_a_claims_hook_that_fails_leaves_no_session_behind(api: Client, user: Any, settings: Any) -> None:
+def test_a_claims_hook_that_fails_leaves_no_session_behind(api, user, settings):
     settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.failing_hook"}
     with pytest.raises(RuntimeError, match="a bug of the project's"):
         post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD})

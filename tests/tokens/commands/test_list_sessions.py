@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -45,20 +44,20 @@ def as_json(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run("--json", *arguments).splitlines()]
 
 
-def test_a_session_is_a_line_with_all_that_one_asks_for(ada: RefreshToken) -> None:
+def test_a_session_is_a_line_with_all_that_one_asks_for(ada):
     lines = [line for line in run().splitlines() if str(ada.pk) in line]
     assert [re.split(r" {2,}", line) for line in lines] == [
         [str(ada.pk), "2030-01-01 12:00", "127.0.0.1", "ada@example.org", "Firefox on Windows"]
     ]
 
 
-def test_the_newest_come_first(ada: RefreshToken, grace: RefreshToken) -> None:
+def test_the_newest_come_first(ada, grace):
     found = re.findall(r"\S+@example\.org", run())
     assert found == ["grace@example.org", "ada@example.org"]
     assert [row["id"] for row in as_json()] == [str(grace.pk), str(ada.pk)]
 
 
-def test_json_lines_are_whole_objects(ada: RefreshToken, clock: Any) -> None:
+def test_json_lines_are_whole_objects(ada, clock):
     [row] = as_json()
     assert row == {
         "id": str(ada.pk),
@@ -75,27 +74,27 @@ def test_json_lines_are_whole_objects(ada: RefreshToken, clock: Any) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_one_users_can_be_asked_for(arguments: list[str], ada: RefreshToken, grace: RefreshToken) -> None:
+def test_one_users_can_be_asked_for(arguments, ada, grace):
     found = run("--user", "GRACE@example.org", *arguments)
     assert str(grace.pk) in found
     assert str(ada.pk) not in found
 
 
-def test_only_live_sessions_are_listed(ada: RefreshToken, grace: RefreshToken, clock: Any) -> None:
+def test_only_live_sessions_are_listed(ada, grace, clock):
     RefreshToken.objects.filter(pk=ada.pk).update(revoked_at=clock.now)
     assert [row["user"] for row in as_json()] == ["grace@example.org"]
     RefreshToken.objects.filter(pk=grace.pk).update(idle_expires_at=clock.now)
     assert as_json() == []
 
 
-def test_a_session_without_an_address_is_listed_too(ada: RefreshToken) -> None:
+def test_a_session_without_an_address_is_listed_too(ada):
     RefreshToken.objects.update(ip=None)
     assert as_json()[0]["ip"] is None
     assert re.search(r"12:00  -  +ada@example\.org", run())
 
 
 @pytest.mark.parametrize("name", ["evil\nname", "\x1b[2Jcleared", "tab\there", "‮reversed", "\x9b31m", "\x7f"])
-def test_a_devices_name_cannot_play_tricks_on_the_terminal(name: str, ada: RefreshToken) -> None:
+def test_a_devices_name_cannot_play_tricks_on_the_terminal(name, ada):
     """Its owner chose it: it must neither make up lines of its own nor command the operator's terminal."""
     Device.objects.update(name=name)
     [line] = [line for line in run().split("\n") if str(ada.pk) in line]
@@ -105,36 +104,34 @@ def test_a_devices_name_cannot_play_tricks_on_the_terminal(name: str, ada: Refre
         assert line.isprintable()
 
 
-def test_any_script_is_written_as_it_is(ada: RefreshToken) -> None:
+def test_any_script_is_written_as_it_is(ada):
     Device.objects.update(name="Телефон 電話 ☎")
     assert "Телефон 電話 ☎" in run()
     assert "Телефон 電話 ☎" in run("--json")
 
 
-def test_nothing_secret_is_listed(ada: RefreshToken) -> None:
+def test_nothing_secret_is_listed(ada):
     found = run() + run("--json")
     for secret in (ada.secret_digest, ada.auth_hash_digest, ada.device.token_digest):
         assert bytes(secret).hex() not in found
 
 
-def test_no_sessions_are_no_lines_of_json(db: None) -> None:
+def test_no_sessions_are_no_lines_of_json(db):
     assert as_json() == []
 
 
 @pytest.mark.parametrize("login_name", ["nobody@example.org", ""])
-def test_an_unknown_user_is_refused(login_name: str, ada: RefreshToken) -> None:
+def test_an_unknown_user_is_refused(login_name, ada):
     with pytest.raises(CommandError, match=f"there is no user '{login_name}'"):
         run("--user", login_name)
 
 
-def test_an_unknown_option_is_refused(db: None) -> None:
+def test_an_unknown_option_is_refused(db):
     with pytest.raises(CommandError, match="unrecognized arguments"):
         run("--everything")
 
 
-def test_the_number_of_queries_does_not_grow_with_the_sessions(
-    ada: RefreshToken, another: Callable[[], Client]
-) -> None:
+def test_the_number_of_queries_does_not_grow_with_the_sessions(ada, another):
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
             run()

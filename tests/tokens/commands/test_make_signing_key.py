@@ -5,7 +5,6 @@ import re
 import stat
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -26,7 +25,7 @@ def run(path: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_key_is_one_that_the_settings_take(algorithm: str, tmp_path: Path, settings: Any) -> None:
+def test_the_key_is_one_that_the_settings_take(algorithm, tmp_path, settings):
     path = tmp_path / "key.pem"
     run(path, "--algorithm", algorithm)
     assert path.read_text().startswith("-----BEGIN PRIVATE KEY-----\n")  # PKCS#8
@@ -35,7 +34,7 @@ def test_the_key_is_one_that_the_settings_take(algorithm: str, tmp_path: Path, s
     assert keyring().signing_key.algorithm == algorithm
 
 
-def test_a_new_rsa_key_is_long_enough_for_years(tmp_path: Path) -> None:
+def test_a_new_rsa_key_is_long_enough_for_years(tmp_path):
     run(tmp_path / "key.pem", "--algorithm", "RS256")
     private = signing_keys.load(str(tmp_path / "key.pem")).private
     assert isinstance(private, RSAPrivateKey)
@@ -43,7 +42,7 @@ def test_a_new_rsa_key_is_long_enough_for_years(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_its_owner_alone_can_read_it(umask: int, tmp_path: Path) -> None:
+def test_its_owner_alone_can_read_it(umask, tmp_path):
     before = os.umask(umask)
     try:
         run(tmp_path / "key.pem")
@@ -53,7 +52,7 @@ def test_its_owner_alone_can_read_it(umask: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "dangling link", "directory"])
-def test_nothing_is_overwritten(kind: str, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(kind, tmp_path):
     path, other = tmp_path / "key.pem", tmp_path / "other"
     if kind == "directory":
         path.mkdir()
@@ -69,12 +68,12 @@ def test_nothing_is_overwritten(kind: str, tmp_path: Path) -> None:
     assert other.exists() == (kind == "link")
 
 
-def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_place_that_is_not_there_is_told(tmp_path):
     with pytest.raises(CommandError, match="No such file or directory"):
         run(tmp_path / "nowhere" / "key.pem")
 
 
-def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_a_key(tmp_path, monkeypatch):
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -84,7 +83,7 @@ def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_printed_says_how_to_use_it_and_nothing_of_the_key(tmp_path: Path) -> None:
+def test_what_is_printed_says_how_to_use_it_and_nothing_of_the_key(tmp_path):
     path = tmp_path / "key.pem"
     told = run(path, "--algorithm", "ES256")
     assert f"TOKENS_SIGNING_KEYS={path},derived TOKENS_ALGORITHM=ES256" in told
@@ -95,7 +94,7 @@ def test_what_is_printed_says_how_to_use_it_and_nothing_of_the_key(tmp_path: Pat
         assert line not in told
 
 
-def test_keys_that_are_there_are_not_printed(tmp_path: Path, settings: Any) -> None:
+def test_keys_that_are_there_are_not_printed(tmp_path, settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA"), "derived"]}
     told = run(tmp_path / "key.pem")
     assert "<those of before>" in told
@@ -103,9 +102,7 @@ def test_keys_that_are_there_are_not_printed(tmp_path: Path, settings: Any) -> N
         assert line not in told
 
 
-def test_it_is_made_for_the_setting_before_that_has_a_key(
-    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_made_for_the_setting_before_that_has_a_key(tmp_path, settings, monkeypatch):
     """RS256 without a key keeps everything from starting, but for what makes one."""
     settings.TOKENS = {"ALGORITHM": "RS256"}
     monkeypatch.chdir(tmp_path)
@@ -114,6 +111,6 @@ def test_it_is_made_for_the_setting_before_that_has_a_key(
     assert signing_keys.load("signing-key.pem").algorithm == "RS256"
 
 
-def test_an_algorithm_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_algorithm_that_is_none_is_refused(tmp_path):
     with pytest.raises(CommandError, match="HS256"):
         run(tmp_path / "key.pem", "--algorithm", "HS256")

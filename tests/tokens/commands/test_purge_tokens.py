@@ -109,9 +109,7 @@ def there(sessions: list[RefreshToken]) -> list[bool]:
 
 @pytest.mark.parametrize("into_the_day", [0, 1, 43_200, 86_399], ids=["midnight", "morning", "noon", "evening"])
 @pytest.mark.parametrize("how", ["revoked", "unused", "over", "revoked long before it would have ended"])
-def test_an_ended_session_goes_when_its_retention_is_over_to_the_second(
-    how: str, into_the_day: int, rows: Rows, clock: Any
-) -> None:
+def test_an_ended_session_goes_when_its_retention_is_over_to_the_second(how, into_the_day, rows, clock):
     clock.forward(43_200 + into_the_day)
     just_now = clock.now - RETENTION
     for ended, goes in [(just_now, False), (just_now + SECOND, False), (just_now - INSTANT, True)]:
@@ -127,7 +125,7 @@ def test_an_ended_session_goes_when_its_retention_is_over_to_the_second(
         assert there(sessions) == [not goes], ended
 
 
-def test_a_retention_of_one_second_is_one_second(rows: Rows, clock: Any, settings: Any) -> None:
+def test_a_retention_of_one_second_is_one_second(rows, clock, settings):
     settings.TOKENS = {"SESSION_RETENTION": 1}
     sessions = rows.revoked(1, clock.now)
     clock.forward(1)
@@ -137,14 +135,14 @@ def test_a_retention_of_one_second_is_one_second(rows: Rows, clock: Any, setting
     assert there([*sessions, rows.live]) == [False, True]
 
 
-def test_a_live_session_stays_however_old(rows: Rows, clock: Any) -> None:
+def test_a_live_session_stays_however_old(rows, clock):
     long_ago = clock.now - timedelta(days=1000)
     old = rows.sessions(1, created_at=long_ago, since=long_ago, authenticated_at=long_ago)
     run()
     assert there([*old, rows.live]) == [True, True]
 
 
-def test_a_session_that_nobody_can_have_ended_so_long_ago_is_not_looked_at(rows: Rows, clock: Any) -> None:
+def test_a_session_that_nobody_can_have_ended_so_long_ago_is_not_looked_at(rows, clock):
     """Its id tells when it was opened, by a clock that may be a little wrong."""
     long_ago = clock.now - RETENTION * 2
     bound = clock.now - RETENTION + timedelta(days=1)
@@ -156,9 +154,7 @@ def test_a_session_that_nobody_can_have_ended_so_long_ago_is_not_looked_at(rows:
 @pytest.mark.parametrize(
     ("age", "stays"), [(EVENT_RETENTION, True), (EVENT_RETENTION + INSTANT, False), (RETENTION * 2, True)]
 )
-def test_events_have_a_retention_of_their_own_to_the_second(
-    age: timedelta, stays: bool, rows: Rows, clock: Any
-) -> None:
+def test_events_have_a_retention_of_their_own_to_the_second(age, stays, rows, clock):
     SecurityEvent.objects.update(created_at=clock.now - age)
     count = SecurityEvent.objects.count()
     assert count == 2
@@ -166,7 +162,7 @@ def test_events_have_a_retention_of_their_own_to_the_second(
     assert SecurityEvent.objects.exclude(kind="purged").count() == (count if stays else 0)
 
 
-def test_an_event_outlives_the_session_and_the_device_that_it_speaks_of(rows: Rows, clock: Any) -> None:
+def test_an_event_outlives_the_session_and_the_device_that_it_speaks_of(rows, clock):
     [session] = rows.revoked(1, clock.now - RETENTION * 2)
     SecurityEvent.objects.create(
         kind="revoked", created_at=clock.now - RETENTION * 2, session_id=session.pk, device_id=session.device_id
@@ -177,7 +173,7 @@ def test_an_event_outlives_the_session_and_the_device_that_it_speaks_of(rows: Ro
     assert there([session]) == [False]
 
 
-def test_a_revocation_goes_when_no_access_token_can_need_it(rows: Rows, clock: Any, settings: Any) -> None:
+def test_a_revocation_goes_when_no_access_token_can_need_it(rows, clock, settings):
     settings.TOKENS = {"ACCESS_LIFETIME": 300}
     needed = timedelta(seconds=300) + LATE_COMMIT
     for age in (needed, needed + timedelta(hours=1)):
@@ -186,9 +182,7 @@ def test_a_revocation_goes_when_no_access_token_can_need_it(rows: Rows, clock: A
     assert Revocation.objects.get().created_at == clock.now - needed
 
 
-def test_a_session_revoked_just_now_stays_revoked_for_a_process_that_starts_after_the_purge(
-    user: Any, api: Client, clock: Any, settings: Any
-) -> None:
+def test_a_session_revoked_just_now_stays_revoked_for_a_process_that_starts_after_the_purge(user, api, clock, settings):
     settings.TOKENS = {"SESSION_RETENTION": 1, "EVENT_RETENTION": 1}
     login(api, user)
     end_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
@@ -198,7 +192,7 @@ def test_a_session_revoked_just_now_stays_revoked_for_a_process_that_starts_afte
     assert feed.is_revoked(Revocation.objects.get().session_id)
 
 
-def test_a_device_goes_with_its_last_session(rows: Rows, clock: Any) -> None:
+def test_a_device_goes_with_its_last_session(rows, clock):
     old, recent = clock.now - RETENTION * 2, clock.now - RETENTION / 2
     gone, kept_by_a_recent_one, kept_by_a_live_one = rows.devices(3)
     rows.revoked(3, old, device=gone)
@@ -212,21 +206,21 @@ def test_a_device_goes_with_its_last_session(rows: Rows, clock: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_device_goes_though_its_sessions_go_in_several_batches(size: int, rows: Rows, clock: Any) -> None:
+def test_a_device_goes_though_its_sessions_go_in_several_batches(size, rows, clock):
     [device] = rows.devices(1)
     rows.revoked(4, clock.now - RETENTION * 2, device=device)
     list(sessions_of(size))
     assert list(Device.objects.all()) == [rows.live.device]
 
 
-def test_the_tables_of_a_new_server_are_no_trouble(db: None) -> None:
+def test_the_tables_of_a_new_server_are_no_trouble(db):
     assert run() == "sessions: 0 deleted\nevents: 0 deleted\nrevocations: 0 deleted\n"
 
 
 # Counting
 
 
-def test_a_dry_run_counts_what_would_go_and_deletes_nothing(rows: Rows, clock: Any) -> None:
+def test_a_dry_run_counts_what_would_go_and_deletes_nothing(rows, clock):
     [device] = rows.devices(1)
     rows.revoked(3, clock.now - RETENTION * 2, device=device)
     rows.revoked(2, clock.now - RETENTION * 2)
@@ -249,7 +243,7 @@ def test_a_dry_run_counts_what_would_go_and_deletes_nothing(rows: Rows, clock: A
     assert run("--dry-run") == said.translate(str.maketrans("521", "000"))
 
 
-def test_a_run_is_an_event_that_says_what_was_deleted_and_a_dry_run_is_none(rows: Rows, clock: Any) -> None:
+def test_a_run_is_an_event_that_says_what_was_deleted_and_a_dry_run_is_none(rows, clock):
     rows.revoked(3, clock.now - RETENTION * 2)
     run("--dry-run")
     assert purge.last_run() is None
@@ -261,7 +255,7 @@ def test_a_run_is_an_event_that_says_what_was_deleted_and_a_dry_run_is_none(rows
     assert found.seconds >= 0
 
 
-def test_of_several_runs_the_last_counts(rows: Rows, clock: Any) -> None:
+def test_of_several_runs_the_last_counts(rows, clock):
     rows.revoked(3, clock.now - RETENTION * 2)
     run()
     clock.forward(86400)
@@ -275,7 +269,7 @@ def test_of_several_runs_the_last_counts(rows: Rows, clock: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8, 1000])
-def test_batches_of_any_size_delete_everything(size: int, rows: Rows, clock: Any) -> None:
+def test_batches_of_any_size_delete_everything(size, rows, clock):
     rows.revoked(4, clock.now - RETENTION * 2)
     rows.revoked(3, clock.now - RETENTION * 3)
     SecurityEvent.objects.update(created_at=clock.now - EVENT_RETENTION * 2)
@@ -286,9 +280,7 @@ def test_batches_of_any_size_delete_everything(size: int, rows: Rows, clock: Any
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_no_more_than_a_batch_is_deleted_at_a_time_and_no_row_is_read_into_memory(
-    size: int, rows: Rows, clock: Any, reads: Counter[str]
-) -> None:
+def test_no_more_than_a_batch_is_deleted_at_a_time_and_no_row_is_read_into_memory(size, rows, clock, reads):
     rows.revoked(7, clock.now - RETENTION * 2)
     rows.sessions(50)
     reads.clear()
@@ -298,7 +290,7 @@ def test_no_more_than_a_batch_is_deleted_at_a_time_and_no_row_is_read_into_memor
     assert not reads
 
 
-def test_a_batch_takes_as_many_statements_whatever_its_size(rows: Rows, clock: Any) -> None:
+def test_a_batch_takes_as_many_statements_whatever_its_size(rows, clock):
     def statements(count: int) -> int:
         rows.revoked(count, clock.now - RETENTION * 2)
         batches = sessions_of(count + 1)  # The one that is live is looked at first.
@@ -312,16 +304,14 @@ def test_a_batch_takes_as_many_statements_whatever_its_size(rows: Rows, clock: A
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "50001", "many", "1.5", ""])
-def test_a_batch_size_that_cannot_be_meant_is_refused(size: str, rows: Rows, clock: Any) -> None:
+def test_a_batch_size_that_cannot_be_meant_is_refused(size, rows, clock):
     sessions = rows.revoked(1, clock.now - RETENTION * 2)
     with pytest.raises(CommandError, match="batch-size"):
         run(f"--batch-size={size}")
     assert there(sessions) == [True]
 
 
-def test_an_interrupted_run_leaves_whole_batches_and_the_next_one_goes_on(
-    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_leaves_whole_batches_and_the_next_one_goes_on(rows, clock, monkeypatch):
     [device] = rows.devices(1)
     rows.revoked(6, clock.now - RETENTION * 2, device=device)
     delete, calls = purge._delete_rows, []
@@ -342,9 +332,7 @@ def test_an_interrupted_run_leaves_whole_batches_and_the_next_one_goes_on(
     assert not Device.objects.filter(pk=device.pk).exists()
 
 
-def test_a_bar_is_shown_to_a_person_alone(
-    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bar_is_shown_to_a_person_alone(rows, clock, monkeypatch, capsys):
     rows.revoked(3, clock.now - RETENTION * 2)
     run("--dry-run")
     run("--batch-size=1", "--dry-run")
@@ -356,7 +344,7 @@ def test_a_bar_is_shown_to_a_person_alone(
     assert "3/3" in shown
 
 
-def test_a_run_that_nobody_watches_counts_nothing_before(rows: Rows, clock: Any) -> None:
+def test_a_run_that_nobody_watches_counts_nothing_before(rows, clock):
     with CaptureQueriesContext(connection) as captured:
         run()
     assert not [query for query in captured if "COUNT(" in query["sql"].upper()]
@@ -419,7 +407,7 @@ def large_tables(rows: Rows, clock: Any) -> None:
 
 
 @pytest.mark.only_on("postgresql")
-def test_postgresql_reads_no_more_than_can_be_deleted(large_tables: None) -> None:
+def test_postgresql_reads_no_more_than_can_be_deleted(large_tables):
     for table, index in [
         ("tokens_refreshtoken", "tokens_"),  # Of ids, or of modes and ids, over which PostgreSQL skips.
         ("tokens_securityevent", "tokens_securityevent_created_at"),
@@ -435,7 +423,7 @@ def test_postgresql_reads_no_more_than_can_be_deleted(large_tables: None) -> Non
 
 
 @pytest.mark.only_on("sqlite")
-def test_sqlite_finds_the_sessions_by_their_id(large_tables: None) -> None:
+def test_sqlite_finds_the_sessions_by_their_id(large_tables):
     for table, index in [
         ("tokens_refreshtoken", "sqlite_autoindex_tokens_refreshtoken_1"),
         ("tokens_securityevent", "tokens_securityevent_created_at"),
@@ -478,9 +466,7 @@ def in_threads(*jobs: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_purges_side_by_side_leave_no_device_behind(
-    rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_purges_side_by_side_leave_no_device_behind(rows, clock, monkeypatch):
     """Each deletes one of the last two sessions of a device, neither committed: who sees that none is left?"""
     [device] = rows.devices(1)
     rows.revoked(2, clock.now - RETENTION * 2, device=device)
@@ -500,7 +486,7 @@ def test_two_purges_side_by_side_leave_no_device_behind(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_purges_side_by_side_delete_each_row_once(rows: Rows, clock: Any) -> None:
+def test_many_purges_side_by_side_delete_each_row_once(rows, clock):
     rows.revoked(40, clock.now - RETENTION * 2)
     deleted: list[int] = []
     in_threads(*[lambda: deleted.extend(sessions_of(3))] * 4)
@@ -512,7 +498,7 @@ def test_many_purges_side_by_side_delete_each_row_once(rows: Rows, clock: Any) -
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
-def test_a_purge_waits_for_nobody_who_holds_a_session(rows: Rows, clock: Any) -> None:
+def test_a_purge_waits_for_nobody_who_holds_a_session(rows, clock):
     held, *others = rows.revoked(3, clock.now - RETENTION * 2)
     with transaction.atomic():
         RefreshToken.objects.select_for_update().get(pk=held.pk)
@@ -522,9 +508,7 @@ def test_a_purge_waits_for_nobody_who_holds_a_session(rows: Rows, clock: Any) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_somebody_who_signs_in_meanwhile_keeps_their_device(
-    user: Any, api: Client, rows: Rows, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_somebody_who_signs_in_meanwhile_keeps_their_device(user, api, rows, clock, monkeypatch):
     """The last session of a device is purged while its owner signs in again: both go through."""
     login(api, user, remember=True)
     own = RefreshToken.objects.exclude(pk=rows.live.pk).get()
@@ -539,7 +523,7 @@ def test_somebody_who_signs_in_meanwhile_keeps_their_device(
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
-def test_a_sign_in_that_is_under_way_keeps_the_device_that_the_purge_waits_for(rows: Rows, clock: Any) -> None:
+def test_a_sign_in_that_is_under_way_keeps_the_device_that_the_purge_waits_for(rows, clock):
     """The purge saw no session of the device when it began to wait: its commit fails, and it sees the next time."""
     [device] = rows.devices(1)
     [ended] = rows.revoked(1, clock.now - RETENTION * 2, device=device)

@@ -64,18 +64,18 @@ def chosen(sessions: dict[str, RefreshToken], *names: str) -> set[Any]:
 # Which
 
 
-def test_all_means_everybodys(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_all_means_everybodys(sessions, answer):
     assert run("--all", ARMED) == "3 sessions revoked\n"
     assert revoked() == chosen(sessions, *sessions)
 
 
 @pytest.mark.parametrize("login_name", ["ada@example.org", "Ada@Example.ORG"])
-def test_one_users_are_found_by_e_mail(login_name: str, sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_one_users_are_found_by_e_mail(login_name, sessions, answer):
     assert run("--user", login_name, ARMED) == "2 sessions revoked\n"
     assert revoked() == chosen(sessions, "ada", "ada, old")
 
 
-def test_one_devices_are_found_by_its_id(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_one_devices_are_found_by_its_id(sessions, answer):
     run("--device", str(sessions["ada"].device_id), ARMED)
     assert revoked() == chosen(sessions, "ada")
 
@@ -95,16 +95,12 @@ def test_one_devices_are_found_by_its_id(sessions: dict[str, RefreshToken], answ
         ("0", {"ada, old", "ada", "grace"}),
     ],
 )
-def test_old_ones_are_found_by_their_sign_in_to_the_second(
-    duration: str, names: set[str], sessions: dict[str, RefreshToken], answer: Any
-) -> None:
+def test_old_ones_are_found_by_their_sign_in_to_the_second(duration, names, sessions, answer):
     assert run("--older-than", duration, ARMED) == f"{len(names)} sessions revoked\n"
     assert revoked() == chosen(sessions, *names)
 
 
-def test_a_session_is_as_old_as_its_sign_in_however_often_it_was_refreshed(
-    sessions: dict[str, RefreshToken], answer: Any, clock: Any
-) -> None:
+def test_a_session_is_as_old_as_its_sign_in_however_often_it_was_refreshed(sessions, answer, clock):
     RefreshToken.objects.update(since=clock.now, generation=100)
     run("--older-than=1d", ARMED)
     assert revoked() == chosen(sessions, "ada, old")
@@ -122,9 +118,7 @@ def test_a_session_is_as_old_as_its_sign_in_however_often_it_was_refreshed(
         (["--user=ada@example.org", "--device={ada, old}", "--older-than=1d"], {"ada, old"}),
     ],
 )
-def test_options_narrow_each_other(
-    arguments: list[str], names: set[str], sessions: dict[str, RefreshToken], answer: Any
-) -> None:
+def test_options_narrow_each_other(arguments, names, sessions, answer):
     given = [
         argument.format(**{name: session.device_id for name, session in sessions.items()}) for argument in arguments
     ]
@@ -132,7 +126,7 @@ def test_options_narrow_each_other(
     assert revoked() == chosen(sessions, *names)
 
 
-def test_ended_sessions_are_left_alone(sessions: dict[str, RefreshToken], answer: Any, clock: Any) -> None:
+def test_ended_sessions_are_left_alone(sessions, answer, clock):
     RefreshToken.objects.filter(pk=sessions["ada"].pk).update(revoked_at=clock.now, revoked_reason="signed_out")
     RefreshToken.objects.filter(pk=sessions["grace"].pk).update(idle_expires_at=clock.now)
     assert run("--all", ARMED) == "1 sessions revoked\n"
@@ -141,9 +135,7 @@ def test_ended_sessions_are_left_alone(sessions: dict[str, RefreshToken], answer
     assert run("--all", ARMED) == "0 sessions revoked\n"
 
 
-def test_more_sessions_than_a_batch_are_all_revoked(
-    sessions: dict[str, RefreshToken], answer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_sessions_than_a_batch_are_all_revoked(sessions, answer, monkeypatch):
     monkeypatch.setattr("tokens.service.ending.BATCH", 2)
     assert run("--all", ARMED) == "3 sessions revoked\n"
     assert not RefreshToken.objects.live().exists()
@@ -152,7 +144,7 @@ def test_more_sessions_than_a_batch_are_all_revoked(
 # What it means
 
 
-def test_a_revoked_sessions_access_token_dies(user: Any, api: Client, answer: Any, clock: Any) -> None:
+def test_a_revoked_sessions_access_token_dies(user, api, answer, clock):
     login(api, user)
     run("--user", user.email, ARMED)
     clock.forward(2)
@@ -160,13 +152,13 @@ def test_a_revoked_sessions_access_token_dies(user: Any, api: Client, answer: An
     assert Revocation.objects.count() == 1
 
 
-def test_the_row_says_that_it_was_a_command(sessions: dict[str, RefreshToken], answer: Any, clock: Any) -> None:
+def test_the_row_says_that_it_was_a_command(sessions, answer, clock):
     run("--user=grace@example.org", ARMED)
     session = RefreshToken.objects.get(pk=sessions["grace"].pk)
     assert (session.revoked_reason, session.revoked_at, session.revoked_by) == ("ended_by_command", clock.now, None)
 
 
-def test_the_reason_stands_in_the_events(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_the_reason_stands_in_the_events(sessions, answer):
     run("--user=ada@example.org", "--reason", "laptop stolen, ticket 4711 ☂", ARMED)
     events = SecurityEvent.objects.filter(kind="revoked")
     assert {event.session_id for event in events} == chosen(sessions, "ada", "ada, old")
@@ -174,12 +166,12 @@ def test_the_reason_stands_in_the_events(sessions: dict[str, RefreshToken], answ
     assert {event.user.email for event in events} == {"ada@example.org"}
 
 
-def test_without_a_reason_the_event_says_that_it_was_a_command(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_without_a_reason_the_event_says_that_it_was_a_command(sessions, answer):
     run("--all", ARMED)
     assert set(SecurityEvent.objects.filter(kind="revoked").values_list("reason", flat=True)) == {"ended_by_command"}
 
 
-def test_a_very_long_reason_is_cut_and_kept(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_a_very_long_reason_is_cut_and_kept(sessions, answer):
     run("--all", "--reason", "x" * 5000, ARMED)
     reasons = set(SecurityEvent.objects.filter(kind="revoked").values_list("reason", flat=True))
     assert {len(reason) for reason in reasons} == {200}
@@ -189,14 +181,14 @@ def test_a_very_long_reason_is_cut_and_kept(sessions: dict[str, RefreshToken], a
 
 
 @pytest.mark.parametrize("yes", ["y", "Y", "yes", " Yes "])
-def test_it_asks_first_and_says_how_many(yes: str, sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_it_asks_first_and_says_how_many(yes, sessions, answer):
     answer(yes)
     assert run("--user=ada@example.org") == "End 2 live sessions? [y/N] 2 sessions revoked\n"
     assert revoked() == chosen(sessions, "ada", "ada, old")
 
 
 @pytest.mark.parametrize("no", ["n", "N", "no", "", " ", "yeah", "j", "1", EOFError()])
-def test_anything_but_yes_revokes_nothing(no: Any, sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_anything_but_yes_revokes_nothing(no, sessions, answer):
     answer(no)
     with pytest.raises(CommandError, match="nothing was revoked"):
         run("--all")
@@ -204,7 +196,7 @@ def test_anything_but_yes_revokes_nothing(no: Any, sessions: dict[str, RefreshTo
 
 
 @pytest.mark.parametrize("spelling", ["--no-input", "--noinput"])
-def test_with_no_input_it_does_not_ask(spelling: str, sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_with_no_input_it_does_not_ask(spelling, sessions, answer):
     run("--all", spelling)
     assert revoked() == chosen(sessions, *sessions)
 
@@ -238,9 +230,7 @@ def test_with_no_input_it_does_not_ask(spelling: str, sessions: dict[str, Refres
         (["--everything"], "unrecognized arguments"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_a_line(
-    arguments: list[str], said: str, sessions: dict[str, RefreshToken], answer: Any
-) -> None:
+def test_what_cannot_be_meant_is_refused_in_a_line(arguments, said, sessions, answer):
     with pytest.raises(CommandError) as refused:
         run(*arguments, ARMED)
     assert said in str(refused.value)
@@ -248,17 +238,15 @@ def test_what_cannot_be_meant_is_refused_in_a_line(
     assert revoked() == set()
 
 
-def test_the_longest_duration_is_older_than_anybody(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_the_longest_duration_is_older_than_anybody(sessions, answer):
     assert run("--older-than", f"{10**10 // 86400}d", ARMED) == "0 sessions revoked\n"
 
 
-def test_a_device_that_is_not_there_has_no_sessions(sessions: dict[str, RefreshToken], answer: Any) -> None:
+def test_a_device_that_is_not_there_has_no_sessions(sessions, answer):
     assert run(f"--device={NO_DEVICE}", ARMED) == "0 sessions revoked\n"
 
 
-def test_after_a_restore_sessions_older_than_it_can_be_ended(
-    sessions: dict[str, RefreshToken], answer: Any, clock: Any, api: Client
-) -> None:
+def test_after_a_restore_sessions_older_than_it_can_be_ended(sessions, answer, clock, api):
     """A restore brings back what was revoked since: the operator ends whatever is older than it."""
     clock.forward(timedelta(hours=2).total_seconds())
     login(api, UserFactory())

@@ -50,19 +50,19 @@ def down() -> Iterator[None]:
 
 
 class TestTheUseOfAnAccessToken:
-    def test_long_after_it_was_minted_acknowledges_its_generation(self, holder: Holder, clock: Any) -> None:
+    def test_long_after_it_was_minted_acknowledges_its_generation(self, holder, clock):
         clock.forward(ACKNOWLEDGE_AFTER + 1)
         use(holder.grant, clock)
         assert acknowledgements.flush()
         assert holder.row.acknowledged
 
-    def test_soon_after_it_was_minted_proves_nothing(self, holder: Holder, clock: Any) -> None:
+    def test_soon_after_it_was_minted_proves_nothing(self, holder, clock):
         clock.forward(ACKNOWLEDGE_AFTER)
         use(holder.grant, clock)
         assert not acknowledgements.flush()
         assert not holder.row.acknowledged
 
-    def test_is_measured_from_its_own_iat_not_from_its_generations_start(self, holder: Holder, clock: Any) -> None:
+    def test_is_measured_from_its_own_iat_not_from_its_generations_start(self, holder, clock):
         first = holder.token
         holder.refresh()
         clock.forward(20)
@@ -71,13 +71,13 @@ class TestTheUseOfAnAccessToken:
         use(repeated, clock)
         assert not acknowledgements.flush()
 
-    def test_follows_the_settings(self, holder: Holder, clock: Any, settings: Any) -> None:
+    def test_follows_the_settings(self, holder, clock, settings):
         settings.TOKENS = {"ACKNOWLEDGE_AFTER": 40, "REUSE_GRACE": 5}
         clock.forward(41)
         use(holder.grant, clock)
         assert acknowledgements.flush()
 
-    def test_without_a_generation_acknowledges_nothing(self, holder: Holder, clock: Any) -> None:
+    def test_without_a_generation_acknowledges_nothing(self, holder, clock):
         grant = reauthenticate(holder.user, holder.id)
         assert grant is not None
         assert grant.access.generation is None
@@ -86,7 +86,7 @@ class TestTheUseOfAnAccessToken:
         assert not acknowledgements.flush()
         assert not holder.row.acknowledged
 
-    def test_of_the_generation_before_acknowledges_nothing(self, holder: Holder, clock: Any) -> None:
+    def test_of_the_generation_before_acknowledges_nothing(self, holder, clock):
         old = holder.grant
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -94,7 +94,7 @@ class TestTheUseOfAnAccessToken:
         acknowledgements.flush()
         assert not holder.row.acknowledged
 
-    def test_of_one_session_acknowledges_no_other(self, holder: Holder, clock: Any) -> None:
+    def test_of_one_session_acknowledges_no_other(self, holder, clock):
         other = Holder(holder.user)
         clock.forward(STILL_TIME)
         use(holder.grant, clock)
@@ -102,7 +102,7 @@ class TestTheUseOfAnAccessToken:
         assert holder.row.acknowledged
         assert not other.row.acknowledged
 
-    def test_by_a_request_is_written_in_a_later_turn_of_the_feed(self, api: Any, user: Any, clock: Any) -> None:
+    def test_by_a_request_is_written_in_a_later_turn_of_the_feed(self, api, user, clock):
         login(api, user)
         clock.forward(STILL_TIME)
         api.get("/api/auth/me")
@@ -113,7 +113,7 @@ class TestTheUseOfAnAccessToken:
 
 
 class TestWriting:
-    def test_is_done_once_for_a_session_and_generation(self, holder: Holder, clock: Any) -> None:
+    def test_is_done_once_for_a_session_and_generation(self, holder, clock):
         clock.forward(STILL_TIME)
         for _ in range(3):
             use(holder.grant, clock)
@@ -122,7 +122,7 @@ class TestWriting:
             use(holder.grant, clock)
             assert writes() == 0
 
-    def test_is_done_once_more_for_the_next_generation(self, holder: Holder, clock: Any) -> None:
+    def test_is_done_once_more_for_the_next_generation(self, holder, clock):
         clock.forward(STILL_TIME)
         use(holder.grant, clock)
         writes()
@@ -133,9 +133,7 @@ class TestWriting:
         assert writes() == 1
         assert holder.row.acknowledged
 
-    def test_is_done_once_though_older_access_tokens_are_used_in_turn_with_the_newest(
-        self, holder: Holder, clock: Any
-    ) -> None:
+    def test_is_done_once_though_older_access_tokens_are_used_in_turn_with_the_newest(self, holder, clock):
         """A tab that has not heard of the refresh goes on with what it has."""
         old = holder.grant
         holder.refresh()
@@ -148,7 +146,7 @@ class TestWriting:
         assert written == 1
         assert holder.row.acknowledged
 
-    def test_takes_one_statement_for_many_sessions(self, user: Any, clock: Any) -> None:
+    def test_takes_one_statement_for_many_sessions(self, user, clock):
         holders = [Holder(user) for _ in range(10)]
         clock.forward(STILL_TIME)
         for holder in holders:
@@ -156,7 +154,7 @@ class TestWriting:
         assert writes() == 1
         assert all(holder.row.acknowledged for holder in holders)
 
-    def test_takes_more_statements_for_very_many(self, user: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_takes_more_statements_for_very_many(self, user, clock, monkeypatch):
         monkeypatch.setattr(acknowledgements, "CHUNK", 3)
         holders = [Holder(user) for _ in range(7)]
         clock.forward(STILL_TIME)
@@ -165,13 +163,13 @@ class TestWriting:
         assert writes() == 3
         assert all(holder.row.acknowledged for holder in holders)
 
-    def test_of_a_session_that_is_gone_is_no_error(self, holder: Holder, clock: Any) -> None:
+    def test_of_a_session_that_is_gone_is_no_error(self, holder, clock):
         clock.forward(STILL_TIME)
         use(holder.grant, clock)
         RefreshToken.objects.all().delete()
         assert acknowledgements.flush()
 
-    def test_remembers_a_bounded_number(self, user: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_remembers_a_bounded_number(self, user, clock, monkeypatch):
         monkeypatch.setattr(acknowledgements, "REMEMBERED", 3)
         holders = [Holder(user) for _ in range(5)]
         clock.forward(STILL_TIME)
@@ -180,7 +178,7 @@ class TestWriting:
         writes()
         assert len(acknowledgements._written) == 3
 
-    def test_fails_while_the_database_is_down_and_loses_nothing(self, user: Any, clock: Any) -> None:
+    def test_fails_while_the_database_is_down_and_loses_nothing(self, user, clock):
         holders = [Holder(user) for _ in range(3)]
         clock.forward(STILL_TIME)
         for holder in holders:
@@ -191,7 +189,7 @@ class TestWriting:
         assert writes() == 1
         assert all(holder.row.acknowledged for holder in holders)
 
-    def test_that_failed_does_not_forget_a_newer_generation_noted_meanwhile(self, holder: Holder, clock: Any) -> None:
+    def test_that_failed_does_not_forget_a_newer_generation_noted_meanwhile(self, holder, clock):
         clock.forward(STILL_TIME)
         use(holder.grant, clock)
         newer = _next_generation(holder, clock)
@@ -200,7 +198,7 @@ class TestWriting:
         acknowledgements.flush()
         assert holder.row.acknowledged
 
-    def test_is_no_reason_to_refuse_a_request(self, api: Any, user: Any, clock: Any) -> None:
+    def test_is_no_reason_to_refuse_a_request(self, api, user, clock):
         login(api, user)
         clock.forward(STILL_TIME)
         api.get("/api/auth/me")
@@ -215,7 +213,7 @@ class TestWriting:
 class TestARecovery:
     """The generation before is presented: was the current one received?"""
 
-    def test_is_refused_as_reuse_once_its_generation_is_acknowledged(self, holder: Holder, clock: Any) -> None:
+    def test_is_refused_as_reuse_once_its_generation_is_acknowledged(self, holder, clock):
         first = holder.token
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -224,7 +222,7 @@ class TestARecovery:
         assert holder.is_refused(first)
         assert holder.row.revoked_reason == RefreshToken.Reason.REUSE
 
-    def test_is_refused_for_what_this_process_has_seen_and_not_yet_written(self, holder: Holder, clock: Any) -> None:
+    def test_is_refused_for_what_this_process_has_seen_and_not_yet_written(self, holder, clock):
         first = holder.token
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -233,7 +231,7 @@ class TestARecovery:
         assert holder.is_refused(first)
         assert holder.row.revoked_reason == RefreshToken.Reason.REUSE
 
-    def test_is_granted_where_only_others_sessions_were_acknowledged(self, holder: Holder, clock: Any) -> None:
+    def test_is_granted_where_only_others_sessions_were_acknowledged(self, holder, clock):
         other, first = Holder(UserFactory()), holder.token
         lost = holder.present()
         clock.forward(STILL_TIME)
@@ -242,7 +240,7 @@ class TestARecovery:
         assert holder.refresh(first).refresh_token == lost.refresh_token
         assert other.row.acknowledged
 
-    def test_is_not_granted_while_what_was_seen_cannot_be_written(self, holder: Holder, clock: Any) -> None:
+    def test_is_not_granted_while_what_was_seen_cannot_be_written(self, holder, clock):
         first = holder.token
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -252,7 +250,7 @@ class TestARecovery:
         assert holder.row.recovered == 0
         assert holder.is_refused(first)
 
-    def test_that_was_granted_leaves_the_generation_to_be_acknowledged_later(self, holder: Holder, clock: Any) -> None:
+    def test_that_was_granted_leaves_the_generation_to_be_acknowledged_later(self, holder, clock):
         first = holder.token
         holder.present()
         clock.forward(GRACE)
@@ -264,19 +262,19 @@ class TestARecovery:
         assert holder.is_refused(first)
 
 
-def test_what_one_process_noted_is_forgotten_by_a_new_one(holder: Holder, clock: Any) -> None:
+def test_what_one_process_noted_is_forgotten_by_a_new_one(holder, clock):
     clock.forward(STILL_TIME)
     use(holder.grant, clock)
     acknowledgements.forget()
     assert not acknowledgements.flush()
 
 
-def test_nothing_to_write_is_no_statement(holder: Holder, django_assert_num_queries: Any) -> None:
+def test_nothing_to_write_is_no_statement(holder, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert not acknowledgements.flush()
 
 
-def test_the_feed_asks_and_writes_in_one_turn(holder: Holder, clock: Any) -> None:
+def test_the_feed_asks_and_writes_in_one_turn(holder, clock):
     feed.is_revoked(uuid4())
     clock.forward(STILL_TIME)
     use(holder.grant, clock)

@@ -68,7 +68,7 @@ def cause_of(answer: Any) -> str:
 
 
 class TestARegistration:
-    def test_leaves_the_key_pending_and_the_refresh_token_as_good_as_ever(self, pending: KeyHolder, clock: Any) -> None:
+    def test_leaves_the_key_pending_and_the_refresh_token_as_good_as_ever(self, pending, clock):
         row = pending.row
         assert (row.bound_key["crv"], row.bound_algorithm, row.bound_at) == ("P-256", "ES256", None)
         for _ in range(3):
@@ -77,7 +77,7 @@ class TestARegistration:
         assert pending.row.generation == 3
         assert pending.events(_Kind.BOUND) == 0
 
-    def test_that_is_sent_again_is_answered_again_and_another_key_is_refused(self, holder: KeyHolder) -> None:
+    def test_that_is_sent_again_is_answered_again_and_another_key_is_refused(self, holder):
         text = holder.registration()
         assert isinstance(holder.register(text), Grant)
         before = holder.row.bound_key
@@ -85,44 +85,42 @@ class TestARegistration:
         assert cause_of(holder.register(holder.registration(a_key()))) == "another key"
         assert holder.row.bound_key == before
 
-    def test_of_two_keys_at_once_is_of_the_first(self, holder: KeyHolder) -> None:
+    def test_of_two_keys_at_once_is_of_the_first(self, holder):
         with before_the_update(lambda: holder.register(holder.registration(a_key()))):
             assert cause_of(holder.register()) == "another key"
         assert isinstance(holder.present(), Grant)
 
-    def test_is_for_a_minute(self, holder: KeyHolder, clock: Any) -> None:
+    def test_is_for_a_minute(self, holder, clock):
         text = holder.registration()
         clock.forward(61)
         assert isinstance(holder.register(text), Refusal)
         assert holder.row.bound_key is None
 
     @pytest.mark.parametrize("claims", [{"jti": "x"}, {"authorization": "x"}, {"authorization": None}])
-    def test_of_what_was_not_offered_is_refused(self, holder: KeyHolder, claims: dict[str, Any]) -> None:
+    def test_of_what_was_not_offered_is_refused(self, holder, claims):
         assert isinstance(holder.register(holder.registration(**claims)), Refusal)
         assert holder.row.bound_key is None
 
-    def test_of_another_sessions_ticket_binds_nothing_here(self, holder: KeyHolder) -> None:
+    def test_of_another_sessions_ticket_binds_nothing_here(self, holder):
         other = KeyHolder(UserFactory())
         mixed = binding.offer(other.row, other.row.since).ticket
         assert isinstance(holder.register(holder.registration(authorization=mixed)), Refusal)
         assert RefreshToken.objects.filter(bound_key__isnull=True).count() == 2
 
-    def test_of_a_session_that_has_ended_is_refused(self, holder: KeyHolder) -> None:
+    def test_of_a_session_that_has_ended_is_refused(self, holder):
         holder.end()
         assert isinstance(holder.register(), Refusal)
 
-    def test_of_a_user_who_is_switched_off_is_refused(self, holder: KeyHolder) -> None:
+    def test_of_a_user_who_is_switched_off_is_refused(self, holder):
         type(holder.user).objects.filter(pk=holder.user.pk).update(is_active=False)
         assert isinstance(holder.register(), Refusal)
 
-    def test_is_not_offered_where_tokens_end_sooner_than_browsers_sign(self, holder: KeyHolder, settings: Any) -> None:
+    def test_is_not_offered_where_tokens_end_sooner_than_browsers_sign(self, holder, settings):
         assert binding.is_offered(holder.row)
         settings.TOKENS = {**OFFERED, "ACCESS_LIFETIME": 299}
         assert not binding.is_offered(holder.row)
 
-    def test_of_a_session_whose_tokens_are_not_in_cookies_of_one_host_is_refused(
-        self, user: Any, settings: Any
-    ) -> None:
+    def test_of_a_session_whose_tokens_are_not_in_cookies_of_one_host_is_refused(self, user, settings):
         settings.TOKENS = {**OFFERED, "MODES": ["cookie", "scoped", "subdomain", "body"], "COOKIE_DOMAIN": "testserver"}
         for mode in ("subdomain", "body"):
             holder = KeyHolder(user, mode=mode)
@@ -132,7 +130,7 @@ class TestARegistration:
 
 
 class TestAFirstProof:
-    def test_binds_the_session_and_ends_its_refresh_token(self, pending: KeyHolder, clock: Any) -> None:
+    def test_binds_the_session_and_ends_its_refresh_token(self, pending, clock):
         clock.forward(5)
         answer = pending.prove()
         assert answer.binds
@@ -144,7 +142,7 @@ class TestAFirstProof:
         assert not pending.prove().binds
         assert pending.events(_Kind.BOUND) == 1
 
-    def test_ends_what_the_device_had_before_as_a_first_rotation_does(self, user: Any, clock: Any) -> None:
+    def test_ends_what_the_device_had_before_as_a_first_rotation_does(self, user, clock):
         before = Holder(user)
         client = Client("192.0.2.7", "Firefox", before.grant.device_token)
         clock.forward(1)
@@ -153,7 +151,7 @@ class TestAFirstProof:
         after.bind()
         assert before.row.revoked_reason == _Reason.SUPERSEDED
 
-    def test_of_a_session_that_the_browser_left_for_a_newer_one_is_refused(self, user: Any, clock: Any) -> None:
+    def test_of_a_session_that_the_browser_left_for_a_newer_one_is_refused(self, user, clock):
         before = KeyHolder(user)
         client = Client("192.0.2.7", "Firefox", before.grant.device_token)
         before.bind()
@@ -166,7 +164,7 @@ class TestAFirstProof:
         after.end()
         assert isinstance(before.prove(), Grant)
 
-    def test_after_the_token_was_used_meanwhile_is_asked_for_anew(self, pending: KeyHolder, clock: Any) -> None:
+    def test_after_the_token_was_used_meanwhile_is_asked_for_anew(self, pending, clock):
         """The token of a thief who copied the cookies before the key was proven, and was faster: it is dead then."""
         proof = pending.proof()
         thief = pending.present(client=ELSEWHERE)
@@ -179,20 +177,20 @@ class TestAFirstProof:
         assert pending.row.revoked_at is None
         assert isinstance(pending.prove(), Grant)
 
-    def test_and_a_refresh_at_the_same_time_leave_one_of_both(self, pending: KeyHolder) -> None:
+    def test_and_a_refresh_at_the_same_time_leave_one_of_both(self, pending):
         proof = pending.proof()
         with before_the_update(lambda: pending.present()):
             assert cause_of(pending.prove(proof)) == binding.STALE
         assert pending.row.bound_at is None
 
-    def test_and_a_refresh_at_the_same_time_leave_the_other_of_both(self, pending: KeyHolder) -> None:
+    def test_and_a_refresh_at_the_same_time_leave_the_other_of_both(self, pending):
         with before_the_update(lambda: pending.prove()):
             assert pending.is_refused()
         assert pending.row.bound_at is not None
         assert pending.row.revoked_at is None
 
     @pytest.mark.only_on("postgresql")
-    def test_and_the_one_statement_that_rotates_leave_the_other_of_both(self, pending: KeyHolder, clock: Any) -> None:
+    def test_and_the_one_statement_that_rotates_leave_the_other_of_both(self, pending, clock):
         pending.refresh()
         clock.forward(STILL_TIME)
         with before_the_update(lambda: pending.prove(), where="AS session"):
@@ -201,7 +199,7 @@ class TestAFirstProof:
 
 
 class TestAProof:
-    def test_begins_the_next_generation_of_the_same_row(self, bound: KeyHolder, clock: Any) -> None:
+    def test_begins_the_next_generation_of_the_same_row(self, bound, clock):
         before = bound.row
         clock.forward(500)
         answer = bound.prove()
@@ -212,13 +210,13 @@ class TestAProof:
         assert answer.access.generation is None
         assert answer.access.issued_at == int(clock.now.timestamp())
 
-    def test_notes_from_where_it_came(self, bound: KeyHolder, clock: Any) -> None:
+    def test_notes_from_where_it_came(self, bound, clock):
         bound.client = ELSEWHERE
         bound.prove()
         assert bound.row.ip == ELSEWHERE.ip
         assert bytes(bound.row.user_agent_digest) == ELSEWHERE.user_agent_digest
 
-    def test_works_once_and_what_is_sent_again_is_asked_to_be_signed_anew(self, bound: KeyHolder) -> None:
+    def test_works_once_and_what_is_sent_again_is_asked_to_be_signed_anew(self, bound):
         """An honest browser whose answer was lost sends the same proof three times at once."""
         text = bound.proof()
         answers = [bound.prove(text) for _ in range(3)]
@@ -226,17 +224,17 @@ class TestAProof:
         assert bound.row.generation == 2
         assert isinstance(bound.prove(bound.proof(answers[-1].text)), Grant)
 
-    def test_that_loses_the_race_against_itself_is_asked_to_be_signed_anew(self, bound: KeyHolder) -> None:
+    def test_that_loses_the_race_against_itself_is_asked_to_be_signed_anew(self, bound):
         text = bound.proof()
         with before_the_update(lambda: bound.prove(text)):
             assert cause_of(bound.prove(text)) == binding.STALE
         assert bound.row.generation == 2
 
-    def test_that_loses_a_race_against_something_else_is_as_good_as_before(self, bound: KeyHolder) -> None:
+    def test_that_loses_a_race_against_something_else_is_as_good_as_before(self, bound):
         with before_the_update(lambda: bound.put_back(acknowledged=True)):
             assert isinstance(bound.prove(), Grant)
 
-    def test_that_loses_every_race_is_no_refusal(self, bound: KeyHolder, clock: Any) -> None:
+    def test_that_loses_every_race_is_no_refusal(self, bound, clock):
         text, moments = bound.proof(), iter(range(1, 1000))
         with (
             before_the_update(lambda: bound.put_back(since=clock.now - timedelta(seconds=next(moments))), times=999),
@@ -255,20 +253,18 @@ class TestAProof:
         ],
         ids=["another session's", "the registration's", "a cut one", "garbage", "none"],
     )
-    def test_of_another_challenge_is_asked_to_be_signed_anew(
-        self, bound: KeyHolder, clock: Any, challenge: Callable[[KeyHolder, Any], str]
-    ) -> None:
+    def test_of_another_challenge_is_asked_to_be_signed_anew(self, bound, clock, challenge):
         text = challenge(bound, clock)
         answer = binding.refresh(bound.id, sign(bound.key, {"jti": text}), bound.client)
         assert cause_of(answer) == binding.STALE
         assert bound.row.generation == 1
 
-    def test_of_an_old_challenge_is_asked_to_be_signed_anew(self, bound: KeyHolder, clock: Any) -> None:
+    def test_of_an_old_challenge_is_asked_to_be_signed_anew(self, bound, clock):
         text = bound.proof()
         clock.forward(QUARTER_OF_AN_HOUR)
         assert cause_of(bound.prove(text)) == binding.STALE
 
-    def test_of_any_good_challenge_is_good_and_then_none_of_the_others(self, bound: KeyHolder, clock: Any) -> None:
+    def test_of_any_good_challenge_is_good_and_then_none_of_the_others(self, bound, clock):
         first = bound.challenge()
         clock.forward(5)
         second = bound.challenge()
@@ -276,7 +272,7 @@ class TestAProof:
         assert isinstance(bound.prove(bound.proof(first)), Grant)
         assert cause_of(bound.prove(bound.proof(second))) == binding.STALE
 
-    def test_that_another_challenge_was_put_into_is_refused(self, bound: KeyHolder, clock: Any) -> None:
+    def test_that_another_challenge_was_put_into_is_refused(self, bound, clock):
         head, _, signature = bound.proof().split(".")
         clock.forward(5)
         _, payload, _ = bound.proof().split(".")
@@ -294,9 +290,7 @@ class TestAProof:
         ],
         ids=["another key", "another typ", "none", "trailing data", "garbage", "nothing"],
     )
-    def test_that_is_wrong_is_refused_noted_once_an_hour_and_ends_nothing(
-        self, bound: KeyHolder, clock: Any, spoil: Callable[[KeyHolder], str], cause: str
-    ) -> None:
+    def test_that_is_wrong_is_refused_noted_once_an_hour_and_ends_nothing(self, bound, clock, spoil, cause):
         for _ in range(3):
             answer = binding.refresh(bound.id, spoil(bound), ELSEWHERE)
             assert cause_of(answer) == cause
@@ -309,7 +303,7 @@ class TestAProof:
         assert (bound.row.generation, bound.row.revoked_at) == (1, None)
         assert isinstance(bound.prove(), Grant)
 
-    def test_under_an_older_secret_of_the_server_is_good(self, bound: KeyHolder, settings: Any) -> None:
+    def test_under_an_older_secret_of_the_server_is_good(self, bound, settings):
         text = bound.proof()
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret for tests, long enough to be taken for a real one"
@@ -319,34 +313,34 @@ class TestAProof:
 class TestWhoIsRefused:
     """For a browser that is told so the session is over."""
 
-    def test_whoever_names_no_session_of_ours(self, user: Any) -> None:
+    def test_whoever_names_no_session_of_ours(self, user):
         assert cause_of(binding.refresh(None, None, ELSEWHERE)) == "no session"
         assert cause_of(binding.refresh(uuid4(), None, ELSEWHERE)) == "unknown session"
 
-    def test_a_session_without_a_key(self, holder: KeyHolder) -> None:
+    def test_a_session_without_a_key(self, holder):
         assert cause_of(binding.refresh(holder.id, None, ELSEWHERE)) == "no key"
 
-    def test_a_session_that_was_revoked(self, bound: KeyHolder) -> None:
+    def test_a_session_that_was_revoked(self, bound):
         text = bound.proof()
         bound.end()
         assert cause_of(bound.prove(text)) == "session ended"
         assert cause_of(binding.refresh(bound.id, None, bound.client)) == "session ended"
 
-    def test_a_session_that_is_revoked_while_it_proves_itself(self, bound: KeyHolder) -> None:
+    def test_a_session_that_is_revoked_while_it_proves_itself(self, bound):
         with before_the_update(bound.end):
             assert cause_of(bound.prove()) == "session ended"
 
-    def test_a_session_that_was_unused_for_too_long(self, bound: KeyHolder, clock: Any) -> None:
+    def test_a_session_that_was_unused_for_too_long(self, bound, clock):
         clock.forward(14 * 24 * HOUR)
         assert cause_of(binding.refresh(bound.id, None, bound.client)) == "session ended"
 
-    def test_a_user_who_was_switched_off_whose_session_ends(self, bound: KeyHolder) -> None:
+    def test_a_user_who_was_switched_off_whose_session_ends(self, bound):
         type(bound.user).objects.filter(pk=bound.user.pk).update(is_active=False)
         RefreshToken.objects.update(revoked_at=None, revoked_reason="")
         assert cause_of(binding.refresh(bound.id, None, bound.client)) == _Reason.USER_DISABLED
         assert bound.row.revoked_reason == _Reason.USER_DISABLED
 
-    def test_a_user_who_has_a_new_password_whose_session_ends(self, bound: KeyHolder) -> None:
+    def test_a_user_who_has_a_new_password_whose_session_ends(self, bound):
         bound.user.set_password("quite another passphrase")
         bound.user.save()
         assert cause_of(binding.refresh(bound.id, None, bound.client)) == _Reason.PASSWORD_CHANGED
@@ -354,7 +348,7 @@ class TestWhoIsRefused:
 
 
 class TestTheRefreshTokenOfABoundSession:
-    def test_is_refused_whatever_its_generation_and_ends_nothing(self, pending: KeyHolder, clock: Any) -> None:
+    def test_is_refused_whatever_its_generation_and_ends_nothing(self, pending, clock):
         pending.refresh()
         clock.forward(STILL_TIME)
         pending.bind()
@@ -368,7 +362,7 @@ class TestTheRefreshTokenOfABoundSession:
         assert pending.revocations() == 0
         assert isinstance(pending.prove(), Grant)
 
-    def test_is_noted_once_an_hour_but_not_within_the_grace(self, bound: KeyHolder, clock: Any) -> None:
+    def test_is_noted_once_an_hour_but_not_within_the_grace(self, bound, clock):
         clock.forward(GRACE - 2)
         bound.present()
         assert bound.events(_Kind.UNPROVEN) == 0
@@ -381,18 +375,18 @@ class TestTheRefreshTokenOfABoundSession:
         bound.present()
         assert bound.events(_Kind.UNPROVEN) == 2
 
-    def test_of_a_session_that_has_ended_too_is_refused_as_ever(self, bound: KeyHolder) -> None:
+    def test_of_a_session_that_has_ended_too_is_refused_as_ever(self, bound):
         bound.end()
         assert cause_of(bound.present()) == "session ended"
 
 
 class TestSwitchedOff:
-    def test_a_pending_key_is_as_if_it_were_not_there(self, pending: KeyHolder, settings: Any, clock: Any) -> None:
+    def test_a_pending_key_is_as_if_it_were_not_there(self, pending, settings, clock):
         settings.TOKENS = {"DEVICE_BOUND": "off"}
         assert cause_of(binding.refresh(pending.id, None, pending.client)) == "no key"
         pending.refresh()
 
-    def test_a_bound_session_goes_on(self, bound: KeyHolder, settings: Any) -> None:
+    def test_a_bound_session_goes_on(self, bound, settings):
         settings.TOKENS = {"DEVICE_BOUND": "off"}
         assert isinstance(bound.prove(), Grant)
 
@@ -401,35 +395,35 @@ class TestSwitchedOff:
 class TestStatements:
     Queries = Callable[[int], AbstractContextManager[Any]]
 
-    def test_a_refresh_is_one_read_and_one_update_that_waits_for_no_disk(self, bound: KeyHolder, database: str) -> None:
+    def test_a_refresh_is_one_read_and_one_update_that_waits_for_no_disk(self, bound, database):
         text = bound.proof()
         sent = statements(lambda: bound.prove(text))
         assert [sql.split()[0] for sql in sent] == ["SELECT", "UPDATE"]
         assert database == "sqlite" or WITHOUT_FLUSH in sent[-1]
 
-    def test_a_first_proof_waits_for_the_disk(self, pending: KeyHolder, database: str) -> None:
+    def test_a_first_proof_waits_for_the_disk(self, pending, database):
         text = pending.proof()
         sent = statements(lambda: pending.prove(text))
         assert not any(WITHOUT_FLUSH in sql for sql in sent)
         assert database == "postgresql" or "PRAGMA synchronous = 2" in sent
 
-    def test_a_challenge_is_one_read(self, bound: KeyHolder) -> None:
+    def test_a_challenge_is_one_read(self, bound):
         old = bound.proof()
         bound.prove(old)
         assert verbs(bound.challenge) == ["SELECT"]
         assert verbs(lambda: bound.prove(old)) == ["SELECT"]
 
-    def test_a_session_that_is_no_name_is_none(self) -> None:
+    def test_a_session_that_is_no_name_is_none(self):
         assert verbs(lambda: binding.refresh(None, None, ELSEWHERE)) == []
 
-    def test_a_registration_that_proves_nothing_is_none(self, holder: KeyHolder) -> None:
+    def test_a_registration_that_proves_nothing_is_none(self, holder):
         assert verbs(lambda: holder.register("garbage")) == []
 
-    def test_a_registration_is_one_update_and_one_read(self, holder: KeyHolder) -> None:
+    def test_a_registration_is_one_update_and_one_read(self, holder):
         text = holder.registration()
         assert verbs(lambda: holder.register(text)) == ["UPDATE", "SELECT"]
 
-    def test_a_refresh_adds_no_rows(self, bound: KeyHolder, clock: Any) -> None:
+    def test_a_refresh_adds_no_rows(self, bound, clock):
         before = SecurityEvent.objects.count(), RefreshToken.objects.count()
         for _ in range(10):
             clock.forward(500)
@@ -442,7 +436,7 @@ class TestStatements:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("without_vacuum")
 class TestUpdatesInPlace:
-    def test_do_not_make_the_table_grow(self, clock: Any) -> None:
+    def test_do_not_make_the_table_grow(self, clock):
         holders = [KeyHolder(UserFactory()).bind() for _ in range(30)]
         # Keys make a row longer, and each page has to find its room once.
         for holder in holders:

@@ -79,7 +79,7 @@ def in_all(processes: list[Process], job: str, *arguments: Any, threads: int = T
 
 
 class TestOneTokenPresentedByManyAtOnce:
-    def test_is_rotated_once_and_has_one_successor(self, processes: list[Process], report: Report) -> None:
+    def test_is_rotated_once_and_has_one_successor(self, processes, report):
         holder = Holder(UserFactory())
         answers = in_all(processes, "refresh", holder.token)
         successors = {answer["successor"] for answer in answers}
@@ -101,7 +101,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert not Revocation.objects.exists()
         assert not SecurityEvent.objects.exclude(kind__in=["signed_in", "new_device"]).exists()
 
-    def test_the_successor_that_all_were_given_works(self, processes: list[Process]) -> None:
+    def test_the_successor_that_all_were_given_works(self, processes):
         holder = Holder(UserFactory())
         holder.token = in_all(processes, "refresh", holder.token, threads=5)[0]["successor"]
         holder.put_back(since=timezone.now() - timedelta(minutes=5))
@@ -110,7 +110,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert len({answer["successor"] for answer in answers}) == 1
         assert holder.row.generation == 2
 
-    def test_is_recovered_once_when_its_answer_was_lost(self, processes: list[Process], report: Report) -> None:
+    def test_is_recovered_once_when_its_answer_was_lost(self, processes, report):
         holder = Holder(UserFactory())
         lost = holder.present()
         holder.put_back(since=timezone.now() - timedelta(hours=1))
@@ -121,7 +121,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert (row.generation, row.recovered, row.recoveries) == (1, 1, 1)
         assert holder.events(SecurityEvent.Kind.RECOVERED) == 1
 
-    def test_when_strict_works_once_and_then_ends_the_session(self, processes: list[Process], report: Report) -> None:
+    def test_when_strict_works_once_and_then_ends_the_session(self, processes, report):
         holder = Holder(UserFactory())
         answers = in_all(processes, "refresh", holder.token, REUSE_GRACE=0)
         granted = [answer for answer in answers if answer["granted"]]
@@ -133,7 +133,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert holder.revocations() == 1
         assert holder.is_refused(granted[0]["successor"])
 
-    def test_that_was_used_long_ago_ends_the_session_once(self, processes: list[Process]) -> None:
+    def test_that_was_used_long_ago_ends_the_session_once(self, processes):
         holder = Holder(UserFactory())
         holder.put_back(generation=5, since=timezone.now())
         answers = in_all(processes, "refresh", holder.first)
@@ -142,7 +142,7 @@ class TestOneTokenPresentedByManyAtOnce:
         assert holder.events(SecurityEvent.Kind.REUSE_DETECTED) == 1
         assert holder.revocations() == 1
 
-    def test_and_acknowledged_meanwhile_is_rotated_once(self, processes: list[Process]) -> None:
+    def test_and_acknowledged_meanwhile_is_rotated_once(self, processes):
         holder = Holder(UserFactory())
         for process in processes[:2]:
             process.prepare("refresh", [[holder.token]] * THREADS)
@@ -163,9 +163,7 @@ class TestOneProofPresentedByManyAtOnce:
         holder.register()
         return holder
 
-    def test_is_good_once_and_the_others_are_asked_to_sign_anew(
-        self, pending: KeyHolder, processes: list[Process], report: Report
-    ) -> None:
+    def test_is_good_once_and_the_others_are_asked_to_sign_anew(self, pending, processes, report):
         for generation in (1, 2):
             answers = Counter(in_all(processes, "prove", str(pending.id), pending.proof(), **OFFERED))
             report(proofs=answers.total(), generation=generation, **answers)
@@ -174,9 +172,7 @@ class TestOneProofPresentedByManyAtOnce:
         assert pending.events(SecurityEvent.Kind.BOUND) == 1
         assert pending.events(SecurityEvent.Kind.UNPROVEN) == 0
 
-    def test_that_is_the_first_and_a_refresh_token_end_in_one_of_both(
-        self, pending: KeyHolder, processes: list[Process], report: Report
-    ) -> None:
+    def test_that_is_the_first_and_a_refresh_token_end_in_one_of_both(self, pending, processes, report):
         proofs, tokens = processes[::2], processes[1::2]
         for process in proofs:
             process.prepare("prove", [(str(pending.id), pending.proof())] * THREADS, **OFFERED)
@@ -197,7 +193,7 @@ class TestOneProofPresentedByManyAtOnce:
 class TestRevoking:
     SESSIONS = 48
 
-    def test_a_session_that_ended_never_comes_back(self, processes: list[Process], report: Report) -> None:
+    def test_a_session_that_ended_never_comes_back(self, processes, report):
         user = UserFactory()
         holders = [Holder(user, Client("192.0.2.7", f"App {n}")) for n in range(self.SESSIONS)]
         half = self.SESSIONS // 2
@@ -221,7 +217,7 @@ class TestRevoking:
         assert not RefreshToken.objects.live().exists()
         assert Revocation.objects.count() == self.SESSIONS
 
-    def test_the_same_session_from_everywhere_is_written_once(self, processes: list[Process], report: Report) -> None:
+    def test_the_same_session_from_everywhere_is_written_once(self, processes, report):
         holder = Holder(UserFactory())
         ended = in_all(processes, "end", str(holder.id))
         report(attempts=len(ended), revocations=holder.revocations())
@@ -232,9 +228,7 @@ class TestRevoking:
 
 @pytest.mark.at_length_on("sqlite")
 class TestSigningIn:
-    def test_at_once_on_one_device_opens_living_sessions_of_that_device(
-        self, processes: list[Process], report: Report
-    ) -> None:
+    def test_at_once_on_one_device_opens_living_sessions_of_that_device(self, processes, report):
         user = UserFactory()
         token = Holder(user).grant.device_token
         opened = in_all(processes, "sign_in", str(user.pk), token, threads=10)
@@ -242,9 +236,7 @@ class TestSigningIn:
         assert Device.objects.count() == 1
         assert RefreshToken.objects.live().count() == len(opened) + 1
 
-    def test_at_once_for_the_first_time_on_somebody_elses_device_makes_one_device(
-        self, processes: list[Process]
-    ) -> None:
+    def test_at_once_for_the_first_time_on_somebody_elses_device_makes_one_device(self, processes):
         """A double click on "sign in", in a browser that another user had signed in with."""
         other, user = Holder(UserFactory()), UserFactory()
         opened = in_all(processes, "sign_in", str(user.pk), other.grant.device_token, threads=10)
@@ -253,13 +245,13 @@ class TestSigningIn:
         assert other.row.revoked_reason == _Reason.SUPERSEDED
         assert other.revocations() == 1
 
-    def test_at_once_leaves_no_more_sessions_than_allowed_after_the_next(self, processes: list[Process]) -> None:
+    def test_at_once_leaves_no_more_sessions_than_allowed_after_the_next(self, processes):
         user = UserFactory()
         in_all(processes, "sign_in", str(user.pk), threads=10, MAX_SESSIONS=5)
         processes[0].run("sign_in", str(user.pk), MAX_SESSIONS=5)
         assert RefreshToken.objects.live().count() == 5
 
-    def test_then_refreshing_at_once_leaves_the_latest_session_alone(self, processes: list[Process]) -> None:
+    def test_then_refreshing_at_once_leaves_the_latest_session_alone(self, processes):
         user, token = UserFactory(), new_device_token()
         Device.objects.create(
             user=user, token_digest=digest_of_device_token(token), name="Firefox", created_at=timezone.now()
@@ -306,7 +298,7 @@ class TestPurging:
             SecurityEvent(kind="revoked", user=user, session_id=device.id, created_at=long_ago) for device in devices
         )
 
-    def test_twice_at_once_deletes_each_row_once(self, processes: list[Process], ended: None, report: Report) -> None:
+    def test_twice_at_once_deletes_each_row_once(self, processes, ended, report):
         deleted = in_all(processes, "purge", 20, threads=1, **self.SOON)
         report(purges=len(deleted), deleted=[found["sessions"] for found in deleted])
         sums = {kind: sum(found[kind] for found in deleted) for kind in deleted[0]}
@@ -316,9 +308,7 @@ class TestPurging:
         assert not SecurityEvent.objects.exists()
         assert not Revocation.objects.exists()
 
-    def test_disturbs_no_refresh_and_takes_no_living_session(
-        self, processes: list[Process], ended: None, report: Report
-    ) -> None:
+    def test_disturbs_no_refresh_and_takes_no_living_session(self, processes, ended, report):
         user = UserFactory()
         living = [Holder(user) for _ in range(self.LIVE)]
         for process in processes[:2]:
@@ -333,7 +323,7 @@ class TestPurging:
         assert {holder.row.generation for holder in living} == {1}
         assert Device.objects.count() == self.LIVE
 
-    def test_leaves_the_device_of_whoever_signs_in_meanwhile(self, processes: list[Process]) -> None:
+    def test_leaves_the_device_of_whoever_signs_in_meanwhile(self, processes):
         """The device's last session is being purged while its owner comes back."""
         user, long_ago = UserFactory(), timezone.now() - timedelta(days=500)
         gone = [Holder(user) for _ in range(30)]
@@ -364,9 +354,7 @@ class TestOverHTTP:
         for server in found:
             server.stop()
 
-    def test_two_hundred_refreshes_at_once_are_all_answered_with_one_cookie(
-        self, servers: list[WebServer], report: Report
-    ) -> None:
+    def test_two_hundred_refreshes_at_once_are_all_answered_with_one_cookie(self, servers, report):
         UserFactory(email=DEMO, password=DEMO_PASSWORD)
         _, cookies = _post(servers[0], "login", {}, f'{{"email": "{DEMO}", "password": "{DEMO_PASSWORD}"}}')
         barrier = Barrier(self.REQUESTS)

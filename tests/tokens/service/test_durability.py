@@ -163,44 +163,40 @@ def _hangs(probe: Process, standby: Standby) -> bool:
 
 class TestOnPostgreSQL:
     @pytest.mark.parametrize("generation", [1, 2])
-    def test_a_rotation_does_not_wait(
-        self, process: Process, session: Session, waiting: Waiting, generation: int
-    ) -> None:
+    def test_a_rotation_does_not_wait(self, process, session, waiting, generation):
         """Neither to the next generation, nor to one that the database has forgotten."""
         process.run("put_back", session["session"], generation - 1, 3600)
         waited, answer = waiting("refresh", session["token"])
         assert not waited
         assert answer["generation"] == generation
 
-    def test_an_acknowledgement_does_not_wait(self, session: Session, waiting: Waiting) -> None:
+    def test_an_acknowledgement_does_not_wait(self, session, waiting):
         waited, written = waiting("acknowledge", session["session"], 1)
         assert not waited
         assert written
 
-    def test_a_sign_in_waits(self, process: Process, user_id: str, waiting: Waiting) -> None:
+    def test_a_sign_in_waits(self, process, user_id, waiting):
         waited, opened = waiting("sign_in", user_id)
         assert waited
         assert process.run("refresh", opened["token"])["granted"]
 
-    def test_a_recovery_waits(self, session: Session, waiting: Waiting) -> None:
+    def test_a_recovery_waits(self, session, waiting):
         waited, answer = waiting("refresh", session["lost"])
         assert waited
         assert answer == {"granted": True, "successor": session["token"], "generation": 1}
 
-    def test_a_revocation_waits(self, session: Session, waiting: Waiting) -> None:
+    def test_a_revocation_waits(self, session, waiting):
         waited, ended = waiting("end", session["session"])
         assert waited
         assert ended == 1
 
-    def test_reuse_is_not_refused_before_the_end_of_the_session_is_safe(
-        self, process: Process, session: Session, waiting: Waiting
-    ) -> None:
+    def test_reuse_is_not_refused_before_the_end_of_the_session_is_safe(self, process, session, waiting):
         process.run("put_back", session["session"], 2, 0)
         waited, answer = waiting("refresh", session["lost"])
         assert waited
         assert answer == {"granted": False}
 
-    def test_a_strict_rotation_waits(self, session: Session, waiting: Waiting) -> None:
+    def test_a_strict_rotation_waits(self, session, waiting):
         waited, answer = waiting("refresh", session["token"], REUSE_GRACE=0)
         assert waited
         assert answer["generation"] == 2
@@ -231,34 +227,34 @@ class TestOnSQLite:
         level: int = connection.connection.execute("PRAGMA synchronous").fetchone()[0]
         return level
 
-    def test_a_commit_that_must_last_waits_for_the_disk_and_the_next_one_does_not(self) -> None:
+    def test_a_commit_that_must_last_waits_for_the_disk_and_the_next_one_does_not(self):
         assert self._synchronous() == self.NORMAL
         with durable("default"):
             assert self._synchronous() == self.FULL
         assert self._synchronous() == self.NORMAL
 
-    def test_nor_does_the_next_one_after_a_failure(self) -> None:
+    def test_nor_does_the_next_one_after_a_failure(self):
         with pytest.raises(ZeroDivisionError), durable("default"):
             raise ZeroDivisionError
         assert self._synchronous() == self.NORMAL
 
-    def test_one_inside_a_transaction_is_that_transactions(self) -> None:
+    def test_one_inside_a_transaction_is_that_transactions(self):
         with durable("default"), durable("default"):
             assert self._synchronous() == self.FULL
         assert self._synchronous() == self.NORMAL
 
-    def test_a_rotation_does_not_wait(self, user: Any, clock: Any, written: list[tuple[str, int]]) -> None:
+    def test_a_rotation_does_not_wait(self, user, clock, written):
         holder = Holder(user)
         written.clear()
         holder.refresh()
         assert written == [('UPDATE "tokens_refreshtoken"', self.NORMAL)]
 
-    def test_a_sign_in_waits(self, user: Any, written: list[tuple[str, int]]) -> None:
+    def test_a_sign_in_waits(self, user, written):
         Holder(user)
         assert ('INSERT "tokens_refreshtoken"', self.FULL) in written
         assert {level for _, level in written} == {self.FULL}
 
-    def test_a_recovery_waits(self, user: Any, clock: Any, written: list[tuple[str, int]]) -> None:
+    def test_a_recovery_waits(self, user, clock, written):
         holder = Holder(user)
         holder.present()
         clock.forward(GRACE)
@@ -267,7 +263,7 @@ class TestOnSQLite:
         assert ('UPDATE "tokens_refreshtoken"', self.FULL) in written
         assert {level for _, level in written} == {self.FULL}
 
-    def test_the_end_of_a_session_waits(self, user: Any, clock: Any, written: list[tuple[str, int]]) -> None:
+    def test_the_end_of_a_session_waits(self, user, clock, written):
         holder = Holder(user)
         for _ in range(2):
             holder.refresh()

@@ -39,26 +39,26 @@ def deaf() -> Iterator[None]:
     sessions.happened.disconnect(fail)
 
 
-def test_a_sign_in_is_heard_when_it_is_committed(user: Any, heard: list[Any]) -> None:
+def test_a_sign_in_is_heard_when_it_is_committed(user, heard):
     Holder(user)
     assert heard == [("signed_in", False), ("new_device", False)]
 
 
-def test_it_is_heard_after_the_transaction_of_whoever_holds_one_open(user: Any, heard: list[Any]) -> None:
+def test_it_is_heard_after_the_transaction_of_whoever_holds_one_open(user, heard):
     with transaction.atomic():
         Holder(user)
         assert heard == []
     assert [kind for kind, _ in heard] == ["signed_in", "new_device"]
 
 
-def test_what_was_undone_is_not_heard(user: Any, heard: list[Any]) -> None:
+def test_what_was_undone_is_not_heard(user, heard):
     with transaction.atomic():
         Holder(user)
         transaction.set_rollback(True)
     assert heard == []
 
 
-def test_a_refresh_is_not_heard_and_a_recovery_is(user: Any, clock: Any, heard: list[Any]) -> None:
+def test_a_refresh_is_not_heard_and_a_recovery_is(user, clock, heard):
     holder = Holder(user)
     clock.forward(STILL_TIME)
     heard.clear()
@@ -70,7 +70,7 @@ def test_a_refresh_is_not_heard_and_a_recovery_is(user: Any, clock: Any, heard: 
     assert heard == [("refresh_recovered", False)]
 
 
-def test_an_end_is_heard_when_no_request_is_served_by_the_session_any_more(user: Any) -> None:
+def test_an_end_is_heard_when_no_request_is_served_by_the_session_any_more(user):
     holder, known = Holder(user), []
 
     def look(*, event: Any, **kwargs: Any) -> None:
@@ -84,9 +84,7 @@ def test_an_end_is_heard_when_no_request_is_served_by_the_session_any_more(user:
     assert known == [True]
 
 
-def test_nobody_who_hears_of_it_can_break_it_or_keep_it_from_others(
-    user: Any, deaf: None, heard: list[Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nobody_who_hears_of_it_can_break_it_or_keep_it_from_others(user, deaf, heard, caplog):
     holder = Holder(user)
     holder.end()
     assert holder.row.revoked_reason == RefreshToken.Reason.SIGNED_OUT

@@ -113,14 +113,14 @@ def end_unheard(*session_ids: UUID, created_at: Any = None) -> None:
 
 
 class TestASessionThatEnded:
-    def test_in_this_process_is_known_at_once(self, transactional_db: None, django_assert_num_queries: Queries) -> None:
+    def test_in_this_process_is_known_at_once(self, transactional_db, django_assert_num_queries):
         holder = Holder(UserFactory())
         assert not feed.is_revoked(holder.id)
         holder.end()
         with django_assert_num_queries(0):
             assert feed.is_revoked(holder.id)
 
-    def test_in_a_transaction_that_was_undone_has_not_ended(self, transactional_db: None) -> None:
+    def test_in_a_transaction_that_was_undone_has_not_ended(self, transactional_db):
         holder, process = Holder(UserFactory()), AnotherProcess()
         with suppress(ZeroDivisionError), transaction.atomic():
             holder.end()
@@ -128,16 +128,14 @@ class TestASessionThatEnded:
         assert not feed.is_revoked(holder.id)
         assert not process.is_revoked(holder.id)
 
-    def test_in_another_process_is_known_after_the_lag(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_in_another_process_is_known_after_the_lag(self, elsewhere, holder):
         other = Holder(holder.user)
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
         assert not elsewhere.is_revoked(other.id)
 
-    def test_is_not_asked_for_before_the_lag(
-        self, elsewhere: AnotherProcess, holder: Holder, django_assert_num_queries: Queries
-    ) -> None:
+    def test_is_not_asked_for_before_the_lag(self, elsewhere, holder, django_assert_num_queries):
         elsewhere.forward(LAG)
         elsewhere.is_revoked(holder.id)
         holder.end()
@@ -147,9 +145,7 @@ class TestASessionThatEnded:
         elsewhere.forward(LAG * 0.01)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_follows_the_lag_of_the_settings(
-        self, elsewhere: AnotherProcess, holder: Holder, settings: Any, django_assert_num_queries: Queries
-    ) -> None:
+    def test_follows_the_lag_of_the_settings(self, elsewhere, holder, settings, django_assert_num_queries):
         settings.TOKENS = {"REVOCATION_LAG": 60}
         holder.end()
         elsewhere.forward(59)
@@ -158,31 +154,29 @@ class TestASessionThatEnded:
         elsewhere.forward(1)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_is_known_to_a_process_that_has_just_started(self, holder: Holder) -> None:
+    def test_is_known_to_a_process_that_has_just_started(self, holder):
         holder.end()
         assert AnotherProcess().is_revoked(holder.id)
 
-    def test_is_known_to_one_that_starts_when_its_access_tokens_may_still_live(self, holder: Holder) -> None:
+    def test_is_known_to_one_that_starts_when_its_access_tokens_may_still_live(self, holder):
         end_unheard(holder.id, created_at=timezone.now() - timedelta(seconds=LONGEST))
         assert AnotherProcess().is_revoked(holder.id)
 
-    def test_is_remembered_whatever_ends_after_it(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_is_remembered_whatever_ends_after_it(self, elsewhere, holder):
         holder.end()
         for _ in range(5):
             elsewhere.forward(LAG)
             assert elsewhere.is_revoked(holder.id)
             Holder(holder.user).end()
 
-    def test_is_remembered_while_an_access_token_of_it_may_live(
-        self, elsewhere: AnotherProcess, holder: Holder
-    ) -> None:
+    def test_is_remembered_while_an_access_token_of_it_may_live(self, elsewhere, holder):
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
         elsewhere.forward(LONGEST - 1)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_is_forgotten_afterwards(self, elsewhere: AnotherProcess, user: Any) -> None:
+    def test_is_forgotten_afterwards(self, elsewhere, user):
         for _ in range(20):
             Holder(user).end()
             elsewhere.forward(LAG)
@@ -193,7 +187,7 @@ class TestASessionThatEnded:
         elsewhere.is_revoked(uuid4())
         assert not elsewhere._revoked
 
-    def test_is_not_asked_for_twice(self, elsewhere: AnotherProcess, user: Any) -> None:
+    def test_is_not_asked_for_twice(self, elsewhere, user):
         """Where nothing is under way, what was read is behind the cursor."""
         Holder(user).end()
         elsewhere.forward(LAG)
@@ -203,21 +197,19 @@ class TestASessionThatEnded:
 
 
 class TestAUser:
-    def test_who_is_deleted_is_signed_out_though_the_rows_are_gone(
-        self, elsewhere: AnotherProcess, holder: Holder
-    ) -> None:
+    def test_who_is_deleted_is_signed_out_though_the_rows_are_gone(self, elsewhere, holder):
         holder.user.delete()
         assert not RefreshToken.objects.exists()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_who_is_deleted_with_others_is_signed_out(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_who_is_deleted_with_others_is_signed_out(self, elsewhere, holder):
         get_user_model()._default_manager.filter(pk=holder.user.pk).delete()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
     @pytest.mark.parametrize("how", ["save", "save_of_one_field", "update", "bulk_update"])
-    def test_who_is_switched_off_is_signed_out(self, elsewhere: AnotherProcess, holder: Holder, how: str) -> None:
+    def test_who_is_switched_off_is_signed_out(self, elsewhere, holder, how):
         other, user = Holder(UserFactory()), holder.user
         user.is_active = False
         match how:
@@ -234,7 +226,7 @@ class TestAUser:
         assert elsewhere.is_revoked(holder.id)
         assert not elsewhere.is_revoked(other.id)
 
-    def test_who_is_saved_without_being_switched_off_is_not(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_who_is_saved_without_being_switched_off_is_not(self, elsewhere, holder):
         holder.user.save()
         User.objects.update(is_active=True)
         elsewhere.forward(LAG)
@@ -263,7 +255,7 @@ class TestARevocationThatCommitsLate:
             finally:
                 commit.set()
 
-    def test_is_not_missed(self, transactional_db: None) -> None:
+    def test_is_not_missed(self, transactional_db):
         user, process = UserFactory(), AnotherProcess()
         late, early = Holder(user), Holder(user)
         process.is_revoked(late.id)
@@ -276,7 +268,7 @@ class TestARevocationThatCommitsLate:
         process.forward(LAG)
         assert process.is_revoked(late.id)
 
-    def test_is_not_missed_by_a_process_that_started_meanwhile(self, transactional_db: None) -> None:
+    def test_is_not_missed_by_a_process_that_started_meanwhile(self, transactional_db):
         user, process = UserFactory(), AnotherProcess()
         late, early = Holder(user), Holder(user)
         with self._open_revocation(late):
@@ -286,13 +278,13 @@ class TestARevocationThatCommitsLate:
         process.forward(LAG)
         assert process.is_revoked(late.id)
 
-    def test_is_not_missed_however_late(self, transactional_db: None) -> None:
+    def test_is_not_missed_however_late(self, transactional_db):
         """A process that starts does not know the transaction's id, only when the revocation was written."""
         late, process = Holder(UserFactory()), AnotherProcess()
         end_unheard(late.id, created_at=timezone.now() - LATE_COMMIT)
         assert process.is_revoked(late.id)
 
-    def test_does_not_make_the_feed_lose_what_it_has_read(self, transactional_db: None) -> None:
+    def test_does_not_make_the_feed_lose_what_it_has_read(self, transactional_db):
         user, process = UserFactory(), AnotherProcess()
         late, early = Holder(user), Holder(user)
         process.is_revoked(late.id)
@@ -310,9 +302,7 @@ class TestAFlood:
     def _little_is_a_flood(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(feed_module, "FLOOD", self.LIMIT)
 
-    def test_is_answered_by_the_database(
-        self, elsewhere: AnotherProcess, holder: Holder, django_assert_num_queries: Queries
-    ) -> None:
+    def test_is_answered_by_the_database(self, elsewhere, holder, django_assert_num_queries):
         living = Holder(holder.user)
         holder.end()
         end_unheard(*(uuid4() for _ in range(self.LIMIT)))
@@ -323,20 +313,20 @@ class TestAFlood:
             assert elsewhere.is_revoked(holder.id)
             assert not elsewhere.is_revoked(living.id)
 
-    def test_refuses_a_session_whose_row_is_gone(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_refuses_a_session_whose_row_is_gone(self, elsewhere, holder):
         end_unheard(*(uuid4() for _ in range(self.LIMIT + 1)))
         holder.user.delete()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_shows_a_session_that_ends_meanwhile_at_once(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_shows_a_session_that_ends_meanwhile_at_once(self, elsewhere, holder):
         end_unheard(*(uuid4() for _ in range(self.LIMIT + 1)))
         elsewhere.forward(LAG)
         assert not elsewhere.is_revoked(holder.id)
         holder.end()
         assert elsewhere.is_revoked(holder.id)
 
-    def test_may_come_in_drops(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_may_come_in_drops(self, elsewhere, holder):
         for _ in range(self.LIMIT + 1):
             end_unheard(uuid4())
             elsewhere.forward(LAG)
@@ -345,7 +335,7 @@ class TestAFlood:
         holder.end()
         assert elsewhere.is_revoked(holder.id)
 
-    def test_of_this_processs_own_making_is_one_too(self, transactional_db: None) -> None:
+    def test_of_this_processs_own_making_is_one_too(self, transactional_db):
         user = UserFactory()
         holders = [Holder(user) for _ in range(self.LIMIT + 2)]
         feed.is_revoked(uuid4())
@@ -354,9 +344,7 @@ class TestAFlood:
         assert feed.is_revoked(holders[1].id)
         assert not feed.is_revoked(holders[0].id)
 
-    def test_of_just_as_many_as_may_be_kept_is_none(
-        self, elsewhere: AnotherProcess, django_assert_num_queries: Queries
-    ) -> None:
+    def test_of_just_as_many_as_may_be_kept_is_none(self, elsewhere, django_assert_num_queries):
         ended = [uuid4() for _ in range(self.LIMIT)]
         end_unheard(*ended)
         elsewhere.forward(LAG)
@@ -364,7 +352,7 @@ class TestAFlood:
         with django_assert_num_queries(0):
             assert all(elsewhere.is_revoked(session_id) for session_id in ended)
 
-    def test_passes(self, transactional_db: None, clock: Any, django_assert_num_queries: Queries) -> None:
+    def test_passes(self, transactional_db, clock, django_assert_num_queries):
         elsewhere, holder = AnotherProcess(), Holder(UserFactory())
         end_unheard(*(uuid4() for _ in range(self.LIMIT + 1)))
         elsewhere.forward(LAG)
@@ -379,7 +367,7 @@ class TestAFlood:
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_that_passes_leaves_nothing_unread(self, elsewhere: AnotherProcess, holder: Holder, clock: Any) -> None:
+    def test_that_passes_leaves_nothing_unread(self, elsewhere, holder, clock):
         end_unheard(*(uuid4() for _ in range(self.LIMIT + 1)))
         elsewhere.forward(LAG)
         elsewhere.is_revoked(holder.id)
@@ -392,13 +380,13 @@ class TestAFlood:
 
 
 class TestAnUnreadableFeed:
-    def test_leaves_access_tokens_good_until_they_expire(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_leaves_access_tokens_good_until_they_expire(self, elsewhere, holder):
         elsewhere.forward(LAG)
         with unreadable() as tried:
             assert not elsewhere.is_revoked(holder.id)
         assert tried
 
-    def test_is_no_reason_to_forget_what_was_read(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_is_no_reason_to_forget_what_was_read(self, elsewhere, holder):
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
@@ -406,7 +394,7 @@ class TestAnUnreadableFeed:
         with unreadable():
             assert elsewhere.is_revoked(holder.id)
 
-    def test_is_asked_once_a_lag(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_is_asked_once_a_lag(self, elsewhere, holder):
         elsewhere.forward(LAG)
         with unreadable() as tried:
             for _ in range(10):
@@ -417,7 +405,7 @@ class TestAnUnreadableFeed:
         assert once > 0
         assert len(tried) == 2 * once
 
-    def test_is_asked_once_a_lag_by_a_process_that_has_just_started(self, holder: Holder) -> None:
+    def test_is_asked_once_a_lag_by_a_process_that_has_just_started(self, holder):
         process = AnotherProcess()
         with unreadable() as tried:
             assert not process.is_revoked(holder.id)
@@ -425,7 +413,7 @@ class TestAnUnreadableFeed:
             assert not process.is_revoked(holder.id)
         assert len(tried) == once > 0
 
-    def test_tells_all_that_it_missed_when_it_is_back(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_tells_all_that_it_missed_when_it_is_back(self, elsewhere, holder):
         holder.end()
         elsewhere.forward(LAG)
         with unreadable():
@@ -433,7 +421,7 @@ class TestAnUnreadableFeed:
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_tells_a_process_that_started_meanwhile_all_when_it_is_back(self, holder: Holder) -> None:
+    def test_tells_a_process_that_started_meanwhile_all_when_it_is_back(self, holder):
         holder.end()
         process = AnotherProcess()
         with unreadable():
@@ -442,7 +430,7 @@ class TestAnUnreadableFeed:
         assert process.is_revoked(holder.id)
 
     @pytest.mark.only_on("postgresql")
-    def test_is_asked_with_a_short_timeout_that_is_the_questions_alone(self, transactional_db: None) -> None:
+    def test_is_asked_with_a_short_timeout_that_is_the_questions_alone(self, transactional_db):
         process = AnotherProcess()
         with CaptureQueriesContext(connection) as captured:
             process.is_revoked(uuid4())
@@ -459,7 +447,7 @@ class TestAnUnreadableFeedWhenStrict:
     def _strict(self, settings: Any) -> None:
         settings.TOKENS = {"REVOCATION_STRICT": True}
 
-    def test_refuses_access_tokens(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_refuses_access_tokens(self, elsewhere, holder):
         assert not elsewhere.is_revoked(holder.id)
         elsewhere.forward(LAG)
         with unreadable():
@@ -467,21 +455,21 @@ class TestAnUnreadableFeedWhenStrict:
                 with pytest.raises(FeedUnavailable):
                     elsewhere.is_revoked(holder.id)
 
-    def test_refuses_them_in_a_process_that_has_just_started(self, holder: Holder) -> None:
+    def test_refuses_them_in_a_process_that_has_just_started(self, holder):
         process = AnotherProcess()
         with unreadable():
             for _ in range(2):
                 with pytest.raises(FeedUnavailable):
                     process.is_revoked(holder.id)
 
-    def test_takes_them_again_when_it_is_back(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_takes_them_again_when_it_is_back(self, elsewhere, holder):
         elsewhere.forward(LAG)
         with unreadable(), pytest.raises(FeedUnavailable):
             elsewhere.is_revoked(holder.id)
         elsewhere.forward(LAG)
         assert not elsewhere.is_revoked(holder.id)
 
-    def test_is_answered_to_the_client_with_503(self, api: Any, user: Any, clock: Any) -> None:
+    def test_is_answered_to_the_client_with_503(self, api, user, clock):
         login(api, user)
         clock.forward(LAG)
         with unreadable():
@@ -492,7 +480,7 @@ class TestAnUnreadableFeedWhenStrict:
         clock.forward(LAG)
         assert api.get("/api/auth/me").status_code == 200
 
-    def test_is_no_feed_that_somebody_else_is_reading_just_now(self, transactional_db: None) -> None:
+    def test_is_no_feed_that_somebody_else_is_reading_just_now(self, transactional_db):
         process, holder = AnotherProcess(), Holder(UserFactory())
         process.is_revoked(holder.id)
         process.forward(LAG)
@@ -521,9 +509,7 @@ class TestASlowDatabase:
             finally:
                 release.set()
 
-    def test_that_does_not_answer_is_one_that_cannot_be_read(
-        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_that_does_not_answer_is_one_that_cannot_be_read(self, transactional_db, monkeypatch):
         monkeypatch.setattr(tokens.database, "HURRY_MS", 50)
         process, holder = AnotherProcess(), Holder(UserFactory())
         process.is_revoked(holder.id)
@@ -534,9 +520,7 @@ class TestASlowDatabase:
         process.forward(LAG)
         assert process.is_revoked(holder.id)
 
-    def test_that_holds_back_an_acknowledgement_does_not_hold_back_the_feed(
-        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch, clock: Any
-    ) -> None:
+    def test_that_holds_back_an_acknowledgement_does_not_hold_back_the_feed(self, transactional_db, monkeypatch, clock):
         """A row stays locked while the commit that ends its session waits for a standby, however long."""
         monkeypatch.setattr(tokens.database, "HURRY_MS", 50)
         user, process = UserFactory(), AnotherProcess()
@@ -555,9 +539,7 @@ class TestASlowDatabase:
 
 
 class TestCallersAtOnce:
-    def test_use_the_last_answer_while_one_of_them_asks(
-        self, transactional_db: None, django_assert_num_queries: Queries
-    ) -> None:
+    def test_use_the_last_answer_while_one_of_them_asks(self, transactional_db, django_assert_num_queries):
         process, holder = AnotherProcess(), Holder(UserFactory())
         holder.end()
         assert process.is_revoked(holder.id)
@@ -566,9 +548,7 @@ class TestCallersAtOnce:
             assert process.is_revoked(holder.id)
             assert not process.is_revoked(uuid4())
 
-    def test_wait_for_the_one_who_asks_where_the_last_answer_is_old(
-        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_wait_for_the_one_who_asks_where_the_last_answer_is_old(self, transactional_db, monkeypatch):
         """A page that sends six requests at once, after a minute without any."""
         monkeypatch.setattr(feed_module, "HURRY_MS", PATIENCE * 1000)
         process, holder, answers = AnotherProcess(), Holder(UserFactory()), list[bool]()
@@ -588,7 +568,7 @@ class TestCallersAtOnce:
             other.__exit__(None, None, None)
         assert answers == [True] * 5
 
-    def test_do_not_wait_for_ever(self, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_do_not_wait_for_ever(self, transactional_db, monkeypatch):
         monkeypatch.setattr(feed_module, "HURRY_MS", 10)
         process, holder = AnotherProcess(), Holder(UserFactory())
         holder.end()
@@ -597,7 +577,7 @@ class TestCallersAtOnce:
         with reading(process):
             assert process.is_revoked(holder.id)
 
-    def test_of_a_process_that_has_just_started_wait_for_its_first_answer(self, transactional_db: None) -> None:
+    def test_of_a_process_that_has_just_started_wait_for_its_first_answer(self, transactional_db):
         process, holder, answers = AnotherProcess(), Holder(UserFactory()), list[bool]()
         holder.end()
         with reading(process):
@@ -608,7 +588,7 @@ class TestCallersAtOnce:
         waiting.join(PATIENCE)
         assert answers == [True]
 
-    def test_who_waited_for_the_first_answer_do_not_ask_again(self, transactional_db: None) -> None:
+    def test_who_waited_for_the_first_answer_do_not_ask_again(self, transactional_db):
         process, asked = AnotherProcess(), list[int]()
 
         def work() -> None:
@@ -625,7 +605,7 @@ class TestCallersAtOnce:
             other.__exit__(None, None, None)
         assert asked == [0] * 5
 
-    def test_who_waited_in_vain_do_not_each_try_again(self, transactional_db: None) -> None:
+    def test_who_waited_in_vain_do_not_each_try_again(self, transactional_db):
         """A database that is down lets nobody wait for more than one attempt beside his own."""
         attempts = list[float]()
         process = AnotherProcess()
@@ -671,14 +651,14 @@ def _let_them_wait() -> None:
 class TestADatabaseThatWentBack:
     """A restore: its transaction ids, and its rows, are those of an earlier time."""
 
-    def test_is_read_from_the_start(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_is_read_from_the_start(self, elsewhere, holder):
         assert elsewhere._cursor is not None
         elsewhere._cursor += 1_000_000
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
 
-    def test_is_followed_from_there(self, elsewhere: AnotherProcess, holder: Holder) -> None:
+    def test_is_followed_from_there(self, elsewhere, holder):
         assert elsewhere._cursor is not None
         elsewhere._cursor += 1_000_000
         elsewhere.forward(LAG)
@@ -688,5 +668,5 @@ class TestADatabaseThatWentBack:
         assert elsewhere.is_revoked(holder.id)
 
 
-def test_entries_are_kept_for_the_longest_life_that_an_access_token_can_have() -> None:
+def test_entries_are_kept_for_the_longest_life_that_an_access_token_can_have():
     assert timedelta(seconds=LONGEST) > token_settings().access_lifetime

@@ -5,7 +5,6 @@ import logging
 import logging.handlers
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.db import transaction
@@ -49,7 +48,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 @given(st.text())
 @example(FORGED)
-def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value: str) -> None:
+def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value):
     handler = logging.handlers.BufferingHandler(10)
     events.logger.addHandler(handler)
     try:
@@ -65,7 +64,7 @@ def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestAnEvent:
-    def test_is_a_line_that_says_what_its_row_says(self, user: Any, lines: Lines) -> None:
+    def test_is_a_line_that_says_what_its_row_says(self, user, lines):
         holder = Holder(user)
         client = Client("192.0.2.9", "Firefox (X11)")
         lines()
@@ -84,25 +83,25 @@ class TestAnEvent:
             }
         ]
 
-    def test_has_as_many_lines_as_rows(self, user: Any, lines: Lines) -> None:
+    def test_has_as_many_lines_as_rows(self, user, lines):
         holder = Holder(user)
         holder.end()
         kinds = list(SecurityEvent.objects.order_by("id").values_list("kind", flat=True))
         assert [line["event"] for line in lines()] == kinds
 
-    def test_that_was_undone_is_no_line(self, user: Any, lines: Lines) -> None:
+    def test_that_was_undone_is_no_line(self, user, lines):
         with transaction.atomic():
             Holder(user)
             transaction.set_rollback(True)
         assert lines() == []
 
-    def test_cannot_be_forged_by_what_a_browser_says_of_itself(self, api: Any, user: Any, lines: Lines) -> None:
+    def test_cannot_be_forged_by_what_a_browser_says_of_itself(self, api, user, lines):
         post(api, "/api/auth/login", {"email": user.email, "password": "wrong"}, **{"User-Agent": FORGED})
         [line] = lines()
         assert line["event"] == "sign_in_failed"
         assert line["agent"] == SecurityEvent.objects.get().user_agent
 
-    def test_holds_no_password_and_no_token(self, api: Any, user: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def test_holds_no_password_and_no_token(self, api, user, caplog):
         caplog.set_level(logging.INFO)
         login(api, user)
         post(api, "/api/auth/refresh")

@@ -70,9 +70,7 @@ def values() -> dict[str, Any]:
 
 @pytest.mark.parametrize("age", AGES, ids=str)
 @pytest.mark.parametrize("left", LEFT)
-def test_what_is_rotated_and_how_is_what_the_protocol_says(
-    holder: Holder, presented: refresh_tokens.RefreshToken, clock: Any, age: timedelta, left: str
-) -> None:
+def test_what_is_rotated_and_how_is_what_the_protocol_says(holder, presented, clock, age, left):
     policy, now = token_settings().policy, clock.now
     ends = {name: now + until for name, until in LEFT[left].items()}
     for generation, of_token, acknowledged, recovered, recoveries in product(
@@ -101,13 +99,8 @@ def test_what_is_rotated_and_how_is_what_the_protocol_says(
 @pytest.mark.parametrize("expires", [timedelta(hours=1), timedelta(days=365)], ids=str)
 @pytest.mark.parametrize("client", [HOME, Client("2001:db8::7", "Chrome"), Client()], ids=str)
 def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
-    holder: Holder,
-    clock: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    remember: bool,
-    expires: timedelta,
-    client: Client,
-) -> None:
+    holder, clock, monkeypatch, remember, expires, client
+):
     holder.put_back(remember=remember, expires_at=clock.now + expires, recovered=1, recoveries=2, acknowledged=True)
     savepoint, token = connection.savepoint(), holder.token
     session = holder.refresh(client=client).session
@@ -126,7 +119,7 @@ def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
     assert values() == by_one
 
 
-def test_whose_token_it_is_must_fit_to_the_letter(holder: Holder, presented: refresh_tokens.RefreshToken) -> None:
+def test_whose_token_it_is_must_fit_to_the_letter(holder, presented):
     before = values()
     for other, modes in [
         (presented, [SCOPED, BODY]),
@@ -140,15 +133,15 @@ def test_whose_token_it_is_must_fit_to_the_letter(holder: Holder, presented: ref
 
 
 def test_where_a_token_works_once_to_the_letter_it_is_left_to_those_who_wait_for_the_disk(
-    holder: Holder, presented: refresh_tokens.RefreshToken, settings: Any, django_assert_num_queries: Any
-) -> None:
+    holder, presented, settings, django_assert_num_queries
+):
     settings.TOKENS = {"REUSE_GRACE": 0}
     with django_assert_num_queries(0):
         assert rotating.rotate(presented, [COOKIE], HOME) is None
 
 
 @isolate_apps("accounts")
-def test_where_users_are_in_several_tables_it_is_left_to_the_orm() -> None:
+def test_where_users_are_in_several_tables_it_is_left_to_the_orm():
     class Employee(User):
         class Meta:
             app_label = "accounts"
@@ -159,7 +152,7 @@ def test_where_users_are_in_several_tables_it_is_left_to_the_orm() -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestThePreparedStatement:
-    def test_is_prepared_once_for_a_connection(self, holder: Holder, clock: Any) -> None:
+    def test_is_prepared_once_for_a_connection(self, holder, clock):
         connection.close()
         for _ in range(3):
             assert holder.refresh().decision is Decision.ROTATE
@@ -168,18 +161,14 @@ class TestThePreparedStatement:
         assert text.startswith("UPDATE")
         assert uses == 3
 
-    def test_is_not_where_a_pooler_changes_connections(
-        self, holder: Holder, clock: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_not_where_a_pooler_changes_connections(self, holder, clock, monkeypatch):
         connection.close()
         monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
         assert holder.refresh().decision is Decision.ROTATE
         assert prepared() == []
 
     @pytest.mark.parametrize("done", ["DEALLOCATE ALL", "the same again"])
-    def test_that_a_pooler_has_lost_or_has_already_costs_no_refresh(
-        self, holder: Holder, clock: Any, done: str
-    ) -> None:
+    def test_that_a_pooler_has_lost_or_has_already_costs_no_refresh(self, holder, clock, done):
         """As behind PgBouncer in transaction mode, where nobody has said so."""
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -193,14 +182,14 @@ class TestThePreparedStatement:
             clock.forward(STILL_TIME)
 
 
-def test_whose_user_is_switched_off_ends_all_the_same(holder: Holder) -> None:
+def test_whose_user_is_switched_off_ends_all_the_same(holder):
     get_user_model()._base_manager.filter(pk=holder.user.pk).update(is_active=False)
     assert holder.is_refused()
     assert holder.row.revoked_reason == _Reason.USER_DISABLED
     assert holder.revocations() == 1
 
 
-def test_whose_user_has_a_new_password_ends_all_the_same(holder: Holder) -> None:
+def test_whose_user_has_a_new_password_ends_all_the_same(holder):
     get_user_model()._base_manager.filter(pk=holder.user.pk).update(password="!")
     assert holder.is_refused()
     assert holder.row.revoked_reason == _Reason.PASSWORD_CHANGED
@@ -235,17 +224,17 @@ class TestWhileSomebodyHoldsTheRow:
 
         return refresh
 
-    def test_for_a_rotation_it_is_repeated(self, holder: Holder, refreshing: Any, clock: Any) -> None:
+    def test_for_a_rotation_it_is_repeated(self, holder, refreshing, clock):
         [answer] = refreshing(lambda: holder.put_back(generation=2, since=clock.now))
         assert answer.decision is Decision.REPEAT
         assert holder.row.generation == 2
 
-    def test_to_end_it_it_is_refused(self, holder: Holder, refreshing: Any, clock: Any) -> None:
+    def test_to_end_it_it_is_refused(self, holder, refreshing, clock):
         [answer] = refreshing(holder.end)
         assert not getattr(answer, "access", None)
         assert holder.row.generation == 1
 
-    def test_to_keep_it_over_a_new_password_it_goes_on(self, holder: Holder, refreshing: Any) -> None:
+    def test_to_keep_it_over_a_new_password_it_goes_on(self, holder, refreshing):
         def change() -> None:
             holder.user.password = "!"
             get_user_model()._base_manager.filter(pk=holder.user.pk).update(password=holder.user.password)

@@ -57,53 +57,49 @@ def holder(user: Any, clock: Any) -> Holder:
 class TestASignIn:
     """One transaction: the clock, the rows, and one look at what makes way. Whom a mail tells is asked behind it."""
 
-    def test_on_a_new_device_looks_for_nobody_else_on_it(self, user: Any) -> None:
+    def test_on_a_new_device_looks_for_nobody_else_on_it(self, user):
         assert verbs(lambda: Holder(user)) == ["BEGIN", "SELECT", *["INSERT"] * 3, "SELECT", "COMMIT", "SELECT"]
 
-    def test_on_a_known_device_reads_the_clock_with_it_and_looks_for_others_by_a_union(self, user: Any) -> None:
+    def test_on_a_known_device_reads_the_clock_with_it_and_looks_for_others_by_a_union(self, user):
         known = Client(device_token=Holder(user).grant.device_token)
         assert verbs(lambda: Holder(user, known)) == ["BEGIN", "SELECT", *["INSERT"] * 2, "(SELECT", "COMMIT"]
 
 
 class TestARefresh:
-    def test_is_one_update_and_no_transaction_around_it_nor_a_read_where_it_can_return_the_row(
-        self, holder: Holder, database: str
-    ) -> None:
+    def test_is_one_update_and_no_transaction_around_it_nor_a_read_where_it_can_return_the_row(self, holder, database):
         assert verbs(holder.refresh) == (["UPDATE"] if database == "postgresql" else ["SELECT", "UPDATE"])
         assert holder.row.generation == 2
 
-    def test_that_is_strict_is_one_read_and_one_update(self, holder: Holder, settings: Any) -> None:
+    def test_that_is_strict_is_one_read_and_one_update(self, holder, settings):
         settings.TOKENS = {"REUSE_GRACE": 0}
         assert verbs(holder.refresh) == ["SELECT", "UPDATE"]
 
-    def test_that_is_repeated_is_one_read(self, holder: Holder, in_vain: list[str]) -> None:
+    def test_that_is_repeated_is_one_read(self, holder, in_vain):
         before = holder.token
         holder.refresh()
         assert verbs(holder.refresh) == [*in_vain, "SELECT"]
         assert verbs(lambda: holder.refresh(before)) == [*in_vain, "SELECT"]
 
-    def test_that_catches_up_is_one_read_and_one_update(self, holder: Holder, in_vain: list[str]) -> None:
+    def test_that_catches_up_is_one_read_and_one_update(self, holder, in_vain):
         holder.refresh()
         holder.put_back(generation=1)
         assert verbs(holder.refresh) == [*in_vain, "SELECT", "UPDATE"]
 
-    def test_that_is_the_first_of_its_session_looks_for_what_it_supersedes(self, user: Any) -> None:
+    def test_that_is_the_first_of_its_session_looks_for_what_it_supersedes(self, user):
         sent = verbs(Holder(user).refresh)
         assert [verb for verb in sent if verb != "PRAGMA"] == ["SELECT", "BEGIN", "SELECT", "COMMIT", "UPDATE"]
 
     @pytest.mark.parametrize("spoil", [lambda text: "", lambda text: text[:-1], lambda text: text[:-2] + "AA"])
-    def test_with_a_forgery_is_no_query(
-        self, holder: Holder, spoil: Callable[[str], str], django_assert_num_queries: Queries
-    ) -> None:
+    def test_with_a_forgery_is_no_query(self, holder, spoil, django_assert_num_queries):
         forged = spoil(holder.token)
         with django_assert_num_queries(0):
             holder.present(forged)
 
-    def test_refused_for_a_session_that_has_ended_is_one_read(self, holder: Holder, in_vain: list[str]) -> None:
+    def test_refused_for_a_session_that_has_ended_is_one_read(self, holder, in_vain):
         holder.end()
         assert verbs(holder.present) == [*in_vain, "SELECT"]
 
-    def test_adds_no_rows(self, user: Any, clock: Any) -> None:
+    def test_adds_no_rows(self, user, clock):
         holder = Holder(user)
         tables = [RefreshToken, Device, Revocation, SecurityEvent]
         before = [table.objects.count() for table in tables]
@@ -116,21 +112,21 @@ class TestARefresh:
 
 @pytest.mark.only_on("postgresql")
 class TestACommitThatNeedNotWait:
-    def test_is_a_rotations(self, holder: Holder) -> None:
+    def test_is_a_rotations(self, holder):
         (update,) = statements(holder.refresh)
         assert WITHOUT_FLUSH in update
 
-    def test_is_one_that_catches_up(self, holder: Holder) -> None:
+    def test_is_one_that_catches_up(self, holder):
         holder.refresh()
         holder.put_back(generation=1)
         assert WITHOUT_FLUSH in statements(holder.refresh)[-1]
 
-    def test_is_no_strict_rotations(self, holder: Holder, settings: Any) -> None:
+    def test_is_no_strict_rotations(self, holder, settings):
         settings.TOKENS = {"REUSE_GRACE": 0}
         assert WITHOUT_FLUSH not in "".join(statements(holder.refresh))
         assert holder.row.generation == 2
 
-    def test_is_no_recoverys(self, holder: Holder, clock: Any) -> None:
+    def test_is_no_recoverys(self, holder, clock):
         lost = holder.token
         holder.present()
         clock.forward(GRACE)
@@ -139,21 +135,21 @@ class TestACommitThatNeedNotWait:
         assert WITHOUT_FLUSH not in "".join(others)
         assert holder.row.recovered == 1
 
-    def test_is_no_sign_ins(self, user: Any) -> None:
+    def test_is_no_sign_ins(self, user):
         assert WITHOUT_FLUSH not in "".join(statements(lambda: Holder(user)))
 
-    def test_is_no_revocations(self, holder: Holder) -> None:
+    def test_is_no_revocations(self, holder):
         assert WITHOUT_FLUSH not in "".join(statements(holder.end))
         assert holder.revocations() == 1
 
-    def test_is_an_acknowledgements(self, holder: Holder, clock: Any) -> None:
+    def test_is_an_acknowledgements(self, holder, clock):
         holder.refresh()
         clock.forward(STILL_TIME)
         acknowledgements.note(holder.grant.access, clock.now.timestamp())
         (update,) = [sql for sql in statements(acknowledgements.flush) if sql.startswith("UPDATE")]
         assert WITHOUT_FLUSH in update
 
-    def test_lets_the_next_one_wait_again(self, holder: Holder) -> None:
+    def test_lets_the_next_one_wait_again(self, holder):
         holder.refresh()
         with connection.cursor() as cursor:
             cursor.execute("SHOW synchronous_commit")
@@ -173,10 +169,10 @@ class TestARefreshedRequest:
         clock.forward(601)
         return api
 
-    def test_by_the_endpoint_is_one_statement(self, browser: Browser) -> None:
+    def test_by_the_endpoint_is_one_statement(self, browser):
         assert verbs(lambda: refresh(browser)) == ["UPDATE"]
 
-    def test_by_the_middleware_is_two_the_view_between_them(self, browser: Browser) -> None:
+    def test_by_the_middleware_is_two_the_view_between_them(self, browser):
         sent = statements(lambda: browser.get("/probe/public"))
         assert [sql.split()[0] for sql in sent] == ["UPDATE", "SELECT"]
         assert "ORDER BY" in sent[1]
@@ -184,13 +180,13 @@ class TestARefreshedRequest:
 
 @pytest.mark.urls("tests.urls")
 class TestAnAuthenticatedRequest:
-    def test_is_no_query(self, api: Browser, user: Any, clock: Any, django_assert_num_queries: Queries) -> None:
+    def test_is_no_query(self, api, user, clock, django_assert_num_queries):
         login(api, user)
         feed.is_revoked(uuid4())
         with django_assert_num_queries(0):
             assert api.get("/probe/who").json()["pk"] == str(user.pk)
 
-    def test_after_the_lag_reads_the_feed_and_nothing_else(self, api: Browser, user: Any, clock: Any) -> None:
+    def test_after_the_lag_reads_the_feed_and_nothing_else(self, api, user, clock):
         login(api, user)
         feed.is_revoked(uuid4())
         clock.forward(1)
@@ -207,12 +203,12 @@ class TestUpdatesInPlace:
     @pytest.mark.parametrize(
         "option", ["fillfactor=80", "autovacuum_vacuum_scale_factor=0.05", "autovacuum_analyze_scale_factor=10"]
     )
-    def test_have_room_beside_them_an_early_vacuum_and_seldom_an_analyze(self, option: str) -> None:
+    def test_have_room_beside_them_an_early_vacuum_and_seldom_an_analyze(self, option):
         with connection.cursor() as cursor:
             cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [TABLE])
             assert option in cursor.fetchone()[0]
 
-    def test_for_days(self, clock: Any) -> None:
+    def test_for_days(self, clock):
         holders = [Holder(UserFactory()) for _ in range(30)]
         before = _updates()
         for _ in range(8):
@@ -223,7 +219,7 @@ class TestUpdatesInPlace:
         assert updates == 8 * len(holders)
         assert in_place == updates
 
-    def test_do_not_make_the_table_grow(self, clock: Any) -> None:
+    def test_do_not_make_the_table_grow(self, clock):
         # As many sessions as fill some pages.
         holders = [Holder(UserFactory()) for _ in range(60)]
         for holder in holders:
