@@ -11,20 +11,22 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     # A command is alone with its connection: a pool would try again and again behind its back, and outlive it.
     os.environ["DATABASE_POOL"] = "0"
-    from config import first_run
+    from config import command_errors
 
     try:
         if sys.argv[1:2] == ["demo"]:
+            from config.demo import first_run
+
             first_run.prepare(sys.argv[2:])
         if sys.argv[1:2] == ["runserver"]:
-            first_run.require_migrated_database(sys.argv[2:])
+            command_errors.require_migrated_database(sys.argv[2:])
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(f"error: {first_run.one_line(error)}")
-    except first_run.database_errors() as error:
-        sys.exit(f"error: {first_run.explain(error)}")
+        sys.exit(f"error: {command_errors.one_line(error)}")
+    except command_errors.database_errors() as error:
+        sys.exit(f"error: {command_errors.explain(error)}")
 
 
 if __name__ == "__main__":

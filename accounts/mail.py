@@ -1,8 +1,8 @@
 """Mail: composed while the request lasts, delivered behind it.
 
-A template ``templates/mail/<name>.txt`` is a mail: its first line the subject, then the paragraphs, an empty line
-before each. They are the text, and ``templates/mail/layout.html`` shows the same ones as HTML. Two kinds of them are
-more than text there::
+A template ``templates/accounts/mail/<name>.txt`` is a mail: its first line the subject, then the paragraphs, an empty
+line before each. They are the text, and ``templates/accounts/mail/layout.html`` shows the same ones as HTML. Two kinds
+of them are more than text there::
 
     Confirm your e-mail address             what the button says
     https://example.org/email/confirm?…     where it leads: to our own origin, or it is text
@@ -61,11 +61,13 @@ class Paragraph:
 def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
     """Return the mail of this name, in the language that is active. What ``context`` says is one line each."""
     context = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in context.items()}
-    text = render_to_string(f"mail/{name}.txt", {"origin": settings.ORIGIN, **context})
+    text = render_to_string(f"accounts/mail/{name}.txt", {"origin": settings.ORIGIN, **context})
     subject, *paragraphs = re.split(r"\n{2,}", text.strip())
     message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[to])
     shown = {"subject": subject, "paragraphs": [Paragraph(text) for text in paragraphs], "origin": settings.ORIGIN}
-    html = render_to_string("mail/layout.html", {**shown, "is_alarm": context.get("purpose") == links.Purpose.ALARM})
+    html = render_to_string(
+        "accounts/mail/layout.html", {**shown, "is_alarm": context.get("purpose") == links.Purpose.ALARM}
+    )
     message.attach_alternative(html, "text/html")
     return message
 

@@ -49,7 +49,7 @@ urlpatterns = [
                 "Choose a new password now: whoever knows the old one can sign in again. If your e-mail address was "
                 "changed, and not by you, ask whoever runs this site for help."
             ),
-            template_name="alarm_raised.html",
+            template_name="accounts/alarm_raised.html",
         ),
         name="alarm-raised",
     ),

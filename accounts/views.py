@@ -26,7 +26,7 @@ from django.views.generic import FormView, TemplateView
 from accounts import forms
 from accounts.links import InvalidLink
 from accounts.models import User
-from accounts.service import addresses, alarm, deletion, passwords, registration
+from accounts.service import alarm, deletion, emails, passwords, registration
 from tokens import sessions
 
 Text = str | Promise
@@ -51,7 +51,7 @@ _PLAIN_LABELS = {"label_suffix": ""}
 
 class SignIn(OwnSite, LoginView):
     form_class = forms.SignInForm
-    template_name = "sign_in.html"
+    template_name = "accounts/sign_in.html"
     heading, button = _("Sign in"), _("Sign in")
 
     def get_form_kwargs(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class SignIn(OwnSite, LoginView):
 class Notice(TemplateView):
     """A page that says what was done, or what to do next."""
 
-    template_name = "notice.html"
+    template_name = "accounts/notice.html"
     heading: Text = ""
     text: Text = ""
 
@@ -97,7 +97,7 @@ _careful = method_decorator([transaction.non_atomic_requests, never_cache, sensi
 class AccountForm(FormView):  # type: ignore[type-arg]
     """A form about an account. ``carry_out`` does it; what it finds not valid is said of the field ``blamed``."""
 
-    template_name = "account_form.html"
+    template_name = "accounts/account_form.html"
     heading: ClassVar[Text]
     text: ClassVar[Text] = ""
     button: ClassVar[Text]
@@ -197,7 +197,7 @@ class ConfirmEmail(LinkFormView):
     heading, button, done = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed"
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        addresses.confirm(self.request, given["token"])
+        emails.confirm(self.request, given["token"])
 
 
 class ChangeEmail(OwnAccountForm):
@@ -206,7 +206,7 @@ class ChangeEmail(OwnAccountForm):
     text = _("We send a link to the new address. The change happens when you confirm it there.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        addresses.ask_for_change(self.request, self.owner, given["email"])
+        emails.ask_for_change(self.request, self.owner, given["email"])
 
 
 class ChangePassword(OwnAccountForm):

@@ -1,0 +1,4 @@
+from pathlib import Path
+
+# Modules that have moved are found in `deprecated/` under their old names, until the next release.
+__path__.append(str(Path(__file__).parent / "deprecated"))

@@ -19,4 +19,4 @@ def schema(request: HttpRequest) -> HttpResponseBase:
 def docs(request: HttpRequest) -> HttpResponseBase:
     from drf_spectacular.views import SpectacularSwaggerSplitView
 
-    return SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="docs.html")(request)
+    return SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="config/api_docs.html")(request)

@@ -1,4 +1,6 @@
-"""What Django answers when no view does: problems, which `tokens.problems` tells programs and people each their way."""
+"""What Django answers when no view does: problems, which `tokens.web.problems` tells programs and people each their
+way.
+"""
 
 import sys
 from collections.abc import Callable
@@ -10,8 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from tokens import problems
-from tokens.middleware import DATABASE_DOWN
+from tokens.api.public import problems
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
@@ -33,7 +34,7 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """An outage of the database is one that passes; the error being handled says which it is."""
-    is_outage = isinstance(sys.exc_info()[1], DATABASE_DOWN)
+    is_outage = isinstance(sys.exc_info()[1], problems.DATABASE_DOWN)
     return problems.respond(request, problems.UNAVAILABLE if is_outage else problems.ERROR)
 
 

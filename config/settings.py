@@ -4,30 +4,17 @@ What each variable means is in the README's table. Nothing is guessed in product
 SECRET_KEY or ORIGIN is an error, not a default.
 """
 
-import warnings
 from pathlib import Path
-from typing import Any
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from config.cache import cache_settings
-from config.mail import mail_settings
-from config.routers import REPLICA
+from config.environment import cache_settings, database_settings, env, mail_settings, postgresql, whole_number
+from config.postgresql.routers import REPLICA
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
-
-
-def whole_number(name: str, default: int) -> int:
-    try:
-        return int(env.int(name, default=default))
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} is not a whole number.") from None
-
+env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
@@ -70,16 +57,17 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
+if DEBUG:
+    INSTALLED_APPS.append("config.demo")
 
 MIDDLEWARE = [
-    "tokens.operators.middleware",
-    "config.deadlines.middleware",
-    "tokens.cors.CorsMiddleware",
+    "tokens.monitoring.middleware",
+    "config.postgresql.deadline.middleware",
+    "tokens.web.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "accounts.time_zones.TimeZoneMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "tokens.middleware.TokenMiddleware",
@@ -107,40 +95,11 @@ TEMPLATES = [
 ]
 
 
-def database(variable: str, example: str, *engines: str, **options: str) -> dict[str, Any]:
-    try:
-        with warnings.catch_warnings():
-            # What it only warns about, as a host before SQLite's path, is not what was meant.
-            warnings.simplefilter("error", UserWarning)
-            found: dict[str, Any] = env.db_url(variable, **options)
-    except (ValueError, UserWarning):
-        found = {}
-    if found.get("ENGINE", "").removeprefix("django.db.backends.") not in engines:
-        raise ImproperlyConfigured(f"{variable} cannot be read. Write {example}.")
-    return found
-
-
-def postgresql(found: dict[str, Any], pool: int, timeout: int) -> dict[str, Any]:
-    """Let connections keep to the request's deadline. ``pool``: how many; ``timeout``: seconds to wait for one."""
-    options: dict[str, Any] = {
-        "connect_timeout": min(5, timeout),
-        # Over a network that swallows everything: commands, and what waits between requests, notice it too.
-        "tcp_user_timeout": 1000 * DATABASE_TIMEOUT,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-    }
-    if pool:
-        # It gives up soon, and the next request has it try again; or its pauses would double as an outage lasts.
-        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": timeout, "reconnect_timeout": 3}
-    return {**found, "ENGINE": "config.postgresql", "OPTIONS": {**found.get("OPTIONS", {}), **options}}
-
-
 DATABASE_TIMEOUT = whole_number("DATABASE_TIMEOUT", 15)
 if DATABASE_TIMEOUT < 1:
     raise ImproperlyConfigured("DATABASE_TIMEOUT is less than a second.")
 DATABASES = {
-    "default": database(
+    "default": database_settings(
         "DATABASE_URL",
         "postgres://user:password@host:port/name, or sqlite:////path/to/file",
         "postgresql",
@@ -156,14 +115,18 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     }
 else:
-    # A request waits for PostgreSQL no longer than this in all: see `config.deadlines`.
-    DATABASES["default"] = postgresql(DATABASES["default"], whole_number("DATABASE_POOL", 10), timeout=10)
+    # A request waits for PostgreSQL no longer than this in all: see `config.postgresql.deadline`.
+    DATABASES["default"] = postgresql(
+        DATABASES["default"], pool=whole_number("DATABASE_POOL", 10), wait=10, timeout=DATABASE_TIMEOUT
+    )
 if env.str("REPLICA_URL", default=""):
     # The feed asks it once a second. A replica that is away holds nobody up for long.
-    replica = database("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
-    DATABASES[REPLICA] = postgresql(replica, min(2, whole_number("DATABASE_POOL", 10)), timeout=2)
+    replica = database_settings("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
+    DATABASES[REPLICA] = postgresql(
+        replica, pool=min(2, whole_number("DATABASE_POOL", 10)), wait=2, timeout=DATABASE_TIMEOUT
+    )
     DATABASES[REPLICA]["OPTIONS"]["hurried"] = True
-    DATABASE_ROUTERS = ["config.routers.ReplicaRouter"]
+    DATABASE_ROUTERS = ["config.postgresql.routers.ReplicaRouter"]
 
 CACHES = {"default": cache_settings(env.str("CACHE_URL", default="locmemcache://"))}
 

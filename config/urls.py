@@ -5,19 +5,18 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 
+from accounts.devices import Home, Rename, end_others, end_session
 from accounts.views import SignIn
 from config import description, errors
-from tokens import problems
-from tokens.api.views import jwks
-from tokens.exchange import exchange_of
-from tokens.pages import Home, Rename, end_others, end_session
+from tokens import sessions
+from tokens.api.public import jwks, problems
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
-    """Who somebody is, or the page to sign in."""
-    if (exchange := exchange_of(request)) and exchange.skipped:
-        return problems.respond(request, problems.UNAVAILABLE)  # Who cannot say just now who they are.
-    # Not ``is_authenticated``, which asks no database: somebody gone since the token was minted is nobody.
+    """Show the page "Your devices" to a signed-in user, and the page to sign in to an anonymous one."""
+    if sessions.could_not_refresh(request):
+        return problems.respond(request, problems.UNAVAILABLE)
+    # ``is_authenticated`` does not ask the database: a user who was deleted since the access token was issued has it.
     view = Home if request.user.is_active else SignIn
     return view.as_view()(request)
 
@@ -38,7 +37,7 @@ urlpatterns = [
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]
 if settings.DEBUG:
-    urlpatterns += [path("", include("tokens.demo")), path("", include("config.mailbox_pages"))]
+    urlpatterns.append(path("", include("config.demo.urls")))
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

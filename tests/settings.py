@@ -33,3 +33,5 @@ DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tokens.hashers.PBKDF2"]
 # Not among the project's own apps; its table is here so that the tests can run with it and without.
 INSTALLED_APPS += ["django.contrib.sessions"]
+# As with DEBUG on: tests of the demo include its URLs.
+INSTALLED_APPS += ["config.demo"]

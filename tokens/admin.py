@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.network import client_of
-from tokens.service.ending import end_all
+from tokens.service.revocation import revoke_all
+from tokens.web.client import client_of
 
 MAX_LISTED = 10_000
 _USER = f"user__{get_user_model().USERNAME_FIELD}"
@@ -171,7 +171,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
 
     def _revoke(self, request: HttpRequest, sessions: Any) -> None:
         reason = RefreshToken.Reason.ENDED_BY_STAFF
-        ended = end_all(
+        ended = revoke_all(
             sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request)
         )
         self.message_user(

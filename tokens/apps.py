@@ -8,4 +8,5 @@ class TokensConfig(AppConfig):
     verbose_name = _("sign-ins")
 
     def ready(self) -> None:
-        from tokens import checks, cors, signals  # noqa: F401
+        from tokens import checks, receivers  # noqa: F401
+        from tokens.web import cors  # noqa: F401

@@ -12,10 +12,11 @@ from django.db.models.functions import Coalesce, Least
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from tokens.access_tokens import instant
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
-from tokens.database import DatabaseNow, TransactionId, writer
-from tokens.rotation import State
+from tokens.database.expressions import DatabaseNow, TransactionId
+from tokens.database.transactions import writer
+from tokens.protocol.access_tokens import instant
+from tokens.protocol.rotation import State
 
 LAST_USED_STEP = 600
 """Seconds: told more finely, the last use would tell a thief when to come."""
@@ -70,8 +71,9 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 class RefreshToken(models.Model):
     """One session: one login on one device, from sign-in to revocation or expiry, updated in place.
 
-    The token itself is not here, and cannot be made from what is: see `tokens.refresh_tokens`. What the protocol
-    means by ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``: see `tokens.rotation`.
+    The token itself is not here, and cannot be made from what is: see `tokens.protocol.refresh_tokens`. What the
+    protocol means by ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``: see
+    `tokens.protocol.rotation`.
 
     With a ``bound_key`` and no ``bound_at`` the device's key is pending: registered, not proven yet, and the refresh
     token works as ever. From its first proof on (`tokens.service.binding`) the key alone refreshes the session.
@@ -187,7 +189,7 @@ class RefreshToken(models.Model):
             generation=self.generation,
             since=self.since,
             acknowledged=self.acknowledged,
-            # Or a refresh that is under way would put back the stamp of a password that was changed meanwhile.
+            # Otherwise a concurrent refresh would restore the digest of a password that has just been changed.
             auth_hash_digest=self.auth_hash_digest,
             revoked_at=None,
         )

@@ -1,20 +1,23 @@
-"""What other apps may ask of sessions: the one module of this package, beside the API's base, that they import.
+"""The public Python API of `tokens`: what any other app may import. It does not import REST framework.
 
-Whoever changes an account does so in one transaction with what it means for sessions::
+An app that changes an account ends sessions in the same transaction::
 
-    with sessions.lasting():
+    with sessions.durable():
         user.save(update_fields=["password"])
-        if not sessions.end_others(request, user, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded  # Undoes the change.
+        if not sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED):
+            raise SessionEnded  # This rolls the change back.
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
-When `lasting` is left, the sessions have ended for every process, unless the caller holds a transaction open around it:
-views that do this are decorated with `django.db.transaction.non_atomic_requests`.
+When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate
+such views with `django.db.transaction.non_atomic_requests`.
 
-Whoever wants to hear of what happens connects to the signal `happened`. It is sent when the event is committed, in the
-request that caused it, which no receiver can break.
+To be notified of security events, connect to the signal `happened`. It is sent after the commit, in the request that
+caused the event. An exception in a receiver is logged, and does not affect the request.
+
+`tokens.api.public` is the other public module, for apps with API endpoints of their own.
 """
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,102 +25,122 @@ from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
-from tokens import throttles
-from tokens.backends import open_door
-from tokens.database import clock, durable, writer
-from tokens.exchange import exchange_of, required_exchange
+from tokens.database import transactions
+from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.network import client_of
-from tokens.service import ending, events, keeping
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles
 from tokens.service.client import network
-from tokens.service.stamps import stamp_of
-from tokens.throttles import Tally
+from tokens.service.throttles import Tally
+from tokens.web import attempts, session
+from tokens.web.client import client_of
+from tokens.web.exchange import exchange_of
 
 __all__ = [
+    "MAX_DEVICE_NAME",
     "Kind",
     "Reason",
+    "allow_sign_in_after_reset",
+    "could_not_refresh",
+    "current_id",
     "device_of",
-    "end_all",
-    "end_others",
+    "durable",
     "happened",
     "is_live",
     "is_recent",
-    "lasting",
-    "open_door",
+    "live_sessions",
     "reauthenticate",
     "record",
+    "rename_device",
+    "revoke",
+    "revoke_all",
+    "revoke_others",
+    "sign_out_elsewhere",
     "throttle",
+    "validate_device_name",
 ]
 
 Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
+current_id = session.current_id
+revoke = session.revoke
+sign_out_elsewhere = session.sign_out_elsewhere
+live_sessions = queries.live_sessions
+rename_device = devices.rename
+allow_sign_in_after_reset = attempts.allow_after_reset
+MAX_DEVICE_NAME = devices.MAX_NAME
+validate_device_name = devices.without_control_characters
 
 
-def lasting() -> AbstractContextManager[None]:
-    """A transaction whose commit waits for the disk: what it changed is there when it is left."""
-    return durable(writer(RefreshToken))
+def durable() -> AbstractContextManager[None]:
+    """Return a transaction whose commit waits for the disk. What it changed is stored when the block is left."""
+    return transactions.durable(writer(RefreshToken))
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """Whether who asks signed in recently enough to change the account; False for a stranger."""
+    """Return whether the user authenticated recently enough to change the account. False for an anonymous user."""
     exchange = exchange_of(request)
-    return exchange is not None and exchange.access is not None and keeping.is_recent(exchange.access)
+    return exchange is not None and exchange.access is not None and reauthentication.is_recent(exchange.access)
 
 
 def is_live(request: HttpRequest) -> bool:
-    """Whether who asks is signed in, as the database knows it: an access token may outlive its session, or its user."""
-    current = _current_id(request)
+    """Return whether the user is signed in according to the database.
+
+    ``request.user`` relies on the access token, which can outlive its session and its user.
+    """
+    session_id = current_id(request)
     return (
-        current is not None
+        session_id is not None
         and request.user.is_active
-        and keeping.live_sessions(request.user).filter(id=current).exists()
+        and queries.live_sessions(request.user).filter(id=session_id).exists()
     )
 
 
+def could_not_refresh(request: HttpRequest) -> bool:
+    """Return whether the browser says that it could not refresh a bound session. Its user is not signed out."""
+    exchange = exchange_of(request)
+    return exchange is not None and exchange.skipped
+
+
 def reauthenticate(request: HttpRequest, user: Any) -> bool:
-    """Note that the user has just given the password again: the response carries an access token that says so.
+    """Record that the user has just authenticated again. The response carries an access token that says so.
 
-    Return False, with nothing done, if this request's session has ended.
+    Return False, and do nothing, if the session of this request has ended.
     """
-    current = _current_id(request)
-    grant = keeping.reauthenticate(user, current) if current is not None else None
-    if grant is not None:
-        required_exchange(request).answer(grant)
-    return grant is not None
+    return session.reauthenticate(request, user) is not None
 
 
-def end_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
-    """End all sessions of the user but this request's own, which outlives the password that ``user`` has got.
+def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
+    """End all sessions of the user except the one of this request, which stays valid with the user's new password.
 
-    Return False, with nothing done, if that one has ended already: then whoever asks may change nothing.
+    Return False, and do nothing, if the session of this request has ended: the user must not change anything then.
     """
-    current, sessions = _current_id(request), keeping.live_sessions(user)
-    # Locked in the order in which everybody locks them: two who end the same sessions must not wait for each other.
-    if current not in {row.id for row in sessions.order_by("id").select_for_update(of=("self",))}:
+    session_id, sessions = current_id(request), queries.live_sessions(user)
+    # Everyone locks sessions in this order, so that two transactions that end the same sessions cannot deadlock.
+    if session_id not in {row.id for row in sessions.order_by("id").select_for_update(of=("self",))}:
         return False
-    own = RefreshToken.objects.using(writer(RefreshToken)).filter(id=current)
-    own.update(auth_hash_digest=stamp_of(user))
+    own = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
+    own.update(auth_hash_digest=auth_hash.digest_of(user))
     if HASH_SESSION_KEY in request.session:
-        update_session_auth_hash(request, user)  # What Django keeps of a sign-in by a page.
-    ending.end_all(sessions.exclude(id=current), reason, client=client_of(request))
+        update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
+    revocation.revoke_all(sessions.exclude(id=session_id), reason, client=client_of(request))
     return True
 
 
-def end_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
-    """End all sessions of the user. ``note``: said of it in the events, beside the reason."""
-    ending.end_all(keeping.live_sessions(user), reason, client=client_of(request), note=note)
+def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
+    """End all sessions of the user. ``note`` is added to the reason in the security events."""
+    revocation.revoke_all(queries.live_sessions(user), reason, client=client_of(request), note=note)
 
 
 def throttle(request: HttpRequest, what: str, email: str) -> bool:
-    """Count a request for a mail. ``what``: "register" or "reset", as THROTTLES names them.
+    """Count a request for a mail. ``what`` is "register" or "reset", as in the setting THROTTLES.
 
-    Return False where there were too many for this address: then no mail is to be sent, and nothing to tell by it.
-    Raises `Throttled` where there were too many from the network: then the request is to be refused.
+    Return False if there were too many for this address. The caller then sends no mail, and answers as if it had.
+    Raise `Throttled` if there were too many from the client's network.
     """
     client = client_of(request)
-    if from_here := network(client.ip):
-        throttles.take(Tally(f"{what}_network", from_here))
+    if client_network := network(client.ip):
+        throttles.take(Tally(f"{what}_network", client_network))
     try:
         throttles.take(Tally(f"{what}_account", email))
     except throttles.Throttled as error:
@@ -127,7 +150,7 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
 
 
 def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
-    """Write down what happened to ``user``, in the transaction that is open. ``reason``: never a secret."""
+    """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret."""
     events.write(
         [
             events.record(
@@ -135,7 +158,7 @@ def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, rea
                 clock(writer(SecurityEvent)),
                 client_of(request),
                 user_id=user and user.pk,
-                session_id=_current_id(request),
+                session_id=current_id(request),
                 reason=reason,
             )
         ]
@@ -143,9 +166,9 @@ def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, rea
 
 
 def device_of(event: SecurityEvent) -> Any:
-    """Return the device that an event speaks of, with its user, by one statement; None if there is none.
+    """Return the device of an event, with its user, by one query. None if there is no such device.
 
-    Its ``is_first_ever`` says whether the user had never signed in before the session of this event, on any device.
+    Its attribute ``is_first_ever`` says whether the user had never signed in before, on any device.
     """
     if event.device_id is None:
         return None
@@ -154,6 +177,17 @@ def device_of(event: SecurityEvent) -> Any:
     return rows.annotate(is_first_ever=~Exists(earlier.exclude(session_id=event.session_id))).first()
 
 
-def _current_id(request: HttpRequest) -> Any:
-    exchange = exchange_of(request)
-    return exchange.access.session_id if exchange is not None and exchange.access is not None else None
+_RENAMED = {
+    "end_all": "revoke_all",
+    "end_others": "revoke_others",
+    "lasting": "durable",
+    "open_door": "allow_sign_in_after_reset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what an old name stands for. The old names work until the next release."""
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"tokens.sessions.{name} is now called {_RENAMED[name]}.", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]

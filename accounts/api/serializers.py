@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.links import MAX_TOKEN
 from accounts.models import MAX_PASSWORD
-from tokens.api.serializers import Text
+from tokens.api.public import Text
 
 MAX_EMAIL = 254
 """Characters (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""

@@ -1,7 +1,7 @@
 """Include under ``api/``, before ``tokens.api.urls``, which answers for every other path there."""
 
 from accounts.api import views
-from tokens.api.base import endpoint
+from tokens.api.public import endpoint
 
 app_name = "accounts"
 urlpatterns = [

@@ -1,4 +1,5 @@
-"""The views of the accounts' API. What each answers is in the README's table; errors are problems (`tokens.problems`).
+"""The views of the accounts' API. What each answers is in the README's table; errors are problems
+(`tokens.web.problems`).
 
 What a stranger may ask for answers with 202 and the same words, whatever there was to do.
 """
@@ -21,13 +22,9 @@ from accounts.api.serializers import (
 )
 from accounts.links import InvalidLink
 from accounts.models import User
-from accounts.service import addresses, deletion, passwords, registration
-from tokens import problems, sessions
-from tokens.api.base import ApiView, Public
-from tokens.api.errors import ProblemError
-from tokens.api.schema import SIGNED_IN, AskedOutput, Operation
-from tokens.api.serializers import valid
-from tokens.api.views import Me
+from accounts.service import deletion, emails, passwords, registration
+from tokens import sessions
+from tokens.api.public import SIGNED_IN, ApiView, AskedOutput, Me, Operation, ProblemError, Public, problems, valid
 
 OWNER = (*SIGNED_IN, problems.REAUTHENTICATION_REQUIRED)
 ASKED = {"detail": _("If there is something to do, a mail to this address says what.")}
@@ -52,7 +49,7 @@ class ConfirmEmail(Public):
     @Operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
     def post(self, request: Request) -> Response:
         with _problems_of("token"):
-            addresses.confirm(request._request, valid(TokenInput, request)["token"])
+            emails.confirm(request._request, valid(TokenInput, request)["token"])
         return Response(status=204)
 
 
@@ -68,7 +65,7 @@ class ChangeEmail(ApiView):
     def post(self, request: Request) -> Response:
         user = _owner(request)
         with _problems_of("email"):
-            addresses.ask_for_change(request._request, user, valid(EmailInput, request)["email"])
+            emails.ask_for_change(request._request, user, valid(EmailInput, request)["email"])
         return Response(ASKED, status=202)
 
 

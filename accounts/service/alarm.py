@@ -23,7 +23,7 @@ from tokens import sessions
 def raise_alarm(request: HttpRequest, token: str) -> None:
     """End all sessions of the user whose link this is, and write down that they asked for it. Raises `InvalidLink`."""
     link = links.read(token, Purpose.ALARM)
-    with sessions.lasting():
+    with sessions.durable():
         user = link.holder(lock=True)
-        sessions.end_all(request, user, sessions.Reason.ENDED_BY_USER, note="alarm")
+        sessions.revoke_all(request, user, sessions.Reason.ENDED_BY_USER, note="alarm")
         sessions.record(request, sessions.Kind.ALARM, user)

@@ -10,7 +10,7 @@ from tokens import sessions
 
 def delete(request: HttpRequest, user: User) -> None:
     """Delete the account, sign this browser out, and tell the owner."""
-    with sessions.lasting():
+    with sessions.durable():
         # Locked first: a sign-in that has begun is waited for, one that begins finds nobody.
         row = User.objects.for_decision().select_for_update().filter(pk=user.pk).first()
         if row is not None:

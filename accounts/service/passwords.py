@@ -43,12 +43,12 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     check_password_rules(new, known)
     before = known.password
     known.set_password(new)
-    with sessions.lasting():
+    with sessions.durable():
         row = User.objects.for_decision().select_for_update(no_key=True).filter(pk=known.pk).first()
         if row is None or row.password != before:
             raise WrongPassword  # Changed meanwhile, by somebody else.
         known.save(update_fields=["password"])
-        if not sessions.end_others(request, known, sessions.Reason.PASSWORD_CHANGED):
+        if not sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED):
             raise SessionEnded
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
 
@@ -61,7 +61,7 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
     email = email.lower()
     may_send = sessions.throttle(request, "reset", email)
     user = User.objects.for_decision().filter(email=email, is_active=True).first()
-    with sessions.lasting():
+    with sessions.durable():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
     # For a stranger too: what is not sent costs what the others' costs.
     somebody = user or User(email=email, password="")
@@ -76,12 +76,12 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     user = link.holder()
     check_password_rules(new, user)
     user.set_password(new)
-    with sessions.lasting():
+    with sessions.durable():
         link.holder(lock=True)  # Still good: nobody was faster.
         user.save(update_fields=["password"])
-        sessions.end_all(request, user, sessions.Reason.PASSWORD_CHANGED)
+        sessions.revoke_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
-    sessions.open_door(request, user)
+    sessions.allow_sign_in_after_reset(request, user)
 
 
 def _known(request: HttpRequest, user: User, current: str) -> User:

@@ -27,7 +27,7 @@ def register(request: HttpRequest, email: str, password: str) -> None:
     check_password_rules(password, user)
     may_send = sessions.throttle(request, "register", user.email)
     user.set_password(password)
-    with sessions.lasting():
+    with sessions.durable():
         outcome = _NEW
         try:
             # Tried before anybody looks: two at once make one account, and every outcome costs the same statements.

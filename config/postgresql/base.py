@@ -1,4 +1,4 @@
-"""Django's PostgreSQL, with connections that keep to the deadline of the request (`config.deadlines`).
+"""Django's PostgreSQL, with connections that keep to the deadline of the request (`config.postgresql.deadline`).
 
 They need no statement for it: it is this end that stops waiting. The statement is taken back, by a cancel request, and
 the connection closed; its pool makes a new one. ``statement_timeout`` would do neither where the server is silent, nor
@@ -19,7 +19,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
-from config import deadlines
+from config.postgresql import deadline
 
 CANCEL_SECONDS = 1.0
 """How long a server may take to confirm that a statement was taken back: so much longer may a request take."""
@@ -36,7 +36,7 @@ class Connection(psycopg.Connection[Any]):
 
     def wait(self, gen: Generator[Any, Any, Any], interval: float = INTERVAL, timeout: float | None = None) -> Any:
         """Raises `OperationalError` where the request's time is over."""
-        left = deadlines.left()
+        left = deadline.left()
         if timeout is None and left is not None:
             if left <= 0:
                 raise psycopg.OperationalError("the time of the request is over")
@@ -66,7 +66,7 @@ class Connection(psycopg.Connection[Any]):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
             except psycopg.Error:
                 if self.patience is None:
-                    deadlines.note_silence()
+                    deadline.note_silence()
         with suppress(psycopg.Error):
             self.close()
 
@@ -106,10 +106,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _from_pool(self) -> Any:
         pool: Any = self.pool
         pool.open()
-        left = deadlines.left()
+        left = deadline.left()
         try:
             return pool.getconn(pool.timeout if left is None else min(left, pool.timeout))
         except PoolTimeout:
-            if deadlines.is_silent() and self._connection_class is Connection:
-                deadlines.note_silence()
+            if deadline.is_silent() and self._connection_class is Connection:
+                deadline.note_silence()
             raise

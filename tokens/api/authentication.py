@@ -6,8 +6,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tokens.exchange import exchange_of
-from tokens.middleware import bearer_token
+from tokens.web.exchange import exchange_of
+from tokens.web.incoming import bearer_token
 
 
 class TokenAuthentication(BaseAuthentication):

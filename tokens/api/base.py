@@ -15,16 +15,16 @@ from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.schemas import DefaultSchema
 from rest_framework.views import APIView
 
-from tokens import problems
-from tokens.access_tokens import AccessToken
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
-from tokens.api.schema import DescribedLate
-from tokens.exchange import Exchange, required_exchange
-from tokens.middleware import bearer_token
-from tokens.origins import is_cross_origin, is_unsafe
+from tokens.protocol.access_tokens import AccessToken
+from tokens.web import problems
+from tokens.web.exchange import Exchange, required_exchange
+from tokens.web.incoming import bearer_token
+from tokens.web.origins import is_cross_origin, is_unsafe
 
 MAX_BODY = 64 * 1024
 """Bytes of a request body; the longest that is meant to come has a few thousand."""
@@ -73,6 +73,16 @@ class JSONAlways(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class LazySchema(DefaultSchema):
+    """The ``schema`` of the views. It describes a view to drf-spectacular when a generator first asks for it."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        from tokens.api import openapi  # It imports drf-spectacular, which most processes never need.
+
+        openapi.describe(owner)
+        return super().__get__(instance, owner)
+
+
 # A revocation must be committed when its refusal is answered, whatever ATOMIC_REQUESTS says.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class ApiView(APIView):
@@ -83,7 +93,7 @@ class ApiView(APIView):
     content_negotiation_class = JSONAlways
     throttle_classes = ()
     versioning_class = None
-    schema = DescribedLate()
+    schema = LazySchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Nobody is signed in by Bearer token where nobody is asked to be: those views look at cookies all the same.

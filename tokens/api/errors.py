@@ -13,12 +13,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from tokens import problems
-from tokens.exchange import exchange_of
 from tokens.hashers import Busy
-from tokens.middleware import DATABASE_DOWN, too_often
-from tokens.problems import CONTENT_TYPE, Problem
-from tokens.throttles import Throttled
+from tokens.service.throttles import Throttled
+from tokens.web import problems
+from tokens.web.exchange import exchange_of
+from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
 
 
 class ProblemError(exceptions.APIException):
@@ -71,7 +70,7 @@ def _problem_of(error: Exception, request: Any) -> Problem | None:
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, Throttled):
-        return too_often(request, error)
+        return throttled(request, error)
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         exchange = exchange_of(request)
         return exchange.problem if exchange else problems.NOT_AUTHENTICATED

@@ -19,16 +19,16 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens import introspectors, problems
-from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import Public, read_bounded
 from tokens.api.errors import ProblemError
 from tokens.api.schema import Operation
 from tokens.api.serializers import Text, valid
-from tokens.conf import token_settings
-from tokens.network import client_of
+from tokens.conf import codec, introspection_clients, token_settings
+from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service import events
-from tokens.service.introspection import is_active
+from tokens.service.queries import is_active
+from tokens.web import problems
+from tokens.web.client import client_of
 
 MAX_PARAMETERS = 20
 CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time")
@@ -95,7 +95,7 @@ class IntrospectorAuthentication(BaseAuthentication):
         known = token_settings().introspectors
         spellings = list(_credentials(request.headers.get("Authorization", "")))
         # Every spelling is looked at, so that how long it takes tells nothing.
-        found = [id for id, secret in spellings if introspectors.is_known(known, id, secret)]
+        found = [id for id, secret in spellings if introspection_clients.is_known(known, id, secret)]
         if not found:
             events.log("introspection refused", ip=client_of(request._request).ip)
             raise ProblemError(problems.INVALID_CLIENT)

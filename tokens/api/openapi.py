@@ -1,6 +1,6 @@
 """The API's description as OpenAPI 3: what the views say of themselves, and how requests are signed in.
 
-Imported when a description is asked for, by `tokens.api.schema.DescribedLate`. A project that describes views of its
+Imported when a description is asked for, by `tokens.api.base.LazySchema`. A project that describes views of its
 own alone, and none of ours, imports it itself: from here drf-spectacular knows `TokenAuthentication`.
 """
 
@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from tokens.api.schema import Operation, ProblemOutput
-from tokens.problems import CONTENT_TYPE, Problem
+from tokens.web.problems import CONTENT_TYPE, Problem
 
 
 class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -10,11 +10,10 @@ from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
 from rest_framework import serializers
-from rest_framework.schemas import DefaultSchema
 
-from tokens import problems
 from tokens.conf import MODES
-from tokens.problems import Problem
+from tokens.web import problems
+from tokens.web.problems import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,13 +174,3 @@ class Operation:
     def __call__(self, method: F) -> F:
         method.operation = self  # type: ignore[attr-defined]
         return method
-
-
-class DescribedLate(DefaultSchema):
-    """The ``schema`` of views that carry operations, which nobody but a generator of descriptions asks for."""
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        from tokens.api import openapi  # With drf-spectacular, which nothing else needs.
-
-        openapi.describe(owner)
-        return super().__get__(instance, owner)

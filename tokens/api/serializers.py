@@ -10,11 +10,11 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
-from tokens.access_tokens import AccessToken, instant
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
-from tokens.service.client import MAX_NAME, without_control_characters
-from tokens.service.grants import Grant
+from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.service.devices import MAX_NAME, without_control_characters
+from tokens.service.issuing import IssuedTokens
 
 MAX_PASSWORD = 4096
 """Characters: no Argon2 work for a megabyte."""
@@ -105,15 +105,15 @@ def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str,
     }
 
 
-def grant_data(grant: Grant) -> dict[str, Any]:
+def token_response(issued: IssuedTokens) -> dict[str, Any]:
     """What a client is told of its tokens; the tokens themselves only where it keeps them itself (RFC 6749, 5.1)."""
-    data = who_data(grant.user, grant.session, grant.access)
-    if grant.session.mode == BODY:
+    data = who_data(issued.user, issued.session, issued.access)
+    if issued.session.mode == BODY:
         data |= {
-            "access_token": grant.access_token,
+            "access_token": issued.access_token,
             "token_type": "Bearer",
-            "expires_in": grant.access.expires_at - grant.access.issued_at,
+            "expires_in": issued.access.expires_at - issued.access.issued_at,
         }
-        data |= {"refresh_token": grant.refresh_token} if grant.refresh_token else {}
-        data |= {"device_token": grant.device_token} if grant.device_token else {}
+        data |= {"refresh_token": issued.refresh_token} if issued.refresh_token else {}
+        data |= {"device_token": issued.device_token} if issued.device_token else {}
     return data

@@ -4,9 +4,9 @@ from django.urls import re_path
 
 from tokens.api import views
 from tokens.api.base import endpoint
-from tokens.api.binding import DeviceRefresh, DeviceRegister
+from tokens.api.device_binding import DeviceRefresh, DeviceRegister
 from tokens.api.introspection import Introspect
-from tokens.paths import DEVICE_REFRESH, DEVICE_REGISTER
+from tokens.web.paths import DEVICE_REFRESH, DEVICE_REGISTER
 
 app_name = "tokens"
 urlpatterns = [

@@ -1,6 +1,5 @@
-"""The views of the API. What each answers is in the README's table; errors are problems (`tokens.problems`)."""
+"""The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +12,6 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens import cookies, problems, throttles
-from tokens.access_tokens import InvalidAccessToken, codec
 from tokens.api.base import ApiView, Public
 from tokens.api.errors import ProblemError
 from tokens.api.schema import (
@@ -32,35 +29,25 @@ from tokens.api.serializers import (
     LoginInput,
     PasswordInput,
     RefreshInput,
-    grant_data,
     session_data,
+    token_response,
     valid,
     who_data,
 )
-from tokens.conf import BODY, token_settings
-from tokens.cookies import Presented
-from tokens.keys import keyring
-from tokens.middleware import bearer_token, once_more
+from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
-from tokens.network import client_of
-from tokens.rotation import Decision
-from tokens.service import binding, keeping
-from tokens.service.client import network
-from tokens.service.ending import end, end_all
-from tokens.service.grants import Grant
-from tokens.service.opening import open_session
-from tokens.service.refreshing import Refusal, presented_session, refresh
-from tokens.throttles import Tally
+from tokens.service import devices, queries, reauthentication
+from tokens.service.issuing import IssuedTokens
+from tokens.service.refreshing import Refusal
+from tokens.web import cookies, problems, session
+from tokens.web.cookies import Presented
+from tokens.web.session import IN_BODY
 
 PAGE = 50
+"""Sessions on a page of the list."""
 JWKS_MAX_AGE = 300
-"""Seconds that verifiers may keep the public keys: a new key must be a fall-back for longer than this."""
-
+"""Seconds that verifiers may keep the public keys. A new key must be a fallback for longer than this."""
 NO_STORE = {"Cache-Control": "no-store"}
-IN_BODY = frozenset({BODY})
-"""The storage mode of a session whose refresh token comes in a request's body."""
-
-_Reason = RefreshToken.Reason
 
 
 class Login(Public):
@@ -78,21 +65,18 @@ class Login(Public):
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
-        grant = open_session(
+        issued = session.open_session(
+            request._request,
             user,
-            client_of(request._request, self.exchange.device_token),
             mode=given.get("mode", token_settings().modes[0]),
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )
-        self.exchange.answer(grant)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
-        return _granted(grant)
+        return _token_response(issued)
 
 
 class Refresh(Public):
-    """A rotation costs the throttles nothing: what is counted is what an honest client seldom needs."""
-
     @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
@@ -103,43 +87,34 @@ class Refresh(Public):
     def post(self, request: Request) -> Response | HttpResponse:
         presented = _presented(request)
         if presented is None:
-            return self._renewed_by_the_browser()
-        client = client_of(request._request)
-        answer = refresh(presented.text, presented.modes, client)
-        if isinstance(answer, Refusal):
-            if from_here := network(client.ip):
-                throttles.take(Tally("refresh_network", from_here))
-            if answer.bound:
-                self.exchange.bound = answer.bound
-                if self.exchange.access is None and cookies.read_access(request._request):
-                    return once_more(request._request)
-                return self._renewed_by_the_browser()
-            if answer.definite and presented.modes != IN_BODY:
-                self.exchange.refuse()
-            raise ProblemError(problems.SESSION_ENDED)
-        if answer.decision is Decision.REPEAT:
-            throttles.take(Tally("refresh_session", str(answer.session.id)))
-        self.exchange.answer(answer)
-        return _granted(answer)
+            return self._refreshed_by_browser()
+        answer = session.refresh(request._request, presented)
+        if isinstance(answer, IssuedTokens):
+            return _token_response(answer)
+        return self._refused(answer)
 
-    def _renewed_by_the_browser(self) -> Response:
-        """Answer a client that does not know that its session is bound: the browser has renewed the access token."""
+    def _refused(self, refusal: Refusal) -> Response | HttpResponse:
+        if not refusal.bound:
+            raise ProblemError(problems.SESSION_ENDED)
+        if self.exchange.access is None and cookies.read_access(self.request._request):
+            return cookies.retry_without_access(self.request._request)
+        return self._refreshed_by_browser()
+
+    def _refreshed_by_browser(self) -> Response:
+        """Answer a client that does not know that its session is bound: the browser has refreshed the access token."""
         access = self.exchange.access
-        session = binding.bound_session(access.session_id) if access else None
-        if access is None or session is None:
+        bound = queries.bound_session(access.session_id) if access else None
+        if access is None or bound is None:
             raise ProblemError(problems.UNAVAILABLE if self.exchange.skipped else problems.SESSION_ENDED)
-        return Response(who_data(session.user, session, access), headers=NO_STORE)
+        return Response(who_data(bound.user, bound, access), headers=NO_STORE)
 
 
 class Logout(Public):
     @Operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
     def post(self, request: Request) -> Response:
-        client = client_of(request._request)
-        for session_id in _own_sessions(request):
-            end(RefreshToken.objects.filter(id=session_id), _Reason.SIGNED_OUT, client=client)
-        # What Django keeps of a sign-in goes too, and its signal is sent.
+        session.sign_out_presented(request._request, _presented(request))
+        # Django's own session ends as well, and its signal is sent.
         logout(request._request)
-        self.exchange.end()
         return Response(status=204)
 
 
@@ -158,20 +133,19 @@ class Reauthenticate(ApiView):
         user = authenticate(request._request, username=name, password=given["password"])
         if user is None or user.pk != request.user.pk:
             raise ProblemError(problems.INVALID_CREDENTIALS)
-        grant = keeping.reauthenticate(user, self.access.session_id)
-        if grant is None:
+        issued = session.reauthenticate(request._request, user)
+        if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
-        self.exchange.answer(grant)
-        return _granted(grant)
+        return _token_response(issued)
 
 
 class Me(ApiView):
     @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
     def get(self, request: Request) -> Response:
-        session = keeping.live_sessions(request.user).filter(id=self.access.session_id).first()
-        if session is None or not request.user.is_authenticated:
+        current = queries.live_sessions(request.user).filter(id=self.access.session_id).first()
+        if current is None or not request.user.is_authenticated:
             raise ProblemError(problems.SESSION_ENDED)
-        return Response(who_data(request.user, session, self.access))
+        return Response(who_data(request.user, current, self.access))
 
 
 class Sessions(ApiView):
@@ -183,11 +157,11 @@ class Sessions(ApiView):
         parameters=[Parameter("before", UUID, "The last session of the page before.")],
     )
     def get(self, request: Request) -> Response:
-        sessions = keeping.live_sessions(request.user)
+        sessions = queries.live_sessions(request.user)
         if before := request.query_params.get("before"):
             sessions = sessions.filter(id__lt=_session_id(before))
         page = list(sessions[: PAGE + 1])
-        results = [session_data(session, self.access.session_id) for session in page[:PAGE]]
+        results = [session_data(row, self.access.session_id) for row in page[:PAGE]]
         return Response(
             {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
         )
@@ -201,12 +175,11 @@ class Sessions(ApiView):
     )
     def delete(self, request: Request) -> Response:
         self._require_recent_sign_in()
-        others = keeping.live_sessions(request.user).exclude(id=self.access.session_id)
-        end_all(others, _Reason.ENDED_BY_USER, client=client_of(request._request))
+        session.sign_out_elsewhere(request._request)
         return Response(status=204)
 
     def _require_recent_sign_in(self) -> None:
-        if not keeping.is_recent(self.access):
+        if not reauthentication.is_recent(self.access):
             raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
 
 
@@ -221,9 +194,9 @@ class Session(Sessions):
         takes=DeviceNameInput,
     )
     def patch(self, request: Request, session_id: str) -> Response:
-        session = self._session(session_id)
-        keeping.rename_device(session, valid(DeviceNameInput, request)["device_name"])
-        return Response(session_data(session, self.access.session_id))
+        row = self._session(session_id)
+        devices.rename(row, valid(DeviceNameInput, request)["device_name"])
+        return Response(session_data(row, self.access.session_id))
 
     @Operation(
         "End one of the user's sessions.",
@@ -233,26 +206,22 @@ class Session(Sessions):
         status=204,
     )
     def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
-        session = self._session(session_id)
-        is_current = session.id == self.access.session_id
-        if not is_current:
+        row = self._session(session_id)
+        if row.id != self.access.session_id:
             self._require_recent_sign_in()
-        reason = _Reason.SIGNED_OUT if is_current else _Reason.ENDED_BY_USER
-        end(RefreshToken.objects.filter(id=session.id), reason, client=client_of(request._request))
-        if is_current:
-            self.exchange.end()
+        session.revoke(request._request, row.id)
         return Response(status=204)
 
     def _session(self, session_id: str) -> RefreshToken:
-        """One of the user's own; another's is not told from one that is not there."""
-        session = keeping.live_sessions(self.request.user).filter(id=_session_id(session_id)).first()
-        if session is None:
+        """Return one of the user's own sessions. Another user's is not found, exactly like one that does not exist."""
+        row = queries.live_sessions(self.request.user).filter(id=_session_id(session_id)).first()
+        if row is None:
             raise NotFound
-        return session
+        return row
 
 
 class Nothing(Public):
-    """Any path under the API that is not one of the above."""
+    """Answers 404 for every other path under the API."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound
@@ -261,32 +230,24 @@ class Nothing(Public):
 @login_not_required
 @cache_control(public=True, max_age=JWKS_MAX_AGE)
 def jwks(request: HttpRequest) -> JsonResponse:
-    """The public keys of access tokens (RFC 7517 section 5)."""
+    """Return the public keys of access tokens (RFC 7517 section 5)."""
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _granted(grant: Grant) -> JsonResponse:
-    """Not a `Response`: how it is written is not for a client to say, and asking costs a refresh time."""
-    # RFC 6749 section 5.1: an answer that holds tokens is not stored.
-    return JsonResponse(grant_data(grant), headers=NO_STORE)
+def _token_response(issued: IssuedTokens) -> JsonResponse:
+    """Return the response that carries these tokens. It must not be stored (RFC 6749 section 5.1).
+
+    A `JsonResponse`, because REST framework's content negotiation would take time, and the client may not choose the
+    format.
+    """
+    return JsonResponse(token_response(issued), headers=NO_STORE)
 
 
 def _presented(request: Request) -> Presented | None:
-    """Return the refresh token of this request as it came: in the body, which goes first, or by cookie."""
+    """Return the refresh token of this request. One in the body takes precedence over the cookie."""
     has_body = request._request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
     in_body = valid(RefreshInput, request).get("refresh_token") if has_body else None
     return Presented(in_body, IN_BODY) if in_body else cookies.read_refresh(request._request)
-
-
-def _own_sessions(request: Request) -> set[UUID]:
-    """The sessions that a sign-out names: by its refresh token of any generation, or its access token, even expired."""
-    presented = _presented(request)
-    session_ids = {presented_session(presented.text, presented.modes)} if presented else set()
-    access = bearer_token(request._request) or cookies.read_access(request._request)
-    if access:
-        with suppress(InvalidAccessToken):
-            session_ids.add(codec().loads_expired(access).session_id)
-    return {session_id for session_id in session_ids if session_id is not None}
 
 
 def _session_id(text: str) -> UUID:

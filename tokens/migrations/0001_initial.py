@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('session_id', models.UUIDField(verbose_name='session')),
-                ('transaction_id', models.BigIntegerField(db_default=tokens.database.TransactionId(), db_index=True, editable=False)),
+                ('transaction_id', models.BigIntegerField(db_default=tokens.database.expressions.TransactionId(), db_index=True, editable=False)),
                 ('created_at', models.DateTimeField(db_index=True, verbose_name='when')),
             ],
             options={

@@ -1,7 +1,7 @@
 """Acknowledgements: that somebody uses an access token of the current generation proves that it was received.
 
-It closes recovery (see `tokens.rotation`). A process collects them and writes them in one statement, in the same turn
-as it reads the revocation feed; each session and generation at most once.
+It closes recovery (see `tokens.protocol.rotation`). A process collects them and writes them in one statement, in the
+same turn as it reads the revocation feed; each session and generation at most once.
 """
 
 import threading
@@ -9,10 +9,11 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from tokens.access_tokens import AccessToken
 from tokens.conf import token_settings
-from tokens.database import WithoutFlush, hurried, writer
+from tokens.database.expressions import WithoutFlush
+from tokens.database.transactions import bounded, writer
 from tokens.models import RefreshToken
+from tokens.protocol.access_tokens import AccessToken
 
 REMEMBERED = 50_000
 CHUNK = 200
@@ -63,5 +64,5 @@ def _write(collected: list[tuple[UUID, int]]) -> None:
         current |= Q(id=session_id, generation=generation)
     alias = writer(RefreshToken)
     # A row may be locked for long: by the end of its session, whose commit waits for a standby.
-    with hurried(alias):
+    with bounded(alias):
         RefreshToken.objects.using(alias).filter(current, WithoutFlush(), acknowledged=False).update(acknowledged=True)

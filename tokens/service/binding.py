@@ -24,18 +24,18 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.models import Exists, OuterRef
 
-from tokens import dbsc, metrics
-from tokens.conf import COOKIE, OFFER, SCOPED, token_settings
-from tokens.database import durable, writer
-from tokens.dbsc import InvalidProof, Proof
-from tokens.keys import keyring
+from tokens import metrics
+from tokens.conf import COOKIE, OFFER, SCOPED, keyring, token_settings
+from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.rotation import begin
-from tokens.service import events, grants
+from tokens.protocol import dbsc
+from tokens.protocol.dbsc import InvalidProof, Proof
+from tokens.protocol.rotation import begin
+from tokens.service import events, issuing
+from tokens.service.auth_hash import renewed_digest
 from tokens.service.client import Client
-from tokens.service.grants import Grant
+from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
-from tokens.service.stamps import renewed_stamp
 
 MODES = frozenset({COOKIE, SCOPED})
 """The storage modes whose access cookie is of one host: a browser binds a site's own only by a file at its apex."""
@@ -85,7 +85,7 @@ def next_challenge(session: RefreshToken) -> str:
     return dbsc.challenge(keyring().binding_keys[0], session.id, session.generation, session.now)
 
 
-def register(text: str, now: datetime) -> Grant | Refusal:
+def register(text: str, now: datetime) -> IssuedTokens | Refusal:
     """Note the key of the device, which is pending then. The same one again is answered again; another is refused.
 
     Raises `OperationalError` where the database cannot answer: then the session stays unbound.
@@ -96,7 +96,7 @@ def register(text: str, now: datetime) -> Grant | Refusal:
     return answer
 
 
-def _register(text: str, now: datetime) -> Grant | Refusal:
+def _register(text: str, now: datetime) -> IssuedTokens | Refusal:
     try:
         proof = dbsc.unverified(text)
         session_id = dbsc.offered_session(proof, keyring().binding_keys, now, REGISTRATION_LIFETIME)
@@ -107,13 +107,13 @@ def _register(text: str, now: datetime) -> Grant | Refusal:
         id=session_id, mode__in=MODES, bound_key__isnull=True, revoked_at=None
     ).update(bound_key=key, bound_algorithm=algorithm)
     row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
-    if row is None or row.state(row.now).ended or not row.user.is_active or renewed_stamp(row, row.user) is None:
+    if row is None or row.state(row.now).ended or not row.user.is_active or renewed_digest(row, row.user) is None:
         return refused("session ended", session_id)
     if (row.bound_key, row.bound_algorithm) != (key, algorithm):
         return refused("another key", session_id)
     # Without a generation: who is sent this need not have been sent the refresh token.
-    access_text, access = grants.access_token(row, row.user, None, row.now)
-    return Grant(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+    access_text, access = issuing.access_token(row, row.user, None, row.now)
+    return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
 
 
 def bound_session(session_id: UUID) -> RefreshToken | None:
@@ -121,7 +121,7 @@ def bound_session(session_id: UUID) -> RefreshToken | None:
     return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
 
 
-def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
+def _labels(answer: IssuedTokens | Challenge | Refusal) -> tuple[str, str]:
     match answer:
         case Challenge():
             return "challenged", answer.cause
@@ -133,7 +133,7 @@ def _labels(answer: Grant | Challenge | Refusal) -> tuple[str, str]:
 @metrics.counted(metrics.BOUND_REFRESHES, metrics.BOUND_REFRESH_SECONDS, _labels)
 def refresh(
     session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool = False
-) -> Grant | Challenge | Refusal:
+) -> IssuedTokens | Challenge | Refusal:
     """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
 
     But one, for a key outlives the browser, and a session that is not to be remembered does not: ``is_open`` says that
@@ -156,14 +156,14 @@ def refresh(
         if row.bound_at is not None and row.is_left:
             # The browser renews both, and keeps the cookie that comes last. The row ends when the newer one is proven.
             return refused("left for a newer sign-in", session_id)
-        if grants.goes_with_the_browser(row) and not is_open:
+        if issuing.ends_with_browser(row) and not is_open:
             return refused("browser closed", session_id)
         if answer := _answer(row, proof, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
 
 
-def _answer(row: RefreshToken, text: str | None, client: Client) -> Grant | Challenge | Refusal | None:
+def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens | Challenge | Refusal | None:
     """Carry out one decision; return None if the row changed meanwhile."""
     now = row.now
     state = row.state(now)
@@ -173,8 +173,8 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> Grant | Chal
         return refused("session ended", row.id)
     if not row.user.is_active:
         return ended(row, _Reason.USER_DISABLED, client)
-    stamp = renewed_stamp(row, row.user)
-    if stamp is None:
+    auth_digest = renewed_digest(row, row.user)
+    if auth_digest is None:
         return ended(row, _Reason.PASSWORD_CHANGED, client)
     if text is None:
         return _challenge(row, NO_PROOF)
@@ -191,14 +191,14 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> Grant | Chal
     following, binds = begin(state, state.generation + 1, now), row.bound_at is None
     if binds:
         with durable(writer(RefreshToken)):
-            if not begin_generation(row, following, stamp, client, flushed=True, bound_at=now):
+            if not begin_generation(row, following, auth_digest, client, flushed=True, bound_at=now):
                 return None
             events.write([event_of(SecurityEvent.Kind.BOUND, row, now, client)])
-    elif not begin_generation(row, following, stamp, client):
+    elif not begin_generation(row, following, auth_digest, client):
         return None
     # Without a generation: there is no refresh token whose receipt it could prove.
-    access_text, access = grants.access_token(row, row.user, None, now)
-    return Grant(row, row.user, access, access_text, binds=binds)
+    access_text, access = issuing.access_token(row, row.user, None, now)
+    return IssuedTokens(row, row.user, access, access_text, binds=binds)
 
 
 def _is_fresh(proof: Proof, row: RefreshToken) -> bool:

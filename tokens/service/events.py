@@ -22,8 +22,8 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from tokens import metrics
-from tokens.compiled import insert
-from tokens.database import writer
+from tokens.database.statements import insert
+from tokens.database.transactions import writer
 from tokens.models import SecurityEvent
 from tokens.service.client import Client
 

@@ -1,25 +1,23 @@
-"""Opening a session: what a sign-in by any door comes to."""
+"""Opens a session for a user who has just authenticated, whichever way they signed in."""
 
 import secrets
-from datetime import datetime
 from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from tokens import refresh_tokens
-from tokens.compiled import Read, insert
 from tokens.conf import token_settings
-from tokens.database import DatabaseNow, clock, durable, writer
-from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.refresh_tokens import SECRET_BYTES
-from tokens.service import events, grants
-from tokens.service.client import MAX_NAME, Client, digest_of_device_token, new_device_token
-from tokens.service.ending import end
-from tokens.service.grants import Grant
-from tokens.service.stamps import stamp_of
+from tokens.database.statements import Read, insert
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.protocol import refresh_tokens
+from tokens.protocol.refresh_tokens import SECRET_BYTES
+from tokens.service import auth_hash, devices, events, issuing
+from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
+from tokens.service.revocation import revoke
 
 PASSWORD = ["pwd"]
-"""How somebody who gave a password was authenticated (RFC 8176)."""
+"""The authentication methods of a user who gave a password (RFC 8176)."""
 
 
 def open_session(
@@ -30,17 +28,17 @@ def open_session(
     remember: bool = False,
     device_name: str = "",
     identity: refresh_tokens.RefreshToken | None = None,
-) -> Grant:
+) -> IssuedTokens:
     """Open a session for a user who has just authenticated, and return its tokens.
 
-    ``mode``: one of `RefreshToken.Mode`, for good. ``device_name``: what the user calls this device. ``identity``: id
-    and secret, where they are not to be new; `IntegrityError` is raised if there is such a session.
+    ``mode`` is one of `RefreshToken.Mode`, and never changes. ``device_name`` is what the user calls this device.
+    ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
     alias = writer(RefreshToken)
     with durable(alias):
-        device, device_token, now = _recognise(user, client, device_name)
+        device, device_token, now = devices.recognise(user, client, device_name)
         idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
             id=identity.session_id,
@@ -55,7 +53,7 @@ def open_session(
             remember=remember,
             idle_expires_at=now + idle,
             expires_at=now + found.absolute_lifetime,
-            auth_hash_digest=stamp_of(user),
+            auth_hash_digest=auth_hash.digest_of(user),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
@@ -65,21 +63,30 @@ def open_session(
         if device_token:
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
-        _end_what_makes_way(session, client)
-        # In here, so that a claims hook that fails leaves no session behind.
-        text, access = grants.access_token(session, user, session.generation, now)
-    return Grant(session, user, access, text, grants.refresh_token(session, identity.secret), device_token, True)
+        _make_room(session, client)
+        # In the transaction: a claims hook that fails must not leave a session behind.
+        text, access = issuing.access_token(session, user, session.generation, now)
+    refresh_token = issuing.refresh_token(session, identity.secret)
+    return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True)
 
 
-_COLUMNS = [field.attname for field in Device._meta.concrete_fields]
-_USER = _COLUMNS.index("user_id")
+def _make_room(session: RefreshToken, client: Client) -> None:
+    """End the sessions of other users in this browser, and the least recently used ones beyond MAX_SESSIONS.
 
-
-@Read
-def _devices(alias: str, **digest: Any) -> Any:
-    """The devices of this token, locked, with the database's clock."""
-    devices = Device.objects.using(alias).select_for_update().filter(**digest).order_by("pk")
-    return devices.values_list(*_COLUMNS, DatabaseNow())
+    Earlier sessions of the same user on this device end when the new session is first refreshed. If they ended now, a
+    double click on "sign in" could leave the user without a session.
+    """
+    alias, digest = writer(RefreshToken), session.device.token_digest
+    # A device whose token is new has no other users.
+    if client.device_token and devices.digest_of(client.device_token) == digest:
+        rows = _own_and_others_here(alias, id=session.id, user=session.user_id, device__token_digest=digest)
+    else:
+        rows = _own(alias, id=session.id, user=session.user_id)
+    superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
+    unused = [id for id, user_id, _ in rows if user_id == session.user_id][token_settings().max_sessions - 1 :]
+    for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:
+        if ids:
+            revoke(RefreshToken.objects.filter(id__in=ids), reason, client=client)
 
 
 def _live(alias: str) -> Any:
@@ -88,65 +95,12 @@ def _live(alias: str) -> Any:
 
 @Read
 def _own(alias: str, id: Any, user: Any) -> Any:
-    """A user's other live sessions, the last used first."""
+    """Select the user's other live sessions, the most recently used first."""
     return _live(alias).filter(user=user).exclude(id=id).order_by("-since")
 
 
 @Read
 def _own_and_others_here(alias: str, id: Any, user: Any, device__token_digest: Any) -> Any:
-    """And those of the device's other users."""
+    """Select the user's other live sessions and those of the device's other users, the most recently used first."""
     others = _live(alias).filter(device__token_digest=device__token_digest).exclude(user=user)
     return _live(alias).filter(user=user).exclude(id=id).union(others, all=True).order_by("-since")
-
-
-def _recognise(user: Any, client: Client, name: str) -> tuple[Device, str | None, datetime]:
-    """Return the device, its token if it is new, and the database's clock, which is read with the row.
-
-    The row is locked, so that a purge does not take it away.
-    """
-    alias = writer(Device)
-    token = client.device_token
-    if token:
-        digest = digest_of_device_token(token)
-        known = _devices(alias, token_digest=digest)
-        if known and all(values[_USER] != user.pk for values in known):
-            # A double click on "sign in": whoever held the lock may just have made this user's device.
-            known = _devices(alias, token_digest=digest)
-        for *values, now in known:
-            if values[_USER] == user.pk:
-                mine = Device.from_db(alias, _COLUMNS, values)
-                if name:
-                    mine.name = name
-                    mine.save(using=alias, update_fields=["name"])
-                return mine, None, now
-        if not known:
-            # Not a token that we gave: whoever can write a cookie must not choose what a device is known by.
-            token = None
-    token, now = token or new_device_token(), clock(alias)
-    device = Device(
-        user=user,
-        token_digest=digest_of_device_token(token),
-        name=name[:MAX_NAME] or client.device_name,
-        created_at=now,
-    )
-    insert(alias, device)
-    return device, token, now
-
-
-def _end_what_makes_way(session: RefreshToken, client: Client) -> None:
-    """End the sessions of this browser's other users, and the longest unused of too many.
-
-    What the same user had on this device ends at the new session's first refresh, lest a double click on "sign in"
-    leave nobody with a living session.
-    """
-    alias, digest = writer(RefreshToken), session.device.token_digest
-    # On a device whose token was made just now nobody else can be.
-    if client.device_token and digest_of_device_token(client.device_token) == digest:
-        rows = _own_and_others_here(alias, id=session.id, user=session.user_id, device__token_digest=digest)
-    else:
-        rows = _own(alias, id=session.id, user=session.user_id)
-    superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
-    unused = [id for id, user_id, _ in rows if user_id == session.user_id][token_settings().max_sessions - 1 :]
-    for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:
-        if ids:
-            end(RefreshToken.objects.filter(id__in=ids), reason, client=client)

@@ -16,11 +16,13 @@ from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
-from tokens.database import Among, Found, Row, clock, delete_returning, take_turns, writer
+from tokens.database.expressions import Among, Found, Row
+from tokens.database.statements import delete_returning
+from tokens.database.transactions import clock, take_turns, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
-from tokens.service.feed import LATE_COMMIT
+from tokens.service.revocation_feed import LATE_COMMIT
 
 ATTEMPTS = 10
 """At a batch. Each means that somebody else's sign-in went through."""

@@ -1,4 +1,4 @@
-"""Refreshing: a refresh token is presented, `tokens.rotation` decides, and the decision is carried out.
+"""Refreshing: a refresh token is presented, `tokens.protocol.rotation` decides, and the decision is carried out.
 
 One read and one conditional update, or one statement that is both (`rotating`). Whoever loses the race reads again and
 decides again; nobody holds a lock across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a
@@ -14,18 +14,19 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.models import Q
 
-from tokens import metrics, refresh_tokens
-from tokens.conf import token_settings
-from tokens.database import WithoutFlush, durable, writer
-from tokens.keys import keyring
+from tokens import metrics
+from tokens.conf import keyring, token_settings
+from tokens.database.expressions import WithoutFlush
+from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
-from tokens.refresh_tokens import InvalidRefreshToken, UnknownKey
-from tokens.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, events, grants, rotating
+from tokens.protocol import refresh_tokens
+from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
+from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
+from tokens.service import acknowledgements, events, issuing, rotation_statement
+from tokens.service.auth_hash import renewed_digest
 from tokens.service.client import Client
-from tokens.service.ending import end
-from tokens.service.grants import Grant
-from tokens.service.stamps import renewed_stamp
+from tokens.service.issuing import IssuedTokens
+from tokens.service.revocation import revoke
 
 ATTEMPTS = 100
 """Lost races before giving up. Each means that somebody else's refresh went through."""
@@ -60,14 +61,14 @@ class Refusal:
     cause: str = field(default="", compare=False)
 
 
-def _labels(answer: Grant | Refusal) -> tuple[str, str]:
+def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
     if isinstance(answer, Refusal):
         return Decision.REFUSE.value, answer.cause
     return (answer.decision or Decision.REFUSE).value, ""
 
 
 @metrics.counted(metrics.REFRESHES, metrics.REFRESH_SECONDS, _labels)
-def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusal:
+def refresh(text: str, modes: Collection[str], client: Client) -> IssuedTokens | Refusal:
     """Answer a presented refresh token. ``modes``: those whose sessions' tokens may come as it came.
 
     Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
@@ -78,8 +79,8 @@ def refresh(text: str, modes: Collection[str], client: Client) -> Grant | Refusa
         return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
         return refused(_NOT_OURS)
-    if grant := _rotated(presented, modes, client):
-        return grant
+    if issued := _rotated(presented, modes, client):
+        return issued
     for _ in range(ATTEMPTS):
         row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
         if row is None:
@@ -112,20 +113,20 @@ def is_token_of(text: str, session_id: UUID) -> bool:
         return False
 
 
-def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> Grant | None:
+def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
     """Rotate at once, where that is all; else decide anew: the session is then ended, or what it began is repeated."""
-    row = rotating.rotate(presented, modes, client)
+    row = rotation_statement.rotate(presented, modes, client)
     if row is None or not row.user.is_active:
         return None
-    stamp = renewed_stamp(row, row.user)
-    if stamp is None:
+    auth_digest = renewed_digest(row, row.user)
+    if auth_digest is None:
         return None
-    if stamp != bytes(row.auth_hash_digest) and not row.unchanged().update(auth_hash_digest=stamp):
+    if auth_digest != bytes(row.auth_hash_digest) and not row.unchanged().update(auth_hash_digest=auth_digest):
         return None
-    return _granted(row, presented, Decision.ROTATE, row.now)
+    return _issued(row, presented, Decision.ROTATE, row.now)
 
 
-def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> Grant | Refusal | None:
+def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> IssuedTokens | Refusal | None:
     """Carry out one decision; return None if the row changed meanwhile."""
     now, policy = row.now, token_settings().policy
     state = row.state(now)
@@ -134,8 +135,8 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return refused(_OVER, row.id)
     if not row.user.is_active:
         return ended(row, _Reason.USER_DISABLED, client)
-    stamp = renewed_stamp(row, row.user)
-    if stamp is None:
+    auth_digest = renewed_digest(row, row.user)
+    if auth_digest is None:
         return ended(row, _Reason.PASSWORD_CHANGED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
@@ -146,29 +147,31 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     if decision is Decision.EXHAUSTED:
         return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
     if decision is Decision.RECOVER:
-        written = _recover(row, recover(state, now), stamp, client)
+        written = _recover(row, recover(state, now), auth_digest, client)
     elif decision in BEGINS_GENERATION:
         generation = state.generation + 1 if decision is Decision.ROTATE else presented.generation
-        written = begin_generation(row, begin(state, generation, now), stamp, client)
+        written = begin_generation(row, begin(state, generation, now), auth_digest, client)
     else:
         written = True
     if not written:
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
         _note_if_elsewhere(row, now, client)
-    return _granted(row, presented, decision, now)
+    return _issued(row, presented, decision, now)
 
 
-def _granted(row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime) -> Grant:
-    text, access = grants.access_token(row, row.user, row.generation, now)
+def _issued(
+    row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime
+) -> IssuedTokens:
+    text, access = issuing.access_token(row, row.user, row.generation, now)
     # The client that presents the current generation has it: a late copy could overwrite a newer one (RFC 6749, 6).
     is_there = decision is Decision.REPEAT and presented.generation == row.generation
-    refresh_token = None if is_there else grants.refresh_token(row, presented.secret)
-    return Grant(row, row.user, access, text, refresh_token, decision=decision)
+    refresh_token = None if is_there else issuing.refresh_token(row, presented.secret)
+    return IssuedTokens(row, row.user, access, text, refresh_token, decision=decision)
 
 
 def begin_generation(
-    row: RefreshToken, state: State, stamp: bytes, client: Client, *, flushed: bool = False, **more: object
+    row: RefreshToken, state: State, auth_digest: bytes, client: Client, *, flushed: bool = False, **more: object
 ) -> bool:
     """Begin a generation of the session, if it is still what was decided on. ``more``: of the row, in the same update.
 
@@ -177,22 +180,22 @@ def begin_generation(
     if row.generation == 0:
         # Before the rotation: what fails between the two is then done by the retry.
         earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
-        end(earlier.live(), _Reason.SUPERSEDED, client=client)
+        revoke(earlier.live(), _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
     if not flushed and not token_settings().policy.strict:
         unchanged = unchanged.filter(WithoutFlush())
-    return _update(unchanged, row, state, stamp, ip=client.ip, user_agent_digest=client.user_agent_digest, **more)
+    return _update(unchanged, row, state, auth_digest, ip=client.ip, user_agent_digest=client.user_agent_digest, **more)
 
 
-def _recover(row: RefreshToken, state: State, stamp: bytes, client: Client) -> bool:
+def _recover(row: RefreshToken, state: State, auth_digest: bytes, client: Client) -> bool:
     with durable(writer(RefreshToken)):
-        if not _update(row.unchanged(), row, state, stamp):
+        if not _update(row.unchanged(), row, state, auth_digest):
             return False
         events.write([event_of(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
     return True
 
 
-def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, stamp: bytes, **where: object) -> bool:
+def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, auth_digest: bytes, **where: object) -> bool:
     """Write the new state to the row, in the database and in memory, if it is still what was decided on."""
     found = token_settings()
     idle = found.idle_lifetime if row.remember else found.browser_session_lifetime
@@ -203,7 +206,7 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, st
         "recoveries": state.recoveries,
         "acknowledged": state.acknowledged,
         "idle_expires_at": state.since + idle,
-        "auth_hash_digest": stamp,
+        "auth_hash_digest": auth_digest,
         **where,
     }
     if not unchanged.update(**values):
@@ -215,7 +218,7 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, st
 
 def ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
     """End the session, and refuse; None if the row changed meanwhile."""
-    return refused(reason, row.id) if end(row.unchanged(), reason, client=client) else None
+    return refused(reason, row.id) if revoke(row.unchanged(), reason, client=client) else None
 
 
 def refused(

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 from django.db import transaction
 
-from tokens.database import writer
+from tokens.database.transactions import writer
 from tokens.management.accounts import user_named
 from tokens.models import RefreshToken
 

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from tokens import conf, signing_keys
-from tokens.signing_keys import ALGORITHMS, DERIVED, EDDSA, ES256, RS256, PrivateKey
+from tokens import conf
+from tokens.conf.signing_keys import DERIVED
+from tokens.protocol import signing_keys
+from tokens.protocol.signing_keys import ALGORITHMS, EDDSA, ES256, RS256, PrivateKey
 
 RSA_BITS = 3072
 """What NIST SP 800-57 part 1 asks of keys that are used after 2030."""

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.core.management import BaseCommand, CommandError
 
-from tokens.database import clock, writer
+from tokens.database.transactions import clock, writer
 from tokens.management.accounts import user_named
 from tokens.management.durations import duration
 from tokens.models import RefreshToken
-from tokens.service.ending import end_all
+from tokens.service.revocation import revoke_all
 
 
 class Command(BaseCommand):
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             sessions = sessions.filter(created_at__lt=clock(alias) - older_than)
         if not no_input and not self._confirmed(sessions.count()):
             raise CommandError("nothing was revoked")
-        ended = end_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, note=reason)
+        ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, note=reason)
         self.stdout.write(f"{ended} sessions revoked")
 
     def _confirmed(self, count: int) -> bool:

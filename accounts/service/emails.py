@@ -1,0 +1,75 @@
+"""Addresses: confirming the one that an account was registered with, and changing it for another.
+
+A change is asked for by the account's owner, confirmed from the new address, and told to the old one, both times. It
+happens when it is confirmed. Whether the new address has an account already nobody learns but that account's owner.
+"""
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import links, mail
+from accounts.links import InvalidLink, Purpose
+from accounts.models import User
+from tokens import sessions
+
+
+def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
+    """Send a link that changes the user's address to ``email``.
+
+    Raises `ValidationError` if they have it already, and `Throttled`.
+    """
+    email = email.lower()
+    if email == user.email:
+        raise ValidationError(_("This is your address already."))
+    may_send = sessions.throttle(request, "register", email)
+    with sessions.durable():
+        is_taken = _of_confirmed(email)
+        sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
+    # Both, whichever is sent: writing a mail takes time that tells.
+    confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
+    notice = mail.compose_notice("account_exists", email, email=email)
+    if may_send:
+        mail.send(notice if is_taken else confirmation)
+    mail.send(mail.compose_notice("email_change_asked", user.email, email=email))
+
+
+def confirm(request: HttpRequest, token: str) -> None:
+    """Do what the link in a mail to a new address asks for. Raises `InvalidLink`."""
+    link = links.read(token, Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
+    if link.purpose is Purpose.REGISTRATION:
+        _confirm_registration(request, link)
+    else:
+        _change(request, link)
+
+
+def _confirm_registration(request: HttpRequest, link: links.Link) -> None:
+    with sessions.durable():
+        # Only of an account that was never active: one that an administrator switched off has another fingerprint.
+        user = link.holder(lock=True)
+        user.is_active, user.email_confirmed_at = True, timezone.now()
+        user.save(update_fields=["is_active", "email_confirmed_at"])
+        sessions.record(request, sessions.Kind.EMAIL_CONFIRMED, user)
+
+
+def _change(request: HttpRequest, link: links.Link) -> None:
+    with sessions.durable():
+        user = link.holder(lock=True)
+        old, user.email, user.email_confirmed_at = user.email, link.email, timezone.now()
+        # Whoever registered this address and never confirmed it does not stand in its owner's way.
+        for stranger in User.objects.filter(email=link.email, email_confirmed_at=None, is_active=False):
+            stranger.delete()
+        try:
+            with transaction.atomic(using=user._state.db):
+                user.save(update_fields=["email", "email_confirmed_at"])
+        except IntegrityError:
+            raise InvalidLink from None
+        sessions.record(request, sessions.Kind.EMAIL_CHANGED, user)
+    mail.send(mail.compose_with_link("email_changed", old, Purpose.ALARM, user))
+
+
+def _of_confirmed(email: str) -> bool:
+    rows = User.objects.for_decision().filter(email=email).exclude(email_confirmed_at=None)
+    return bool(rows.exists())

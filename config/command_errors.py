@@ -1,0 +1,39 @@
+"""Errors of ``manage.py`` that the user can correct, in one line instead of a traceback."""
+
+import os
+import re
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def require_migrated_database(arguments: list[str]) -> None:
+    """Raise what is wrong with the database before ``runserver`` would, in a thread where nobody explains it."""
+    if os.environ.get("RUN_MAIN") or any(re.match("-h|--help|--settings", argument) for argument in arguments):
+        return
+    import django
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    django.setup()
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise ImproperlyConfigured("the database is not up to date: run `manage.py migrate`")
+    connection.close()
+
+
+def database_errors() -> tuple[type[Exception], ...]:
+    from django.db import DatabaseError, InterfaceError
+
+    return DatabaseError, InterfaceError
+
+
+def explain(error: Exception) -> str:
+    """Return one line that says what to do about an error of the database."""
+    text = one_line(error)
+    if re.search(r"no such (table|column)|(relation|column) .* does not exist", text):
+        return f"the database is not up to date ({text}): run `manage.py migrate`"
+    return f"the database cannot be used: {text} (DATABASE_URL says where it is)"
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

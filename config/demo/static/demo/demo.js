@@ -1,0 +1,213 @@
+// Acts: sends the demo's requests, tells the timeline what came of them, and says it in words.
+//
+// Requests to `ask` are what any page sends. What is done behind the scenes (time, theft) says "Authorization: Bearer",
+// empty, so that it neither refreshes nor acknowledges: see config/demo/views.py.
+
+import { Timeline, glyph, minutes } from "./timeline.js";
+
+const CROWD = 20;
+const PAUSE = 900; // milliseconds between the steps of a story, so that each is seen
+
+const demo = document.getElementById("demo");
+const part = Object.fromEntries([...demo.querySelectorAll("[id]")].map((element) => [element.id, element]));
+const buttons = demo.querySelectorAll("button[data-do]");
+const legend = [...demo.querySelectorAll("li[data-outcome]")];
+const names = Object.fromEntries(legend.map((item) => [item.dataset.outcome, item.firstChild.textContent]));
+const sentences = Object.fromEntries(
+  [...demo.querySelectorAll("template")].map((each) => [each.dataset.sentence, each.content.textContent]),
+);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const timeline = new Timeline(part.timeline, names);
+
+// The session's clock, in seconds; `until` is when the token of a jar expires on it.
+let moved = 0;
+const now = () => Date.now() / 1000 + moved;
+const owner = { generation: null, until: 0, lifetime: 1, ended: false };
+const thief = { generation: null, until: 0 };
+let current = null; // the server's generation
+
+class Unreachable extends Error {}
+
+async function send(path, options) {
+  const response = await fetch(path, { cache: "no-store", ...options }).catch(() => null);
+  if (!response?.ok) throw new Unreachable();
+  return response;
+}
+
+const ask = async (query = "") => (await send(demo.dataset.ask + query)).json();
+
+function backstage(path, fields = {}) {
+  const token = demo.querySelector("[name=csrfmiddlewaretoken]").value;
+  const headers = { Authorization: "Bearer ", "X-CSRFToken": token };
+  return send(path, { method: "POST", headers, body: new URLSearchParams(fields) });
+}
+
+// Steps
+
+async function request() {
+  take(await ask());
+}
+
+async function lose() {
+  const before = owner.generation;
+  const answer = await ask("?lose");
+  if (answer.outcome === "refused") return take(answer);
+  current = answer.generation;
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [{ ...answer, lost: true }], until: owner.until });
+  say("lost", { before, after: answer.generation });
+}
+
+async function crowd() {
+  const before = owner.generation;
+  const answers = [];
+  await Promise.all(Array.from({ length: CROWD }, () => ask("?slowly").then((answer) => answers.push(answer))));
+  answers.forEach(keep);
+  await spend(0); // Twenty answers brought twenty access tokens: the browser kept one.
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
+  const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
+  const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
+  say(owner.ended ? "refused" : "crowd", { count: CROWD, outcomes, before, after: owner.generation });
+}
+
+const wait = () => pass(Number(demo.dataset.later));
+
+async function expire() {
+  await pass("the rest");
+  say(owner.bound ? "expired-bound" : "expired");
+}
+
+async function steal() {
+  if (owner.until <= now()) await request();
+  await backstage(demo.dataset.steal);
+  Object.assign(thief, { generation: owner.generation, until: owner.until });
+  timeline.add({ kind: "theft", at: now() });
+  say("stolen", { after: thief.generation });
+}
+
+async function askAsThief() {
+  const answer = await (await backstage(demo.dataset.thief)).json();
+  const before = thief.generation;
+  if (answer.outcome !== "refused") {
+    current = thief.generation = answer.generation;
+    thief.until = now() + answer.expires_in;
+  }
+  timeline.add({ kind: "requests", at: now(), lane: "thief", answers: [answer], until: thief.until });
+  const sentence = owner.bound && answer.outcome === "refused" ? "thief-refused-bound" : `thief-${answer.outcome}`;
+  say(sentence in sentences ? sentence : answer.outcome, { before, after: current });
+}
+
+const STORIES = {
+  ask: [request],
+  wait: [wait],
+  expire: [expire],
+  crowd: [expire, crowd],
+  lose: [expire, lose, wait, request],
+  // The owner goes on, and is seen using the next generation, before the thief comes back with the old one.
+  thief: [steal, askAsThief, expire, request, wait, request, askAsThief, request],
+  clear: [clear],
+};
+
+async function pass(seconds) {
+  const { at, passed } = await spend(seconds);
+  if (!passed) return;
+  timeline.add({ kind: "gap", at, seconds: passed, until: owner.until });
+  say("passed", { time: minutes(passed) });
+}
+
+/** Let time pass on the server, and return from when on, and how much. */
+async function spend(seconds) {
+  const at = now();
+  const { passed = 0, expires_in: left = 0 } = await (await backstage(demo.dataset.time, { seconds })).json();
+  moved += passed;
+  owner.until = at + passed + left;
+  return { at, passed };
+}
+
+function clear() {
+  timeline.clear();
+  part.log.replaceChildren();
+  return request();
+}
+
+// What came of them
+
+/** What the browser knows once this answer has arrived. */
+function keep(answer) {
+  owner.last = answer.outcome;
+  if (answer.outcome === "refused") {
+    owner.ended = true;
+    return;
+  }
+  owner.generation = answer.generation;
+  owner.bound = Boolean(answer.bound);
+  owner.until = now() + answer.expires_in;
+  owner.lifetime = answer.lifetime;
+  current = answer.generation;
+}
+
+function take(answer) {
+  const before = owner.generation;
+  keep(answer);
+  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [answer], until: owner.until });
+  const sentence = owner.bound && answer.outcome === "refreshed" ? "refreshed-bound" : answer.outcome;
+  say(sentence, { before, after: owner.generation });
+}
+
+function say(sentence, values = {}) {
+  const text = sentences[sentence].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "–");
+  const item = document.createElement("li");
+  item.dataset.sentence = sentence;
+  item.textContent = text;
+  part.log.prepend(item);
+  show();
+}
+
+/** Everything about now: drawn again whenever something happens, and every second. */
+function show() {
+  const left = owner.ended ? 0 : Math.max(0, owner.until - now());
+  const life = owner.ended ? "ended" : left > 0 ? "good" : "expired";
+  if (demo.dataset.life !== life) timeline.draw(now());
+  demo.dataset.life = life;
+  demo.querySelector(".demo-ring .left").style.strokeDasharray = `${100 * Math.min(1, left / owner.lifetime)} 200`;
+  part.left.textContent = minutes(Math.ceil(left));
+  part["left-is"].textContent = part["left-is"].dataset[life];
+  part.life.textContent = part.life.dataset[life];
+  part.held.textContent = owner.generation ?? "–";
+  if (owner.ended) part.server.textContent = part.server.dataset.ended;
+  else part.current.textContent = current ?? "–";
+  part.last.textContent = names[owner.last] ?? "–";
+  part.last.dataset.outcome = owner.last ?? "";
+  part.ended.hidden = !owner.ended;
+  // Its answers come to the browser itself, and to no script.
+  demo.querySelector("[data-do=lose]").hidden = Boolean(owner.bound);
+}
+
+async function tell(story) {
+  demo.setAttribute("aria-busy", "true");
+  part.drawn.parentElement.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  for (const button of buttons) button.setAttribute("aria-disabled", "true");
+  try {
+    for (const [index, step] of STORIES[story].entries()) {
+      if (index) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await step();
+      if (owner.ended) break;
+    }
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    say("unreachable");
+  } finally {
+    // Not `disabled`, which would take the focus from whoever uses the keyboard.
+    for (const button of buttons) button.setAttribute("aria-disabled", String(owner.ended));
+    demo.setAttribute("aria-busy", "false");
+  }
+}
+
+for (const item of legend) item.prepend(glyph(item.dataset.outcome));
+part.wait.textContent = part.wait.textContent.replace("{time}", minutes(Number(demo.dataset.later)));
+for (const button of buttons) {
+  button.addEventListener("click", () => button.getAttribute("aria-disabled") === "true" || tell(button.dataset.do));
+}
+document.getElementById("unscripted").remove();
+demo.hidden = false;
+take(JSON.parse(demo.dataset.answer));
+setInterval(show, 1000);

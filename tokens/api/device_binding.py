@@ -1,0 +1,109 @@
+"""Device Bound Session Credentials: where the browser itself registers its key, and refreshes by it
+(`tokens.protocol.dbsc`).
+
+No page's script calls these. A browser that is told 401, 404 or 429, or 403 without a challenge, forgets its key: so an
+outage is a 503, and nothing here is throttled. No cookie is needed: on the way from another site none may come along.
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tokens.api.base import Public
+from tokens.api.errors import ProblemError
+from tokens.api.schema import BoundOutput, Operation, Parameter
+from tokens.conf import OFF, token_settings
+from tokens.protocol import dbsc
+from tokens.service import binding
+from tokens.service.binding import Challenge
+from tokens.service.issuing import IssuedTokens
+from tokens.service.refreshing import Refusal, is_token_of
+from tokens.web import cookies, problems
+from tokens.web.client import client_of
+from tokens.web.problems import CONTENT_TYPE
+
+_EXAMPLE = dbsc.configuration(
+    UUID("01a20a65-5189-764f-8426-b0731478d342"),
+    "/api/auth/device/refresh",
+    "__Host-access",
+    "Path=/; Secure; HttpOnly; SameSite=Lax",
+    "https://example.org",
+    "/static/",
+)
+
+
+class DeviceView(Public):
+    def respond_with(self, issued: IssuedTokens) -> Response:
+        """Answer with the cookie, the session's configuration, and what the next refresh has to sign."""
+        self.exchange.issue(issued)
+        name, attributes = cookies.bound_cookie(issued.session.mode)
+        configuration = dbsc.configuration(
+            issued.session.id,
+            reverse("tokens:device-refresh"),
+            name,
+            attributes,
+            token_settings().origin,
+            settings.STATIC_URL,
+        )
+        return Response(configuration, headers=_challenge(binding.next_challenge(issued.session), issued.session.id))
+
+
+class DeviceRegister(DeviceView):
+    @Operation(
+        "The browser registers the key that it keeps for this session.",
+        problems.NOT_AUTHENTICATED,
+        problems.NOT_FOUND,
+        answers=BoundOutput,
+        example=_EXAMPLE,
+        parameters=[
+            Parameter(dbsc.PROOF, str, "A JWS with the public key in its header.", "header", required=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        if token_settings().device_bound == OFF:
+            raise NotFound
+        answer = binding.register(request.headers.get(dbsc.PROOF, ""), timezone.now())
+        if isinstance(answer, Refusal):
+            raise ProblemError(problems.NOT_AUTHENTICATED)
+        return self.respond_with(answer)
+
+
+class DeviceRefresh(DeviceView):
+    """Where DEVICE_BOUND is off, there for those alone who were bound before."""
+
+    @Operation(
+        "The browser refreshes its session by the key.",
+        problems.SESSION_ENDED,
+        problems.PROOF_REQUIRED,
+        problems.NOT_FOUND,
+        answers=BoundOutput,
+        example=_EXAMPLE,
+        parameters=[
+            Parameter(dbsc.SESSION_ID, str, "The session.", "header", required=True),
+            Parameter(dbsc.PROOF, str, "A JWS of the challenge. Without one, the answer is a challenge.", "header"),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        session_id = dbsc.unverified_session_id(request.headers.get(dbsc.SESSION_ID, ""))
+        proof, client = request.headers.get(dbsc.PROOF), client_of(request._request)
+        answer = binding.refresh(session_id, proof, client, is_open=cookies.is_open(request._request))
+        if isinstance(answer, Refusal):
+            raise NotFound if token_settings().device_bound == OFF else ProblemError(problems.SESSION_ENDED)
+        if isinstance(answer, Challenge):
+            problem = problems.PROOF_REQUIRED
+            headers = _challenge(answer.text, answer.session_id)
+            return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
+        left_behind = cookies.read_refresh(request._request)
+        if left_behind and is_token_of(left_behind.text, answer.session.id):
+            answer = replace(answer, binds=True)  # The answer that should have cleared it was lost.
+        return self.respond_with(answer)
+
+
+def _challenge(text: str, session_id: UUID) -> dict[str, str]:
+    return {"Cache-Control": "no-store", dbsc.CHALLENGE: dbsc.challenge_header(text, session_id)}

@@ -1,0 +1,28 @@
+"""What apps with API endpoints of their own may import: base views, errors, schema and serializers.
+
+`tokens.sessions` is the other public module. It does not import REST framework.
+"""
+
+from tokens.api.base import ApiView, Public, endpoint
+from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.schema import SIGNED_IN, AskedOutput, Operation, Parameter
+from tokens.api.serializers import Text, valid
+from tokens.api.views import Me, jwks
+from tokens.web import problems
+
+__all__ = [
+    "SIGNED_IN",
+    "ApiView",
+    "AskedOutput",
+    "Me",
+    "Operation",
+    "Parameter",
+    "ProblemError",
+    "Public",
+    "Text",
+    "answer_with_problem",
+    "endpoint",
+    "jwks",
+    "problems",
+    "valid",
+]

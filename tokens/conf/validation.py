@@ -1,0 +1,145 @@
+"""Finds settings that contradict each other or are unsafe, as Django's `CheckMessage`.
+
+`tokens.conf.token_settings` raises if there is an `Error`. `tokens.checks` shows errors and warnings as system checks.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import ENVIRONMENT_VARIABLE, settings
+from django.core.checks import CheckMessage, Error, Warning
+
+from tokens.conf.settings import BINDINGS, MODES, OFFER, SHORT_BOUND_LIFETIME, SUBDOMAIN, TokenSettings
+
+SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
+"""A shorter lifetime is for trials. Its proportion to the other durations is then a warning, and not an error."""
+WEAK_SECRET_KEY = 50, 5, "django-insecure-"
+"""A secret is weak if it has fewer characters, fewer different characters, or this prefix (Django's security.W009)."""
+_ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", re.ASCII)
+"""An origin as browsers write it (RFC 6454 section 6.2): without the port that is the default of its scheme."""
+
+
+def validate(found: TokenSettings) -> list[CheckMessage]:
+    """Return what is wrong with these settings."""
+    return [*_modes(found), *_networks(found), *_binding(found), *_durations(found), *_origins(found), *_secrets(found)]
+
+
+def _modes(found: TokenSettings) -> Iterator[CheckMessage]:
+    hint = f"The storage modes are {', '.join(MODES)}."
+    if unknown := [mode for mode in found.modes if mode not in MODES]:
+        yield Error(f"MODES contains {unknown[0]!r}, which is not a storage mode.", hint=hint, id="tokens.E003")
+    if SUBDOMAIN in found.modes and not _is_within(_host_of(found.origin), found.cookie_domain):
+        yield Error(
+            "MODES contains 'subdomain', but COOKIE_DOMAIN is not the site of ORIGIN.",
+            hint="With ORIGIN https://auth.example.org set COOKIE_DOMAIN to example.org.",
+            id="tokens.E014",
+        )
+    if not found.modes:
+        yield Error("MODES is empty.", hint=hint, id="tokens.E015")
+
+
+def _networks(found: TokenSettings) -> Iterator[CheckMessage]:
+    for network in found.metrics_allowed:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            hint = "List addresses or networks: 10.0.0.0/8, ::1"
+            yield Error(f"METRICS_ALLOWED: {error}.", hint=hint, id="tokens.E031")
+
+
+def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.device_bound not in BINDINGS:
+        hint = f"Choose one of {', '.join(BINDINGS)}."
+        yield Error(f"DEVICE_BOUND is {found.device_bound!r}.", hint=hint, id="tokens.E032")
+    if found.device_bound == OFFER and found.access_lifetime < SHORT_BOUND_LIFETIME:
+        yield Warning(
+            "DEVICE_BOUND: no session is bound to its device, because ACCESS_LIFETIME "
+            f"({_text(found.access_lifetime)}) is less than {_text(SHORT_BOUND_LIFETIME)}.",
+            hint="Browsers limit how often they sign. The default is 600.",
+            id="tokens.W005",
+        )
+
+
+def _durations(found: TokenSettings) -> Iterator[CheckMessage]:
+    grace, acknowledge_after, access = found.reuse_grace, found.acknowledge_after, found.access_lifetime
+    if grace >= acknowledge_after:
+        yield Error(
+            f"REUSE_GRACE ({_text(grace)}) is not less than ACKNOWLEDGE_AFTER ({_text(acknowledge_after)}).",
+            hint="Parallel requests would be taken for theft. The defaults are 30 and 90.",
+            id="tokens.E004",
+        )
+    if acknowledge_after > access / 2:
+        # Trials with very short lifetimes must be able to start.
+        kind = Error if access >= SHORT_ACCESS_LIFETIME else Warning
+        yield kind(
+            f"ACKNOWLEDGE_AFTER ({_text(acknowledge_after)}) is more than half of ACCESS_LIFETIME ({_text(access)}).",
+            hint="Access tokens would expire before their use could prove receipt, and theft would be detected late.",
+            id="tokens.E005",
+        )
+    if found.policy.strict:
+        yield Warning(
+            "REUSE_GRACE is 0: parallel requests, retries and lost responses end sessions.",
+            hint="Leave it at 30 seconds unless your clients send one request at a time.",
+            id="tokens.W001",
+        )
+    elif grace < acknowledge_after < 2 * grace + timedelta(seconds=30):
+        yield Warning(
+            f"ACKNOWLEDGE_AFTER ({_text(acknowledge_after)}) is less than twice REUSE_GRACE and 30 s.",
+            hint="Browsers take up to 30 s to save their cookies. A crash may sign the user out.",
+            id="tokens.W002",
+        )
+
+
+def _origins(found: TokenSettings) -> Iterator[CheckMessage]:
+    origins = [("ORIGIN", found.origin), *(("TRUSTED_ORIGINS", origin) for origin in found.trusted_origins)]
+    for name, origin in origins:
+        if _host_of(origin) is None:
+            hint = "Write it as browsers do: https://example.org"
+            yield Error(f"{name} is not an origin: {origin!r}.", hint=hint, id="tokens.E006")
+    if not found.secure and not _is_development():
+        yield Error(
+            "ORIGIN is not https: cookies could be read on the network.",
+            hint="Serve over TLS. For development, set DEBUG.",
+            id="tokens.E007",
+        )
+
+
+def _secrets(found: TokenSettings) -> Iterator[CheckMessage]:
+    if _is_development():
+        return
+    length, different, prefix = WEAK_SECRET_KEY
+    secrets = [("SECRET_KEY", settings.SECRET_KEY)]
+    secrets += [("SECRET_KEY_FALLBACKS", fallback) for fallback in settings.SECRET_KEY_FALLBACKS]
+    for name, secret in secrets:
+        if len(secret) < length or len(set(secret)) < different or secret.startswith(prefix):
+            yield Error(
+                f"{name} is weak. The public keys are derived from it, so it could be guessed offline.",
+                hint="Use at least 50 random characters: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
+                id="tokens.E008",
+            )
+
+
+def _text(duration: timedelta) -> str:
+    return f"{duration.total_seconds():g} s"
+
+
+def _is_within(host: str | None, domain: str) -> bool:
+    return bool(host and domain) and (host == domain or str(host).endswith(f".{domain}"))
+
+
+def _is_development() -> bool:
+    """Return whether DEBUG is on in the settings module.
+
+    Test runners switch ``settings.DEBUG`` off, even where the settings are meant for development.
+    """
+    module = sys.modules.get(os.environ.get(ENVIRONMENT_VARIABLE, ""))
+    return settings.DEBUG or getattr(module, "DEBUG", False) is True
+
+
+def _host_of(origin: str) -> str | None:
+    match = _ORIGIN.fullmatch(origin)
+    return match[2] if match else None

@@ -1,0 +1,104 @@
+"""Expressions for Django's ORM that PostgreSQL and SQLite write differently."""
+
+from typing import Any
+
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Subquery, Value
+from django.utils import timezone
+
+
+class DatabaseNow(Func):
+    """The clock of the database that answers, read when the row is (SQLite: this process's clock)."""
+
+    output_field = DateTimeField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "clock_timestamp()", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return Value(timezone.now(), self.output_field).as_sql(compiler, connection)
+
+
+class WithoutFlush(Func):
+    """A condition that is true, and lets the statement's own transaction commit without waiting for disk or standby.
+
+    It must stand in a statement that is a transaction of its own. SQLite's commits do not wait in any case: see
+    `durable` for those that have to.
+    """
+
+    output_field = BooleanField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "set_config('synchronous_commit', 'off', true) = 'off'", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "1", []
+
+
+class Row(Func):
+    """Several columns or values, compared as one: ``(a, b) > (1, 2)``, which an index on both can answer."""
+
+    function = ""
+    output_field = Field()
+
+
+class Among(Func):
+    """Whether a key is one of many that `delete_returning` gave: one parameter, with nothing to be parsed here."""
+
+    output_field = BooleanField()
+
+    def __init__(self, name: str, keys: list[Any]) -> None:
+        super().__init__(F(name))
+        self.keys = keys
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        [column] = self.source_expressions
+        sql, params = compiler.compile(column)
+        return f"{sql} = ANY(%s::{column.output_field.db_type(connection)}[])", [*params, f"{{{','.join(self.keys)}}}"]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"{sql} IN ({', '.join(['%s'] * len(self.keys))})", [*params, *self.keys]
+
+
+class Place(Func):
+    """Where a row lies in its table, which finds it without an index; only as long as the row is locked."""
+
+    output_field = Field()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "ctid", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "rowid", []
+
+
+class Found(Func):
+    """Whether a row is among those of a queryset, which is read first, and once, whatever the planner thinks of it."""
+
+    output_field = BooleanField()
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        super().__init__(Place(), Subquery(rows.values_list(Place())))
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._joined(compiler, " = ANY(ARRAY", ")")
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._joined(compiler, " IN ", "")
+
+    def _joined(self, compiler: Any, joiner: str, end: str) -> Any:
+        (key, of_key), (rows, of_rows) = map(compiler.compile, self.source_expressions)
+        return f"{key}{joiner}{rows}{end}", [*of_key, *of_rows]
+
+
+class TransactionId(Func):
+    """The id of the current transaction: what the revocation feed resumes from (SQLite: 0, its row ids will do)."""
+
+    output_field = BigIntegerField()
+    allowed_default = True
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "(pg_current_xact_id()::text::bigint)", []
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return "0", []

@@ -1,0 +1,158 @@
+"""What operators' machines ask: is it alive, is it ready, what has it counted.
+
+``/health/live``: the process answers. ``/health/ready``: so does its database, soon, with all migrations applied; else
+503. ``/metrics``: for Prometheus, and for those alone whom METRICS_ALLOWED names; for others there is nothing there.
+
+A middleware, the first, and no views: probes and scrapers name a node by its address, which ALLOWED_HOSTS does not, and
+nothing here looks at cookies, signs anybody in or refreshes. What asks the database does so in a thread of its own,
+for all who ask at the time, so that neither a hanging database nor a flood of probes takes more than that.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from threading import Lock, Thread
+from typing import Any, Generic, TypeVar
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.db import Error, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+from django.views.decorators.http import require_safe
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from tokens import metrics
+from tokens.conf import token_settings
+from tokens.database.transactions import bounded, writer
+from tokens.models import RefreshToken
+from tokens.service.purge import Run, last_run
+from tokens.web import problems
+from tokens.web.client import is_within
+
+PATIENCE = 2.0
+"""Seconds that a database may take to be connected to and to answer."""
+NO_STORE = {"Cache-Control": "no-store"}
+TEXT = "text/plain; charset=utf-8"
+View = Callable[[HttpRequest], HttpResponse]
+T = TypeVar("T")
+
+
+class Question(Generic[T]):
+    """What is asked of the database, in one thread at a time: whoever asks meanwhile is given the same answer."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._lock = Lock()
+        self._answer: Future[T] | None = None
+
+    def answer(self) -> T:
+        """Raises `django.db.Error` where the database cannot answer, `TimeoutError` where it takes too long."""
+        with self._lock:
+            if self._answer is None or self._answer.done():
+                self._answer = Future()
+                Thread(target=self._run, args=(self._answer,), daemon=True).start()
+            answer = self._answer
+        return answer.result(PATIENCE)
+
+    def _run(self, answer: Future[T]) -> None:
+        alias = writer(RefreshToken)
+        try:
+            with bounded(alias):
+                found = self._ask()
+        except BaseException as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(found)
+        finally:
+            connections[alias].close()
+
+
+class Migrations:
+    """Whether all that this code knows are applied. That is remembered: nobody takes one back under traffic."""
+
+    def __init__(self) -> None:
+        self._applied = False
+
+    def are_applied(self) -> bool:
+        connection = connections[writer(RefreshToken)]
+        if self._applied:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        else:
+            executor = MigrationExecutor(connection)
+            self._applied = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return self._applied
+
+
+_readiness = Question(Migrations().are_applied)
+_last_purge = Question(last_run)
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("live\n", content_type=TEXT, headers=NO_STORE)
+
+
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    try:
+        is_ready = _readiness.answer()
+    except (Error, TimeoutError):
+        is_ready = False
+    if is_ready:
+        return HttpResponse("ready\n", content_type=TEXT, headers=NO_STORE)
+    return HttpResponse("not ready\n", content_type=TEXT, status=503, headers=problems.UNAVAILABLE.headers)
+
+
+@require_safe
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(metrics.exposition(_of_the_database()), content_type=metrics.CONTENT_TYPE, headers=NO_STORE)
+
+
+VIEWS: dict[str, View] = {"/health/live": live, "/health/ready": ready, "/metrics": show_metrics}
+
+
+@sync_and_async_middleware
+def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    if iscoroutinefunction(get_response):
+
+        async def amiddleware(request: HttpRequest) -> HttpResponseBase:
+            view = _view_of(request)
+            # Not in the one thread that Django's synchronous code shares: that may be waiting for the database.
+            answer = get_response if view is None else sync_to_async(view, thread_sensitive=False)
+            response: HttpResponseBase = await answer(request)
+            return response
+
+        return amiddleware
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = (_view_of(request) or get_response)(request)
+        return response
+
+    return middleware
+
+
+def _view_of(request: HttpRequest) -> View | None:
+    view = VIEWS.get(request.path_info)
+    if view is show_metrics and not is_within(request, token_settings().metrics_allowed):
+        return None
+    return view
+
+
+def _of_the_database() -> Iterator[Metric]:
+    """What no process counts: commands come and go, and leave it in the database."""
+    run: Run | None = None
+    try:
+        run, is_up = _last_purge.answer(), True
+    except (Error, TimeoutError):
+        is_up = False
+    yield GaugeMetricFamily("latchkey_database_up", "Whether the database answered this scrape.", float(is_up))
+    if run is not None:
+        at, took = run.ended_at.timestamp(), run.seconds
+        yield GaugeMetricFamily("latchkey_purge_last_success_timestamp_seconds", "When the last purge ended.", at)
+        yield GaugeMetricFamily("latchkey_purge_duration_seconds", "How long the last purge took.", took)
+        rows = GaugeMetricFamily("latchkey_purge_rows", "How many rows the last purge deleted.", labels=["kind"])
+        for kind, count in run.deleted.items():
+            rows.add_metric([kind], count)
+        yield rows

@@ -1,0 +1,67 @@
+"""The tokens that a client gets: always an access token, and a refresh token if the client has to store a new one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tokens.conf import codec, keyring, token_settings
+from tokens.models import RefreshToken
+from tokens.protocol import refresh_tokens
+from tokens.protocol.access_tokens import AccessToken
+from tokens.protocol.rotation import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedTokens:
+    """A session and its tokens. ``refresh_token`` is None if the client already has the current one.
+
+    - ``device_token``: set if the device is new.
+    - ``is_new``: whether the session was opened just now.
+    - ``decision``: what the protocol decided about a presented refresh token, or None if none was presented.
+    - ``binds``: whether the session was bound to its device just now, which made its refresh token invalid.
+    - ``keep_for``: seconds for which a browser with a bound session keeps the access cookie, if that is less than the
+      lifetime of the token.
+    """
+
+    session: RefreshToken
+    user: Any
+    access: AccessToken
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
+    is_new: bool = False
+    decision: Decision | None = None
+    binds: bool = False
+    keep_for: int | None = None
+
+
+def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
+    """Return a new access token of this session: its text, and its claims."""
+    found = token_settings()
+    return codec().dumps(
+        subject=str(user.pk),
+        session_id=session.id,
+        generation=generation,
+        now=now,
+        lifetime=found.access_lifetime,
+        session_ends_at=session.ends_at,
+        authenticated_at=session.authenticated_at,
+        methods=session.authentication_methods,
+        while_open=ends_with_browser(session),
+        extra=found.claims(user) if found.claims else None,
+    )
+
+
+def ends_with_browser(session: RefreshToken) -> bool:
+    """Return whether the session must end when the browser is closed: it is bound, and the user is not remembered.
+
+    The browser keeps the key of a bound session when it is closed, so the cookies have to tell.
+    """
+    return session.bound_key is not None and not session.remember
+
+
+def refresh_token(session: RefreshToken, secret: bytes) -> str:
+    """Return the refresh token of the session's current generation."""
+    ring = keyring()
+    token = refresh_tokens.RefreshToken(session.id, secret, session.generation)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])

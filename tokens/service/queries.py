@@ -1,0 +1,82 @@
+"""Reads sessions, always from the database that takes writes."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connections
+from django.db.models import QuerySet
+
+from tokens.database.transactions import writer
+from tokens.models import RefreshToken, RefreshTokenQuerySet
+from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.service import auth_hash, devices
+from tokens.service.client import Client
+
+if TYPE_CHECKING:
+    from tokens.database.prepared import Prepared
+
+
+def live_sessions(user: Any) -> RefreshTokenQuerySet:
+    """Return the user's live sessions with their devices, newest first."""
+    return (
+        RefreshToken.objects.using(writer(RefreshToken))
+        .live()
+        .filter(user=user)
+        .select_related("device")
+        .order_by("-id")
+    )
+
+
+def bound_session(session_id: UUID) -> RefreshToken | None:
+    """Return the session with its user and device, if it is live and bound to its device."""
+    return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
+
+
+def is_active(access: AccessToken) -> bool:
+    """Return whether the access token is valid now, by the session's row and not by the revocation feed (RFC 7662).
+
+    It is valid if it has not expired, and a refresh of its session would not be rejected.
+    """
+    session = RefreshToken.objects.for_decision().live().filter(id=access.session_id).first()
+    return (
+        session is not None
+        and session.now < instant(access.expires_at)
+        and str(session.user.pk) == access.subject
+        and session.user.is_active
+        and auth_hash.renewed_digest(session, session.user) is not None
+    )
+
+
+def is_still_current(session: RefreshToken) -> bool:
+    """Return whether the session is not revoked, and no newer session has been opened on its device."""
+    alias = writer(RefreshToken)
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        found = _prepared_newest(alias).fetchone(connection, [session.device_id])
+    else:
+        found = _newest_of_device(session.device_id).using(alias).first()
+    return bool(found == (session.id,))
+
+
+def has_live_session(client: Client) -> bool:
+    """Return whether any user is signed in on the client's device."""
+    if client.device_token is None:
+        return False
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
+    return rows.filter(device__token_digest=devices.digest_of(client.device_token)).exists()
+
+
+def _newest_of_device(device_id: UUID) -> QuerySet[RefreshToken, tuple[UUID]]:
+    """Select the device's newest session that is not revoked."""
+    rows = RefreshToken.objects.filter(device=device_id, revoked_at=None)
+    return rows.order_by("-created_at").values_list("id")[:1]
+
+
+@lru_cache(maxsize=8)
+def _prepared_newest(alias: str) -> "Prepared":
+    """Return `_newest_of_device` as a prepared statement. Each refresh by the middleware ends with it."""
+    from tokens.database.prepared import Prepared  # It imports psycopg, which SQLite does not need.
+
+    text, _ = _newest_of_device(UUID(int=0)).query.get_compiler(alias).as_sql()
+    return Prepared(text, ["uuid"])

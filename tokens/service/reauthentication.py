@@ -1,0 +1,36 @@
+"""Reauthentication: a signed-in user proves again who they are, before a sensitive change (RFC 9470)."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from tokens.conf import token_settings
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken
+from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.service import issuing
+from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import PASSWORD
+
+
+def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
+    """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
+
+    The access token names no generation. It was issued without a refresh, so its use acknowledges nothing.
+    """
+    with durable(writer(RefreshToken)):
+        rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user)
+        session = rows.select_for_update(of=("self",)).first()
+        if session is None:
+            return None
+        session.authenticated_at = session.now
+        session.authentication_methods = PASSWORD
+        session.save(update_fields=["authenticated_at", "authentication_methods"])
+    text, access = issuing.access_token(session, user, None, session.now)
+    return IssuedTokens(session, user, access, text)
+
+
+def is_recent(access: AccessToken) -> bool:
+    """Return whether the user authenticated recently enough for a sensitive change (REAUTHENTICATION_AGE)."""
+    return timezone.now() - instant(access.authenticated_at) <= token_settings().reauthentication_age

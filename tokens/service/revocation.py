@@ -1,0 +1,85 @@
+"""Ending sessions: whoever asks, a session ends here, and every process hears of it.
+
+The row, its `Revocation` and its `SecurityEvent` are one transaction, and its commit waits for the disk. It is
+committed when these functions return, unless the caller holds a transaction open: so a refusal is a returned value
+here, and raised by nobody before the end of the session is safe.
+"""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from tokens import metrics
+from tokens.database.expressions import DatabaseNow
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
+from tokens.service import events
+from tokens.service.client import Client
+from tokens.service.revocation_feed import feed
+
+BATCH = 1000
+
+_KINDS = {
+    RefreshToken.Reason.REUSE: SecurityEvent.Kind.REUSE_DETECTED,
+    RefreshToken.Reason.RECOVERIES_EXHAUSTED: SecurityEvent.Kind.RECOVERIES_EXHAUSTED,
+}
+
+metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
+
+
+def revoke(
+    sessions: RefreshTokenQuerySet,
+    reason: RefreshToken.Reason,
+    *,
+    by: Any = None,
+    client: Client | None = None,
+    note: str = "",
+) -> list[UUID]:
+    """End at most `BATCH` of these sessions, all that were not revoked before; return the ids of those ended.
+
+    ``by``: the user who asked, if not the session's own. ``note``: said of it in the event, beside the reason.
+    """
+    alias = writer(RefreshToken)
+    with durable(alias):
+        rows = list(
+            sessions.using(alias)
+            .filter(revoked_at=None)
+            .annotate(now=DatabaseNow())  # type: ignore[no-redef]
+            .order_by("id")
+            .select_for_update(of=("self",))[:BATCH]
+        )
+        if not rows:
+            return []
+        now = rows[0].now
+        ids = [row.id for row in rows]
+        RefreshToken.objects.using(alias).filter(id__in=ids).update(
+            revoked_at=now, revoked_reason=reason, revoked_by=by
+        )
+        Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
+        # Before the events: no request is served by a dead session while others are told of its end.
+        transaction.on_commit(lambda: feed.add(ids), using=alias)
+        transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
+        events.write(
+            events.record(
+                _KINDS.get(reason, SecurityEvent.Kind.REVOKED),
+                now,
+                client or Client(),
+                user_id=row.user_id,
+                session_id=row.id,
+                device_id=row.device_id,
+                reason=f"{reason}: {note}" if note else reason,
+                actor=by,
+            )
+            for row in rows
+        )
+    return ids
+
+
+def revoke_all(sessions: RefreshTokenQuerySet, reason: RefreshToken.Reason, **options: Any) -> int:
+    """End all of these sessions, however many, in batches that each commit; return how many ended."""
+    total = 0
+    while ended := revoke(sessions, reason, **options):
+        total += len(ended)
+    return total

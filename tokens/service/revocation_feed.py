@@ -1,0 +1,219 @@
+"""The revocation feed: which sessions ended while access tokens of theirs may still live.
+
+Access tokens are checked without a query, so each process remembers what was revoked lately. The first request after
+`TokenSettings.revocation_lag` asks for what is new, in line and with a short timeout; the others use the last answer,
+and wait for the new one only where the last is old: in a process that has just started, or had nothing to do.
+
+Nothing slips past. The cursor is not a time: on PostgreSQL it is ``pg_snapshot_xmin``, the oldest transaction that had
+not ended when the feed was last read, so that a revocation which commits late is still ahead of it. On SQLite, where
+transactions come one after another, it is the last row. A process that has just started loads what is recent before
+its first answer. What was read is kept for as long as an access token lives, counted from when it was seen.
+
+Where the project's router reads revocations from a replica, that is asked first, and counts while it is less than
+`TokenSettings.revocation_lag` behind: then a revocation reaches a process within twice that. Of a replica that is
+further behind, does not know, has not got to the cursor yet, or does not answer, nothing is taken; the database that
+takes writes is asked instead. The cursor means the same on both: a replica repeats the transactions of the other.
+
+A flood (over `FLOOD` sessions at once) is not kept in memory: until it is over each check asks the database.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import Error, connections
+from django.db.models import Max
+from django.utils import timezone
+
+from tokens import metrics
+from tokens.conf import token_settings
+from tokens.database.transactions import TIMEOUT_MS, bounded, reader, replication_lag, writer
+from tokens.models import RefreshToken, Revocation
+from tokens.service import acknowledgements, events
+
+FLOOD = 50_000
+LATE_COMMIT = timedelta(minutes=10)
+"""How long before its commit a revocation may have been written, and still be loaded by a process that starts."""
+MARGIN = 5.0
+"""Seconds that an entry is kept beyond an access token's life: clocks differ."""
+RESPITE = 30.0
+"""Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
+
+metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("nobody",))
+if reader(Revocation) != writer(Revocation):
+    # Only there: else the alarm about a replica that is not read would go off where there is none.
+    metrics.start_at_zero(metrics.FEED_READS, ("replica",))
+
+News = tuple[int, list[UUID]]
+"""The next cursor, and the sessions that were revoked."""
+
+
+class FeedUnavailable(Exception):
+    """Revocations cannot be read, and `TokenSettings.revocation_strict` says that then no access token is good."""
+
+
+class RevocationFeed:
+    """What one process knows of revocations. ``monotonic``: its clock, in seconds."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._revoked: dict[UUID, float] = {}
+        self._cursor: int | None = None
+        self._asked_at = self._answered_at = self._fresh_until = float("-inf")
+        self._readable = True
+        self._flooded_until: float | None = None
+        self._replica_rests_until = float("-inf")
+
+    def knows_revoked(self, session_id: UUID) -> bool | None:
+        """What `is_revoked` says, while the last answer is fresh; else None, which may have to ask the database."""
+        revoked = self._revoked  # As in `is_revoked`: before the flood is looked at.
+        if self._monotonic() >= self._fresh_until or self._flooded_until is not None:
+            return None
+        return bool(revoked) and session_id in revoked
+
+    def is_revoked(self, session_id: UUID) -> bool:
+        """Whether the session has ended before its time. Raises `FeedUnavailable`."""
+        now = self._monotonic()
+        if self._is_due(now):
+            self._turn(now)
+        self._require_readable()
+        revoked = self._revoked  # Taken before the flood is looked at: what begins one empties this afterwards.
+        if self._flooded_until is not None:
+            alias = writer(RefreshToken)
+            return not RefreshToken.objects.using(alias).filter(id=session_id, revoked_at=None).exists()
+        return session_id in revoked
+
+    def add(self, session_ids: Iterable[UUID]) -> None:
+        """Know at once of revocations that this process has committed."""
+        self._keep(list(session_ids), self._monotonic())
+
+    def _require_readable(self) -> None:
+        if not self._readable and token_settings().revocation_strict:
+            raise FeedUnavailable
+
+    def _is_due(self, now: float) -> bool:
+        return self._cursor is None or self._may_ask(now) or self._is_outdated(now)
+
+    def _may_ask(self, now: float) -> bool:
+        return now - self._asked_at >= token_settings().revocation_lag.total_seconds()
+
+    def _is_outdated(self, now: float) -> bool:
+        """Whether the last answer is so old that the next is worth waiting for: this process had nothing to do."""
+        return self._readable and now - self._answered_at >= 2 * token_settings().revocation_lag.total_seconds()
+
+    def _turn(self, now: float) -> None:
+        try:
+            if self._ask(now):
+                acknowledgements.flush()
+        except Error as error:
+            events.log("acknowledgements not written", error=type(error).__name__)
+
+    def _ask(self, now: float) -> bool:
+        """Ask, unless somebody has since ``now``, or is about to; return whether there was an answer."""
+        patience = -1 if self._cursor is None else TIMEOUT_MS / 1000 if self._is_outdated(now) else 0
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            if not self._may_ask(now):
+                return False
+            self._asked_at = self._monotonic()
+            self._read(self._asked_at)
+            self._answered_at, self._readable = self._asked_at, True
+            self._fresh_until = self._asked_at + token_settings().revocation_lag.total_seconds()
+        except Error as error:
+            self._readable = False
+            metrics.FEED_READS.labels("nobody").inc()
+            events.log("feed unreadable", error=type(error).__name__)
+        finally:
+            self._lock.release()
+        metrics.FEED_LAG_SECONDS.set(self._asked_at - self._answered_at)
+        metrics.FEED_UNREADABLE.set(not self._readable)
+        return self._readable
+
+    def _read(self, now: float) -> None:
+        flood_is_over = self._flooded_until is not None and self._flooded_until <= now
+        since = None if flood_is_over else self._cursor
+        cursor, session_ids = self._news(since, now)
+        if since is not None and cursor < since:
+            # The database went back (a restore): what it holds now is new to us.
+            cursor, session_ids = _ask_primary(None)
+        for session_id, until in list(self._revoked.items()):
+            if until > now:
+                break
+            del self._revoked[session_id]
+        self._keep(session_ids, now)
+        if self._flooded_until is not None and self._flooded_until <= now:
+            self._flooded_until = None
+        self._cursor = cursor
+
+    def _news(self, since: int | None, now: float) -> News:
+        """Return what is new, from a replica if there is one to rely on."""
+        alias = reader(Revocation)
+        if alias != writer(Revocation) and now >= self._replica_rests_until:
+            try:
+                if news := _ask_replica(alias, since):
+                    metrics.FEED_READS.labels("replica").inc()
+                    return news
+            except Error as error:
+                self._replica_rests_until = now + RESPITE
+                events.log("replica unreadable", error=type(error).__name__)
+        news = _ask_primary(since)
+        metrics.FEED_READS.labels("primary").inc()
+        return news
+
+    def _keep(self, session_ids: list[UUID], now: float) -> None:
+        until = now + token_settings().access_lifetime.total_seconds() + MARGIN
+        for session_id in session_ids:
+            self._revoked.setdefault(session_id, until)
+        if len(self._revoked) > FLOOD:
+            self._flooded_until = until
+            self._revoked = {}
+
+
+_FEED = (
+    "SELECT snapshot.xmin, revocation.session_id"
+    " FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS snapshot"
+    " LEFT JOIN tokens_revocation AS revocation ON {} LIMIT %s"
+)
+_RECENT = _FEED.format("revocation.created_at > %s")
+_SINCE_CURSOR = _FEED.format("revocation.transaction_id >= %s")
+
+feed = RevocationFeed()
+"""The feed of this process."""
+
+
+def _ask_primary(cursor: int | None) -> News:
+    """Return the next cursor, and the sessions revoked at or after this one (None: all that are recent)."""
+    alias = writer(Revocation)
+    if connections[alias].vendor == "postgresql":
+        with bounded(alias):
+            return _query(alias, cursor)
+    rows = Revocation.objects.using(alias)
+    last = rows.aggregate(last=Max("id"))["last"] or 0
+    fresh = rows.filter(created_at__gt=_recently()) if cursor is None else rows.filter(id__gt=cursor)
+    return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
+
+
+def _ask_replica(alias: str, cursor: int | None) -> News | None:
+    """Return the same from a replica; None where it is too far behind, or does not know."""
+    with bounded(alias):
+        age = replication_lag(alias)
+        if age is None or age >= token_settings().revocation_lag:
+            return None
+        news = _query(alias, cursor)
+    return news if cursor is None or news[0] >= cursor else None
+
+
+def _query(alias: str, cursor: int | None) -> News:
+    with connections[alias].cursor() as database:
+        query, start = (_RECENT, _recently()) if cursor is None else (_SINCE_CURSOR, cursor)
+        database.execute(query, [start, FLOOD + 1])
+        rows = database.fetchall()
+    return rows[0][0], [session_id for _, session_id in rows if session_id is not None]
+
+
+def _recently() -> datetime:
+    return timezone.now() - token_settings().access_lifetime - LATE_COMMIT

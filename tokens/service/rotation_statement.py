@@ -1,0 +1,129 @@
+"""The rotation that nearly every refresh is, as one statement, where the database is PostgreSQL.
+
+It rotates a session where `tokens.protocol.rotation.decide` says ROTATE, and leaves it as
+`tokens.protocol.rotation.begin` does. The first rotation of a session, which ends others, and a strict one, which waits
+for the disk, are not its business. Where it touches no row nothing is known: `tokens.service.refreshing` reads and
+decides, as it does everything else.
+"""
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import connections
+
+from tokens.conf import token_settings
+from tokens.database.expressions import DatabaseNow, WithoutFlush
+from tokens.database.statements import Columns
+from tokens.database.transactions import writer
+from tokens.models import Device, RefreshToken
+from tokens.protocol import refresh_tokens
+from tokens.service.client import Client
+
+if TYPE_CHECKING:
+    from tokens.database.prepared import Prepared
+
+# The clock is in a query of its own: so it is read once, as a volatile function of the outer one would not be.
+_TEXT = """\
+UPDATE {session.table} AS session SET
+    generation = session.generation + 1,
+    since = clock.now,
+    recovered = 0,
+    recoveries = CASE WHEN session.recovered > 0 THEN session.recoveries ELSE 0 END,
+    acknowledged = false,
+    idle_expires_at = CASE WHEN session.remember THEN remembered_until ELSE forgotten_at END,
+    ip = %s,
+    user_agent_digest = %s
+FROM (
+    SELECT now,
+        now - make_interval(secs => {still}) AS still_since,
+        now + make_interval(secs => {idle}) AS remembered_until,
+        now + make_interval(secs => {unremembered}) AS forgotten_at
+    FROM (SELECT {clock} AS now) AS reading
+) AS clock, {user.table} AS owner, {device.table} AS device
+WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
+    AND session.since <= still_since AND session.bound_at IS NULL
+    AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
+    AND owner.{user_key} = session.user_id AND device.id = session.device_id
+    AND {without_flush}
+RETURNING now, {session.sql}, {user.sql}, {device.sql}"""
+
+_NOW = DatabaseNow()
+
+
+class _Statement(NamedTuple):
+    """The statement, and how its row is read."""
+
+    prepared: "Prepared"
+    session: Columns
+    user: Columns
+    device: Columns
+
+
+def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> RefreshToken | None:
+    """Rotate this token's session, if that is all there is to do, and return it as a decision would have read it.
+
+    Nobody has looked at its user yet: whether they are switched off, or have a new password, only Python can tell.
+    """
+    alias, found = writer(RefreshToken), token_settings()
+    connection = connections[alias]
+    if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
+        return None
+    clock, clock_params = _NOW.as_postgresql(None, connection)
+    durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
+    statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
+    if statement is None:
+        return None
+    params = [
+        client.ip,
+        client.user_agent_digest,
+        *clock_params,
+        presented.session_id,
+        presented.generation,
+        # A digest of 128 random bits, whose holder has passed the tag: the time of a comparison tells nothing.
+        presented.digest,
+        f"{{{','.join(modes)}}}",
+    ]
+    row = statement.prepared.fetchone(connection, params)
+    if row is None:
+        return None
+    values = iter(row)
+    now = next(values)
+    session: RefreshToken = statement.session.read(values, alias)
+    session.now = now
+    session.user, session.device = statement.user.read(values, alias), statement.device.read(values, alias)
+    return session
+
+
+@lru_cache(maxsize=8)
+def _statement(
+    alias: str, clock: str, clock_params: int, still: float, idle: float, unremembered: float
+) -> _Statement | None:
+    """Return the statement for a database whose clock is read so, or None where users are in several tables.
+
+    ``still``, ``idle``, ``unremembered``: durations in seconds, of the settings.
+    """
+    from tokens.database.prepared import Prepared  # And the driver, which SQLite does without.
+
+    user: Any = RefreshToken._meta.get_field("user")
+    try:
+        columns = {
+            "session": Columns(RefreshToken, "session", alias),
+            "user": Columns(user.related_model, "owner", alias),
+            "device": Columns(Device, "device", alias),
+        }
+    except ValueError:
+        return None
+    connection = connections[alias]
+    without_flush, _ = WithoutFlush().as_postgresql(None, connection)
+    text = _TEXT.format(
+        **columns,
+        still=still,
+        idle=idle,
+        unremembered=unremembered,
+        clock=clock,
+        user_key=connection.ops.quote_name(user.target_field.column),
+        without_flush=without_flush,
+    )
+    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]"]
+    return _Statement(Prepared(text, types), **columns)

@@ -1,0 +1,110 @@
+"""The exchange: what one request carries from `tokens.web.incoming`, through the view, to `tokens.web.outgoing`."""
+
+from dataclasses import replace
+from enum import Enum
+from time import perf_counter
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+
+from tokens.models import RefreshToken
+from tokens.protocol.access_tokens import AccessToken
+from tokens.service.issuing import IssuedTokens
+from tokens.web.problems import NOT_AUTHENTICATED, Problem
+
+_ATTRIBUTE = "_tokens_exchange"
+
+
+class Clear(Enum):
+    """Why the response deletes the cookies."""
+
+    SIGNED_OUT = "a view ended the session"
+    REJECTED = "the session was rejected"
+    """The cookies stay if the browser has signed in anew while the view ran."""
+
+
+class Exchange:
+    """What is known of one request. Most requests set only ``access``, so the defaults are on the class."""
+
+    access: AccessToken | None = None
+    """The valid access token that the request was authenticated with."""
+    problem: Problem = NOT_AUTHENTICATED
+    """Why there is no access token."""
+    issued: IssuedTokens | None = None
+    """The tokens that the response carries."""
+    issued_before_view: bool = False
+    """Whether ``issued`` comes from the middleware. A view that signs in then replaces it."""
+    clear: Clear | None = None
+    """Why the response deletes the cookies, or None if it keeps them."""
+    bound: RefreshToken | None = None
+    """A session that is bound to its device, whose refresh token was presented: the response deletes that cookie."""
+    skipped: bool = False
+    """Whether the browser says that it could not refresh a bound session (``Secure-Session-Skipped``)."""
+    signed_in: Any = None
+    """The user whom a view has passed to `django.contrib.auth.login`."""
+    signed_out: bool = False
+    """Whether a view has called `django.contrib.auth.logout`."""
+    user_asked: bool = False
+    """Whether the view has read ``request.user``. The response then depends on the cookies."""
+    device_token: str | None = None
+    """The device token in the request's body. `tokens.web.attempts` reads it while the view authenticates the user."""
+
+    def __init__(self) -> None:
+        self.began = perf_counter()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether something is left to do for the response: a sign-in, a sign-out, or a change of its cookies."""
+        return (
+            self.issued is not None
+            or self.clear is not None
+            or self.signed_in is not None
+            or self.signed_out
+            or self.bound is not None
+            or self.skipped
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How many seconds the request has taken so far."""
+        return perf_counter() - self.began
+
+    def note_user_asked(self) -> None:
+        self.user_asked = True
+
+    def issue(self, issued: IssuedTokens) -> None:
+        """Let the response carry these tokens, which a view has obtained."""
+        before = self.issued
+        if before is not None and not issued.is_new and before.session.id == issued.session.id:
+            # The middleware has rotated before the view. Without its token the client would be a generation behind.
+            issued = replace(issued, refresh_token=issued.refresh_token or before.refresh_token)
+        self.issued, self.issued_before_view, self.clear = issued, False, None
+
+    def sign_out(self) -> None:
+        """Let the response delete the cookies: a view has ended the session."""
+        self.issued, self.clear = None, Clear.SIGNED_OUT
+
+    def reject(self) -> None:
+        """Let the response delete the cookies, unless the browser has newer ones by then: the session was rejected."""
+        self.issued, self.clear = None, Clear.REJECTED
+
+
+def attach(request: HttpRequest) -> Exchange:
+    """Begin the exchange of a request, and return it."""
+    exchange = Exchange()
+    setattr(request, _ATTRIBUTE, exchange)
+    return exchange
+
+
+def exchange_of(request: Any) -> Exchange | None:
+    """Return the exchange of a request of Django or REST framework. None: it did not pass the middleware."""
+    return getattr(request, _ATTRIBUTE, None)
+
+
+def required_exchange(request: Any) -> Exchange:
+    """Return the exchange of a request. Raise `ImproperlyConfigured` if it did not pass the middleware."""
+    exchange = exchange_of(request)
+    if exchange is None:
+        raise ImproperlyConfigured("tokens.middleware.TokenMiddleware is not in MIDDLEWARE.")
+    return exchange

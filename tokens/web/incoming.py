@@ -1,0 +1,225 @@
+"""Whose request it is. The first of these that applies decides::
+
+    a remembered access cookie    it was verified before, and is still valid: authenticated without a query
+    an Authorization header       the Bearer token in it decides, and cookies are ignored
+    an access cookie              verified, and its session is not revoked: authenticated without a query
+    a refresh cookie              the session is refreshed (`tokens.service.refreshing`), and this request is
+    authenticated Django's session              a sign-in that only Django's session knows becomes a session
+    (`django_session`) none of them                  an anonymous user; the exchange holds the reason, and the view
+    decides what to answer
+
+Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends
+the request. For them there are two more cases. A stale access cookie, which is rejected although the browser considers
+it valid, is deleted, and the browser is redirected to the same URL: it refreshes on the way. A browser that could not
+refresh says so in a header: the user stays anonymous, but gets 503 instead of the page to sign in.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from time import time
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
+
+from tokens import metrics
+from tokens.conf import OFFER, codec, token_settings
+from tokens.protocol import dbsc
+from tokens.protocol.access_tokens import ExpiredAccessToken, InvalidAccessToken
+from tokens.service import acknowledgements, queries
+from tokens.service.issuing import IssuedTokens
+from tokens.service.refreshing import Refusal, refresh
+from tokens.service.revocation_feed import feed
+from tokens.web import cookies, django_session, problems
+from tokens.web.client import client_of
+from tokens.web.exchange import Exchange
+from tokens.web.flow import Flow
+from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.paths import is_auth_api, is_navigation, is_refresh, refreshes_itself
+from tokens.web.problems import DATABASE_DOWN, Problem
+from tokens.web.user import LazyUser
+
+metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
+
+
+class Arrival(NamedTuple):
+    """What became of a request before its view.
+
+    ``response`` answers it without the view, or is None. ``is_stale`` says that its access cookie has to be deleted.
+    """
+
+    response: HttpResponse | None = None
+    is_stale: bool = False
+
+
+ADMITTED = Arrival()
+"""The request goes on to its view, and its access cookie stays."""
+
+
+def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
+    """Authenticate a request by an access cookie that this process has verified before. Return whether that was
+    possible.
+
+    Nearly all requests are like this. The function does what `authenticate` does in the case that needs no query and
+    rejects nothing. In every other case it does nothing, and `authenticate` starts from the beginning.
+    """
+    if "HTTP_AUTHORIZATION" in request.META or (text := cookies.read_access(request)) is None:
+        return False
+    now = time()
+    token = codec().remembered(text, now)
+    if (
+        token is None
+        or token.while_open
+        or feed.knows_revoked(token.session_id) is not False
+        or (is_unsafe(request) and is_cross_origin(request))
+        or django_session.is_possible(request, token)
+    ):
+        return False
+    acknowledgements.note(token, now)
+    exchange.access = token
+    _set_user(request, exchange)
+    return True
+
+
+def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
+    """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``."""
+    is_stale = False
+    try:
+        if (bearer := bearer_token(request)) is not None:
+            yield from _verify(bearer, exchange)
+            rejected = None
+        else:
+            rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
+    except DATABASE_DOWN:
+        rejected = problems.UNAVAILABLE
+    _set_user(request, exchange)
+    if rejected is not None:
+        return Arrival(problems.respond(request, rejected), is_stale)
+    if is_stale and (is_navigation(request) or is_refresh(request)):
+        return Arrival(cookies.retry_without_access(request), is_stale)
+    return Arrival(None, is_stale)
+
+
+def bearer_token(request: HttpRequest) -> str | None:
+    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one."""
+    # ``request.headers`` would parse all headers for this one.
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
+    """Return why the request is rejected, or None, and whether its access cookie is stale."""
+    is_stale = False
+    if access := cookies.read_access(request):
+        yield from _verify(access, exchange)
+        if exchange.access and exchange.access.while_open and not cookies.is_open(request):
+            exchange.access, exchange.problem = None, problems.SESSION_ENDED
+    presented = None if exchange.access else cookies.read_refresh(request)
+    if access and exchange.access is None and presented is None:
+        is_stale = yield from _is_stale(access, request, exchange)
+    if presented and refreshes_itself(request):
+        presented = None
+    if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
+        return problems.CROSS_ORIGIN, is_stale
+    if presented:
+        answer = yield partial(refresh, presented.text, presented.modes, client_of(request))
+        if isinstance(answer, Refusal):
+            is_stale = _note_refusal(answer, request, exchange)
+        else:
+            _note_issued(answer, exchange)
+    if django_session.is_possible(request, exchange.access) and not (is_unsafe(request) and is_cross_origin(request)):
+        issued = yield partial(django_session.take_over, request, exchange.access)
+        if issued:
+            _note_issued(issued, exchange)
+            is_stale = False
+    if exchange.access is None and (why := request.META.get("HTTP_SECURE_SESSION_SKIPPED")) is not None:
+        # The client sets this header, so it proves nothing about who is asking.
+        metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
+        exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
+    return None, is_stale
+
+
+def _verify(text: str, exchange: Exchange) -> Flow[None]:
+    """Verify an access token, and note that its use acknowledges its generation.
+
+    This needs no query, except when the revocation feed is due to be read.
+    """
+    now = datetime.now(UTC)
+    try:
+        token = codec().loads(text, now)
+    except ExpiredAccessToken:
+        exchange.problem = problems.TOKEN_EXPIRED
+        return
+    except InvalidAccessToken:
+        exchange.problem = problems.NOT_OUR_TOKEN
+        return
+    is_revoked = feed.knows_revoked(token.session_id)
+    if is_revoked is None:
+        is_revoked = yield partial(feed.is_revoked, token.session_id)
+    if is_revoked:
+        exchange.problem = problems.SESSION_ENDED
+    else:
+        acknowledgements.note(token, now.timestamp())
+        exchange.access = token
+
+
+def _is_stale(access: str, request: HttpRequest, exchange: Exchange) -> Flow[bool]:
+    """Return whether an access cookie that came alone, and was rejected, keeps the browser from refreshing.
+
+    A browser refreshes a bound session only when the access cookie is missing. Without the cookie it refreshes, and
+    gets another one or learns that the session has ended. If a newer sign-in has replaced the cookie meanwhile, its
+    deletion costs one refresh.
+    """
+    if token_settings().device_bound != OFFER or not (is_navigation(request) or is_auth_api(request)):
+        return False
+    if exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}:
+        return True
+    if exchange.problem is problems.TOKEN_EXPIRED:
+        # The cookie of a bound session expires before its token, unless the browser's clock was set back.
+        token = codec().loads_expired(access)
+        return token.generation is None and bool((yield partial(queries.bound_session, token.session_id)))
+    return False
+
+
+def _note_issued(issued: IssuedTokens, exchange: Exchange) -> None:
+    exchange.issue(issued)
+    exchange.access, exchange.issued_before_view = issued.access, True
+
+
+def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) -> bool:
+    """Note that the refresh token was rejected. Return whether the access cookie is stale."""
+    exchange.problem = problems.SESSION_ENDED
+    exchange.bound = refusal.bound
+    # Other requests leave the cookies alone: a page sends several at once, and some responses arrive late.
+    if not (is_navigation(request) or is_auth_api(request)):
+        return False
+    if refusal.bound:
+        # An expired access cookie keeps the browser from refreshing.
+        return cookies.read_access(request) is not None
+    if refusal.definite:
+        exchange.reject()
+    return False
+
+
+def _set_user(request: HttpRequest, exchange: Exchange) -> None:
+    user: Any
+    if exchange.access is None:
+        user = SimpleLazyObject(lambda: _anonymous(exchange))
+    else:
+        loaded = exchange.issued.user if exchange.issued else None
+        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
+    request.user = user
+    request.auser = partial(_auser, user)
+    request.auth = exchange.access  # type: ignore[attr-defined]
+
+
+async def _auser(user: Any) -> Any:
+    await sync_to_async(str)(user)  # Loads the row, which an async view may not do.
+    return user
+
+
+def _anonymous(exchange: Exchange) -> AnonymousUser:
+    exchange.note_user_asked()
+    return AnonymousUser()

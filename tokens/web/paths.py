@@ -1,0 +1,60 @@
+"""What the path of a request says: whether it is for the auth API, and whether a user is going to a page."""
+
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
+REFRESHES_ITSELF = ("login", "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+"""The views that look at the refresh cookie themselves, or must not have it used up before them."""
+
+
+@lru_cache(maxsize=1)
+def auth_api() -> str | None:
+    """The path under which the auth API is, with its slash: ``/api/auth/``; None where it is not included."""
+    try:
+        return reverse("tokens:login").removesuffix("login")
+    except NoReverseMatch:
+        return None
+
+
+def is_auth_api(request: HttpRequest) -> bool:
+    """Whether the request is for the auth API."""
+    root = auth_api()
+    return root is not None and request.path.startswith(root)
+
+
+def refreshes_itself(request: HttpRequest) -> bool:
+    """Whether the request is for a view that looks at the refresh cookie itself."""
+    return request.path.rstrip("/") in _refreshing_themselves()
+
+
+@lru_cache(maxsize=1)
+def _refreshing_themselves() -> frozenset[str]:
+    root = auth_api()
+    return frozenset() if root is None else frozenset(root + name for name in REFRESHES_ITSELF)
+
+
+def is_refresh(request: HttpRequest) -> bool:
+    """Whether a client asks for its tokens to be refreshed."""
+    root = auth_api()
+    return root is not None and request.path.rstrip("/") == f"{root}refresh"
+
+
+def is_navigation(request: HttpRequest) -> bool:
+    """Return whether a user is going to a page. Browsers say so in a header; for others it is a guess."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None:
+        return mode == "navigate"
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "ROOT_URLCONF":
+        auth_api.cache_clear()
+        _refreshing_themselves.cache_clear()

@@ -1,0 +1,173 @@
+"""Problems: every refusal that a client sees, with its status and its stable code (RFC 9457).
+
+Under ``/api/``, and to whoever asks for JSON, a problem is ``application/problem+json``::
+
+    {"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "session_ended",
+     "detail": "The session has ended. Sign in again."}
+
+``code`` is what a program goes by; ``detail`` is for a person, in the language of the request. A refused refresh token
+is SESSION_ENDED whatever the reason, to the byte.
+
+Elsewhere a browser is shown the project's template ``tokens/problem.html``, and whoever does not ask for HTML a plain
+line.
+"""
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import TemplateDoesNotExist
+from django.template.loader import render_to_string
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+from tokens.service import events
+from tokens.service.revocation_feed import FeedUnavailable
+from tokens.service.throttles import Throttled
+from tokens.web.client import client_ip
+
+DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
+"""The exceptions of a database that does not answer."""
+CONTENT_TYPE = "application/problem+json"
+API_PREFIX = "/api/"
+RETRY_AFTER = 2
+"""Seconds that a client should wait after a 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``status``: of HTTP; ``code``: stable; ``detail``: for a person, in English; `text` is what they read.
+
+    ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters. ``wait``: seconds until it is worth
+    while to ask again, or 0.
+    """
+
+    status: HTTPStatus
+    code: str
+    detail: str
+    challenge: str = ""
+    scheme: str = "Bearer"
+    wait: int = 0
+
+    def as_json(self, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "code": self.code,
+            "detail": self.text,
+            **more,
+        }
+
+    @property
+    def text(self) -> str:
+        """The detail in the language that is active: looked up when it is answered, not when this module is read."""
+        return gettext(self.detail)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that this status asks for (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
+        if self.status is HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": f"{self.scheme} {self.challenge}".strip(), "Cache-Control": "no-store"}
+        if self.wait:
+            return {"Retry-After": str(self.wait), "Cache-Control": "no-store"}
+        return {}
+
+
+_CHALLENGE = 'error="invalid_token"'
+
+NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."))
+NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."), _CHALLENGE)
+"""The same to a person and to a program; RFC 6750 section 3.1 has a word for a token that is not one of ours."""
+TOKEN_EXPIRED = Problem(
+    HTTPStatus.UNAUTHORIZED, "token_expired", _("The access token has expired. Refresh, and try again."), _CHALLENGE
+)
+SESSION_ENDED = Problem(
+    HTTPStatus.UNAUTHORIZED, "session_ended", _("The session has ended. Sign in again."), _CHALLENGE
+)
+INVALID_CREDENTIALS = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "invalid_credentials",
+    _("There is no active account with this e-mail address and password."),
+)
+INVALID_CLIENT = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "invalid_client",
+    _("Give the client's id and secret by HTTP Basic authentication."),
+    'realm="introspection", charset="UTF-8"',
+    scheme="Basic",
+)
+CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", _("This request came from a page of another origin."))
+FORM_OUTDATED = Problem(
+    HTTPStatus.FORBIDDEN, "form_outdated", _("This form is not valid any more. Load its page anew, and send it again.")
+)
+PROOF_REQUIRED = Problem(HTTPStatus.FORBIDDEN, "proof_required", _("Sign the challenge with the device's key."))
+REAUTHENTICATION_REQUIRED = Problem(
+    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Give your password again, and repeat the request.")
+)
+PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You may not do this."))
+MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
+INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
+INVALID_TOKEN = Problem(
+    HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid any more, or never was. Ask for a new one.")
+)
+NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
+METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
+PAYLOAD_TOO_LARGE = Problem(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", _("The request body is too large.")
+)
+UNSUPPORTED_MEDIA_TYPE = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/json.")
+)
+FORM_EXPECTED = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", _("Send application/x-www-form-urlencoded.")
+)
+ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", _("Something went wrong on our side."))
+UNAVAILABLE = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "unavailable",
+    _("The service cannot answer just now. Nothing is lost: try again."),
+    wait=RETRY_AFTER,
+)
+THROTTLED = Problem(
+    HTTPStatus.TOO_MANY_REQUESTS, "throttled", _("That was too often. Wait a while, and try again."), wait=RETRY_AFTER
+)
+TOO_MANY_PASSWORDS = replace(
+    THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or set a new one by a link in a mail.")
+)
+
+
+def throttled(request: HttpRequest, error: Throttled) -> Problem:
+    """Return the problem that says how long to wait, and log that the client was throttled."""
+    events.log("throttled", name=error.name, wait=error.wait, ip=client_ip(request))
+    problem = TOO_MANY_PASSWORDS if error.name.startswith("sign_in") else THROTTLED
+    return replace(problem, wait=error.wait)
+
+
+def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Return the problem as the client reads it: problem+json, a page, or a plain line."""
+    # Not `request.accepts`: it raises on a header that it cannot parse.
+    accepted = request.headers.get("Accept", "").lower()
+    # Programs that take JSON often take anything (axios: "application/json, text/plain, */*"); browsers name HTML.
+    if request.path_info.startswith(API_PREFIX) or ("json" in accepted and "text/html" not in accepted):
+        return JsonResponse(
+            problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
+        )
+    page = _page(request, problem) if "text/html" in accepted else None
+    kind = "text/plain" if page is None else "text/html"
+    return HttpResponse(
+        page or f"{problem.text}\n",
+        status=problem.status,
+        content_type=f"{kind}; charset=utf-8",
+        headers={**problem.headers, "Vary": "Accept"},
+    )
+
+
+def _page(request: HttpRequest, problem: Problem) -> str | None:
+    # Rendered without the request: who asks is not looked up, for the database may be what is down.
+    try:
+        return render_to_string("tokens/problem.html", {"problem": problem, "repeatable": request.method == "GET"})
+    except TemplateDoesNotExist:
+        return None
