@@ -1,19 +1,19 @@
-"""The access token: a JWT for access (RFC 9068), signed with the server's private key.
+"""Access tokens: JWTs (RFC 9068), signed with the server's private key.
 
-Header and claims of one, in full::
+An example of header and claims::
 
     {"alg": "EdDSA", "kid": "<RFC 7638 thumbprint>", "typ": "at+jwt"}
     {"iss": "https://example.org", "sub": "<user's primary key>", "aud": "https://example.org",
      "exp": 1700000600, "iat": 1700000000, "jti": "<UUIDv7>", "client_id": "latchkey",
      "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
 
-``gen`` is the generation of the refresh token that it came with; a token minted without a refresh has none.
-Instants are whole seconds, rounded down, of the database's clock. A token is good while ``now < exp``, without
-leeway; an ``iat`` ahead of this node's clock is no reason to refuse (RFC 7519 section 4.1.6).
+``gen`` is the generation of the refresh token that was issued together with it. A token that was issued without a
+refresh token has no ``gen``. Times are whole seconds of the database's clock, rounded down. A token is valid while
+``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519 section 4.1.6).
 
-`Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, a ``kid`` of ours with the one
-``alg`` that this key is for (EdDSA, ES256 or RS256), no other header field. It raises `InvalidAccessToken` bare, and
-`ExpiredAccessToken` for one that was good.
+`Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, the ``kid`` of one of our keys,
+the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises `InvalidAccessToken` without a
+message, or `ExpiredAccessToken` for a token that was valid.
 """
 
 import json
@@ -35,9 +35,10 @@ from tokens.protocol.keys import KeyRing
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
 REMEMBERED = 4096
-"""How many verified tokens a process remembers: verifying is most of a request's cost."""
+"""How many verified tokens a process remembers. Verifying a signature is most of the cost of a request."""
 JITTER = 20
-"""An access token lives up to a twentieth less than its lifetime, so that sessions do not refresh together."""
+"""The lifetime of each token is shortened at random by up to one twentieth, so that sessions do not refresh together.
+"""
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -47,18 +48,18 @@ _REGISTERED = {"iss", "aud", "gen", "amr", "nbf", "open", *_TIMES, *_TEXTS}
 
 
 class InvalidAccessToken(Exception):
-    """The token is not one that this server made, or not for this audience."""
+    """This server did not make the token, or not for this audience."""
 
 
 class ExpiredAccessToken(InvalidAccessToken):
-    """The token was good until its ``exp``."""
+    """The token was valid until its ``exp``."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What an access token says. ``claims`` holds all of it, the project's own claims too.
+    """The content of an access token. ``claims`` contains all claims, also the project's own.
 
-    ``while_open``: it is good for the browser that has not been closed since the sign-in, where it comes by cookie.
+    ``while_open``: if it comes in a cookie, it is valid only until the browser is closed.
     """
 
     subject: str
@@ -72,16 +73,16 @@ class AccessToken:
 
 
 class Codec:
-    """Makes and checks access tokens, and remembers a bounded number of those that it found good."""
+    """Makes and verifies access tokens, and remembers the last `REMEMBERED` that it has verified."""
 
     def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str) -> None:
-        import jwt  # With all of X.509: a process that sees no token does without.
+        import jwt  # Slow to import, and commands that see no token do not need it.
 
         self._ring = ring
         self._issuer = issuer
         self._audience = audience
         self._client_id = client_id
-        # Not `jwt.encode`: it would make the header and look at the key anew for each token.
+        # `jwt.encode` would make the header and prepare the key for every token.
         key = ring.signing_key
         self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
         self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
@@ -102,12 +103,12 @@ class Codec:
         while_open: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> tuple[str, AccessToken]:
-        """Return a new token's text, and what it says. It never outlives its session.
+        """Return the text and the content of a new token. It expires at the latest when its session does.
 
-        ``extra``: the project's own claims; a registered claim among them raises `ValueError`.
+        ``extra`` is the project's own claims. Raise `ValueError` if one of them is a registered claim.
         """
         if extra and not _REGISTERED.isdisjoint(extra):
-            raise ValueError(f"the claims hook may not set {', '.join(sorted(_REGISTERED.intersection(extra)))}")
+            raise ValueError(f"the claims hook must not set {', '.join(sorted(_REGISTERED.intersection(extra)))}")
         issued_at = floor(now.timestamp())
         seconds = int(lifetime.total_seconds())
         seconds -= secrets.randbelow(seconds // JITTER + 1)
@@ -133,19 +134,22 @@ class Codec:
         return b".".join((unsigned, _base64url(signature))).decode(), _said(claims, session_id)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
-        """Return what the token says. Raises `InvalidAccessToken`, or `ExpiredAccessToken`."""
+        """Return the content of a token. Raise `InvalidAccessToken` or `ExpiredAccessToken`."""
         token = self.loads_expired(text)
         if now.timestamp() >= token.expires_at:
             raise ExpiredAccessToken
         return token
 
     def remembered(self, text: str, now: float) -> AccessToken | None:
-        """Return what `loads` would, where this token was found good before; else None. ``now``: POSIX seconds."""
+        """Return the content of a token that was verified before and has not expired, else None.
+
+        ``now``: POSIX seconds.
+        """
         token = self._good.get(text)
         return token if token is not None and now < token.expires_at else None
 
     def loads_expired(self, text: str) -> AccessToken:
-        """Return what the token says, whether or not it has expired: for signing out. Raises `InvalidAccessToken`."""
+        """Return the content of a token, even if it has expired. Raise `InvalidAccessToken`."""
         token = self._good.get(text)
         if token is None:
             token = self._verified(text)
@@ -171,7 +175,7 @@ class Codec:
                 algorithms=[key.algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
-                # The clock is the caller's, and types are checked below more strictly than PyJWT does.
+                # The caller has the clock, and `_from_claims` checks types more strictly than PyJWT.
                 options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
@@ -188,7 +192,8 @@ def _base64url(raw: bytes) -> bytes:
 
 
 def _is_canonical(segment: str) -> bool:
-    # Of the three segments the signature alone is not signed: its idle bits could be flipped.
+    # base64 leaves spare bits in the last character of the signature. Accept only one spelling, so that a token has one
+    # text.
     try:
         raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Device Bound Session Credentials (DBSC) on the wire: headers, proofs, the session's configuration, challenges.
+"""Device Bound Session Credentials (DBSC): headers, proofs, configuration and challenges, as they are sent.
 
-The browser keeps a private key that cannot be copied out, and proves it at each refresh. After the W3C draft, as
-Chromium speaks it; ``<JWS>`` is its proof, signed with that key::
+The browser keeps a private key that cannot be exported, and signs a challenge with it at each refresh. This follows the
+W3C draft as Chromium implements it. ``<JWS>`` is a proof, signed with that key::
 
     sign-in    ←  Secure-Session-Registration: (ES256 RS256);path="…/register";challenge="…";authorization="…"
     register   →  Secure-Session-Response: <JWS>    {"alg": "ES256", "typ": "dbsc+jwt", "jwk": {…}}
@@ -10,19 +10,20 @@ Chromium speaks it; ``<JWS>`` is its proof, signed with that key::
     refresh    →  Sec-Secure-Session-Id: <session>
                   Secure-Session-Response: <JWS>    {"alg": "ES256", "typ": "dbsc+jwt"}, {"jti": "<challenge>"}
                ←  200 and the cookie, and the challenge of the next refresh
-                  403 and a challenge: sign this one; 401: the session is over; 503: ask again
-    a request  →  Secure-Session-Skipped: <reason>;session_identifier="<session>", where a refresh could not be had
+                  403 and a challenge to sign; 401 if the session has ended; 503 to try again later
+    a request  →  Secure-Session-Skipped: <reason>;session_identifier="<session>", if the refresh failed
 
-Challenges and the authorization (a ticket: whose registration it is) are kept nowhere. Each is, in base64url::
+The server stores neither challenges nor the authorization (a ticket that names the session of a registration). Each
+contains, in base64url::
 
     challenge    generation 4 | time 8 | tag 16    (bytes)
     ticket       session id 16 | time 8 | tag 16
 
-``time`` is in whole seconds, numbers are unsigned and big-endian, and ``tag`` is HMAC-SHA256 over a label, the
-session's id and the bytes before it, truncated to 128 bits. A challenge is of one generation of its session, so a
-refresh, which begins the next, uses it up.
+``time`` is in whole seconds. Numbers are unsigned and big-endian. ``tag`` is HMAC-SHA256 over a label, the id of the
+session and the bytes before it, truncated to 128 bits. A challenge belongs to one generation of its session. A refresh
+begins the next generation, so each challenge works once.
 
-What came from a client is called unverified here until its signature is checked. `InvalidProof` is raised bare.
+Data from a client is called unverified until its signature is checked. `InvalidProof` is raised without a message.
 """
 
 import hmac
@@ -47,16 +48,16 @@ REGISTRATION, CHALLENGE, PROOF, SESSION_ID, SKIPPED = (
     "Secure-Session-Skipped",
 )
 ALGORITHMS = ES256, RS256
-"""In the order of preference."""
+"""The algorithms offered to browsers, the preferred one first."""
 TYPE = "dbsc+jwt"
 MAX_PROOF = 8192
-"""Characters: a registration with an RSA key of 4096 bits has two thousand."""
+"""Characters of a proof. A registration with a 4096-bit RSA key has two thousand."""
 MOST_RSA_BITS = 4096
 MOST_RSA_EXPONENT = 2**32
-"""More of either would cost the server more to check than its owner to send."""
+"""Larger values would make verifying a proof more expensive for the server than sending it is for the client."""
 SKIP_REASONS = frozenset({"unreachable", "server_error", "quota_exceeded"})
 OTHER = "other"
-"""Said of every other reason: a client makes it up."""
+"""Stands for every other reason, because a client can send any text."""
 
 TAG_BYTES = 16
 _CHALLENGE = struct.Struct(">IQ")
@@ -68,12 +69,12 @@ _TOKEN = re.compile(r"[A-Za-z_]+")
 
 
 class InvalidProof(Exception):
-    """This proves nothing."""
+    """The proof is malformed, or its signature or challenge is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof as it came. Nothing in it is verified before `verify`, or `registered_key`, has returned."""
+    """A proof as it was received. Nothing in it is verified until `verify` or `registered_key` has returned."""
 
     text: str = field(repr=False)
     unverified_header: Mapping[str, Any]
@@ -81,12 +82,12 @@ class Proof:
 
     @property
     def challenge(self) -> str:
-        """The challenge that was signed, if it was signed at all."""
+        """The challenge that the proof claims to sign."""
         challenge: str = self.unverified_claims["jti"]
         return challenge
 
     def verify(self, jwk: Mapping[str, str], algorithm: str) -> None:
-        """Check the proof with the session's own key, whatever the header says of keys. Raises `InvalidProof`."""
+        """Verify the proof with the session's key. A key in the header is ignored. Raise `InvalidProof`."""
         import jwt
 
         if self.unverified_header.get("typ") != TYPE:
@@ -98,9 +99,9 @@ class Proof:
             raise InvalidProof from None
 
     def registered_key(self) -> tuple[dict[str, str], str]:
-        """Return the public key that a registration brings, as a JWK, and its algorithm. Raises `InvalidProof`.
+        """Return the public key of a registration as a JWK, and its algorithm. Raise `InvalidProof`.
 
-        The one place where a key from a header counts: it is what is registered, and proves that it is the browser's.
+        Only here does a key from the header count: it is the key to register, and the browser proves that it has it.
         """
         algorithm = self.unverified_header.get("alg")
         if algorithm not in ALGORITHMS:
@@ -111,7 +112,7 @@ class Proof:
 
 
 def unverified(header: str) -> Proof:
-    """Take a proof apart: bare, or quoted as the draft has it, and nothing behind it. Raises `InvalidProof`."""
+    """Parse a proof, which may be quoted as in the draft. Raise `InvalidProof`."""
     if len(header) > MAX_PROOF:
         raise InvalidProof
     text = _bare(header)
@@ -119,7 +120,8 @@ def unverified(header: str) -> Proof:
         raise InvalidProof
     head, payload, signature = text.split(".")
     found, claims = _object(head), _object(payload)
-    # Of the three the signature alone is not signed: it has one spelling. Nothing is understood that may be critical.
+    # Accept only one spelling of the signature, whose spare bits are not signed. Reject extensions (RFC 7515 section
+    # 4.1.11).
     if _base64url(_decoded(signature)) != signature or not {"crit", "b64"}.isdisjoint(found):
         raise InvalidProof
     if type(claims.get("jti")) is not str:
@@ -128,7 +130,7 @@ def unverified(header: str) -> Proof:
 
 
 def unverified_session_id(header: str) -> UUID | None:
-    """Return the session that a refresh is said to be for, or None if that is no session's name."""
+    """Return the id of the session that a refresh claims to be for, or None if the header is not an id."""
     text = _bare(header)
     try:
         session_id = UUID(text)
@@ -138,32 +140,32 @@ def unverified_session_id(header: str) -> UUID | None:
 
 
 def skip_reason(header: str) -> str:
-    """Return why the browser sent a request without its cookie: one of `SKIP_REASONS`, or `OTHER`."""
+    """Return why the browser could not refresh before a request: one of `SKIP_REASONS`, or `OTHER`."""
     reason = _TOKEN.match(header.strip())
     return reason[0] if reason and reason[0] in SKIP_REASONS else OTHER
 
 
 def challenge(key: bytes, session_id: UUID, generation: int, now: datetime) -> str:
-    """Return the challenge of this generation's refresh."""
+    """Return the challenge that the refresh of this generation has to sign."""
     return _sealed(key, _OF_REFRESH, session_id, _CHALLENGE.pack(generation, int(now.timestamp())))
 
 
 def is_good_challenge(
     text: str, keys: Sequence[bytes], session_id: UUID, generation: int, now: datetime, lifetime: timedelta
 ) -> bool:
-    """Whether this is a challenge of this generation's, not older than ``lifetime``."""
+    """Return whether this is a challenge for this generation, and not older than ``lifetime``."""
     return _is_good(text, keys, _OF_REFRESH, session_id, generation, now, lifetime)
 
 
 class Offer(NamedTuple):
-    """What a registration has to sign: it is for one session, and for a minute."""
+    """What a registration has to sign. It belongs to one session, and expires."""
 
     challenge: str
     ticket: str
 
 
 def offer(key: bytes, session_id: UUID, now: datetime) -> Offer:
-    """Return what a new session's registration has to sign."""
+    """Return what the registration of a new session has to sign."""
     seconds = int(now.timestamp())
     return Offer(
         _sealed(key, _OF_REGISTRATION, session_id, _CHALLENGE.pack(0, seconds)),
@@ -172,7 +174,7 @@ def offer(key: bytes, session_id: UUID, now: datetime) -> Offer:
 
 
 def offered_session(proof: Proof, keys: Sequence[bytes], now: datetime, lifetime: timedelta) -> UUID:
-    """Return the session whose `offer` was signed. Raises `InvalidProof`."""
+    """Return the id of the session whose `offer` the proof signs. Raise `InvalidProof`."""
     ticket = proof.unverified_claims.get("authorization")
     body, tag = _opened(ticket) if type(ticket) is str else (b"", b"")
     if len(body) != _TICKET.size:
@@ -187,22 +189,23 @@ def offered_session(proof: Proof, keys: Sequence[bytes], now: datetime, lifetime
 
 
 def registration_header(path: str, offered: Offer) -> str:
-    """Return the header that offers a browser to bind its session."""
+    """Return the value of the header that offers a browser to bind its session."""
     algorithms = " ".join(ALGORITHMS)
     return f'({algorithms});path="{path}";challenge="{offered.challenge}";authorization="{offered.ticket}"'
 
 
 def challenge_header(challenge: str, session_id: UUID) -> str:
-    """Return the header that says what the session's next proof has to sign."""
+    """Return the value of the header with the challenge that the session's next proof has to sign."""
     return f'"{challenge}";id="{session_id}"'
 
 
 def configuration(
     session_id: UUID, refresh_path: str, cookie: str, attributes: str, origin: str, static_url: str
 ) -> dict[str, Any]:
-    """Return what the browser is told of a session: its cookie, which requests wait for it, and where it is renewed.
+    """Return the configuration of a session: its cookie, the requests that need it, and the URL of its refresh.
 
-    ``cookie``, ``attributes``: as it is really set, or the browser does not find it, and asks at every request.
+    ``cookie`` and ``attributes`` must be those of the cookie that is set. Otherwise the browser does not find the
+    cookie, and refreshes before every request.
     """
     static = urlsplit(static_url)
     is_ours = not static.netloc and static.path.strip("/")
@@ -212,7 +215,7 @@ def configuration(
         "refresh_url": refresh_path,
         "scope": {"include_site": False, "scope_specification": excluded if is_ours else []},
         "credentials": [{"type": "cookie", "name": cookie, "attributes": attributes}],
-        # A link in a mail or on another site leads here too, and its request must wait for the cookie.
+        # A request from a link in a mail or on another site must also wait for the cookie.
         "allowed_refresh_initiators": ["*"],
     }
 
@@ -224,7 +227,7 @@ def _bare(header: str) -> str:
 
 
 def _public_key(jwk: Any, algorithm: str) -> dict[str, str]:
-    """Return what a JWK must have, if it is a public key that this algorithm may use. Raises `InvalidProof`."""
+    """Return the required members of a JWK, if it is a public key for this algorithm. Raise `InvalidProof`."""
     import jwt
 
     wanted = {"kty": "EC", "crv": "P-256"} if algorithm == ES256 else {"kty": "RSA"}
@@ -246,7 +249,7 @@ def _public_key(jwk: Any, algorithm: str) -> dict[str, str]:
 
 
 def _object(segment: str) -> dict[str, Any]:
-    """Return the JSON object of a segment. Raises `InvalidProof`, also for one that says something twice."""
+    """Return the JSON object in a segment. Raise `InvalidProof`, also if it has the same name twice."""
     try:
         found = json.loads(_decoded(segment).decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError):

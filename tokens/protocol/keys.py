@@ -1,17 +1,19 @@
-"""The server's keys: those derived from Django's ``SECRET_KEY``, and those that SIGNING_KEYS names.
+"""All keys of the server: those derived from Django's ``SECRET_KEY``, and those of the setting SIGNING_KEYS.
 
-A derived key is HKDF-SHA256 (RFC 5869) of the secret, with a label of its own, so that no use can weaken another: an
-Ed25519 key pair that signs access tokens, the MAC key of refresh tokens with the four bytes that name it, the one of a
-bound session's challenges (`tokens.protocol.dbsc`), and the key from which a handed-over session's identity is made
-(`tokens.web.django_session`). The first secret makes tokens;
-``SECRET_KEY_FALLBACKS`` check them too. So a rotation of keys is Django's own: the new secret as a fall-back
-everywhere first, then swapped.
+Each derived key is HKDF-SHA256 (RFC 5869) of the secret with a label of its own, so that the use of one key cannot
+weaken another. Derived are:
 
-SIGNING_KEYS is rotated likewise: the first key of the list signs, all check. ``derived`` in it stands for the Ed25519
-keys, and nothing else makes them count: whoever has moved to keys in files can let a leaked ``SECRET_KEY`` forge no
-access token. It is the whole list where there is none. Ed25519 alone is derived: a derivation may never change once
-it has signed, and a change of algorithm takes the same steps as a change of key, for which keys need entries of
-their own. MAC keys are always derived.
+- an Ed25519 key pair that signs access tokens,
+- the MAC key of refresh tokens, and the four bytes that name it,
+- the MAC key of challenges to devices (`tokens.protocol.dbsc`),
+- the key from which a session for a sign-in in Django's own session gets its id and secret.
+
+New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
+add the new secret as a fallback on every server first, then swap the two.
+
+SIGNING_KEYS is rotated in the same way: the first key of the list signs, and all verify. The entry ``derived`` stands
+for the Ed25519 keys, and is the default. Without it the derived keys do not count, so that a leaked ``SECRET_KEY``
+cannot forge access tokens. Only Ed25519 is derived. MAC keys are always derived.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +31,11 @@ from tokens.protocol.signing_keys import SigningKey, VerifyingKey
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyRing:
-    """All keys of one process. ``signing_key`` and ``key_id``'s make tokens; all of them check, each by its name.
+    """All keys of one process.
 
-    ``binding_keys``: of challenges, which name no key; the first makes them, all check.
+    ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
+    ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
+    all verify.
     """
 
     signing_key: SigningKey
@@ -53,9 +57,9 @@ class KeyRing:
 
 
 def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,)) -> KeyRing:
-    """Return the keys of these secrets, the one that makes tokens first.
+    """Return the keys of these secrets. The first secret makes tokens.
 
-    ``named``: what signs access tokens, likewise; None stands for the keys derived from all the secrets.
+    ``named`` is the setting SIGNING_KEYS. None stands for the keys derived from all secrets.
     """
     derived = []
     mac_keys = {}

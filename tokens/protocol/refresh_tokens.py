@@ -1,19 +1,24 @@
-"""The refresh token: its bytes, made and checked without a query.
+"""The bytes of a refresh token, made and verified without a query.
 
-``latchkey_rt_`` (so that secret scanners find it), then in base64url, 75 characters::
+A token is the prefix ``latchkey_rt_``, by which secret scanners find it, and 75 characters of base64url::
 
     key id 4 | session id 16 | secret 16 | generation 4 | tag 16        (bytes)
 
-``key id`` says which of the server's keys made the tag, ``session id`` is the row's UUIDv7, ``secret`` is random,
-made at login and the same in every generation (the row holds its SHA-256 digest alone), ``generation`` is
-unsigned, big-endian, and ``tag`` is HMAC-SHA256 (RFC 2104) over all bytes before it, truncated to 128 bits: a
-guess is right once in 2**128, and RFC 2104 section 5 asks for no less than half of the output.
+- ``key id`` names the server's key that made the tag.
+- ``session id`` is the UUIDv7 of the session's row.
+- ``secret`` is random. It is made at the sign-in and stays the same in every generation. The row holds only its SHA-256
+  digest.
+- ``generation`` is unsigned and big-endian.
+- ``tag`` is HMAC-SHA256 (RFC 2104) over all bytes before it, truncated to 128 bits. RFC 2104 section 5 requires at
+least
+  half of the output.
 
-So a token is a function of session, secret and generation: the successor of a token is derived, never stored, and
-making one takes the server's key *and* the login's secret, which the server does not keep.
+So the successor of a token is derived from session, secret and generation, and never stored. To make one takes the
+server's key and the secret, which the server does not keep.
 
-`loads` refuses everything but the one canonical spelling. It raises `InvalidRefreshToken` bare, whatever the
-reason, and `UnknownKey` for a well-formed token whose key this process does not have (a rolling deployment).
+`loads` rejects every text that is not the canonical base64url of its bytes. It raises `InvalidRefreshToken` without a
+message, whatever the reason. It raises `UnknownKey` if this process does not have the key, which happens while a new
+key is being deployed.
 """
 
 import binascii
@@ -36,7 +41,7 @@ _LENGTH = len(PREFIX) + (_BODY.size + TAG_BYTES) * 8 // 6 + 1  # 56 bytes are 74
 
 
 class InvalidRefreshToken(Exception):
-    """The token is not one that this server made."""
+    """This server did not make the token."""
 
 
 class UnknownKey(InvalidRefreshToken):
@@ -45,7 +50,7 @@ class UnknownKey(InvalidRefreshToken):
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What a refresh token says: which session, its login's secret (16 bytes), which generation."""
+    """The content of a refresh token: the session, the secret of its sign-in (16 bytes), and the generation."""
 
     session_id: UUID
     secret: bytes = field(repr=False)
@@ -53,11 +58,11 @@ class RefreshToken:
 
     @property
     def digest(self) -> bytes:
-        """The SHA-256 digest of the secret, 32 bytes: what the row holds."""
+        """The SHA-256 digest of the secret, 32 bytes, as the row holds it."""
         return sha256(self.secret).digest()
 
     def of(self, generation: int) -> "RefreshToken":
-        """Return the same session's token of another generation."""
+        """Return the token of the same session for another generation."""
         return RefreshToken(self.session_id, self.secret, generation)
 
 
@@ -68,9 +73,9 @@ def dumps(token: RefreshToken, key_id: bytes, key: bytes) -> str:
 
 
 def loads(text: str, keys: Mapping[bytes, bytes]) -> RefreshToken:
-    """Return what the token says, once its tag has been checked with the key that it names.
+    """Return the content of a token, after verifying its tag. Raise `InvalidRefreshToken` or `UnknownKey`.
 
-    ``keys``: key id to key. Raises `InvalidRefreshToken`, or `UnknownKey`.
+    ``keys`` maps key ids to keys.
     """
     raw = _get_unverified_bytes(text)
     body, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
@@ -94,7 +99,7 @@ def _get_unverified_bytes(text: str) -> bytes:
         raw = urlsafe_b64decode(encoded + "=")
     except (binascii.Error, ValueError):
         raise InvalidRefreshToken from None
-    # Python's decoder skips foreign characters and ignores idle bits: only one spelling of the bytes is ours.
+    # Python's decoder skips foreign characters and ignores spare bits. Accept only the text that `dumps` would make.
     if urlsafe_b64encode(raw).rstrip(b"=") != encoded.encode():
         raise InvalidRefreshToken
     return raw

@@ -1,14 +1,14 @@
-"""The rotation protocol: what a presented refresh token is answered with.
+"""The rotation protocol: what the server answers to a presented refresh token.
 
-A session is one row. The row is at generation ``g``; a presented token carries its own generation ``n``.
-`decide` compares the two, at one instant, and returns a `Decision`; `begin` and `recover` give the state that
-the row has afterwards. Nothing here queries, reads a clock or knows Django: the caller carries the decision out
-in one conditional update, and decides again if it lost the race.
+A session is one row. Its generation ``g`` is the number of rotations since the sign-in. Each refresh token contains the
+generation ``n`` for which it was issued. `decide` compares the two and returns a `Decision`. `begin` and `recover`
+return the state of the row afterwards. The caller carries the decision out in one conditional update. If another
+request has changed the row meanwhile, the caller reads it and decides again.
 
 ====================================================  =======================================================
 the session has ended (revoked, idle or expired)      REFUSE
 ``n > g``                                             CATCH_UP   begin generation ``n``
-``n = g``, ``g > 0``, before since + acknowledge      REPEAT     without the refresh token: it is there already
+``n = g``, ``g > 0``, before since + acknowledge      REPEAT     without a refresh token: the client has it
 ``n = g``                                             ROTATE     begin generation ``g + 1``
 ``n = g - 1``, before since + grace                   REPEAT     parallel tabs, retries
 ``n = g - 1``, not acknowledged, recoveries left      RECOVER    since = now
@@ -16,11 +16,16 @@ the session has ended (revoked, idle or expired)      REFUSE
 otherwise                                             REUSE      end the session
 ====================================================  =======================================================
 
-Why a repeat and a recovery are safe: tokens are derived (see `tokens.protocol.refresh_tokens`), so answering twice
-gives the same successor twice, and a family of tokens never forks. Why they are needed: parallel requests, lost
-responses and crashes make honest clients present a token twice (RFC 9700 section 4.14.2 ends such sessions).
+``since`` is when generation ``g`` began or was last recovered. ``grace`` and ``acknowledge`` are durations of the
+`Policy`. A generation is acknowledged when one of its access tokens has been used, which proves that the client
+received it.
 
-With a grace of zero (strict) a token works once to the letter: there is no still time, no repeat, no recovery.
+Parallel requests, lost responses and crashes make honest clients present a token twice. RFC 9700 section 4.14.2 ends
+such sessions. REPEAT and RECOVER keep them, and are safe: refresh tokens are derived
+(`tokens.protocol.refresh_tokens`), so two answers contain the same successor, and there are never two different
+current tokens of one session.
+
+With a grace of zero (strict mode) a token works exactly once: nothing is repeated and nothing is recovered.
 """
 
 from dataclasses import dataclass, replace
@@ -28,11 +33,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 RECOVERIES_OF_ONE_GENERATION = 4
-"""How many times `Policy.max_recoveries` one generation may be recovered, lest a thief keep it from ever rotating."""
+"""One generation may be recovered at most this many times `Policy.max_recoveries`.
+
+Without a limit an attacker could keep the session from ever rotating.
+"""
 
 
 class Decision(Enum):
-    """What to do with a presented refresh token; the value is the word that logs and events use."""
+    """What to do with a presented refresh token. The value is the word in logs, metrics and events."""
 
     REFUSE = "refused"
     CATCH_UP = "caught up"
@@ -49,10 +57,11 @@ BEGINS_GENERATION = frozenset({Decision.ROTATE, Decision.CATCH_UP})
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The durations and the bound of the protocol.
+    """The durations and the limit of the protocol.
 
-    ``grace``: how long the generation before is answered without question. Zero: strict one-time use.
-    ``acknowledge_after``: the still time, and how late after its ``iat`` an access token's use proves receipt.
+    ``grace``: for how long the previous generation is answered again. Zero is strict one-time use.
+    ``acknowledge_after``: for how long a new generation is not rotated, and how long after its ``iat`` the use of an
+    access token proves that it was received.
     ``max_recoveries``: how many generations in a row may be recovered.
     """
 
@@ -62,17 +71,18 @@ class Policy:
 
     @property
     def strict(self) -> bool:
+        """Whether each token works exactly once."""
         return not self.grace
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the row knows about its current generation.
+    """The part of a session's row that the protocol reads.
 
-    ``since``: when it began, or was last recovered. ``recovered``: how often it was recovered.
-    ``recoveries``: how many generations in a row were, this one included. ``acknowledged``: somebody was seen
-    using an access token of this generation, later than `Policy.acknowledge_after` after its ``iat``.
-    ``ended``: revoked, idle-expired or expired.
+    ``since``: when the current generation began, or was last recovered. ``recovered``: how often it was recovered.
+    ``recoveries``: how many generations in a row were recovered, including this one.
+    ``acknowledged``: whether an access token of this generation was used later than `Policy.acknowledge_after` after
+    its ``iat``. ``ended``: whether the session is revoked or expired.
     """
 
     generation: int
@@ -84,12 +94,12 @@ class State:
 
 
 def decide(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
-    """Decide what a token of generation ``presented`` is answered with at ``now``."""
+    """Return what to answer to a token of generation ``presented`` at the time ``now``."""
     age = now - state.since
     if state.ended:
         return Decision.REFUSE
     if presented > state.generation:
-        # Only a database that forgot its last commits is behind a token that it issued itself.
+        # The database has lost its last commits (a failover or a restore): otherwise no such token would exist.
         return Decision.CATCH_UP
     if presented == state.generation:
         still = state.generation > 0 and age < policy.acknowledge_after and not policy.strict
@@ -112,13 +122,13 @@ def _recoveries_left(state: State, policy: Policy) -> bool:
 def begin(state: State, generation: int, now: datetime) -> State:
     """Return the state in which ``generation`` has just begun.
 
-    The count of recoveries in a row starts again only if the generation before had needed none.
+    The number of recoveries in a row starts at zero again if the previous generation was not recovered.
     """
     return State(generation, now, recoveries=state.recoveries if state.recovered else 0)
 
 
 def recover(state: State, now: datetime) -> State:
-    """Return the state after the current generation was sent once more; it counts once in the row of recoveries."""
+    """Return the state after a recovery: the current generation was sent again, and counts once as recovered."""
     return replace(
         state,
         since=now,

@@ -1,4 +1,4 @@
-"""Signing keys: what access tokens are signed with, read from PEM, and what the world is shown of them.
+"""Keys that sign access tokens: read from PEM, and published as JWK.
 
 =========  ========================  ========================
 ``EdDSA``  Ed25519                   RFC 8037 section 3.1
@@ -6,8 +6,8 @@
 ``RS256``  RSA of 2048 bits or more  RFC 7518 section 3.3
 =========  ========================  ========================
 
-A key is of one algorithm, the one that its type says. A token's header can choose among our keys, but never what is
-done with one. A key is named by its JWK thumbprint (RFC 7638): the SHA-256 of its required members alone, as in
+The type of a key determines its algorithm. The header of a token can select one of our keys, but not the algorithm. A
+key is named by its JWK thumbprint (RFC 7638), the SHA-256 of its required members:
 ``{"crv":"Ed25519","kty":"OKP","x":"…"}``.
 """
 
@@ -49,7 +49,7 @@ class Flaw(Enum):
 
 
 class UnusableKey(ValueError):
-    """Something is no signing key. Holds nothing of it but the ``flaw``."""
+    """A key cannot sign access tokens. The error contains the ``flaw``, and nothing of the key."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(flaw.value)
@@ -58,7 +58,7 @@ class UnusableKey(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key with its name, and the one algorithm that it is good for."""
+    """A public key with its name and its algorithm."""
 
     kid: str
     algorithm: str
@@ -87,7 +87,7 @@ class SigningKey:
 
 
 def parse(pem: bytes) -> SigningKey:
-    """Return the one private key of a PEM: PKCS#8, or what OpenSSL wrote before it. Raises `UnusableKey`."""
+    """Return the one private key of a PEM: PKCS#8, or an older format of OpenSSL. Raise `UnusableKey`."""
     blocks = list(_PRIVATE.finditer(pem))
     if not blocks and _PUBLIC.search(pem):
         raise UnusableKey(Flaw.PUBLIC)
@@ -103,7 +103,7 @@ def parse(pem: bytes) -> SigningKey:
 
 
 def of(private: Any) -> SigningKey:
-    """Return the signing key that this private key is. Raises `UnusableKey`."""
+    """Return the signing key of a private key. Raise `UnusableKey`."""
     match private:
         case Ed25519PrivateKey():
             algorithm = EDDSA
@@ -121,7 +121,7 @@ def of(private: Any) -> SigningKey:
 
 def thumbprint(key: PublicKey) -> str:
     """Return the name of a public key (RFC 7638)."""
-    # Section 3: the required members alone, in lexicographic order, without white space.
+    # RFC 7638 section 3: only the required members, in lexicographic order, without white space.
     text = json.dumps(required_members(key), separators=(",", ":"), sort_keys=True)
     return _base64url(sha256(text.encode()).digest())
 
@@ -132,7 +132,7 @@ def required_members(key: PublicKey) -> dict[str, str]:
         return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(key.public_bytes_raw())}
     if isinstance(key, EllipticCurvePublicKey):
         point = key.public_numbers()
-        # A coordinate has all its octets, zeros in front too; an RSA number has none (RFC 7518 section 2).
+        # Coordinates keep leading zeros (RFC 7518 section 6.2.1.2). RSA numbers have none (section 2).
         x, y = (_base64url(number.to_bytes(P256_BYTES, "big")) for number in (point.x, point.y))
         return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
     numbers = key.public_numbers()

@@ -1,7 +1,8 @@
-"""Acknowledgements: that somebody uses an access token of the current generation proves that it was received.
+"""Acknowledgements: the use of an access token proves that the client received its generation.
 
-It closes recovery (see `tokens.protocol.rotation`). A process collects them and writes them in one statement, in the
-same turn as it reads the revocation feed; each session and generation at most once.
+After that the previous generation cannot be recovered any more (`tokens.protocol.rotation`). A process collects the
+acknowledgements, and writes them in one statement when it reads the revocation feed, each session and generation at
+most once.
 """
 
 import threading
@@ -16,7 +17,9 @@ from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
 
 REMEMBERED = 50_000
+"""How many written acknowledgements a process remembers."""
 CHUNK = 200
+"""Acknowledgements in one statement."""
 
 _lock = threading.Lock()
 _pending: dict[UUID, int] = {}
@@ -24,16 +27,16 @@ _written: dict[UUID, int] = {}
 
 
 def note(token: AccessToken, now: float) -> None:
-    """Collect what the use of this valid access token proves, if anything. ``now``: POSIX seconds."""
+    """Note that this valid access token was used, if that acknowledges its generation. ``now``: POSIX seconds."""
     if token.generation is None or now - token.issued_at <= token_settings().acknowledge_after.total_seconds():
         return
-    # Tokens of several generations are in use at a time: the newest counts, and is not written again for an older one.
+    # Access tokens of several generations are used at the same time. Only the newest generation counts.
     if token.generation > max(_written.get(token.session_id, -1), _pending.get(token.session_id, -1)):
         _pending[token.session_id] = token.generation
 
 
 def flush() -> bool:
-    """Write what was collected; return whether there was anything. What cannot be written is kept."""
+    """Write what was collected, and return whether there was anything. What cannot be written is kept."""
     with _lock:
         if not _pending:
             return False
@@ -43,7 +46,7 @@ def flush() -> bool:
                 _write(collected[start : start + CHUNK])
         except BaseException:
             for session_id, generation in collected:
-                _pending.setdefault(session_id, generation)  # A newer one may have been noted meanwhile.
+                _pending.setdefault(session_id, generation)  # Unless a newer one was noted meanwhile.
             raise
         _written.update(collected)
         while len(_written) > REMEMBERED:
@@ -52,7 +55,7 @@ def flush() -> bool:
 
 
 def forget() -> None:
-    """Forget everything, as a new process does."""
+    """Forget everything, as if the process had just started."""
     with _lock:
         _pending.clear()
         _written.clear()
@@ -63,6 +66,6 @@ def _write(collected: list[tuple[UUID, int]]) -> None:
     for session_id, generation in collected:
         current |= Q(id=session_id, generation=generation)
     alias = writer(RefreshToken)
-    # A row may be locked for long: by the end of its session, whose commit waits for a standby.
+    # A row may be locked for long: a revocation, whose commit waits for a standby, holds its lock.
     with bounded(alias):
         RefreshToken.objects.using(alias).filter(current, WithoutFlush(), acknowledged=False).update(acknowledged=True)

@@ -1,19 +1,19 @@
-"""Binding a session to its device: a key that the browser cannot give away refreshes it, and no token does.
+"""Binds a session to its device. A bound session is refreshed by a key that cannot be exported, and by no token.
 
-========  ==================================================  ====================================================
-unbound   `is_offered` when it is opened, to a browser that   refreshed by its refresh token (`refreshing`)
-          can; others do not notice
-pending   the browser has registered its key (`register`)     by its refresh token as ever, or by its first proof
-bound     the first good proof has come (`refresh`)           by the key alone; the refresh token is dead
-========  ==================================================  ====================================================
+========  =================================================  ==================================================
+unbound   when the session is opened, binding is offered     refreshed by the refresh token (`refreshing`)
+          (`is_offered`); other browsers ignore the offer
+pending   the browser has registered its key (`register`)    refreshed by the refresh token, or the first proof
+bound     the first valid proof has come (`refresh`)         refreshed by the key; the refresh token is invalid
+========  =================================================  ==================================================
 
-A browser registers once, and may never hear that it did: so a key that was only registered changes nothing. Who has
-copied the cookies before the first proof, and even refreshed by them, holds a dead token afterwards.
+A browser registers once, and may not receive the answer. So a key that was only registered changes nothing. After the
+first proof, a copy of the cookies that was made before is useless, even if it was used for refreshes.
 
-A refresh by the key is a rotation of the same row: one read and one conditional update, and nothing is kept of what
-was asked of whom. The challenge is of one generation, which the refresh ends: a proof that is sent again is told to
-sign anew, for an honest browser does so when an answer was lost. A wrong proof ends nothing, or whoever knows a
-session's id could sign its owner out.
+A refresh by the key is a rotation of the same row: one read and one conditional update. The server stores no
+challenges. A challenge belongs to one generation, and the refresh ends that generation. If the same proof comes again,
+the answer is a new challenge, because honest browsers repeat a proof when its response was lost. A wrong proof ends
+nothing. Otherwise anyone who knows the id of a session could sign its user out.
 """
 
 from dataclasses import dataclass
@@ -38,17 +38,22 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
 
 MODES = frozenset({COOKIE, SCOPED})
-"""The storage modes whose access cookie is of one host: a browser binds a site's own only by a file at its apex."""
-REGISTRATION_LIFETIME = timedelta(seconds=60)
-ANSWERED_AFTER = timedelta(minutes=5)
-"""How much longer than an access token a challenge is good, which the browser keeps until it needs the next token."""
-FIRST_PROOF_WITHIN = 60
-"""Seconds for which the access cookie is kept that answers a registration: so the next request brings the first proof.
+"""The storage modes in which a session can be bound: those whose access cookie belongs to one host.
 
-It is short enough for the browser to renew it beside that request, and the request need not wait.
+Browsers bind the cookie of a whole site only with the help of a file on the site's top-level host.
+"""
+REGISTRATION_LIFETIME = timedelta(seconds=60)
+"""For so long after the sign-in a key can be registered."""
+ANSWERED_AFTER = timedelta(minutes=5)
+"""A challenge stays valid for this much longer than an access token. The browser keeps it until the next refresh."""
+FIRST_PROOF_WITHIN = 60
+"""Seconds for which the browser keeps the access cookie that answers a registration.
+
+So the next request brings the first proof. The browser renews such a short cookie in parallel to that request, which
+need not wait.
 """
 ATTEMPTS = 10
-"""Lost races before giving up."""
+"""How often a refresh is decided again before it fails. Each time another request has changed the row."""
 
 _Reason = RefreshToken.Reason
 NO_PROOF, STALE, MALFORMED, WRONG = "no proof", "stale challenge", "malformed proof", "wrong proof"
@@ -63,7 +68,7 @@ metrics.start_at_zero(metrics.REGISTRATIONS, ("registered", ""))
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What the browser has to sign before it is given anything. ``cause``: why, for the metrics."""
+    """What the browser has to sign before it gets an access token. ``cause`` is the reason, for the metrics."""
 
     session_id: UUID
     text: str
@@ -71,24 +76,25 @@ class Challenge:
 
 
 def is_offered(session: RefreshToken) -> bool:
-    """Whether the browser is asked to bind this new session."""
+    """Return whether the browser is offered to bind this new session."""
     return token_settings().offers_binding and session.mode in MODES
 
 
 def offer(session: RefreshToken, now: datetime) -> dbsc.Offer:
-    """Return what the browser has to sign in order to bind this session."""
+    """Return what the browser has to sign to bind this session."""
     return dbsc.offer(keyring().binding_keys[0], session.id, now)
 
 
 def next_challenge(session: RefreshToken) -> str:
-    """Return what the next refresh of this session, as it was just read, has to sign."""
+    """Return the challenge that the next refresh of this session has to sign. The session was read just now."""
     return dbsc.challenge(keyring().binding_keys[0], session.id, session.generation, session.now)
 
 
 def register(text: str, now: datetime) -> IssuedTokens | Refusal:
-    """Note the key of the device, which is pending then. The same one again is answered again; another is refused.
+    """Register the key of the device, which is pending then, and return an access token.
 
-    Raises `OperationalError` where the database cannot answer: then the session stays unbound.
+    The same key is answered again. Another key is refused. Raise `OperationalError` if the database does not answer:
+    the session then stays unbound.
     """
     answer = _register(text, now)
     labels = ("refused", answer.cause) if isinstance(answer, Refusal) else ("registered", "")
@@ -111,7 +117,7 @@ def _register(text: str, now: datetime) -> IssuedTokens | Refusal:
         return refused("session ended", session_id)
     if (row.bound_key, row.bound_algorithm) != (key, algorithm):
         return refused("another key", session_id)
-    # Without a generation: who is sent this need not have been sent the refresh token.
+    # Without a generation: the client that gets this token may not have received the refresh token.
     access_text, access = issuing.access_token(row, row.user, None, row.now)
     return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
 
@@ -134,14 +140,15 @@ def _labels(answer: IssuedTokens | Challenge | Refusal) -> tuple[str, str]:
 def refresh(
     session_id: UUID | None, proof: str | None, client: Client, *, is_open: bool = False
 ) -> IssuedTokens | Challenge | Refusal:
-    """Answer a device's proof, or that there was none yet, by the session's key alone: no cookie need come with it.
+    """Answer a proof, or a request without one (``proof`` is None), by the key of the session.
 
-    But one, for a key outlives the browser, and a session that is not to be remembered does not: ``is_open`` says that
-    the browser has not been closed. Where it was, the session is refused, and left to its idle end: anybody can say so.
+    No cookie has to come with the request, with one exception. The browser keeps the key when it is closed, but a
+    session without "remember me" has to end then. ``is_open`` says that the cookie of an open browser came. Without it
+    the request is refused, and the session is left to its idle end, because any client can leave a cookie out.
 
-    Where binding is switched off again, what is bound goes on, and what is pending stays as it was.
+    If DEVICE_BOUND is switched off, bound sessions stay bound, and pending keys stay pending.
 
-    Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
+    Raise `OperationalError` if the database does not answer. The browser can then try again.
     """
     if session_id is None:
         return refused("no session")
@@ -154,7 +161,8 @@ def refresh(
         if row is None:
             return refused("unknown session", session_id)
         if row.bound_at is not None and row.is_left:
-            # The browser renews both, and keeps the cookie that comes last. The row ends when the newer one is proven.
+            # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the first
+            # proof of the newer one.
             return refused("left for a newer sign-in", session_id)
         if issuing.ends_with_browser(row) and not is_open:
             return refused("browser closed", session_id)
@@ -164,7 +172,7 @@ def refresh(
 
 
 def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens | Challenge | Refusal | None:
-    """Carry out one decision; return None if the row changed meanwhile."""
+    """Carry out one decision, and return the answer. None: another request has changed the row."""
     now = row.now
     state = row.state(now)
     if row.bound_key is None or (row.bound_at is None and token_settings().device_bound != OFFER):
@@ -196,7 +204,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
             events.write([event_of(SecurityEvent.Kind.BOUND, row, now, client)])
     elif not begin_generation(row, following, auth_digest, client):
         return None
-    # Without a generation: there is no refresh token whose receipt it could prove.
+    # Without a generation: there is no refresh token whose receipt the access token could prove.
     access_text, access = issuing.access_token(row, row.user, None, now)
     return IssuedTokens(row, row.user, access, access_text, binds=binds)
 

@@ -1,12 +1,12 @@
-"""Security events: a row for the owner and the operator, a line in the log ``tokens``, a count, a signal to other apps.
+"""Security events: each is a row, a line in the log ``tokens``, a count in the metrics, and a signal to other apps.
 
-A line is logfmt, which log stores take apart by themselves::
+A line is logfmt, which log stores can parse::
 
     event=revoked session=0197… user=7 reason="ended_by_staff: stolen laptop" ip=192.0.2.7 agent="Mozilla/5.0 (X11; …"
 
-Whatever is not plain is a JSON string in ASCII, so that no value can end its line, begin a field or order a terminal
-about. What strangers can cause at will, a refused token say, is a line and no row. No token, digest or secret is ever
-among the values.
+A value with other characters than `_PLAIN` is written as a JSON string in ASCII, so that no value can end its line,
+begin another field, or contain an escape sequence. What any client can cause at will, such as a rejected token, is only
+a line, and not a row. No value contains a token, a digest or a secret.
 """
 
 import json
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 logger = logging.getLogger("tokens")
 happened = Signal()
-"""Sent with each ``event`` once it is committed. What a receiver raises is a line in Django's log, and nothing else."""
+"""The signal that is sent with each ``event`` after its commit. An exception in a receiver is only logged."""
 
 metrics.start_at_zero(metrics.EVENTS, *((kind,) for kind in SecurityEvent.Kind.values))
 
@@ -47,7 +47,7 @@ def record(
     reason: str = "",
     actor: Any = None,
 ) -> SecurityEvent:
-    """Return an event, unsaved: `write` saves it with the others of its transaction."""
+    """Return an event that is not saved yet. `write` saves it."""
     return SecurityEvent(
         kind=kind,
         created_at=now,
@@ -62,14 +62,17 @@ def record(
 
 
 def write(events: Iterable[SecurityEvent]) -> None:
-    """Save the events, in the transaction that is open. Its commit logs, counts and tells them."""
+    """Save the events in the transaction that is open.
+
+    After its commit they are logged, counted and sent as signals.
+    """
     events, alias = list(events), writer(SecurityEvent)
     insert(alias, *events)
     transaction.on_commit(partial(_tell, events), using=alias)
 
 
 def log(event: str, **values: Any) -> None:
-    """Write one line, without the values that are empty."""
+    """Log one line. Empty values are left out."""
     given = {"event": event, **values}
     logger.info(
         "%s", " ".join(f"{key}={_quoted(str(value))}" for key, value in given.items() if value not in {None, ""})

@@ -1,8 +1,9 @@
-"""Deleting what is past its retention: ended sessions, devices that had no other, events, and read revocations.
+"""Deletes what is past its retention: ended sessions, devices without sessions, events, and old revocations.
 
-In batches, each a transaction of its own, in constant memory, and each of rows that lie side by side: sessions are gone
-through in the order of their ids, which is that of their sign-ins (UUIDv7), as far as one can have ended so long ago.
-Two purges side by side take turns; live traffic is not touched, for nobody rotates a session that ended days ago.
+Rows are deleted in batches, each in a transaction of its own and in constant memory. The rows of a batch are neighbours
+in the table: sessions are processed in the order of their ids, which is the order of their sign-ins (UUIDv7), up to the
+last that can have ended so long ago. Parallel purges take turns. Requests are not affected, because nobody refreshes a
+session that ended days ago.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,17 +26,18 @@ from tokens.service.client import Client
 from tokens.service.revocation_feed import LATE_COMMIT
 
 ATTEMPTS = 10
-"""At a batch. Each means that somebody else's sign-in went through."""
+"""How often a batch is tried. Each time a user has signed in on a device that was about to be deleted."""
 CLOCKS_DIFFER = timedelta(days=1)
-"""An id is of the time on a node's clock, an end on the database's."""
-_TURN = 0x6C61746368  # Of purges, among the locks that others take of the same database.
+"""By how much clocks may differ: ids contain the time of a server, and the end of a session that of the database."""
+_TURN = 0x6C61746368  # The advisory lock of purges.
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What can be purged of one model. ``name``: what a person calls it; ``rows``: those past their retention.
+    """The rows of one model that can be purged. ``name`` is shown to the operator.
 
-    ``candidates``: these rows and others, such as an index on ``order`` can tell alone.
+    ``rows`` are past their retention. ``candidates`` include these rows and others, and can be found by the index on
+    ``order``.
     """
 
     name: str
@@ -45,9 +47,9 @@ class Purge:
     delete: Callable[[QuerySet[Any]], int]
 
     def batches(self, size: int) -> Iterator[int]:
-        """Delete the rows among each ``size`` candidates; yield how many, of each batch. Devices are not counted.
+        """Delete ``rows`` batch by batch, and yield how many each batch has deleted. Devices are not counted.
 
-        A batch goes from one key to another, both read from the index: so it costs the same however many are left.
+        A batch is a range of ``size`` candidates in the index, so its cost does not depend on how many are left.
         """
         behind = Q()
         while True:
@@ -59,11 +61,14 @@ class Purge:
             behind = self._compared(GreaterThan, stop)
 
     def _batch(self, behind: Q, size: int) -> tuple[int, tuple[Any, ...] | None]:
-        """Delete one batch; return how many rows that were, and the last key, if there may be more."""
+        """Delete one batch.
+
+        Return how many rows that were, and the last key of the batch, or None if it was the last.
+        """
         attempts = ATTEMPTS
         while True:
             try:
-                # Its log is on the disk then: whoever needs the room of its pages in the server's memory need not wait.
+                # The commit waits for the disk, so that other sessions of the server need not wait for its pages.
                 with transaction.atomic(using=self.rows.db):
                     take_turns(self.rows.db, _TURN)
                     keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
@@ -72,7 +77,7 @@ class Purge:
                     found = batch.order_by(*self.order).select_for_update(skip_locked=True)[:size]
                     return self.delete(self._all.filter(Found(found))), stop
             except IntegrityError:
-                # Somebody was just signing in on a device that had no session left. Now their session can be seen.
+                # A user was signing in on a device without sessions. Now the new session is visible.
                 attempts -= 1
                 if not attempts:
                     raise
@@ -90,7 +95,7 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A purge that came to its end at ``ended_at``. ``deleted``: how many rows of each name; ``seconds``: how long."""
+    """A complete purge. ``deleted`` is the number of rows by name, and ``seconds`` is the duration."""
 
     ended_at: datetime
     deleted: Mapping[str, int]
@@ -98,13 +103,13 @@ class Run:
 
 
 def record(deleted: Mapping[str, int], seconds: float) -> None:
-    """Write down that a purge came to its end: as an event, for whoever asks where a row has gone."""
+    """Record a complete purge as a security event."""
     reason = " ".join([*(f"{name}={count}" for name, count in deleted.items()), f"seconds={seconds:.3f}"])
     events.write([events.record(SecurityEvent.Kind.PURGED, clock(writer(SecurityEvent)), Client(), reason=reason)])
 
 
 def last_run() -> Run | None:
-    """Return the last purge that came to its end, as far as events go back."""
+    """Return the last complete purge, or None if no event of one is left."""
     rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(kind=SecurityEvent.Kind.PURGED)
     row = rows.order_by("-id").values_list("created_at", "reason").first()
     if row is None:
@@ -115,7 +120,7 @@ def last_run() -> Run | None:
 
 
 def purges() -> list[Purge]:
-    """Return what is to be purged now, by the database's clock."""
+    """Return what can be purged now, by the database's clock."""
     found = token_settings()
     alias = writer(RefreshToken)
     now = clock(alias)
@@ -133,7 +138,7 @@ def _sessions(alias: str, instant: datetime) -> Purge:
 
 
 def _first_id(instant: datetime) -> UUID:
-    """Return what no UUIDv7 of this millisecond, or of a later one, is less than (RFC 9562 section 5.7)."""
+    """Return the smallest UUIDv7 of this millisecond (RFC 9562 section 5.7)."""
     return UUID(int=int(instant.timestamp() * 1000) << 80)
 
 
@@ -143,14 +148,15 @@ def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
 
 
 def _delete_rows(rows: QuerySet[Any]) -> int:
-    # No signal and no cascade hangs on these rows, and Django would read them to see to both.
+    # These rows have no signals and no cascades, and Django would read all of them to find out.
     deleted: int = rows._raw_delete(rows.db)
     return deleted
 
 
 def _delete_sessions(rows: QuerySet[RefreshToken]) -> int:
     found = delete_returning(rows, "device_id")
-    # A subquery of one row is looked up for each device; NOT EXISTS is a join to some planners, with all sessions.
+    # A subquery of one row is an index lookup for each device. Some planners turn NOT EXISTS into a join with all
+    # sessions.
     session = Subquery(RefreshToken.objects.filter(device=OuterRef("pk")).values("pk")[:1])
     devices = Device.objects.using(writer(Device)).alias(session=session)
     _delete_rows(devices.filter(Among("pk", found), session=None))

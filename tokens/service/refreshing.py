@@ -1,8 +1,8 @@
-"""Refreshing: a refresh token is presented, `tokens.protocol.rotation` decides, and the decision is carried out.
+"""Refreshes a session by its refresh token: `tokens.protocol.rotation` decides, and this module carries it out.
 
-One read and one conditional update, or one statement that is both (`rotating`). Whoever loses the race reads again and
-decides again; nobody holds a lock across a round trip. The answer is a value, `Grant` or `Refusal`: the end of a
-session is committed before anybody can raise anything.
+A refresh is one read and one conditional update, or one statement that does both (`rotation_statement`). If another
+request has changed the row meanwhile, the row is read again and decided again. No lock is held during a round trip. The
+answer is a value, `IssuedTokens` or `Refusal`, and not an exception, so that the end of a session is always committed.
 """
 
 from collections.abc import Collection
@@ -29,8 +29,9 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import revoke
 
 ATTEMPTS = 100
-"""Lost races before giving up. Each means that somebody else's refresh went through."""
+"""How often a refresh is decided again before it fails. Each time another request has changed the row."""
 NOTED_AT_MOST = timedelta(hours=1)
+"""At least this long lies between two events of the same kind about a session, for events that a client can repeat."""
 
 _Reason = RefreshToken.Reason
 
@@ -43,17 +44,18 @@ _CAUSES: tuple[str, ...] = (
     *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
 )
-"""Of a refusal: a word for each, and no other."""
+"""All causes of a refusal, as logs and metrics name them."""
 metrics.start_at_zero(metrics.REFRESHES, *((decision.value, "") for decision in _GRANTED), metrics.FAILED)
 metrics.start_at_zero(metrics.REFRESHES, *((Decision.REFUSE.value, str(cause)) for cause in _CAUSES))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The session cannot go on. ``definite``: not even at another process; cookies may be cleared.
+    """The refresh token was rejected.
 
-    ``bound``: the session, where it goes on without its refresh token, by its device's key. ``cause``: why, for the log
-    and the metrics; no client is told.
+    - ``definite``: whether every other process would reject it too. Cookies may be deleted only then.
+    - ``bound``: the session, if it is still live but refreshed by the key of its device, and not by a token.
+    - ``cause``: the reason, for logs and metrics. Clients are not told.
     """
 
     definite: bool = True
@@ -69,9 +71,10 @@ def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
 
 @metrics.counted(metrics.REFRESHES, metrics.REFRESH_SECONDS, _labels)
 def refresh(text: str, modes: Collection[str], client: Client) -> IssuedTokens | Refusal:
-    """Answer a presented refresh token. ``modes``: those whose sessions' tokens may come as it came.
+    """Answer a presented refresh token.
 
-    Raises `OperationalError` where the database cannot answer: then nothing is known, and nothing is lost.
+    ``modes`` are the storage modes whose tokens may come in this way, by this cookie or in the body. Raise
+    `OperationalError` if the database does not answer. The client can then try again with the same token.
     """
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys)
@@ -95,7 +98,7 @@ def refresh(text: str, modes: Collection[str], client: Client) -> IssuedTokens |
 
 
 def presented_session(text: str, modes: Collection[str]) -> UUID | None:
-    """Return the session that this refresh token of any generation belongs to, or None if it is not ours."""
+    """Return the id of the session of a refresh token of any generation, or None if the token is not valid."""
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys)
     except InvalidRefreshToken:
@@ -106,7 +109,7 @@ def presented_session(text: str, modes: Collection[str]) -> UUID | None:
 
 
 def is_token_of(text: str, session_id: UUID) -> bool:
-    """Whether this is a refresh token of the session, of any generation, told without a query."""
+    """Return whether this is a refresh token of the session, of any generation. This needs no query."""
     try:
         return refresh_tokens.loads(text, keyring().mac_keys).session_id == session_id
     except InvalidRefreshToken:
@@ -114,7 +117,10 @@ def is_token_of(text: str, session_id: UUID) -> bool:
 
 
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
-    """Rotate at once, where that is all; else decide anew: the session is then ended, or what it began is repeated."""
+    """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
+
+    After a rotation for a user who is deactivated or has a new password, `decide` is asked too, and ends the session.
+    """
     row = rotation_statement.rotate(presented, modes, client)
     if row is None or not row.user.is_active:
         return None
@@ -127,7 +133,7 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
 
 
 def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> IssuedTokens | Refusal | None:
-    """Carry out one decision; return None if the row changed meanwhile."""
+    """Carry out one decision, and return the answer. None: another request has changed the row."""
     now, policy = row.now, token_settings().policy
     state = row.state(now)
     decision = decide(state, presented.generation, now, policy)
@@ -164,7 +170,7 @@ def _issued(
     row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime
 ) -> IssuedTokens:
     text, access = issuing.access_token(row, row.user, row.generation, now)
-    # The client that presents the current generation has it: a late copy could overwrite a newer one (RFC 6749, 6).
+    # A client that presents the current generation has it. A late second copy could overwrite a newer token.
     is_there = decision is Decision.REPEAT and presented.generation == row.generation
     refresh_token = None if is_there else issuing.refresh_token(row, presented.secret)
     return IssuedTokens(row, row.user, access, text, refresh_token, decision=decision)
@@ -173,12 +179,13 @@ def _issued(
 def begin_generation(
     row: RefreshToken, state: State, auth_digest: bytes, client: Client, *, flushed: bool = False, **more: object
 ) -> bool:
-    """Begin a generation of the session, if it is still what was decided on. ``more``: of the row, in the same update.
+    """Begin a generation of the session, if no other request has changed the row. Return whether that was so.
 
-    The first of a session ends those that its device had before. ``flushed``: the commit waits for the disk.
+    The first refresh of a session ends the earlier sessions on its device. ``flushed``: whether the commit waits for
+    the disk. ``more``: columns that the same update sets.
     """
     if row.generation == 0:
-        # Before the rotation: what fails between the two is then done by the retry.
+        # Before the rotation, so that a retry after a failure does both.
         earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
         revoke(earlier.live(), _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
@@ -195,8 +202,10 @@ def _recover(row: RefreshToken, state: State, auth_digest: bytes, client: Client
     return True
 
 
-def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, auth_digest: bytes, **where: object) -> bool:
-    """Write the new state to the row, in the database and in memory, if it is still what was decided on."""
+def _update(
+    unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, auth_digest: bytes, **where: object
+) -> bool:
+    """Write the new state to the row and to the object. Return False if another request has changed the row."""
     found = token_settings()
     idle = found.idle_lifetime if row.remember else found.browser_session_lifetime
     values = {
@@ -217,32 +226,33 @@ def _update(unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, au
 
 
 def ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
-    """End the session, and refuse; None if the row changed meanwhile."""
+    """End the session and return the refusal. None: another request has changed the row."""
     return refused(reason, row.id) if revoke(row.unchanged(), reason, client=client) else None
 
 
 def refused(
     cause: str, session_id: UUID | None = None, *, definite: bool = True, bound: RefreshToken | None = None
 ) -> Refusal:
-    """Refuse, and say why in the log alone."""
+    """Return a refusal, and log its cause."""
     events.log("refresh refused", session=session_id, cause=cause)
     return Refusal(definite, bound, cause)
 
 
 def _refused_without_key(row: RefreshToken, bound_at: datetime, client: Client) -> Refusal:
-    """Refuse a refresh token in the place of the device's key. The session goes on: its owner presents none."""
-    if row.now >= bound_at + token_settings().policy.grace:  # Not one that was under way when the key was proven.
+    """Reject the refresh token of a bound session, which stays live: the user's browser does not present it."""
+    # During the grace the request may have been sent before the first proof.
+    if row.now >= bound_at + token_settings().policy.grace:
         note_unproven(row, row.now, client, "refresh token")
     return refused(_WITHOUT_KEY, row.id, bound=row)
 
 
 def note_unproven(row: RefreshToken, now: datetime, client: Client, cause: str) -> None:
-    """Write down, once an hour at most, that somebody tried to refresh a session without its device's key."""
+    """Record, at most once an hour, an attempt to refresh a bound session without the key of its device."""
     _note_hourly("unproven_at", SecurityEvent.Kind.UNPROVEN, row, now, client, cause)
 
 
 def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None:
-    """Write down, once an hour at most, that a generation went to another network or User-Agent than its first."""
+    """Record, at most once an hour, that a generation was sent to another network or User-Agent than before."""
     if client.is_elsewhere(row.ip, bytes(row.user_agent_digest)):
         _note_hourly("elsewhere_at", SecurityEvent.Kind.ELSEWHERE, row, now, client)
 
@@ -250,7 +260,7 @@ def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None
 def _note_hourly(
     field: str, kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
 ) -> None:
-    """``field``: of the row, when it was last written down."""
+    """Record an event at most once an hour. ``field`` is the column with the time of the last one."""
     long_ago = Q(**{field: None}) | Q(**{f"{field}__lte": now - NOTED_AT_MOST})
     alias = writer(RefreshToken)
     with durable(alias):

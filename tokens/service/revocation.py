@@ -1,8 +1,7 @@
-"""Ending sessions: whoever asks, a session ends here, and every process hears of it.
+"""Ends sessions. Every way to end a session before its time leads here, and every process learns of it.
 
-The row, its `Revocation` and its `SecurityEvent` are one transaction, and its commit waits for the disk. It is
-committed when these functions return, unless the caller holds a transaction open: so a refusal is a returned value
-here, and raised by nobody before the end of the session is safe.
+The row, its `Revocation` and its `SecurityEvent` are written in one transaction, whose commit waits for the disk. It is
+committed when these functions return, unless the caller has a transaction open.
 """
 
 from functools import partial
@@ -20,6 +19,7 @@ from tokens.service.client import Client
 from tokens.service.revocation_feed import feed
 
 BATCH = 1000
+"""Sessions that one transaction ends."""
 
 _KINDS = {
     RefreshToken.Reason.REUSE: SecurityEvent.Kind.REUSE_DETECTED,
@@ -37,9 +37,10 @@ def revoke(
     client: Client | None = None,
     note: str = "",
 ) -> list[UUID]:
-    """End at most `BATCH` of these sessions, all that were not revoked before; return the ids of those ended.
+    """End at most `BATCH` of these sessions that are not revoked yet, and return the ids of those that were ended.
 
-    ``by``: the user who asked, if not the session's own. ``note``: said of it in the event, beside the reason.
+    ``by`` is the user who asked for it, if that is not the user of the session. ``note`` is added to the reason in the
+    event.
     """
     alias = writer(RefreshToken)
     with durable(alias):
@@ -58,7 +59,7 @@ def revoke(
             revoked_at=now, revoked_reason=reason, revoked_by=by
         )
         Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
-        # Before the events: no request is served by a dead session while others are told of its end.
+        # Before the events, so that no request is authenticated by an ended session while receivers run.
         transaction.on_commit(lambda: feed.add(ids), using=alias)
         transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
         events.write(
@@ -78,7 +79,7 @@ def revoke(
 
 
 def revoke_all(sessions: RefreshTokenQuerySet, reason: RefreshToken.Reason, **options: Any) -> int:
-    """End all of these sessions, however many, in batches that each commit; return how many ended."""
+    """End all of these sessions, in batches that are committed one by one. Return how many were ended."""
     total = 0
     while ended := revoke(sessions, reason, **options):
         total += len(ended)

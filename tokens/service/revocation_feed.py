@@ -1,20 +1,21 @@
-"""The revocation feed: which sessions ended while access tokens of theirs may still live.
+"""The revocation feed: which sessions were ended while their access tokens may still be valid.
 
-Access tokens are checked without a query, so each process remembers what was revoked lately. The first request after
-`TokenSettings.revocation_lag` asks for what is new, in line and with a short timeout; the others use the last answer,
-and wait for the new one only where the last is old: in a process that has just started, or had nothing to do.
+Access tokens are verified without a query, so each process keeps the recent revocations in memory. The first request
+after `TokenSettings.revocation_lag` reads the new ones from the database, with a short timeout. Other requests use the
+previous answer. They wait for the new one only if the previous answer is old, because the process has just started or
+was idle.
 
-Nothing slips past. The cursor is not a time: on PostgreSQL it is ``pg_snapshot_xmin``, the oldest transaction that had
-not ended when the feed was last read, so that a revocation which commits late is still ahead of it. On SQLite, where
-transactions come one after another, it is the last row. A process that has just started loads what is recent before
-its first answer. What was read is kept for as long as an access token lives, counted from when it was seen.
+No revocation is missed. The cursor is not a time. On PostgreSQL it is ``pg_snapshot_xmin``, the oldest transaction that
+was still open at the last read, so that a revocation that commits late is still read. SQLite commits transactions one
+after another, so there it is the last row. A process that has just started loads the recent revocations before its
+first answer. It keeps each revocation for the lifetime of an access token, counted from when it was read.
 
-Where the project's router reads revocations from a replica, that is asked first, and counts while it is less than
-`TokenSettings.revocation_lag` behind: then a revocation reaches a process within twice that. Of a replica that is
-further behind, does not know, has not got to the cursor yet, or does not answer, nothing is taken; the database that
-takes writes is asked instead. The cursor means the same on both: a replica repeats the transactions of the other.
+If the project's router reads revocations from a replica, the replica is asked first. Its answer counts if it is less
+than `TokenSettings.revocation_lag` behind, so a revocation reaches a process within twice that time. If the replica is
+further behind, does not know how far, has not reached the cursor, or does not answer, the primary is asked instead. The
+cursor means the same on both, because a replica replays the transactions of the primary.
 
-A flood (over `FLOOD` sessions at once) is not kept in memory: until it is over each check asks the database.
+A flood (more than `FLOOD` sessions at once) is not kept in memory. Until it is over, each check asks the database.
 """
 
 import threading
@@ -34,28 +35,29 @@ from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements, events
 
 FLOOD = 50_000
+"""How many revoked sessions a process keeps in memory."""
 LATE_COMMIT = timedelta(minutes=10)
-"""How long before its commit a revocation may have been written, and still be loaded by a process that starts."""
+"""A process that starts also loads revocations that were written this long before their commit."""
 MARGIN = 5.0
-"""Seconds that an entry is kept beyond an access token's life: clocks differ."""
+"""Seconds that a revocation is kept beyond the lifetime of an access token, because clocks differ."""
 RESPITE = 30.0
-"""Seconds for which a replica is left alone that did not answer: each try may hold up a request."""
+"""Seconds for which a replica that did not answer is not asked again, because each try may delay a request."""
 
 metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("nobody",))
 if reader(Revocation) != writer(Revocation):
-    # Only there: else the alarm about a replica that is not read would go off where there is none.
+    # Without a replica, this count would trigger the alert about a replica that is not read.
     metrics.start_at_zero(metrics.FEED_READS, ("replica",))
 
 News = tuple[int, list[UUID]]
-"""The next cursor, and the sessions that were revoked."""
+"""The next cursor, and the ids of the sessions that were revoked."""
 
 
 class FeedUnavailable(Exception):
-    """Revocations cannot be read, and `TokenSettings.revocation_strict` says that then no access token is good."""
+    """Revocations cannot be read, and `TokenSettings.revocation_strict` rejects all access tokens in that case."""
 
 
 class RevocationFeed:
-    """What one process knows of revocations. ``monotonic``: its clock, in seconds."""
+    """The revocations that one process knows. ``monotonic`` is its clock, in seconds."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -68,26 +70,26 @@ class RevocationFeed:
         self._replica_rests_until = float("-inf")
 
     def knows_revoked(self, session_id: UUID) -> bool | None:
-        """What `is_revoked` says, while the last answer is fresh; else None, which may have to ask the database."""
-        revoked = self._revoked  # As in `is_revoked`: before the flood is looked at.
+        """Return what `is_revoked` would, if no query is needed for it, else None."""
+        revoked = self._revoked  # Read before the flood, as in `is_revoked`.
         if self._monotonic() >= self._fresh_until or self._flooded_until is not None:
             return None
         return bool(revoked) and session_id in revoked
 
     def is_revoked(self, session_id: UUID) -> bool:
-        """Whether the session has ended before its time. Raises `FeedUnavailable`."""
+        """Return whether the session was revoked. Raise `FeedUnavailable`."""
         now = self._monotonic()
         if self._is_due(now):
             self._turn(now)
         self._require_readable()
-        revoked = self._revoked  # Taken before the flood is looked at: what begins one empties this afterwards.
+        revoked = self._revoked  # Read before the flood: when a flood begins, this is emptied afterwards.
         if self._flooded_until is not None:
             alias = writer(RefreshToken)
             return not RefreshToken.objects.using(alias).filter(id=session_id, revoked_at=None).exists()
         return session_id in revoked
 
     def add(self, session_ids: Iterable[UUID]) -> None:
-        """Know at once of revocations that this process has committed."""
+        """Add revocations that this process has just committed."""
         self._keep(list(session_ids), self._monotonic())
 
     def _require_readable(self) -> None:
@@ -101,7 +103,7 @@ class RevocationFeed:
         return now - self._asked_at >= token_settings().revocation_lag.total_seconds()
 
     def _is_outdated(self, now: float) -> bool:
-        """Whether the last answer is so old that the next is worth waiting for: this process had nothing to do."""
+        """Return whether the last answer is so old that requests wait for the next one."""
         return self._readable and now - self._answered_at >= 2 * token_settings().revocation_lag.total_seconds()
 
     def _turn(self, now: float) -> None:
@@ -112,7 +114,10 @@ class RevocationFeed:
             events.log("acknowledgements not written", error=type(error).__name__)
 
     def _ask(self, now: float) -> bool:
-        """Ask, unless somebody has since ``now``, or is about to; return whether there was an answer."""
+        """Read the feed, unless another thread does so or has done so since ``now``.
+
+        Return whether there was an answer.
+        """
         patience = -1 if self._cursor is None else TIMEOUT_MS / 1000 if self._is_outdated(now) else 0
         if not self._lock.acquire(timeout=patience):
             return False
@@ -138,7 +143,7 @@ class RevocationFeed:
         since = None if flood_is_over else self._cursor
         cursor, session_ids = self._news(since, now)
         if since is not None and cursor < since:
-            # The database went back (a restore): what it holds now is new to us.
+            # The database was restored to an earlier state. All of its revocations may be new to this process.
             cursor, session_ids = _ask_primary(None)
         for session_id, until in list(self._revoked.items()):
             if until > now:
@@ -150,7 +155,7 @@ class RevocationFeed:
         self._cursor = cursor
 
     def _news(self, since: int | None, now: float) -> News:
-        """Return what is new, from a replica if there is one to rely on."""
+        """Return what is new, from the replica if it is recent enough."""
         alias = reader(Revocation)
         if alias != writer(Revocation) and now >= self._replica_rests_until:
             try:
@@ -186,7 +191,7 @@ feed = RevocationFeed()
 
 
 def _ask_primary(cursor: int | None) -> News:
-    """Return the next cursor, and the sessions revoked at or after this one (None: all that are recent)."""
+    """Return the next cursor, and the sessions revoked since ``cursor`` (None: all recent ones)."""
     alias = writer(Revocation)
     if connections[alias].vendor == "postgresql":
         with bounded(alias):
@@ -198,7 +203,7 @@ def _ask_primary(cursor: int | None) -> News:
 
 
 def _ask_replica(alias: str, cursor: int | None) -> News | None:
-    """Return the same from a replica; None where it is too far behind, or does not know."""
+    """Return the same from a replica. None if it is too far behind, or does not know how far."""
     with bounded(alias):
         age = replication_lag(alias)
         if age is None or age >= token_settings().revocation_lag:

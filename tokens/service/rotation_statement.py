@@ -1,9 +1,9 @@
-"""The rotation that nearly every refresh is, as one statement, where the database is PostgreSQL.
+"""The most common refresh, a rotation, as one statement on PostgreSQL.
 
-It rotates a session where `tokens.protocol.rotation.decide` says ROTATE, and leaves it as
-`tokens.protocol.rotation.begin` does. The first rotation of a session, which ends others, and a strict one, which waits
-for the disk, are not its business. Where it touches no row nothing is known: `tokens.service.refreshing` reads and
-decides, as it does everything else.
+The statement updates the row exactly if `tokens.protocol.rotation.decide` says ROTATE, and as
+`tokens.protocol.rotation.begin` does. It is not used for the first rotation of a session, which ends other sessions,
+nor in strict mode, whose commits wait for the disk. If it updates no row, `tokens.service.refreshing` reads the row and
+decides.
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ from tokens.service.client import Client
 if TYPE_CHECKING:
     from tokens.database.prepared import Prepared
 
-# The clock is in a query of its own: so it is read once, as a volatile function of the outer one would not be.
+# The clock is read in a subquery. In the outer query it is a volatile function, and would be read several times.
 _TEXT = """\
 UPDATE {session.table} AS session SET
     generation = session.generation + 1,
@@ -52,7 +52,7 @@ _NOW = DatabaseNow()
 
 
 class _Statement(NamedTuple):
-    """The statement, and how its row is read."""
+    """The statement, and the columns of the row that it returns."""
 
     prepared: "Prepared"
     session: Columns
@@ -61,9 +61,9 @@ class _Statement(NamedTuple):
 
 
 def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> RefreshToken | None:
-    """Rotate this token's session, if that is all there is to do, and return it as a decision would have read it.
+    """Rotate the session of this token, and return its row with user, device and clock. None: `decide` has to be asked.
 
-    Nobody has looked at its user yet: whether they are switched off, or have a new password, only Python can tell.
+    The caller has to check whether the user is active and still has the same password.
     """
     alias, found = writer(RefreshToken), token_settings()
     connection = connections[alias]
@@ -80,7 +80,7 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
         *clock_params,
         presented.session_id,
         presented.generation,
-        # A digest of 128 random bits, whose holder has passed the tag: the time of a comparison tells nothing.
+        # The digest of 128 random bits, in a token whose tag was verified. The time of this comparison reveals nothing.
         presented.digest,
         f"{{{','.join(modes)}}}",
     ]
@@ -99,11 +99,11 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
 def _statement(
     alias: str, clock: str, clock_params: int, still: float, idle: float, unremembered: float
 ) -> _Statement | None:
-    """Return the statement for a database whose clock is read so, or None where users are in several tables.
+    """Return the statement, or None if the user model has several tables.
 
-    ``still``, ``idle``, ``unremembered``: durations in seconds, of the settings.
+    ``clock`` is the SQL of the database's clock. ``still``, ``idle`` and ``unremembered`` are settings, in seconds.
     """
-    from tokens.database.prepared import Prepared  # And the driver, which SQLite does without.
+    from tokens.database.prepared import Prepared  # It imports psycopg, which SQLite does not need.
 
     user: Any = RefreshToken._meta.get_field("user")
     try:

@@ -1,17 +1,17 @@
-"""Throttles: counters in Django's cache, which all processes share where that is Redis, Valkey or Memcached.
+"""Throttles: counters in Django's cache. All processes share them if the cache is Redis, Valkey or Memcached.
 
-A `Tally` is what is counted, and of whom::
+A `Tally` names what is counted, and for whom::
 
-    throttles.check(Tally("reset_network", "203.0.113.0/24"))    # raises Throttled where there were too many
+    throttles.check(Tally("reset_network", "203.0.113.0/24"))    # raises Throttled after too many
     throttles.count(Tally("reset_network", "203.0.113.0/24"))
 
-Whoever is refused is not counted, so that a client which knows no patience gets its share of every period. Between
-the check and the count others may pass too: a password is counted when it has turned out to be wrong, so at most as
-many are tried beyond the limit as are hashed at a time (MAX_HASHINGS).
+A throttled request is not counted, so that a client that keeps trying still gets its share in every period. Other
+requests can pass between the check and the count. A password is counted after it has proved wrong, so at most
+MAX_HASHINGS passwords can be tried beyond the limit.
 
-The cache holds numbers under keyed digests, and nothing of whom they are about. While it cannot be asked nobody is
-throttled, for nobody may be kept from signing in by its loss, and it is left alone for `PAUSE`, so that requests do not
-queue up for it. How long it may take for an answer is for its own options to say.
+The cache holds numbers under keyed digests, and no names. If the cache does not answer, nothing is throttled, because
+its loss must not keep users from signing in. It is then not asked for `PAUSE` seconds, so that requests do not queue
+for it. The timeout of an answer is an option of the cache.
 """
 
 import json
@@ -32,14 +32,14 @@ from tokens.conf.rates import NAMES, Rate
 
 T = TypeVar("T")
 PAUSE = 5.0
-"""Seconds for which a cache that did not answer is not asked again."""
+"""Seconds for which the cache is not asked again after it did not answer."""
 
 logger = logging.getLogger("tokens")
 metrics.start_at_zero(metrics.THROTTLED, *((name,) for name in NAMES))
 
 
 class Throttled(Exception):
-    """There was too much of ``name``, one of `tokens.conf.rates.NAMES`: ask again in ``wait`` seconds."""
+    """The rate ``name`` (one of `tokens.conf.rates.NAMES`) is exceeded for the next ``wait`` seconds."""
 
     def __init__(self, name: str, wait: int) -> None:
         super().__init__(f"{name}, for {wait} s")
@@ -48,7 +48,7 @@ class Throttled(Exception):
 
 @dataclass(frozen=True)
 class Tally:
-    """What is counted under ``name``, one of `tokens.conf.rates.NAMES`, of ``whom``: an account, a network, …"""
+    """What is counted: the rate ``name`` (one of `tokens.conf.rates.NAMES`), and ``whom``, an account or a network."""
 
     name: str
     whom: str
@@ -63,7 +63,7 @@ class Tally:
 
 
 def check(*tallies: Tally) -> None:
-    """Raise `Throttled` if there is no room for one more in one of these."""
+    """Raise `Throttled` if one of these would exceed its rate."""
     now = time()
     rated = [(tally, rate) for tally in tallies if (rate := tally.rate)]
     keys = {key for tally, rate in rated for key in _keys(tally, rate, now)}
@@ -84,18 +84,18 @@ def count(*tallies: Tally) -> None:
 
 
 def take(*tallies: Tally) -> None:
-    """Count one more in each of these, for what is throttled however it ends. Raises `Throttled`."""
+    """Check these, and count one more in each. Raise `Throttled`."""
     check(*tallies)
     count(*tallies)
 
 
 def mark(whom: str, seconds: int) -> None:
-    """Remember something of somebody for a while."""
+    """Mark ``whom`` for so many seconds."""
     _ask(partial(cache.set, _mark(whom), 1, seconds), None)
 
 
 def is_marked(whom: str) -> bool:
-    """Whether something is remembered of them."""
+    """Return whether ``whom`` is marked."""
     return _ask(partial(cache.get, _mark(whom)), None) is not None
 
 
@@ -108,13 +108,13 @@ def _digest(*parts: str) -> str:
 
 
 def _add_one(key: str, seconds: int) -> None:
-    # It counts until the end of the next period, and nobody adds to it by then: no number is left for ever.
+    # A number is needed until the end of the next period. It then expires, because nothing is added any more.
     if not cache.add(key, 1, seconds):
         cache.incr(key)
 
 
 def _keys(tally: Tally, rate: Rate, now: float) -> tuple[str, str]:
-    """Where the numbers are of the period that is over, and of the one that runs."""
+    """Return the keys of the numbers of the previous period and of the current one."""
     period = int(now // rate.period)
     return f"{tally.key}.{period - 1}", f"{tally.key}.{period}"
 
@@ -128,19 +128,19 @@ _left_alone_until = 0.0
 
 
 def _ask(question: Callable[[], T], otherwise: T) -> T:
-    """Return what the cache answers, or ``otherwise`` while it cannot be asked."""
+    """Return what the cache answers, or ``otherwise`` if it does not answer."""
     global _left_alone_until
     if monotonic() < _left_alone_until:
         return otherwise
     try:
         return question()
-    except Exception as error:  # Whatever a cache, or the way to it, can do wrong: each kind has errors of its own.
+    except Exception as error:  # Each kind of cache has errors of its own.
         _left_alone_until = monotonic() + PAUSE
-        logger.error("throttles are off for %g s, the cache does not answer: %s", PAUSE, type(error).__name__)
+        logger.error("throttles are off for %g s, because the cache does not answer: %s", PAUSE, type(error).__name__)
         return otherwise
 
 
 def forget_outage() -> None:
-    """Ask the cache again: for tests, in which one process stands for many."""
+    """Ask the cache again. This is for tests, in which one process stands for many."""
     global _left_alone_until
     _left_alone_until = 0.0
