@@ -1,11 +1,12 @@
-"""Password hashers that take turns, so that a burst of sign-ins leaves a process room for everything else.
+"""Password hashers that limit how many passwords a process hashes at a time, so that it can also answer other requests.
 
-They are Django's own, first of all Argon2, which takes whole cores and 100 MiB for a tenth of a second. At most
-``MAX_HASHINGS`` passwords are hashed or verified at a time in a process, and as many more wait for their turn, no
-longer than `PATIENCE`. Whoever comes then, by whichever door, is refused with `Busy`, which is answered 503.
+They are Django's own. Argon2 takes whole cores and 100 MiB for a tenth of a second. At most ``MAX_HASHINGS`` passwords
+are hashed or verified at a time, and as many more wait, for at most `PATIENCE`. Any further request raises `Busy`,
+which is answered 503.
 
-Who is refused depends on how many came before, on nothing about the account: Django hashes for strangers too, once,
-after the same statements. The other algorithms take turns with Argon2, or their accounts would be told from others.
+Whether a request is refused depends only on how many are waiting, and not on the account: Django also hashes for a name
+without an account, after the same statements. All algorithms share the limit. Otherwise the algorithm of an account
+could be found out.
 
     PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]
 """
@@ -23,15 +24,15 @@ from tokens import metrics
 from tokens.conf import token_settings
 
 PATIENCE = 1.0
-"""Seconds that a hashing waits for its turn, in a thread that the server could use for others."""
+"""Seconds that a hashing waits for its turn. Its thread cannot serve other requests meanwhile."""
 
 
 class Busy(Exception):
-    """Too many passwords are being hashed: ask again in a moment."""
+    """Too many passwords are being hashed. The client can try again in a moment."""
 
 
 class Turns:
-    """``size`` may have their turn at a time, and as many more wait for it."""
+    """At most ``size`` run at a time, and as many more wait."""
 
     def __init__(self, size: int) -> None:
         self._running = BoundedSemaphore(size)
@@ -39,7 +40,7 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn, and have it. Raises `Busy`."""
+        """Run the block when it is its turn. Raise `Busy`."""
         if not self._places.acquire(blocking=False):
             raise _busy()
         try:
@@ -59,7 +60,7 @@ def _busy() -> Busy:
 
 
 def turns() -> Turns:
-    """Those of this process."""
+    """Return the turns of this process."""
     return _turns(token_settings().max_hashings or max(1, (os.cpu_count() or 1) // 2))
 
 

@@ -1,12 +1,12 @@
-"""Metrics for Prometheus: what is counted and timed, and how a scrape reads it.
+"""Metrics for Prometheus.
 
-All are in the client library's own registry, so that a project which has an endpoint of its own shows them there too.
-A request that somebody signed in makes counts nothing; a refresh costs two updates in memory.
+All metrics are in the default registry of the client library, so that a project with an endpoint of its own shows them
+too. An authenticated request counts nothing. A refresh costs two updates in memory.
 
-Processes that serve the same port share their counts through the directory ``PROMETHEUS_MULTIPROC_DIR``, one for each
-machine, emptied before the server starts. What a process said of itself goes with it: a scrape looks which are alive.
+The processes of one machine share their counts through the directory ``PROMETHEUS_MULTIPROC_DIR``. Each machine has
+one, and empties it before the server starts. A scrape removes the gauges of processes that have ended.
 
-No label has a value that a client can make up.
+Clients cannot choose the value of any label.
 """
 
 import os
@@ -26,62 +26,64 @@ T = TypeVar("T")
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FAILED: tuple[str, ...] = ("failed", "")
-"""The labels of a refresh that was answered by nobody: its database did not."""
+"""The labels of a refresh that failed because the database did not answer."""
 
-EVENTS = Counter("latchkey_security_events", "Security events, by kind; the rows are in the database.", ["kind"])
+EVENTS = Counter("latchkey_security_events", "Security events, by kind. The rows are in the database.", ["kind"])
 _REFRESH_BUCKETS = 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 REVOCATIONS = Counter("latchkey_revocations", "Sessions that ended before their time.", ["reason"])
 REFRESHES = Counter(
-    "latchkey_refreshes", "Refresh tokens presented, by what was decided, and why refused.", ["outcome", "cause"]
+    "latchkey_refreshes", "Refresh tokens presented, by decision, and by cause if refused.", ["outcome", "cause"]
 )
 BOUND_REFRESHES = Counter(
     "latchkey_bound_refreshes",
-    "Refreshes by a device's key, by what was answered, and why refused or challenged.",
+    "Refreshes by the key of a device, by outcome, and by cause if refused or challenged.",
     ["outcome", "cause"],
 )
 BOUND_REFRESH_SECONDS = Histogram(
     "latchkey_bound_refresh_seconds",
-    "How long a refresh by a device's key took.",
+    "Duration of a refresh by the key of a device.",
     buckets=_REFRESH_BUCKETS,
 )
 REGISTRATIONS = Counter(
     "latchkey_device_registrations",
-    "Keys of devices presented, by what was answered, and why refused.",
+    "Registrations of a device's key, by outcome, and by cause if refused.",
     ["outcome", "cause"],
 )
 SKIPPED = Counter(
-    "latchkey_skipped_refreshes", "Requests whose browser could not refresh a bound session, by why.", ["reason"]
+    "latchkey_skipped_refreshes", "Requests whose browser could not refresh a bound session, by reason.", ["reason"]
 )
 REFRESH_SECONDS = Histogram(
     "latchkey_refresh_seconds",
-    "How long a presented refresh token took.",
+    "Duration of a refresh by a refresh token.",
     buckets=_REFRESH_BUCKETS,
 )
 SIGN_IN_SECONDS = Histogram(
     "latchkey_sign_in_seconds",
-    "How long a sign-in took, from the request to its cookies, or to its refusal.",
+    "Duration of a sign-in, from the request to its cookies or its refusal.",
     ["outcome"],
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10),
 )
-THROTTLED = Counter(
-    "latchkey_throttled", "Requests that came too often, by the rate that stood in their way.", ["rate"]
+THROTTLED = Counter("latchkey_throttled", "Requests that were throttled, by the rate that was exceeded.", ["rate"])
+HASHINGS_REFUSED = Counter(
+    "latchkey_hashings_refused", "Passwords that were not hashed because too many were waiting: answered 503."
 )
-HASHINGS_REFUSED = Counter("latchkey_hashings_refused", "Passwords that got no turn to be hashed: answered 503.")
 FEED_READS = Counter(
-    "latchkey_feed_reads", "Reads of the revocation feed, by who answered: primary, replica, nobody.", ["answered_by"]
+    "latchkey_feed_reads", "Reads of the revocation feed, by who answered: primary, replica or nobody.", ["answered_by"]
 )
 FEED_LAG_SECONDS = Gauge(
     "latchkey_feed_lag_seconds",
-    "How old what a process knows of revocations was, when it last asked and nobody answered; 0: answered.",
+    "Age of a process's revocations when the last read was not answered. 0: it was answered.",
     multiprocess_mode="livemax",
 )
 FEED_UNREADABLE = Gauge(
-    "latchkey_feed_unreadable", "Processes whose last read of the feed nobody answered.", multiprocess_mode="livesum"
+    "latchkey_feed_unreadable",
+    "Processes whose last read of the revocation feed was not answered.",
+    multiprocess_mode="livesum",
 )
 
 
 def start_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
-    """Let these be there before they are first counted: Prometheus takes what comes up with 1 for no increase."""
+    """Create these label values with the count 0. Prometheus would not see an increase from no value to 1."""
     for values in labels:
         counter.labels(*values)
 
@@ -89,7 +91,7 @@ def start_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
 def counted(
     counter: Counter, seconds: Histogram, labels: Callable[[T], tuple[str, ...]]
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function be counted by the ``labels`` of what it returns (`FAILED` where it raises), and timed."""
+    """Count and time the calls of a function. ``labels`` maps its answer to labels. An exception counts as `FAILED`."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)
@@ -109,7 +111,7 @@ def counted(
 
 
 def exposition(more: Iterable[Metric]) -> bytes:
-    """Return what all processes have counted, and ``more``, as `CONTENT_TYPE`."""
+    """Return the metrics of all processes, and ``more``, in the format `CONTENT_TYPE`."""
     return generate_latest(_Scrape(more))
 
 
@@ -139,5 +141,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # Somebody else's, and alive.
+        pass  # The process belongs to another user, and is alive.
     return True

@@ -1,6 +1,6 @@
-"""The rows: one `RefreshToken` for a session, its `Device`, what happened (`SecurityEvent`), and what was revoked.
+"""The rows: a `RefreshToken` for each session, its `Device`, each `SecurityEvent`, and each recent `Revocation`.
 
-Only `tokens.service` writes them. Reads that a decision rests on go to the database that takes writes.
+Only `tokens.service` writes them. Reads for a decision use the database that takes writes.
 """
 
 from datetime import datetime
@@ -19,11 +19,11 @@ from tokens.protocol.access_tokens import instant
 from tokens.protocol.rotation import State
 
 LAST_USED_STEP = 600
-"""Seconds: told more finely, the last use would tell a thief when to come."""
+"""Seconds to which the last use is rounded down. A finer time would tell an attacker when the user is active."""
 
 
 class Device(models.Model):
-    """One browser or app of one user, recognised by a token of its own, of which only the digest is kept."""
+    """One browser or app of one user, recognised by a device token. The row holds the token's digest."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="devices", verbose_name=_("user"))
@@ -35,7 +35,7 @@ class Device(models.Model):
         verbose_name = _("device")
         verbose_name_plural = _("devices")
         constraints = [
-            # The digest first: signing in as somebody else looks for the sessions of this browser's other users.
+            # The digest comes first: a sign-in looks for the sessions of the browser's other users.
             models.UniqueConstraint(fields=["token_digest", "user"], name="tokens_device_of_one_user")
         ]
 
@@ -45,20 +45,20 @@ class Device(models.Model):
 
 class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
     def live(self) -> "RefreshTokenQuerySet":
-        """Sessions that have not ended."""
+        """Return the sessions that have not ended."""
         return self.filter(revoked_at=None, idle_expires_at__gt=DatabaseNow(), expires_at__gt=DatabaseNow())
 
     def expired(self) -> "RefreshTokenQuerySet":
-        """Sessions that ended by themselves."""
+        """Return the sessions that have expired."""
         return self.filter(Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None)
 
     def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
-        """Sessions that ended before ``instant``."""
+        """Return the sessions that ended before ``instant``."""
         ended_at = Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))
         return self.alias(ended_at=ended_at).filter(ended_at__lt=instant)
 
     def for_decision(self) -> "RefreshTokenQuerySet":
-        """Rows as a decision reads them: with user, device and the database's clock, from the one that takes writes."""
+        """Return the rows with user, device and the database's clock, from the database that takes writes."""
         return (
             self.using(writer(self.model))
             .select_related("user", "device")
@@ -69,18 +69,17 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 
 
 class RefreshToken(models.Model):
-    """One session: one login on one device, from sign-in to revocation or expiry, updated in place.
+    """One session: a sign-in on one device, until it is revoked or expires. The row is updated in place.
 
-    The token itself is not here, and cannot be made from what is: see `tokens.protocol.refresh_tokens`. What the
-    protocol means by ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``: see
-    `tokens.protocol.rotation`.
+    The refresh token cannot be made from the row (`tokens.protocol.refresh_tokens`). `tokens.protocol.rotation` defines
+    ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``.
 
-    With a ``bound_key`` and no ``bound_at`` the device's key is pending: registered, not proven yet, and the refresh
-    token works as ever. From its first proof on (`tokens.service.binding`) the key alone refreshes the session.
+    If ``bound_key`` is set and ``bound_at`` is not, the key of the device is registered, but not proven yet, and the
+    refresh token is still valid. After the first proof only the key refreshes the session (`tokens.service.binding`).
     """
 
     class Mode(models.TextChoices):
-        """Where the client keeps its tokens: fixed at sign-in."""
+        """The storage mode: where the client keeps its tokens. It is fixed at the sign-in."""
 
         COOKIE = COOKIE, _("cookie")
         SCOPED = SCOPED, _("cookie, sent to the auth API alone")
@@ -140,14 +139,15 @@ class RefreshToken(models.Model):
     )
 
     now: datetime
-    """The database's clock, where `RefreshTokenQuerySet.for_decision` read it with the row."""
+    """The database's clock, if `RefreshTokenQuerySet.for_decision` has read the row."""
 
     objects = RefreshTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
-        # None is on what a rotation changes: its updates are in place.
+        # No index covers a column that a rotation changes, so PostgreSQL can update the row in place (heap-only
+        # tuples).
         indexes = [
             models.Index(fields=["mode", "id"], name="tokens_session_mode"),
             models.Index(
@@ -162,17 +162,17 @@ class RefreshToken(models.Model):
 
     @property
     def ends_at(self) -> datetime:
-        """When the session ends if it is neither refreshed nor revoked."""
+        """When the session expires unless it is refreshed."""
         return min(self.idle_expires_at, self.expires_at)
 
     @property
     def last_used_at(self) -> datetime:
-        """When it was last refreshed, as its owner is told."""
+        """When the session was last refreshed, as its user is told."""
         used = self.since.timestamp()
         return max(instant(int(used - used % LAST_USED_STEP)), self.created_at)
 
     def state(self, now: datetime) -> State:
-        """The protocol's view of this row."""
+        """Return the part of the row that the protocol reads."""
         return State(
             generation=self.generation,
             since=self.since,
@@ -183,7 +183,7 @@ class RefreshToken(models.Model):
         )
 
     def unchanged(self) -> "RefreshTokenQuerySet":
-        """This row, as long as it is still what was decided on."""
+        """Return a query for this row that finds it only if no other request has changed it."""
         return RefreshToken.objects.using(writer(RefreshToken)).filter(
             id=self.id,
             generation=self.generation,
@@ -196,7 +196,10 @@ class RefreshToken(models.Model):
 
 
 class SecurityEvent(models.Model):
-    """Something that somebody may ask about later. Never changed; outlives the session that it speaks of."""
+    """Something that a user or an operator may ask about later.
+
+    It is never changed, and kept longer than the session.
+    """
 
     class Kind(models.TextChoices):
         SIGNED_IN = "signed_in", _("signed in")
@@ -246,9 +249,10 @@ class SecurityEvent(models.Model):
 
 
 class Revocation(models.Model):
-    """A session that ended before its time: what every process asks for, so that its access tokens die too.
+    """A session that was ended before its time. Every process reads these rows, and rejects the session's access
+    tokens.
 
-    Written in the transaction that ends the session, kept while an access token of it could still live.
+    The row is written in the transaction that ends the session, and kept while an access token of it may be valid.
     """
 
     session_id = models.UUIDField(_("session"))

@@ -1,10 +1,10 @@
-"""Rates: so many in so long, as ``10/15m``, and which of them are kept to by default.
+"""Rates, such as ``10/15m``, and the default rate of everything that is throttled.
 
     10/15m    ten in fifteen minutes
-    100/h     a hundred in an hour; ``s``, ``m``, ``h`` and ``d`` are seconds to days
+    100/h     a hundred in an hour; the units are ``s``, ``m``, ``h`` and ``d``
 
-Time slides over a rate: what was counted in the period before counts for as much of it as is not yet over, so nobody
-gets twice as much by coming at the right moment. Two numbers are all that has to be kept for it.
+A rate applies to a sliding window. The count of the previous period is weighted by the part of it that is still in the
+window, so that a client cannot get twice the limit around the end of a period. Only two numbers are stored.
 """
 
 import re
@@ -13,14 +13,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-"""Seconds."""
+"""The units in seconds."""
 OFF = "off"
 _RATE = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,3})?([smhd])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``limit`` in a ``period`` of so many seconds."""
+    """At most ``limit`` in ``period`` seconds."""
 
     limit: int
     period: int
@@ -31,9 +31,9 @@ class Rate:
         return f"{self.limit}/{number if number > 1 else ''}{unit}"
 
     def wait(self, before: int, now: int, elapsed: float) -> float:
-        """Return for how many seconds there is no room for one more: 0 if there is.
+        """Return for how many seconds the rate is exceeded, or 0.
 
-        ``before``, ``now``: how many there were in the period that is over, and in the one that has begun ``elapsed``
+        ``before`` and ``now`` are the counts of the previous and the current period. The current one began ``elapsed``
         seconds ago.
         """
         room = self.limit - 1 - now
@@ -42,21 +42,21 @@ class Rate:
         return self.period - elapsed + self._passed(now, self.limit - 1)
 
     def _passed(self, before: int, room: int) -> float:
-        """How old a period is, in seconds, when what there was ``before`` it counts for no more than ``room``."""
+        """Return after how many seconds of a period the previous count ``before`` weighs no more than ``room``."""
         return self.period * (before - room) / before if before > room else 0.0
 
 
 def parse(text: Any) -> Rate:
-    """Return the rate that is written so. Raises `ValueError`."""
+    """Return the rate that a text describes. Raise `ValueError`."""
     match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no rate")
+        raise ValueError(f"{text!r} is not a rate")
     return Rate(int(match[1]), int(match[2] or 1) * UNITS[match[3]])
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The rate of everything that is throttled; None: it is not."""
+    """The rate of everything that is throttled. None: it is not throttled."""
 
     sign_in_account: Rate | None = Rate(10, 15 * 60)
     sign_in_device: Rate | None = Rate(10, 15 * 60)
@@ -82,13 +82,13 @@ NO_RATES = Rates(*(None for _ in NAMES))
 
 
 def read(given: Any) -> Rates:
-    """Return the defaults, but for what is ``given``: rates by name, or ``off`` for all. Raises `ValueError`."""
+    """Return the default rates, changed by ``given``: rates by name, or ``off`` for all. Raise `ValueError`."""
     if given == OFF:
         return NO_RATES
     if not isinstance(given, Mapping):
         raise ValueError('must be rates by name, or "off"')
     if unknown := [name for name in given if name not in NAMES]:
-        raise ValueError(f"must be rates by name, and {unknown[0]!r} is none: there are {', '.join(NAMES)}")
+        raise ValueError(f"must be rates by name, and {unknown[0]!r} is not one of {', '.join(NAMES)}")
     try:
         return replace(Rates(), **{name: None if rate == OFF else parse(rate) for name, rate in given.items()})
     except ValueError as error:
@@ -96,7 +96,7 @@ def read(given: Any) -> Rates:
 
 
 def from_text(text: str) -> Any:
-    """Return what `read` is given, from how the environment writes it: ``off``, or ``name=rate, name=off``."""
+    """Parse the text of an environment variable for `read`: ``off``, or ``name=rate, name=off``."""
     if text.lower() == OFF:
         return OFF
     pairs = [item.partition("=") for item in text.split(",") if item.strip()]

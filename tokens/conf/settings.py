@@ -42,77 +42,89 @@ def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSettings:
-    """Every setting with its default, its unit and what it means; the README's table shows the same."""
+    """Every setting with its default, its unit and its meaning. The README's table shows the same."""
 
-    modes: tuple[str, ...] = _setting("list", (COOKIE,), "storage modes served; the first is the default")
-    access_lifetime: timedelta = _seconds(600, "an access token's life, less up to 5 % at random")
-    idle_lifetime: timedelta = _seconds(14 * 86400, "a remembered session ends after so long unused")
-    absolute_lifetime: timedelta = _seconds(30 * 86400, "any session ends so long after its sign-in")
-    browser_session_lifetime: timedelta = _seconds(
-        12 * 3600, "a session without “remember me” ends after so long unused"
+    modes: tuple[str, ...] = _setting(
+        "list", (COOKIE,), "the storage modes that clients may use; the first is the default"
     )
-    max_sessions: int = _setting("count", 50, "live sessions of one user; the longest unused makes way", "sessions")
+    access_lifetime: timedelta = _seconds(600, "lifetime of an access token, shortened at random by up to 5 %")
+    idle_lifetime: timedelta = _seconds(
+        14 * 86400, "a session with “remember me” ends when it was not used for this long"
+    )
+    absolute_lifetime: timedelta = _seconds(30 * 86400, "every session ends this long after the sign-in")
+    browser_session_lifetime: timedelta = _seconds(
+        12 * 3600, "a session without “remember me” ends when it was not used for this long"
+    )
+    max_sessions: int = _setting(
+        "count", 50, "live sessions of one user; the least recently used one is ended when there are more", "sessions"
+    )
     reuse_grace: timedelta = _seconds(
-        30, "how long the generation before is answered without question; 0: strict one-time use", least=0
+        30, "for how long a refresh token that was replaced is answered again; 0: strict one-time use", least=0
     )
     acknowledge_after: timedelta = _seconds(
-        90, "how long a new generation stays still, and how late an access token's use proves that it was received"
+        90,
+        "for how long a new refresh token is not replaced, and how long after its issue the use of an access token "
+        "proves that it was received",
     )
-    max_recoveries: int = _setting("count", 8, "how many generations in a row may be recovered", "generations")
-    revocation_lag: timedelta = _seconds(1, "how late a revocation may reach a process")
+    max_recoveries: int = _setting(
+        "count", 8, "how many refreshes in a row may be answered again after a lost response", "generations"
+    )
+    revocation_lag: timedelta = _seconds(
+        1, "how long it may take until every process rejects the access tokens of a revoked session"
+    )
     revocation_strict: bool = _setting(
-        "flag", False, "refuse access tokens with 503 while revocations cannot be read, instead of trusting them"
+        "flag", False, "answer 503 while revocations cannot be read, instead of trusting access tokens"
     )
-    reauthentication_age: timedelta = _seconds(900, "how recent a sign-in must be for sensitive changes")
+    reauthentication_age: timedelta = _seconds(900, "how recent the sign-in must be for sensitive changes")
     max_hashings: int = _setting(
         "count",
         0,
-        "passwords hashed at a time in a process; as many more wait, and others are told 503; 0: half of the cores",
+        "passwords that a process hashes at a time; as many more wait, and others get 503; 0: half of the cores",
         "hashings",
         least=0,
     )
     throttles: Rates = _setting(
         "rates",
         Rates(),
-        "how often, by name, or `off`: what is not named keeps its default; in the environment `name=rate, name=off`",
+        "rates by name, or `off`; the other rates keep their default; in the environment `name=rate, name=off`",
         "in a period",
     )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
     client_id: str = _setting("text", "latchkey", "`client_id` of access tokens")
-    algorithm: str = _setting("text", EDDSA, "what access tokens are signed by: `EdDSA`, `ES256` or `RS256`")
+    algorithm: str = _setting("text", EDDSA, "signature algorithm of access tokens: `EdDSA`, `ES256` or `RS256`")
     signing_keys: tuple[str, ...] = _setting(
         "list",
         (DERIVED,),
-        "PEM files (or texts) of private keys, and `derived` for those made from `SECRET_KEY` (EdDSA); "
+        "private keys as PEM files or texts, and `derived` for those derived from `SECRET_KEY` (EdDSA); "
         "the first signs, all verify",
         secret=True,
     )
-    claims_hook: str = _setting("text", "", "dotted path of a function that is given the user and returns more claims")
-    cookie_domain: str = _setting("text", "", "the site that all hosts of `subdomain` mode belong to: `example.org`")
+    claims_hook: str = _setting("text", "", "dotted path of a function that takes the user and returns more claims")
+    cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
     device_bound: str = _setting(
         "text",
         OFF,
-        "`offer`: browsers that can bind a new session to a key that they keep (DBSC), over https; `off`: not",
+        "`offer`: over https, browsers with DBSC bind new sessions to a key of the device; `off`: they do not",
     )
     introspection_clients: tuple[str, ...] = _setting(
         "list",
         (),
-        "services that may introspect tokens, each as `id:SHA-256 of its secret`; none: it is off",
+        "services that may introspect tokens, each as `id:SHA-256 of its secret`; if empty, introspection is off",
         secret=True,
     )
     metrics_allowed: tuple[str, ...] = _setting(
-        "list", ("127.0.0.0/8", "::1"), "addresses or networks that may read `/metrics`; by default this machine"
+        "list", ("127.0.0.0/8", "::1"), "addresses or networks that may read `/metrics`; by default only this machine"
     )
     session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
     event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
     origin: str = ""
-    """Our own origin (scheme, host and port): Django's setting ``ORIGIN``, never a Host header."""
+    """The origin of this server (scheme, host and port): Django's setting ``ORIGIN``, and never a Host header."""
     keys: tuple[SigningKey | None, ...] = (None,)
-    """What `signing_keys` names, read once, when the process starts; None stands for the derived ones."""
+    """The keys of `signing_keys`, read once when the process starts. None stands for the derived keys."""
     introspectors: tuple[IntrospectionClient, ...] = ()
-    """What `introspection_clients` says."""
+    """The clients in `introspection_clients`."""
 
     @cached_property
     def policy(self) -> Policy:
@@ -120,17 +132,17 @@ class TokenSettings:
 
     @cached_property
     def secure(self) -> bool:
-        """Whether cookies are ``Secure`` and carry a name prefix: always, but for development over plain http."""
+        """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")
 
     @cached_property
     def offers_binding(self) -> bool:
-        """Whether browsers are asked to bind their sessions to a key."""
+        """Whether browsers are offered to bind their sessions to a key of the device."""
         return self.device_bound == OFFER and self.secure and self.access_lifetime >= SHORT_BOUND_LIFETIME
 
     @cached_property
     def mode_of_pages(self) -> str:
-        """The storage mode of a session that a page opened, not the API: the first that keeps tokens in cookies."""
+        """The storage mode of sessions that pages open: the first mode that keeps tokens in cookies."""
         return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
 
     @cached_property

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class DatabaseNow(Func):
-    """The clock of the database that answers, read when the row is (SQLite: this process's clock)."""
+    """The clock of the database, read together with the row. On SQLite it is the clock of this process."""
 
     output_field = DateTimeField()
 
@@ -19,10 +19,9 @@ class DatabaseNow(Func):
 
 
 class WithoutFlush(Func):
-    """A condition that is true, and lets the statement's own transaction commit without waiting for disk or standby.
+    """A condition that is always true. Its statement commits without waiting for the disk or a standby.
 
-    It must stand in a statement that is a transaction of its own. SQLite's commits do not wait in any case: see
-    `durable` for those that have to.
+    The statement must be a transaction of its own. SQLite's commits do not wait in any case.
     """
 
     output_field = BooleanField()
@@ -35,14 +34,14 @@ class WithoutFlush(Func):
 
 
 class Row(Func):
-    """Several columns or values, compared as one: ``(a, b) > (1, 2)``, which an index on both can answer."""
+    """Several columns or values that are compared as one, ``(a, b) > (1, 2)``, so that an index on both can be used."""
 
     function = ""
     output_field = Field()
 
 
 class Among(Func):
-    """Whether a key is one of many that `delete_returning` gave: one parameter, with nothing to be parsed here."""
+    """``column = ANY(array)``. The array is passed on as `delete_returning` has returned it, without parsing."""
 
     output_field = BooleanField()
 
@@ -61,7 +60,7 @@ class Among(Func):
 
 
 class Place(Func):
-    """Where a row lies in its table, which finds it without an index; only as long as the row is locked."""
+    """The physical place of a row, which finds it without an index. It is valid while the row is locked."""
 
     output_field = Field()
 
@@ -73,7 +72,7 @@ class Place(Func):
 
 
 class Found(Func):
-    """Whether a row is among those of a queryset, which is read first, and once, whatever the planner thinks of it."""
+    """Whether a row is in a queryset. The queryset is read first and once, whatever the planner would prefer."""
 
     output_field = BooleanField()
 
@@ -92,7 +91,10 @@ class Found(Func):
 
 
 class TransactionId(Func):
-    """The id of the current transaction: what the revocation feed resumes from (SQLite: 0, its row ids will do)."""
+    """The id of the current transaction, which is the cursor of the revocation feed.
+
+    On SQLite it is 0, and not used.
+    """
 
     output_field = BigIntegerField()
     allowed_default = True

@@ -1,12 +1,12 @@
-"""A statement that PostgreSQL plans once for each connection, sent and read with as little ado as can be.
+"""A statement that PostgreSQL plans once per connection.
 
-To plan the rotation costs the server some four times as much as to carry it out; to write its parameters into its text
-and to read its many instants costs Django's cursor more than all else that it does. So it goes beneath that cursor, by
-the protocol's own prepared statements. Whatever wraps Django's cursors (``execute_wrapper``, ``connection.queries``)
-sees it as it sees all others.
+Planning the rotation costs the server about four times as much as executing it. Most of the time of Django's cursor
+goes into writing the parameters into the text and reading the timestamps. So this module uses the prepared statements
+of PostgreSQL's protocol, below Django's cursor. ``execute_wrapper`` and ``connection.queries`` see the statement like
+any other.
 
-It goes as all others do where a pooler may give each statement another connection: where Django is told so
-(``DISABLE_SERVER_SIDE_CURSORS``), and where that is found out.
+Behind a pooler that may use another connection for each statement, it is sent like any other statement. Django's
+setting ``DISABLE_SERVER_SIDE_CURSORS`` says that there is such a pooler. Without the setting it is detected.
 """
 
 import re
@@ -29,20 +29,23 @@ _ATTRIBUTE = "_latchkey_reader"
 
 
 class Prepared:
-    """``text``: with ``%s`` for each parameter. ``types``: theirs, as PostgreSQL calls them."""
+    """A prepared statement.
+
+    ``text`` has ``%s`` for each parameter. ``types`` are the names of their types in PostgreSQL.
+    """
 
     def __init__(self, text: str, types: Sequence[str]) -> None:
         numbers = count(1)
         self.text = text
         self.sql = re.sub("%s", lambda _: f"${next(numbers)}", text).encode()
         self.oids = [registry.get_oid(name) for name in types]
-        # A pooler may show it to others, who have another text: a number would not tell the two apart.
+        # A pooler may share the connection with other processes. The name must identify the text.
         self.name = b"latchkey_" + sha256(self.sql).hexdigest()[:16].encode()
 
     def fetchone(self, connection: Any, params: Sequence[Any]) -> Any:
-        """Carry it out, and return its first row, or None. ``params``: bytes, None, or what `str` writes as SQL does.
+        """Execute the statement, and return its first row or None. Raise the same errors as Django's cursors.
 
-        Raises as Django's cursors do.
+        A parameter is bytes, None, or a value whose `str` is its text in SQL.
         """
         connection.ensure_connection()
         if _may_be_prepared(connection):
@@ -52,7 +55,7 @@ class Prepared:
                     cursor.execute(self.text, params)
                     return cursor.fetchone()
             except ProgrammingError:
-                # Unknown, or known already: there is such a pooler, and nobody has said so. Nothing has happened.
+                # The name is unknown, or already known: there is a pooler. The statement was not executed.
                 if connection.in_atomic_block:
                     raise
                 _reader(connection.connection).names.discard(self.name)
@@ -62,9 +65,10 @@ class Prepared:
 
 
 class _Reader:
-    """What is known of a driver's connection, and kept on it.
+    """What is stored on a connection of the driver.
 
-    ``names``: of what is prepared. ``transformer``: reads rows as Django's cursors do, but for instants.
+    ``names`` are the statements that are prepared on it. ``transformer`` reads rows as Django's cursors do, except that
+    it reads timestamps faster.
     """
 
     def __init__(self, driver: Any) -> None:
@@ -87,12 +91,12 @@ def _may_be_prepared(connection: Any) -> bool:
     if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return False
     driver = connection.connection
-    # Else the driver would have to begin a transaction first.
+    # Otherwise the driver would have to begin a transaction first.
     return bool(driver.autocommit or driver.pgconn.transaction_status == TransactionStatus.INTRANS)
 
 
 class _Cursor:
-    """What Django asks of a driver's cursor, for one statement."""
+    """The part of a driver's cursor that Django needs for one statement."""
 
     def __init__(self, driver: Any, statement: Prepared) -> None:
         self._driver = driver
@@ -102,7 +106,7 @@ class _Cursor:
         self._text = ""
 
     def execute(self, text: str, params: Sequence[Any]) -> None:
-        """``text``: what a wrapper has made of it, which is meant for logs."""
+        """Execute the statement. ``text`` may have been changed by a wrapper, and is only used for logs."""
         self._text = text
         driver, statement, names = self._driver, self._statement, self._reader.names
         values = [value if value is None or isinstance(value, bytes) else str(value).encode() for value in params]
@@ -123,15 +127,15 @@ class _Cursor:
 
     @property
     def _query(self) -> Any:
-        """What Django's log reads of a cursor; here without the parameters."""
+        """The query as Django's log reads it, without the parameters."""
         return SimpleNamespace(query=self._text.encode())
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
 
 def _result(driver: Any) -> Any:
-    """Wait as the driver's own cursors do: no longer than the request may, where its connections keep to that."""
+    """Wait for the result like the driver's own cursors, which may be limited by the deadline of the request."""
     result = driver.wait(generators.execute(driver.pgconn))[-1]
     if result.status == ExecStatus.FATAL_ERROR:
         raise errors.error_from_result(result, encoding=driver.info.encoding)
@@ -139,12 +143,12 @@ def _result(driver: Any) -> Any:
 
 
 class _Instant(BaseTzLoader):  # type: ignore[misc]
-    """Reads what PostgreSQL writes in UTC, as Django lets it, in a tenth of the time."""
+    """Reads timestamps in UTC in a tenth of the time of psycopg's loader. Django's connections use UTC."""
 
     def load(self, data: Any) -> datetime:
         text = str(data, "ascii")
         if text.endswith("+00"):
-            with suppress(ValueError):  # The year 10000.
+            with suppress(ValueError):  # Years above 9999.
                 return datetime.fromisoformat(text)
-        instant: datetime = super().load(data)  # Infinity, before Christ: what becomes of that is not ours to say.
+        instant: datetime = super().load(data)  # Infinity, or a year before 1.
         return instant

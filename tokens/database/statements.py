@@ -1,8 +1,8 @@
-"""Statements that Django's ORM writes once: to write some takes it longer than PostgreSQL takes to carry them out.
+"""Statements whose SQL Django's ORM compiles once per process.
 
-What is read and written is said to the ORM as ever. Of a read on PostgreSQL the text is kept, and its parameters are
-put in each time; on SQLite, which is for development, it is written anew. Nothing that a project's own models or
-managers may change is read so.
+Compiling some statements takes the ORM longer than PostgreSQL takes to execute them. A `Read` is written as a queryset.
+On PostgreSQL its text is kept, and only the parameters change. On SQLite, which is for development, it is compiled each
+time. Models and managers of the project's own are not read in this way.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ Values = tuple[Any, ...]
 
 
 class Parameter(Expression):
-    """Stands in a queryset for a value that comes later."""
+    """A placeholder in a queryset for a value that is given later."""
 
     def __init__(self, name: str) -> None:
         super().__init__(output_field=Field())
@@ -32,9 +32,9 @@ class Parameter(Expression):
 
 
 class Read:
-    """A queryset of ``values_list``, to be read with other values each time.
+    """A decorator for a function that returns a queryset of ``values_list``. It is read with other values each time.
 
-    ``rows``: makes it, from an alias and values by name; these names are fields of its model, as filters write them.
+    The function takes the alias of the database, and values by name. The names are field lookups, as in ``filter``.
     """
 
     def __init__(self, rows: Callable[..., QuerySet[Any, Any]]) -> None:
@@ -42,11 +42,11 @@ class Read:
         self._compiled = lru_cache(maxsize=8)(self._compile)
 
     def __call__(self, alias: str, **values: Any) -> list[Values]:
-        """Return the rows that there are for these values."""
+        """Return the rows for these values."""
         connection = connections[alias]
         if connection.vendor != "postgresql":
             return list(self._rows(alias, **values))
-        # A clock that is a value, as a test's is, is another text each time.
+        # In tests the clock is a value, and therefore part of the text.
         clock, clock_params = DatabaseNow().as_postgresql(None, connection)
         text, params, fields, converters = self._compiled(alias, (*values,), clock, *clock_params)
         given = {
@@ -65,7 +65,7 @@ class Read:
 
 
 def _field(model: Any, path: str) -> Any:
-    """The field that a filter calls ``path``."""
+    """Return the field of a lookup."""
     *relations, name = path.split("__")
     for relation in relations:
         model = model._meta.get_field(relation).related_model
@@ -73,7 +73,7 @@ def _field(model: Any, path: str) -> Any:
 
 
 def insert(alias: str, *rows: Model) -> None:
-    """Write new rows of one model, with all their columns, as `QuerySet.bulk_create` does: no signal is sent."""
+    """Insert new rows of one model with all columns. As with `QuerySet.bulk_create`, no signals are sent."""
     connection, fields = connections[alias], rows[0]._meta.concrete_fields
     size = connection.ops.bulk_batch_size(fields, rows)
     with connection.cursor() as cursor:
@@ -98,7 +98,10 @@ def _insertion(model: Any, count: int, alias: str) -> str:
 
 
 def delete_returning(rows: QuerySet[Any], name: str) -> list[Any]:
-    """Delete rows on which no signal and no cascade hangs, and return a key that each held, as `Among` takes them."""
+    """Delete rows without signals and cascades.
+
+    Return the value of one column of each, in the form that `Among` takes.
+    """
     connection, field = connections[rows.db], rows.model._meta.get_field(name)
     sql, params = rows.query.chain(klass=DeleteQuery).get_compiler(rows.db).as_sql()
     returned = connection.ops.quote_name(field.column) + ("::text" if connection.vendor == "postgresql" else "")
@@ -108,9 +111,9 @@ def delete_returning(rows: QuerySet[Any], name: str) -> list[Any]:
 
 
 class Columns:
-    """All columns of a model's one table, as a statement of one's own names them, and the rows that it brings.
+    """The columns of a model's table for a statement in SQL, and the conversion of its rows to instances.
 
-    ``sql``: the columns, where the table goes by the ``name``. Raises `ValueError` for a model of several tables.
+    ``sql`` lists the columns of the table with the alias ``name``. Raise `ValueError` for a model with several tables.
     """
 
     def __init__(self, model: Any, name: str, alias: str) -> None:
@@ -126,13 +129,13 @@ class Columns:
         self._converters = compiler.get_converters(columns)
 
     def read(self, values: Iterator[Any], alias: str) -> Any:
-        """Take the columns from a row's values, and return the instance, as if the ORM had read it."""
+        """Take the columns from the values of a row, and return the instance, as the ORM would."""
         found = islice(values, len(self._names))
         return self._model.from_db(alias, self._names, converted(found, self._converters, connections[alias]))
 
 
 def converted(values: Iterable[Any], converters: Any, connection: Any) -> list[Any]:
-    """Return a row's values as the ORM hands them out. ``converters``: of its compiler, for these columns."""
+    """Return the values of a row as the ORM would. ``converters`` are those of its compiler."""
     found = list(values)
     for place, (those_of_one, column) in converters.items():
         for convert in those_of_one:
