@@ -1,4 +1,4 @@
-"""Who sent a request: the client's address, seen through trusted proxies alone, and its device's token."""
+"""Who sent a request: the client's address, read through trusted proxies only, and its device token."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ MAX_DEVICE_TOKEN = 100
 
 
 def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
-    """Return who sent the request. ``device_token``: the one in its body, which goes before the cookie."""
+    """Return who sent the request. ``device_token`` comes from the body, and takes precedence over the cookie."""
     token = device_token or cookies.read_device(request)
     return Client(
         ip=client_ip(request),
@@ -27,9 +27,9 @@ def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the client's address: the last in ``X-Forwarded-For`` that is not one of ``TRUSTED_PROXIES``.
+    """Return the client's address: the last one in ``X-Forwarded-For`` that is not in ``TRUSTED_PROXIES``.
 
-    Without a trusted proxy in front the header is anybody's word, and not looked at.
+    If the request does not come from a trusted proxy, the header is ignored, because any client can set it.
     """
     address = _parse(request.META.get("REMOTE_ADDR", ""))
     proxies = _trusted_proxies()
@@ -43,9 +43,9 @@ def client_ip(request: HttpRequest) -> str | None:
 
 
 def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
-    """Whether the request was sent from one of these addresses or networks.
+    """Return whether the request was sent from one of these addresses or networks.
 
-    What somebody passed on whom `TRUSTED_PROXIES` does not name came from nobody knows where: from nowhere, then.
+    False if a proxy that is not in ``TRUSTED_PROXIES`` has forwarded it, because its origin is then unknown.
     """
     text = client_ip(request)
     if text is None or (_is_passed_on(request) and text == str(_parse(request.META["REMOTE_ADDR"]))):
@@ -65,7 +65,7 @@ def _parse(text: str) -> Address | None:
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
-        # A scope ("%eth0") means nothing elsewhere, and a mapped IPv4 address is that address.
+        # Remove the scope ("%eth0"), which is local, and unwrap a mapped IPv4 address.
         return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
     return address
 

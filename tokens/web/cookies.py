@@ -1,20 +1,22 @@
-r"""The cookies: their names, their attributes, and the only code that sets or clears them.
+r"""The cookies: their names and attributes, and the only code that sets or deletes them.
 
 ========================  ===============================  ======================================================
 the access token          ``__Host-access``                modes ``cookie`` and ``scoped``
-\                         ``__Secure-access``, Domain=     mode ``subdomain``: all hosts of the site see it
-the refresh token         ``__Host-refresh``               modes ``cookie`` and ``subdomain``: this host alone
-\                         ``__Secure-refresh``, Path=      mode ``scoped``: sent to the auth API alone
-the device's own token    ``__Host-device``                stays when somebody signs out
-not closed since          ``__Host-open``                  of a bound session that goes with the browser
+\                         ``__Secure-access``, Domain=     mode ``subdomain``: sent to all hosts of the site
+the refresh token         ``__Host-refresh``               modes ``cookie`` and ``subdomain``: only this host
+\                         ``__Secure-refresh``, Path=      mode ``scoped``: sent only to the auth API
+the device token          ``__Host-device``                kept when the user signs out
+an open browser           ``__Host-open``                  for bound sessions without "remember me"
 ========================  ===============================  ======================================================
 
-All are HttpOnly, Secure, SameSite=Lax; ``__Host-`` makes the browser enforce Path=/ and no Domain (RFC 6265bis section
-4.1.3.2). ``__Host-open`` alone is SameSite=None: it has to come with a refresh that a link on another site made the
-browser send, and says nothing of anybody. The access cookie lives as long as the refresh cookie, so that the server
-sees an expired token as expired; a session's that is bound to its device (`tokens.protocol.dbsc`) no longer than its
-token, for the browser renews it when it is gone. Where `TokenSettings.origin` is plain http, which only development may
-have, names lose their prefix and the cookies Secure, for not every browser keeps such cookies from http://localhost.
+All are HttpOnly, Secure and SameSite=Lax. The prefix ``__Host-`` makes the browser enforce Path=/ and no Domain
+(RFC 6265bis section 4.1.3.2). Only ``__Host-open`` is SameSite=None: it has to be sent with a refresh that follows a
+link on another site, and it identifies nobody. The access cookie lives as long as the refresh cookie, so that the
+server sees an expired token. The access cookie of a bound session (`tokens.protocol.dbsc`) lives only as long as its
+token, because the browser refreshes when it is missing.
+
+If `TokenSettings.origin` is http, which is allowed only in development, names have no prefix and cookies are not
+Secure, because not every browser keeps such cookies from http://localhost.
 """
 
 from collections.abc import Iterable
@@ -37,20 +39,23 @@ from tokens.service.issuing import IssuedTokens, ends_with_browser
 from tokens.web.paths import auth_api
 
 MARGIN = 10
-"""Seconds, or a tenth, by which a bound session's access cookie goes before its token: an answer takes its time."""
+"""Seconds by which the access cookie of a bound session expires before its token, at most a tenth of the lifetime.
+
+A response takes time to arrive.
+"""
 DEVICE_LIFETIME = 400 * 86400
-"""Seconds; no browser keeps a cookie longer (RFC 6265bis section 5.5)."""
+"""Seconds for which the device cookie is kept. Browsers keep no cookie longer (RFC 6265bis section 5.5)."""
 REMEMBERED = 1024
-"""How many ``Cookie`` headers a process remembers, taken apart: a browser sends the same one again and again."""
+"""How many parsed ``Cookie`` headers a process remembers. A browser sends the same header many times."""
 MAX_REMEMBERED = 8192
-"""Bytes of the longest that is remembered: nobody can fill the memory with them."""
+"""Longer ``Cookie`` headers, in bytes, are not remembered, so that clients cannot fill the memory."""
 MAX_COOKIE = 4096
-"""Bytes of name and value; no browser keeps a larger one (likewise). Ours are far smaller, but for a claims hook's."""
+"""Bytes of name and value. Browsers keep no larger cookie. Only a claims hook can make ours that large."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cookie:
-    """``plain``: its name where the prefix is lost."""
+    """A cookie. ``plain`` is its name without a prefix, for development over http."""
 
     prefixed: str
     plain: str
@@ -83,14 +88,14 @@ _OF_MODE = {
 
 
 class Presented(NamedTuple):
-    """A refresh token as it came, and the storage modes of which a session's may come so."""
+    """A refresh token as it was sent, and the storage modes whose tokens are sent in this way."""
 
     text: str
     modes: frozenset[str]
 
 
 def read_access(request: HttpRequest) -> str | None:
-    """Return the access token's text, or None. A cookie that sibling hosts can set is looked at last, if at all."""
+    """Return the text of the access token, or None. A cookie that sibling hosts can set is read last."""
     for name in _names().access:
         if (text := _read(request, name)) is not None:
             return text
@@ -98,7 +103,7 @@ def read_access(request: HttpRequest) -> str | None:
 
 
 def read_refresh(request: HttpRequest) -> Presented | None:
-    """Return the presented refresh token, or None."""
+    """Return the refresh token, or None."""
     for name, modes in _names().refresh:
         if text := _read(request, name):
             return Presented(text, modes)
@@ -106,12 +111,12 @@ def read_refresh(request: HttpRequest) -> Presented | None:
 
 
 def read_device(request: HttpRequest) -> str | None:
-    """Return the device's own token, or None."""
+    """Return the device token, or None."""
     return _read(request, _DEVICE.name)
 
 
 def is_open(request: HttpRequest) -> bool:
-    """Whether the browser has not been closed since its session was bound, which was to end then."""
+    """Return whether the browser has stayed open since its session was bound."""
     return _read(request, _OPEN.name) is not None
 
 
@@ -122,11 +127,11 @@ def set_tokens(response: HttpResponseBase, issued: IssuedTokens, now: datetime) 
     """
     if issued.session.mode == BODY:
         return
-    # Without "remember me" the cookies go with the browser.
+    # Without "remember me" the browser deletes the cookies when it is closed.
     max_age = max(int((issued.session.ends_at - now).total_seconds()), 1) if issued.session.remember else None
     access, refresh = _OF_MODE[issued.session.mode]
     if issued.is_new:
-        # What another mode left behind would sign in its own session, once this one's access token has expired.
+        # Cookies of another storage mode would bring back their session when this access token expires.
         _clear(response, {*_served(0), *_served(1)} - {access, refresh})
     bound_max_age = _max_age_of_access(issued, now)
     _set(response, access, issued.access_token, max_age if bound_max_age is None else bound_max_age)
@@ -142,37 +147,37 @@ def set_tokens(response: HttpResponseBase, issued: IssuedTokens, now: datetime) 
 
 
 def _max_age_of_access(issued: IssuedTokens, now: datetime) -> int | None:
-    """How many seconds the browser keeps the access token, where it is to renew it by the device's key."""
+    """Return for how many seconds the browser keeps the access cookie of a bound session. None: it is not bound."""
     session = issued.session
-    # While the key is pending a client of `scoped` mode refreshes itself, when it is told that the token has expired.
+    # While the key is pending, a client in mode ``scoped`` refreshes when it learns that the token has expired.
     if session.bound_key is None or (session.bound_at is None and session.mode != COOKIE and issued.keep_for is None):
         return None
     left = int(issued.access.expires_at - now.timestamp())
     left -= min(MARGIN, left // 10)
-    # None is kept that has ended: the browser has to renew it.
+    # An expired cookie is not kept, so that the browser refreshes.
     return max(min(left, issued.keep_for or left), 0)
 
 
 def bound_cookie(mode: str) -> tuple[str, str]:
-    """Return name and attributes of the access cookie, as a browser is told that it is bound by it."""
+    """Return the name and the attributes of the access cookie, for the configuration of a bound session."""
     access, _ = _OF_MODE[mode]
     return access.name, f"Path={access.path}; Secure; HttpOnly; SameSite=Lax"
 
 
 def clear(response: HttpResponseBase) -> None:
-    """Clear the tokens, of every mode served. The device's cookie stays: the browser is still that browser."""
+    """Delete the tokens of every storage mode. The device cookie is kept, because the device is still the same."""
     _clear(response, [*_served(0), *_served(1), *([_OPEN] if token_settings().device_bound == OFFER else [])])
     keep_private(response)
 
 
 def clear_refresh(response: HttpResponseBase, session: RefreshToken) -> None:
-    """Clear the refresh token of this session, which goes on without it."""
+    """Delete the refresh token of this session, which stays live without it."""
     _clear(response, [_OF_MODE[session.mode][1]])
     keep_private(response)
 
 
 def clear_access(response: HttpResponseBase) -> None:
-    """Clear the access token, of every mode served."""
+    """Delete the access token of every storage mode."""
     _clear(response, _served(0))
     keep_private(response)
 
@@ -189,7 +194,7 @@ def retry_without_access(request: HttpRequest) -> HttpResponse:
 
 
 def keep_private(response: HttpResponseBase) -> None:
-    """Keep a response that sets cookies out of every shared cache (RFC 9111 section 5.2.2)."""
+    """Keep a response that sets cookies out of all shared caches (RFC 9111 section 5.2.2)."""
     if response.get("Cache-Control") in {None, "no-store"}:
         response["Cache-Control"] = "private, no-store"
     else:
@@ -198,7 +203,7 @@ def keep_private(response: HttpResponseBase) -> None:
 
 
 def vary(response: HttpResponseBase) -> None:
-    """Say that the response depends on cookies (RFC 9110 section 12.5.5)."""
+    """Declare that the response depends on cookies (RFC 9110 section 12.5.5)."""
     if response.has_header("Vary"):
         patch_vary_headers(response, ("Cookie",))
     else:
@@ -206,19 +211,19 @@ def vary(response: HttpResponseBase) -> None:
 
 
 def _served_modes() -> list[str]:
-    """The modes that keep tokens in cookies, as far as they are served; pages sign in with cookies in any case."""
+    """Return the storage modes with cookies that are in use. Pages always use cookies."""
     found = token_settings()
     return [mode for mode in _OF_MODE if mode in {*found.modes, found.mode_of_pages}]
 
 
 def _served(which: int) -> list[_Cookie]:
-    """The access (0) or refresh (1) cookies of the modes served, those of one host first."""
+    """Return the access (0) or refresh (1) cookies of the modes in use, those of a single host first."""
     cookies = dict.fromkeys(_OF_MODE[mode][which] for mode in _served_modes())
     return sorted(cookies, key=lambda cookie: not cookie.prefixed.startswith("__Host-"))
 
 
 class _Names(NamedTuple):
-    """Where every request's tokens are looked for: the access cookies, and the refresh cookies with their modes."""
+    """The names of the access cookies, and the names of the refresh cookies with their storage modes."""
 
     access: tuple[str, ...]
     refresh: tuple[tuple[str, frozenset[str]], ...]
@@ -226,7 +231,7 @@ class _Names(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _names() -> _Names:
-    """Return the names of this process's settings."""
+    """Return the names by the settings of this process."""
     modes_of = {cookie: {mode for mode in _served_modes() if cookie in _OF_MODE[mode]} for cookie in _served(1)}
     return _Names(
         access=tuple(cookie.name for cookie in _served(0)),
@@ -241,24 +246,24 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 def _read(request: HttpRequest, name: str) -> str | None:
-    """Return the value of the cookie of this very name, or None without one, or with several.
+    """Return the value of the cookie with exactly this name, or None if there is none, or more than one.
 
-    Not of ``request.COOKIES``: Django takes off all that Unicode calls white space, and keeps the last of a name. A
-    browser holds no cookie to a prefix that begins with a no-break space, so a sibling host could set it for us, and
-    sign our visitor in to its own account. Of two of a name nobody can tell which one is ours.
+    ``request.COOKIES`` is not used. Django strips Unicode white space from names, and keeps the last of several
+    cookies. Browsers do not enforce the rules of a prefix after a no-break space. So a sibling host could set such a
+    cookie, and sign our user in to its own account.
     """
     header = request.META.get("HTTP_COOKIE", "")
     return (_remembered_values if len(header) <= MAX_REMEMBERED else _values)(header).get(name)
 
 
 def _values(header: str) -> dict[str, str | None]:
-    """Return the values of a ``Cookie`` header by their names, and None for a name that has several."""
+    """Return the values in a ``Cookie`` header by name. The value is None if a name comes more than once."""
     found: dict[str, str | None] = {}
     for chunk in header.split(";"):
         key, equals, value = chunk.partition("=")
         if equals:
             name = key.strip(" \t")
-            # RFC 6265 section 4.1.1: quotes around a value are the header's.
+            # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
             found[name] = None if name in found else value.strip(' \t"')
     return found
 
@@ -279,7 +284,7 @@ def _set(
     samesite: Literal["Lax", "None"] = "Lax",
 ) -> None:
     if (size := len(cookie.name) + len(value)) > MAX_COOKIE:
-        # The browser drops it, and refreshes with each request: slow, and nobody would know why.
+        # The browser drops the cookie, and then every request refreshes.
         events.log("cookie too large", name=cookie.name, bytes=size)
     response.set_cookie(
         cookie.name,

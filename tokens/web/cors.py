@@ -1,6 +1,6 @@
-"""CORS: pages of `TokenSettings.trusted_origins` may use the API with credentials, and nobody else's.
+"""CORS: only pages of `TokenSettings.trusted_origins` may use the API with credentials.
 
-Through the signal that django-cors-headers asks; where its ``CORS_URLS_REGEX`` says, and nowhere else.
+This is done by a receiver of django-cors-headers, for URLs that match its ``CORS_URLS_REGEX``.
 """
 
 import re
@@ -16,7 +16,7 @@ from tokens.conf import token_settings
 
 
 class CorsMiddleware(BaseCorsMiddleware):
-    """Does nothing while nobody else is trusted: it would take a twelfth of what a refresh costs, for no header."""
+    """Does nothing if no other origin is trusted. Otherwise it would take a twelfth of the time of a refresh."""
 
     def is_enabled(self, request: HttpRequest) -> bool:
         some = conf.CORS_ALLOW_ALL_ORIGINS or conf.CORS_ALLOWED_ORIGINS or conf.CORS_ALLOWED_ORIGIN_REGEXES
@@ -25,6 +25,6 @@ class CorsMiddleware(BaseCorsMiddleware):
 
 @receiver(check_request_enabled)
 def is_trusted(*, request: HttpRequest, **kwargs: Any) -> bool:
-    """Whether the browser may let the page that sends this request read the answer."""
+    """Return whether the browser may let the page that has sent this request read the response."""
     in_reach = re.match(conf.CORS_URLS_REGEX, request.path_info) is not None
     return in_reach and request.META.get("HTTP_ORIGIN") in token_settings().trusted_origins

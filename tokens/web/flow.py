@@ -1,8 +1,8 @@
-"""Flows: logic written once, for WSGI and ASGI.
+"""Flows: logic that is written once for WSGI and ASGI.
 
-A flow is a generator. Where it has to wait for the database it yields a job, a function without arguments, and is
-given what that returned, or raised. `run` carries the jobs out at once; `arun` in a thread that is held for the job
-alone, so that nothing is held while a view runs.
+A flow is a generator. To wait for the database it yields a job, which is a function without arguments. It gets back
+what the job returns or raises. `run` calls each job directly. `arun` calls it in a thread, and holds the thread only
+during the job.
 """
 
 from collections.abc import Callable, Generator
@@ -15,7 +15,7 @@ Flow = Generator[Callable[[], Any], Any, T]
 
 
 def run(flow: Flow[T]) -> T:
-    """Return what the flow returns."""
+    """Run a flow and return its result."""
     try:
         job = next(flow)
         while True:
@@ -31,7 +31,7 @@ def run(flow: Flow[T]) -> T:
 
 
 async def arun(flow: Flow[T]) -> T:
-    """Return what the flow returns, without blocking the event loop."""
+    """Run a flow without blocking the event loop, and return its result."""
     try:
         job = next(flow)
         while True:

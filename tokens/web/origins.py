@@ -1,8 +1,9 @@
-"""The origin check: where an unsafe request may come from.
+"""The origin check for unsafe requests, which prevents cross-site request forgery.
 
-The rule that Go's ``net/http.CrossOriginProtection`` made standard. A request passes if its ``Origin`` is trusted;
-else if ``Sec-Fetch-Site`` says that it is our own page's, or no page's; else, where that header is missing, if
-``Origin`` is ours, or is missing too, for then it is no browser. Origins are compared whole: scheme, host and port.
+The rule is that of Go's ``net/http.CrossOriginProtection``. A request passes if its ``Origin`` is trusted. Otherwise it
+passes if ``Sec-Fetch-Site`` says that a page of our own origin has sent it, or no page. Without that header it passes
+if ``Origin`` is ours, or missing too, because it then does not come from a browser. Origins are compared with scheme,
+host and port.
 """
 
 from django.http import HttpRequest
@@ -13,12 +14,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def is_unsafe(request: HttpRequest) -> bool:
-    """Whether the request may change something (RFC 9110 section 9.2.1)."""
+    """Return whether the request's method may change something (RFC 9110 section 9.2.1)."""
     return request.method not in SAFE_METHODS
 
 
 def is_cross_origin(request: HttpRequest) -> bool:
-    """Whether a browser sent this request for a page of an origin that is not ours, nor trusted."""
+    """Return whether a page of another origin, which is not trusted, made a browser send this request."""
     found = token_settings()
     origin = request.META.get("HTTP_ORIGIN")
     if origin in found.trusted_origins:

@@ -10,12 +10,12 @@ from django.urls import NoReverseMatch, reverse
 
 DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
 REFRESHES_ITSELF = ("login", "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
-"""The views that look at the refresh cookie themselves, or must not have it used up before them."""
+"""The views before which the middleware must not refresh: they read the refresh cookie themselves, or replace it."""
 
 
 @lru_cache(maxsize=1)
 def auth_api() -> str | None:
-    """The path under which the auth API is, with its slash: ``/api/auth/``; None where it is not included."""
+    """Return the path of the auth API with its slash, such as ``/api/auth/``. None if it is not in the URLs."""
     try:
         return reverse("tokens:login").removesuffix("login")
     except NoReverseMatch:
@@ -23,13 +23,13 @@ def auth_api() -> str | None:
 
 
 def is_auth_api(request: HttpRequest) -> bool:
-    """Whether the request is for the auth API."""
+    """Return whether the request is for the auth API."""
     root = auth_api()
     return root is not None and request.path.startswith(root)
 
 
 def refreshes_itself(request: HttpRequest) -> bool:
-    """Whether the request is for a view that looks at the refresh cookie itself."""
+    """Return whether the middleware must not refresh before the view of this request."""
     return request.path.rstrip("/") in _refreshing_themselves()
 
 
@@ -40,7 +40,7 @@ def _refreshing_themselves() -> frozenset[str]:
 
 
 def is_refresh(request: HttpRequest) -> bool:
-    """Whether a client asks for its tokens to be refreshed."""
+    """Return whether the request is for the refresh endpoint."""
     root = auth_api()
     return root is not None and request.path.rstrip("/") == f"{root}refresh"
 

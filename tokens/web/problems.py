@@ -1,15 +1,15 @@
-"""Problems: every refusal that a client sees, with its status and its stable code (RFC 9457).
+"""Problems: every error that a client sees, with its status and a stable code (RFC 9457).
 
-Under ``/api/``, and to whoever asks for JSON, a problem is ``application/problem+json``::
+Under ``/api/``, and for clients that ask for JSON, a problem is ``application/problem+json``::
 
     {"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "session_ended",
      "detail": "The session has ended. Sign in again."}
 
-``code`` is what a program goes by; ``detail`` is for a person, in the language of the request. A refused refresh token
-is SESSION_ENDED whatever the reason, to the byte.
+``code`` is for programs. ``detail`` is for the user, in the language of the request. The response to a rejected refresh
+token is always SESSION_ENDED, byte for byte the same whatever the reason.
 
-Elsewhere a browser is shown the project's template ``tokens/problem.html``, and whoever does not ask for HTML a plain
-line.
+Other requests from browsers get the page ``tokens/problem.html``, if the project has that template, and all others a
+line of plain text.
 """
 
 from dataclasses import dataclass, replace
@@ -33,15 +33,15 @@ DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
 CONTENT_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
 RETRY_AFTER = 2
-"""Seconds that a client should wait after a 503."""
+"""Seconds after which a client should repeat a request that got 503."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``status``: of HTTP; ``code``: stable; ``detail``: for a person, in English; `text` is what they read.
+    """An error: the HTTP ``status``, the stable ``code``, and the ``detail`` for the user in English (`text` translates
+    it).
 
-    ``scheme``, ``challenge``: what WWW-Authenticate asks for, and its parameters. ``wait``: seconds until it is worth
-    while to ask again, or 0.
+    ``scheme`` and ``challenge`` are the value of WWW-Authenticate. ``wait`` is the seconds of Retry-After, or 0.
     """
 
     status: HTTPStatus
@@ -63,12 +63,12 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """The detail in the language that is active: looked up when it is answered, not when this module is read."""
+        """The detail in the active language."""
         return gettext(self.detail)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that this status asks for (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
+        """The headers that the status requires (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
         if self.status is HTTPStatus.UNAUTHORIZED:
             return {"WWW-Authenticate": f"{self.scheme} {self.challenge}".strip(), "Cache-Control": "no-store"}
         if self.wait:
@@ -80,7 +80,7 @@ _CHALLENGE = 'error="invalid_token"'
 
 NOT_AUTHENTICATED = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."))
 NOT_OUR_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "not_authenticated", _("Sign in first."), _CHALLENGE)
-"""The same to a person and to a program; RFC 6750 section 3.1 has a word for a token that is not one of ours."""
+"""The same code and text, with the error ``invalid_token`` in WWW-Authenticate (RFC 6750 section 3.1)."""
 TOKEN_EXPIRED = Problem(
     HTTPStatus.UNAUTHORIZED, "token_expired", _("The access token has expired. Refresh, and try again."), _CHALLENGE
 )
@@ -95,24 +95,22 @@ INVALID_CREDENTIALS = Problem(
 INVALID_CLIENT = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_client",
-    _("Give the client's id and secret by HTTP Basic authentication."),
+    _("Send the client's id and secret with HTTP Basic authentication."),
     'realm="introspection", charset="UTF-8"',
     scheme="Basic",
 )
 CROSS_ORIGIN = Problem(HTTPStatus.FORBIDDEN, "cross_origin", _("This request came from a page of another origin."))
 FORM_OUTDATED = Problem(
-    HTTPStatus.FORBIDDEN, "form_outdated", _("This form is not valid any more. Load its page anew, and send it again.")
+    HTTPStatus.FORBIDDEN, "form_outdated", _("This form has expired. Reload the page, and submit it again.")
 )
 PROOF_REQUIRED = Problem(HTTPStatus.FORBIDDEN, "proof_required", _("Sign the challenge with the device's key."))
 REAUTHENTICATION_REQUIRED = Problem(
-    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Give your password again, and repeat the request.")
+    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Enter your password again, and repeat the request.")
 )
 PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You may not do this."))
 MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
-INVALID_TOKEN = Problem(
-    HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid any more, or never was. Ask for a new one.")
-)
+INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid. Request a new one."))
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
 PAYLOAD_TOO_LARGE = Problem(
@@ -128,14 +126,14 @@ ERROR = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "error", _("Something went wro
 UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable",
-    _("The service cannot answer just now. Nothing is lost: try again."),
+    _("The service is not available at the moment. Nothing is lost. Try again."),
     wait=RETRY_AFTER,
 )
 THROTTLED = Problem(
-    HTTPStatus.TOO_MANY_REQUESTS, "throttled", _("That was too often. Wait a while, and try again."), wait=RETRY_AFTER
+    HTTPStatus.TOO_MANY_REQUESTS, "throttled", _("Too many requests. Wait a while, and try again."), wait=RETRY_AFTER
 )
 TOO_MANY_PASSWORDS = replace(
-    THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or set a new one by a link in a mail.")
+    THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or reset the password by e-mail.")
 )
 
 
@@ -147,10 +145,10 @@ def throttled(request: HttpRequest, error: Throttled) -> Problem:
 
 
 def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Return the problem as the client reads it: problem+json, a page, or a plain line."""
-    # Not `request.accepts`: it raises on a header that it cannot parse.
+    """Return the response for a problem: problem+json, a page, or a line of plain text."""
+    # `request.accepts` raises an error for a header that it cannot parse.
     accepted = request.headers.get("Accept", "").lower()
-    # Programs that take JSON often take anything (axios: "application/json, text/plain, */*"); browsers name HTML.
+    # Programs that accept JSON often accept anything (axios: "application/json, text/plain, */*"). Browsers name HTML.
     if request.path_info.startswith(API_PREFIX) or ("json" in accepted and "text/html" not in accepted):
         return JsonResponse(
             problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
@@ -166,7 +164,7 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
 
 
 def _page(request: HttpRequest, problem: Problem) -> str | None:
-    # Rendered without the request: who asks is not looked up, for the database may be what is down.
+    # Rendered without the request, so that the user is not loaded: the database may be down.
     try:
         return render_to_string("tokens/problem.html", {"problem": problem, "repeatable": request.method == "GET"})
     except TemplateDoesNotExist:

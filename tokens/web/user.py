@@ -1,4 +1,4 @@
-"""``request.user``: the signed-in user, known without a query, loaded when more is asked of it than who it is."""
+"""``request.user``: the signed-in user. Its primary key is known without a query, and other attributes load the row."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,17 +11,16 @@ from django.dispatch import receiver
 from django.utils.functional import SimpleLazyObject, empty
 
 REMEMBERED = 4096
-"""How many primary keys a process remembers: views ask for them more often than for anything else."""
+"""How many primary keys a process remembers, because views use them more than anything else."""
 
 _KNOWN = frozenset({"pk", "id", "is_authenticated", "is_anonymous"})
 
 
 class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
-    """The user of an access token. ``pk`` and ``is_authenticated`` cost no query, anything else one.
+    """The user of an access token. ``pk`` and ``is_authenticated`` need no query, and anything else needs one.
 
-    ``on_use`` is called when it is looked at: the response then depends on who asked.
-
-    A user deleted or switched off since the token was minted turns out to be nobody, when loaded.
+    ``on_use`` is called when an attribute is read, because the response then depends on the user. When loaded, a user
+    who was deleted or deactivated since the token was issued becomes `AnonymousUser`.
     """
 
     def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
@@ -29,7 +28,7 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         own["_wrapped"], own["_subject"], own["_on_use"], own["_loaded"] = empty, subject, on_use, loaded
 
     def __getattribute__(self, name: str) -> Any:
-        # Django's looks twice at each attribute, for the sake of others than these, which views ask for most often.
+        # `SimpleLazyObject` looks up each attribute twice. These are read most often, and do not need it.
         return object.__getattribute__(self, name) if name in _KNOWN else super().__getattribute__(name)
 
     def _setup(self) -> None:
@@ -61,7 +60,7 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         return True if own["_wrapped"] is empty else own["_wrapped"].is_authenticated
 
     def __bool__(self) -> bool:
-        # Neither a user nor AnonymousUser is ever false; REST framework's permissions ask this of every request.
+        # No user is ever false. REST framework's permissions ask this for every request.
         return True
 
     @property
@@ -70,14 +69,17 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
 
 
 def _own(user: LazyUser) -> dict[str, Any]:
-    """What the proxy itself knows. Not ``user.__dict__``: `LazyObject` looks twice at each attribute, in Python."""
+    """Return the attributes of the proxy itself.
+
+    ``user.__dict__`` is slower, because `LazyObject` looks it up twice.
+    """
     own: dict[str, Any] = object.__getattribute__(user, "__dict__")
     return own
 
 
 @lru_cache(maxsize=REMEMBERED)
 def primary_key(subject: str) -> Any:
-    """Return the primary key that a token's subject spells."""
+    """Return the primary key that a token's subject contains."""
     return get_user_model()._meta.pk.to_python(subject)
 
 
@@ -88,6 +90,6 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 def load(subject: str) -> Any:
-    """Return the active user whose primary key this is, or `AnonymousUser`."""
+    """Return the active user with this primary key, or `AnonymousUser`."""
     user = get_user_model()._default_manager.filter(pk=subject).first()
     return user if user is not None and user.is_active else AnonymousUser()
