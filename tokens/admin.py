@@ -1,4 +1,7 @@
-"""The admin: see sessions, devices and events, and revoke. Nothing secret is shown, nothing is edited by hand."""
+"""The admin shows sessions, devices and security events, and revokes sessions.
+
+It shows no secrets and edits no rows.
+"""
 
 from typing import Any
 
@@ -20,31 +23,32 @@ from tokens.service.revocation import revoke_all
 from tokens.web.client import client_of
 
 MAX_LISTED = 10_000
+"""Rows that a list counts and shows."""
 _USER = f"user__{get_user_model().USERNAME_FIELD}"
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts and shows so many rows at most: what is further back is found by searching, at any size of the table."""
+    """Counts and shows at most `MAX_LISTED` rows, whatever the size of the table. Others are found by searching."""
 
     @cached_property
     def count(self) -> int:
-        # In their order, which is an index's: so they are read from it, and no others.
+        # The order is that of an index, so only these rows are read.
         rows: Any = self.object_list
         return int(rows[:MAX_LISTED].count())
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that are looked at. They go with their user or with the purge, not by hand."""
+    """Shows rows. They are deleted with their user or by the purge, and not by hand."""
 
     show_full_result_count = False
     paginator = BoundedPaginator
     list_select_related = ("user",)
     ordering = ("-id",)
-    # In any other order the whole table would be read.
+    # Any other order would read the whole table.
     sortable_by = ()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search the newest rows for all that Django would; the others for a user, by how the login begins.
+        """Search all fields of the newest rows, and the beginning of the user name in all others.
 
         So no search reads the whole table.
         """
@@ -67,7 +71,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Django asks this too when a user is deleted, whose rows go along: that must not be refused.
+        # Django also asks this when a user is deleted together with these rows, which must be allowed.
         match = request.resolver_match
         on_own_page = match is not None and (match.url_name or "").startswith(
             f"{self.opts.app_label}_{self.opts.model_name}_"
@@ -100,7 +104,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
     list_filter = (StateFilter, "mode", "revoked_reason")
     search_fields = (_USER, "device__name", "ip")
     search_help_text = _(
-        "The user's login, the device's name, or an address. Beyond the newest sessions: how the login begins."
+        "The user name, the device's name, or an address. In older sessions: the beginning of the user name."
     )
     actions = ("revoke_selected",)
     fields = (
@@ -149,7 +153,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         return [path("user/<path:user_id>/revoke/", view, name="tokens_refreshtoken_revoke_user"), *super().get_urls()]
 
     def revoke_user(self, request: HttpRequest, user_id: str) -> HttpResponse:
-        """Revoke all sessions of a user, asked first."""
+        """Revoke all sessions of a user, after a confirmation."""
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         model = get_user_model()

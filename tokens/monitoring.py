@@ -1,11 +1,12 @@
-"""What operators' machines ask: is it alive, is it ready, what has it counted.
+"""Health checks and metrics: a middleware that answers ``/health/live``, ``/health/ready`` and ``/metrics``.
 
-``/health/live``: the process answers. ``/health/ready``: so does its database, soon, with all migrations applied; else
-503. ``/metrics``: for Prometheus, and for those alone whom METRICS_ALLOWED names; for others there is nothing there.
+- ``/health/live`` answers 200 if the process answers.
+- ``/health/ready`` answers 200 if the database answers in time and all migrations are applied, else 503.
+- ``/metrics`` answers Prometheus at the addresses of METRICS_ALLOWED. For all others it does not exist.
 
-A middleware, the first, and no views: probes and scrapers name a node by its address, which ALLOWED_HOSTS does not, and
-nothing here looks at cookies, signs anybody in or refreshes. What asks the database does so in a thread of its own,
-for all who ask at the time, so that neither a hanging database nor a flood of probes takes more than that.
+It is the first middleware, and not a view: probes address a server by its IP address, which is not in ALLOWED_HOSTS,
+and need no cookies. The database is asked in one separate thread for all requests that wait at the same time. So
+neither a database that hangs nor many probes take more than one thread.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from tokens.web import problems
 from tokens.web.client import is_within
 
 PATIENCE = 2.0
-"""Seconds that a database may take to be connected to and to answer."""
+"""Seconds that the database may take to accept a connection and to answer."""
 NO_STORE = {"Cache-Control": "no-store"}
 TEXT = "text/plain; charset=utf-8"
 View = Callable[[HttpRequest], HttpResponse]
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 
 class Question(Generic[T]):
-    """What is asked of the database, in one thread at a time: whoever asks meanwhile is given the same answer."""
+    """A question to the database, asked in one thread at a time. All requests that wait get the same answer."""
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
@@ -47,7 +48,7 @@ class Question(Generic[T]):
         self._answer: Future[T] | None = None
 
     def answer(self) -> T:
-        """Raises `django.db.Error` where the database cannot answer, `TimeoutError` where it takes too long."""
+        """Return the answer. Raise `django.db.Error` if the database fails, or `TimeoutError` if it takes too long."""
         with self._lock:
             if self._answer is None or self._answer.done():
                 self._answer = Future()
@@ -69,7 +70,7 @@ class Question(Generic[T]):
 
 
 class Migrations:
-    """Whether all that this code knows are applied. That is remembered: nobody takes one back under traffic."""
+    """Whether all migrations are applied. A positive answer is remembered, because migrations are not undone in use."""
 
     def __init__(self) -> None:
         self._applied = False
@@ -119,7 +120,7 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:
             view = _view_of(request)
-            # Not in the one thread that Django's synchronous code shares: that may be waiting for the database.
+            # Django's synchronous code shares one thread, which may be waiting for the database. Use another one.
             answer = get_response if view is None else sync_to_async(view, thread_sensitive=False)
             response: HttpResponseBase = await answer(request)
             return response
@@ -141,7 +142,7 @@ def _view_of(request: HttpRequest) -> View | None:
 
 
 def _of_the_database() -> Iterator[Metric]:
-    """What no process counts: commands come and go, and leave it in the database."""
+    """Yield the metrics that come from the database, because commands have no metrics of their own."""
     run: Run | None = None
     try:
         run, is_up = _last_purge.answer(), True

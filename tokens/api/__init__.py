@@ -1,1 +1,4 @@
-"""The JSON API: sign in, refresh, sign out, and a person's sessions. Views parse, call `tokens.service`, and render."""
+"""The JSON API: signing in, refreshing, signing out, and the user's sessions.
+
+Views parse the request, call `tokens.web.session` or `tokens.service`, and render the answer.
+"""

@@ -1,4 +1,4 @@
-"""The authentication class for views of Django REST framework, this project's and anybody's."""
+"""The authentication class for views of Django REST framework, also for those of other apps."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from tokens.web.incoming import bearer_token
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Takes over what the middleware found out: ``request.user``, and the access token as ``request.auth``.
+    """Uses the result of the middleware: ``request.user``, and the access token as ``request.auth``.
 
-    A bad Bearer token is refused; a bad cookie makes a stranger, so that it never stands in the way of signing in.
+    An invalid Bearer token is rejected. An invalid cookie makes the user anonymous, so that it cannot prevent a
+    sign-in.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:

@@ -1,4 +1,4 @@
-"""What every view of the API has in common, whatever the project's own settings for REST framework are."""
+"""The base classes of all API views. They do not depend on the project's own settings for REST framework."""
 
 import json
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request body; the longest that is meant to come has a few thousand."""
+"""Bytes of a request body. The longest valid one has a few thousand."""
 
 
 class BoundedJSONParser(BaseParser):
-    """JSON objects of at most `MAX_BODY` bytes. Whatever is larger is not read."""
+    """Parses JSON objects of at most `MAX_BODY` bytes. Larger bodies are not read."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, Any]:
         body = read_bounded(stream)
         try:
-            # No NaN or Infinity: they are not JSON (RFC 8259 section 6).
+            # NaN and Infinity are not JSON (RFC 8259 section 6).
             data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise ParseError from None
@@ -48,11 +48,11 @@ class BoundedJSONParser(BaseParser):
 
 
 def read_bounded(stream: Any) -> bytes:
-    """Return a request's body. Whatever is larger than `MAX_BODY` is not read."""
+    """Return the body of a request. A body larger than `MAX_BODY` is not read, and raises an error."""
     try:
         body: bytes = stream.read(MAX_BODY + 1)
     except UnreadablePostError:
-        raise ParseError from None  # The client went away in the middle of it.
+        raise ParseError from None  # The client has closed the connection.
     if len(body) > MAX_BODY:
         raise ProblemError(problems.PAYLOAD_TOO_LARGE)
     return body
@@ -63,7 +63,7 @@ def _refuse_constant(name: str) -> None:
 
 
 class JSONAlways(BaseContentNegotiation):
-    """Answers in JSON whatever the client says it accepts."""
+    """Answers in JSON, whatever the client accepts."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
@@ -83,9 +83,11 @@ class LazySchema(DefaultSchema):
         return super().__get__(instance, owner)
 
 
-# A revocation must be committed when its refusal is answered, whatever ATOMIC_REQUESTS says.
+# Even with ATOMIC_REQUESTS, a revocation must be committed when an error is answered.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class ApiView(APIView):
+    """A view that requires a signed-in user."""
+
     authentication_classes: Sequence[type[BaseAuthentication]] = (TokenAuthentication,)
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
     parser_classes: Sequence[type[BaseParser]] = (BoundedJSONParser,)
@@ -96,12 +98,12 @@ class ApiView(APIView):
     schema = LazySchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # Nobody is signed in by Bearer token where nobody is asked to be: those views look at cookies all the same.
+        # Views without authentication classes read cookies even if there is a Bearer token.
         by_bearer = bool(self.authentication_classes) and bearer_token(request._request) is not None
         if is_unsafe(request._request) and not by_bearer and is_cross_origin(request._request):
             raise ProblemError(problems.CROSS_ORIGIN)
         super().initial(request, *args, **kwargs)
-        # Deleted or switched off behind our back, and nobody's any more: the session goes at its next refresh.
+        # The user was deleted or deactivated after the access token was issued. The next refresh ends the session.
         if isinstance(request.auth, AccessToken) and not request.user.is_active:
             raise ProblemError(problems.SESSION_ENDED)
 
@@ -114,18 +116,18 @@ class ApiView(APIView):
 
     @property
     def access(self) -> AccessToken:
-        """The access token by which the request is signed in."""
+        """The access token that the request was authenticated with."""
         access: AccessToken = self.request.auth  # type: ignore[assignment]
         return access
 
 
 class Public(ApiView):
-    """A view for whoever comes: a stale cookie must not stand in the way of signing in."""
+    """A view for everyone. It does not authenticate, so that an invalid cookie cannot prevent a sign-in."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes = (AllowAny,)
 
 
 def endpoint(route: str, view: type[ApiView], name: str) -> Any:
-    """Return the URL pattern of a view. A trailing slash is neither needed nor refused."""
+    """Return the URL pattern of a view. A trailing slash is optional."""
     return re_path(rf"^{route}(?:/)?$", view.as_view(), name=name)

@@ -1,8 +1,9 @@
-"""Device Bound Session Credentials: where the browser itself registers its key, and refreshes by it
+"""Device Bound Session Credentials: the endpoints at which browsers register a key and refresh
 (`tokens.protocol.dbsc`).
 
-No page's script calls these. A browser that is told 401, 404 or 429, or 403 without a challenge, forgets its key: so an
-outage is a 503, and nothing here is throttled. No cookie is needed: on the way from another site none may come along.
+The browser itself calls them, and not a script. A browser that gets 401, 404 or 429, or 403 without a challenge,
+deletes its key. So an outage is answered 503, and nothing here is throttled. No cookie is required, because on a
+navigation from another site the browser may send none.
 """
 
 from dataclasses import replace
@@ -40,7 +41,7 @@ _EXAMPLE = dbsc.configuration(
 
 class DeviceView(Public):
     def respond_with(self, issued: IssuedTokens) -> Response:
-        """Answer with the cookie, the session's configuration, and what the next refresh has to sign."""
+        """Return the response with the cookie, the session's configuration, and the challenge of the next refresh."""
         self.exchange.issue(issued)
         name, attributes = cookies.bound_cookie(issued.session.mode)
         configuration = dbsc.configuration(
@@ -75,7 +76,7 @@ class DeviceRegister(DeviceView):
 
 
 class DeviceRefresh(DeviceView):
-    """Where DEVICE_BOUND is off, there for those alone who were bound before."""
+    """With DEVICE_BOUND off this still answers for sessions that are bound already."""
 
     @Operation(
         "The browser refreshes its session by the key.",
@@ -101,7 +102,7 @@ class DeviceRefresh(DeviceView):
             return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
         left_behind = cookies.read_refresh(request._request)
         if left_behind and is_token_of(left_behind.text, answer.session.id):
-            answer = replace(answer, binds=True)  # The answer that should have cleared it was lost.
+            answer = replace(answer, binds=True)  # The response that should have deleted this cookie was lost.
         return self.respond_with(answer)
 
 

@@ -1,6 +1,6 @@
-"""Errors as problems: what views of ours raise, what Django REST framework does, and what anybody's views do.
+"""Turns exceptions into problems (`tokens.web.problems`): our own, those of REST framework, and those of other apps.
 
-A project may set `answer_with_problem` as REST framework's ``EXCEPTION_HANDLER`` for its own views.
+A project can set `answer_with_problem` as REST framework's ``EXCEPTION_HANDLER`` for its own views.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
 
 
 class ProblemError(exceptions.APIException):
-    """Answer with this problem. ``errors``: what is wrong with each field."""
+    """Raise this to answer with a problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text, problem.code)
@@ -42,7 +42,7 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
 
 
 def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the problem that answers this exception, or None for one that nobody expected (Django's 500 then)."""
+    """Return the response for an exception. None for an unexpected one, which Django answers with 500."""
     problem = _problem_of(error, context["request"])
     if problem is None:
         return None
@@ -54,14 +54,16 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     if isinstance(error, exceptions.Throttled) and (wait := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(wait)  # Seconds.
     if problem.status is HTTPStatus.UNAUTHORIZED and (challenge := getattr(error, "auth_header", None)):
-        headers["WWW-Authenticate"] = challenge  # Of the view's first authentication class, which may be another's.
+        headers["WWW-Authenticate"] = (
+            challenge  # From the view's first authentication class, which may be of another app.
+        )
     return Response(
         problem.as_json(**more), status=problem.status, headers=headers, content_type=_content_type(context["request"])
     )
 
 
 def _content_type(request: Any) -> str | None:
-    """Of a problem in JSON; None where the view renders something else: the pages of the browsable API, say."""
+    """Return the content type of a problem. None if the view does not render JSON, as in the browsable API."""
     renderer = getattr(request, "accepted_renderer", None)
     return CONTENT_TYPE if renderer is None or renderer.format == "json" else None
 
@@ -81,7 +83,7 @@ def _problem_of(error: Exception, request: Any) -> Problem | None:
 
 
 def _in_its_own_words(error: exceptions.APIException, problem: Problem | None) -> Problem | None:
-    """What a view or permission of somebody else's says of it; None for a status that HTTP does not have."""
+    """Return the problem with the text of another app's exception. None if HTTP does not have its status."""
     detail: Any = error.detail
     if problem is None:
         if error.status_code not in {status.value for status in HTTPStatus}:

@@ -1,8 +1,8 @@
-"""Introspection (RFC 7662): a service asks whether an access token is good now, and need not wait for its expiry.
+"""Introspection (RFC 7662): a service asks whether an access token is valid now.
 
-Off, and not there, until INTROSPECTION_CLIENTS names somebody. A service sends ``token=…`` as a form, and its id and
-secret by HTTP Basic (RFC 6749 section 2.3.1); it is no browser, so the origin rule does not concern it. Whatever is
-not a good access token of ours, a refresh token too, is ``{"active": false}``, and nothing says why.
+The endpoint answers 404 until INTROSPECTION_CLIENTS names a service. A service sends ``token=…`` as a form, and its id
+and secret with HTTP Basic (RFC 6749 section 2.3.1). The answer to anything but a valid access token, also to a refresh
+token, is ``{"active": false}`` without a reason.
 """
 
 from base64 import b64decode
@@ -32,7 +32,7 @@ from tokens.web.client import client_of
 
 MAX_PARAMETERS = 20
 CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time")
-"""What is said of a good token. The project's own claims are in the token itself, which the service has."""
+"""The claims in the answer. The service can read the project's own claims in the token."""
 NO_STORE = {"Cache-Control": "no-store"}
 
 _EXAMPLE = {
@@ -52,11 +52,11 @@ _EXAMPLE = {
 
 class IntrospectionInput(serializers.Serializer[Any]):
     token = Text(trim_whitespace=False)
-    token_type_hint = Text(required=False, allow_blank=True, help_text="Not needed, and not looked at.")
+    token_type_hint = Text(required=False, allow_blank=True, help_text="Ignored.")
 
 
 class IntrospectionOutput(serializers.Serializer[Any]):
-    """What RFC 7662 section 2.2 asks for. Of a token that is not good: `active` alone."""
+    """The answer of RFC 7662 section 2.2. For a token that is not valid it has only `active`."""
 
     active = serializers.BooleanField()
     sub = serializers.CharField(required=False)
@@ -72,7 +72,7 @@ class IntrospectionOutput(serializers.Serializer[Any]):
 
 
 class FormParser(BaseParser):
-    """A small form without repetitions (RFC 6749 section 3.2)."""
+    """Parses a small form in which no parameter is repeated (RFC 6749 section 3.2)."""
 
     media_type = "application/x-www-form-urlencoded"
 
@@ -89,12 +89,12 @@ class FormParser(BaseParser):
 
 
 class IntrospectorAuthentication(BaseAuthentication):
-    """Lets those in whom INTROSPECTION_CLIENTS names. Nobody's cookie or access token is looked at."""
+    """Authenticates a service of INTROSPECTION_CLIENTS. Cookies and access tokens are ignored."""
 
     def authenticate(self, request: Request) -> tuple[Any, str]:
         known = token_settings().introspectors
         spellings = list(_credentials(request.headers.get("Authorization", "")))
-        # Every spelling is looked at, so that how long it takes tells nothing.
+        # Both spellings are always checked, so that the time reveals nothing.
         found = [id for id, secret in spellings if introspection_clients.is_known(known, id, secret)]
         if not found:
             events.log("introspection refused", ip=client_of(request._request).ip)
@@ -112,7 +112,7 @@ class Introspect(Public):
         super().initial(request, *args, **kwargs)
 
     @Operation(
-        "Whether an access token is good now (RFC 7662).",
+        "Whether an access token is valid now (RFC 7662).",
         problems.INVALID_CLIENT,
         problems.NOT_FOUND,
         answers=IntrospectionOutput,
@@ -133,9 +133,9 @@ class Introspect(Public):
 
 
 def _credentials(header: str) -> Iterator[tuple[str, str]]:
-    """The id and secret of HTTP Basic, as they stand there, and with their form encoding undone.
+    """Yield the id and secret of HTTP Basic, first as they are, then form-decoded.
 
-    RFC 6749 section 2.3.1 asks for that encoding, and many a client (curl) knows nothing of it.
+    RFC 6749 section 2.3.1 requires form encoding, but many clients, such as curl, do not encode.
     """
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":

@@ -1,7 +1,7 @@
-"""The API's description as OpenAPI 3: what the views say of themselves, and how requests are signed in.
+"""The description of the API as OpenAPI 3: the operations of the views, and how requests are authenticated.
 
-Imported when a description is asked for, by `tokens.api.base.LazySchema`. A project that describes views of its
-own alone, and none of ours, imports it itself: from here drf-spectacular knows `TokenAuthentication`.
+`tokens.api.base.LazySchema` imports this module when a description is requested. A project that describes only views of
+its own has to import it, so that drf-spectacular knows `TokenAuthentication`.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from tokens.web.problems import CONTENT_TYPE, Problem
 
 
 class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Either will do; a Bearer token goes first."""
+    """Either of the two authenticates. A Bearer token takes precedence."""
 
     target_class = "tokens.api.authentication.TokenAuthentication"
     name = ["accessCookie", "bearer"]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]  # One object with both would ask for both.
+        return [{name: []} for name in self.name]  # One object with both names would require both.
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [
@@ -38,11 +38,11 @@ class IntrospectorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
 
 
 def describe(view: Any) -> None:
-    """Hand the operations of a view class to drf-spectacular, each once."""
+    """Pass the operations of a view class to drf-spectacular, each once."""
     for name in view.http_method_names:
         method = getattr(view, name, None)
         operation = getattr(method, "operation", None)
-        if operation is not None and not hasattr(method, "kwargs"):  # Where drf-spectacular keeps them.
+        if operation is not None and not hasattr(method, "kwargs"):  # drf-spectacular's attribute.
             _extend(operation)(method)
 
 
@@ -84,5 +84,5 @@ def _extend(operation: Operation) -> Any:
 
 
 def _examples(name: str, value: Any) -> list[OpenApiExample]:
-    """What there is to show of a body, which is one of a request or of an answer."""
+    """Return the example of a request body (``input``) or of a response body (``answer``), if there is one."""
     return [OpenApiExample(name, value, request_only=name == "input", response_only=name == "answer")] if value else []

@@ -1,7 +1,6 @@
-"""What the views say of themselves for the API's description: shapes of answers, problems, examples.
+"""Describes the API: the serializers of the answers, and the decorator `Operation` of the views.
 
-The views carry these decorators, so that a description stands beside what it describes. `tokens.api.openapi` makes
-OpenAPI of it, once somebody asks for that.
+The description of a view is next to its code. `tokens.api.openapi` turns it into OpenAPI when it is requested.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,10 +49,10 @@ class SessionOutput(serializers.Serializer[Any]):
     device = DeviceOutput()
     mode = serializers.ChoiceField(choices=MODES)
     created_at = serializers.DateTimeField()
-    last_used_at = serializers.DateTimeField(help_text="To ten minutes.")
+    last_used_at = serializers.DateTimeField(help_text="Rounded down to ten minutes.")
     ip = serializers.CharField(allow_null=True)
-    bound = serializers.BooleanField(help_text="Whether a key that the browser keeps refreshes it, and no token does.")
-    current = serializers.BooleanField(help_text="Whether this request is signed in by it.")
+    bound = serializers.BooleanField(help_text="Whether a key of the device refreshes the session, and no token does.")
+    current = serializers.BooleanField(help_text="Whether this request was authenticated with it.")
 
 
 class WhoOutput(serializers.Serializer[Any]):
@@ -63,15 +62,15 @@ class WhoOutput(serializers.Serializer[Any]):
 
 
 class GrantOutput(WhoOutput):
-    """Tokens are in the body in `body` mode alone."""
+    """Tokens are in the body only in `body` mode."""
 
     access_token = serializers.CharField(required=False)
     token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
     expires_in = serializers.IntegerField(required=False, help_text="Seconds.")
     refresh_token = serializers.CharField(
-        required=False, help_text="Keep it in the place of the one before. Where it is missing, keep the one you have."
+        required=False, help_text="Replaces the previous one. If it is missing, keep the one you have."
     )
-    device_token = serializers.CharField(required=False, help_text="Of a new device: send it at the next sign-in.")
+    device_token = serializers.CharField(required=False, help_text="For a new device. Send it at the next sign-in.")
 
 
 class SessionsOutput(serializers.Serializer[Any]):
@@ -86,7 +85,7 @@ class BoundCookieOutput(serializers.Serializer[Any]):
 
 
 class BoundOutput(serializers.Serializer[Any]):
-    """What a browser keeps of a session that it has bound to a key (W3C: Device Bound Session Credentials)."""
+    """The configuration of a bound session for the browser (W3C: Device Bound Session Credentials)."""
 
     session_identifier = serializers.UUIDField()
     refresh_url = serializers.CharField()
@@ -96,13 +95,13 @@ class BoundOutput(serializers.Serializer[Any]):
 
 
 class AskedOutput(serializers.Serializer[Any]):
-    """The same words, whatever there was to do."""
+    """The same text, whatever the server has done."""
 
     detail = serializers.CharField()
 
 
 CODES = sorted({found.code for found in vars(problems).values() if isinstance(found, Problem)})
-"""Of all problems: a typed client can tell them apart, and its compiler that it has thought of each."""
+"""The codes of all problems, so that the compiler of a typed client can check that it handles each."""
 
 
 class ProblemOutput(serializers.Serializer[Any]):
@@ -111,12 +110,12 @@ class ProblemOutput(serializers.Serializer[Any]):
     type = serializers.CharField()
     title = serializers.CharField()
     status = serializers.IntegerField()
-    code = serializers.ChoiceField(choices=CODES, help_text="Stable: what a program goes by.")
+    code = serializers.ChoiceField(choices=CODES, help_text="Stable, for programs.")
     detail = serializers.CharField()
     errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
-        help_text="What is wrong with which field.",
+        help_text="The errors of each field.",
     )
 
 
@@ -133,7 +132,7 @@ SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSIO
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query, or, as ``location`` says, a header."""
+    """A parameter in the query, or in a header, as ``location`` says."""
 
     name: str
     type: type
@@ -143,10 +142,11 @@ class Parameter:
 
 
 class Operation:
-    """Describes the method of a view that it decorates. ``takes``, ``answers``: serializers, or None for no body;
-    ``status``: of success; ``name``: its own among all, where its path and method do not make one.
+    """Decorates the method of a view with its description.
 
-    What any operation may be refused with need not be told: `ANYWHERE`, and with a body `WITH_BODY`.
+    ``takes`` and ``answers`` are serializers, or None for no body. ``status`` is that of success. ``name`` is the id of
+    the operation, if path and method do not make a unique one. The problems `ANYWHERE`, and with a body `WITH_BODY`,
+    are added to every operation.
     """
 
     def __init__(

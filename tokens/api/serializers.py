@@ -1,4 +1,4 @@
-"""What goes in and out of the API."""
+"""The input and the output of the API."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,22 +17,23 @@ from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
 
 MAX_PASSWORD = 4096
-"""Characters: no Argon2 work for a megabyte."""
+"""Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 MAX_TOKEN = 4096
+"""Characters of a refresh token."""
 
 
 class Text(serializers.CharField):
-    """A JSON string; a number is none."""
+    """A JSON string. A number is not valid."""
 
     def run_validation(self, data: Any = empty) -> Any:
-        # Before anything looks into it: `str()` of a deeply nested list is a RecursionError.
+        # First, because `str()` of a deeply nested list raises a RecursionError.
         if data is not empty and data is not None and not isinstance(data, str):
             self.fail("invalid")
         return super().run_validation(data)
 
 
 class Flag(serializers.BooleanField):
-    """``true`` or ``false``; a string that says so is neither."""
+    """``true`` or ``false``. A string is not valid."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -43,14 +44,14 @@ class Flag(serializers.BooleanField):
 class LoginInput(serializers.Serializer[Any]):
     email = Text(max_length=254)
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
-    remember = Flag(required=False, help_text="Not, where it is missing.")
+    remember = Flag(required=False, help_text="The default is false.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
-            raise serializers.ValidationError(_("This server does not serve this mode."), code="mode")
+            raise serializers.ValidationError(_("This server does not support this mode."), code="mode")
         return mode
 
 
@@ -67,7 +68,7 @@ class DeviceNameInput(serializers.Serializer[Any]):
 
 
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return what the request's body holds, as this serializer takes it; else the answer says what is wrong."""
+    """Return the validated body of a request. Raise `ValidationError`, which is answered with the errors."""
     serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
@@ -75,7 +76,7 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
 
 
 def text_of(moment: datetime) -> str:
-    """Return the instant as the API writes it (RFC 3339, UTC, whole seconds)."""
+    """Return a time as the API writes it (RFC 3339, UTC, whole seconds)."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
@@ -97,7 +98,7 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
 
 
 def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str, Any]:
-    """Who is signed in, by which session, and until when without a refresh."""
+    """Return the user, the session, and when the access token expires."""
     return {
         "user": user_data(user),
         "session": session_data(session, session.id),
@@ -106,7 +107,7 @@ def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str,
 
 
 def token_response(issued: IssuedTokens) -> dict[str, Any]:
-    """What a client is told of its tokens; the tokens themselves only where it keeps them itself (RFC 6749, 5.1)."""
+    """Return the answer to a client that gets tokens. It contains them only in mode ``body`` (RFC 6749 section 5.1)."""
     data = who_data(issued.user, issued.session, issued.access)
     if issued.session.mode == BODY:
         data |= {

@@ -1,4 +1,4 @@
-"""Include under ``api/``; a trailing slash is neither needed nor refused."""
+"""The URLs of the API. Include them under ``api/``. A trailing slash is optional."""
 
 from django.urls import re_path
 

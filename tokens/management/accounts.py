@@ -1,4 +1,4 @@
-"""The user that a command is told of."""
+"""Finds the user that an option of a command names."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.management import CommandError
 
 
 def user_named(login: str) -> Any:
-    """Return the user with this login. Raises `CommandError` if there is none."""
+    """Return the user with this user name. Raise `CommandError` if there is none."""
     users = get_user_model()._default_manager
     try:
         return users.get_by_natural_key(login)

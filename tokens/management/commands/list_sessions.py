@@ -1,4 +1,4 @@
-"""``manage.py list_sessions``: the live sessions, as a table or as JSON, a line each."""
+"""``manage.py list_sessions``: lists live sessions, one per line, as a table or as JSON."""
 
 import json
 from typing import Any
@@ -15,19 +15,19 @@ class Command(BaseCommand):
     help = "List live sessions, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", metavar="EMAIL", help="only this user's")
-        parser.add_argument("--json", action="store_true", help="a JSON object a line")
+        parser.add_argument("--user", metavar="EMAIL", help="only the sessions of this user")
+        parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
         alias = writer(RefreshToken)
         sessions = RefreshToken.objects.using(alias).live().select_related("user", "device")
         if user is not None:
             sessions = sessions.filter(user=user_named(user))
-        # One transaction: behind a pooler that lends a connection for each, the cursor would not live any longer.
+        # In one transaction, because behind a pooler in transaction mode a cursor lives no longer.
         with transaction.atomic(using=alias):
             for session in sessions.order_by("-id").iterator(chunk_size=1000):
                 line = _as_json(session) if json else _as_line(session)
-                # A device's name is its owner's choice, and must not command the terminal.
+                # Users choose the names of devices. They must not contain escape sequences for the terminal.
                 self.stdout.write("".join(c if c.isprintable() else _escaped(c) for c in line))
 
 

@@ -1,4 +1,4 @@
-"""``manage.py make_signing_key``: make a private key for SIGNING_KEYS, in a file that its owner alone can read."""
+"""``manage.py make_signing_key``: makes a private key for SIGNING_KEYS, in a file that only its owner can read."""
 
 import os
 from contextlib import suppress
@@ -17,30 +17,30 @@ from tokens.protocol import signing_keys
 from tokens.protocol.signing_keys import ALGORITHMS, EDDSA, ES256, RS256, PrivateKey
 
 RSA_BITS = 3072
-"""What NIST SP 800-57 part 1 asks of keys that are used after 2030."""
+"""The size that NIST SP 800-57 part 1 requires of keys that are used after 2030."""
 
 _USE = """\
-{path}: a private key for {algorithm}, named {kid}
+{path}: a private key for {algorithm} with the name {kid}
 
 With one process:
 
     TOKENS_SIGNING_KEYS={path},{before} TOKENS_ALGORITHM={algorithm}
 
-With several, so that none sees a token that it cannot check, each step on all of them before the next:
+With several processes, do each step on all of them before the next. So none gets a token that it cannot verify:
 
     1. TOKENS_SIGNING_KEYS={before},{path}
-    2. after five minutes, for so long other services keep the public keys,
+    2. after five minutes, because other services keep the public keys for so long,
        TOKENS_SIGNING_KEYS={path},{before} TOKENS_ALGORITHM={algorithm}
 
-When the access tokens of before have expired ({lifetime} s), their key can go:
+When the older access tokens have expired ({lifetime} s), remove their key:
 
     TOKENS_SIGNING_KEYS={path} TOKENS_ALGORITHM={algorithm}
 """
 
 
 class Command(BaseCommand):
-    help = "Make a private key that signs access tokens, as PKCS#8 PEM."
-    # The settings may already ask for the key that is to be made.
+    help = "Makes a private key that signs access tokens, as PKCS#8 PEM."
+    # The settings may already name the key that this command makes.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             "--output",
             default="signing-key.pem",
             metavar="FILE",
-            help="where it goes; nothing is overwritten. Default: signing-key.pem",
+            help="the file to write, which must not exist. Default: signing-key.pem",
         )
 
     def handle(self, *args: Any, algorithm: str | None, output: str, **options: Any) -> None:
@@ -58,8 +58,8 @@ class Command(BaseCommand):
         path = Path(output).absolute()
         private = _generate(algorithm)
         _write(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        # Of keys that stand there nothing is repeated: they may be texts.
-        before = DERIVED if found.signing_keys == (DERIVED,) else "<those of before>"
+        # Keys in the setting are not printed, because they may be PEM texts.
+        before = DERIVED if found.signing_keys == (DERIVED,) else "<the keys before>"
         use = _USE.format(
             path=path,
             before=before,
@@ -80,7 +80,7 @@ def _write(path: Path, pem: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise CommandError(f"{path} is there already, and is not overwritten: choose another --output") from None
+        raise CommandError(f"{path} exists already, and is not overwritten. Choose another --output") from None
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be written: {getattr(error, 'strerror', error)}") from None
     try:
@@ -89,7 +89,7 @@ def _write(path: Path, pem: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
     except OSError as error:
-        # Half a key would stand in the way of the next attempt.
+        # An incomplete file would prevent the next attempt.
         with suppress(OSError):
             path.unlink()
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""``manage.py purge_tokens``: delete what is past its retention. See `tokens.service.purge`."""
+"""``manage.py purge_tokens``: deletes what is past its retention. See `tokens.service.purge`."""
 
 import sys
 from time import perf_counter
@@ -10,16 +10,16 @@ from tqdm import tqdm
 from tokens.service.purge import purges, record
 
 MAX_BATCH = 50_000
-"""Rows that one transaction looks at, and holds something of in memory where it deletes them."""
+"""Rows in one transaction, which keeps the keys of those it deletes in memory."""
 
 DEFAULT_BATCH = 10_000
 
 
 class Command(BaseCommand):
-    help = "Delete ended sessions, events and revocations that are past their retention."
+    help = "Deletes ended sessions, events and revocations that are past their retention."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
+        parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
         parser.add_argument(
             "--batch-size", type=int, default=DEFAULT_BATCH, metavar="ROWS", help=f"default: {DEFAULT_BATCH}"
         )
@@ -34,7 +34,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{purge.name}: {purge.rows.count()} would be deleted")
                 continue
             deleted = 0
-            # Only a person who watches is worth the counting.
+            # The total is only needed for the progress bar.
             total = purge.rows.count() if watched else None
             with tqdm(total=total, desc=purge.name, unit=" rows", disable=not watched) as bar:
                 for batch in purge.batches(batch_size):

@@ -1,4 +1,4 @@
-"""``manage.py revoke_sessions``: end sessions, of one user, of one device, old ones, or all."""
+"""``manage.py revoke_sessions``: ends the sessions of a user or a device, old sessions, or all."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -15,15 +15,17 @@ from tokens.service.revocation import revoke_all
 
 
 class Command(BaseCommand):
-    help = "End live sessions. What is given narrows the choice; after a restore from a backup, use --older-than."
+    help = "Ends live sessions. Several options narrow the choice. After a restore from a backup, use --older-than."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", metavar="EMAIL", help="sessions of this user")
         parser.add_argument("--device", type=UUID, metavar="ID", help="sessions of this device")
-        parser.add_argument("--older-than", type=duration, metavar="DURATION", help="signed in longer ago (12h, 30d)")
-        parser.add_argument("--all", action="store_true", help="every session of everybody")
-        parser.add_argument("--reason", default="", metavar="TEXT", help="written to the security events")
-        parser.add_argument("--no-input", "--noinput", action="store_true", help="do not ask")
+        parser.add_argument(
+            "--older-than", type=duration, metavar="DURATION", help="sessions opened longer ago than this (12h, 30d)"
+        )
+        parser.add_argument("--all", action="store_true", help="all sessions of all users")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="text for the security events")
+        parser.add_argument("--no-input", "--noinput", action="store_true", help="do not ask for confirmation")
 
     def handle(
         self,
@@ -38,7 +40,7 @@ class Command(BaseCommand):
     ) -> None:
         narrowed = user is not None or device is not None or older_than is not None
         if narrowed == all:
-            raise CommandError("say which sessions: --user, --device, --older-than, or --all alone")
+            raise CommandError("say which sessions: --user, --device or --older-than, or only --all")
         alias = writer(RefreshToken)
         sessions = RefreshToken.objects.using(alias).live()
         if user is not None:
