@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. What a person can mend is told in one line, not a traceback."""
+"""Django's command line. Errors that the user can correct are shown in one line, without a traceback."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    # A command is alone with its connection: a pool would try again and again behind its back, and outlive it.
+    # A command uses one connection. A pool would keep reconnecting in the background.
     os.environ["DATABASE_POOL"] = "0"
     from config import command_errors
 

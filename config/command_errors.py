@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def require_migrated_database(arguments: list[str]) -> None:
-    """Raise what is wrong with the database before ``runserver`` would, in a thread where nobody explains it."""
+    """Check the database before ``runserver`` does. It would fail in a thread, with a traceback."""
     if os.environ.get("RUN_MAIN") or any(re.match("-h|--help|--settings", argument) for argument in arguments):
         return
     import django
@@ -17,11 +17,12 @@ def require_migrated_database(arguments: list[str]) -> None:
     django.setup()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise ImproperlyConfigured("the database is not up to date: run `manage.py migrate`")
+        raise ImproperlyConfigured("the database is not up to date. Run `manage.py migrate`.")
     connection.close()
 
 
 def database_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that `explain` explains. Django is imported only now."""
     from django.db import DatabaseError, InterfaceError
 
     return DatabaseError, InterfaceError
@@ -31,9 +32,10 @@ def explain(error: Exception) -> str:
     """Return one line that says what to do about an error of the database."""
     text = one_line(error)
     if re.search(r"no such (table|column)|(relation|column) .* does not exist", text):
-        return f"the database is not up to date ({text}): run `manage.py migrate`"
-    return f"the database cannot be used: {text} (DATABASE_URL says where it is)"
+        return f"the database is not up to date ({text}). Run `manage.py migrate`."
+    return f"the database cannot be used: {text}. Check DATABASE_URL."
 
 
 def one_line(error: Exception) -> str:
+    """Return the message of an error in one line."""
     return " ".join(str(error).split())

@@ -1,6 +1,6 @@
-"""The API's description, and the page to try it: made by drf-spectacular, which is imported when somebody asks.
+"""The description of the API, and a page to try it, by drf-spectacular.
 
-It takes tens of milliseconds to import, as much as Django REST framework, and most processes are never asked.
+It is imported at the first request, because the import takes tens of milliseconds, and most processes do not need it.
 """
 
 from django.http import HttpRequest

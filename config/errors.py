@@ -1,6 +1,4 @@
-"""What Django answers when no view does: problems, which `tokens.web.problems` tells programs and people each their
-way.
-"""
+"""Error handlers: they answer with problems (`tokens.web.problems`), in the format that the client accepts."""
 
 import sys
 from collections.abc import Callable
@@ -33,14 +31,17 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """An outage of the database is one that passes; the error being handled says which it is."""
+    """Answer 503 if the database does not answer, and 500 for any other exception."""
     is_outage = isinstance(sys.exc_info()[1], problems.DATABASE_DOWN)
     return problems.respond(request, problems.UNAVAILABLE if is_outage else problems.ERROR)
 
 
 @sync_and_async_middleware
 def method_not_allowed(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Answers where Django leaves the page blank. The last middleware, so that cookies are set on what it answers."""
+    """Answers 405 with a problem, because Django's response is empty.
+
+    It is the last middleware, so that the others set cookies on its response.
+    """
     if iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:

@@ -1,8 +1,8 @@
-"""Error reports, as Django mails them to ``ADMINS``: what went wrong and where, and nothing that signs somebody in.
+"""Error reports without secrets, as Django mails them to ``ADMINS``.
 
-Django's own hide a password by its name, and show the rest: every cookie, the query of a link from a mail, what was
-typed into a form that nobody marked, and the variables on the way, for whoever asks for reports in HTML. Ours keep the
-names and leave out the values. With DEBUG the page is shown to the developer alone, and hides the cookies only.
+Django's own reports hide only values whose names look like passwords. They show all cookies, the query of a link in a
+mail, the fields of forms, and in HTML the local variables. These reports show the names without the values. With DEBUG,
+when only the developer sees the page, it hides only the cookies.
 """
 
 import re
@@ -13,6 +13,8 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 
 class ReportFilter(SafeExceptionReporterFilter):
+    """Hides the values of cookies, form fields and local variables. DEFAULT_EXCEPTION_REPORTER_FILTER."""
+
     hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|QUERY_STRING|REFERER", re.I)
 
     def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
@@ -28,6 +30,8 @@ class ReportFilter(SafeExceptionReporterFilter):
 
 
 class Reporter(ExceptionReporter):
+    """Hides the values in the query of the URL. DEFAULT_EXCEPTION_REPORTER."""
+
     def get_traceback_data(self) -> dict[str, Any]:
         data = super().get_traceback_data()
         if self.request is not None and self.filter.is_active(self.request):

@@ -1,12 +1,12 @@
-"""Requests as this project reads them: Django's, but for two headers.
+"""Request classes that read two headers more strictly than Django's.
 
-Of ``Cookie`` there is nothing whose name is not printable ASCII. Django takes off a name's ends whatever Unicode calls
-white space, so that ``\\u2000__Host-csrf`` is read as ``__Host-csrf``; a browser holds no cookie to a prefix that does
-not begin the name as it is written, and lets a sibling host set that one for us.
+Cookies whose names are not printable ASCII are ignored. Django strips Unicode white space from names, so that
+``\\u2000__Host-csrf`` is read as ``__Host-csrf``. Browsers do not apply the rules of the prefix to such a name, so a
+sibling host could set it.
 
-A ``Content-Type`` that cannot be read counts as none. Django parses it while it makes the request, before anything is
-there that turns an error into an answer: an unknown encoding (``charset*=bogus''x``), a NUL, or a charset that is no
-text's (``base64``) would be a 500.
+A ``Content-Type`` that cannot be parsed counts as missing. Django parses it while it creates the request, before an
+error handler can answer. An unknown encoding (``charset*=bogus''x``), a NUL, or a charset that is not one of text
+(``base64``) would be answered 500.
 """
 
 from typing import Any
@@ -21,14 +21,14 @@ class _Read:
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         if cookies := self.META.get("HTTP_COOKIE"):
-            self.META["HTTP_COOKIE"] = _plainly_named(cookies)  # Here `COOKIES` finds it, when it is first asked for.
+            self.META["HTTP_COOKIE"] = _plainly_named(cookies)  # `COOKIES` is parsed from it when it is first used.
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
             super()._set_content_type_params(meta)  # type: ignore[misc]
         except (ValueError, LookupError, exceptions.SuspiciousOperation, exceptions.BadRequest):
             self._encoding = None
-            meta["CONTENT_TYPE"] = ""  # Gone for those too who parse it again: Django REST framework does.
+            meta["CONTENT_TYPE"] = ""  # REST framework parses it again.
             super()._set_content_type_params(meta)  # type: ignore[misc]
 
 
@@ -41,7 +41,7 @@ class ASGIRequest(_Read, asgi.ASGIRequest):
 
 
 def _plainly_named(header: str) -> str:
-    """Return the header without the cookies whose names are anything but printable ASCII."""
+    """Return the header without the cookies whose names are not printable ASCII."""
     if _is_plain(header):
         return header
     return ";".join(chunk for chunk in header.split(";") if _is_plain(chunk.partition("=")[0].strip(" \t")))

@@ -1,7 +1,6 @@
-"""Settings, from the environment (and `.env`, which `manage.py demo` writes on its first run).
+"""The settings, from the environment and from `.env`, which `manage.py demo` writes on its first run.
 
-What each variable means is in the README's table. Nothing is guessed in production: with DEBUG off a missing
-SECRET_KEY or ORIGIN is an error, not a default.
+The README lists all variables in a table. With DEBUG off, SECRET_KEY and ORIGIN have no defaults, and must be set.
 """
 
 from pathlib import Path
@@ -20,15 +19,15 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
-        "SECRET_KEY is not set. Set it in the environment or in .env; without a .env, `manage.py demo` makes one."
+        "SECRET_KEY is not set. Set it in the environment or in .env. If there is no .env, `manage.py demo` writes one."
     )
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 ORIGIN = env.str("ORIGIN", default=f"http://localhost:{whole_number('PORT', 8000)}" if DEBUG else "")
 if not ORIGIN:
-    raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host that people see: https://example.org")
+    raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host of this site: https://example.org")
 SECURE = ORIGIN.startswith("https://")
-# Whether it is an origin at all is for the system checks to say.
+# The system checks report an ORIGIN that is not valid.
 HOST = ORIGIN.partition("//")[2].partition(":")[0]
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
@@ -39,9 +38,9 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 TOKENS: dict[str, object] = {}
-# Who may: TOKENS["TRUSTED_ORIGINS"].
+# TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True
-CORS_EXPOSE_HEADERS = ["Date", "Retry-After"]  # By which a client tells time, and knows how long to wait.
+CORS_EXPOSE_HEADERS = ["Date", "Retry-After"]  # Clients use them to tell the time, and how long to wait.
 CORS_URLS_REGEX = r"^/(api|\.well-known)/"
 
 INSTALLED_APPS = [
@@ -108,24 +107,24 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # Writers queue instead of failing, and readers do not wait for them.
+    # Writers wait for each other instead of failing, and readers do not wait.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     }
 else:
-    # A request waits for PostgreSQL no longer than this in all: see `config.postgresql.deadline`.
+    # `config.postgresql.deadline` limits how long a request waits.
     DATABASES["default"] = postgresql(
         DATABASES["default"], pool=whole_number("DATABASE_POOL", 10), wait=10, timeout=DATABASE_TIMEOUT
     )
 if env.str("REPLICA_URL", default=""):
-    # The feed asks it once a second. A replica that is away holds nobody up for long.
+    # The revocation feed reads it once a second. A replica that does not answer must not delay requests.
     replica = database_settings("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
     DATABASES[REPLICA] = postgresql(
         replica, pool=min(2, whole_number("DATABASE_POOL", 10)), wait=2, timeout=DATABASE_TIMEOUT
     )
-    DATABASES[REPLICA]["OPTIONS"]["hurried"] = True
+    DATABASES[REPLICA]["OPTIONS"]["impatient"] = True
     DATABASE_ROUTERS = ["config.postgresql.routers.ReplicaRouter"]
 
 CACHES = {"default": cache_settings(env.str("CACHE_URL", default="locmemcache://"))}
@@ -141,17 +140,17 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "signed-out"
 
-# Django's own session holds messages and what a view keeps for a moment; nobody is signed in by it.
+# Django's own session holds messages and short-lived data of views. It does not authenticate users.
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-# Django's other storage has a cookie of its own, whose name has no prefix: sibling hosts could set it.
+# Django's default storage uses a cookie without a prefix in its name, which sibling hosts could set.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
-# Pages run and show what this server's files say, nothing that somebody has smuggled into a page.
+# Pages load scripts, styles and images only from this server.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -166,10 +165,10 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 86400
-# A proxy in front redirects to https; HSTS for other hosts of the domain is for their owner to decide.
+# The proxy redirects to https. Whether HSTS applies to other hosts of the domain is the decision of its owner.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
-# Mail goes to the console in development, and to a page; elsewhere by default to this machine's own mail server.
+# In development, mail goes to the console and to a page. Otherwise the default is the mail server of this machine.
 vars().update(mail_settings(env.str("EMAIL_URL", default="mailbox://" if DEBUG else "smtp://localhost:25")))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{HOST}")
 
@@ -181,7 +180,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey",
-    "DESCRIPTION": "Sign in, refresh, sign out, and look after one's sessions and account.",
+    "DESCRIPTION": "Sign in, refresh, sign out, and manage sessions and the account.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -190,12 +189,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api",
     "COMPONENT_SPLIT_REQUEST": True,
-    "COMPONENT_SPLIT_PATCH": False,  # What a PATCH needs is not optional.
+    "COMPONENT_SPLIT_PATCH": False,  # The fields of a PATCH are required.
 }
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-# Where makemessages puts the texts of templates/, which are shipped with this app.
+# makemessages puts the texts of templates/ there, because the wheel ships them with this app.
 LOCALE_PATHS = [BASE_DIR / "accounts" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -210,7 +209,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"format": "{asctime} {name} {message}", "style": "{"},
-        # What `tokens` logs is logfmt, and so is the whole line.
+        # `tokens` logs in logfmt, and the whole line is logfmt too.
         "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
     },
     "handlers": {

@@ -22,7 +22,6 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
-    # First: nothing is asked for more often.
     path("api/schema", description.schema, name="schema"),
     path("api/docs", description.docs, name="docs"),
     path("api/", include("accounts.api.urls")),

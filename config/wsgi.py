@@ -1,7 +1,8 @@
-"""The application for WSGI servers, static files included.
+"""The application for WSGI servers. It also serves static files.
 
-WhiteNoise stands around it, not in MIDDLEWARE: it is synchronous, and would hold a thread for each request of an ASGI
-server, in front of which a proxy should serve ``STATIC_ROOT``. In development Django serves static files itself.
+WhiteNoise wraps the application, and is not in MIDDLEWARE, because it is synchronous and would occupy a thread for each
+request of an ASGI server. In front of an ASGI server a proxy should serve ``STATIC_ROOT``. In development Django serves
+static files itself.
 """
 
 import os
@@ -19,7 +20,7 @@ handler.request_class = WSGIRequest
 
 
 def as_pages_do(headers: Any, path: str, url: str) -> None:
-    """Say of a static file what `SecurityMiddleware` says of pages: files do not come past it."""
+    """Add the headers that `SecurityMiddleware` adds to pages. Static files do not pass it."""
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
 

@@ -12,12 +12,12 @@ ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
 
 
 def prepare(arguments: list[str]) -> None:
-    """Write `.env` on the first run, and let ORIGIN follow ``--port``. Nothing that is there is changed."""
+    """Write `.env` if there is none, and set PORT from ``--port``, so that ORIGIN has the right port."""
     if not environ.Env().bool("DEBUG", default=True):
-        raise ImproperlyConfigured("the demo needs DEBUG, for its accounts have a published password.")
+        raise ImproperlyConfigured("the demo needs DEBUG, because the password of its accounts is published.")
     if not ENV_FILE.exists() and "SECRET_KEY" not in os.environ:
         text = (
-            "# Written by `manage.py demo`. For development: never serve people with DEBUG on.\n"
+            "# Written by `manage.py demo`, for development only. Never use DEBUG in production.\n"
             f"DEBUG=true\nSECRET_KEY={secrets.token_urlsafe(48)}\n"
         )
         if database := os.environ.get("DATABASE_URL"):

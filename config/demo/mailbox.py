@@ -1,7 +1,7 @@
-"""The mailbox of development: mails go to the console, and are kept for the pages in `config.demo.mailbox_views`.
+"""The mailbox: an e-mail backend for development. `config.demo.mailbox_views` shows its mails.
 
-Its URL is ``mailbox://``, what ``EMAIL_URL`` says by default with DEBUG on. Mails are kept in the memory of the process
-that sent them, the last `KEPT`, and are gone with it.
+Its URL ``mailbox://`` is the default of ``EMAIL_URL`` with DEBUG on. The process that sends the mails prints them on
+the console, and keeps the last `KEPT` in its memory.
 """
 
 from collections import deque
@@ -14,12 +14,12 @@ from django.core.mail.backends import console
 from django.utils import timezone
 
 KEPT = 100
-"""Mails."""
+"""How many mails are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail that was sent. ``number``: counted from 1 by this process."""
+    """A mail that was sent. ``number`` is counted from 1 in this process."""
 
     number: int
     to: str
@@ -34,8 +34,10 @@ _numbers = count(1)
 
 
 class EmailBackend(console.EmailBackend):
+    """Keeps mails, and prints them on the console."""
+
     def write_message(self, message: EmailMessage) -> None:
-        """Keep the mail, and write its text to the console: the HTML says the same, and nobody reads it there."""
+        """Keep the mail, and print its text. The HTML has the same content."""
         html = next((part[0] for part in getattr(message, "alternatives", ()) if part[1] == "text/html"), "")
         to, body = ", ".join(message.recipients()), str(message.body)
         _kept.append(Mail(next(_numbers), to, str(message.subject), timezone.now(), body, str(html)))
@@ -43,10 +45,10 @@ class EmailBackend(console.EmailBackend):
 
 
 def newest_first() -> list[Mail]:
-    """The mails that are kept."""
+    """Return the mails, the newest first."""
     return [*_kept][::-1]
 
 
 def find(number: int) -> Mail | None:
-    """Return the mail of this number, if it is kept still."""
+    """Return the mail with this number, or None."""
     return next((mail for mail in newest_first() if mail.number == number), None)

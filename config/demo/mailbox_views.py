@@ -1,7 +1,7 @@
-"""The pages of the mailbox, for development: what was sent, and each mail as text and as the HTML that people see.
+"""The pages of the mailbox: the list of mails, and each mail as text and as HTML.
 
-The HTML is another document, in a frame without rights: no script, nothing fetched, and for a style the mail's own
-block alone, which the Content-Security-Policy names by its digest. Its links open in a tab of their own.
+The HTML is shown in a sandboxed frame. Its Content-Security-Policy allows no scripts and no requests, and only the
+style block of the mail, by its digest. Links open in a new tab.
 """
 
 import re
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from config.demo import mailbox
 
 RIGHTS = "allow-popups allow-popups-to-escape-sandbox"
-"""Of the frame: to open a link, as a page like any other."""
+"""The permissions of the frame: its links may open in a new tab without the sandbox."""
 
 
 @require_safe
@@ -55,6 +55,6 @@ def _found(number: int) -> mailbox.Mail:
 
 
 def _digest_of_style(html: str) -> str:
-    """Return the source expression of the one style block (CSP Level 3, section 2.3.1)."""
+    """Return the source expression of the style block (CSP Level 3, section 2.3.1)."""
     block = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     return f"'sha256-{b64encode(sha256(block[1].encode()).digest()).decode()}'" if block else "'none'"

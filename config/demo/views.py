@@ -1,15 +1,16 @@
-"""The demo: a page on which a newcomer sees the protocol at work. Routed in development alone.
+"""The demo: a page that shows the protocol with the user's own session. It exists only in development.
 
-What it shows is real: the page's script sends requests to `ask`, and is told what the middleware made of each. The
-one trick is time, for nobody waits ten minutes: `pass_time` moves one session's row and access tokens into the past.
-It is the only code outside of `tokens.service` that writes a row.
+The requests are real: the page's script sends them to `ask`, which returns what the middleware did. Only time is
+simulated: `pass_time` moves the session's row and access tokens into the past. It is the only code outside of
+`tokens.service` that writes a session's row.
 
-What the script does behind the scenes says ``Authorization: Bearer``, empty. The middleware then looks at no cookie,
-and so neither refreshes nor acknowledges anything: the next request to `ask` finds all as it was. No token is ever in
-an answer's body; the jar of the thief stays here.
+Auxiliary requests of the script have an empty Bearer token (``Authorization: Bearer``). The middleware then ignores the
+cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's cookies stay on
+the server.
 
-Over https, with `DEVICE_BOUND` on offer and a browser that can, the session is bound (`tokens.protocol.dbsc`): the
-browser refreshes by itself, before a request leaves, and the thief's copy is dead when its access token ends.
+Over https, with DEVICE_BOUND and a browser that supports it, the session is bound to its device
+(`tokens.protocol.dbsc`). The browser then refreshes by itself before it sends a request, and the thief's copy is
+useless when the access token expires.
 """
 
 import json
@@ -52,26 +53,26 @@ OUTCOMES = {
     Decision.RECOVER: "recovered",
 }
 SECONDS = re.compile(r"[0-9]{1,5}")
-"""How much time may pass at once: a day, and no year."""
+"""The seconds that may pass in one step: at most a day."""
 THE_REST = "the rest"
-"""Said instead of seconds: as many as the access token has left."""
+"""Sent instead of seconds: the rest of the lifetime of the access token."""
 SLOW = 0.3
-"""Seconds that a slow view takes."""
+"""Seconds that the view takes with ``?slowly``."""
 MAX_THIEVES = 100
 TIMEOUT = 30
-"""Seconds that the thief waits for an answer."""
+"""Seconds that the thief waits for a response."""
 
 _jars: dict[UUID, dict[str, str]] = {}
 """The stolen cookies, by session."""
 _renewals: dict[tuple[UUID, int], object] = {}
-"""Which request was the first of a generation that a key began, by session."""
+"""The first request of each generation of a bound session."""
 
 
 @require_GET
 @never_cache
 @user_passes_test(lambda user: user.is_active)
 def show(request: HttpRequest) -> HttpResponse:
-    """The page. Loading it is the first request that it draws."""
+    """Show the page. Loading it is the first request in its diagram."""
     found = token_settings()
     context = {
         "answer": json.dumps(_what_happened(required_exchange(request))),
@@ -84,10 +85,10 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def ask(request: HttpRequest) -> HttpResponse:
-    """An ordinary request.
+    """Answer an ordinary request with what the middleware did.
 
-    ``?lose``: its answer is lost; what the server did is done, and the cookies never arrive. ``?slowly``: the view
-    takes its time, so that of many requests the last has left the browser before the first answer is there.
+    With ``?lose`` the response has no cookies, as if it was lost. With ``?slowly`` the view waits, so that the browser
+    sends all of many requests before the first response arrives.
     """
     exchange = required_exchange(request)
     answer = _what_happened(exchange)
@@ -99,7 +100,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 def _backstage(view: Callable[[HttpRequest, AccessToken], HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view that is given the access token of the browser's jar, expired or not, and leaves the session alone."""
+    """Return a view that gets the access token in the browser's cookie, expired or not."""
 
     @require_POST
     @wraps(view)
@@ -115,7 +116,7 @@ def _backstage(view: Callable[[HttpRequest, AccessToken], HttpResponse]) -> Call
 
 @_backstage
 def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
-    """Let ``seconds`` pass for this session: its row, and the access tokens of its owner and its thief."""
+    """Move the session's row and the access tokens of user and thief by ``seconds`` into the past."""
     text = request.POST.get("seconds", "")
     if text == THE_REST:
         text = str(max(0, ceil(_life(token)["expires_in"])))
@@ -123,7 +124,7 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
         return HttpResponse(status=400)
     passed = timedelta(seconds=int(text))
     sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id)
-    # Not ``created_at``: by that one, the sessions of a device know which of them is the newest.
+    # ``created_at`` stays the same, because it says which session of a device is the newest.
     moved = ("since", "authenticated_at", "idle_expires_at", "expires_at")
     sessions.live().update(**{name: F(name) - passed for name in moved})
     session = sessions.select_related("user").first()
@@ -136,13 +137,13 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
         try:
             jar[name], _ = _aged(codec().loads_expired(value), passed, session.user)
         except InvalidAccessToken:
-            continue  # Another cookie.
+            continue  # It is not an access token.
     return JsonResponse({"passed": int(text), **_life(older)})
 
 
 @_backstage
 def steal(request: HttpRequest, token: AccessToken) -> HttpResponse:
-    """Copy the browser's cookies into the thief's jar."""
+    """Give the thief a copy of the browser's cookies."""
     _jars[token.session_id] = dict(request.COOKIES)
     while len(_jars) > MAX_THIEVES:
         _jars.pop(next(iter(_jars)), None)
@@ -151,7 +152,7 @@ def steal(request: HttpRequest, token: AccessToken) -> HttpResponse:
 
 @_backstage
 def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
-    """Send a request of its own to `ask`, with the thief's jar, and keep the cookies that its answer sets."""
+    """Send a request to `ask` with the thief's cookies, and keep the cookies in its response."""
     jar = _jars.get(token.session_id)
     if jar is None:
         return HttpResponse(status=409)
@@ -160,7 +161,7 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
     headers = {
         "Host": origin.netloc,
         "User-Agent": "Thief",
-        # The mail that warns the owner is in the language of the request that gave the thief away.
+        # The mail that warns the user is in the language of the request that caused it.
         "Accept-Language": request.headers.get("Accept-Language", ""),
         "Cookie": "; ".join(f"{name}={value}" for name, value in jar.items()),
     }
@@ -177,13 +178,13 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
 def _connection(origin: SplitResult) -> HTTPConnection:
     if origin.scheme == "http":
         return HTTPConnection("127.0.0.1", origin.port or 80, timeout=TIMEOUT)
-    careless = ssl.create_default_context()  # Development's certificate is anybody's, and so is a thief's care.
+    careless = ssl.create_default_context()  # The certificate of development is self-signed.
     careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
     return HTTPSConnection("127.0.0.1", origin.port or 443, timeout=TIMEOUT, context=careless)
 
 
 def _what_happened(exchange: Exchange) -> dict[str, Any]:
-    """What became of this request, as the page's script reads it."""
+    """Return what the middleware did with this request, for the page's script."""
     if exchange.access is None:
         return {"outcome": "refused"}
     decision = exchange.issued.decision if exchange.issued else None
@@ -192,7 +193,7 @@ def _what_happened(exchange: Exchange) -> dict[str, Any]:
 
 
 def _what_the_key_did(token: AccessToken) -> dict[str, Any]:
-    """What became of the request of a bound session, whose tokens do not say of which generation they are."""
+    """Return the same for a bound session, whose access tokens name no generation."""
     sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id, bound_at__isnull=False)
     generation = sessions.values_list("generation", flat=True).first()
     if generation is None:
@@ -205,7 +206,7 @@ def _what_the_key_did(token: AccessToken) -> dict[str, Any]:
 
 
 def _life(token: AccessToken) -> dict[str, float]:
-    """How long an access token lives, in all and from now on, in seconds."""
+    """Return the lifetime of an access token, and what is left of it, in seconds."""
     return {
         "lifetime": token.expires_at - token.issued_at,
         "expires_in": token.expires_at - timezone.now().timestamp(),
@@ -213,14 +214,14 @@ def _life(token: AccessToken) -> dict[str, float]:
 
 
 def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, AccessToken]:
-    """Return the access token that this one would be, had it been made so much earlier."""
+    """Return this access token as if it had been issued ``passed`` earlier."""
     found = token_settings()
     return codec().dumps(
         subject=token.subject,
         session_id=token.session_id,
         generation=token.generation,
         now=instant(token.issued_at) - passed,
-        # A life is shortened at random, an end that the session sets is not: the end moves as far as the beginning.
+        # Lifetimes are shortened at random, but the end of the session is not. So the end of the session sets ``exp``.
         lifetime=2 * found.access_lifetime,
         session_ends_at=instant(token.expires_at) - passed,
         authenticated_at=instant(token.authenticated_at) - passed,

@@ -1,11 +1,12 @@
-"""Django's PostgreSQL, with connections that keep to the deadline of the request (`config.postgresql.deadline`).
+"""Django's PostgreSQL backend, with connections that respect the deadline of the request
+(`config.postgresql.deadline`).
 
-They need no statement for it: it is this end that stops waiting. The statement is taken back, by a cancel request, and
-the connection closed; its pool makes a new one. ``statement_timeout`` would do neither where the server is silent, nor
-behind PgBouncer, and does harm: it cuts short a commit's wait for a synchronous standby, and calls that a success.
+The client stops waiting, so no extra statement is needed. It cancels the statement and closes the connection, and the
+pool makes a new one. ``statement_timeout`` would not work if the server is silent, nor behind PgBouncer. It also does
+harm: it ends a commit's wait for a synchronous standby, and reports success.
 
-What a server says that may not write, or has closed a transaction, is an `OperationalError` here: an outage. Such a
-connection is closed too, so that the next one finds whoever is the primary now.
+Errors of a server that must not write, or that has closed a transaction, become an `OperationalError`, because they are
+an outage. The connection is closed, so that the next one reaches the current primary.
 """
 
 from collections.abc import Generator
@@ -22,24 +23,27 @@ from psycopg_pool import PoolTimeout
 from config.postgresql import deadline
 
 CANCEL_SECONDS = 1.0
-"""How long a server may take to confirm that a statement was taken back: so much longer may a request take."""
+"""Seconds for the server to confirm that a statement was cancelled. A request may take this much longer."""
 INTERVAL = 0.1
-"""Seconds after which a wait looks whether the process was interrupted: psycopg's own."""
+"""Seconds after which a wait checks for signals to the process. It is psycopg's default."""
 OUTAGES = errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout
 
 
 class Connection(psycopg.Connection[Any]):
-    """``patience``: seconds for each statement, where others than this server can answer."""
+    """A connection with a deadline.
+
+    ``patience`` is seconds for each statement, if another server can answer instead.
+    """
 
     patience: float | None = None
     _commits = False
 
     def wait(self, gen: Generator[Any, Any, Any], interval: float = INTERVAL, timeout: float | None = None) -> Any:
-        """Raises `OperationalError` where the request's time is over."""
+        """Wait for the server. Raise `OperationalError` after the deadline of the request."""
         left = deadline.left()
         if timeout is None and left is not None:
             if left <= 0:
-                raise psycopg.OperationalError("the time of the request is over")
+                raise psycopg.OperationalError("the deadline of the request has passed")
             timeout = min(left, self.patience or left)
         try:
             return super().wait(gen, interval, timeout)
@@ -59,8 +63,8 @@ class Connection(psycopg.Connection[Any]):
             self._commits = False
 
     def _give_up(self) -> None:
-        # A commit goes on: it may wait for a synchronous standby. Told to stop, the server would leave it committed on
-        # this machine alone, and show it to the client's next try, which would then be told that all is done.
+        # A commit is not cancelled, because it may be waiting for a synchronous standby. The server would leave it
+        # committed on the primary only, where the client's next attempt would find it done.
         if not self._commits:
             try:
                 self.cancel_safe(timeout=CANCEL_SECONDS)
@@ -71,26 +75,28 @@ class Connection(psycopg.Connection[Any]):
             self.close()
 
 
-class HurriedConnection(Connection):
+class ImpatientConnection(Connection):
+    """A connection to a replica: if it does not answer soon, the primary is asked."""
+
     patience = 2.0
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """``OPTIONS["hurried"]``: others can answer."""
+    """Django's backend with these connections. With ``OPTIONS["impatient"]`` another server can answer instead."""
 
     def __init__(self, settings_dict: dict[str, Any], *args: Any, **options: Any) -> None:
-        self._connection_class = HurriedConnection if settings_dict["OPTIONS"].get("hurried") else Connection
+        self._connection_class = ImpatientConnection if settings_dict["OPTIONS"].get("impatient") else Connection
         if pool := settings_dict["OPTIONS"].get("pool"):
             settings_dict["OPTIONS"]["pool"] = {**pool, "connection_class": self._connection_class}
         super().__init__(settings_dict, *args, **options)
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
-        params.pop("hurried", None)
+        params.pop("impatient", None)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """As Django's own, but that it waits no longer than the request may."""
+        """Return a connection as Django does, but wait for it only until the deadline of the request."""
         level = IsolationLevel(self.settings_dict["OPTIONS"].get("isolation_level", IsolationLevel.READ_COMMITTED))
         self.isolation_level = level
         connection = self._from_pool() if self.pool else self._connection_class.connect(**conn_params)
@@ -99,7 +105,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        # One from the pool has it as it was left.
+        # A connection from the pool may have the right value already.
         if self.connection.autocommit != autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc]
 

@@ -1,14 +1,14 @@
-"""How long a request may wait for PostgreSQL: ``DATABASE_TIMEOUT`` seconds in all, whatever the server does.
+"""The deadline of a request: it waits for PostgreSQL at most ``DATABASE_TIMEOUT`` seconds in all.
 
-The middleware says until when; `config.postgresql` holds to it wherever a request waits: for a place in the pool, for
-a new connection, for a statement. What comes too late is an `OperationalError`, which is answered 503. Commands, and
-what else runs outside a request, may take as long as they like.
+The middleware sets the deadline. `config.postgresql` respects it wherever a request waits: for a connection of the
+pool, for a new connection, and for a statement. After the deadline an `OperationalError` is raised, which is answered
+503. Commands, and other code outside of a request, have no deadline.
 
-By default it is half of ``REUSE_GRACE``: a refresh that somebody has given up on, and sends again, is decided before
-the grace is over, or never.
+The default is half of ``REUSE_GRACE``. If a client gives up on a refresh and sends it again, the first attempt is
+decided within the grace, or not at all.
 
-Where the server has just proved to be silent, requests wait for `PATIENCE` only: they would hold all threads, and
-whoever comes later would wait for those that wait.
+If the server has just failed to answer, requests wait only `PATIENCE` seconds. Otherwise they would occupy all threads,
+and later requests would wait for a thread.
 """
 
 from collections.abc import Callable
@@ -23,27 +23,28 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 PATIENCE = 1.0
-"""Seconds that a request waits for a server that was silent."""
+"""Seconds that a request waits for a server that did not answer the last time."""
 SILENCE = 5.0
-"""Seconds for which it counts as silent."""
+"""Seconds for which a server that did not answer counts as silent."""
 
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 _silent_until = float("-inf")
 
 
 def left() -> float | None:
-    """How many seconds this request may still wait; None outside a request."""
+    """Return how many seconds this request may still wait. None outside of a request."""
     until = _until.get()
     return None if until is None else until - monotonic()
 
 
 def note_silence() -> None:
-    """The server did not even answer a request to give up."""
+    """Note that the server did not even answer the request to cancel a statement."""
     global _silent_until
     _silent_until = monotonic() + SILENCE
 
 
 def is_silent() -> bool:
+    """Return whether the server counts as silent."""
     return monotonic() < _silent_until
 
 

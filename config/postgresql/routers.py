@@ -1,7 +1,7 @@
-"""Which database answers, where there is a replica (REPLICA_URL).
+"""Which database is read if there is a replica (REPLICA_URL).
 
-The revocation feed, which every process reads each `REVOCATION_LAG`, reads the replica, and sees for itself whether it
-is fresh. All else reads from the primary what it has written there.
+Only the revocation feed reads the replica, once per ``REVOCATION_LAG`` in every process. It checks by itself whether
+the replica is recent enough. Everything else reads the primary.
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ REPLICA = "replica"
 
 
 class ReplicaRouter:
+    """Lets the revocation feed read the replica."""
+
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         return REPLICA if model._meta.label == "tokens.Revocation" else None
 

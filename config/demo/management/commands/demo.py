@@ -1,4 +1,4 @@
-"""``manage.py demo``: everything that a newcomer needs, up and serving."""
+"""``manage.py demo``: sets up everything and serves the demo."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ from django.contrib.staticfiles.management.commands import runserver
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.core.servers.basehttp import WSGIServer
 
-PASSWORD = "latchkey-demo"  # noqa: S105 — published, and refused with DEBUG off
+PASSWORD = "latchkey-demo"  # noqa: S105 — published, so the command needs DEBUG
 ACCOUNTS = {
     "demo@latchkey.test": {},
     "admin@latchkey.test": {"is_staff": True, "is_superuser": True},
@@ -18,7 +18,7 @@ ACCOUNTS = {
 
 
 class Server(WSGIServer):
-    request_queue_size = 1024  # Django's has ten: a page that fires its requests at once would be reset.
+    request_queue_size = 1024  # Django's default is 10, too few for a page that sends many requests at once.
 
 
 class Runserver(runserver.Command):
@@ -26,8 +26,8 @@ class Runserver(runserver.Command):
 
 
 class Command(BaseCommand):
-    help = "Create the database, migrate it, make the demo accounts, and serve. For trying out; needs DEBUG."
-    # The tables may not be there yet.
+    help = "Creates the database, migrates it, creates the demo accounts, and serves. It needs DEBUG."
+    # The tables may not exist yet.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int | None, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("the demo accounts have a published password: they are not made with DEBUG off")
+            raise CommandError("the demo needs DEBUG, because the password of its accounts is published")
         if port is None:
             found = re.search(r":(\d+)$", settings.ORIGIN)
             port = int(found[1]) if found else 8000
@@ -59,10 +59,10 @@ class Command(BaseCommand):
 
 def _refuse_taken_port(port: int) -> None:
     if not 1 <= port <= 65535:
-        raise CommandError(f"there is no port {port}: choose one from 1 to 65535")
+        raise CommandError(f"{port} is not a port. Choose one from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CommandError(f"port {port} cannot be used ({error}): choose another with --port") from None
+            raise CommandError(f"port {port} cannot be used ({error}). Choose another one with --port") from None
