@@ -1,4 +1,4 @@
-"""Users in the admin: Django's own user admin, with the e-mail address as login, however many there are."""
+"""Users in the admin: Django's user admin for users with an e-mail address, also for very many users."""
 
 from typing import Any
 
@@ -15,16 +15,17 @@ from accounts.forms import AdminSignInForm
 from accounts.models import User
 
 MAX_LISTED = 10_000
+"""Users that the list counts and shows."""
 
 admin.site.login_form = AdminSignInForm
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts and shows so many users at most: the others are found by searching."""
+    """Counts and shows at most `MAX_LISTED` users. Others are found by searching."""
 
     @cached_property
     def count(self) -> int:
-        # In their order, which is an index's: so they are read from it, and no others.
+        # The order is that of an index, so only these users are read.
         users: Any = self.object_list
         return int(users[:MAX_LISTED].count())
 
@@ -40,12 +41,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = UserCreationForm
     ordering = ("email",)
     list_display = ("email", "is_active", "is_staff", "date_joined")
-    # In any other order the whole table would be read.
+    # Any other order would read the whole table.
     sortable_by = ("email",)
     show_full_result_count = False
     paginator = BoundedPaginator
     search_fields = ("email",)
-    search_help_text = _("A part of the address. Beyond the newest users: how it begins.")
+    search_help_text = _("Any part of the address. For older users: the beginning of it.")
     readonly_fields = ("email_confirmed_at", "date_joined", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -57,7 +58,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """Search the newest users for any part of the address, the others for how it begins.
+        """Search any part of the address of the newest users, and the beginning of it for all others.
 
         So no search reads the whole table.
         """

@@ -7,5 +7,5 @@ class AccountsConfig(AppConfig):
     verbose_name = _("accounts")
 
     def ready(self) -> None:
-        if apps.is_installed("tokens"):  # Else there is nobody to hear of.
+        if apps.is_installed("tokens"):  # Without `tokens` there are no events.
             from accounts import notices  # noqa: F401

@@ -1,4 +1,4 @@
-"""The forms of the pages about accounts. Whether a password is good enough the service says, as for the API."""
+"""The forms of the pages about accounts. The service checks the rules for passwords, as for the API."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from accounts.models import MAX_PASSWORD
 
 
 class BoundedSignInForm(AuthenticationForm):
-    """Django's, but what is too long to be anybody's password is not hashed, whoever's it is said to be."""
+    """Django's form. A password that is too long is rejected without hashing it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -21,7 +21,7 @@ class BoundedSignInForm(AuthenticationForm):
 
 
 class AdminSignInForm(BoundedSignInForm, AdminAuthenticationForm):
-    pass
+    """The sign-in form of the admin."""
 
 
 class SignInForm(BoundedSignInForm):
@@ -71,7 +71,7 @@ class PasswordChangeForm(PasswordForm, NewPasswordForm):
 
 
 class LinkForm(forms.Form):
-    """What a link in a mail brings along; the button is a person's, for programs only look."""
+    """The token of a link in a mail. The user submits it with a button, because programs also open links."""
 
     token = forms.CharField(max_length=MAX_TOKEN, widget=forms.HiddenInput)
 
@@ -81,4 +81,4 @@ class PasswordResetForm(LinkForm, NewPasswordForm):
 
 
 class DeletionForm(forms.Form):
-    sure = forms.BooleanField(label=_("Delete my account, for good"))
+    sure = forms.BooleanField(label=_("Delete my account permanently"))

@@ -1,20 +1,20 @@
-"""Links in mails: a signed text that says what it is for and whose it is, good for a while, and once.
+"""Links in mails. Each contains a signed token for one purpose and one user, and works once, for a limited time.
 
-A link's token is Django's signed JSON (`django.core.signing`), with a salt for each purpose::
+The token is Django's signed JSON (`django.core.signing`), with a salt for each purpose::
 
     [user's primary key, fingerprint, address]  →  WyIwMTk…IiwiZjQ…IiwiIl0.1xYzA2.kT0…
 
-The fingerprint, 16 bytes in base64url, is of what the link speaks of: the address, the password's hash, whether the
-account is active and since when its address is confirmed; for a reset the last sign-in too. It changes when the link
-is used, so a link is good once, and dies when anything of that changes by another way. ``address`` is the new one, in
-a change of address. Nothing is stored.
+The fingerprint has 16 bytes, in base64url. It is computed from the address, the password hash, whether the account is
+active, and when its address was confirmed, and for a reset also from the last sign-in. Using the link changes one of
+them, so that a link works once. It also becomes invalid when one of them changes in another way. ``address`` is the new
+address, if the link changes it. The server stores nothing.
 
-The alarm ("this was not me") is the exception: its fingerprint is of the account alone. A thief changes the password
-and the address, and neither may disarm the link in the owner's mailbox. Nor does its use: a thief who knows the
-password comes back, and is sent away again by the same link, until that is too old. What it can do is little enough
-for that, see `accounts.service.alarm`.
+The link of the alarm ("This was not me") is an exception: its fingerprint is computed only from the account's id. An
+attacker who changes the password and the address must not make the link in the owner's mailbox invalid. It also works
+more than once, so that the owner can sign out an attacker who comes back, until the link is too old.
+`accounts.service.alarm` says what it can do.
 
-A token is forged, tampered with, too old, used, for another purpose, or of nobody: `InvalidLink` says all of it alike.
+`InvalidLink` is raised for every token that cannot be used: forged, too old, used, or for another purpose or account.
 """
 
 from base64 import urlsafe_b64encode
@@ -34,11 +34,11 @@ from accounts.models import User
 
 FINGERPRINT_BYTES = 16
 MAX_TOKEN = 1024
-"""Characters; the longest address makes some 500."""
+"""Characters of a token. With the longest address it has about 500."""
 
 
 class Purpose(StrEnum):
-    """What a link is for; part of the salt."""
+    """The purpose of a link, which is part of the salt."""
 
     REGISTRATION = "registration"
     EMAIL_CHANGE = "email-change"
@@ -61,12 +61,12 @@ _PAGES = {
 
 
 class InvalidLink(Exception):
-    """The link cannot be used. Raised bare: why is nobody's business."""
+    """The link cannot be used. It is raised without a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link whose signature is ours; whether it is still good only its user's row can say."""
+    """A link with a valid signature. Only the row of its user tells whether it can still be used."""
 
     purpose: Purpose
     user_id: str
@@ -74,9 +74,9 @@ class Link:
     email: str
 
     def holder(self, *, lock: bool = False) -> User:
-        """Return the user whose link this is, if it is still good. Raises `InvalidLink`. ``lock``: until the commit."""
+        """Return the user of this link. Raise `InvalidLink` if it was used. ``lock`` locks the row until the commit."""
         rows = User.objects.for_decision().filter(pk=self.user_id)
-        # Not FOR UPDATE, which would wait for every event that is just written about this user.
+        # FOR UPDATE would wait for transactions that insert events about this user.
         user: User | None = (rows.select_for_update(no_key=True) if lock else rows).first()
         if user is None or not compare_digest(self.fingerprint, _fingerprint(self.purpose, user)):
             raise InvalidLink
@@ -84,12 +84,12 @@ class Link:
 
 
 def make(purpose: Purpose, user: User, email: str = "") -> str:
-    """Return the token of a new link. ``email``: the address that it changes to."""
+    """Return the token of a new link. ``email`` is the new address, if the link changes it."""
     return _signer(purpose).sign_object([str(user.pk), _fingerprint(purpose, user), email])
 
 
 def read(token: str, *purposes: Purpose) -> Link:
-    """Return the link of this token, if it is for one of the purposes. Raises `InvalidLink`."""
+    """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`."""
     for purpose in purposes:
         try:
             user_id, fingerprint, email = _signer(purpose).unsign_object(token, max_age=LIFETIMES[purpose])
@@ -100,8 +100,8 @@ def read(token: str, *purposes: Purpose) -> Link:
 
 
 def url(purpose: Purpose, token: str) -> str:
-    """Return the address of the page that the link leads to. It acts on POST: programs that scan mails only look."""
-    # Never the Host header's word: whoever asks for the mail would choose where its reader goes.
+    """Return the URL of the link. Its page acts only on POST, because programs that scan mails open links."""
+    # ORIGIN, and not the Host header, which is set by the client that asks for the mail.
     return f"{settings.ORIGIN}{reverse(_PAGES[purpose])}?{urlencode({'token': token})}"
 
 
@@ -114,6 +114,6 @@ def _fingerprint(purpose: Purpose, user: User) -> str:
     if purpose is Purpose.ALARM:
         spoken_of = [user.pk]
     if purpose is Purpose.PASSWORD_RESET:
-        spoken_of.append(user.last_login)  # Whoever signs in remembers the password after all.
+        spoken_of.append(user.last_login)  # A user who signs in knows the password, and needs no reset.
     digest = sha256("\0".join(map(str, spoken_of)).encode()).digest()
     return urlsafe_b64encode(digest[:FINGERPRINT_BYTES]).decode()

@@ -1,18 +1,18 @@
-"""Mail: composed while the request lasts, delivered behind it.
+"""Mails: composed during the request, and delivered after it.
 
-A template ``templates/accounts/mail/<name>.txt`` is a mail: its first line the subject, then the paragraphs, an empty
-line before each. They are the text, and ``templates/accounts/mail/layout.html`` shows the same ones as HTML. Two kinds
-of them are more than text there::
+The template ``templates/accounts/mail/<name>.txt`` is a mail. Its first line is the subject, and its paragraphs are
+separated by empty lines. ``templates/accounts/mail/layout.html`` shows the same paragraphs as HTML. Two kinds of
+paragraphs are shown in a special way::
 
-    Confirm your e-mail address             what the button says
-    https://example.org/email/confirm?…     where it leads: to our own origin, or it is text
+    Confirm your e-mail address             the text of a button
+    https://example.org/email/confirm?…     its URL, on our own origin; otherwise it is shown as text
 
-    Device: Firefox on Windows              two lines or more, each a name and a value: a list
+    Device: Firefox on Windows              two or more lines with a name and a value: a list
     Address: 192.0.2.1
 
-Nobody waits for the mail server, for how long it takes would tell a stranger whether there was anything to send; and
-what it does not take is a line in the log ``accounts``, not an error of the request. A process that ends regularly
-delivers what it still has.
+No request waits for the mail server, because the time would tell whether there was a mail to send. If the server
+rejects a mail, the error is logged in ``accounts``. A process that ends regularly delivers the mails that are still
+waiting.
 """
 
 import logging
@@ -31,7 +31,7 @@ from accounts import links
 from accounts.models import User
 
 WAITING = 1000
-"""Mails that may wait for a slow mail server before further ones are dropped."""
+"""Mails that wait for a slow mail server. Further ones are dropped."""
 
 logger = logging.getLogger("accounts")
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
@@ -40,26 +40,26 @@ _places = BoundedSemaphore(WAITING)
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A part of a mail's text, as the HTML shows it."""
+    """A paragraph of a mail."""
 
     text: str
 
     @property
     def button(self) -> tuple[str, str] | None:
-        """What the button says, and where it leads; None for a paragraph that is no button."""
+        """The text and the URL of a button. None if the paragraph is not a button."""
         label, _, url = self.text.partition("\n")
         return (label, url) if re.fullmatch(re.escape(settings.ORIGIN) + r"/\S*", url) else None
 
     @property
     def facts(self) -> list[tuple[str, str]] | None:
-        """Names and values; None for a paragraph that is no list of them."""
+        """The names and values of a list. None if the paragraph is not a list."""
         pairs = [line.partition(": ") for line in self.text.split("\n")]
         is_list = len(pairs) > 1 and all(colon for _, colon, _ in pairs)
         return [(name, value) for name, _, value in pairs] if is_list else None
 
 
 def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
-    """Return the mail of this name, in the language that is active. What ``context`` says is one line each."""
+    """Return the mail with this name, in the active language. Line breaks in ``context`` are removed."""
     context = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in context.items()}
     text = render_to_string(f"accounts/mail/{name}.txt", {"origin": settings.ORIGIN, **context})
     subject, *paragraphs = re.split(r"\n{2,}", text.strip())
@@ -75,20 +75,20 @@ def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
 def compose_with_link(
     name: str, to: str, purpose: links.Purpose, user: User, email: str = "", **context: Any
 ) -> EmailMessage:
-    """Return a mail with a new link of this user's."""
+    """Return a mail with a new link for this user."""
     url = links.url(purpose, links.make(purpose, user, email))
     return compose(name, to, link=url, purpose=purpose, hours=_hours(purpose), email=email or user.email, **context)
 
 
 def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:
-    """Return a mail that tells what was done, and where to undo it: by a reset of the password."""
+    """Return a mail about a change, with a link to the page that resets the password."""
     return compose(name, to, reset=f"{settings.ORIGIN}{reverse('reset-password')}", **context)
 
 
 def send(message: EmailMessage) -> None:
-    """Deliver a mail, soon. Call it when what it tells of is committed."""
+    """Deliver a mail in the background. Call it after the commit."""
     if not _places.acquire(blocking=False):
-        logger.error("mail dropped: %s wait already", WAITING)
+        logger.error("mail dropped, because %s are waiting", WAITING)
         return
     _pool.submit(_deliver, message)
 
@@ -96,8 +96,8 @@ def send(message: EmailMessage) -> None:
 def _deliver(message: EmailMessage) -> None:
     try:
         message.send()
-    except Exception as error:  # Whatever a mail server, or the way to it, can do wrong.
-        # Neither the text, which may hold a link, nor the server's words, which may quote it.
+    except Exception as error:  # Mail servers and networks fail in many ways.
+        # The log contains neither the mail, which may hold a link, nor the server's message, which may quote it.
         logger.error("mail not sent: %s", type(error).__name__)
     finally:
         _places.release()

@@ -1,4 +1,4 @@
-"""Who somebody is: a user whose login is an e-mail address."""
+"""The user model: users sign in with their e-mail address."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 MAX_PASSWORD = 4096
-"""Characters: no Argon2 work for a megabyte."""
+"""Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 
 
 class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
-    """An e-mail address in lower case, stored and looked up: two spellings are one account."""
+    """An e-mail address, stored and looked up in lower case, so that upper and lower case mean the same account."""
 
     def to_python(self, value: Any) -> Any:
         value = super().to_python(value)
         return value.lower() if isinstance(value, str) else value
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        # The object in hand says what its row says.
+        # The object gets the same value as its row.
         setattr(model_instance, self.attname, self.to_python(getattr(model_instance, self.attname)))
         return super().pre_save(model_instance, add)
 
@@ -34,14 +34,14 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
 
 class UserQuerySet(models.QuerySet["User"]):
     def for_decision(self) -> "UserQuerySet":
-        """Rows from the database that takes writes: a replica may not have heard yet."""
+        """Return the rows from the database that takes writes, because a replica may be behind."""
         return self.using(router.db_for_write(self.model))
 
     def update(self, **values: Any) -> int:
-        """Update as Django does; where ``is_active`` is among the values, tell ``post_save`` receivers too.
+        """Update as Django does. If ``is_active`` changes, also send ``post_save``, which Django does not.
 
-        Switching somebody off has to reach what they hold, and Django's own ``update()`` tells nobody. Whoever is
-        switched on is confirmed with it, as by `User.save`.
+        Receivers end the sessions of a user who is deactivated. The address of a user who is activated counts as
+        confirmed, as in `User.save`.
         """
         if "is_active" not in values:
             return super().update(**values)
@@ -64,7 +64,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create a user. Without a password nobody can sign in with one. Raises `ValueError` without an e-mail."""
+        """Create a user. Without a password the user cannot sign in with one. Raise `ValueError` without an address."""
         if not email:
             raise ValueError("A user needs an e-mail address.")
         user: User = self.model(email=self.normalize_email(email), **fields)
@@ -73,7 +73,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create a user who may do everything, the admin included."""
+        """Create a user with all permissions."""
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
 
@@ -86,7 +86,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting: it ends every session of theirs.")
     )
-    # Whoever is made by hand counts as confirmed; a registration alone begins without.
+    # An address that is not registered by its user counts as confirmed.
     email_confirmed_at = models.DateTimeField(
         _("e-mail address confirmed"),
         default=timezone.now,
@@ -105,7 +105,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
-        # The few among many that the admin's filters ask for, in the order of its list.
+        # For the filters of the admin, which select few users among many, in the order of its list.
         indexes = [
             models.Index(fields=["email"], name="accounts_user_staff", condition=Q(is_staff=True)),
             models.Index(fields=["email"], name="accounts_user_superusers", condition=Q(is_superuser=True)),
@@ -116,7 +116,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         return str(self.email)
 
     def save(self, **options: Any) -> None:
-        """Save. Whoever is switched on by hand is confirmed with it, lest an old link undo a later switching off."""
+        """Save the user. The address of an active user counts as confirmed.
+
+        Otherwise an old registration link could activate a user who is deactivated later.
+        """
         if self.is_active and self.email_confirmed_at is None:
             self.email_confirmed_at = timezone.now()
             if (fields := options.get("update_fields")) is not None and "is_active" in fields:

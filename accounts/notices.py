@@ -1,11 +1,11 @@
-"""Notices: what happened that somebody else may have caused, its owner is told by mail.
+"""Notices: mails to the user about events that an attacker may have caused.
 
-A device that was not there before, a session that ended because its token was used twice, and a new password, by
-whichever door: Django's own page too. A change of address is told where it is made, by `accounts.service`, which knows
-the one of before. Nobody is told of the first sign-in of an account: that is its owner's.
+They report a sign-in on a new device, a session that ended because its refresh token was used twice, and a new
+password, whichever way it was set. `accounts.service` reports a change of the address, because it knows the old one.
+The first sign-in of an account is not reported.
 
-This runs in the request that signed in or was refused, which must not tell a thief from an owner by its answer. So
-nothing here looks at who asks: times are in UTC, for showing one in the reader's zone would show in the headers.
+Receivers run in the request that caused the event. Its response must be the same for an attacker and for the user, so
+they do not use the request. Times in the mails are in UTC.
 """
 
 import logging
@@ -30,7 +30,7 @@ _ABOUT_DEVICES = {
 
 @receiver(sessions.happened)
 def tell_owner(*, event: Any, **kwargs: Any) -> None:
-    """Send the mail for this event, if there is one."""
+    """Send the mail about this event, if there is one."""
     if event.kind == sessions.Kind.PASSWORD_CHANGED:
         owner = User.objects.for_decision().filter(pk=event.user_id).first()
         if owner is not None:
@@ -45,7 +45,7 @@ def _send(name: str, owner: Any, **facts: Any) -> None:
     try:
         message = mail.compose_with_link(name, owner.email, Purpose.ALARM, owner, **facts)
     except NoReverseMatch:
-        # A project that has our users, and pages of its own.
-        logger.warning("no mail %s: accounts.urls is not included, and its link would lead nowhere", name)
+        # A project can use our user model with pages of its own.
+        logger.warning("mail %s was not sent, because its link needs accounts.urls in the URLs", name)
     else:
         mail.send(message)

@@ -1,4 +1,4 @@
-"""The pages about accounts. Include at the root: mails lead here."""
+"""The URLs of the pages about accounts. Include them at the root, because links in mails lead to them."""
 
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -21,24 +21,24 @@ urlpatterns = [
     path(
         "mail-sent",
         Notice.as_view(
-            heading=_("Look into your mailbox"),
-            text=_("If there is something to do, a mail says what. It may take a minute."),
+            heading=_("Check your mail"),
+            text=_("If there is something to do, we have sent you a mail. It may take a minute to arrive."),
         ),
         name="mail-sent",
     ),
     path(
         "email/confirmed",
-        Notice.as_view(heading=_("Your e-mail address is confirmed"), text=_("It is the one that you sign in with.")),
+        Notice.as_view(heading=_("Your e-mail address is confirmed"), text=_("Use it to sign in.")),
         name="email-confirmed",
     ),
     path(
         "password/changed",
-        Notice.as_view(heading=_("Your password is changed"), text=_("You are signed out everywhere else.")),
+        Notice.as_view(heading=_("Your password has been changed"), text=_("You are signed out everywhere else.")),
         name="password-changed",
     ),
     path(
         "password/reset/done",
-        Notice.as_view(heading=_("Your password is changed"), text=_("Sign in with it.")),
+        Notice.as_view(heading=_("Your password has been changed"), text=_("Sign in with the new password.")),
         name="password-reset",
     ),
     path(
@@ -46,8 +46,8 @@ urlpatterns = [
         Notice.as_view(
             heading=_("You are signed out everywhere"),
             text=_(
-                "Choose a new password now: whoever knows the old one can sign in again. If your e-mail address was "
-                "changed, and not by you, ask whoever runs this site for help."
+                "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has "
+                "changed your e-mail address, ask the administrators of this site for help."
             ),
             template_name="accounts/alarm_raised.html",
         ),
@@ -55,7 +55,7 @@ urlpatterns = [
     ),
     path(
         "account/deleted",
-        Notice.as_view(heading=_("Your account is deleted"), text=_("Nothing of it is left to sign in to.")),
+        Notice.as_view(heading=_("Your account has been deleted"), text=_("You cannot sign in with it any more.")),
         name="account-deleted",
     ),
 ]

@@ -1,7 +1,7 @@
-"""The pages about accounts: Django forms on plain pages, which call `accounts.service` as the API does.
+"""The pages about accounts: Django forms that call `accounts.service`, as the API does.
 
-The page to sign in is Django's own view: the session is opened by what listens to Django's signal. Pages that change
-an account ask for a recent sign-in: whoever's is not gives the password again, in the same session, and comes back.
+The page to sign in is Django's own view. `tokens` opens the session when Django sends its signal. Pages that change an
+account require a recent sign-in. Otherwise the user enters the password again, in the same session, and comes back.
 """
 
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ Text = str | Promise
 
 
 class OwnSite(RedirectURLMixin):
-    """A page that leads on to ``next``, if that is a page of `ORIGIN`."""
+    """A page that redirects to ``next``, if that is a page of ORIGIN."""
 
     request: HttpRequest
 
@@ -58,7 +58,7 @@ class SignIn(OwnSite, LoginView):
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        # Not ``is_authenticated``: for somebody who is gone, this page and the one they come from would play ping-pong.
+        # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
         if sessions.is_live(request):
             return redirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
@@ -66,13 +66,13 @@ class SignIn(OwnSite, LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
         if form.cleaned_data["remember"]:
-            # Django's word for it: a session that does not end with the browser.
+            # With an expiry, Django's session does not end when the browser is closed.
             self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         return response
 
 
 class Notice(TemplateView):
-    """A page that says what was done, or what to do next."""
+    """A page with a message about what was done, or what to do next."""
 
     template_name = "accounts/notice.html"
     heading: Text = ""
@@ -81,21 +81,21 @@ class Notice(TemplateView):
 
 class SignedOut(Notice):
     heading = _("You are signed out")
-    text = _("Whoever uses this browser next has to sign in.")
+    text = _("To use your account, sign in again.")
 
     @method_decorator(never_cache)
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        # A bookmark must not tell somebody who has signed in again that they have not.
+        # A bookmark must not tell a signed-in user that they are signed out.
         return redirect("home") if sessions.is_live(request) else super().get(request, *args, **kwargs)
 
 
-# What a view has committed must stay so, and mail goes out after it, whatever ATOMIC_REQUESTS says.
+# Even with ATOMIC_REQUESTS, changes are committed before the mail about them is sent.
 _careful = method_decorator([transaction.non_atomic_requests, never_cache, sensitive_post_parameters()], "dispatch")
 
 
 @_careful
 class AccountForm(FormView):  # type: ignore[type-arg]
-    """A form about an account. ``carry_out`` does it; what it finds not valid is said of the field ``blamed``."""
+    """A form about an account. ``carry_out`` does the work. Its `ValidationError` is shown at the field ``blamed``."""
 
     template_name = "accounts/account_form.html"
     heading: ClassVar[Text]
@@ -103,7 +103,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     button: ClassVar[Text]
     done: ClassVar[str]
     blamed: ClassVar[str | None] = None
-    bad_link: ClassVar[Text] = _("This link is not valid any more, or never was. Ask for a new one.")
+    bad_link: ClassVar[Text] = _("This link is not valid. Request a new one.")
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
@@ -130,9 +130,9 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 
 @_careful
 class SignedInForm(AccountForm):
-    """A form for whoever is signed in; a stranger signs in, and goes on to ``here``.
+    """A form for signed-in users. An anonymous user is sent to the page to sign in, and then to ``here``.
 
-    ``recent``: the sign-in has to be, or the password is asked for again.
+    ``recent``: whether a recent sign-in is required.
     """
 
     owner: User
@@ -157,8 +157,8 @@ class SignedInForm(AccountForm):
 
 class SignInAgain(OwnSite, SignedInForm):
     form_class = forms.PasswordForm
-    heading, button, next_page = _("Your password, once more"), _("Go on"), "home"
-    text = _("What comes next changes your account, and it is some time since you signed in.")
+    heading, button, next_page = _("Enter your password again"), _("Continue"), "home"
+    text = _("You are about to change your account, and you signed in some time ago.")
 
     @property
     def here(self) -> str:
@@ -172,13 +172,13 @@ class SignInAgain(OwnSite, SignedInForm):
 
 
 class OwnAccountForm(SignedInForm):
-    """A form about one's own account."""
+    """A form that changes the user's own account."""
 
     recent = True
 
 
 class LinkFormView(AccountForm):
-    """A page that a link in a mail leads to. Looking at it does nothing; its button does."""
+    """A page that a link in a mail leads to. Only its button has an effect."""
 
     def get_initial(self) -> dict[str, Any]:
         return {"token": self.request.GET.get("token", "")}
@@ -203,7 +203,7 @@ class ConfirmEmail(LinkFormView):
 class ChangeEmail(OwnAccountForm):
     form_class = forms.EmailForm
     heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
-    text = _("We send a link to the new address. The change happens when you confirm it there.")
+    text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
         emails.ask_for_change(self.request, self.owner, given["email"])
@@ -238,8 +238,8 @@ class ConfirmPasswordReset(LinkFormView):
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
     heading, button, done, is_final = _("This was not me"), _("Sign out everywhere"), "alarm-raised", True
-    text = _("Everybody who is signed in to your account will be signed out, on every device, you too.")
-    bad_link = _("This link is not valid any more, or never was. Choose a new password: it signs everybody out, too.")
+    text = _("All devices that are signed in to your account will be signed out, including this one.")
+    bad_link = _("This link is not valid. Choose a new password, which also signs out all devices.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
         alarm.raise_alarm(self.request, given["token"])
@@ -248,7 +248,7 @@ class Alarm(LinkFormView):
 class DeleteAccount(OwnAccountForm):
     form_class = forms.DeletionForm
     heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
-    text = _("You are signed out everywhere at once, and nobody can bring the account back.")
+    text = _("You will be signed out on all devices. The account cannot be restored.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
         deletion.delete(self.request, self.owner)

@@ -1,1 +1,1 @@
-"""The JSON API of accounts: register, confirm, change, reset, delete. Views parse, call `accounts.service`, answer."""
+"""The JSON API of accounts: registration, e-mail address, password and deletion. Views call `accounts.service`."""

@@ -1,4 +1,4 @@
-"""What goes into the API of accounts."""
+"""The input of the API of accounts."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from accounts.models import MAX_PASSWORD
 from tokens.api.public import Text
 
 MAX_EMAIL = 254
-"""Characters (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
+"""Characters of an e-mail address (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
 
 class Email(Text, serializers.EmailField):

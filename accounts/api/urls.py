@@ -1,4 +1,4 @@
-"""Include under ``api/``, before ``tokens.api.urls``, which answers for every other path there."""
+"""The URLs of the API of accounts. Include them under ``api/``, before ``tokens.api.urls``, which answers 404 there."""
 
 from accounts.api import views
 from tokens.api.public import endpoint

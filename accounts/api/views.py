@@ -1,7 +1,6 @@
-"""The views of the accounts' API. What each answers is in the README's table; errors are problems
-(`tokens.web.problems`).
+"""The views of the API of accounts. The README lists what each answers. Errors are problems (`tokens.web.problems`).
 
-What a stranger may ask for answers with 202 and the same words, whatever there was to do.
+Views for anonymous users answer 202 with the same text, whether an account exists or not.
 """
 
 from collections.abc import Iterator
@@ -27,12 +26,12 @@ from tokens import sessions
 from tokens.api.public import SIGNED_IN, ApiView, AskedOutput, Me, Operation, ProblemError, Public, problems, valid
 
 OWNER = (*SIGNED_IN, problems.REAUTHENTICATION_REQUIRED)
-ASKED = {"detail": _("If there is something to do, a mail to this address says what.")}
+ASKED = {"detail": _("If there is something to do, we have sent a mail to this address.")}
 
 
 class Register(Public):
     @Operation(
-        "Ask for an account. A mail to the address says how it goes on.",
+        "Register. A mail to the address contains the next step.",
         problems.THROTTLED,
         answers=AskedOutput,
         status=202,
@@ -55,7 +54,7 @@ class ConfirmEmail(Public):
 
 class ChangeEmail(ApiView):
     @Operation(
-        "Ask for another e-mail address, to be confirmed from there.",
+        "Ask to change the e-mail address. A mail to the new one contains a link that confirms it.",
         *OWNER,
         problems.THROTTLED,
         answers=AskedOutput,
@@ -70,7 +69,7 @@ class ChangeEmail(ApiView):
 
 
 class ChangePassword(ApiView):
-    """204: the client's tokens are as good as before, and it needs no others."""
+    """The client's tokens stay valid."""
 
     @Operation(
         "Change the password, which ends all other sessions.",
@@ -90,7 +89,7 @@ class ChangePassword(ApiView):
 
 class ResetPassword(Public):
     @Operation(
-        "Ask for a mail with which a forgotten password is set anew.",
+        "Ask for a mail with a link to reset the password.",
         problems.THROTTLED,
         answers=AskedOutput,
         status=202,
@@ -103,7 +102,7 @@ class ResetPassword(Public):
 
 class ConfirmPasswordReset(Public):
     @Operation(
-        "Set the password anew, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
+        "Reset the password, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
     )
     def post(self, request: Request) -> Response:
         given = valid(PasswordResetInput, request)
@@ -113,7 +112,7 @@ class ConfirmPasswordReset(Public):
 
 
 class Account(Me):
-    """Who somebody is, as tokens know it; and the account's end."""
+    """Shows the signed-in user like `Me`, and deletes the account."""
 
     @Operation("Delete the account, which ends all sessions.", *OWNER, status=204)
     def delete(self, request: Request) -> Response:
@@ -122,7 +121,7 @@ class Account(Me):
 
 
 def _owner(request: Request) -> User:
-    """Return the row of the signed-in user, who may change the account: the sign-in is recent."""
+    """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent."""
     if not sessions.is_recent(request._request):
         raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
     user: User | None = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
@@ -133,7 +132,7 @@ def _owner(request: Request) -> User:
 
 @contextmanager
 def _problems_of(field: str) -> Iterator[None]:
-    """Turn what the service refuses into problems. ``field``: where a value that breaks a rule came from."""
+    """Turn the exceptions of the service into problems. ``field`` is the field to which a `ValidationError` belongs."""
     try:
         yield
     except ValidationError as error:

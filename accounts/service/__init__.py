@@ -1,7 +1,7 @@
-"""What can be done with an account, by any door: the API and the pages call these, and nothing else.
+"""What can be done with an account. The API and the pages call only these functions.
 
-`registration`, `addresses` (confirming one, changing one), `passwords`, `deletion`, and the `alarm`. What concerns a
-stranger answers everybody alike: the same statements, one password hash, and a mail that nobody waits for, whether
-there is an account or not. Each change is one transaction with its event and with the end of the sessions that it
-ends; mail goes out after it. Call them outside a transaction.
+`registration`, `emails` (confirmation and change of the address), `passwords`, `deletion`, and the `alarm`. For
+anonymous users they always do the same: the same statements, one password hash, and a mail in the background, whether
+there is an account or not. Each change, its event and the end of its sessions are one transaction. The mail is sent
+after it. Call them outside of a transaction.
 """

@@ -1,16 +1,17 @@
-"""The alarm: the owner says "this was not me", by the link in a mail, and everybody is signed out.
+"""The alarm: with the link "This was not me" in a mail, the owner of the account ends all sessions.
 
-Every notice of what a thief may have done carries the link: a new device, a token used twice, the password changed, the
-address changed. Whoever holds such a mail can do this one thing with it, for the week that the link is good:
+Every notice (`accounts.notices`) contains the link. It can be used for a week:
 
-- It ends all sessions, the presser's own included, since nobody knows which of them are the thief's.
-- It works whatever the thief has changed meanwhile, and again when the thief has come back: see `accounts.links`.
-- It does not set a password. The link lives long, in a mailbox, and would be a reset link that lives long. It leads to
-  the page that sends one, to the address of today. The new password also ends links that a thief has asked for.
-- It does not give an account its old address back, though an owner whose address a thief has changed would wish for
-  that. For whoever holds a mailbox that the owner has left, a former employer say, it would be a way to take the
-  account. Only people who run the site can tell the two apart: the mail says whom to ask. What such a holder can do is
-  sign the owner out, for a week after the change.
+- It ends all sessions, also the owner's own, because the server does not know which belong to the attacker.
+- It works whatever the attacker has changed meanwhile, and more than once (`accounts.links`).
+- It does not set a password. The link stays in a mailbox for a week, which is too long for a link that resets the
+password.
+  It leads to the page that sends such a link, to the current address. A new password also makes links invalid that the
+  attacker has requested.
+- It does not restore an old address, although an owner whose address an attacker has changed would need that. A former
+  mailbox of the owner, at a previous employer for example, could take the account over. Only the administrators can
+  tell these cases apart, so the mail says whom to ask. With access to a former mailbox one can only sign the owner out,
+  for a week after the change.
 """
 
 from django.http import HttpRequest
@@ -21,7 +22,7 @@ from tokens import sessions
 
 
 def raise_alarm(request: HttpRequest, token: str) -> None:
-    """End all sessions of the user whose link this is, and write down that they asked for it. Raises `InvalidLink`."""
+    """End all sessions of the user of this link, and record the alarm. Raise `InvalidLink`."""
     link = links.read(token, Purpose.ALARM)
     with sessions.durable():
         user = link.holder(lock=True)

@@ -1,4 +1,4 @@
-"""Deleting one's own account: what the user holds ends with it, by what listens to Django's signals."""
+"""Deletes the user's own account. Receivers of Django's signals end the sessions."""
 
 from django.contrib.auth import logout
 from django.http import HttpRequest
@@ -9,9 +9,9 @@ from tokens import sessions
 
 
 def delete(request: HttpRequest, user: User) -> None:
-    """Delete the account, sign this browser out, and tell the owner."""
+    """Delete the account, sign this browser out, and send a mail about it."""
     with sessions.durable():
-        # Locked first: a sign-in that has begun is waited for, one that begins finds nobody.
+        # The lock waits for sign-ins that have begun. Later ones find no user.
         row = User.objects.for_decision().select_for_update().filter(pk=user.pk).first()
         if row is not None:
             row.delete()

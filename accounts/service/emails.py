@@ -1,7 +1,7 @@
-"""Addresses: confirming the one that an account was registered with, and changing it for another.
+"""E-mail addresses: confirming the address of a new account, and changing it.
 
-A change is asked for by the account's owner, confirmed from the new address, and told to the old one, both times. It
-happens when it is confirmed. Whether the new address has an account already nobody learns but that account's owner.
+The user asks for the change, and confirms it with a link that is sent to the new address. The old address gets a mail
+about the request and about the change. Only the owner of the new address learns whether it already has an account.
 """
 
 from django.core.exceptions import ValidationError
@@ -19,16 +19,16 @@ from tokens import sessions
 def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     """Send a link that changes the user's address to ``email``.
 
-    Raises `ValidationError` if they have it already, and `Throttled`.
+    Raise `ValidationError` if it is the user's address already, and `Throttled`.
     """
     email = email.lower()
     if email == user.email:
-        raise ValidationError(_("This is your address already."))
+        raise ValidationError(_("This is already your address."))
     may_send = sessions.throttle(request, "register", email)
     with sessions.durable():
         is_taken = _of_confirmed(email)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
-    # Both, whichever is sent: writing a mail takes time that tells.
+    # Compose both mails, so that the time does not reveal which one is sent.
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
     notice = mail.compose_notice("account_exists", email, email=email)
     if may_send:
@@ -37,7 +37,7 @@ def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
 
 
 def confirm(request: HttpRequest, token: str) -> None:
-    """Do what the link in a mail to a new address asks for. Raises `InvalidLink`."""
+    """Confirm a registration or a new address, by the token of a link. Raise `InvalidLink`."""
     link = links.read(token, Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
     if link.purpose is Purpose.REGISTRATION:
         _confirm_registration(request, link)
@@ -47,7 +47,7 @@ def confirm(request: HttpRequest, token: str) -> None:
 
 def _confirm_registration(request: HttpRequest, link: links.Link) -> None:
     with sessions.durable():
-        # Only of an account that was never active: one that an administrator switched off has another fingerprint.
+        # An account that an administrator has deactivated has another fingerprint, so its link is invalid.
         user = link.holder(lock=True)
         user.is_active, user.email_confirmed_at = True, timezone.now()
         user.save(update_fields=["is_active", "email_confirmed_at"])
@@ -58,7 +58,7 @@ def _change(request: HttpRequest, link: links.Link) -> None:
     with sessions.durable():
         user = link.holder(lock=True)
         old, user.email, user.email_confirmed_at = user.email, link.email, timezone.now()
-        # Whoever registered this address and never confirmed it does not stand in its owner's way.
+        # A registration of this address that was never confirmed must not prevent the change.
         for stranger in User.objects.filter(email=link.email, email_confirmed_at=None, is_active=False):
             stranger.delete()
         try:

@@ -1,7 +1,6 @@
-"""Passwords: changed by whoever knows the old one, or reset by whoever reads the account's mail.
+"""Passwords: changed by a user who knows the current one, or reset with a link in a mail.
 
-A change ends all other sessions and keeps the one it was made in; a reset ends all. Both are told to the owner, by
-`accounts.notices`.
+A change ends all other sessions of the user, and a reset ends all. `accounts.notices` sends a mail about both.
 """
 
 from django.contrib.auth import authenticate
@@ -17,28 +16,28 @@ from tokens import sessions
 
 
 class WrongPassword(Exception):
-    """The current password is another one."""
+    """The current password is wrong."""
 
 
 class SessionEnded(Exception):
-    """The session in which something was to be changed has ended meanwhile: nothing was changed."""
+    """The session of the request has ended meanwhile. Nothing was changed."""
 
 
 def check_password_rules(password: str, user: User) -> None:
-    """Raise `ValidationError` unless the password is good enough for this user."""
+    """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
         raise ValidationError(_("This password is too long."))
     validate_password(password, user)
 
 
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
-    """Let the session count as signed in just now. Raises `WrongPassword`, and `SessionEnded`."""
+    """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
     if not sessions.reauthenticate(request, _known(request, user, current)):
         raise SessionEnded
 
 
 def change(request: HttpRequest, user: User, current: str, new: str) -> None:
-    """Change the password. Raises `WrongPassword`, `SessionEnded`, and `ValidationError` for the new one."""
+    """Change the password. Raise `WrongPassword`, `SessionEnded`, or `ValidationError` for the new one."""
     known = _known(request, user, current)
     check_password_rules(new, known)
     before = known.password
@@ -46,7 +45,7 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     with sessions.durable():
         row = User.objects.for_decision().select_for_update(no_key=True).filter(pk=known.pk).first()
         if row is None or row.password != before:
-            raise WrongPassword  # Changed meanwhile, by somebody else.
+            raise WrongPassword  # Another request has changed it meanwhile.
         known.save(update_fields=["password"])
         if not sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED):
             raise SessionEnded
@@ -54,30 +53,27 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
-    """Send a link that resets the password, if there is an active account that signs in with one.
-
-    Raises `Throttled`.
-    """
+    """Send a link that resets the password, if there is an active account with a password. Raise `Throttled`."""
     email = email.lower()
     may_send = sessions.throttle(request, "reset", email)
     user = User.objects.for_decision().filter(email=email, is_active=True).first()
     with sessions.durable():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
-    # For a stranger too: what is not sent costs what the others' costs.
-    somebody = user or User(email=email, password="")
-    message = mail.compose_with_link("reset_password", somebody.email, Purpose.PASSWORD_RESET, somebody)
+    # Also without an account, so that both cases take the same time.
+    recipient = user or User(email=email, password="")
+    message = mail.compose_with_link("reset_password", recipient.email, Purpose.PASSWORD_RESET, recipient)
     if may_send and user is not None and user.has_usable_password():
         mail.send(message)
 
 
 def reset(request: HttpRequest, token: str, new: str) -> None:
-    """Set a new password by a link, and end all sessions. Raises `InvalidLink`, and `ValidationError`."""
+    """Set a new password by a link, and end all sessions. Raise `InvalidLink` or `ValidationError`."""
     link = links.read(token, Purpose.PASSWORD_RESET)
     user = link.holder()
     check_password_rules(new, user)
     user.set_password(new)
     with sessions.durable():
-        link.holder(lock=True)  # Still good: nobody was faster.
+        link.holder(lock=True)  # Check again: another request may have used the link.
         user.save(update_fields=["password"])
         sessions.revoke_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")

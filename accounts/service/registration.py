@@ -1,11 +1,11 @@
-"""Registration: an address and a password make an account that is not active until the address is confirmed.
+"""Registration: creates an account that is inactive until its address is confirmed.
 
-Whoever registers learns nothing of who is registered already; the address's owner does, by mail:
+The response does not reveal whether an account exists. Only a mail to the address does:
 
 =========================  ======================================================================================
-a new address              gets an account that is not active, and a link that confirms it
-one never confirmed        gets the newer password and a newer link; older links die with the older password
-one with an account        is told that there is one
+a new address              gets an inactive account, and a link that confirms it
+never confirmed            gets the new password and a new link; older links become invalid
+an existing account        gets a mail that says so
 =========================  ======================================================================================
 """
 
@@ -22,7 +22,7 @@ _NEW, _AGAIN, _THERE = "new address", "never confirmed", "there is an account"
 
 
 def register(request: HttpRequest, email: str, password: str) -> None:
-    """Register. Raises `Throttled`, and `ValidationError` for a password that is not good enough, whoever asks."""
+    """Register an address. Raise `Throttled`, or `ValidationError` for a password that is not allowed."""
     user = User(email=email.lower(), is_active=False, email_confirmed_at=None)
     check_password_rules(password, user)
     may_send = sessions.throttle(request, "register", user.email)
@@ -30,7 +30,8 @@ def register(request: HttpRequest, email: str, password: str) -> None:
     with sessions.durable():
         outcome = _NEW
         try:
-            # Tried before anybody looks: two at once make one account, and every outcome costs the same statements.
+            # Insert without a check before, so that parallel registrations create one account, and every outcome takes
+            # the same statements.
             with transaction.atomic(using=router.db_for_write(User)):
                 user.save(force_insert=True)
         except IntegrityError:
