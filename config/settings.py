@@ -5,7 +5,7 @@ The README lists all variables in a table. With DEBUG off, SECRET_KEY and ORIGIN
 
 from pathlib import Path
 
-from csp.constants import NONE, SELF
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import cache_settings, database_settings, env, mail_settings, postgresql, whole_number
@@ -57,14 +57,15 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 if DEBUG:
-    INSTALLED_APPS.append("config.demo")
+    # First, because its command runserver replaces the one of django.contrib.staticfiles.
+    INSTALLED_APPS.insert(0, "config.demo")
 
 MIDDLEWARE = [
     "tokens.monitoring.middleware",
     "config.postgresql.deadline.middleware",
     "tokens.web.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware" if django.VERSION >= (6, 0) else "config.csp.middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -153,17 +154,18 @@ CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # Pages load scripts, styles and images only from this server.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "connect-src": [SELF],
-        "worker-src": [SELF],
-        "form-action": [SELF],
-        "base-uri": [NONE],
-        "frame-ancestors": [NONE],
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "worker-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
     }
 }
+SECURE_CSP = CONTENT_SECURITY_POLICY["DIRECTIVES"]  # The name of this setting from Django 6.0 on.
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 86400
 # The proxy redirects to https. Whether HSTS applies to other hosts of the domain is the decision of its owner.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]

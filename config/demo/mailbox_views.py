@@ -8,13 +8,13 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 
-from csp.decorators import csp_update
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
+from config import csp
 from config.demo import mailbox
 
 RIGHTS = "allow-popups allow-popups-to-escape-sandbox"
@@ -29,9 +29,10 @@ def show_mailbox(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
-@csp_update({"frame-src": ["'self'"]})  # type: ignore[arg-type]  # It takes views with arguments too.
 def show_mail(request: HttpRequest, number: int) -> HttpResponse:
-    return render(request, "demo/mailbox_mail.html", {"mail": _found(number), "rights": RIGHTS})
+    response = render(request, "demo/mailbox_mail.html", {"mail": _found(number), "rights": RIGHTS})
+    response[csp.HEADER] = csp.policy(frame_src="'self'")
+    return response
 
 
 @require_safe
@@ -40,7 +41,7 @@ def show_mail(request: HttpRequest, number: int) -> HttpResponse:
 def show_html(request: HttpRequest, number: int) -> HttpResponse:
     html = _found(number).html
     response = HttpResponse(html)
-    response["Content-Security-Policy"] = (
+    response[csp.HEADER] = (
         f"default-src 'none'; style-src {_digest_of_style(html)}; base-uri 'none'; form-action 'none'; "
         f"frame-ancestors 'self'; sandbox {RIGHTS}"
     )

@@ -1,9 +1,15 @@
-// Tells the server the reader's time zone, for the pages that follow. Without this they say UTC.
-{
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const secure = location.protocol === "https:";
-  const cookie = `${secure ? "__Host-" : ""}timezone=${zone}`;
-  if (zone && !document.cookie.split("; ").includes(cookie)) {
-    document.cookie = `${cookie}; Path=/; Max-Age=34560000; SameSite=Lax${secure ? "; Secure" : ""}`;
-  }
+// Shows the times of the page in the user's time zone. Without JavaScript they are in UTC.
+const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
+  year: "numeric",
+  month: "long",
+  day: "numeric",
+  hour: "numeric",
+  minute: "2-digit",
+  timeZoneName: "short",
+});
+for (const element of document.querySelectorAll("time[datetime]")) {
+  const time = new Date(element.dateTime);
+  if (Number.isNaN(time.getTime())) continue;
+  element.title = element.textContent;
+  element.textContent = format.format(time);
 }

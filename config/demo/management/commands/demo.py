@@ -6,23 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.staticfiles.management.commands import runserver
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
-from django.core.servers.basehttp import WSGIServer
 
 PASSWORD = "latchkey-demo"  # noqa: S105 — published, so the command needs DEBUG
 ACCOUNTS = {
     "demo@latchkey.test": {},
     "admin@latchkey.test": {"is_staff": True, "is_superuser": True},
 }
-
-
-class Server(WSGIServer):
-    request_queue_size = 1024  # Django's default is 10, too few for a page that sends many requests at once.
-
-
-class Runserver(runserver.Command):
-    server_cls = Server
 
 
 class Command(BaseCommand):
@@ -54,7 +44,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {email:<22} {PASSWORD}")
         self.stdout.write("")
         self.stdout.flush()
-        call_command(Runserver(), f"127.0.0.1:{port}", use_reloader=False)
+        call_command("runserver", f"localhost:{port}", use_reloader=False)
 
 
 def _refuse_taken_port(port: int) -> None:
