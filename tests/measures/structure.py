@@ -1,8 +1,8 @@
 """Counts packages, imports between them, and layers: ``python -m tests.measures.structure``.
 
 A package is what a reader sees as one box of the architecture: each module and each folder directly below `tokens`, and
-`accounts`, `config` and ``manage.py`` as one each. An arrow is a direct import of one package by another. The layers are
-the length of the longest chain of arrows. The script fails if imports form a circle, or a limit is exceeded.
+`accounts`, `config` and ``manage.py`` as one each. An arrow is a direct import of one package by another. The layers
+are the length of the longest chain of arrows. The script fails if imports form a circle, or a limit is exceeded.
 """
 
 import ast

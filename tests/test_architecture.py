@@ -1,0 +1,166 @@
+"""The rules of the layout that import-linter cannot express (its contracts are in pyproject.toml)."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template import engines
+from django.test import override_settings
+from django.utils.module_loading import import_string
+
+import tokens.api.public
+import tokens.sessions
+from tests.measures import structure
+
+ROOT = structure.ROOT
+
+PUBLIC_SESSIONS = """
+    Kind MAX_DEVICE_NAME Reason allow_sign_in_after_reset could_not_refresh current_id device_of durable happened
+    is_live is_recent live_sessions reauthenticate record rename_device revoke revoke_all revoke_others
+    sign_out_elsewhere throttle validate_device_name
+"""
+PUBLIC_API = """
+    ApiView AskedOutput Me Operation Parameter ProblemError Public SIGNED_IN Text answer_with_problem endpoint jwks
+    problems valid
+"""
+MOVED = {
+    "tokens.operators.middleware": "tokens.monitoring.middleware",
+    "tokens.cors.CorsMiddleware": "tokens.web.cors.CorsMiddleware",
+    "config.deadlines.middleware": "config.postgresql.deadline.middleware",
+    "config.routers.ReplicaRouter": "config.postgresql.routers.ReplicaRouter",
+    "config.mailbox.EmailBackend": "config.demo.mailbox.EmailBackend",
+}
+RENAMED_FUNCTIONS = {
+    "end_all": "revoke_all",
+    "end_others": "revoke_others",
+    "lasting": "durable",
+    "open_door": "allow_sign_in_after_reset",
+}
+UNCHANGED = """
+    tokens.middleware.TokenMiddleware tokens.backends.ModelBackend tokens.hashers.Argon2 tokens.hashers.PBKDF2
+    tokens.hashers.Scrypt tokens.api.authentication.TokenAuthentication tokens.api.errors.answer_with_problem
+    config.errors.method_not_allowed config.errors.csrf_failure config.reports.Reporter config.reports.ReportFilter
+    config.requests.WSGIRequest config.requests.ASGIRequest config.postgresql.base.DatabaseWrapper
+"""
+
+
+def test_packages_arrows_layers_and_lines_stay_within_their_limits():
+    assert structure.main() == 0
+
+
+def test_the_protocol_imports_neither_django_nor_another_part_of_tokens():
+    names = [f"tokens.protocol.{path.stem}" for path in (ROOT / "tokens/protocol").glob("[a-z]*.py")]
+    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    ours = {name for name in loaded.split() if name.partition(".")[0] == "tokens"}
+    assert ours == {"tokens", "tokens.protocol", *names}
+    assert not {name for name in loaded.split() if name.partition(".")[0] in {"django", "rest_framework", "psycopg"}}
+
+
+def test_the_services_know_no_request_and_no_response():
+    for path in (ROOT / "tokens/service").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith(("django.http", "django.views", "rest_framework")), path
+
+
+@pytest.mark.parametrize(
+    ("module", "names"), [(tokens.sessions, PUBLIC_SESSIONS), (tokens.api.public, PUBLIC_API)], ids=["sessions", "api"]
+)
+def test_a_public_module_has_these_names(module, names):
+    assert sorted(module.__all__) == sorted(names.split())
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_tokens_sessions_does_not_import_rest_framework():
+    code = "import django; django.setup(); import sys, tokens.sessions; print('rest_framework.views' in sys.modules)"
+    environment = {"PATH": "", "DJANGO_SETTINGS_MODULE": "tests.bare_settings"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items(), ids=MOVED)
+def test_an_old_dotted_path_works_and_warns(old, new, monkeypatch):
+    monkeypatch.delitem(sys.modules, old.rpartition(".")[0], raising=False)
+    with pytest.warns(DeprecationWarning, match=new.rpartition(".")[0].replace(".", r"\.")):
+        assert import_string(old) is import_string(new)
+
+
+def test_the_old_middleware_for_time_zones_works_warns_and_changes_nothing(monkeypatch):
+    monkeypatch.delitem(sys.modules, "accounts.time_zones", raising=False)
+    with pytest.warns(DeprecationWarning, match="Remove it from MIDDLEWARE"):
+        middleware = import_string("accounts.time_zones.TimeZoneMiddleware")
+
+    def get_response(request):
+        return request
+
+    assert middleware(get_response) is get_response
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_FUNCTIONS.items(), ids=RENAMED_FUNCTIONS)
+def test_an_old_name_in_tokens_sessions_works_and_warns(old, new):
+    with pytest.warns(DeprecationWarning, match=new):
+        assert getattr(tokens.sessions, old) is getattr(tokens.sessions, new)
+
+
+def test_an_unknown_name_in_tokens_sessions_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'unknown'"):
+        tokens.sessions.unknown  # noqa: B018
+
+
+@pytest.mark.parametrize("path", UNCHANGED.split())
+def test_a_dotted_path_that_settings_name_stays_the_same(path):
+    assert import_string(path)
+
+
+def test_what_is_stored_in_djangos_session_stays_the_same():
+    django_session = importlib.import_module("tokens.web.django_session")
+    assert (django_session.MARK, django_session.NONCE) == ("_tokens_opened", "_tokens_handover")
+    assert django_session.OUR_BACKEND == "tokens.backends.ModelBackend"
+
+
+class TestAProjectWithTemplatesOfItsOwn:
+    """A host project has its own base.html, home.html and sign_in.html. Neither project may use the other's."""
+
+    @pytest.fixture(params=["before ours", "after ours"])
+    def apps(self, request, tmp_path, monkeypatch):
+        """An app of the host project before or after ours. Templates without an app's name would win in one order."""
+        app = tmp_path / "host_app"
+        (app / "templates").mkdir(parents=True)
+        (app / "__init__.py").touch()
+        for name in ("base", "home", "sign_in"):
+            (app / f"templates/{name}.html").write_text(f"the {name} page of the host")
+        monkeypatch.syspath_prepend(tmp_path)
+        ours = settings.INSTALLED_APPS
+        yield ["host_app", *ours] if request.param == "before ours" else [*ours, "host_app"]
+        sys.modules.pop("host_app", None)
+
+    def test_keeps_its_own_and_does_not_break_ours(self, apps):
+        templates = [{**settings.TEMPLATES[0]}]
+        with override_settings(INSTALLED_APPS=apps, TEMPLATES=templates):
+            engine = engines["django"]
+            for name in ("base", "home", "sign_in"):
+                assert engine.get_template(f"{name}.html").render({}) == f"the {name} page of the host"
+                assert Path(engine.get_template(f"accounts/{name}.html").origin.name).is_relative_to(ROOT / "templates")
+            page = engine.get_template("accounts/notice.html").render({})
+        assert "<!doctype html>" in page
+
+
+@pytest.mark.parametrize("folder", ["templates", "tokens/templates", "config/demo/templates"])
+def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
+    for path in (ROOT / folder).rglob("*.*"):
+        first, *rest = path.relative_to(ROOT / folder).parts
+        assert rest
+        assert first in {"accounts", "tokens", "config", "demo"} or (
+            first == "admin" and rest[0] in {"accounts", "tokens"}
+        )
+
+
+@pytest.mark.parametrize("app", ["tokens", "accounts", "config/demo"])
+def test_every_static_file_carries_the_name_of_its_app_in_its_path(app):
+    static = ROOT / app / "static"
+    assert {path.name for path in static.iterdir()} == {Path(app).name}
