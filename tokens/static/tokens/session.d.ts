@@ -1,14 +1,14 @@
-/** How the client keeps its tokens: one of the modes that the server serves (its setting `MODES`). */
+/** How the client keeps its tokens: one of the storage modes in the server's setting `MODES`. */
 export type Mode = "cookie" | "scoped" | "subdomain" | "body";
 
 export interface SessionOptions {
-  /** `cookie` unless said. */
+  /** The default is `cookie`. */
   mode?: Mode;
-  /** Where the auth API is, `/api/auth/` unless said; on another origin in mode `subdomain`. */
+  /** The URL of the auth API. The default is `/api/auth/`. In mode `subdomain` it is on another origin. */
   api?: string | URL;
   /**
-   * Further origins that take our tokens. Those of the API, and in the cookie modes of the page, need not be named;
-   * requests to any other pass through `fetch` untouched.
+   * Further origins that accept our tokens. The origin of the API is always included, and in the cookie modes that of the
+   * page. Requests to other origins are sent without changes.
    */
   origins?: readonly (string | URL)[];
 }
@@ -21,46 +21,46 @@ export interface User {
 export interface Credentials {
   email: string;
   password: string;
-  /** Whether the session outlives the browser. Not in `body` mode: there it ends with the last tab in any case. */
+  /** Whether the session survives closing the browser. In mode `body` it always ends with the last tab. */
   remember?: boolean;
-  /** What the person calls this device, for the list of their sessions. */
+  /** The user's name for this device, in the list of sessions. */
   deviceName?: string;
 }
 
 export interface SessionEvents {
-  /** Somebody signed in, here or in another tab; `user` says who. */
+  /** A user has signed in, in this or another tab. It is `user`. */
   signin: Event;
-  /** Somebody signed out, here or in another tab. */
+  /** The user has signed out, in this or another tab. */
   signout: Event;
-  /** The session was found to have ended: sign in again. */
+  /** The session has ended. The user has to sign in again. */
   expire: Event;
 }
 
 /** A session of this browser, the same in every tab. */
 export interface Session extends EventTarget {
-  /** Who is signed in as far as this tab has heard, or null. */
+  /** The signed-in user, as far as this tab knows, or null. */
   readonly user: User | null;
 
   /**
-   * Ask who is signed in: when a page is loaded. Waits while the server or the network is down. Sends no event for what
-   * it finds first.
+   * Asks the server who is signed in, when a page is loaded. Waits while the server or the network is down. The first
+   * result causes no event.
    */
   restore(options?: { signal?: AbortSignal }): Promise<User | null>;
 
-  /** Sign in. Rejects with a `SessionError`: `invalid_credentials`, `invalid` with its `errors`, `unreachable`, …. */
+  /** Signs in. Rejects with a `SessionError`: `invalid_credentials`, `invalid` with its `errors`, `unreachable`, … */
   signIn(credentials: Credentials): Promise<User>;
 
-  /** Sign out. Rejects with a `SessionError` if the server could not be told: then one is signed in still. */
+  /** Signs out. Rejects with a `SessionError` if the server did not answer. The user is then still signed in. */
   signOut(): Promise<void>;
 
   /**
-   * As `fetch`, with a token that is fresh, and once more after a refresh where the answer is a 401 for our token.
-   * While the token has expired and the auth API is down it waits; `signal` ends that. The 401 of a request whose body
-   * was a `ReadableStream` is handed on after the refresh, for it cannot be sent again.
+   * Like `fetch`, with a valid token. If the response is a 401 for our token, it refreshes and repeats the request once.
+   * If the token has expired and the auth API is down, it waits until `signal` is aborted. A request whose body is a
+   * `ReadableStream` cannot be repeated, so its 401 is returned after the refresh.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 
-  /** Let go of everything: no events any more. Nobody is signed out. */
+  /** Stops all events and requests. The user stays signed in. */
   close(): void;
 
   addEventListener<K extends keyof SessionEvents>(
@@ -75,17 +75,17 @@ export interface Session extends EventTarget {
   ): void;
 }
 
-/** What the auth API answered instead of what was asked for. */
+/** An error of the auth API. */
 export class SessionError extends Error {
-  /** Of HTTP; 0 where no answer came. */
+  /** The HTTP status, or 0 without a response. */
   readonly status: number;
-  /** The API's stable code, such as `invalid_credentials`; `unreachable` where no answer came, `no_worker` without one. */
+  /** The API's stable code, such as `invalid_credentials`; `unreachable` without a response, `no_worker` without a worker. */
   readonly code: string;
-  /** What is wrong with which field. */
+  /** The errors of each field. */
   readonly errors?: Readonly<Record<string, readonly string[]>>;
-  /** Milliseconds after which to try again, where the server said so. */
+  /** Milliseconds after which to try again, if the server has said so. */
   readonly retryAfter?: number;
 }
 
-/** Begin. One for each page will do; several of them act as one. */
+/** Creates the session of a page. Several objects on a page act as one. */
 export function createSession(options?: SessionOptions): Session;

@@ -1,0 +1,289 @@
+/**
+ * The client of the auth API. `session.js` uses it.
+ *
+ * A `SessionClient` knows who is signed in, and sends all requests to the auth API. In the cookie modes each tab has one. A
+ * lock lets one tab at a time send a request, and each tab publishes the result to the others. In mode `body` all tabs
+ * share one, in a shared worker that runs this file. The refresh token is only in the memory of the worker.
+ *
+ * No timer refreshes. A token is refreshed when it is used, so that the session of an idle page can expire.
+ */
+
+const LEAD = 60_000; // A token is refreshed by requests in its last minute, or in the last quarter of a short lifetime.
+const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a response.
+const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
+const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
+const BACKOFF = { first: 500, most: 30_000 };
+export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
+export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
+export const METHODS = ["restore", "signIn", "signOut", "ready", "renew", "wake"]; // The methods that pages may call.
+
+/** An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field. */
+export class SessionError extends Error {
+  /** @param {{ message?: string, status?: number, code?: string, errors?: object, retryAfter?: number }} given */
+  constructor({ message, status = 0, code = "unreachable", errors, retryAfter }) {
+    super(message ?? code);
+    Object.assign(this, { name: "SessionError", status, code, errors, retryAfter });
+  }
+}
+
+/**
+ * Counts down milliseconds by two local clocks, and uses the one that is ahead. The date may be set back, and
+ * `performance.now()` may stop while the machine sleeps.
+ */
+class Countdown {
+  constructor(total, wall = Date.now(), end = undefined) {
+    this.total = total;
+    this.wall = wall;
+    this.end = end; // The expiry by the server's clock, which identifies a token.
+    this.monotonic = performance.now();
+  }
+
+  get left() {
+    return this.total - Math.max(Date.now() - this.wall, performance.now() - this.monotonic);
+  }
+
+  get isDue() {
+    return this.left < Math.min(LEAD, this.total / 4);
+  }
+}
+
+/** Knows who is signed in, and sends the requests to the auth API. `publish` is called with every change. */
+export class SessionClient {
+  #name;
+  #api;
+  #mode;
+  #publish;
+  #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
+  #user; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
+  #session;
+  #life = new Countdown(Infinity);
+  #tokens = {}; // Only in mode `body`.
+  #renewing;
+  #awaken;
+  #isClosed = false;
+
+  constructor(name, api, mode, publish) {
+    this.#name = name;
+    this.#api = api;
+    this.#mode = mode;
+    this.#publish = publish;
+    if (mode === "body") this.#user = null;
+  }
+
+  /** Returns who is signed in according to the server, or null. */
+  async restore() {
+    if (this.#mode !== "body") {
+      await this.#insist(() => this.#request("GET", "me"));
+    } else if (this.#life.left <= 0) {
+      await this.renew(this.#turn);
+    }
+    return this.#user ? { kind: "restore", user: this.#user, session: this.#session } : null;
+  }
+
+  async signIn({ email, password, remember, deviceName }) {
+    const given = { email, password, remember, device_name: deviceName, mode: this.#mode };
+    await withLock(this.#name, async () => {
+      const device = { device_token: this.#tokens.device };
+      this.#take("signin", await this.#call("POST", "login", { ...given, ...device }));
+    });
+    return { kind: "signin", user: this.#user, session: this.#session };
+  }
+
+  async signOut() {
+    await withLock(this.#name, async () => {
+      await this.#call("POST", "logout", this.#refreshToken());
+      this.#end("signout");
+    });
+  }
+
+  /** Returns the token for a request. Waits for a new one only if the old one has expired. */
+  async ready() {
+    if (this.#user && this.#life.isDue) {
+      const renewed = this.renew(this.#turn);
+      if (this.#life.left <= 0) await renewed;
+      else renewed.catch(() => {}); // The token is still valid, and the next request tries again.
+    }
+    return { turn: this.#turn, token: this.#tokens.access };
+  }
+
+  /** Refreshes, unless that was done since `turn`. Returns whether a user is signed in. */
+  async renew(turn) {
+    if (turn === this.#turn && this.#user !== null) {
+      // Checked again with the lock, because another tab may have refreshed.
+      const refresh = async () => turn === this.#turn && this.#request("POST", "refresh");
+      this.#renewing ??= this.#insist(refresh).finally(() => (this.#renewing = undefined));
+      await this.#renewing;
+    }
+    return Boolean(this.#user);
+  }
+
+  /** Tries again now, and checks the clocks: the network is back, or the page is visible again. */
+  async wake() {
+    this.#awaken?.();
+    if (this.#user && this.#life.left <= 0) await this.renew(this.#turn);
+  }
+
+  /** Applies a change that another tab has published. */
+  receive({ kind, user, session, total, wall, end }) {
+    if (user) this.#become(kind, user, session, new Countdown(total, wall, end));
+    else if (session === this.#session) this.#become(kind, null);
+  }
+
+  close() {
+    this.#isClosed = true;
+    this.#awaken?.();
+  }
+
+  #become(kind, user, session, life = new Countdown(Infinity)) {
+    // A request that only asks gets a new token too if the middleware has refreshed.
+    if (kind !== "restore" || session !== this.#session || life.end !== this.#life.end) this.#turn += 1;
+    this.#user = user;
+    this.#session = session;
+    this.#life = life;
+  }
+
+  #take(kind, { answer, life }) {
+    this.#become(kind, answer.user, answer.session.id, life);
+    if (this.#mode === "body") {
+      const { access_token: access, refresh_token: refresh, device_token: device } = answer;
+      // If one is missing, the current one stays valid.
+      this.#tokens = { access, refresh: refresh ?? this.#tokens.refresh, device: device ?? this.#tokens.device };
+    }
+    this.#publish({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
+  }
+
+  #end(kind) {
+    const change = { kind, user: null, session: this.#session };
+    const wasSignedIn = this.#user;
+    this.#become(kind, null);
+    this.#tokens = { device: this.#tokens.device };
+    if (wasSignedIn) this.#publish(change);
+  }
+
+  /** Sends a request. A definite rejection ends the session, unless a new one has begun meanwhile. */
+  async #request(method, path) {
+    const turn = this.#turn;
+    try {
+      const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
+      this.#take(path === "me" ? "restore" : "refresh", answered);
+    } catch (error) {
+      // A 401 with another code does not come from the API, but for example from a proxy.
+      if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
+      if (path === "me" && error.code === "token_expired") await this.#request("POST", "refresh");
+      else if (turn === this.#turn) this.#end("expire");
+    }
+  }
+
+  #refreshToken() {
+    return this.#mode === "body" ? { refresh_token: this.#tokens.refresh } : undefined;
+  }
+
+  async #call(method, path, data) {
+    const life = new Countdown(Infinity); // Started before the request, because the response takes time to arrive.
+    let response;
+    let answer;
+    try {
+      response = await fetch(new URL(path, this.#api), {
+        method,
+        body: data && JSON.stringify(data),
+        headers: data && { "Content-Type": "application/json" },
+        credentials: this.#mode === "body" ? "omit" : "include",
+        cache: "no-store",
+        redirect: "error", // A redirect would send the refresh token to another URL.
+        signal: AbortSignal.timeout(TIMEOUT),
+      });
+      answer = await response.json().catch((error) => {
+        if (response.ok && response.status !== 204) throw error; // The response does not come from the API, but for example from a captive portal.
+      });
+    } catch (error) {
+      throw new SessionError({ message: String(error) });
+    }
+    if (!response.ok) {
+      const { code = "error", detail, errors } = answer ?? {};
+      throw new SessionError({ message: detail, status: response.status, code, errors, retryAfter: waitOf(response) });
+    }
+    if (answer) Object.assign(life, { total: lifeOf(answer, response), end: answer.access_token_expires_at });
+    return { answer, life };
+  }
+
+  /** Does the work with the lock, and repeats it until there is an answer. An outage does not sign the user out. */
+  async #insist(work) {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await withLock(this.#name, work);
+      } catch (error) {
+        const willPass = error.status === 0 || error.status === 429 || error.status >= 500;
+        if (this.#isClosed || !willPass) throw error;
+        await this.#pause(error.retryAfter, Math.min(BACKOFF.first * 2 ** tries, BACKOFF.most));
+      }
+    }
+  }
+
+  async #pause(asked, backoff) {
+    const shortest = asked ?? backoff / 2;
+    const pause = new Countdown(shortest * (1 + Math.random() / 2)); // At random, so that clients do not all come back at the same time.
+    do {
+      await new Promise((resolve) => {
+        this.#awaken = resolve;
+        setTimeout(resolve, pause.left);
+      });
+    } while (!this.#isClosed && asked !== undefined && pause.left > 0);
+  }
+}
+
+/** Returns the lifetime of an access token in milliseconds by the server's clock, or Infinity if it is not known. */
+function lifeOf({ access_token_expires_at: end, expires_in: seconds }, response) {
+  const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
+  return life >= 0 ? life : (seconds ?? Infinity) * 1000;
+}
+
+/** Returns the value of Retry-After in milliseconds. It is seconds or a date (RFC 9110 section 10.2.3). */
+function waitOf(response) {
+  const asked = response.headers.get("Retry-After");
+  if (asked === null) return undefined;
+  const wait = Number(asked) * 1000;
+  return wait >= 0 ? wait : Math.max(Date.parse(asked) - Date.parse(response.headers.get("Date")), 0) || undefined;
+}
+
+/**
+ * Lets one tab at a time do `work`. The lock only saves requests: without locks (over http), or after taking the lock from
+ * a tab that is frozen, the server gives the same tokens to both tabs.
+ */
+async function withLock(name, work) {
+  let done;
+  const begin = () => (done ??= work()).catch(() => {});
+  if (!navigator.locks) return work();
+  await navigator.locks.request(name, { ifAvailable: true }, (lock) => lock && begin()).catch(() => {});
+  if (done) return done;
+  // The message of the tab that had the lock may arrive after the lock.
+  const beginNext = () => new Promise((resolve) => setTimeout(resolve, MESSAGE_DELAY)).then(begin);
+  try {
+    await navigator.locks.request(name, { signal: AbortSignal.timeout(LOCK_TIMEOUT) }, beginNext);
+  } catch {
+    // The wait has timed out. Or another tab has taken the lock, and the work goes on.
+    if (!done) await navigator.locks.request(name, { steal: true }, begin).catch(() => {});
+  }
+  return done ?? work();
+}
+
+/** Serves the methods to the pages, in the worker. */
+function serve(worker) {
+  // The name of the worker determines the API. If a page could choose it, it could send the refresh token anywhere.
+  const { name } = worker;
+  const channel = new BroadcastChannel(name);
+  const publish = (change) => change.kind === "refresh" || channel.postMessage(change); // Pages ask for tokens when they send requests.
+  const client = new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish);
+  worker.onconnect = ({ ports: [port] }) => {
+    port.postMessage({}); // The greeting: an answer can take as long as an outage.
+    port.onmessage = async ({ data: { id, method, given } }) => {
+      if (!METHODS.includes(method)) return;
+      try {
+        port.postMessage({ id, value: await client[method](...given) });
+      } catch (error) {
+        port.postMessage({ id, error: { ...error, message: error.message } });
+      }
+    };
+  };
+}
+
+if ("onconnect" in globalThis) serve(globalThis); // This is a shared worker, and not a page.
