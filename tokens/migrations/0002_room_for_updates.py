@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 def leave_room(apps: Any, schema_editor: Any) -> None:
-    """Leave a fifth of each page free, so that a rotation finds room beside its row: a heap-only-tuple update."""
+    """Leave a fifth of each page free, so that a rotation can update its row in place (heap-only tuples)."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("ALTER TABLE tokens_refreshtoken SET (fillfactor = 80)")
 

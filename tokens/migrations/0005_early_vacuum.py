@@ -4,9 +4,9 @@ from django.db import migrations
 
 
 def vacuum_early(apps: Any, schema_editor: Any) -> None:
-    """Let autovacuum come after a twentieth of the rows, not a fifth.
+    """Start autovacuum after changes of a twentieth of the rows, instead of a fifth.
 
-    So the room of a day's moves in the indexes is free again when the next day's need it.
+    So space in the indexes that one day has used is free again for the next.
     """
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("ALTER TABLE tokens_refreshtoken SET (autovacuum_vacuum_scale_factor = 0.05)")

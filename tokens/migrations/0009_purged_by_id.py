@@ -12,7 +12,7 @@ def _fill(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    """The purge goes through sessions by their ids. The column may be empty on the way back, until it is filled."""
+    """Remove the column, because the purge uses ids. When this is undone, the column is empty until it is filled."""
 
     dependencies = [
         ("tokens", "0008_device_bound"),

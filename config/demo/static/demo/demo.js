@@ -1,12 +1,12 @@
-// Acts: sends the demo's requests, tells the timeline what came of them, and says it in words.
+// Sends the demo's requests, and shows the result of each in the diagram and in words.
 //
-// Requests to `ask` are what any page sends. What is done behind the scenes (time, theft) says "Authorization: Bearer",
-// empty, so that it neither refreshes nor acknowledges: see config/demo/views.py.
+// Requests to `ask` are ordinary requests. Auxiliary requests (moving the clock, theft) have an empty Bearer token, so that
+// they neither refresh nor acknowledge anything (config/demo/views.py).
 
 import { Timeline, glyph, minutes } from "./timeline.js";
 
 const CROWD = 20;
-const PAUSE = 900; // milliseconds between the steps of a story, so that each is seen
+const PAUSE = 900; // Milliseconds between the steps, so that the user can follow.
 
 const demo = document.getElementById("demo");
 const part = Object.fromEntries([...demo.querySelectorAll("[id]")].map((element) => [element.id, element]));
@@ -19,12 +19,12 @@ const sentences = Object.fromEntries(
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const timeline = new Timeline(part.timeline, names);
 
-// The session's clock, in seconds; `until` is when the token of a jar expires on it.
+// The session's clock, in seconds. `until` is when the access tokens of user and thief expire.
 let moved = 0;
 const now = () => Date.now() / 1000 + moved;
 const owner = { generation: null, until: 0, lifetime: 1, ended: false };
 const thief = { generation: null, until: 0 };
-let current = null; // the server's generation
+let current = null; // The server's generation.
 
 class Unreachable extends Error {}
 
@@ -57,16 +57,16 @@ async function lose() {
   say("lost", { before, after: answer.generation });
 }
 
-async function crowd() {
+async function burst() {
   const before = owner.generation;
   const answers = [];
   await Promise.all(Array.from({ length: CROWD }, () => ask("?slowly").then((answer) => answers.push(answer))));
   answers.forEach(keep);
-  await spend(0); // Twenty answers brought twenty access tokens: the browser kept one.
+  await spend(0); // Twenty responses contained twenty access tokens. The browser has kept one.
   timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
   const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
   const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
-  say(owner.ended ? "refused" : "crowd", { count: CROWD, outcomes, before, after: owner.generation });
+  say(owner.ended ? "refused" : "burst", { count: CROWD, outcomes, before, after: owner.generation });
 }
 
 const wait = () => pass(Number(demo.dataset.later));
@@ -100,9 +100,9 @@ const STORIES = {
   ask: [request],
   wait: [wait],
   expire: [expire],
-  crowd: [expire, crowd],
+  burst: [expire, burst],
   lose: [expire, lose, wait, request],
-  // The owner goes on, and is seen using the next generation, before the thief comes back with the old one.
+  // The user refreshes and uses the next generation before the thief presents the old one.
   thief: [steal, askAsThief, expire, request, wait, request, askAsThief, request],
   clear: [clear],
 };
@@ -114,7 +114,7 @@ async function pass(seconds) {
   say("passed", { time: minutes(passed) });
 }
 
-/** Let time pass on the server, and return from when on, and how much. */
+/** Moves the clock on the server. Returns since when, and by how much. */
 async function spend(seconds) {
   const at = now();
   const { passed = 0, expires_in: left = 0 } = await (await backstage(demo.dataset.time, { seconds })).json();
@@ -129,9 +129,9 @@ function clear() {
   return request();
 }
 
-// What came of them
+// Results
 
-/** What the browser knows once this answer has arrived. */
+/** Updates what the browser knows after this response. */
 function keep(answer) {
   owner.last = answer.outcome;
   if (answer.outcome === "refused") {
@@ -162,7 +162,7 @@ function say(sentence, values = {}) {
   show();
 }
 
-/** Everything about now: drawn again whenever something happens, and every second. */
+/** Shows the current state, after every change and every second. */
 function show() {
   const left = owner.ended ? 0 : Math.max(0, owner.until - now());
   const life = owner.ended ? "ended" : left > 0 ? "good" : "expired";
@@ -178,7 +178,7 @@ function show() {
   part.last.textContent = names[owner.last] ?? "–";
   part.last.dataset.outcome = owner.last ?? "";
   part.ended.hidden = !owner.ended;
-  // Its answers come to the browser itself, and to no script.
+  // The browser receives these responses itself, and no script sees them.
   demo.querySelector("[data-do=lose]").hidden = Boolean(owner.bound);
 }
 
@@ -196,7 +196,7 @@ async function tell(story) {
     if (!(error instanceof Unreachable)) throw error;
     say("unreachable");
   } finally {
-    // Not `disabled`, which would take the focus from whoever uses the keyboard.
+    // `disabled` would take the focus away from users of the keyboard.
     for (const button of buttons) button.setAttribute("aria-disabled", String(owner.ended));
     demo.setAttribute("aria-busy", "false");
   }

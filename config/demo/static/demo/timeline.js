@@ -1,24 +1,24 @@
-// Draws the timeline: the owner's lane, the server's row with its generations, the thief's lane.
+// Draws the timeline: the lane of the user, the session's row with its generations, and the lane of the thief.
 //
 // An event is one of
 //   { kind: "requests", at, lane, answers: [{ outcome, generation, lost }], until }
 //   { kind: "gap", at, seconds, until }
 //   { kind: "theft", at }
-// in the order in which they happened. `at` and `until` are seconds of the session's clock; `until` is when the lane's
-// access token expires, the owner's in a gap. Columns are as wide as what they show, not as the time that passed, which
-// is written below.
+// in the order in which they happened. `at` and `until` are seconds of the session's clock. `until` is when the access token
+// of the lane expires, in a gap that of the user. The width of a column depends on its content, and not on the time. The
+// time is written below.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 292;
 const Y = { owner: 66, row: 152, thief: 238 };
-const HALF = 15; // of the row's ribbon
+const HALF = 15; // Half of the height of the row's band.
 const RADIUS = 11;
 const SMALL = 7.5;
 const COLUMNS = 5;
-const PITCH = 17; // of a crowd's marks
-const WIDTH = { request: 37, crowd: 102, gap: 54, theft: 33, margin: 14 };
+const PITCH = 17; // Distance between the marks of parallel requests.
+const WIDTH = { request: 37, burst: 102, gap: 54, theft: 33, margin: 14 };
 
-// Each outcome has a shape and a sign of its own, within a circle of RADIUS: colour only repeats what they say.
+// Each outcome has its own shape and sign within a circle of RADIUS, so that colour is not needed to distinguish them.
 const SHAPES = {
   served: ["M-9 0a9 9 0 1 0 18 0a9 9 0 1 0-18 0z", "M-4 .5l3 3l5-6.5"],
   refreshed: ["M-11 0a11 11 0 1 0 22 0a11 11 0 1 0-22 0z", "M0 5.5V-5M-4.5-.5L0-5.5l4.5 5"],
@@ -34,7 +34,7 @@ function node(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A mark: what one request did. `radius` is for a crowd's smaller ones. */
+/** Draws a mark: the outcome of one request. Parallel requests have a smaller `radius`. */
 export function mark(outcome, x, y, radius = RADIUS) {
   const [shape, sign] = SHAPES[outcome];
   const transform = `translate(${x} ${y}) scale(${radius / RADIUS})`;
@@ -42,13 +42,13 @@ export function mark(outcome, x, y, radius = RADIUS) {
     node("path", { class: "shape", d: shape }), node("path", { class: "sign", d: sign }));
 }
 
-/** A drawing of its own for a mark, for the legend. */
+/** Draws a mark for the legend. */
 export function glyph(outcome) {
   return node("svg", { class: "demo-timeline", viewBox: "-14 -14 28 28", width: 28, height: 28, "aria-hidden": "true" },
     mark(outcome, 0, 0));
 }
 
-/** Minutes and seconds: 9:58. */
+/** Returns minutes and seconds, such as 9:58. */
 export function minutes(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
@@ -58,7 +58,7 @@ export class Timeline {
   #events = [];
   #seen = 0;
 
-  /** `names`: the outcomes in the reader's language. */
+  /** `names` are the outcomes in the user's language. */
   constructor(svg, names) {
     this.svg = svg;
     this.names = names;
@@ -77,7 +77,7 @@ export class Timeline {
     this.svg.replaceChildren();
   }
 
-  /** Draw everything as it is at `now`. */
+  /** Draws everything at the time `now`. */
   draw(now) {
     if (!this.#events.length) return;
     const drawing = new Drawing(this.names, this.#events[0].at);
@@ -97,9 +97,9 @@ class Drawing {
   );
   lanes = {};
   generation = null;
-  began = 0; // where the row's present generation begins
+  began = 0; // Where the current generation of the row begins.
   rowEnded = false;
-  isTimeDue = true; // to be written under the next request
+  isTimeDue = true; // Whether the time is written under the next request.
 
   constructor(names, start) {
     this.names = names;
@@ -113,11 +113,11 @@ class Drawing {
 
   requests({ at, lane: name, answers, until }) {
     const isCrowd = answers.length > 1;
-    const width = isCrowd ? WIDTH.crowd : WIDTH.request;
+    const width = isCrowd ? WIDTH.burst : WIDTH.request;
     const x = this.x + width / 2;
     const lane = (this.lanes[name] ??= { y: Y[name], x: x - RADIUS, at, until });
     this.#run(lane, x, at);
-    if (isCrowd) this.#crowd(lane, name, x, answers);
+    if (isCrowd) this.#burst(lane, name, x, answers);
     else this.#one(lane, name, x, answers[0]);
     lane.until = until;
     if (answers.some((answer) => answer.outcome === "refused")) {
@@ -148,7 +148,7 @@ class Drawing {
     const { owner } = this.lanes;
     this.#run(owner, x, at);
     this.lanes.thief = { y: Y.thief, x, at, until: owner.until };
-    const jar = "M-6.5-9h9v9h-9zM-2.5-5h9v9h-9z"; // a sheet, and its copy
+    const jar = "M-6.5-9h9v9h-9zM-2.5-5h9v9h-9z"; // A sheet and its copy.
     this.#put("ways", node("path", { class: "theft", d: `M${x} ${Y.owner}V${Y.thief}` }));
     this.#put("marks", node("g", { class: "stamp", "data-theft": "", transform: `translate(${x} ${Y.thief})` },
       node("circle", { class: "shape", r: RADIUS }), node("path", { class: "sign", d: jar, transform: "translate(0 2) scale(.75)" })));
@@ -163,7 +163,7 @@ class Drawing {
     this.x += 8;
   }
 
-  /** Let a lane go on to x: a strong line while its access token is good, a broken one from there. */
+  /** Extends a lane to x: a solid line while its access token is valid, and a dashed line after that. */
   #run(lane, x, at) {
     if (lane.ended || x <= lane.x) return;
     const share = at > lane.at ? (lane.until - lane.at) / (at - lane.at) : Number(lane.until > at);
@@ -181,8 +181,8 @@ class Drawing {
     this.#move(answer, x);
   }
 
-  /** Twenty requests: those answered first are nearest to the row. */
-  #crowd(lane, name, x, answers) {
+  /** Draws parallel requests. Those that were answered first are nearest to the row. */
+  #burst(lane, name, x, answers) {
     const rows = Math.ceil(answers.length / COLUMNS);
     const foot = lane.y + ((rows - 1) * PITCH) / 2;
     const places = answers.map((_, index) => ({
@@ -211,7 +211,7 @@ class Drawing {
     this.#put("marks", made);
   }
 
-  /** The way of a request to the row, and of its answer back, which may be lost. */
+  /** Draws the line of a request to the row, and of its response back, which may be lost. */
   #way(lane, x, { outcome, lost }) {
     const down = lane.y < Y.row ? 1 : -1;
     const top = lane.y + down * (RADIUS + 4);
@@ -229,7 +229,7 @@ class Drawing {
       node("path", { class: "way broken", d: broken }));
   }
 
-  /** The row begins a generation, if this answer is the first to say so. */
+  /** Begins a generation of the row, if this response is the first with it. */
   #move({ generation }, x) {
     if (generation === undefined || generation === null) return;
     if (this.generation === null) {
@@ -247,7 +247,7 @@ class Drawing {
     this.began = x;
   }
 
-  /** The row's present generation, as far as x: a ribbon whose end points to the next. */
+  /** Draws the current generation of the row up to x: a band whose end points to the next. */
   #ribbon(x) {
     const [top, foot, start] = [Y.row - HALF, Y.row + HALF, this.began];
     if (this.rowEnded) {
