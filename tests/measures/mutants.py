@@ -274,6 +274,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="how many mutants are drawn; default: 200")
     parser.add_argument("--out", type=Path, default=Path("mutants.json"), help="the results; default: mutants.json")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped. Start it again to continue."))
     drawn = draw(options.names, options.seed, options.count)
     results = Results(options.out, {"names": options.names, "seed": options.seed, "count": options.count})
     coverage, durations = options.out.with_suffix(".coverage"), options.out.with_suffix(".xml")
