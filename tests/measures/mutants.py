@@ -287,8 +287,8 @@ def main() -> None:
         check(copy, islice(filter(None, map(tests.chosen, remaining)), CHECKED_FIRST))
         for number, mutant in enumerate(remaining, len(results.mutants) + 1):
             results.append(measure(copy, mutant, tests, options.seed))
-            print(show(number, results.mutants[-1]), flush=True)  # noqa: T201
-    print(summary(results.mutants))  # noqa: T201
+            print(show(number, results.mutants[-1]), flush=True)
+    print(summary(results.mutants))
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     for number, sentence in enumerate(draw(options.seed, options.count), 1):
         place = f"    {sentence.file}:{sentence.line}" if options.with_places else ""
-        print(f"{number:3}. {sentence.text}{place}")  # noqa: T201
+        print(f"{number:3}. {sentence.text}{place}")
 
 
 if __name__ == "__main__":
