@@ -16,14 +16,14 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from tokens import monitoring
-from tokens.service import refreshing, throttles
+from tokens import operators, throttles
+from tokens.service import refreshing
 
 FILE = Path(__file__).parent.parent / "deploy" / "alarms.yml"
 RULES: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["groups"][0]["rules"]
 END = 80
 """Minutes."""
-COUNTED_HERE = monitoring, throttles, refreshing
+COUNTED_HERE = operators, throttles, refreshing
 """Who is imported so that their metrics are there."""
 UP, PURGED = "latchkey_database_up", "latchkey_purge_last_success_timestamp_seconds"
 

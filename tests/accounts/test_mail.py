@@ -20,7 +20,7 @@ from django.utils import translation
 from accounts import mail
 from accounts.links import Purpose
 from accounts.models import User
-from config.environment import mail_settings
+from config.mail import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, seen
 from tests.browsers import login
 from tests.factories import PASSWORD, UserFactory
@@ -315,7 +315,7 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
             SMTP,
             {"host": "mail.example.org", "port": 465, "use_ssl": True, "timeout": 10},
         ),
-        ("mailbox://", "config.demo.mailbox.EmailBackend", {}),
+        ("mailbox://", "config.mailbox.EmailBackend", {}),
         ("consolemail://", "django.core.mail.backends.console.EmailBackend", {}),
         (
             "filemail:///var/mail/out",

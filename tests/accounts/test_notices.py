@@ -13,6 +13,7 @@ from django.utils import translation
 
 from accounts import mail
 from accounts.notices import tell_owner
+from accounts.time_zones import COOKIES
 from tests.accounts.steps import seen, who
 from tests.browsers import DEVICE, FIREFOX, REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory

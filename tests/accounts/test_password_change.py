@@ -11,8 +11,8 @@ from tests.accounts.steps import NEW_PASSWORD, STRANGE, ask, events, live, who
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.revocation import revoke
-from tokens.service.revocation_feed import feed
+from tokens.service.ending import end
+from tokens.service.feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -165,7 +165,7 @@ class TestARefusal:
         login(another(), user)
         who(signed_in)
         newest = RefreshToken.objects.filter(id=signed_in.get("/api/auth/me").json()["session"]["id"])
-        revoke(newest, RefreshToken.Reason.ENDED_BY_STAFF)
+        end(newest, RefreshToken.Reason.ENDED_BY_STAFF)
         feed._revoked.clear()  # As if another process had ended it: ours has not heard yet.
         assert change(signed_in).json()["code"] == "session_ended"
 

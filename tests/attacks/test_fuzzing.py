@@ -13,9 +13,8 @@ from uuid import UUID
 import pytest
 
 from tests.attacks.test_wycheproof import minted
-from tokens.conf import codec
-from tokens.protocol import keys, refresh_tokens
-from tokens.protocol.access_tokens import InvalidAccessToken
+from tokens import keys, refresh_tokens
+from tokens.access_tokens import InvalidAccessToken, codec
 
 SHORT, LONG = 40_000, 3_000_000
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -16,9 +16,9 @@ from tests.attacks.doors import INTROSPECTION, assert_shut, is_let_in
 from tests.attacks.test_wycheproof import minted
 from tests.browsers import ACCESS, login
 from tests.tokens.test_access_tokens import VECTORS, decoded, encoded, signed
-from tokens.conf import codec, keyring
-from tokens.protocol import signing_keys
-from tokens.protocol.access_tokens import MAX_LENGTH
+from tokens import signing_keys
+from tokens.access_tokens import MAX_LENGTH, codec
+from tokens.keys import keyring
 
 STRANGER = Ed25519PrivateKey.generate()
 

@@ -29,11 +29,9 @@ from tests.attacks.use import Use
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import PASSWORD
 from tests.tokens.pems import pem
-from tokens import conf
-from tokens.conf import codec
+from tokens import keys, refresh_tokens
+from tokens.access_tokens import Codec, InvalidAccessToken, codec
 from tokens.models import Device, RefreshToken
-from tokens.protocol import keys, refresh_tokens
-from tokens.protocol.access_tokens import Codec, InvalidAccessToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -97,7 +95,7 @@ def test_no_value_of_a_dump_opens_a_door(use):
             codec().loads_expired(text)
         assert sha256(text.encode()).digest() not in digests, text  # As a device's token.
         with pytest.raises(refresh_tokens.InvalidRefreshToken):
-            refresh_tokens.loads(text, conf.keyring().mac_keys)
+            refresh_tokens.loads(text, keys.keyring().mac_keys)
         for purpose in Purpose:
             with pytest.raises(InvalidLink):
                 links.read(text, purpose)
@@ -114,7 +112,7 @@ def test_no_value_of_a_dump_is_a_password(use):
 def test_the_servers_secret_without_the_database_makes_no_refresh_token(api, user):
     """Whoever has ``SECRET_KEY``, and knows a session's id, still lacks the login's secret."""
     session_id = UUID(login(api, user)["session"]["id"])
-    ring = conf.keyring()
+    ring = keys.keyring()
     for guess in (bytes(16), session_id.bytes, sha256(session_id.bytes).digest()[:16], ring.handover_key[:16]):
         for generation in (0, 1, refresh_tokens.MAX_GENERATION):
             forged = refresh_tokens.RefreshToken(session_id, guess, generation)

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.attacks.doors import INTROSPECTION, assert_shut
-from tokens.conf import codec, keyring
-from tokens.protocol.access_tokens import InvalidAccessToken
+from tokens.access_tokens import InvalidAccessToken, codec
+from tokens.keys import keyring
 
 FOLDER = Path(__file__).parent / "wycheproof"
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493

@@ -15,7 +15,7 @@ def forward(seconds: float) -> None:
 @cache
 def _traveller() -> Any:
     if apps.is_installed("tokens"):
-        from tokens.database.expressions import DatabaseNow
+        from tokens.database import DatabaseNow
 
         DatabaseNow.as_postgresql = DatabaseNow.as_sqlite  # type: ignore[method-assign]
     return time_machine.travel(datetime.now(UTC), tick=True).start()

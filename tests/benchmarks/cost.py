@@ -49,9 +49,9 @@ from tests.databases import Databases  # noqa: E402
 from tests.factories import PASSWORD, UserFactory  # noqa: E402
 from tokens import hashers  # noqa: E402
 from tokens.conf import token_settings  # noqa: E402
-from tokens.database.transactions import clock  # noqa: E402
+from tokens.database import clock  # noqa: E402
 from tokens.models import RefreshToken  # noqa: E402
-from tokens.service import issuing  # noqa: E402
+from tokens.service import grants  # noqa: E402
 from tokens.service.client import Client  # noqa: E402
 from tokens.service.opening import open_session  # noqa: E402
 
@@ -167,8 +167,8 @@ class Sessions:
         self._next: Iterator[Any] = iter(())
         session = RefreshToken.objects.select_related("user").get(id=self._ids[0])
         now = clock("default")
-        self.access, _ = issuing.access_token(session, session.user, 1, now)
-        self.expired, _ = issuing.access_token(session, session.user, 1, now - 2 * token_settings().access_lifetime)
+        self.access, _ = grants.access_token(session, session.user, 1, now)
+        self.expired, _ = grants.access_token(session, session.user, 1, now - 2 * token_settings().access_lifetime)
 
     def put_back(self) -> None:
         """Let all be as they were."""

@@ -36,12 +36,12 @@ from django.db.models import Exists, OuterRef  # noqa: E402
 from tests import crowd  # noqa: E402
 from tests.databases import Databases  # noqa: E402
 from tests.tokens.service.processes import ROOT, url_of  # noqa: E402
-from tokens.database.transactions import clock  # noqa: E402
+from tokens.database import clock  # noqa: E402
 from tokens.management.commands.purge_tokens import DEFAULT_BATCH  # noqa: E402
 from tokens.models import Device, RefreshToken  # noqa: E402
-from tokens.protocol.rotation import Decision  # noqa: E402
+from tokens.rotation import Decision  # noqa: E402
 from tokens.service.client import Client  # noqa: E402
-from tokens.service.issuing import IssuedTokens  # noqa: E402
+from tokens.service.grants import Grant  # noqa: E402
 from tokens.service.purge import purges  # noqa: E402
 from tokens.service.refreshing import refresh  # noqa: E402
 
@@ -94,7 +94,7 @@ def refreshed(sessions: Iterator[str]) -> float:
     began = time.perf_counter()
     answer = refresh(token, ("cookie",), HOME)
     took = time.perf_counter() - began
-    assert isinstance(answer, IssuedTokens)
+    assert isinstance(answer, Grant)
     assert answer.decision is Decision.ROTATE
     return took * 1000
 

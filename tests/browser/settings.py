@@ -1,6 +1,6 @@
 """The project's own settings, as in production: DEBUG off, https. What is changed saves time, or lets a test look."""
 
-from config.environment import mail_settings
+from config.mail import mail_settings
 from config.settings import *  # noqa: F403
 
 # Argon2, at its cheapest: the real cost buys a test nothing.

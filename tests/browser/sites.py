@@ -120,7 +120,7 @@ class Site(Server):
         """End all sessions of a person, as an administrator does."""
         self.do(
             "from tokens.models import RefreshToken\n"
-            "from tokens.service.revocation import end_all\n"
+            "from tokens.service.ending import end_all\n"
             "end_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
             email=person.email,
         )

@@ -76,7 +76,7 @@ def generations(site: Site, person: Person) -> list[int]:
 def revoke(site: Site, person: Person) -> None:
     site.do(
         "from tokens.models import RefreshToken\n"
-        "from tokens.service.revocation import end\n"
+        "from tokens.service.ending import end\n"
         "end(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_COMMAND)",
         email=person.email,
     )

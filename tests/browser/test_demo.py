@@ -189,7 +189,7 @@ def seconds_left(page: Page) -> int:
 
 
 def test_of_twenty_requests_at_once_one_refreshes_and_all_are_answered(at_work, demo):
-    press(at_work, "burst")
+    press(at_work, "crowd")
     outcomes = Counter(drawn(at_work)[1:])
     assert outcomes.total() == 20
     assert outcomes["refreshed"] == 1
@@ -241,7 +241,7 @@ def test_the_thief_is_noticed_and_both_are_out_until_the_owner_signs_in_again(at
 
 @pytest.mark.exhaustive
 def test_every_story_can_be_told_after_every_other(at_work, demo):
-    for what in ("lose", "burst", "expire", "lose", "expire", "burst", "wait"):
+    for what in ("lose", "crowd", "expire", "lose", "expire", "crowd", "wait"):
         press(at_work, what)
     assert generations(at_work) == ["0", "1", "2", "3", "4"]
     assert demo.session()["generation"] == 4
@@ -271,7 +271,7 @@ def test_the_keyboard_does_it_too_and_keeps_its_place(at_work):
 
 def test_nothing_is_wider_than_a_phone(at_work):
     at_work.set_viewport_size({"width": 360, "height": 740})
-    press(at_work, "burst")
+    press(at_work, "crowd")
     assert at_work.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -284,7 +284,7 @@ def test_without_javascript_it_says_that_it_needs_it(jar, demo):
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="pictures are taken when SCREENSHOTS is set")
 @pytest.mark.parametrize(
-    ("name", "width", "stories"), [("demo", 900, ["burst", "lose", "thief"]), ("demo-phone", 390, ["burst", "lose"])]
+    ("name", "width", "stories"), [("demo", 900, ["crowd", "lose", "thief"]), ("demo-phone", 390, ["crowd", "lose"])]
 )
 def test_pictures_are_taken(at_work, name, width, stories):
     at_work.set_viewport_size({"width": width, "height": 844})

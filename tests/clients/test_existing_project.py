@@ -337,7 +337,7 @@ class TestViewsOfRestFramework:
         assert expired.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
         browser = sign_in(Browser(SITE), move.server, name)
         move.hasty.do(
-            "from tokens.models import RefreshToken\nfrom tokens.service.revocation import end_all\n"
+            "from tokens.models import RefreshToken\nfrom tokens.service.ending import end_all\n"
             "end_all(RefreshToken.objects.filter(user__username=name), RefreshToken.Reason.ENDED_BY_STAFF)",
             name=name,
         )

@@ -15,10 +15,8 @@ import pytest
 from tests.browsers import ACCESS, login
 from tests.clients.conftest import Package
 from tests.clients.serving import served
-from tokens import conf
-from tokens.conf import codec
-from tokens.protocol import keys
-from tokens.protocol.access_tokens import Codec
+from tokens import keys
+from tokens.access_tokens import Codec, codec
 
 ORIGIN = "https://testserver"
 SECOND = timedelta(seconds=1)
@@ -73,7 +71,7 @@ def minted(codec: Codec, **changes: Any) -> str:
 def test_jose_verifies_what_a_sign_in_gives(api, user, verify):
     session_id = login(api, user)["session"]["id"]
     (result,) = verify(api.cookies[ACCESS].value)
-    assert result["header"] == {"alg": "EdDSA", "kid": conf.keyring().kid, "typ": "at+jwt"}
+    assert result["header"] == {"alg": "EdDSA", "kid": keys.keyring().kid, "typ": "at+jwt"}
     assert result["claims"]["sub"] == str(user.pk)
     assert result["claims"]["sid"] == session_id
     assert result["claims"]["gen"] == 0

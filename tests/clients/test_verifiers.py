@@ -23,9 +23,9 @@ from django.db import connections
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
-from tokens.conf import signing_keys, token_settings
-from tokens.protocol import keys
-from tokens.protocol.access_tokens import Codec
+from tokens import keys, signing_keys
+from tokens.access_tokens import Codec
+from tokens.conf import token_settings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 
@@ -85,7 +85,7 @@ class Auth:
     ) -> str:
         """A token that this server's own key signed, unless told otherwise."""
         now = datetime.now(UTC)
-        with patch("tokens.protocol.access_tokens.TYPE", typ):
+        with patch("tokens.access_tokens.TYPE", typ):
             codec = Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
             return codec.dumps(
                 subject="42",

@@ -9,7 +9,7 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from config.postgresql import deadline
+from config import deadlines
 from config.postgresql.base import Connection, HurriedConnection
 
 pytestmark = [pytest.mark.only_on("postgresql"), pytest.mark.django_db(transaction=True)]
@@ -20,7 +20,7 @@ SLEEP = "SELECT pg_sleep(60)"
 def connection(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A connection of the project's, in a site where a request may wait for the tenth of a second."""
     settings.DATABASE_TIMEOUT = 0.1
-    monkeypatch.setattr(deadline, "_silent_until", float("-inf"))
+    monkeypatch.setattr(deadlines, "_silent_until", float("-inf"))
     params = connections["default"].get_connection_params()
     kept = {name: params[name] for name in ("dbname", "user", "password", "host", "port") if name in params}
     with request.param.connect(**kept, autocommit=True) as found:
@@ -32,7 +32,7 @@ def in_a_request(statement: str, connection: Connection) -> None:
         connection.execute(statement)
         return HttpResponse()
 
-    deadline.middleware(view)(RequestFactory().get("/"))
+    deadlines.middleware(view)(RequestFactory().get("/"))
 
 
 def is_running(statement: str) -> bool:
@@ -49,7 +49,7 @@ def test_a_statement_that_is_late_is_an_outage_and_taken_back(connection):
         in_a_request(SLEEP, connection)
     assert connection.closed
     assert not is_running(SLEEP)
-    assert not deadline.is_silent(), "It did answer."
+    assert not deadlines.is_silent(), "It did answer."
 
 
 def test_a_request_whose_time_is_over_sends_nothing_more(connection, settings):

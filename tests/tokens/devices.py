@@ -15,10 +15,10 @@ from django.utils import timezone
 from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
 from tests.tokens.service.holders import Holder
-from tokens.protocol import signing_keys
+from tokens import signing_keys
 from tokens.service import binding
 from tokens.service.binding import Challenge
-from tokens.service.issuing import IssuedTokens
+from tokens.service.grants import Grant
 
 OFFERED = {"DEVICE_BOUND": "offer"}
 REGISTRATION, CHALLENGE, PROOF = (
@@ -90,9 +90,9 @@ class KeyHolder(Holder):
         return binding.refresh(self.id, text or self.proof(), self.client)
 
     def bind(self) -> "KeyHolder":
-        assert isinstance(self.register(), IssuedTokens)
+        assert isinstance(self.register(), Grant)
         answer = self.prove()
-        assert isinstance(answer, IssuedTokens)
+        assert isinstance(answer, Grant)
         self.grant = answer
         return self
 

@@ -2,7 +2,7 @@
 
 `World.run` carries out, in order of time, the events that `World.refresh`, `use`, `crash` and `fail_over` put
 there; whoever calls them chooses the delays and the losses (a seeded simulation, or Hypothesis). Times are
-seconds since the login, as floats; only `Server` turns them into the instants of `tokens.protocol.rotation`.
+seconds since the login, as floats; only `Server` turns them into the instants of `tokens.rotation`.
 
 A fail-over loses a suffix of the server's commits: rotations, catching up and acknowledgements wait for neither
 disk nor standby, a recovery and the end of the session wait for both, and so save all commits before them.
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 LOGIN = datetime(2026, 1, 1, tzinfo=UTC)
 GRACE = 30.0

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 REFRESH, ORPHAN, USE, ANSWER = range(4)
 """What is under way: a refresh, one whose browser has crashed, a use of an access token, an answer."""

@@ -25,17 +25,8 @@ from hypothesis import strategies as st
 
 from tests.browsers import ACCESS, login
 from tests.clients.serving import served
-from tokens import conf
-from tokens.conf import codec
-from tokens.protocol import keys, signing_keys
-from tokens.protocol.access_tokens import (
-    MAX_LENGTH,
-    AccessToken,
-    Codec,
-    ExpiredAccessToken,
-    InvalidAccessToken,
-    instant,
-)
+from tokens import keys, signing_keys
+from tokens.access_tokens import MAX_LENGTH, AccessToken, Codec, ExpiredAccessToken, InvalidAccessToken, codec, instant
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "access_tokens.json").read_text())
 ISSUER, AUDIENCE = VECTORS["issuer"], VECTORS["audience"]
@@ -170,9 +161,7 @@ class TestTheLifetime:
     @pytest.mark.parametrize(("drawn", "lifetime"), [(0, 600), (30, 570), (17, 583)])
     def test_is_shortened_by_what_chance_says(self, drawn, lifetime, monkeypatch):
         bounds = []
-        monkeypatch.setattr(
-            "tokens.protocol.access_tokens.secrets.randbelow", lambda bound: bounds.append(bound) or drawn
-        )
+        monkeypatch.setattr("tokens.access_tokens.secrets.randbelow", lambda bound: bounds.append(bound) or drawn)
         assert decoded(minted().split(".")[1])["exp"] == START + lifetime
         assert bounds == [31]  # 0 to 30 s: 5 % of ten minutes.
 
@@ -428,7 +417,7 @@ class TestTheMemoryOfGoodTokens:
         assert codec.loads(text, NOW + timedelta(seconds=99)).session_id == SESSION
 
     def test_is_bounded_and_drops_the_oldest(self, monkeypatch):
-        monkeypatch.setattr("tokens.protocol.access_tokens.REMEMBERED", 10)
+        monkeypatch.setattr("tokens.access_tokens.REMEMBERED", 10)
         codec = a_codec()
         texts = [minted() for _ in range(25)]
         for text in texts:
@@ -544,7 +533,7 @@ class TestThePublishedKeys:
         settings.SECRET_KEY_FALLBACKS = [OLD_SECRET]
         response = api.get("/.well-known/jwks.json")
         assert response.status_code == 200
-        assert response.json() == conf.keyring().jwks
+        assert response.json() == keys.keyring().jwks
         assert len(response.json()["keys"]) == 2
         assert response["Content-Type"] == "application/jwk-set+json"
         assert {*re.split(r",\s*", response["Cache-Control"])} == {"public", "max-age=300"}
@@ -552,7 +541,7 @@ class TestThePublishedKeys:
         assert not response.cookies
 
     def test_hold_no_private_member(self, api):
-        private = conf.keyring().signing_key.private.private_bytes_raw()
+        private = keys.keyring().signing_key.private.private_bytes_raw()
         assert encoded(private) not in api.get("/.well-known/jwks.json").content.decode()
 
     def test_verify_our_tokens_in_pyjwt(self, api, user, settings):

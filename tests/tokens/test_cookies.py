@@ -11,7 +11,7 @@ from django.test import Client
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.pems import pem
-from tokens.web.cookies import MAX_COOKIE
+from tokens.cookies import MAX_COOKIE
 
 pytestmark = pytest.mark.django_db
 

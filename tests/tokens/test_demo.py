@@ -9,18 +9,18 @@ import pytest
 from django.test import Client
 from django.urls import include, path
 
-from config.demo import views
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login
 from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, STILL_TIME
+from tokens import demo
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import acknowledgements
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
 
-urlpatterns = [path("", include("config.demo.urls")), *project]
+urlpatterns = [path("", include("tokens.demo")), *project]
 """The project's URLs, as they are with DEBUG on."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -38,7 +38,7 @@ def signed_in(api: Client, user: Any, clock: Any) -> Client:
 
 @pytest.fixture(autouse=True)
 def _no_thieves() -> None:
-    views._jars.clear()
+    demo._jars.clear()
 
 
 def ask(client: Client, query: str = "") -> Any:
@@ -214,7 +214,7 @@ class TestTheThief:
         assert backstage(signed_in, "thief").status_code == 409
 
     def test_the_jars_do_not_pile_up(self, signed_in, user, another, monkeypatch):
-        monkeypatch.setattr(views, "MAX_THIEVES", 1)
+        monkeypatch.setattr(demo, "MAX_THIEVES", 1)
         assert backstage(signed_in, "steal").status_code == 204
         other = another()
         login(other, user)

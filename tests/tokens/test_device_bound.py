@@ -27,8 +27,8 @@ from tests.tokens.devices import (
 )
 from tests.tokens.service.holders import GRACE
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import queries
-from tokens.service.revocation import revoke, revoke_all
+from tokens.service import keeping
+from tokens.service.ending import end, end_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
@@ -381,7 +381,7 @@ class TestARefresh:
         assert refresh(browser).status_code == 200
 
     def test_of_a_session_that_was_revoked_is_401(self, bound):
-        revoke(RefreshToken.objects.filter(id=bound.sid), _Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(id=bound.sid), _Reason.ENDED_BY_STAFF)
         assert bound.ask(bound.proof()).status_code == 401
 
     def test_of_somebody_who_was_switched_off_is_401(self, bound, user):
@@ -492,14 +492,14 @@ class TestACopiedJar:
         pending.lose_access()
         pending.browser.cookies[REFRESH] = token
         clock.forward(1)
-        real = queries.is_still_current
+        real = keeping.is_still_wanted
 
         def slow(session: RefreshToken) -> bool:
             post(Client(), "/api/auth/login", {"email": user.email, "password": PASSWORD})
             Device(pending.browser).sign_in(user)
             return real(session)
 
-        monkeypatch.setattr(queries, "is_still_wanted", slow)
+        monkeypatch.setattr(keeping, "is_still_wanted", slow)
         assert not pending.browser.get("/probe/who").cookies
 
 
@@ -586,7 +586,7 @@ class TestTheEnd:
         assert bound.ask().status_code == 401
 
     def test_by_a_revocation_clears_the_access_cookie_so_that_the_browser_asks(self, bound, user, clock):
-        revoke_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
+        end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
         answer = bound.browser.get("/probe/members?a=b", headers=NAVIGATION)
         assert (answer.status_code, answer["Location"]) == (307, "/probe/members?a=b")
@@ -605,13 +605,13 @@ class TestTheEnd:
         assert who(bound.browser) == str(user.pk)
 
     def test_is_not_told_by_what_a_page_asks_for_beside_it(self, bound, user, clock):
-        revoke_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
+        end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
         assert not bound.browser.get("/probe/who", headers={"Sec-Fetch-Mode": "cors"}).cookies
 
     def test_of_one_session_costs_the_next_no_more_than_a_refresh(self, bound, user, clock):
         stale = bound.browser.cookies[ACCESS].value
-        revoke_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
+        end_all(RefreshToken.objects.live().filter(user=user), _Reason.ENDED_BY_STAFF)
         clock.forward(2)
         second = Device(bound.browser).bind(user)
         second.browser.cookies[ACCESS] = stale

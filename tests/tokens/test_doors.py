@@ -13,7 +13,7 @@ from django.utils.http import urlsafe_base64_encode
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.revocation import revoke_all
+from tokens.service.ending import end_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -94,7 +94,7 @@ class TestDjangosViews:
         admin = AdminFactory()
         api.post("/admin/login/?next=/admin/", {"username": admin.email, "password": PASSWORD})
         assert api.get("/admin/").status_code == 200
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(1)
         assert api.get("/admin/").status_code == 302
 
@@ -119,7 +119,7 @@ class TestASignInOutsideTheMiddleware:
         for _ in range(2):
             api.force_login(user)
             assert who(api) == str(user.pk)
-            revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+            end_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
             clock.forward(1)
             assert who(api) is None
 
@@ -158,7 +158,7 @@ class TestASignInBeforeTheMiddlewareWasThere:
         client = signed_in_before_us(user)
         late = client.cookies.copy()
         who(client)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(601)
         assert who(client) is None
         thief = Client()

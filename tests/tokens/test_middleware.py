@@ -13,9 +13,9 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import UserFactory
 from tokens.models import RefreshToken
-from tokens.service import acknowledgements, issuing
-from tokens.service.revocation import revoke
-from tokens.service.revocation_feed import feed
+from tokens.service import acknowledgements, grants
+from tokens.service.ending import end
+from tokens.service.feed import feed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -167,7 +167,7 @@ def test_a_bearer_request_is_not_refreshed_by_cookie(api, user, clock):
 def test_an_access_token_dies_within_the_lag_of_its_revocation(api, user, clock):
     login(api, user)
     api.get("/probe/who")
-    revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+    end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
     feed._revoked.clear()  # As if another process had ended it: ours has not heard yet.
     assert api.get("/probe/who").json()["pk"] == str(user.pk)
     clock.forward(1)
@@ -213,7 +213,7 @@ class TestATokenSeenBefore:
         assert api.get("/probe/who").json()["pk"] == str(other.pk)
 
     def test_is_good_in_a_browser_that_was_closed_only_where_it_may_be(self, api, user, monkeypatch):
-        monkeypatch.setattr(issuing, "goes_with_the_browser", lambda session: True)
+        monkeypatch.setattr(grants, "goes_with_the_browser", lambda session: True)
         login(api, user)
         del api.cookies[REFRESH]
         for _ in range(2):
@@ -228,7 +228,7 @@ class TestARefusal:
     @pytest.fixture(autouse=True)
     def _ended(self, api: Client, user: Any, clock: Any) -> None:
         login(api, user)
-        revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(EXPIRED)
 
     @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ class TestTheEcosystemsOwnDoors:
 
     def test_what_django_keeps_of_a_sign_in_never_signs_in(self, api, user):
         api.get(f"/probe/sign-in/{user.email}")
-        revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         assert "__Host-session" in api.cookies
         assert api.get("/probe/who").json()["pk"] is None
         del api.cookies[ACCESS]
@@ -403,7 +403,7 @@ class TestASlowAnswer:
 
     def test_does_not_undo_a_sign_out_made_meanwhile(self, api, user):
         sessions = RefreshToken.objects.filter(user=user)
-        with connection.execute_wrapper(_after_rotation(lambda: revoke(sessions, RefreshToken.Reason.SIGNED_OUT))):
+        with connection.execute_wrapper(_after_rotation(lambda: end(sessions, RefreshToken.Reason.SIGNED_OUT))):
             response = api.get("/probe/public")
         assert not response.cookies
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokens.web.client import client_ip, client_of
+from tokens.network import client_ip, client_of
 
 PROXY, CLIENT = "10.0.0.1", "203.0.113.7"
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browsers import AsyncBrowser, login
 from tests.factories import PASSWORD
-from tokens import monitoring
+from tokens import operators
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,8 +26,8 @@ PROXY, STRANGER, NEIGHBOUR = "10.0.0.1", "203.0.113.7", "10.0.0.9"
 @pytest.fixture(autouse=True)
 def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process has found out about its database must not reach from one test into another."""
-    monkeypatch.setattr(monitoring, "_readiness", monitoring.Question(monitoring.Migrations().are_applied))
-    monkeypatch.setattr(monitoring, "_last_purge", monitoring.Question(monitoring.last_run))
+    monkeypatch.setattr(operators, "_readiness", operators.Question(operators.Migrations().are_applied))
+    monkeypatch.setattr(operators, "_last_purge", operators.Question(operators.last_run))
 
 
 @pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])
@@ -80,15 +80,15 @@ class TestHealth:
         assert probe.get("/health/ready").status_code == 200
 
     def test_a_database_that_does_not_answer_in_time_holds_one_thread_and_nobody_up(self, monkeypatch):
-        monkeypatch.setattr(monitoring, "PATIENCE", 0.05)
+        monkeypatch.setattr(operators, "PATIENCE", 0.05)
         answered, asked = threading.Event(), []
 
         def hang() -> bool:
             asked.append(threading.current_thread())
             return answered.wait(30)
 
-        question = monitoring.Question(hang)
-        monkeypatch.setattr(monitoring, "_readiness", question)
+        question = operators.Question(hang)
+        monkeypatch.setattr(operators, "_readiness", question)
         assert [Client().get("/health/ready").status_code for _ in range(3)] == [503] * 3
         assert len(asked) == 1
         answered.set()
@@ -110,7 +110,7 @@ class TestHealth:
         finally:
             MigrationRecorder(connection).record_applied(app, name)
 
-    @pytest.mark.parametrize("path", monitoring.VIEWS)
+    @pytest.mark.parametrize("path", operators.VIEWS)
     def test_nobody_is_signed_in_refreshed_or_told_anything_by_cookie(self, path, api, user, clock):
         login(api, user)
         clock.forward(601)
@@ -121,7 +121,7 @@ class TestHealth:
         assert not response.has_header("Vary")
         assert RefreshToken.objects.values().get() == before
 
-    @pytest.mark.parametrize("path", monitoring.VIEWS)
+    @pytest.mark.parametrize("path", operators.VIEWS)
     def test_it_is_only_asked(self, path):
         response = Client().post(path)
         assert response.status_code == 405

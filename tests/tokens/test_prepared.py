@@ -23,7 +23,7 @@ BEYOND = ["10000-01-01 00:00:00+00", "0001-12-31 00:00:00+00 BC", "infinity", "-
 
 
 def fetchone(text: str, *params: Any, types: list[str] | None = None) -> Any:
-    from tokens.database.prepared import Prepared  # PostgreSQL's driver: not where SQLite is all there is.
+    from tokens.prepared import Prepared  # PostgreSQL's driver: not where SQLite is all there is.
 
     return Prepared(text, types or ["text"] * len(params)).fetchone(connection, params)
 

@@ -15,15 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens.protocol.refresh_tokens import (
-    MAX_GENERATION,
-    PREFIX,
-    InvalidRefreshToken,
-    RefreshToken,
-    UnknownKey,
-    dumps,
-    loads,
-)
+from tokens.refresh_tokens import MAX_GENERATION, PREFIX, InvalidRefreshToken, RefreshToken, UnknownKey, dumps, loads
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "refresh_tokens.json").read_text())
 KEYS = {bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in VECTORS["keys"].items()}
@@ -68,10 +60,7 @@ class TestTheVectors:
         refusal = refusal_of(vector["token"])
         assert refusal.args == ()
         text = "".join(traceback.format_exception_only(refusal)).strip()
-        assert text in {
-            "tokens.protocol.refresh_tokens.InvalidRefreshToken",
-            "tokens.protocol.refresh_tokens.UnknownKey",
-        }
+        assert text in {"tokens.refresh_tokens.InvalidRefreshToken", "tokens.refresh_tokens.UnknownKey"}
         # Nor does a cause that says more (a decoder's complaint) show up behind it in a log.
         assert refusal.__cause__ is None
         assert refusal.__context__ is None or refusal.__suppress_context__
@@ -126,7 +115,7 @@ def test_swapped_parts_of_two_tokens_are_refused_in_every_mixture():
 
 @pytest.mark.parametrize("text", [GENUINE + "A" * 2**20, "A" * 2**20, PREFIX * 2**17, "é" * 2**20, "\0" * 2**20])
 def test_a_megabyte_is_refused_without_being_decoded(text, monkeypatch):
-    monkeypatch.delattr("tokens.protocol.refresh_tokens.urlsafe_b64decode")
+    monkeypatch.delattr("tokens.refresh_tokens.urlsafe_b64decode")
     refusal_of(text)
 
 

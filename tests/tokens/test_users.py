@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 
-from tokens.web.user import LazyUser
+from tokens.users import LazyUser
 
 pytestmark = pytest.mark.django_db
 

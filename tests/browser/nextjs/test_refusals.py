@@ -16,7 +16,7 @@ FORM = '<form action="{}" method="post"><input name="note" value="stolen"></form
 def revoke(site: Site, person: Person) -> None:
     site.do(
         "from tokens.models import RefreshToken\n"
-        "from tokens.service.revocation import end\n"
+        "from tokens.service.ending import end\n"
         "end(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
         email=person.email,
     )

@@ -124,7 +124,7 @@ def test_a_sign_out_that_did_not_reach_the_server_is_none(signed_in, world, pers
     world.auth.do(
         "from tokens.api.views import Logout\n"
         "from tokens.api.errors import ProblemError\n"
-        "from tokens.web.problems import UNAVAILABLE\n"
+        "from tokens.problems import UNAVAILABLE\n"
         "def down(self, request): raise ProblemError(UNAVAILABLE)\n"
         "Logout.up, Logout.post = Logout.post, down"
     )

@@ -60,7 +60,7 @@ class World:
         """End them from outside, as the admin does."""
         self.auth.do(
             "from tokens.models import RefreshToken\n"
-            "from tokens.service.revocation import end\n"
+            "from tokens.service.ending import end\n"
             "end(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
             email=person.email,
         )

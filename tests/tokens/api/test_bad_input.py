@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from config import requests
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, post
 from tests.factories import PASSWORD
+from tokens import refresh_tokens
 from tokens.api.base import MAX_BODY
-from tokens.conf import keyring
+from tokens.keys import derive, keyring
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.protocol import refresh_tokens
-from tokens.protocol.keys import derive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

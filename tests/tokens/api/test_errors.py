@@ -13,7 +13,7 @@ from django.test.client import MULTIPART_CONTENT
 from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.factories import PASSWORD
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.revocation import revoke
+from tokens.service.ending import end
 
 pytestmark = pytest.mark.django_db
 
@@ -77,14 +77,14 @@ class TestNotSignedIn:
 
     def test_with_a_token_of_an_ended_session_is_session_ended(self, api, user, bearer):
         login(api, user)
-        revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         for response in (api.get(ME, headers=bearer), api.get(ME)):
             assert_problem(response, 401, "session_ended")
             assert response["WWW-Authenticate"] == CHALLENGE
 
     def test_with_a_refused_refresh_cookie_is_session_ended(self, api, user, clock):
         login(api, user)
-        revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(601)
         assert_problem(api.get(ME), 401, "session_ended")
         assert_problem(refresh(api), 401, "session_ended")

@@ -18,12 +18,12 @@ from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.factories import UserFactory
 from tests.tokens.pems import pem
 from tokens import conf
-from tokens.conf import codec, keyring, token_settings
+from tokens.access_tokens import Codec, codec
+from tokens.conf import token_settings
+from tokens.keys import derive, keyring
 from tokens.models import RefreshToken, Revocation
-from tokens.protocol.access_tokens import Codec
-from tokens.protocol.keys import derive
-from tokens.service.revocation import revoke
-from tokens.service.revocation_feed import feed
+from tokens.service.ending import end
+from tokens.service.feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -159,7 +159,7 @@ def test_an_expired_token_is_not_good(clock, token):
 def test_a_revoked_session_is_seen_at_once_and_not_when_the_feed_is_read(token, api, monkeypatch):
     assert ask(token).json()["active"] is True
     monkeypatch.setattr(feed, "add", lambda ids: None)
-    revoke(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
+    end(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
     Revocation.objects.all().delete()  # What another process would have heard by now is not even there.
     assert not feed.is_revoked(session().id)
     assert api.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
@@ -305,7 +305,7 @@ def test_every_secret_is_compared_whatever_the_others_gave(monkeypatch, settings
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"{n}:{digest(str(n))}" for n in range(5)]}
     compared: list[Any] = []
     monkeypatch.setattr(
-        "tokens.conf.introspection_clients.compare_digest", lambda *pair: compared.append(pair) or pair[0] == pair[1]
+        "tokens.introspectors.compare_digest", lambda *pair: compared.append(pair) or pair[0] == pair[1]
     )
     for authorization in (basic("0", "0"), basic("4", "4"), basic("stranger", "x")):
         compared.clear()

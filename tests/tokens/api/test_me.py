@@ -13,8 +13,8 @@ from django.test import Client
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import UserFactory
 from tokens.models import RefreshToken
-from tokens.service.revocation import revoke
-from tokens.service.revocation_feed import feed
+from tokens.service.ending import end
+from tokens.service.feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,7 @@ def test_who_had_a_session_is_told_that_it_ended(api, user, clock, how, monkeypa
     if how == "revoked elsewhere":
         monkeypatch.setattr(feed, "add", lambda ids: None)  # This process has not heard of it.
     if how.startswith("revoked"):
-        revoke(sessions, RefreshToken.Reason.ENDED_BY_STAFF)
+        end(sessions, RefreshToken.Reason.ENDED_BY_STAFF)
     elif how == "row deleted":
         sessions.delete()
     elif how == "user deleted":

@@ -11,11 +11,11 @@ from django.db import connection
 from django.test import Client
 
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login, post
-from tokens.conf import codec, keyring
+from tokens import refresh_tokens
+from tokens.access_tokens import codec
+from tokens.keys import derive, keyring
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.protocol import refresh_tokens
-from tokens.protocol.keys import derive
-from tokens.service.revocation import revoke
+from tokens.service.ending import end
 
 pytestmark = pytest.mark.django_db
 
@@ -320,7 +320,7 @@ def of_an_unknown_key(holder: Holder, clock: Any) -> str:
 
 
 def revoked(holder: Holder, clock: Any) -> str:
-    revoke(RefreshToken.objects.filter(id=holder.session_id), RefreshToken.Reason.ENDED_BY_STAFF)
+    end(RefreshToken.objects.filter(id=holder.session_id), RefreshToken.Reason.ENDED_BY_STAFF)
     return holder.token
 
 

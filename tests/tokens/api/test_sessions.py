@@ -11,12 +11,12 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
+from tokens.access_tokens import codec
 from tokens.api.views import PAGE
-from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.client import Client as Requester
+from tokens.service.ending import end
 from tokens.service.opening import open_session
-from tokens.service.revocation import revoke
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ class TestTheList:
         ids = [login(another(), user)["session"]["id"] for _ in range(3)]
         login(another(), UserFactory())
         ids.append(login(api, user)["session"]["id"])
-        revoke(RefreshToken.objects.filter(id=ids[1]), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(id=ids[1]), RefreshToken.Reason.ENDED_BY_STAFF)
         RefreshToken.objects.filter(id=ids[2]).update(idle_expires_at=F("created_at"))
         assert listed(api) == [ids[3], ids[0]]
 
@@ -135,7 +135,7 @@ class TestTheList:
         first = login(another(), user)["session"]["id"]
         second = login(another(), user)["session"]["id"]
         login(api, user)
-        revoke(RefreshToken.objects.filter(id=second), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(id=second), RefreshToken.Reason.ENDED_BY_STAFF)
         page = api.get(f"{SESSIONS}?before={second}").json()
         assert [session["id"] for session in page["results"]] == [first]
 
@@ -303,7 +303,7 @@ class TestAnotherPersonsSession:
     def test_which_ended_is_not_found(self, api, user, another, method):
         mine = login(another(), user)["session"]["id"]
         login(api, user)
-        revoke(RefreshToken.objects.filter(id=mine), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(id=mine), RefreshToken.Reason.ENDED_BY_STAFF)
         assert self.ask(method, api, mine).status_code == 404
 
     def test_is_not_for_strangers(self, api, user, another, method):
@@ -391,11 +391,9 @@ class TestReauthentication:
 
     def test_does_not_bring_an_ended_session_back(self, api, user, monkeypatch):
         login(api, user)
-        monkeypatch.setattr(
-            "tokens.service.revocation.feed.add", lambda ids: None
-        )  # As if another process had ended it.
+        monkeypatch.setattr("tokens.service.ending.feed.add", lambda ids: None)  # As if another process had ended it.
         api.get(ME)
-        revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         assert post(api, REAUTHENTICATE, {"password": PASSWORD}).json()["code"] == "session_ended"
 
     def test_must_come_from_our_own_origin(self, api, user):

@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from django.core.management import CommandError, call_command
 
 from tests.tokens.pems import pem
-from tokens.conf import keyring, signing_keys, token_settings
+from tokens import signing_keys
+from tokens.conf import token_settings
+from tokens.keys import keyring
 from tokens.management.commands.make_signing_key import Command
-from tokens.protocol.signing_keys import ALGORITHMS
+from tokens.signing_keys import ALGORITHMS
 
 
 def run(path: Path, *arguments: str) -> str:

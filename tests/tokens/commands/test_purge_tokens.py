@@ -23,8 +23,8 @@ from uuid_utils.compat import uuid7
 from tests.browsers import login
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import purge
-from tokens.service.revocation import revoke_all
-from tokens.service.revocation_feed import LATE_COMMIT, feed
+from tokens.service.ending import end_all
+from tokens.service.feed import LATE_COMMIT, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +185,7 @@ def test_a_revocation_goes_when_no_access_token_can_need_it(rows, clock, setting
 def test_a_session_revoked_just_now_stays_revoked_for_a_process_that_starts_after_the_purge(user, api, clock, settings):
     settings.TOKENS = {"SESSION_RETENTION": 1, "EVENT_RETENTION": 1}
     login(api, user)
-    revoke_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+    end_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
     clock.forward(590)
     assert "sessions: 1 deleted" in run()
     feed.__init__(monotonic=feed._monotonic)  # type: ignore[misc]

@@ -136,7 +136,7 @@ def test_ended_sessions_are_left_alone(sessions, answer, clock):
 
 
 def test_more_sessions_than_a_batch_are_all_revoked(sessions, answer, monkeypatch):
-    monkeypatch.setattr("tokens.service.revocation.BATCH", 2)
+    monkeypatch.setattr("tokens.service.ending.BATCH", 2)
     assert run("--all", ARMED) == "3 sessions revoked\n"
     assert not RefreshToken.objects.live().exists()
 

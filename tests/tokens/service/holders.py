@@ -6,11 +6,11 @@ from typing import Any
 from tokens.conf import COOKIE
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
-from tokens.service.issuing import IssuedTokens
+from tokens.service.ending import end
+from tokens.service.feed import RevocationFeed
+from tokens.service.grants import Grant
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
-from tokens.service.revocation import revoke
-from tokens.service.revocation_feed import RevocationFeed
 
 HOME = Client("192.0.2.7", "Firefox")
 STILL_TIME = 91
@@ -30,22 +30,22 @@ class Holder:
         assert self.grant.refresh_token
         self.token = self.first = self.grant.refresh_token
 
-    def present(self, token: str | None = None, client: Client | None = None) -> IssuedTokens | Refusal:
+    def present(self, token: str | None = None, client: Client | None = None) -> Grant | Refusal:
         """Present a token, by default the current one, and keep nothing: the answer is lost, or a thief's."""
         return refresh(self.token if token is None else token, (self.grant.session.mode,), client or self.client)
 
-    def refresh(self, token: str | None = None, client: Client | None = None) -> IssuedTokens:
+    def refresh(self, token: str | None = None, client: Client | None = None) -> Grant:
         """Present a token, by default the current one, and keep what is given."""
         answer = self.present(token, client)
-        assert isinstance(answer, IssuedTokens)
+        assert isinstance(answer, Grant)
         self.grant, self.token = answer, answer.refresh_token or self.token
         return answer
 
     def is_refused(self, token: str | None = None) -> bool:
         return isinstance(self.present(token), Refusal)
 
-    def revoke(self, reason: RefreshToken.Reason = RefreshToken.Reason.SIGNED_OUT) -> None:
-        revoke(RefreshToken.objects.filter(id=self.id), reason)
+    def end(self, reason: RefreshToken.Reason = RefreshToken.Reason.SIGNED_OUT) -> None:
+        end(RefreshToken.objects.filter(id=self.id), reason)
 
     @property
     def row(self) -> RefreshToken:

@@ -113,9 +113,9 @@ def together(processes: Sequence[Process]) -> list[list[Any]]:
 
 def values_of(ends: Sequence[dict[str, Any]]) -> list[Any]:
     """Return what the threads returned. An exception in one of them is a failure of the test."""
-    errors = [revoke["error"] for revoke in ends if "error" in revoke]
+    errors = [end["error"] for end in ends if "error" in end]
     assert not errors, f"{len(errors)} of {len(ends)} threads failed, the first one so:\n{errors[0]}"
-    return [revoke["value"] for revoke in ends]
+    return [end["value"] for end in ends]
 
 
 def serve() -> None:
@@ -124,7 +124,7 @@ def serve() -> None:
     from django.test import override_settings
 
     from tokens.service import acknowledgements
-    from tokens.service.revocation_feed import feed
+    from tokens.service.feed import feed
 
     for line in sys.stdin:
         job = json.loads(line)
@@ -206,7 +206,7 @@ def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
     What comes back: the ``texts`` of the tokens that they have then, whose turn is next first, and how many refreshes
     were ``repeated``.
     """
-    from tokens.protocol.rotation import Decision
+    from tokens.rotation import Decision
     from tokens.service import refreshing
 
     rotated = repeated = 0
@@ -233,12 +233,12 @@ def sign_in(user_id: str, device_token: str | None = None) -> dict[str, Any]:
     return {"session": str(grant.session.id), "token": grant.refresh_token, "device": str(grant.session.device_id)}
 
 
-def revoke(session_id: str, reason: str = "signed_out") -> int:
+def end(session_id: str, reason: str = "signed_out") -> int:
     """End a session; return how many ended by it."""
     from tokens.models import RefreshToken
-    from tokens.service.revocation import revoke
+    from tokens.service.ending import end
 
-    return len(revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason(reason)))
+    return len(end(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason(reason)))
 
 
 def purge(batch_size: int) -> dict[str, int]:
@@ -267,7 +267,7 @@ def migrate() -> None:
 
 def count(whom: str, times: int) -> None:
     """Count so often what is throttled."""
-    from tokens.service import throttles
+    from tokens import throttles
 
     for _ in range(times):
         throttles.count(throttles.Tally("reset_network", whom))

@@ -14,9 +14,9 @@ from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements
-from tokens.service.issuing import IssuedTokens
-from tokens.service.reauthentication import reauthenticate
-from tokens.service.revocation_feed import feed
+from tokens.service.feed import feed
+from tokens.service.grants import Grant
+from tokens.service.keeping import reauthenticate
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def holder(user: Any, clock: Any) -> Holder:
     return Holder(user)
 
 
-def use(grant: IssuedTokens, clock: Any) -> None:
+def use(grant: Grant, clock: Any) -> None:
     """Use an access token, as the middleware notes it."""
     acknowledgements.note(grant.access, clock.now.timestamp())
 
@@ -236,7 +236,7 @@ class TestARecovery:
         lost = holder.present()
         clock.forward(STILL_TIME)
         use(other.grant, clock)
-        assert isinstance(lost, IssuedTokens)
+        assert isinstance(lost, Grant)
         assert holder.refresh(first).refresh_token == lost.refresh_token
         assert other.row.acknowledged
 
@@ -282,13 +282,13 @@ def test_the_feed_asks_and_writes_in_one_turn(holder, clock):
     assert holder.row.acknowledged
 
 
-def _next_generation(holder: Holder, clock: Any) -> IssuedTokens:
+def _next_generation(holder: Holder, clock: Any) -> Grant:
     grant = holder.refresh()
     clock.forward(STILL_TIME)
     return grant
 
 
-def _noting(grant: IssuedTokens, clock: Any) -> Any:
+def _noting(grant: Grant, clock: Any) -> Any:
     """Fail, and let another thread note the use of a newer access token at that moment."""
 
     def wrapper(*args: Any) -> Any:

@@ -26,7 +26,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import binding
 from tokens.service.binding import Challenge
 from tokens.service.client import Client
-from tokens.service.issuing import IssuedTokens
+from tokens.service.grants import Grant
 from tokens.service.refreshing import Refusal
 
 pytestmark = pytest.mark.django_db
@@ -51,14 +51,14 @@ def holder(user: Any, clock: Any) -> KeyHolder:
 @pytest.fixture
 def pending(holder: KeyHolder) -> KeyHolder:
     """A session whose key is registered, and not proven yet."""
-    assert isinstance(holder.register(), IssuedTokens)
+    assert isinstance(holder.register(), Grant)
     return holder
 
 
 @pytest.fixture
 def bound(pending: KeyHolder, clock: Any) -> KeyHolder:
     """A session that its key was just proven for."""
-    assert isinstance(pending.prove(), IssuedTokens)
+    assert isinstance(pending.prove(), Grant)
     return pending
 
 
@@ -79,16 +79,16 @@ class TestARegistration:
 
     def test_that_is_sent_again_is_answered_again_and_another_key_is_refused(self, holder):
         text = holder.registration()
-        assert isinstance(holder.register(text), IssuedTokens)
+        assert isinstance(holder.register(text), Grant)
         before = holder.row.bound_key
-        assert isinstance(holder.register(text), IssuedTokens)
+        assert isinstance(holder.register(text), Grant)
         assert cause_of(holder.register(holder.registration(a_key()))) == "another key"
         assert holder.row.bound_key == before
 
     def test_of_two_keys_at_once_is_of_the_first(self, holder):
         with before_the_update(lambda: holder.register(holder.registration(a_key()))):
             assert cause_of(holder.register()) == "another key"
-        assert isinstance(holder.present(), IssuedTokens)
+        assert isinstance(holder.present(), Grant)
 
     def test_is_for_a_minute(self, holder, clock):
         text = holder.registration()
@@ -157,25 +157,25 @@ class TestAFirstProof:
         before.bind()
         clock.forward(1)
         after = KeyHolder(user, client=client)
-        assert isinstance(before.prove(), IssuedTokens), "nobody has heard of another key"
+        assert isinstance(before.prove(), Grant), "nobody has heard of another key"
         after.register()
         assert cause_of(binding.refresh(before.id, before.proof(challenge="any"), client)) == "left for a newer sign-in"
         assert before.row.revoked_at is None, "the newer one may never be proven"
         after.end()
-        assert isinstance(before.prove(), IssuedTokens)
+        assert isinstance(before.prove(), Grant)
 
     def test_after_the_token_was_used_meanwhile_is_asked_for_anew(self, pending, clock):
         """The token of a thief who copied the cookies before the key was proven, and was faster: it is dead then."""
         proof = pending.proof()
         thief = pending.present(client=ELSEWHERE)
-        assert isinstance(thief, IssuedTokens)
+        assert isinstance(thief, Grant)
         assert thief.refresh_token
         assert cause_of(pending.prove(proof)) == binding.STALE
-        assert isinstance(pending.prove(), IssuedTokens)
+        assert isinstance(pending.prove(), Grant)
         clock.forward(STILL_TIME)
         assert pending.is_refused(thief.refresh_token)
         assert pending.row.revoked_at is None
-        assert isinstance(pending.prove(), IssuedTokens)
+        assert isinstance(pending.prove(), Grant)
 
     def test_and_a_refresh_at_the_same_time_leave_one_of_both(self, pending):
         proof = pending.proof()
@@ -220,9 +220,9 @@ class TestAProof:
         """An honest browser whose answer was lost sends the same proof three times at once."""
         text = bound.proof()
         answers = [bound.prove(text) for _ in range(3)]
-        assert [type(answer) for answer in answers] == [IssuedTokens, Challenge, Challenge]
+        assert [type(answer) for answer in answers] == [Grant, Challenge, Challenge]
         assert bound.row.generation == 2
-        assert isinstance(bound.prove(bound.proof(answers[-1].text)), IssuedTokens)
+        assert isinstance(bound.prove(bound.proof(answers[-1].text)), Grant)
 
     def test_that_loses_the_race_against_itself_is_asked_to_be_signed_anew(self, bound):
         text = bound.proof()
@@ -232,7 +232,7 @@ class TestAProof:
 
     def test_that_loses_a_race_against_something_else_is_as_good_as_before(self, bound):
         with before_the_update(lambda: bound.put_back(acknowledged=True)):
-            assert isinstance(bound.prove(), IssuedTokens)
+            assert isinstance(bound.prove(), Grant)
 
     def test_that_loses_every_race_is_no_refusal(self, bound, clock):
         text, moments = bound.proof(), iter(range(1, 1000))
@@ -269,7 +269,7 @@ class TestAProof:
         clock.forward(5)
         second = bound.challenge()
         assert first != second
-        assert isinstance(bound.prove(bound.proof(first)), IssuedTokens)
+        assert isinstance(bound.prove(bound.proof(first)), Grant)
         assert cause_of(bound.prove(bound.proof(second))) == binding.STALE
 
     def test_that_another_challenge_was_put_into_is_refused(self, bound, clock):
@@ -301,13 +301,13 @@ class TestAProof:
         binding.refresh(bound.id, spoil(bound), ELSEWHERE)
         assert bound.events(_Kind.UNPROVEN) == 2
         assert (bound.row.generation, bound.row.revoked_at) == (1, None)
-        assert isinstance(bound.prove(), IssuedTokens)
+        assert isinstance(bound.prove(), Grant)
 
     def test_under_an_older_secret_of_the_server_is_good(self, bound, settings):
         text = bound.proof()
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret for tests, long enough to be taken for a real one"
-        assert isinstance(bound.prove(text), IssuedTokens)
+        assert isinstance(bound.prove(text), Grant)
 
 
 class TestWhoIsRefused:
@@ -360,7 +360,7 @@ class TestTheRefreshTokenOfABoundSession:
                 assert answer == Refusal()
         assert pending.row.revoked_at is None
         assert pending.revocations() == 0
-        assert isinstance(pending.prove(), IssuedTokens)
+        assert isinstance(pending.prove(), Grant)
 
     def test_is_noted_once_an_hour_but_not_within_the_grace(self, bound, clock):
         clock.forward(GRACE - 2)
@@ -388,7 +388,7 @@ class TestSwitchedOff:
 
     def test_a_bound_session_goes_on(self, bound, settings):
         settings.TOKENS = {"DEVICE_BOUND": "off"}
-        assert isinstance(bound.prove(), IssuedTokens)
+        assert isinstance(bound.prove(), Grant)
 
 
 @pytest.mark.django_db(transaction=True)

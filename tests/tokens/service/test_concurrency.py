@@ -25,9 +25,8 @@ from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.processes import Process, WebServer, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service.client import Client
-from tokens.service.devices import digest_of, new_token
-from tokens.service.issuing import IssuedTokens
+from tokens.service.client import Client, digest_of_device_token, new_device_token
+from tokens.service.grants import Grant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,7 +186,7 @@ class TestOneProofPresentedByManyAtOnce:
         assert (row.generation, row.revoked_at) == (1, None)
         assert proven == (row.bound_at is not None)
         assert rotated == (0 if proven else THREADS * len(tokens))
-        assert isinstance(pending.prove(), IssuedTokens)
+        assert isinstance(pending.prove(), Grant)
         assert pending.is_refused()
 
 
@@ -253,8 +252,10 @@ class TestSigningIn:
         assert RefreshToken.objects.live().count() == 5
 
     def test_then_refreshing_at_once_leaves_the_latest_session_alone(self, processes):
-        user, token = UserFactory(), new_token()
-        Device.objects.create(user=user, token_digest=digest_of(token), name="Firefox", created_at=timezone.now())
+        user, token = UserFactory(), new_device_token()
+        Device.objects.create(
+            user=user, token_digest=digest_of_device_token(token), name="Firefox", created_at=timezone.now()
+        )
         clicks = [Holder(user, Client("192.0.2.7", "Firefox", token)) for _ in range(3)]
         answers = in_all(processes, "refresh", clicks[-1].token, threads=10)
         assert len({answer["successor"] for answer in answers}) == 1

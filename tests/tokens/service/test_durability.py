@@ -16,7 +16,7 @@ from django.db import connection
 from tests.databases import start_server
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tests.tokens.service.processes import Process, values_of
-from tokens.database.transactions import durable
+from tokens.database import durable
 
 BOUND = 60.0
 """Seconds after which something that should have happened will not."""

@@ -21,8 +21,8 @@ from tests.tokens.service.holders import STILL_TIME, AnotherProcess, Holder
 from tokens.conf import token_settings
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements
-from tokens.service import revocation_feed as feed_module
-from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, FeedUnavailable, RevocationFeed, feed
+from tokens.service import feed as feed_module
+from tokens.service.feed import LATE_COMMIT, MARGIN, FeedUnavailable, RevocationFeed, feed
 
 Queries = Callable[[int], AbstractContextManager[Any]]
 

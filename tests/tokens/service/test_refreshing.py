@@ -15,15 +15,15 @@ from django.db.models import F
 
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.service.holders import GRACE, HOME, STILL_TIME, Holder
-from tokens.conf import keyring
+from tokens import refresh_tokens
+from tokens.access_tokens import instant
+from tokens.keys import keyring
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.protocol import refresh_tokens
-from tokens.protocol.access_tokens import instant
-from tokens.protocol.rotation import Decision, State
-from tokens.service import refreshing, revocation
-from tokens.service.auth_hash import digest_of, follow_rehash
+from tokens.rotation import Decision, State
+from tokens.service import ending, refreshing
 from tokens.service.client import Client
 from tokens.service.refreshing import Refusal, refresh
+from tokens.service.stamps import restamp, stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -444,7 +444,7 @@ class TestAPassword:
         assert user is not None
         assert identify_hasher(user.password).algorithm == "argon2"
         for holder in outdated:
-            assert bytes(holder.row.auth_hash_digest) == digest_of(user)
+            assert bytes(holder.row.auth_hash_digest) == stamp_of(user)
             holder.refresh()
             assert holder.row.revoked_at is None
 
@@ -473,7 +473,7 @@ class TestAPassword:
         user, old = outdated[0].user, outdated[0].user.password
         user.password = make_password(PASSWORD)
         get_user_model()._base_manager.filter(pk=user.pk).update(password=user.password)
-        with before_the_update(lambda: follow_rehash(user, old), where=f"LIMIT {revocation.BATCH}"):
+        with before_the_update(lambda: restamp(user, old), where=f"LIMIT {ending.BATCH}"):
             outdated[0].refresh()
         assert outdated[0].row.revoked_at is None
 

@@ -1,4 +1,4 @@
-"""The rotation that is one statement: it does what `tokens.protocol.rotation` and the two statements do, and nothing else."""
+"""The rotation that is one statement: it does what `tokens.rotation` and the two statements do, and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +15,15 @@ from django.test.utils import isolate_apps
 
 from accounts.models import User
 from tests.tokens.service.holders import HOME, STILL_TIME, Holder
-from tokens.conf import BODY, COOKIE, SCOPED, keyring, token_settings
-from tokens.database.statements import Columns
+from tokens import refresh_tokens
+from tokens.conf import BODY, COOKIE, SCOPED, token_settings
+from tokens.database import Columns
+from tokens.keys import keyring
 from tokens.models import RefreshToken
-from tokens.protocol import refresh_tokens
-from tokens.protocol.rotation import Decision, begin, decide
-from tokens.service import rotation_statement
-from tokens.service.auth_hash import digest_of
+from tokens.rotation import Decision, begin, decide
+from tokens.service import rotating
 from tokens.service.client import Client
+from tokens.service.stamps import stamp_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 
@@ -85,7 +86,7 @@ def test_what_is_rotated_and_how_is_what_the_protocol_says(holder, presented, cl
             **ends,
         )
         before, row = values(), holder.row
-        rotated = rotation_statement.rotate(presented.of(asked), [COOKIE], HOME)
+        rotated = rotating.rotate(presented.of(asked), [COOKIE], HOME)
         expected = decide(row.state(now), asked, now, policy) is Decision.ROTATE and asked > 0
         assert (rotated is not None) == expected
         if rotated is None:
@@ -113,7 +114,7 @@ def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
         assert (mine._state.db, mine._state.adding) == (theirs._state.db, theirs._state.adding)
     connection.savepoint_rollback(savepoint)
 
-    monkeypatch.setattr(rotation_statement, "rotate", lambda *arguments: None)
+    monkeypatch.setattr(rotating, "rotate", lambda *arguments: None)
     assert holder.present(token, client)
     assert values() == by_one
 
@@ -126,9 +127,9 @@ def test_whose_token_it_is_must_fit_to_the_letter(holder, presented):
         (replace(presented, secret=bytes(16)), [COOKIE]),
         (replace(presented, session_id=uuid4()), [COOKIE]),
     ]:
-        assert rotation_statement.rotate(other, modes, HOME) is None
+        assert rotating.rotate(other, modes, HOME) is None
     assert values() == before
-    assert rotation_statement.rotate(presented, [SCOPED, COOKIE], HOME)
+    assert rotating.rotate(presented, [SCOPED, COOKIE], HOME)
 
 
 def test_where_a_token_works_once_to_the_letter_it_is_left_to_those_who_wait_for_the_disk(
@@ -136,7 +137,7 @@ def test_where_a_token_works_once_to_the_letter_it_is_left_to_those_who_wait_for
 ):
     settings.TOKENS = {"REUSE_GRACE": 0}
     with django_assert_num_queries(0):
-        assert rotation_statement.rotate(presented, [COOKIE], HOME) is None
+        assert rotating.rotate(presented, [COOKIE], HOME) is None
 
 
 @isolate_apps("accounts")
@@ -237,7 +238,7 @@ class TestWhileSomebodyHoldsTheRow:
         def change() -> None:
             holder.user.password = "!"
             get_user_model()._base_manager.filter(pk=holder.user.pk).update(password=holder.user.password)
-            holder.put_back(auth_hash_digest=digest_of(holder.user))
+            holder.put_back(auth_hash_digest=stamp_of(holder.user))
 
         [answer] = refreshing(change)
         assert answer.decision is Decision.REPEAT
@@ -245,7 +246,7 @@ class TestWhileSomebodyHoldsTheRow:
         assert refresh_tokens.loads(answer.refresh_token, keyring().mac_keys).generation == 2
         row = holder.row
         assert row.revoked_at is None
-        assert bytes(row.auth_hash_digest) == digest_of(holder.user)
+        assert bytes(row.auth_hash_digest) == stamp_of(holder.user)
 
 
 def _somebody_waits_for_us() -> bool:

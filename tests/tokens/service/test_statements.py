@@ -16,7 +16,7 @@ from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import acknowledgements
 from tokens.service.client import Client
-from tokens.service.revocation_feed import feed
+from tokens.service.feed import feed
 
 Queries = Callable[[int], AbstractContextManager[Any]]
 
