@@ -60,10 +60,10 @@ def scans(browser: Client, path: str, query: str = "") -> list[dict[str, Any]]:
     with CaptureQueriesContext(connection) as captured:
         assert browser.get(url).status_code == 200
     found = []
-    for query in [query["sql"] for query in captured]:
-        if f'FROM "{table}"' in query and query.startswith("SELECT"):
+    for sql in [one["sql"] for one in captured]:
+        if f'FROM "{table}"' in sql and sql.startswith("SELECT"):
             with connection.cursor() as cursor:
-                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
                 plan = cursor.fetchone()[0]
             plan = json.loads(plan) if isinstance(plan, str) else plan
             found += [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == table]
