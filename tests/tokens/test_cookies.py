@@ -29,7 +29,7 @@ def groups(user: Any) -> dict[str, Any]:
 
 @pytest.fixture(params=MODES)
 def cookies(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Callable[[], Client]) -> list[Any]:
-    """All cookies of a user with a long address, a device with a long name, and tokens with large signatures.
+    """All cookies of a user with a long address and a device with a long name, with large signatures.
 
     With short values a cookie that is too large for browsers would go unnoticed.
     """

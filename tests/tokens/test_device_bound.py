@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, OPEN, REFRESH, login, post, refresh
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.devices import (
     CHALLENGE,
     OFFERED,
@@ -23,10 +23,9 @@ from tests.tokens.devices import (
     sign,
 )
 from tests.tokens.edge import EXPIRED, NAVIGATION, cleared, database_down, is_unavailable, set_by, values_of, who
-from tests.tokens.service.holders import GRACE
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import keeping
-from tokens.service.ending import end, end_all
+from tokens.service.ending import end_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
@@ -43,10 +42,7 @@ def _offered(settings: Any) -> None:
 
 @pytest.fixture
 def pending(api: Client, user: Any, clock: Any) -> Device:
-    """A browser that has registered its key, and has not proven it yet.
-
-    Without it the time between registration and first proof, when both token and key are accepted, would be untested.
-    """
+    """A browser that has registered its key and not proven it yet: both its refresh token and its key are accepted."""
     device = Device(api).sign_in(user)
     assert device.register().status_code == 200
     return device
@@ -54,20 +50,12 @@ def pending(api: Client, user: Any, clock: Any) -> Device:
 
 @pytest.fixture
 def bound(api: Client, user: Any, clock: Any) -> Device:
-    """A browser whose session is bound, by a clock that stands still.
-
-    Without it tests would start before the first proof, when the refresh token is still accepted.
-    """
+    """A browser that has proven its key. Before that the refresh token is still accepted, so a leak would not show."""
     return Device(api).bind(user)
 
 
 def row_of(device: Device) -> RefreshToken:
     return RefreshToken.objects.get(id=device.sid)
-
-
-def unproven() -> int:
-    """Return how many times an attempt without the key was recorded."""
-    return SecurityEvent.objects.filter(kind=SecurityEvent.Kind.UNPROVEN).count()
 
 
 def revoke(user: Any, clock: Any) -> None:
@@ -121,21 +109,13 @@ class TestTheOfferAtASignIn:
         assert device.register().status_code == 200
         assert RefreshToken.objects.get().bound_key
 
-    def test_no_other_request_of_a_signed_in_user_offers_it(self, clock, signed_in):
+    def test_no_other_request_and_no_failed_sign_in_offers_it(self, clock, signed_in, user):
         clock.forward(EXPIRED)
         responses = [signed_in.get("/probe/who"), refresh(signed_in), signed_in.get("/api/auth/me")]
         responses.append(post(signed_in, "/api/auth/reauthenticate", {"password": PASSWORD}))
-        assert [(one.status_code, REGISTRATION in one.headers) for one in responses] == [(200, False)] * 4
-
-    def test_a_failed_sign_in_does_not_offer_it(self, api, user):
-        response = post(api, "/api/auth/login", {"email": user.email, "password": "wrong"})
-        assert (response.status_code, REGISTRATION in response.headers) == (401, False)
-
-    @pytest.mark.parametrize(("mode", "offers"), [("cookie", 1), ("scoped", 1), ("subdomain", 0), ("body", 0)])
-    def test_it_is_offered_where_only_one_host_gets_the_access_cookie(self, api, user, settings, mode, offers):
-        settings.TOKENS = {**OFFERED, "MODES": ["cookie", "scoped", "subdomain", "body"], "COOKIE_DOMAIN": "testserver"}
-        response = post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD, "mode": mode})
-        assert (response.status_code, REGISTRATION in response.headers) == (200, offers)
+        responses.append(post(signed_in, "/api/auth/login", {"email": user.email, "password": "wrong"}))
+        assert [response.status_code for response in responses] == [200, 200, 200, 200, 401]
+        assert not [response for response in responses if REGISTRATION in response.headers]
 
     def test_it_is_not_offered_over_plain_http(self, api, user, settings):
         settings.DEBUG, settings.ORIGIN = True, "http://testserver"
@@ -154,11 +134,7 @@ class TestTheOfferAtASignIn:
 INVALID_REGISTRATIONS: dict[str, Callable[[Device], str]] = {
     "an empty proof": lambda device: "",
     "no JWS": lambda device: "x",
-    "a parameter after the proof": lambda device: device.registration() + ";a=b",
     "another challenge": lambda device: device.registration(jti="x"),
-    "another authorization": lambda device: device.registration(authorization="x"),
-    "null as the authorization": lambda device: device.registration(authorization=None),
-    "no key and no authorization": lambda device: sign(device.key, {"jti": device.offer["challenge"]}),
     "a proof that is too long": lambda device: "x" * 9000,
 }
 
@@ -168,8 +144,7 @@ class TestRegistration:
         device = Device(api).sign_in(user)
         device.browser = another()
         answer = device.register()
-        assert answer.status_code == 200
-        assert set_by(answer) == {ACCESS}
+        assert (answer.status_code, set_by(answer)) == (200, {ACCESS})
 
     def test_the_answer_describes_the_cookie_as_it_is_set(self, pending):
         answer = pending.register()
@@ -183,20 +158,14 @@ class TestRegistration:
             "credentials": [{"type": "cookie", "name": ACCESS, "attributes": "Path=/; Secure; HttpOnly; SameSite=Lax"}],
             "allowed_refresh_initiators": ["*"],
         }
-        attributes = [answer.cookies[ACCESS][name] for name in ("path", "secure", "httponly", "samesite", "domain")]
-        assert attributes == ["/", True, True, "Lax", ""]
+        names = ("path", "secure", "httponly", "samesite", "domain", "max-age")
+        assert [answer.cookies[ACCESS][name] for name in names] == ["/", True, True, "Lax", "", 60]
+        assert set(answer.cookies) == {ACCESS}
         assert "no-store" in answer["Cache-Control"]
 
-    def test_the_access_cookie_ends_soon_and_the_first_proof_follows(self, pending):
-        answer = pending.register()
-        assert answer.cookies[ACCESS]["max-age"] == 60
-        assert REFRESH not in answer.cookies
+    def test_the_first_proof_follows_with_the_challenge_of_the_answer(self, pending):
         assert who(pending.browser)
-        assert pending.ask(pending.proof()).status_code == 200, "The answer contained the challenge."
-
-    def test_the_proof_may_be_quoted_and_may_be_sent_twice(self, pending):
-        assert pending.register(f'"{pending.registration()}"').status_code == 200
-        assert pending.register().status_code == 200
+        assert pending.ask(pending.proof()).status_code == 200
 
     @pytest.mark.parametrize("make", INVALID_REGISTRATIONS.values(), ids=INVALID_REGISTRATIONS)
     def test_an_invalid_proof_is_refused_and_the_sign_in_stays_valid(self, api, user, clock, make):
@@ -209,11 +178,6 @@ class TestRegistration:
 
     def test_a_request_without_the_header_is_refused(self, api, db):
         assert Device(api).send(REGISTER).status_code == 401
-
-    def test_another_key_for_the_same_session_is_refused(self, pending):
-        before, pending.key = row_of(pending).bound_key, a_key()
-        assert pending.register().status_code == 401
-        assert row_of(pending).bound_key == before
 
     def test_if_the_answer_is_lost_the_session_continues_unbound(self, browser, user, clock):
         device = Device(browser).sign_in(user)
@@ -252,27 +216,8 @@ class TestRegistration:
 
 INVALID_PROOFS: dict[str, Callable[[Device], str]] = {
     "signed with another key": lambda device: sign(a_key(), {"jti": device.challenge}),
-    "another type": lambda device: device.proof(typ="JWT"),
-    "the algorithm none": lambda device: device.proof(alg="none"),
-    "a segment too many": lambda device: device.proof() + ".",
-    "two proofs": lambda device: f"{device.proof()}, {device.proof()}",
-    "no challenge": lambda device: sign(device.key, {}),
-    "a list as the challenge": lambda device: sign(device.key, {"jti": [device.challenge]}),
     "an empty proof": lambda device: "",
     "a proof that is too long": lambda device: "x" * 20000,
-}
-
-
-def switch_off(user: Any) -> None:
-    user.is_active = False
-    user.save()
-
-
-ENDINGS: dict[str, Callable[[Device, Any], Any]] = {
-    "revoked": lambda device, user: end(RefreshToken.objects.filter(id=device.sid), Reason.ENDED_BY_STAFF),
-    "its user was deactivated": lambda device, user: switch_off(user),
-    "signed out by the API": lambda device, user: post(device.browser, "/api/auth/logout"),
-    "signed out by our page": lambda device, user: device.browser.post("/sign-out"),
 }
 
 
@@ -282,6 +227,7 @@ class TestRefresh:
         assert set(answer.cookies) == {ACCESS}
         assert 500 < answer.cookies[ACCESS]["max-age"] <= 590
         assert bound.browser.get("/api/auth/me").json()["access_token_expires_at"] > "2030-01-01T12:09:00Z"
+        assert OPEN not in bound.browser.cookies
 
     def test_the_first_proof_deletes_the_refresh_cookie_also_if_its_answer_was_lost(self, pending):
         kept = values_of(pending.browser, REFRESH)
@@ -309,9 +255,6 @@ class TestRefresh:
         assert answer[CHALLENGE] == f'"{bound.challenge}";id="{bound.sid}"'
         assert bound.ask(bound.proof()).status_code == 200
 
-    def test_the_session_id_may_be_quoted(self, bound):
-        assert bound.ask(sid=f'"{bound.sid}"').status_code == 403
-
     def test_a_proof_that_comes_again_gets_a_new_challenge_each_time(self, bound):
         proof = bound.proof()
         answers = [bound.ask(proof) for _ in range(4)]
@@ -319,10 +262,6 @@ class TestRefresh:
         assert all(CHALLENGE in answer.headers for answer in answers)
         assert not any(answer.cookies for answer in answers[1:])
         assert bound.ask(bound.proof()).status_code == 200
-
-    def test_a_proof_of_an_old_challenge_gets_a_new_challenge(self, bound, clock):
-        clock.forward(HOUR)
-        assert [bound.ask(bound.proof()).status_code for _ in range(2)] == [403, 200]
 
     @pytest.mark.parametrize("make", INVALID_PROOFS.values(), ids=INVALID_PROOFS)
     def test_an_invalid_proof_is_answered_as_an_unknown_session_and_ends_nothing(self, bound, make):
@@ -332,21 +271,9 @@ class TestRefresh:
         assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.UNPROVEN, session_id=bound.sid).count() == 1
         assert bound.refresh().status_code == 200
 
-    @pytest.mark.parametrize("sid", ["", "x", "{}", "0" * 32, "ü" * 9])
-    def test_a_text_that_is_no_session_id_is_401(self, bound, sid):
-        assert bound.ask(sid=sid.encode().decode("latin-1")).status_code == 401
-
-    def test_a_request_that_names_no_session_is_401(self, bound):
+    def test_a_request_without_a_valid_session_id_is_401(self, bound):
         assert bound.send(REFRESH_BY_KEY).status_code == 401
-
-    def test_a_session_that_is_not_bound_is_401_and_stays_valid(self, api, user):
-        assert Device(api).sign_in(user).ask().status_code == 401
-        assert refresh(api).status_code == 200
-
-    @pytest.mark.parametrize("finish", ENDINGS.values(), ids=ENDINGS)
-    def test_a_session_that_has_ended_is_401(self, bound, user, finish):
-        finish(bound, user)
-        assert bound.ask(bound.proof()).status_code == bound.ask().status_code == 401
+        assert bound.ask(sid="ü".encode().decode("latin-1")).status_code == 401
 
     @pytest.mark.parametrize("with_proof", [False, True])
     def test_while_the_database_is_down_it_is_503_and_the_same_proof_stays_valid(self, bound, with_proof):
@@ -381,24 +308,16 @@ class TestRefresh:
         assert row_of(bound).revoked_reason == Reason.SUPERSEDED
         assert who(bound.browser)
 
-    def test_a_proof_is_valid_only_for_its_own_session(self, bound, another, user):
-        other = Device(another()).bind(UserFactory())
-        other.challenge = bound.challenge
-        assert bound.ask(other.proof()).status_code == 401
-        assert other.ask(bound.proof()).status_code == 403
-        assert who(bound.browser) == str(user.pk)
-
 
 class TestCopiedCookies:
     """An attacker has copied all cookies of the browser, and cannot copy its key."""
 
     @pytest.fixture
     def attacker(self, another: Callable[[], Client]) -> Client:
+        """Another browser. In the same one, a request of the attacker would be one of the user."""
         return another()
 
-    def test_they_are_valid_until_the_access_token_expires_and_the_browser_continues(
-        self, bound, attacker, clock, user
-    ):
+    def test_they_become_invalid_with_the_access_token_and_the_browser_continues(self, bound, attacker, clock, user):
         attacker.cookies.load(values_of(bound.browser))
         assert who(attacker) == str(user.pk)
         clock.forward(EXPIRED)
@@ -418,17 +337,12 @@ class TestCopiedCookies:
         assert pending.refresh().status_code == 200
         clock.forward(EXPIRED)
         answer = attacker.get("/probe/who")
-        assert answer.json()["pk"] is None
-        assert cleared(answer) == {REFRESH}
-        assert pending.refresh().status_code == 200
-        assert row_of(pending).revoked_at is None
+        assert (answer.json()["pk"], cleared(answer)) == (None, {REFRESH})
+        assert (pending.refresh().status_code, row_of(pending).revoked_at) == (200, None)
 
     @pytest.fixture
     def stale(self, pending: Device, attacker: Client) -> dict[str, str]:
-        """The refresh cookie as an attacker copied it before the first proof deleted it, without an access cookie.
-
-        With the access cookie the attacker would be redirected, and the refresh token would not be looked at.
-        """
+        """The refresh cookie from before the first proof. With an access cookie, its token would not be looked at."""
         kept = values_of(pending.browser, REFRESH)
         pending.refresh()
         return kept
@@ -438,16 +352,6 @@ class TestCopiedCookies:
         answers = [refresh(attacker, token) for token in (stale[REFRESH], "nonsense")]
         assert [answer.status_code for answer in answers] == [401, 401]
         assert answers[0].content == answers[1].content
-
-    def test_it_is_recorded_once_an_hour_but_not_within_the_grace_after_the_first_proof(
-        self, pending, attacker, stale, clock
-    ):
-        for seconds, recorded in [(0, 0), (GRACE, 1), (60, 1), (HOUR, 2)]:
-            clock.forward(seconds)
-            attacker.cookies.load(stale)
-            assert who(attacker) is None
-            assert unproven() == recorded
-        assert row_of(pending).revoked_at is None
 
     def test_a_late_refusal_does_not_delete_a_newer_cookie(self, pending, stale, user, clock, monkeypatch):
         pending.lose_access()
@@ -476,8 +380,7 @@ class TestAClientThatRefreshesItself:
         token = pending.browser.cookies[REFRESH].value
         pending.refresh()
         answer = refresh(pending.browser, token)
-        assert answer.status_code == 200
-        assert cleared(answer) == {REFRESH}
+        assert (answer.status_code, cleared(answer)) == (200, {REFRESH})
 
     def test_it_has_to_sign_in_if_the_session_has_ended(self, bound):
         RefreshToken.objects.filter(id=bound.sid).update(revoked_at=row_of(bound).since)
@@ -505,7 +408,7 @@ class TestARequestWhoseRefreshWasSkipped:
 
     @pytest.fixture
     def without_access(self, bound: Device) -> Client:
-        """The browser of a bound session whose access cookie has ended."""
+        """The browser of a bound session whose access cookie has ended. With one, the header would have no effect."""
         bound.lose_access()
         return bound.browser
 
@@ -538,19 +441,16 @@ class TestARequestWhoseRefreshWasSkipped:
 
 
 class TestTheEndOfASession:
-    def test_signing_out_clears_the_cookies(self, bound):
-        answer = post(bound.browser, "/api/auth/logout")
-        assert answer.status_code == 204
-        assert {ACCESS, REFRESH} <= cleared(answer)
-
-    def test_signing_out_by_a_page_redirects(self, bound):
-        assert bound.browser.post("/sign-out").status_code == 302
+    @pytest.mark.parametrize(("path", "status"), [("/api/auth/logout", 204), ("/sign-out", 302)])
+    def test_signing_out_clears_the_cookies_and_the_next_refresh_is_401(self, bound, path, status):
+        answer = post(bound.browser, path)
+        assert (answer.status_code, cleared(answer) & {ACCESS, REFRESH}) == (status, {ACCESS, REFRESH})
+        assert bound.ask().status_code == 401
 
     def test_a_revocation_clears_the_access_cookie_so_that_the_browser_refreshes(self, bound, user, clock):
         revoke(user, clock)
         answer = bound.browser.get("/probe/members?a=b", headers=NAVIGATION)
-        assert (answer.status_code, answer["Location"]) == (307, "/probe/members?a=b")
-        assert cleared(answer) == {ACCESS}
+        assert (answer.status_code, answer["Location"], cleared(answer)) == (307, "/probe/members?a=b", {ACCESS})
         bound.lose_access()
         assert bound.ask(bound.proof()).status_code == 401
         assert open_members_page(bound.browser).status_code == 302
@@ -558,11 +458,9 @@ class TestTheEndOfASession:
     def test_an_access_token_by_an_unknown_signing_key_is_cleared_and_the_session_continues(self, bound, user):
         bound.browser.cookies[ACCESS] = "signed.by.nobody"
         answer = bound.browser.post("/probe/rest", headers=NAVIGATION)
-        assert answer.status_code == 307, "With this status the browser repeats the method and the data."
-        assert cleared(answer) == {ACCESS}
+        assert (answer.status_code, cleared(answer)) == (307, {ACCESS}), "With 307 the browser repeats the data too."
         bound.lose_access()
-        assert bound.refresh().status_code == 200
-        assert who(bound.browser) == str(user.pk)
+        assert (bound.refresh().status_code, who(bound.browser)) == (200, str(user.pk))
 
     def test_a_request_that_a_page_makes_by_script_clears_no_cookie(self, bound, user, clock):
         revoke(user, clock)
@@ -575,8 +473,7 @@ class TestTheEndOfASession:
         second.browser.cookies.load(stale)
         assert cleared(open_members_page(second.browser)) == {ACCESS}
         second.lose_access()
-        assert second.refresh().status_code == 200
-        assert who(second.browser) == str(user.pk)
+        assert (second.refresh().status_code, who(second.browser)) == (200, str(user.pk))
 
     def test_an_expired_cookie_that_a_wrong_clock_keeps_is_cleared_and_the_session_continues(self, bound, clock):
         clock.forward(EXPIRED)
@@ -595,10 +492,8 @@ class TestTheEndOfASession:
         clock.forward(EXPIRED)
         pending.browser.cookies.load(kept)
         answer = ask(pending.browser)
-        assert answer.status_code == 307
-        assert ACCESS in cleared(answer)
-        assert pending.refresh().status_code == 200
-        assert ask(pending.browser).status_code == 200
+        assert (answer.status_code, ACCESS in cleared(answer)) == (307, True)
+        assert (pending.refresh().status_code, ask(pending.browser).status_code) == (200, 200)
 
     def test_an_expired_cookie_of_an_unbound_session_is_left_to_its_client(self, api, user, clock, settings):
         settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
@@ -614,7 +509,7 @@ class TestASessionThatIsNotRemembered:
 
     @pytest.fixture
     def passing(self, api: Client, user: Any, clock: Any) -> Device:
-        """A browser with a bound session, in which the user did not choose to be remembered."""
+        """A browser whose user is not remembered. The key of one who is stays valid after the browser was closed."""
         return Device(api).bind(user, remember=False)
 
     def test_it_has_a_cookie_without_an_age_that_is_sent_after_a_link_from_another_site_too(self, passing):
@@ -629,25 +524,19 @@ class TestASessionThatIsNotRemembered:
         assert passing.refresh().status_code == 200
         assert who(passing.browser)
 
-    def test_after_the_browser_was_closed_the_access_token_is_refused(self, passing):
+    def test_signing_out_clears_the_cookie(self, passing):
+        assert OPEN in cleared(post(passing.browser, "/api/auth/logout"))
+
+    def test_after_the_browser_was_closed_the_access_token_and_a_refresh_are_refused(self, passing):
         del passing.browser.cookies[OPEN]
         assert who(passing.browser) is None
         assert open_members_page(passing.browser).status_code == 307
-
-    def test_after_the_browser_was_closed_a_refresh_is_refused(self, passing):
         passing.lose_access()
-        del passing.browser.cookies[OPEN]
         answer = passing.ask(passing.proof())
         assert (answer.status_code, len(answer.cookies)) == (401, 0)
         assert row_of(passing).revoked_at is None, (
             "Any client can leave the cookie out, so it must not end the session."
         )
-
-    def test_signing_out_clears_the_cookie(self, passing):
-        assert OPEN in cleared(post(passing.browser, "/api/auth/logout"))
-
-    def test_a_session_that_is_remembered_does_not_have_it(self, bound):
-        assert OPEN not in bound.browser.cookies
 
 
 class TestWhatIsShown:
@@ -664,13 +553,11 @@ class TestWhatIsShown:
     def test_the_admin_shows_it_with_the_algorithm_and_without_the_key(self, bound, db):
         admin = Client()
         login(admin, AdminFactory())
-        page = admin.get("/admin/tokens/refreshtoken/").content.decode()
-        assert page.count("icon-yes") == 1
+        assert admin.get("/admin/tokens/refreshtoken/").content.decode().count("icon-yes") == 1
         page = admin.get(f"/admin/tokens/refreshtoken/{bound.sid}/change/").content.decode()
         assert "ES256" in page
         assert row_of(bound).bound_key["x"] not in page
 
     def test_a_confirmed_password_gives_an_access_cookie_that_ends_as_early(self, bound):
         answer = post(bound.browser, "/api/auth/reauthenticate", {"password": PASSWORD})
-        assert answer.status_code == 200
-        assert answer.cookies[ACCESS]["max-age"] <= 590
+        assert (answer.status_code, answer.cookies[ACCESS]["max-age"] <= 590) == (200, True)

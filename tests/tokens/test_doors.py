@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils.http import urlsafe_base64_encode
 
 from tests.browsers import ACCESS, REFRESH, login
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, UserFactory
 from tests.tokens.edge import EXPIRED, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.ending import end_all
@@ -24,19 +24,13 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 @pytest.fixture
 def api(browser: Client) -> Client:
-    """A browser in front of either kind of server.
-
-    Without it a fault in only one of the middleware's two ways, sync and async, would go unnoticed.
-    """
+    """The browser in front of either kind of server. With one kind a fault in the other's way would go unnoticed."""
     return browser
 
 
 @pytest.fixture(autouse=True, params=["signed_cookies", "db"])
 def _engine(request: pytest.FixtureRequest, settings: Any) -> None:
-    """Lets Django keep its session in a cookie, and in its table.
-
-    With one engine only, a hand-over that relies on the session's key or on its contents would go unnoticed.
-    """
+    """Lets Django keep its session in a cookie or in a table. With one engine a hand-over that needs it would pass."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
 
 
@@ -55,7 +49,7 @@ def revoke_all() -> None:
 
 @pytest.fixture
 def earlier(user: Any, clock: Any, _engine: None) -> Client:
-    """A browser that Django's own session signed in, before the project had our middleware."""
+    """A browser that Django signed in before the project had our middleware, which would have marked the session."""
     store = import_module(django_settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), BACKEND
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
@@ -102,14 +96,6 @@ class TestDjangosViews:
         assert who(api) is None
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.PASSWORD_CHANGED
         assert sign_in_by_form(browser, user, NEW).status_code == 302
-
-    def test_the_admins_login_view_opens_a_session_too(self, api, db, clock):
-        admin = AdminFactory()
-        api.post("/admin/login/?next=/admin/", {"username": admin.email, "password": PASSWORD})
-        assert api.get("/admin/").status_code == 200
-        revoke_all()
-        clock.forward(1)
-        assert api.get("/admin/").status_code == 302
 
 
 class TestASignInOutsideTheMiddleware:

@@ -39,10 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def taken(impatient: None, settings: Any) -> Callable[[], Any]:
-    """Takes the only turn, as another sign-in does while its password is hashed.
-
-    With a free turn no request would be refused, and no answer to a refused one would be tested.
-    """
+    """Takes the only turn, as another sign-in does while its password is hashed. Otherwise no request is refused."""
     settings.TOKENS = {"MAX_HASHINGS": 1}
     return lambda: turns().turn()
 
@@ -113,12 +110,6 @@ class TestTurns:
         assert hasher.verify(PASSWORD, encoded)
 
 
-def is_told_to_retry(response: Any, content_type: str) -> bool:
-    """Whether the response is the one to a client whose password could not be hashed. No cookie is set or cleared."""
-    told = [response[name] for name in ("Retry-After", "Cache-Control", "Content-Type")]
-    return response.status_code == 503 and told == ["2", "no-store", content_type] and not response.cookies
-
-
 def api_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the path and the data of every request to the auth API that hashes a password."""
     yield "login", {"email": user.email, "password": PASSWORD}
@@ -141,31 +132,34 @@ def page_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
     yield "/password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), **new}
 
 
+def submit(client: Client, path: str, data: dict[str, str]) -> Any:
+    return client.post(path, data, headers=HTML)
+
+
+KINDS = {
+    # requests, how they are sent, content type and a text of the 503, statuses later
+    "the API": (api_requests, ask, "application/problem+json", '"code": "unavailable"', {200, 202, 204}),
+    "pages": (page_requests, submit, "text/html; charset=utf-8", "Error 503", {302}),
+}
+
+
 @pytest.mark.django_db
 class TestARequestWithoutATurn:
-    def test_the_api_answers_503_and_the_same_request_succeeds_later(self, browser, taken):
-        user = UserFactory()
-        login(browser, user)
-        for path, data in api_requests(user):
-            with taken():
-                response = ask(browser, path, data)
-            assert is_told_to_retry(response, "application/problem+json"), path
-            assert response.json()["code"] == "unavailable"
-        with taken():
-            assert browser.get("/api/auth/me").status_code == 200
-        for path, data in api_requests(user):
-            assert ask(browser, path, data).status_code < 300, path
-
-    def test_a_page_answers_503_and_the_same_form_succeeds_later(self, browser, taken):
+    @pytest.mark.parametrize(("requests", "send", "content_type", "text", "statuses"), KINDS.values(), ids=KINDS)
+    def test_it_is_503_and_succeeds_later(self, browser, taken, requests, send, content_type, text, statuses):
         user = AdminFactory()
         login(browser, user)
-        for path, data in page_requests(user):
+        for path, data in requests(user):
             with taken():
-                response = browser.post(path, data, headers=HTML)
-            assert is_told_to_retry(response, "text/html; charset=utf-8"), path
-            assert "Error 503" in response.content.decode()
-        for path, data in page_requests(user):
-            assert browser.post(path, data, headers=HTML).status_code == 302, path
+                response = send(browser, path, data)
+            headers = [response[name] for name in ("Retry-After", "Cache-Control", "Content-Type")]
+            assert (response.status_code, headers) == (503, ["2", "no-store", content_type]), path
+            assert text in response.content.decode()
+            assert not response.cookies, "No cookie is set or cleared."
+        with taken():
+            assert browser.get("/api/auth/me").status_code == 200
+        for path, data in requests(user):
+            assert send(browser, path, data).status_code in statuses, path
 
     def test_it_changes_nothing(self, signed_in, user, taken):
         before, recorded = User.objects.get(), SecurityEvent.objects.count()

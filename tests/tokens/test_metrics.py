@@ -73,7 +73,7 @@ def fail(*given: Any, **more: Any) -> None:
 class TestRefreshes:
     @pytest.fixture
     def holder(self, user: Any, clock: Any) -> Holder:
-        """A session that may be rotated again."""
+        """A session that was rotated once. A new one may be rotated without a wait, so the clock would not matter."""
         holder = Holder(user)
         holder.refresh()
         clock.forward(STILL_TIME)

@@ -40,101 +40,96 @@ def refresh_token_of(client: Client, mode: str) -> str:
     return client.cookies[SCOPED_REFRESH if mode == "scoped" else REFRESH].value
 
 
-@pytest.mark.parametrize("mode", ALL)
-def test_sign_in_sets_the_cookies_of_the_mode_and_no_other(api, user, mode):
-    response = sign_in(api, user, mode)
-    assert set_by(response) == COOKIES[mode]
-    assert ("access_token" in response.json()) is (mode == "body")
-    assert response.json()["session"]["mode"] == mode
+class TestEachMode:
+    @pytest.mark.parametrize("mode", ALL)
+    def test_sign_in_sets_the_cookies_of_the_mode_and_no_other(self, api, user, mode):
+        response = sign_in(api, user, mode)
+        assert set_by(response) == COOKIES[mode]
+        assert ("access_token" in response.json()) is (mode == "body")
+        assert response.json()["session"]["mode"] == mode
 
+    def test_the_scoped_refresh_cookie_is_sent_only_to_the_auth_api(self, api, user):
+        login(api, user, mode="scoped")
+        cookie = api.cookies[SCOPED_REFRESH]
+        assert (cookie["path"], cookie["domain"], cookie["secure"], cookie["httponly"]) == (
+            "/api/auth/",
+            "",
+            True,
+            True,
+        )
+        assert api.cookies[ACCESS]["path"] == "/"
 
-def test_the_scoped_refresh_cookie_is_sent_only_to_the_auth_api(api, user):
-    login(api, user, mode="scoped")
-    cookie = api.cookies[SCOPED_REFRESH]
-    assert (cookie["path"], cookie["domain"], cookie["secure"], cookie["httponly"]) == ("/api/auth/", "", True, True)
-    assert api.cookies[ACCESS]["path"] == "/"
+    def test_subdomain_access_cookie_is_the_sites_and_the_refresh_cookie_the_hosts(self, api, user):
+        login(api, user, mode="subdomain")
+        assert (api.cookies[SITE_ACCESS]["domain"], api.cookies[REFRESH]["domain"]) == ("example.org", "")
 
+    @WITH_COOKIES
+    def test_the_endpoint_refreshes_each_mode_with_its_own_cookies(self, clock, api, user, mode):
+        login(api, user, mode=mode)
+        clock.forward(EXPIRED)
+        response = post(api, "/api/auth/refresh")
+        assert (response.status_code, set(response.cookies)) == (200, COOKIES[mode] - {DEVICE})
+        assert who(api) == str(user.pk)
 
-def test_subdomain_access_cookie_is_the_sites_and_the_refresh_cookie_the_hosts(api, user):
-    login(api, user, mode="subdomain")
-    assert (api.cookies[SITE_ACCESS]["domain"], api.cookies[REFRESH]["domain"]) == ("example.org", "")
+    def test_a_scoped_session_is_not_refreshed_outside_the_auth_api(self, clock, api, user):
+        login(api, user, mode="scoped")
+        clock.forward(EXPIRED)
+        # A browser sends this cookie only to its path. Django's test client sends every cookie everywhere.
+        del api.cookies[SCOPED_REFRESH]
+        response = api.get("/probe/rest")
+        assert (response.status_code, len(response.cookies)) == (401, 0)
+        assert api.get("/api/auth/me").json()["code"] == "token_expired"
 
+    @WITH_COOKIES
+    def test_the_refresh_token_of_a_cookie_is_refused_in_a_body(self, api, user, mode):
+        login(api, user, mode=mode)
+        response = post(Client(), "/api/auth/refresh", {"refresh_token": refresh_token_of(api, mode)})
+        assert response.status_code == 401
+        assert RefreshToken.objects.get().revoked_at is None
 
-@WITH_COOKIES
-def test_the_endpoint_refreshes_each_mode_with_its_own_cookies(clock, api, user, mode):
-    login(api, user, mode=mode)
-    clock.forward(EXPIRED)
-    response = post(api, "/api/auth/refresh")
-    assert (response.status_code, set(response.cookies)) == (200, COOKIES[mode] - {DEVICE})
-    assert who(api) == str(user.pk)
+    @pytest.mark.parametrize(("mode", "cookie"), [("cookie", SCOPED_REFRESH), ("scoped", REFRESH), ("body", REFRESH)])
+    def test_a_refresh_token_is_refused_in_another_modes_cookie(self, api, another, user, mode, cookie):
+        answer = login(api, user, mode=mode)
+        browser = another()
+        browser.cookies[cookie] = answer["refresh_token"] if mode == "body" else refresh_token_of(api, mode)
+        assert post(browser, "/api/auth/refresh").status_code == 401
+        assert RefreshToken.objects.get().generation == 0
 
+    @pytest.mark.parametrize("mode", ALL)
+    def test_signing_out_clears_the_cookies_of_every_mode(self, api, user, mode):
+        login(api, user, mode=mode)
+        cookies = post(api, "/api/auth/logout").cookies.items()
+        assert {(name, cookie["path"], cookie["domain"], cookie["max-age"]) for name, cookie in cookies} == {
+            (ACCESS, "/", "", 0),
+            (SITE_ACCESS, "/", "example.org", 0),
+            (REFRESH, "/", "", 0),
+            (SCOPED_REFRESH, "/api/auth/", "", 0),
+        }
 
-def test_a_scoped_session_is_not_refreshed_outside_the_auth_api(clock, api, user):
-    login(api, user, mode="scoped")
-    clock.forward(EXPIRED)
-    # A browser sends this cookie only to its path. Django's test client sends every cookie everywhere.
-    del api.cookies[SCOPED_REFRESH]
-    response = api.get("/probe/rest")
-    assert (response.status_code, len(response.cookies)) == (401, 0)
-    assert api.get("/api/auth/me").json()["code"] == "token_expired"
+    def test_a_sign_in_in_another_mode_clears_the_cookies_of_the_first(self, clock, api, user):
+        login(api, user, mode="cookie")
+        login(api, user, mode="scoped")
+        assert api.cookies[REFRESH].value == ""
+        clock.forward(EXPIRED)
+        assert post(api, "/api/auth/refresh").json()["session"]["mode"] == "scoped"
 
+    def test_a_server_ignores_the_cookies_of_modes_that_it_does_not_serve(self, api, user, settings):
+        """Another host of the site can set a cookie for the whole site."""
+        login(api, user, mode="subdomain")
+        settings.TOKENS = {"MODES": ["cookie"]}
+        assert who(api) is None
 
-@WITH_COOKIES
-def test_the_refresh_token_of_a_cookie_is_refused_in_a_body(api, user, mode):
-    login(api, user, mode=mode)
-    response = post(Client(), "/api/auth/refresh", {"refresh_token": refresh_token_of(api, mode)})
-    assert response.status_code == 401
-    assert RefreshToken.objects.get().revoked_at is None
+    def test_a_cookie_of_this_host_precedes_that_of_the_site(self, api, another, user):
+        login(api, user)
+        attacker = another()
+        login(attacker, UserFactory(), mode="subdomain")
+        api.cookies[SITE_ACCESS] = attacker.cookies[SITE_ACCESS].value
+        assert who(api) == str(user.pk)
 
-
-@pytest.mark.parametrize(("mode", "cookie"), [("cookie", SCOPED_REFRESH), ("scoped", REFRESH), ("body", REFRESH)])
-def test_a_refresh_token_is_refused_in_another_modes_cookie(api, another, user, mode, cookie):
-    answer = login(api, user, mode=mode)
-    browser = another()
-    browser.cookies[cookie] = answer["refresh_token"] if mode == "body" else refresh_token_of(api, mode)
-    assert post(browser, "/api/auth/refresh").status_code == 401
-    assert RefreshToken.objects.get().generation == 0
-
-
-@pytest.mark.parametrize("mode", ALL)
-def test_signing_out_clears_the_cookies_of_every_mode(api, user, mode):
-    login(api, user, mode=mode)
-    cookies = post(api, "/api/auth/logout").cookies.items()
-    assert {(name, cookie["path"], cookie["domain"], cookie["max-age"]) for name, cookie in cookies} == {
-        (ACCESS, "/", "", 0),
-        (SITE_ACCESS, "/", "example.org", 0),
-        (REFRESH, "/", "", 0),
-        (SCOPED_REFRESH, "/api/auth/", "", 0),
-    }
-
-
-def test_a_sign_in_in_another_mode_clears_the_cookies_of_the_first(clock, api, user):
-    login(api, user, mode="cookie")
-    login(api, user, mode="scoped")
-    assert api.cookies[REFRESH].value == ""
-    clock.forward(EXPIRED)
-    assert post(api, "/api/auth/refresh").json()["session"]["mode"] == "scoped"
-
-
-def test_a_server_ignores_the_cookies_of_modes_that_it_does_not_serve(api, user, settings):
-    """Another host of the site can set a cookie for the whole site."""
-    login(api, user, mode="subdomain")
-    settings.TOKENS = {"MODES": ["cookie"]}
-    assert who(api) is None
-
-
-def test_a_cookie_of_this_host_precedes_that_of_the_site(api, another, user):
-    login(api, user)
-    attacker = another()
-    login(attacker, UserFactory(), mode="subdomain")
-    api.cookies[SITE_ACCESS] = attacker.cookies[SITE_ACCESS].value
-    assert who(api) == str(user.pk)
-
-
-def test_pages_sign_in_in_the_first_mode_with_cookies(api, user, settings):
-    settings.TOKENS = {"MODES": ["body", "scoped"]}
-    api.get(f"/probe/sign-in/{user.email}")
-    assert RefreshToken.objects.get().mode == "scoped"
+    def test_pages_sign_in_in_the_first_mode_with_cookies(self, api, user, settings):
+        settings.TOKENS = {"MODES": ["body", "scoped"]}
+        api.get(f"/probe/sign-in/{user.email}")
+        assert RefreshToken.objects.get().mode == "scoped"
 
 
 ALLOWED: list[tuple[str, Any]] = [

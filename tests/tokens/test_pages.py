@@ -29,7 +29,7 @@ def elsewhere(another: Callable[[], Client], user: Any, clock: Any) -> RefreshTo
 
 @pytest.fixture
 def signed_in(elsewhere: RefreshToken, signed_in: Client) -> Client:
-    """The user's own browser, signed in after the other one."""
+    """The user's own browser, signed in after the other one. In the other order `elsewhere` would not be unique."""
     return signed_in
 
 

@@ -62,10 +62,7 @@ def seconds_to_wait(response: Any) -> int:
 
 @pytest.fixture(autouse=True)
 def _on(throttled: Rates, clock: Any) -> None:
-    """Switches throttles on, by a clock that stands at the start of every period.
-
-    Without that clock a test would fail at random when a period ends while it runs.
-    """
+    """Switches throttles on, by a clock that stands still. Otherwise a period that ends meanwhile fails a test."""
 
 
 class TestUsersBehindOneAddress:
@@ -154,10 +151,7 @@ class TestAnAccount:
 class TestAKnownDevice:
     @pytest.fixture
     def owner(self, user: Any) -> Client:
-        """The user's browser, signed out: it has only the device cookie.
-
-        If it were signed in, a test could not tell whether the device cookie or the session let it in.
-        """
+        """The user's browser, signed out. If it were not, the session instead of the device cookie might let it in."""
         client = browser_at("192.0.2.1")
         login(client, user)
         ask(client, "logout")
