@@ -54,7 +54,7 @@ def sign(key: Any, claims: Any, algorithm: str = "ES256", **header: Any) -> str:
     return f"{unsigned}.{segment(signature)}"
 
 
-def registration(key: Any, algorithm: str, challenge: str, authorization: str, **claims: Any) -> str:
+def registration(key: Any, algorithm: str, challenge: str, authorization: str, /, **claims: Any) -> str:
     """Return the proof that registers the key. ``claims`` replace those that the server asked for."""
     signed = {"jti": challenge, "authorization": authorization, **claims}
     return sign(key, signed, algorithm, jwk=jwk_of(key))

@@ -138,7 +138,7 @@ def submit(client: Client, path: str, data: dict[str, str]) -> Any:
 
 KINDS = {
     # requests, how they are sent, content type and a text of the 503, statuses later
-    "the API": (api_requests, ask, "application/problem+json", '"code": "unavailable"', {200, 202, 204}),
+    "the API": (api_requests, ask, "application/problem+json", '"code":"unavailable"', {200, 202, 204}),
     "pages": (page_requests, submit, "text/html; charset=utf-8", "Error 503", {302}),
 }
 

@@ -40,6 +40,6 @@ def test_where_a_request_may_come_from(origin, site, expected, rf, settings):
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE", "WHATEVER"}
 
 
-@pytest.mark.parametrize("method", [*sorted(UNSAFE), "GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("method", [*sorted(UNSAFE), "GET", "HEAD", "OPTIONS", "TRACE"])
 def test_every_method_that_is_not_known_to_be_safe_is_unsafe(method, rf):
     assert is_unsafe(rf.generic(method, "/")) is (method in UNSAFE)
