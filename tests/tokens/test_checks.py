@@ -118,7 +118,7 @@ def test_the_projects_own_settings_have_no_mistake():
     assert found() == found(tags=[Tags.database], databases=["default"]) == []
 
 
-@pytest.mark.parametrize(("id", "level", "arrange", "word"), MISTAKES, ids=[row[0] for row in MISTAKES])
+@pytest.mark.parametrize(("id", "level", "arrange", "word"), MISTAKES, ids=[f"{row[0]} {row[3]}" for row in MISTAKES])
 def test_each_mistake_is_reported_once_and_an_error_stops_manage_py(id, level, arrange, word, settings, monkeypatch):
     arrange(settings, monkeypatch)
     [message] = found() + found(tags=[Tags.database], databases=["default"])

@@ -27,8 +27,8 @@ from tokens.models import SecurityEvent
 HTML = {"Accept": "text/html"}
 UNKNOWN = "stranger@example.org"
 """An address without an account."""
-LONG = 600.0
-"""Seconds: longer than a test lasts."""
+DEADLINE, LONG = 30.0, 600.0
+"""Seconds: after which a test that would wait forever fails, and longer than a test lasts."""
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ class TestTurns:
             threads = [Thread(target=hash_a_password) for _ in range(5)]
             for thread in threads:
                 thread.start()
-            assert [answers.get() for _ in range(3)] == ["refused"] * 3
+            assert [answers.get(timeout=DEADLINE) for _ in range(3)] == ["refused"] * 3
         for thread in threads:
             thread.join()
         assert [answers.get() for _ in range(2)] == ["had a turn"] * 2

@@ -158,11 +158,6 @@ class TestTheCookies:
             assert bool(cookie["secure"]) == bool(prefix)
         assert who(api) == str(user.pk)
 
-    @pytest.mark.parametrize(("remember", "age"), [(True, 14 * 86400), (False, "")])
-    def test_both_have_the_same_age_if_the_user_is_remembered_and_none_otherwise(self, clock, api, user, remember, age):
-        login(api, user, remember=remember)
-        assert api.cookies[ACCESS]["max-age"] == api.cookies[REFRESH]["max-age"] == age
-
 
 class TestABearerToken:
     def test_it_is_used_instead_of_the_cookies(self, api, user, another, settings):
