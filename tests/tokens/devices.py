@@ -1,4 +1,4 @@
-"""Browsers that bind their sessions to keys of their own, as Chromium does: they register, prove, and sign anew."""
+"""Browsers that bind their sessions to a key, as Chromium does: they register it, prove it and refresh by it."""
 
 import json
 import re
@@ -21,17 +21,14 @@ from tokens.service.binding import Challenge
 from tokens.service.grants import Grant
 
 OFFERED = {"DEVICE_BOUND": "offer"}
-REGISTRATION, CHALLENGE, PROOF = (
-    "Secure-Session-Registration",
-    "Secure-Session-Challenge",
-    "Secure-Session-Response",
-)
+PROOF, CHALLENGE = "Secure-Session-Response", "Secure-Session-Challenge"
+REGISTRATION = "Secure-Session-Registration"
 REGISTER, REFRESH_BY_KEY = "/api/auth/device/register", "/api/auth/device/refresh"
 SAME_ORIGIN = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
 
 
 def a_key(algorithm: str = "ES256") -> Any:
-    """A private key; making one for RSA takes so long that it is the same each time."""
+    """Return a private key. For RSA it is the same each time, because making one takes long."""
     return ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else an_rsa_key()
 
 
@@ -50,20 +47,26 @@ def segment(data: Any) -> str:
 
 
 def sign(key: Any, claims: Any, algorithm: str = "ES256", **header: Any) -> str:
-    """Return a proof. ``header``: what it says otherwise than it should, or more; bytes take the place of all of it."""
-    said = header.pop("raw", {"alg": algorithm, "typ": "dbsc+jwt", **header})
-    unsigned = f"{segment(said)}.{segment(claims)}"
+    """Return a proof. ``header`` adds or replaces members of its header; ``raw`` replaces the header as a whole."""
+    protected = header.pop("raw", {"alg": algorithm, "typ": "dbsc+jwt", **header})
+    unsigned = f"{segment(protected)}.{segment(claims)}"
     signature = jwt.get_algorithm_by_name(algorithm).sign(unsigned.encode(), key)
     return f"{unsigned}.{segment(signature)}"
 
 
+def registration(key: Any, algorithm: str, challenge: str, authorization: str, /, **claims: Any) -> str:
+    """Return the proof that registers the key. ``claims`` replace those that the server asked for."""
+    signed = {"jti": challenge, "authorization": authorization, **claims}
+    return sign(key, signed, algorithm, jwk=jwk_of(key))
+
+
 def parameters(header: str) -> dict[str, str]:
-    """What a header says: ``path="…";challenge="…"``."""
+    """Return the parameters of a header like ``path="…";challenge="…"``."""
     return dict(re.findall(r'([a-z]+)="([^"]*)"', header))
 
 
 class KeyHolder(Holder):
-    """A session whose browser has a key, as the service sees it."""
+    """A session whose browser has a key, as `tokens.service.binding` sees it."""
 
     def __init__(self, user: Any, algorithm: str = "ES256", **options: Any) -> None:
         super().__init__(user, **{"remember": True, **options})
@@ -71,8 +74,7 @@ class KeyHolder(Holder):
 
     def registration(self, key: Any = None, **claims: Any) -> str:
         offered = binding.offer(self.row, timezone.now())
-        signed = {"jti": offered.challenge, "authorization": offered.ticket, **claims}
-        return sign(key or self.key, signed, self.algorithm, jwk=jwk_of(key or self.key))
+        return registration(key or self.key, self.algorithm, offered.challenge, offered.ticket, **claims)
 
     def register(self, text: str | None = None) -> Any:
         return binding.register(text or self.registration(), timezone.now())
@@ -86,7 +88,7 @@ class KeyHolder(Holder):
         return sign(self.key, {"jti": challenge or self.challenge()}, self.algorithm, **header)
 
     def prove(self, text: str | None = None) -> Any:
-        """Present a proof, by default a good one."""
+        """Present a proof, by default a valid one."""
         return binding.refresh(self.id, text or self.proof(), self.client)
 
     def bind(self) -> "KeyHolder":
@@ -99,9 +101,9 @@ class KeyHolder(Holder):
 
 @dataclass
 class Device:
-    """One browser and its key, as the server's doors see it.
+    """A browser and its key, as the HTTP endpoints see them.
 
-    ``sid``: its session; ``offer``: what the sign-in said of registering; ``challenge``: the last that came.
+    ``sid``: the id of its session. ``offer``: the parameters of the offer to register. ``challenge``: the last one.
     """
 
     browser: Client
@@ -113,31 +115,30 @@ class Device:
 
     def sign_in(self, user: Any, **more: Any) -> "Device":
         self.key = a_key(self.algorithm)
-        given = {"email": user.email, "password": PASSWORD, "remember": True, **more}
-        response = post(self.browser, "/api/auth/login", given)
+        data = {"email": user.email, "password": PASSWORD, "remember": True, **more}
+        response = post(self.browser, "/api/auth/login", data)
         assert response.status_code == 200, response.content
         self.sid = response.json()["session"]["id"]
         self.offer = parameters(response[REGISTRATION])
         return self
 
     def registration(self, **claims: Any) -> str:
-        signed = {"jti": self.offer["challenge"], "authorization": self.offer["authorization"], **claims}
-        return sign(self.key, signed, self.algorithm, jwk=jwk_of(self.key))
+        return registration(self.key, self.algorithm, self.offer["challenge"], self.offer["authorization"], **claims)
 
     def register(self, proof: str | None = None) -> Any:
         return self.send(self.offer["path"], **{PROOF: self.registration() if proof is None else proof})
 
     def ask(self, proof: str | None = None, sid: str | None = None) -> Any:
-        """Ask for a refresh, with this proof or none."""
+        """Request a refresh, with this proof or without one."""
         headers = {"Sec-Secure-Session-Id": self.sid if sid is None else sid}
         return self.send(REFRESH_BY_KEY, **headers, **({} if proof is None else {PROOF: proof}))
 
     def proof(self, **header: Any) -> str:
-        """A proof of the last challenge."""
+        """Return a proof of the last challenge."""
         return sign(self.key, {"jti": self.challenge}, self.algorithm, **header)
 
     def refresh(self) -> Any:
-        """Refresh as a browser does: what it is challenged with it signs, and gives up after five tries."""
+        """Refresh as a browser does: sign each challenge, and give up after five attempts."""
         for _ in range(5):
             response = self.ask(self.proof() if self.challenge else None)
             if response.status_code != 403:
@@ -145,13 +146,13 @@ class Device:
         return response
 
     def bind(self, user: Any, **more: Any) -> "Device":
-        """Sign in, register the key, and prove it."""
+        """Sign in, register the key and prove it."""
         assert self.sign_in(user, **more).register().status_code == 200
         assert self.refresh().status_code == 200
         return self
 
     def lose_access(self) -> None:
-        """The access cookie has ended."""
+        """Delete the access cookie, as the browser does when it has ended."""
         del self.browser.cookies[ACCESS]
 
     def send(self, path: str, **headers: str) -> Any:

@@ -1,4 +1,4 @@
-"""What is compiled once is read and written as the ORM does it each time."""
+"""Compiled queries and inserts: SQL that is compiled once reads and writes what the ORM does."""
 
 from typing import Any
 from uuid import uuid4
@@ -20,57 +20,55 @@ FIELDS = [field.attname for field in RefreshToken._meta.concrete_fields]
 
 
 class Counted:
-    """Some rows of a user's, as a queryset. ``times``: how often it was made."""
+    """Makes a queryset of some rows of a user. ``times``: how often it was made."""
 
     def __init__(self) -> None:
         self.times = 0
 
     def __call__(self, alias: str, user: Any, device__token_digest: bytes) -> Any:
         self.times += 1
-        everybodys = RefreshToken.objects.using(alias).values_list(*FIELDS)
-        theirs = everybodys.filter(user=user, expires_at__gt=DatabaseNow(), mode="cookie")
-        here = everybodys.filter(device__token_digest=device__token_digest).exclude(user=user)
-        return theirs.union(here, all=True).order_by("id")
+        all_rows = RefreshToken.objects.using(alias).values_list(*FIELDS)
+        of_user = all_rows.filter(user=user, expires_at__gt=DatabaseNow(), mode="cookie")
+        of_device = all_rows.filter(device__token_digest=device__token_digest).exclude(user=user)
+        return of_user.union(of_device, all=True).order_by("id")
 
 
 @pytest.fixture
 def holders() -> list[Holder]:
+    """Sessions of three users. With one user a value that is compiled into the SQL would go unnoticed."""
     return [Holder(UserFactory()) for _ in range(3)]
 
 
-def test_what_is_read_is_what_the_orm_reads_whatever_the_values(holders):
-    rows = Counted()
-    read = Read(rows)
-    for one, other in zip(holders, reversed(holders), strict=True):
-        values = {"user": one.user.pk, "device__token_digest": other.row.device.token_digest}
-        assert read("default", **values) == list(rows("default", **values))
-    assert read("default", user=uuid4(), device__token_digest=b"") == []
+class TestReading:
+    def test_with_all_values_it_reads_what_the_orm_reads(self, holders):
+        rows = Counted()
+        read = Read(rows)
+        for one, other in zip(holders, reversed(holders), strict=True):
+            values = {"user": one.user.pk, "device__token_digest": other.row.device.token_digest}
+            assert read("default", **values) == list(rows("default", **values))
+        assert read("default", user=uuid4(), device__token_digest=b"") == []
 
+    @pytest.mark.only_on("postgresql")
+    def test_it_is_compiled_once_for_all_values(self, holders):
+        rows = Counted()
+        read = Read(rows)
+        for holder in holders:
+            assert read("default", user=holder.user.pk, device__token_digest=b"")
+        assert rows.times == 1
 
-@pytest.mark.only_on("postgresql")
-def test_it_is_compiled_once_for_all_values(holders):
-    rows = Counted()
-    read = Read(rows)
-    for holder in holders:
-        assert read("default", user=holder.user.pk, device__token_digest=b"")
-    assert rows.times == 1
+    @pytest.mark.parametrize(("seconds", "count"), [(60, 1), (10**9, 0)])
+    def test_the_time_is_that_of_each_read(self, user, clock, seconds, count):
+        read = Read(Counted())
+        values = {"user": Holder(user).user.pk, "device__token_digest": b""}
+        assert len(read("default", **values)) == 1
+        clock.forward(seconds)
+        assert len(read("default", **values)) == count
 
-
-@pytest.mark.parametrize("seconds", [60, 10**9])
-def test_the_clock_is_todays(holders, clock, seconds):
-    read = Read(Counted())
-    values = {"user": Holder(UserFactory()).user.pk, "device__token_digest": b""}
-    assert len(read("default", **values)) == 1
-    clock.forward(seconds)
-    assert len(read("default", **values)) == (1 if seconds == 60 else 0)
-
-
-def test_a_value_is_made_ready_as_its_field_says(holders):
-    """UUIDs are text in some databases, and whoever calls may have text."""
-    read = Read(Counted())
-    assert read("default", user=str(holders[0].user.pk), device__token_digest=b"") == read(
-        "default", user=holders[0].user.pk, device__token_digest=b""
-    )
+    def test_a_value_is_prepared_by_its_field(self, holders):
+        """In some databases a UUID is text, and a caller may pass text."""
+        read, pk = Read(Counted()), holders[0].user.pk
+        by_text, by_uuid = (read("default", user=value, device__token_digest=b"") for value in (str(pk), pk))
+        assert by_text == by_uuid
 
 
 def events(user: Any) -> list[SecurityEvent]:
@@ -81,50 +79,44 @@ def events(user: Any) -> list[SecurityEvent]:
     ]
 
 
-def test_what_is_inserted_is_what_the_orm_inserts(user):
-    ours, theirs = events(user), events(user)
-    with CaptureQueriesContext(connection) as captured:
-        insert("default", *ours)
-    assert len(captured) == 1
-    SecurityEvent.objects.bulk_create(theirs)
-    written = [SecurityEvent.objects.get(pk=event.pk) for event in [*ours, *theirs]]
-    kept = [
-        {name: value for name, value in vars(event).items() if name not in {"_state", "id", "created_at", "session_id"}}
-        for event in written
-    ]
-    assert kept[:2] == kept[2:]
-    assert [event.session_id for event in written] == [event.session_id for event in [*ours, *theirs]]
-    assert [(event._state.adding, event._state.db) for event in ours] == [(False, "default")] * 2
+class TestInserting:
+    def test_it_writes_what_the_orm_writes_in_one_statement(self, user):
+        ours, theirs = events(user), events(user)
+        with CaptureQueriesContext(connection) as captured:
+            insert("default", *ours)
+        assert len(captured) == 1
+        SecurityEvent.objects.bulk_create(theirs)
+        written = [SecurityEvent.objects.filter(pk=event.pk).values().get() for event in [*ours, *theirs]]
+        assert [row["session_id"] for row in written] == [event.session_id for event in [*ours, *theirs]]
+        own = {"id", "created_at", "session_id"}
+        same = [{name: value for name, value in row.items() if name not in own} for row in written]
+        assert same[:2] == same[2:]
+        assert [(event._state.adding, event._state.db) for event in ours] == [(False, "default")] * 2
 
+    def test_the_number_of_rows_is_not_limited_by_a_statement(self, user):
+        insert("default", *(event for _ in range(250) for event in events(user)))
+        assert SecurityEvent.objects.count() == 500
 
-def test_as_many_are_inserted_as_there_are_whatever_a_statement_may_hold(user):
-    insert("default", *(event for _ in range(250) for event in events(user)))
-    assert SecurityEvent.objects.count() == 500
+    def test_it_writes_every_kind_of_column(self, holders):
+        before = holders[0].row
+        values = {name: getattr(before, name) for name in FIELDS}
+        session = RefreshToken(**{**values, "id": uuid4(), "bound_key": {"kty": "EC"}})
+        insert("default", session)
+        written = RefreshToken.objects.get(pk=session.pk)
+        assert (written.bound_key, written.authentication_methods) == ({"kty": "EC"}, ["pwd"])
+        assert {name for name in FIELDS if getattr(written, name) != values[name]} == {"id", "bound_key"}
 
+    def test_it_sends_no_signal(self, user):
+        sent: list[Any] = []
 
-def test_every_kind_of_column_is_written(holders):
-    before = holders[0].row
-    session = RefreshToken(**{**{name: getattr(before, name) for name in FIELDS}, "id": uuid4()})
-    session.bound_key = {"kty": "EC"}
-    insert("default", session)
-    written = RefreshToken.objects.get(pk=session.pk)
-    assert written.bound_key == {"kty": "EC"}
-    assert written.authentication_methods == ["pwd"]
-    different = {name for name in FIELDS if getattr(written, name) != getattr(before, name)}
-    assert different == {"id", "bound_key"}
+        def note(sender: Any, **kwargs: Any) -> None:
+            sent.append(sender)
 
-
-def test_no_signal_is_sent(user):
-    sent: list[Any] = []
-
-    def note(sender: Any, **kwargs: Any) -> None:
-        sent.append(sender)
-
-    for signal in (pre_save, post_save):
-        signal.connect(note, sender=Device)
-    try:
-        insert("default", Device(user=user, token_digest=b"x" * 32, name="one", created_at=clock("default")))
-    finally:
         for signal in (pre_save, post_save):
-            signal.disconnect(note, sender=Device)
-    assert sent == []
+            signal.connect(note, sender=Device)
+        try:
+            insert("default", Device(user=user, token_digest=b"x" * 32, name="one", created_at=clock("default")))
+        finally:
+            for signal in (pre_save, post_save):
+                signal.disconnect(note, sender=Device)
+        assert sent == []

@@ -1,4 +1,4 @@
-"""Every cookie that this server sets, Django's own included: what its name promises, and how large it gets."""
+"""Every cookie of this server, Django's own included: it keeps the promise of its prefix, and is not too large."""
 
 import logging
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from django.test import Client
 
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.edge import EXPIRED
 from tests.tokens.pems import pem
 from tokens.cookies import MAX_COOKIE
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 MODES = ["cookie", "scoped", "subdomain"]
 SHARED = "__Secure-access"
-"""The one that other hosts of the site are to see."""
+"""The only cookie that other hosts of the site get."""
 SCRIPTS_MAY_READ = {"__Host-csrf"}
 HUGE = {"groups": ["a group with a long name"] * 200}
 
@@ -27,8 +28,11 @@ def groups(user: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(params=MODES)
-def given(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Callable[[], Client]) -> list[Any]:
-    """All cookies of somebody with a long address, of a long name of a device, and with a large key."""
+def cookies(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Callable[[], Client]) -> list[Any]:
+    """All cookies of a user with a long address and a device with a long name, with large signatures.
+
+    With short values a cookie that is too large for browsers would go unnoticed.
+    """
     settings.ORIGIN = "https://auth.example.org"
     settings.ALLOWED_HOSTS = ["*"]
     settings.TOKENS = {"MODES": MODES, "COOKIE_DOMAIN": "example.org", "ALGORITHM": "RS256"}
@@ -40,25 +44,24 @@ def given(request: pytest.FixtureRequest, settings: Any, clock: Any, another: Ca
     session = post(browser, "/api/auth/refresh").json()["session"]["id"]
     answers += [browser.post(f"/sessions/{session}/rename", {"name": "\N{SNOWMAN}" * 100}) for _ in range(3)]
     answers.append(browser.post("/sessions/end-others"))
-    clock.forward(601)
+    clock.forward(EXPIRED)
     answers += [post(browser, "/api/auth/refresh"), browser.get("/password/change"), post(browser, "/api/auth/logout")]
-    cookies = [*browser.cookies.values()] + [cookie for answer in answers for cookie in answer.cookies.values()]
-    assert {cookie.key for cookie in cookies} >= {"__Host-csrf", "__Host-session", "__Host-device"}
-    return cookies
+    found = [*browser.cookies.values()] + [cookie for answer in answers for cookie in answer.cookies.values()]
+    assert {cookie.key for cookie in found} >= {"__Host-csrf", "__Host-session", "__Host-device"}
+    return found
 
 
-def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(given):
-    for cookie in given:
+def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(cookies):
+    for cookie in cookies:
         assert cookie.key.startswith(("__Host-", "__Secure-")), cookie.key
-        assert cookie["secure"], cookie.key
-        assert cookie["samesite"] == "Lax", cookie.key
+        assert (bool(cookie["secure"]), cookie["samesite"]) == (True, "Lax"), cookie.key
         assert not cookie.value or bool(cookie["httponly"]) is (cookie.key not in SCRIPTS_MAY_READ), cookie.key
         assert not cookie["domain"] or cookie.key == SHARED, cookie.key
         assert cookie["path"] == "/" or not cookie.key.startswith("__Host-"), cookie.key
 
 
-def test_each_is_far_smaller_than_what_browsers_keep(given):
-    assert max(len(cookie.key) + len(cookie.coded_value) for cookie in given) < MAX_COOKIE / 2
+def test_each_is_far_smaller_than_what_browsers_keep(cookies):
+    assert max(len(cookie.key) + len(cookie.coded_value) for cookie in cookies) < MAX_COOKIE / 2
 
 
 def test_the_one_that_a_script_writes_has_the_prefix_too():

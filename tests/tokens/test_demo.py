@@ -1,4 +1,4 @@
-"""The demo's views: what they tell of a request is what the protocol did, and time is the only trick."""
+"""The demo's views: they report what the protocol really did with a request. Only the passing of time is simulated."""
 
 import json
 import re
@@ -13,31 +13,33 @@ from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login
 from tests.factories import UserFactory
+from tests.tokens.edge import EXPIRED, values_of
 from tests.tokens.service.holders import GRACE, STILL_TIME
 from tokens import demo
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import acknowledgements
 
-__all__ = ["handler400", "handler403", "handler404", "handler500"]
+__all__ = ["EXPIRED", "handler400", "handler403", "handler404", "handler500"]
 
 urlpatterns = [path("", include("tokens.demo")), *project]
 """The project's URLs, as they are with DEBUG on."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
-EXPIRED = 601
-"""Seconds after which no access token is good any more."""
+REFUSED = {"outcome": "refused"}
+MOVED = ("since", "authenticated_at", "idle_expires_at", "expires_at", "created_at")
+BEHIND_THE_SCENES = pytest.mark.parametrize("what", ["time", "steal", "thief"])
 
 
 @pytest.fixture
-def signed_in(api: Client, user: Any, clock: Any) -> Client:
-    """A browser whose session has just begun, at generation 0."""
-    login(api, user)
-    return api
+def signed_in(clock: Any, signed_in: Client) -> Client:
+    """The signed-in browser at generation 0, by a clock that stands still. Otherwise seconds would differ at random."""
+    return signed_in
 
 
 @pytest.fixture(autouse=True)
 def _no_thieves() -> None:
+    """Forgets the cookies that thieves have stolen in other tests. They would count against `demo.MAX_THIEVES`."""
     demo._jars.clear()
 
 
@@ -47,51 +49,51 @@ def ask(client: Client, query: str = "") -> Any:
     return response.json()
 
 
+def outcome(client: Client) -> tuple[str, int]:
+    """Ask, and return what happened, and the generation to which it led."""
+    answer = ask(client)
+    return answer["outcome"], answer["generation"]
+
+
 def backstage(client: Client, what: str, **fields: Any) -> Any:
     return client.post(f"/demo/{what}", fields, headers={"Authorization": "Bearer "})
 
 
-def cookies(client: Client) -> dict[str, str]:
-    return {name: client.cookies[name].value for name in (ACCESS, REFRESH)}
+def let_pass(client: Client, seconds: Any) -> Any:
+    return backstage(client, "time", seconds=seconds).json()
 
 
-def put_back(client: Client, values: dict[str, str]) -> None:
-    for name, value in values.items():
-        client.cookies[name] = value
+def tokens_of(client: Client) -> dict[str, str]:
+    return values_of(client, ACCESS, REFRESH)
 
 
 class TestThePage:
     @pytest.mark.urls("config.urls")
     @pytest.mark.parametrize("name", ["", "/ask", "/time", "/steal", "/thief"])
-    def test_it_is_not_there_with_debug_off(self, signed_in, name):
-        assert signed_in.get(f"/demo{name}").status_code == 404
-        assert signed_in.post(f"/demo{name}").status_code == 404
+    def test_with_debug_off_it_does_not_exist(self, signed_in, name):
+        assert signed_in.get(f"/demo{name}").status_code == signed_in.post(f"/demo{name}").status_code == 404
 
-    def test_a_stranger_is_led_to_sign_in_and_back(self, api):
+    def test_an_anonymous_user_is_redirected_to_sign_in_and_back(self, api):
         assert api.get("/demo")["Location"] == "/sign-in?next=/demo"
 
-    def test_it_tells_of_the_request_that_asked_for_it(self, signed_in, clock):
-        def told() -> Any:
+    def test_it_reports_the_request_that_loaded_it(self, signed_in, clock):
+        def reported() -> Any:
             return json.loads(signed_in.get("/demo").context["answer"])
 
-        assert told()["outcome"] == "served"
+        assert reported()["outcome"] == "served"
         clock.forward(EXPIRED)
-        answer = told()
+        answer = reported()
         assert (answer["outcome"], answer["generation"]) == ("refreshed", 1)
         assert answer["expires_in"] == answer["lifetime"] <= 600
 
-    def test_no_token_is_in_it(self, signed_in):
+    def test_it_contains_no_token_and_nothing_that_a_content_security_policy_forbids(self, signed_in):
         text = signed_in.get("/demo").content.decode()
         assert 'id="demo"' in text
-        for value in cookies(signed_in).values():
-            assert value not in text
-
-    def test_it_asks_for_nothing_that_a_content_security_policy_forbids(self, signed_in):
-        text = signed_in.get("/demo").content.decode()
+        assert not [token for token in tokens_of(signed_in).values() if token in text]
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", text)
 
     @pytest.mark.parametrize("changed", [{"MODES": ["scoped"]}, {"REUSE_GRACE": 0}])
-    def test_where_there_is_nothing_to_show_it_says_so(self, api, user, settings, changed):
+    def test_with_settings_that_it_cannot_show_it_says_so(self, api, user, settings, changed):
         settings.TOKENS = changed
         login(api, user)
         text = api.get("/demo").content.decode()
@@ -100,109 +102,96 @@ class TestThePage:
 
 
 class TestARequest:
-    def test_each_outcome_is_told_by_its_word(self, signed_in, clock):
+    def test_each_outcome_is_reported_by_its_word(self, signed_in, clock):
         assert ask(signed_in)["outcome"] == "served"
-        first = cookies(signed_in)
+        first = tokens_of(signed_in)
         clock.forward(EXPIRED)
-        answer = ask(signed_in)
-        assert (answer["outcome"], answer["generation"]) == ("refreshed", 1)
-        put_back(signed_in, first)
+        assert outcome(signed_in) == ("refreshed", 1)
+        signed_in.cookies.load(first)
         assert ask(signed_in)["outcome"] == "repeated"
-        put_back(signed_in, first)
+        signed_in.cookies.load(first)
         clock.forward(GRACE)
-        answer = ask(signed_in)
-        assert (answer["outcome"], answer["generation"]) == ("recovered", 1)
+        assert outcome(signed_in) == ("recovered", 1)
         clock.forward(STILL_TIME)
-        assert ask(signed_in)["outcome"] == "served", "which acknowledges generation 1"
-        put_back(signed_in, first)
-        assert ask(signed_in) == {"outcome": "refused"}
+        assert ask(signed_in)["outcome"] == "served", "This acknowledges generation 1."
+        signed_in.cookies.load(first)
+        assert ask(signed_in) == REFUSED
 
-    def test_its_answer_is_lost_after_the_server_has_moved_on(self, signed_in, clock):
+    def test_a_response_can_be_lost_after_the_server_has_rotated_the_token(self, signed_in, clock):
         clock.forward(EXPIRED)
-        before = cookies(signed_in)
+        before = tokens_of(signed_in)
         answer = ask(signed_in, "?lose")
         assert (answer["outcome"], answer["generation"]) == ("refreshed", 1)
-        assert RefreshToken.objects.get().generation == 1
-        assert cookies(signed_in) == before
+        assert (RefreshToken.objects.get().generation, tokens_of(signed_in)) == (1, before)
         clock.forward(GRACE)
         assert ask(signed_in)["outcome"] == "recovered"
 
-    def test_a_stranger_is_refused(self, api):
-        assert ask(api) == {"outcome": "refused"}
+    def test_an_anonymous_user_is_refused(self, api):
+        assert ask(api) == REFUSED
 
 
 class TestTime:
-    def test_the_token_expires_for_real(self, signed_in, clock):
-        before = ask(signed_in)
-        passed = backstage(signed_in, "time", seconds=EXPIRED).json()
-        assert passed["lifetime"] == before["lifetime"]
-        assert passed["expires_in"] == before["expires_in"] - EXPIRED
-        assert signed_in.get("/api/auth/sessions").status_code == 200, "it was refreshed"
+    def test_the_access_token_really_expires(self, signed_in):
+        before, passed = ask(signed_in), let_pass(signed_in, EXPIRED)
+        assert (passed["lifetime"], passed["expires_in"]) == (before["lifetime"], before["expires_in"] - EXPIRED)
+        assert signed_in.get("/api/auth/sessions").status_code == 200, "The request was refreshed."
         assert RefreshToken.objects.get().generation == 1
 
-    def test_the_rest_of_a_tokens_life_passes(self, signed_in, clock):
-        left = ask(signed_in)["expires_in"]
-        passed = backstage(signed_in, "time", seconds="the rest").json()
+    def test_the_rest_of_a_tokens_lifetime_can_pass(self, signed_in):
+        left, passed = ask(signed_in)["expires_in"], let_pass(signed_in, "the rest")
         assert (passed["passed"], passed["expires_in"]) == (left, 0)
-        assert backstage(signed_in, "time", seconds="the rest").json()["passed"] == 0
+        assert let_pass(signed_in, "the rest")["passed"] == 0
         assert ask(signed_in)["outcome"] == "refreshed"
 
-    def test_no_time_passes_for_who_only_looks(self, signed_in, clock):
+    def test_zero_seconds_change_nothing(self, signed_in):
         before = RefreshToken.objects.values().get(), ask(signed_in)["expires_in"]
-        answer = backstage(signed_in, "time", seconds=0).json()
-        assert (RefreshToken.objects.values().get(), answer["expires_in"]) == before
+        left = let_pass(signed_in, 0)["expires_in"]
+        assert (RefreshToken.objects.values().get(), left) == before
 
-    def test_it_passes_for_the_row_as_well(self, signed_in, clock):
-        before = RefreshToken.objects.get()
-        backstage(signed_in, "time", seconds=120)
-        after = RefreshToken.objects.get()
-        for name in ("since", "authenticated_at", "idle_expires_at", "expires_at"):
-            assert getattr(before, name) - getattr(after, name) == timedelta(seconds=120), name
-        assert after.created_at == before.created_at
+    def test_it_passes_for_the_row_too_and_for_no_other_users_row(self, signed_in, another):
+        login(another(), UserFactory())
+        before = list(RefreshToken.objects.order_by("id"))
+        let_pass(signed_in, 120)
+        own, others = [
+            {name: getattr(old, name) - getattr(new, name) for name in MOVED}
+            for old, new in zip(before, RefreshToken.objects.order_by("id"), strict=True)
+        ]
+        assert own == {**dict.fromkeys(MOVED, timedelta(seconds=120)), "created_at": timedelta(0)}
+        assert others == dict.fromkeys(MOVED, timedelta(0))
 
-    def test_it_passes_for_nobody_else(self, signed_in, clock):
-        other = Client(headers={"User-Agent": FIREFOX})
-        login(other, UserFactory())
-        before = RefreshToken.objects.order_by("id").last()
-        backstage(signed_in, "time", seconds=EXPIRED)
-        assert before is not None
-        assert RefreshToken.objects.get(id=before.id).since == before.since
-        assert ask(other)["outcome"] == "served"
-
-    def test_it_passes_without_a_refresh(self, signed_in, clock):
-        before = cookies(signed_in)[REFRESH]
+    def test_it_passes_without_a_refresh(self, signed_in):
+        before = tokens_of(signed_in)[REFRESH]
         for _ in range(2):
-            assert backstage(signed_in, "time", seconds=EXPIRED).json()["expires_in"] < 0
-        assert cookies(signed_in)[REFRESH] == before
-        assert RefreshToken.objects.get().generation == 0
+            assert let_pass(signed_in, EXPIRED)["expires_in"] < 0
+        assert (tokens_of(signed_in)[REFRESH], RefreshToken.objects.get().generation) == (before, 0)
 
-    def test_it_passes_without_an_acknowledgement(self, signed_in, clock):
+    def test_it_passes_without_an_acknowledgement(self, signed_in):
         for _ in range(3):
-            backstage(signed_in, "time", seconds=STILL_TIME)
+            let_pass(signed_in, STILL_TIME)
         assert not acknowledgements.flush()
         assert ask(signed_in)["outcome"] == "served"
         assert acknowledgements.flush()
 
     @pytest.mark.parametrize("seconds", ["", "-5", "1.5", "100000", "9" * 5000, "١٢", "soon"])
-    def test_what_is_no_time_is_a_bad_request(self, signed_in, seconds):
+    def test_an_invalid_number_of_seconds_is_400_and_changes_nothing(self, signed_in, seconds):
         before = RefreshToken.objects.values().get()
         assert backstage(signed_in, "time", seconds=seconds).status_code == 400
         assert RefreshToken.objects.values().get() == before
 
-    @pytest.mark.parametrize("what", ["time", "steal", "thief"])
-    def test_nothing_happens_behind_the_scenes_without_djangos_csrf_token(self, user, clock, what):
+    @BEHIND_THE_SCENES
+    def test_a_form_without_djangos_csrf_token_is_refused(self, user, what):
         browser = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
         login(browser, user)
         assert backstage(browser, what, seconds=EXPIRED).status_code == 403
 
-    @pytest.mark.parametrize("what", ["time", "steal", "thief"])
-    def test_a_stranger_has_nothing_behind_the_scenes(self, api, what):
-        assert backstage(api, what, seconds=1).json() == {"outcome": "refused"}
+    @BEHIND_THE_SCENES
+    def test_a_form_of_an_anonymous_user_is_refused(self, api, what):
+        assert backstage(api, what, seconds=1).json() == REFUSED
 
 
 @pytest.fixture
 def at_home(api: Client, user: Any, settings: Any, live_server: Any) -> Client:
-    """A browser that has signed in at a server which the thief can reach, as in development."""
+    """A browser that has signed in at a real server. The thief's requests need one, as they go over the network."""
     settings.DEBUG = True
     settings.ORIGIN = live_server.url
     login(api, user)
@@ -210,10 +199,10 @@ def at_home(api: Client, user: Any, settings: Any, live_server: Any) -> Client:
 
 
 class TestTheThief:
-    def test_there_is_none_before_the_theft(self, signed_in):
+    def test_before_the_theft_there_is_none(self, signed_in):
         assert backstage(signed_in, "thief").status_code == 409
 
-    def test_the_jars_do_not_pile_up(self, signed_in, user, another, monkeypatch):
+    def test_only_the_newest_stolen_cookies_are_kept(self, signed_in, user, another, monkeypatch):
         monkeypatch.setattr(demo, "MAX_THIEVES", 1)
         assert backstage(signed_in, "steal").status_code == 204
         other = another()
@@ -222,25 +211,25 @@ class TestTheThief:
         assert backstage(signed_in, "thief").status_code == 409
 
     @pytest.mark.django_db(transaction=True)
-    def test_the_thief_asks_by_requests_of_his_own_until_both_are_out(self, at_home):
+    def test_the_thief_sends_requests_until_both_are_signed_out(self, at_home):
         backstage(at_home, "steal")
         assert backstage(at_home, "thief").json()["outcome"] == "served"
-        backstage(at_home, "time", seconds=EXPIRED)
+        let_pass(at_home, EXPIRED)
         assert ask(at_home)["outcome"] == "refreshed"
-        backstage(at_home, "time", seconds=120)
+        let_pass(at_home, 120)
         assert ask(at_home)["outcome"] == "served"
         answer = backstage(at_home, "thief")
-        assert answer.json() == {"outcome": "refused"}, "his access token has expired as well"
+        assert answer.json() == REFUSED, "The thief's access token has expired too."
         assert not answer.cookies
-        assert ask(at_home) == {"outcome": "refused"}
+        assert ask(at_home) == REFUSED
         session = RefreshToken.objects.get()
         assert session.revoked_reason == RefreshToken.Reason.REUSE
         event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.REUSE_DETECTED)
         assert (event.session_id, event.user_agent) == (session.id, "Thief")
 
     @pytest.mark.django_db(transaction=True)
-    def test_the_thief_keeps_what_he_is_given(self, at_home):
+    def test_the_thief_keeps_the_tokens_of_a_refresh(self, at_home):
         backstage(at_home, "steal")
-        backstage(at_home, "time", seconds=EXPIRED)
+        let_pass(at_home, EXPIRED)
         assert [backstage(at_home, "thief").json()["outcome"] for _ in range(2)] == ["refreshed", "served"]
-        assert ask(at_home)["outcome"] == "repeated", "the owner, moments later"
+        assert ask(at_home)["outcome"] == "repeated", "The user's browser asks moments later."

@@ -1,4 +1,4 @@
-"""Hashing in turns: how many at a time, what whoever comes then is told by each door, and what goes on meanwhile."""
+"""Hashing in turns: how many passwords are hashed at a time, what other clients are told then, and what continues."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,41 +16,36 @@ from django.test.utils import CaptureQueriesContext
 from accounts.links import Purpose, make
 from accounts.models import User
 from tests.accounts.steps import NEW_PASSWORD, ask, events, seen, statements
-from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, refresh
+from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.hashers import CheapArgon2
+from tests.tokens.edge import EXPIRED
 from tokens import hashers
 from tokens.hashers import PBKDF2, Busy, Scrypt, Turns, turns
 from tokens.models import SecurityEvent
 
 HTML = {"Accept": "text/html"}
-STRANGER = "stranger@example.org"
-LONG = 600.0
-"""Seconds: longer than a test lasts."""
+UNKNOWN = "stranger@example.org"
+"""An address without an account."""
+DEADLINE, LONG = 30.0, 600.0
+"""Seconds: after which a test that would wait forever fails, and longer than a test lasts."""
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits: who has no turn at once is refused."""
+    """Lets a request that has to wait be refused immediately. Otherwise a test would last as long as the wait."""
     monkeypatch.setattr(hashers, "PATIENCE", 0)
 
 
 @pytest.fixture
 def taken(impatient: None, settings: Any) -> Callable[[], Any]:
-    """Takes the only turn, as one who signs in does for a tenth of a second."""
+    """Takes the only turn, as another sign-in does while its password is hashed. Otherwise no request is refused."""
     settings.TOKENS = {"MAX_HASHINGS": 1}
     return lambda: turns().turn()
 
 
-@pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])
-def browser(request: pytest.FixtureRequest) -> Client:
-    """A browser at either kind of server; an exception that nobody answers fails the test."""
-    client: Client = request.param(headers={"User-Agent": FIREFOX})
-    return client
-
-
-def may_have_a_turn(number: int) -> bool:
-    """Whether so many may have their turn at a time, in this thread."""
+def can_hash(number: int) -> bool:
+    """Return whether this thread can take so many turns at a time."""
     with ExitStack() as stack:
         try:
             for _ in range(number):
@@ -60,200 +55,168 @@ def may_have_a_turn(number: int) -> bool:
     return True
 
 
-# Turns
+class TestTurns:
+    @pytest.mark.parametrize(("cores", "size"), [(None, 1), (1, 1), (2, 1), (5, 2), (16, 8)])
+    def test_by_default_half_of_the_cores_hash_at_a_time(self, cores, size, impatient, monkeypatch):
+        monkeypatch.setattr("os.cpu_count", lambda: cores)
+        assert (can_hash(size), can_hash(size + 1)) == (True, False)
 
+    def test_the_setting_changes_the_number_at_runtime(self, impatient, settings):
+        for size in (3, 1):
+            settings.TOKENS = {"MAX_HASHINGS": size}
+            assert (can_hash(size), can_hash(size + 1)) == (True, False)
 
-@pytest.mark.parametrize(("cores", "size"), [(None, 1), (1, 1), (2, 1), (5, 2), (16, 8)])
-def test_half_of_the_cores_hash_at_a_time(cores, size, impatient, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
-    assert may_have_a_turn(size)
-    assert not may_have_a_turn(size + 1)
+    def test_as_many_more_wait_and_further_ones_are_refused_immediately(self, monkeypatch):
+        monkeypatch.setattr(hashers, "PATIENCE", LONG)
+        ours, answers = Turns(2), SimpleQueue[str]()
 
+        def hash_a_password() -> None:
+            try:
+                with ours.turn():
+                    answers.put("had a turn")
+            except Busy:
+                answers.put("refused")
 
-def test_the_setting_says_how_many(impatient, settings):
-    for size in (3, 1):
-        settings.TOKENS = {"MAX_HASHINGS": size}
-        assert may_have_a_turn(size)
-        assert not may_have_a_turn(size + 1)
+        with ours.turn(), ours.turn():
+            threads = [Thread(target=hash_a_password) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+            assert [answers.get(timeout=DEADLINE) for _ in range(3)] == ["refused"] * 3
+        for thread in threads:
+            thread.join()
+        assert [answers.get() for _ in range(2)] == ["had a turn"] * 2
+        assert answers.empty()
 
-
-def test_as_many_more_wait_and_the_others_are_refused_at_once(monkeypatch):
-    monkeypatch.setattr(hashers, "PATIENCE", LONG)
-    ours, answers = Turns(2), SimpleQueue[str]()
-
-    def come() -> None:
-        try:
-            with ours.turn():
-                answers.put("had a turn")
-        except Busy:
-            answers.put("refused")
-
-    with ours.turn(), ours.turn():
-        crowd = [Thread(target=come) for _ in range(5)]
-        for one in crowd:
-            one.start()
-        assert [answers.get() for _ in range(3)] == ["refused"] * 3
-    for one in crowd:
-        one.join()
-    assert [answers.get() for _ in range(2)] == ["had a turn"] * 2
-    assert answers.empty()
-
-
-def test_whoever_waited_too_long_makes_room_for_the_next(impatient):
-    ours = Turns(1)
-    for _ in range(3):
-        with ours.turn(), pytest.raises(Busy), ours.turn():
+    def test_a_refused_wait_makes_room_for_the_next(self, impatient):
+        ours = Turns(1)
+        for _ in range(3):
+            with ours.turn(), pytest.raises(Busy), ours.turn():
+                pass
+        with ours.turn():
             pass
-    with ours.turn():
-        pass
+
+    @pytest.mark.parametrize("hasher", [CheapArgon2(), PBKDF2(), Scrypt()], ids=lambda hasher: hasher.algorithm)
+    def test_every_algorithm_takes_a_turn_and_returns_it(self, hasher, taken):
+        encoded = hasher.encode(PASSWORD, hasher.salt())
+        assert hasher.verify(PASSWORD, encoded)
+        assert not hasher.verify("another", encoded)
+        with pytest.raises((HashingError, ValueError)):
+            hasher.encode(PASSWORD, "")
+        with taken():
+            with pytest.raises(Busy):
+                hasher.encode(PASSWORD, hasher.salt())
+            with pytest.raises(Busy):
+                hasher.verify(PASSWORD, encoded)
+        assert hasher.verify(PASSWORD, encoded)
 
 
-@pytest.mark.parametrize("hasher", [CheapArgon2(), PBKDF2(), Scrypt()], ids=lambda hasher: hasher.algorithm)
-def test_every_algorithm_takes_its_turn_and_gives_it_back(hasher, taken):
-    encoded = hasher.encode(PASSWORD, hasher.salt())
-    assert hasher.verify(PASSWORD, encoded)
-    assert not hasher.verify("another", encoded)
-    with pytest.raises((HashingError, ValueError)):
-        hasher.encode(PASSWORD, "")
-    with taken():
-        with pytest.raises(Busy):
-            hasher.encode(PASSWORD, hasher.salt())
-        with pytest.raises(Busy):
-            hasher.verify(PASSWORD, encoded)
-    assert hasher.verify(PASSWORD, encoded)
-
-
-# What a client is told
-
-
-def is_told_to_come_back(response: Any) -> None:
-    assert response.status_code == 503
-    assert response["Retry-After"] == "2"
-    assert response["Cache-Control"] == "no-store"
-    assert not response.cookies, "No cookie is set, and none is cleared."
-
-
-def api_doors(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def api_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the path and the data of every request to the auth API that hashes a password."""
     yield "login", {"email": user.email, "password": PASSWORD}
     yield "reauthenticate", {"password": PASSWORD}
-    yield "register", {"email": STRANGER, "password": NEW_PASSWORD}
+    yield "register", {"email": UNKNOWN, "password": NEW_PASSWORD}
     yield "password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     user.refresh_from_db()
     yield "password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), "password": NEW_PASSWORD}
 
 
-def page_doors(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def page_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the path and the data of every form that hashes a password."""
     new = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     yield "/sign-in", {"username": user.email, "password": PASSWORD}
     yield "/sign-in/again", {"current_password": PASSWORD}
     yield "/admin/login/", {"username": user.email, "password": PASSWORD}
-    yield "/register", {"email": STRANGER, **new}
+    yield "/register", {"email": UNKNOWN, **new}
     yield "/password/change", {"current_password": PASSWORD, **new}
     user.refresh_from_db()
     yield "/password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), **new}
 
 
+def submit(client: Client, path: str, data: dict[str, str]) -> Any:
+    return client.post(path, data, headers=HTML)
+
+
+KINDS = {
+    # requests, how they are sent, content type and a text of the 503, statuses later
+    "the API": (api_requests, ask, "application/problem+json", '"code":"unavailable"', {200, 202, 204}),
+    "pages": (page_requests, submit, "text/html; charset=utf-8", "Error 503", {302}),
+}
+
+
 @pytest.mark.django_db
-def test_every_door_of_the_api_says_when_to_come_back(browser, taken):
-    user = UserFactory()
-    login(browser, user)
-    for path, given in api_doors(user):
+class TestARequestWithoutATurn:
+    @pytest.mark.parametrize(("requests", "send", "content_type", "text", "statuses"), KINDS.values(), ids=KINDS)
+    def test_it_is_503_and_succeeds_later(self, browser, taken, requests, send, content_type, text, statuses):
+        user = AdminFactory()
+        login(browser, user)
+        for path, data in requests(user):
+            with taken():
+                response = send(browser, path, data)
+            headers = [response[name] for name in ("Retry-After", "Cache-Control", "Content-Type")]
+            assert (response.status_code, headers) == (503, ["2", "no-store", content_type]), path
+            assert text in response.content.decode()
+            assert not response.cookies, "No cookie is set or cleared."
         with taken():
-            response = ask(browser, path, given)
-        is_told_to_come_back(response)
-        assert response["Content-Type"] == "application/problem+json"
-        assert response.json()["code"] == "unavailable"
-    with taken():
-        assert browser.get("/api/auth/me").status_code == 200
-    for path, given in api_doors(user):
-        assert ask(browser, path, given).status_code < 300, path
+            assert browser.get("/api/auth/me").status_code == 200
+        for path, data in requests(user):
+            assert send(browser, path, data).status_code in statuses, path
 
+    def test_it_changes_nothing(self, signed_in, user, taken):
+        before, recorded = User.objects.get(), SecurityEvent.objects.count()
+        for path, data in api_requests(user):
+            with taken():
+                ask(signed_in, path, data)
+        after = User.objects.get()
+        assert (after.password, after.last_login) == (before.password, before.last_login)
+        assert SecurityEvent.objects.count() == recorded
+        assert not events(SecurityEvent.Kind.SIGN_IN_FAILED)
 
-@pytest.mark.django_db
-def test_every_page_says_so(browser, taken):
-    user = AdminFactory()
-    login(browser, user)
-    for path, given in page_doors(user):
+    def test_all_other_requests_are_served_meanwhile(self, clock, signed_in, user, taken):
         with taken():
-            response = browser.post(path, given, headers=HTML)
-        is_told_to_come_back(response)
-        assert response["Content-Type"] == "text/html; charset=utf-8"
-        assert "Error 503" in response.content.decode()
-    for path, given in page_doors(user):
-        assert browser.post(path, given, headers=HTML).status_code == 302, path
+            for _ in range(3):
+                clock.forward(EXPIRED)
+                assert refresh(signed_in).status_code == 200
+            clock.forward(EXPIRED)
+            assert signed_in.get("/").status_code == 200
+            assert ask(signed_in, "password/reset", {"email": user.email}).status_code == 202
+            assert ask(signed_in, "logout").status_code == 204
 
-
-@pytest.mark.django_db
-def test_nothing_is_done_by_halves(api, user, taken):
-    login(api, user)
-    before = SecurityEvent.objects.count()
-    for path, given in api_doors(user):
+    def test_if_the_middleware_refreshed_it_the_new_tokens_are_sent(self, clock, signed_in, user, taken):
+        clock.forward(EXPIRED)
         with taken():
-            ask(api, path, given)
-    after = User.objects.get()
-    assert (after.password, after.last_login) == (user.password, User.objects.get(pk=user.pk).last_login)
-    assert SecurityEvent.objects.count() == before
-    assert not events(SecurityEvent.Kind.SIGN_IN_FAILED)
+            response = signed_in.post("/sign-in", {"username": user.email, "password": PASSWORD}, headers=HTML)
+        assert response.status_code == 503
+        assert response.cookies[ACCESS].value
+        assert signed_in.get("/api/auth/me").status_code == 200
 
 
 @pytest.mark.django_db
-def test_everything_else_goes_on_meanwhile(api, user, clock, taken):
-    login(api, user)
-    with taken():
-        for _ in range(3):
-            clock.forward(601)
-            assert refresh(api).status_code == 200
-        clock.forward(601)
-        assert api.get("/").status_code == 200
-        assert ask(api, "password/reset", {"email": user.email}).status_code == 202
-        assert ask(api, "logout").status_code == 204
+class TestEnumeration:
+    """While the server is busy, an attacker must not learn from its answers which accounts exist."""
 
+    def test_the_api_answers_every_account_alike(self, taken):
+        user, old = UserFactory(), UserFactory()
+        User.objects.filter(pk=old.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+        accounts = (user, UserFactory(is_active=False), UserFactory(password=None), old)
+        attempts = [(one.email, PASSWORD) for one in accounts]
+        attempts += [(user.email, "wrong"), (old.email, "wrong"), (UNKNOWN, PASSWORD)]
+        answers = []
+        for email, password in attempts:
+            with taken():
+                answers.append(statements(Client(), "login", {"email": email, "password": password}))
+        assert answers == [answers[0]] * len(attempts)
+        assert answers[0][0][0] == 503
 
-@pytest.mark.django_db
-def test_a_refresh_on_the_way_is_not_lost_with_the_sign_in(api, user, clock, taken):
-    login(api, user)
-    clock.forward(601)
-    with taken():
-        response = api.post("/sign-in", {"username": user.email, "password": PASSWORD}, headers=HTML)
-    assert response.status_code == 503
-    assert response.cookies[ACCESS].value
-    assert api.get("/api/auth/me").status_code == 200
+    def test_the_sign_in_form_answers_every_account_alike(self, taken):
+        answers = []
+        for email in (UserFactory().email, UNKNOWN):
+            with CaptureQueriesContext(connection) as queries, taken():
+                response = Client().post("/sign-in", {"username": email, "password": PASSWORD}, headers=HTML)
+            answers.append((seen(response), len(queries)))
+        assert answers[0] == answers[1]
 
-
-# Enumeration
-
-
-@pytest.mark.django_db
-def test_a_busy_answer_tells_no_account_from_another(taken):
-    user = UserFactory()
-    switched_off, without = UserFactory(is_active=False), UserFactory(password=None)
-    old = UserFactory()
-    User.objects.filter(pk=old.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
-    tries = [(one.email, PASSWORD) for one in (user, switched_off, without, old)]
-    tries += [(user.email, "wrong"), (old.email, "wrong"), (STRANGER, PASSWORD)]
-    answers = []
-    for email, password in tries:
-        with taken():
-            answers.append(statements(Client(), "login", {"email": email, "password": password}))
-    assert answers == [answers[0]] * len(tries)
-    assert answers[0][0][0] == 503
-
-
-@pytest.mark.django_db
-def test_a_busy_form_tells_none_either(taken):
-    known, stranger = (_at_the_form(email, taken) for email in (UserFactory().email, STRANGER))
-    assert known == stranger
-
-
-@pytest.mark.django_db
-def test_a_busy_registration_asks_the_database_nothing(taken):
-    with taken():
-        for email in (UserFactory.build().email, STRANGER):
-            answer, kinds = statements(Client(), "register", {"email": email, "password": NEW_PASSWORD})
+    def test_a_registration_does_not_query_the_database(self, taken):
+        for email in (UserFactory.build().email, UNKNOWN):
+            with taken():
+                answer, kinds = statements(Client(), "register", {"email": email, "password": NEW_PASSWORD})
             assert (answer[0], kinds) == (503, [])
-
-
-def _at_the_form(email: str, taken: Callable[[], Any]) -> tuple[Any, int]:
-    with CaptureQueriesContext(connection) as queries, taken():
-        response = Client().post("/sign-in", {"username": email, "password": PASSWORD}, headers=HTML)
-    return seen(response), len(queries)

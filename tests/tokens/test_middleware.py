@@ -1,17 +1,17 @@
-"""The middleware: signed in without a query, refreshed unseen, and which answers may set or clear cookies."""
+"""The middleware: it signs a request in without a query, refreshes expired tokens, and sets and clears the cookies."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, OPEN, REFRESH, login, post, refresh
 from tests.factories import UserFactory
+from tests.tokens.edge import EXPIRED, database_down, is_unavailable, values_of, who
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements, grants
 from tokens.service.ending import end
@@ -19,397 +19,332 @@ from tokens.service.feed import feed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
-Queries = Callable[[int], AbstractContextManager[Any]]
-EXPIRED = 601
 TOKENS = {ACCESS, REFRESH}
+TO_A_PAGE, BY_SCRIPT = {"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Mode": "cors", "Accept": "text/html"}
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
+Reason = RefreshToken.Reason
 
 
-@pytest.fixture(params=["wsgi", "asgi"])
-def api(request: pytest.FixtureRequest) -> Client:
-    """A browser, in front of either kind of server: the middleware must not know the difference."""
-    kind = Client if request.param == "wsgi" else AsyncBrowser
-    return kind(headers={"User-Agent": FIREFOX})
+@pytest.fixture
+def api(browser: Client) -> Client:
+    """The browser in front of either kind of server. With one kind a fault in the other's way would go unnoticed."""
+    return browser
+
+
+@pytest.fixture
+def expired(clock: Any, signed_in: Client) -> Client:
+    """The signed-in browser, after its access token has expired. Otherwise no request would be refreshed."""
+    clock.forward(EXPIRED)
+    return signed_in
 
 
 @pytest.fixture
 def read_feed(clock: Any) -> None:
-    """Lets the process know of all revocations, so that the next request asks for none."""
+    """Lets the process read of all revocations. Without it the next request would ask for them, and cost a query."""
     feed.is_revoked(uuid4())
 
 
-def test_a_valid_access_token_costs_no_query(api, user, read_feed, django_assert_num_queries):
-    signed_in = login(api, user)
-    with django_assert_num_queries(0):
+def revoke(user: Any, reason: RefreshToken.Reason = Reason.ENDED_BY_STAFF) -> None:
+    end(RefreshToken.objects.filter(user=user), reason)
+
+
+class TestAValidAccessToken:
+    def test_it_costs_no_query(self, read_feed, signed_in, user, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            response = signed_in.get("/probe/who")
+        assert response.json() == {"pk": str(user.pk), "sid": str(RefreshToken.objects.get().id)}
+        assert not response.cookies
+
+    def test_a_view_that_needs_more_loads_the_user_once(self, read_feed, signed_in, user, django_assert_num_queries):
+        with django_assert_num_queries(1):
+            assert signed_in.get("/probe/email").json() == {"email": user.email, "again": user.email}
+
+    def test_a_view_of_rest_framework_needs_one_authentication_class(self, api, user):
+        assert api.get("/probe/rest").status_code == 401
+        login(api, user)
+        assert api.get("/probe/rest").json() == {"email": user.email, "gen": 0}
+        refresh(api)
+        assert api.get("/probe/rest").json()["gen"] == 1
+
+    def test_a_user_switched_off_behind_our_back_turns_out_to_be_nobody_when_loaded(self, signed_in):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE accounts_user SET is_active = %s", [False])
+        with pytest.raises(AttributeError, match="AnonymousUser"):
+            signed_in.get("/probe/email")
+
+    def test_an_access_token_dies_within_the_lag_of_its_revocation(self, clock, signed_in, user):
+        signed_in.get("/probe/who")
+        revoke(user)
+        feed._revoked.clear()  # As if another process had revoked it, and this one had not read of it yet.
+        assert who(signed_in) == str(user.pk)
+        clock.forward(1)
+        assert who(signed_in) is None
+
+    @pytest.mark.parametrize("strict", [False, True])
+    def test_while_revocations_cannot_be_read_it_is_accepted_unless_strict(self, clock, api, user, settings, strict):
+        settings.TOKENS = {"REVOCATION_STRICT": strict}
+        login(api, user)
+        clock.forward(2)
+        with database_down():
+            response = api.get("/probe/who")
+        assert (response.status_code, len(response.cookies)) == (503 if strict else 200, 0)
+
+
+class TestCaching:
+    def test_a_response_that_depends_on_the_user_is_private_unless_the_view_says_otherwise(self, signed_in):
+        """Some shared caches ignore Vary."""
+        assert signed_in.get("/probe/who")["Cache-Control"] == "private"
+        assert "Cache-Control" not in signed_in.get("/probe/public").headers
+        assert signed_in.get("/probe/cached")["Cache-Control"] == "max-age=60"
+
+    def test_a_response_that_depends_on_the_user_varies_by_cookie_and_an_anonymous_one_may_be_cached(self, api, user):
         response = api.get("/probe/who")
-    assert response.json() == {"pk": str(user.pk), "sid": signed_in["session"]["id"]}
-    assert not response.cookies
+        assert ("Cookie" in response["Vary"], "Cache-Control" in response.headers) == (True, False)
+        login(api, user)
+        assert "Cookie" in api.get("/probe/who")["Vary"]
+        assert "Cookie" not in api.get("/probe/public")["Vary"]
 
 
-def test_an_answer_that_looked_at_who_asks_is_nobody_elses(api, user):
-    """Also to a shared cache that does not heed Vary; what a view says of caching itself stands."""
-    login(api, user)
-    assert api.get("/probe/who")["Cache-Control"] == "private"
-    assert "Cache-Control" not in api.get("/probe/public").headers
-    assert api.get("/probe/cached")["Cache-Control"] == "max-age=60"
+class TestRefreshing:
+    @pytest.mark.parametrize("is_expired", [True, False], ids=["expired", "missing"])
+    def test_without_a_valid_access_token_the_request_is_refreshed_and_served(self, clock, signed_in, user, is_expired):
+        old = signed_in.cookies[REFRESH].value
+        if is_expired:
+            clock.forward(EXPIRED)
+        else:
+            del signed_in.cookies[ACCESS]
+        response = signed_in.get("/probe/who")
+        assert response.json()["pk"] == str(user.pk)
+        assert set(response.cookies) == TOKENS
+        assert response.cookies[REFRESH].value != old
+        assert not signed_in.get("/probe/who").cookies
+
+    def test_a_post_is_refreshed_and_keeps_its_data(self, expired):
+        response = post(expired, "/probe/rest", {"some": "thing"})
+        assert (response.status_code, set(response.cookies)) == (200, TOKENS)
+
+    def test_parallel_requests_get_the_same_successor(self, expired, another):
+        tabs = [another() for _ in range(5)]
+        for tab in tabs:
+            tab.cookies = expired.cookies.copy()
+        assert len({tab.get("/probe/who").cookies[REFRESH].value for tab in tabs}) == 1
+        assert RefreshToken.objects.get().generation == 1
+
+    @pytest.mark.parametrize("path", ["/probe/fails", "/nowhere", "/probe/public"])
+    def test_the_new_cookies_are_set_whatever_the_response_is(self, expired, path):
+        expired.raise_request_exception = False
+        response = expired.get(path)
+        assert set(response.cookies) == TOKENS
+        assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
+        assert "Cookie" in response["Vary"]
+
+    @pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/refresh", "/api/auth/logout/"])
+    def test_views_that_read_the_refresh_cookie_themselves_are_not_refreshed(self, expired, path):
+        expired.get(path)
+        assert RefreshToken.objects.get().generation == 0
 
 
-def test_an_answer_to_nobody_may_be_kept(api):
-    assert "Cache-Control" not in api.get("/probe/who").headers
+class TestTheCookies:
+    @pytest.mark.parametrize(
+        ("origin", "prefix"), [("https://testserver", "__Host-"), ("http://localhost:8000", "")], ids=["https", "http"]
+    )
+    def test_they_are_for_one_host_and_not_for_scripts_and_over_https_secure(self, api, user, settings, origin, prefix):
+        settings.DEBUG, settings.ORIGIN = not prefix, origin
+        login(api, user)
+        assert set(api.cookies) == {f"{prefix}{name}" for name in ("access", "refresh", "device")}
+        for cookie in api.cookies.values():
+            names = ("httponly", "samesite", "path", "domain")
+            assert [cookie[name] for name in names] == [True, "Lax", "/", ""]
+            assert bool(cookie["secure"]) == bool(prefix)
+        assert who(api) == str(user.pk)
 
 
-def test_more_than_who_it_is_loads_the_user_once(api, user, read_feed, django_assert_num_queries):
-    login(api, user)
-    with django_assert_num_queries(1):
-        assert api.get("/probe/email").json() == {"email": user.email, "again": user.email}
+class TestABearerToken:
+    def test_it_is_used_instead_of_the_cookies(self, api, user, another, settings):
+        settings.TOKENS = {"MODES": ["cookie", "body"]}
+        bearer = login(another(), user, mode="body")["access_token"]
+        login(api, UserFactory())
+        for token, pk in [(bearer, str(user.pk)), ("nonsense", None)]:
+            assert api.get("/probe/who", headers={"Authorization": f"Bearer {token}"}).json()["pk"] == pk
 
-
-def test_an_expired_access_token_is_refreshed_and_the_same_request_served(api, user, clock):
-    login(api, user)
-    old = api.cookies[REFRESH].value
-    clock.forward(EXPIRED)
-    response = api.get("/probe/who")
-    assert response.json()["pk"] == str(user.pk)
-    assert set(response.cookies) == TOKENS
-    assert response.cookies[REFRESH].value != old
-    assert not api.get("/probe/who").cookies
-
-
-def test_a_missing_access_cookie_is_refreshed_too(api, user):
-    login(api, user)
-    del api.cookies[ACCESS]
-    assert api.get("/probe/who").json()["pk"] == str(user.pk)
-
-
-def test_a_post_is_refreshed_with_its_data_kept(api, user, clock):
-    login(api, user)
-    clock.forward(EXPIRED)
-    response = post(api, "/probe/rest", {"some": "thing"})
-    assert response.status_code == 200
-    assert set(response.cookies) == TOKENS
-
-
-def test_parallel_requests_get_the_same_successor(api, user, another, clock):
-    login(api, user)
-    clock.forward(EXPIRED)
-    tabs = [another() for _ in range(5)]
-    for tab in tabs:
-        tab.cookies = api.cookies.copy()
-    successors = {tab.get("/probe/who").cookies[REFRESH].value for tab in tabs}
-    assert len(successors) == 1
-    assert RefreshToken.objects.get().generation == 1
-
-
-@pytest.mark.parametrize("path", ["/probe/fails", "/nowhere", "/probe/public"])
-def test_the_new_cookies_are_set_whatever_the_response_is(api, user, clock, path):
-    api.raise_request_exception = False
-    login(api, user)
-    clock.forward(EXPIRED)
-    response = api.get(path)
-    assert set(response.cookies) == TOKENS
-    assert "no-store" in response["Cache-Control"]
-    assert "private" in response["Cache-Control"]
-    assert "Cookie" in response["Vary"]
-
-
-def test_cookies_are_httponly_secure_lax_and_bound_to_the_host(api, user):
-    login(api, user)
-    assert set(api.cookies) == {ACCESS, REFRESH, DEVICE}
-    for cookie in api.cookies.values():
-        assert cookie["httponly"] is True
-        assert cookie["secure"] is True
-        assert cookie["samesite"] == "Lax"
-        assert cookie["path"] == "/"
-        assert cookie["domain"] == ""
-
-
-def test_over_plain_http_in_development_cookies_lose_prefix_and_secure(api, user, settings):
-    settings.DEBUG, settings.ORIGIN = True, "http://localhost:8000"
-    login(api, user)
-    assert set(api.cookies) == {"access", "refresh", "device"}
-    assert not any(cookie["secure"] for cookie in api.cookies.values())
-    assert api.get("/probe/who").json()["pk"] == str(user.pk)
-
-
-def test_the_access_cookie_lives_as_long_as_the_refresh_cookie(api, user, clock):
-    login(api, user, remember=True)
-    assert api.cookies[ACCESS]["max-age"] == api.cookies[REFRESH]["max-age"] == 14 * 86400
-
-
-def test_without_remember_me_the_cookies_go_with_the_browser(api, user):
-    login(api, user)
-    assert api.cookies[ACCESS]["max-age"] == api.cookies[REFRESH]["max-age"] == ""
-
-
-def test_a_response_that_depends_on_who_asks_says_so(api, user):
-    assert "Cookie" in api.get("/probe/who")["Vary"]
-    login(api, user)
-    assert "Cookie" in api.get("/probe/who")["Vary"]
-    assert "Cookie" not in api.get("/probe/public")["Vary"]
-
-
-def test_a_bearer_token_is_taken_and_no_cookie_looked_at(api, user, another, settings):
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
-    bearer = login(another(), user, mode="body")["access_token"]
-    login(api, UserFactory())
-    response = api.get("/probe/who", headers={"Authorization": f"Bearer {bearer}"})
-    assert response.json()["pk"] == str(user.pk)
-    assert api.get("/probe/who", headers={"Authorization": "Bearer nonsense"}).json()["pk"] is None
-
-
-def test_a_bearer_request_is_not_refreshed_by_cookie(api, user, clock):
-    login(api, user)
-    clock.forward(EXPIRED)
-    response = api.get("/probe/who", headers={"Authorization": f"Bearer {api.cookies[ACCESS].value}"})
-    assert response.json()["pk"] is None
-    assert not response.cookies
-
-
-def test_an_access_token_dies_within_the_lag_of_its_revocation(api, user, clock):
-    login(api, user)
-    api.get("/probe/who")
-    end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
-    feed._revoked.clear()  # As if another process had ended it: ours has not heard yet.
-    assert api.get("/probe/who").json()["pk"] == str(user.pk)
-    clock.forward(1)
-    assert api.get("/probe/who").json()["pk"] is None
+    def test_an_expired_one_is_not_refreshed_by_cookie(self, expired):
+        response = expired.get("/probe/who", headers={"Authorization": f"Bearer {expired.cookies[ACCESS].value}"})
+        assert response.json()["pk"] is None
+        assert not response.cookies
 
 
 class TestATokenSeenBefore:
-    """Nearly every one is. Less is looked at for it, and the answer must be the same."""
+    """Most tokens have been seen before. The middleware then checks less, and its answer must be the same."""
 
     @pytest.fixture(autouse=True)
-    def _seen(self, api: Client, user: Any, read_feed: None) -> None:
-        login(api, user)
-        assert api.get("/probe/who").json()["pk"] == str(user.pk)
+    def _seen(self, read_feed: None, signed_in: Client, user: Any) -> None:
+        assert who(signed_in) == str(user.pk)
 
-    def test_expires(self, api, user, clock):
+    def test_it_expires(self, api, clock):
         clock.forward(EXPIRED)
         feed.is_revoked(uuid4())
         assert set(api.get("/probe/who").cookies) >= TOKENS
 
-    def test_is_taken_from_our_own_origin_alone(self, api):
+    def test_it_is_accepted_only_from_the_own_origin(self, api):
         assert post(api, "/probe/rest", **{"Sec-Fetch-Site": "same-origin"}).status_code == 200
-        assert post(api, "/probe/rest", **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert post(api, "/probe/rest", **CROSS_SITE).status_code == 403
 
-    def test_is_not_looked_at_beside_a_header(self, api):
-        for header in ("Bearer nonsense", "Bearer"):
-            assert api.get("/probe/who", headers={"Authorization": header}).json()["pk"] is None
+    @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer"])
+    def test_it_is_ignored_beside_an_authorization_header(self, api, header):
+        assert api.get("/probe/who", headers={"Authorization": header}).json()["pk"] is None
 
-    def test_proves_that_it_arrived(self, api, clock):
+    def test_its_use_acknowledges_that_the_client_received_it(self, api, clock):
         clock.forward(EXPIRED)
-        api.get("/probe/who")
-        api.get("/probe/who")
+        for _ in range(2):
+            api.get("/probe/who")
         clock.forward(91)
         feed.is_revoked(uuid4())
         api.get("/probe/who")
         assert acknowledgements.flush()
         assert RefreshToken.objects.get().acknowledged
 
-    def test_gives_way_to_a_sign_in_that_django_alone_knows_of(self, api):
+    def test_a_sign_in_that_only_djangos_session_has_replaces_it(self, api):
         other, elsewhere = UserFactory(), Client()
         elsewhere.force_login(other)
-        name = django_settings.SESSION_COOKIE_NAME
-        api.cookies[name] = elsewhere.cookies[name].value
-        assert api.get("/probe/who").json()["pk"] == str(other.pk)
+        api.cookies.load(values_of(elsewhere, django_settings.SESSION_COOKIE_NAME))
+        assert who(api) == str(other.pk)
 
-    def test_is_good_in_a_browser_that_was_closed_only_where_it_may_be(self, api, user, monkeypatch):
+    def test_if_it_is_valid_only_while_the_browser_is_open_it_needs_that_cookie(self, api, user, monkeypatch):
         monkeypatch.setattr(grants, "goes_with_the_browser", lambda session: True)
         login(api, user)
         del api.cookies[REFRESH]
-        for _ in range(2):
-            assert api.get("/probe/who").json()["pk"] is None
-        api.cookies["__Host-open"] = "1"
-        assert api.get("/probe/who").json()["pk"] == str(user.pk)
+        assert [who(api) for _ in range(2)] == [None, None]
+        api.cookies[OPEN] = "1"
+        assert who(api) == str(user.pk)
 
 
 class TestARefusal:
-    """A definite refusal clears the cookies on page navigations and the auth API, and nowhere else."""
+    """When a refresh token is refused for good, pages and the auth API clear the cookies. No other response does."""
 
     @pytest.fixture(autouse=True)
-    def _ended(self, api: Client, user: Any, clock: Any) -> None:
-        login(api, user)
-        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+    def _ended(self, clock: Any, signed_in: Client, user: Any) -> None:
+        revoke(user)
         clock.forward(EXPIRED)
 
     @pytest.mark.parametrize(
-        "headers",
-        [{"Sec-Fetch-Mode": "navigate"}, {"Accept": "text/html,*/*"}],
-        ids=["told by the browser", "guessed"],
+        "headers", [TO_A_PAGE, {"Accept": "text/html,*/*"}], ids=["the browser says so", "a guess"]
     )
-    def test_clears_the_cookies_of_a_navigation_but_not_the_device(self, api, headers):
+    def test_the_response_to_a_navigation_clears_the_cookies_except_that_of_the_device(self, api, headers):
         response = api.get("/probe/public", headers=headers)
         assert response.status_code == 200
         assert {name: cookie["max-age"] for name, cookie in response.cookies.items()} == {ACCESS: 0, REFRESH: 0}
         assert "no-store" in response["Cache-Control"]
 
     @pytest.mark.parametrize("path", ["/api/auth/me", "/api/auth/sessions", "/api/auth/sessions/"])
-    def test_clears_the_cookies_of_the_auth_api(self, api, path):
+    def test_the_auth_api_clears_the_cookies(self, api, path):
         response = api.get(path)
-        assert response.json()["code"] == "session_ended"
-        assert set(response.cookies) == TOKENS
+        assert (response.json()["code"], set(response.cookies)) == ("session_ended", TOKENS)
 
-    def test_leaves_the_cookies_of_any_other_request(self, api):
-        response = api.get("/probe/who", headers={"Sec-Fetch-Mode": "cors", "Accept": "text/html"})
+    def test_any_other_response_leaves_the_cookies(self, api):
+        response = api.get("/probe/who", headers=BY_SCRIPT)
         assert response.json()["pk"] is None
         assert not response.cookies
 
     @pytest.mark.parametrize(
         "ask",
-        [
-            lambda late: late.get("/probe/public", headers={"Sec-Fetch-Mode": "navigate"}),
-            lambda late: late.get("/api/auth/me"),
-            refresh,
-        ],
+        [lambda late: late.get("/probe/public", headers=TO_A_PAGE), lambda late: late.get("/api/auth/me"), refresh],
         ids=["navigation", "auth API", "refresh"],
     )
-    def test_that_comes_late_leaves_the_cookies_of_a_newer_sign_in(self, api, user, ask):
-        """The same browser has signed in while the answer to an older request of its was on its way."""
+    def test_a_late_one_leaves_the_cookies_of_a_newer_sign_in(self, api, user, ask):
+        """The browser has signed in while the response to an older request was on its way."""
         late = Client(headers={"User-Agent": FIREFOX})
-        late.cookies.load({name: cookie.value for name, cookie in api.cookies.items()})
+        late.cookies.load(values_of(api))
         login(api, user)
         assert not TOKENS & set(ask(late).cookies)
 
-    def test_does_not_stand_in_the_way_of_signing_in(self, api, user):
+    def test_the_user_can_sign_in_again(self, api, user):
         login(api, user)
-        assert api.get("/probe/who").json()["pk"] == str(user.pk)
+        assert who(api) == str(user.pk)
 
 
-def test_an_unknown_key_clears_no_cookie(api, user, settings, clock):
-    login(api, user)
+def test_a_token_by_an_unknown_key_clears_no_cookie(clock, signed_in, settings):
     settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
-    response = api.get("/probe/public", headers={"Sec-Fetch-Mode": "navigate"})
-    assert not response.cookies
+    assert not signed_in.get("/probe/public", headers=TO_A_PAGE).cookies
 
 
-class TestADatabaseThatIsDown:
-    @pytest.fixture(autouse=True)
-    def _expired(self, api: Client, user: Any, clock: Any) -> None:
-        login(api, user)
-        clock.forward(EXPIRED)
-
-    @staticmethod
-    def down(*args: Any) -> Any:
-        raise OperationalError("the database is down")
-
-    @pytest.mark.parametrize("path", ["/probe/who", "/api/auth/me"])
-    def test_is_answered_with_503_and_no_cookie_touched(self, api, path):
-        with connection.execute_wrapper(self.down):
-            response = api.get(path, headers={"Sec-Fetch-Mode": "navigate"})
-        assert response.status_code == 503
-        assert int(response["Retry-After"]) > 0
-        assert not response.cookies
-
-    def test_is_forgotten_by_the_next_request(self, api, user):
-        with connection.execute_wrapper(self.down):
-            api.get("/probe/who")
-        assert api.get("/probe/who").json()["pk"] == str(user.pk)
-
-
-@pytest.mark.parametrize("strict", [False, True])
-def test_while_revocations_cannot_be_read_access_tokens_are_good_unless_strict(api, user, clock, settings, strict):
-    settings.TOKENS = {"REVOCATION_STRICT": strict}
-    login(api, user)
-    clock.forward(2)
-    with connection.execute_wrapper(TestADatabaseThatIsDown.down):
-        response = api.get("/probe/who")
-    assert response.status_code == (503 if strict else 200)
-    assert not response.cookies
+@pytest.mark.parametrize("path", ["/probe/who", "/api/auth/me"])
+def test_while_the_database_is_down_an_expired_token_is_503_and_the_cookies_stay_valid(expired, user, path):
+    with database_down():
+        assert is_unavailable(expired.get(path, headers=TO_A_PAGE))
+    assert who(expired) == str(user.pk)
 
 
 class TestAnotherOrigin:
-    """An unsafe request signed in by cookie must come from our own origin, and never causes a rotation else."""
+    """An unsafe request that a cookie signs in must come from the own origin. No other one rotates the token."""
 
-    HEADERS = ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"})
-
-    @pytest.mark.parametrize("headers", HEADERS)
-    def test_is_refused_when_signed_in_by_cookie(self, api, user, headers):
-        login(api, user)
-        response = post(api, "/probe/rest", **headers)
-        assert response.status_code == 403
-        assert not response.cookies
-
-    @pytest.mark.parametrize("headers", HEADERS)
-    def test_never_causes_a_rotation(self, api, user, clock, headers):
-        login(api, user)
-        clock.forward(EXPIRED)
-        response = post(api, "/probe/rest", **headers)
-        assert response.status_code == 403
-        assert not response.cookies
+    @pytest.mark.parametrize(
+        "headers", [CROSS_SITE, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"}]
+    )
+    @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
+    def test_an_unsafe_request_by_cookie_is_refused_and_rotates_nothing(self, clock, signed_in, headers, seconds):
+        clock.forward(seconds)
+        response = post(signed_in, "/probe/rest", **headers)
+        assert (response.status_code, len(response.cookies)) == (403, 0)
         assert RefreshToken.objects.get().generation == 0
 
-    def test_may_navigate_here_and_is_refreshed(self, api, user, clock):
-        login(api, user)
-        clock.forward(EXPIRED)
-        response = api.get("/probe/who", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
+    def test_a_link_from_there_is_refreshed(self, expired, user):
+        response = expired.get("/probe/who", headers={**CROSS_SITE, **TO_A_PAGE})
         assert response.json()["pk"] == str(user.pk)
 
-    def test_does_not_concern_strangers_or_bearers(self, api, user, settings):
+    def test_a_bearer_token_is_accepted_from_any_origin(self, api, user, settings):
         settings.TOKENS = {"MODES": ["body"]}
         bearer = login(api, user)["access_token"]
-        headers = {"Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {bearer}"}
-        assert post(api, "/probe/rest", **headers).status_code == 200
+        assert post(api, "/probe/rest", **CROSS_SITE, Authorization=f"Bearer {bearer}").status_code == 200
 
 
-class TestTheEcosystemsOwnDoors:
+class TestDjangosLoginAndLogout:
+    """A view of any package calls `django.contrib.auth.login` or `logout`."""
+
     def test_login_by_anybody_opens_a_session(self, api, user):
         response = api.get(f"/probe/sign-in/{user.email}")
         assert set(response.cookies) >= {ACCESS, REFRESH, DEVICE}
         assert api.get("/probe/members").content == b"members"
         assert RefreshToken.objects.get().user == user
 
-    def test_logout_by_anybody_ends_it(self, api, user):
-        login(api, user)
-        response = api.get("/probe/sign-out")
-        assert response.cookies[REFRESH]["max-age"] == 0
-        assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.SIGNED_OUT
+    @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
+    def test_logout_ends_it_and_clears_the_cookies_even_if_the_request_was_refreshed(self, clock, signed_in, seconds):
+        clock.forward(seconds)
+        response = signed_in.get("/probe/sign-out")
+        assert [response.cookies[name]["max-age"] for name in TOKENS] == [0, 0]
+        assert RefreshToken.objects.get().revoked_reason == Reason.SIGNED_OUT
 
-    def test_a_view_that_signs_out_has_the_last_word_on_the_cookies(self, api, user, clock):
-        login(api, user)
-        clock.forward(EXPIRED)
-        response = api.get("/probe/sign-out")
-        assert {cookie["max-age"] for name, cookie in response.cookies.items() if name in TOKENS} == {0}
+    def test_login_replaces_the_cookies_of_a_session_that_was_refreshed(self, expired):
+        other = UserFactory()
+        expired.get(f"/probe/sign-in/{other.email}")
+        assert who(expired) == str(other.pk)
 
-    def test_a_view_that_signs_in_has_the_last_word_on_the_cookies(self, api, user, clock):
-        login(api, UserFactory())
-        clock.forward(EXPIRED)
+    def test_djangos_session_never_signs_in_by_itself(self, api, user):
         api.get(f"/probe/sign-in/{user.email}")
-        assert api.get("/probe/who").json()["pk"] == str(user.pk)
-
-    def test_what_django_keeps_of_a_sign_in_never_signs_in(self, api, user):
-        api.get(f"/probe/sign-in/{user.email}")
-        end(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke(user)
         assert "__Host-session" in api.cookies
-        assert api.get("/probe/who").json()["pk"] is None
-        del api.cookies[ACCESS]
-        del api.cookies[REFRESH]
-        assert api.get("/probe/who").json()["pk"] is None
+        assert who(api) is None
+        for name in TOKENS:
+            del api.cookies[name]
+        assert who(api) is None
 
 
-class TestASlowAnswer:
-    """New cookies are not set for a session that was revoked or superseded while the request ran."""
+class TestASlowResponse:
+    """If the session was revoked or superseded while the request ran, the response sets no new cookies."""
 
-    @pytest.fixture(autouse=True)
-    def _expired(self, api: Client, user: Any, clock: Any) -> None:
-        login(api, user)
-        clock.forward(EXPIRED)
-
-    def test_does_not_undo_a_sign_in_made_meanwhile(self, api, user, another):
+    def test_it_does_not_undo_a_sign_in_made_meanwhile(self, expired, user, another):
         meanwhile = another()
-        meanwhile.cookies[DEVICE] = api.cookies[DEVICE].value
+        meanwhile.cookies[DEVICE] = expired.cookies[DEVICE].value
         with connection.execute_wrapper(_after_rotation(lambda: login(meanwhile, user))):
-            response = api.get("/probe/public")
-        assert not response.cookies
-        assert meanwhile.get("/probe/who").json()["pk"] == str(user.pk)
+            assert not expired.get("/probe/public").cookies
+        assert who(meanwhile) == str(user.pk)
 
-    def test_does_not_undo_a_sign_out_made_meanwhile(self, api, user):
-        sessions = RefreshToken.objects.filter(user=user)
-        with connection.execute_wrapper(_after_rotation(lambda: end(sessions, RefreshToken.Reason.SIGNED_OUT))):
-            response = api.get("/probe/public")
-        assert not response.cookies
+    def test_it_does_not_undo_a_sign_out_made_meanwhile(self, expired, user):
+        with connection.execute_wrapper(_after_rotation(lambda: revoke(user, Reason.SIGNED_OUT))):
+            assert not expired.get("/probe/public").cookies
 
 
 def _after_rotation(action: Callable[[], Any]) -> Any:
-    """Run ``action`` right after the rotation was written: while the view runs, as far as the middleware can tell."""
+    """Run ``action`` once, right after the rotation was written. For the middleware this is while the view runs."""
     done: list[bool] = []
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -420,27 +355,3 @@ def _after_rotation(action: Callable[[], Any]) -> Any:
         return result
 
     return wrapper
-
-
-@pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/refresh", "/api/auth/logout/"])
-def test_the_views_that_look_at_the_refresh_cookie_are_left_to_it(api, user, clock, path):
-    login(api, user)
-    clock.forward(EXPIRED)
-    api.get(path)
-    assert RefreshToken.objects.get().generation == 0
-
-
-def test_a_view_of_rest_framework_needs_one_authentication_class(api, user):
-    assert api.get("/probe/rest").status_code == 401
-    login(api, user)
-    assert api.get("/probe/rest").json() == {"email": user.email, "gen": 0}
-    refresh(api)
-    assert api.get("/probe/rest").json()["gen"] == 1
-
-
-def test_a_user_switched_off_behind_our_back_turns_out_to_be_nobody_when_loaded(api, user):
-    login(api, user)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE accounts_user SET is_active = %s", [False])
-    with pytest.raises(AttributeError, match="AnonymousUser"):
-        api.get("/probe/email")

@@ -1,4 +1,4 @@
-"""What operators' machines ask: each answer says what is so, to those who may know, and touches nobody's cookies."""
+"""Health checks and metrics: each answer is true, goes only to clients that may have it, and sets no cookie."""
 
 import threading
 from collections.abc import Iterator
@@ -13,33 +13,29 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.browsers import AsyncBrowser, login
+from tests.browsers import login
 from tests.factories import PASSWORD
+from tests.tokens.edge import EXPIRED, is_unavailable
 from tokens import operators
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PROXY, STRANGER, NEIGHBOUR = "10.0.0.1", "203.0.113.7", "10.0.0.9"
+PROXY, OUTSIDE, NEIGHBOUR, HERE = "10.0.0.1", "203.0.113.7", "10.0.0.9", "127.0.0.1"
+ANY_HOST = {"Host": "10.1.2.3:8000"}
+"""A host that is not in ALLOWED_HOSTS, as load balancers send it."""
 
 
 @pytest.fixture(autouse=True)
 def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process has found out about its database must not reach from one test into another."""
+    """Forgets what the process found out about its database. Otherwise one test would be answered from another's."""
     monkeypatch.setattr(operators, "_readiness", operators.Question(operators.Migrations().are_applied))
     monkeypatch.setattr(operators, "_last_purge", operators.Question(operators.last_run))
 
 
-@pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])
-def probe(request: pytest.FixtureRequest) -> Client:
-    """Asks either kind of server, by an address that ALLOWED_HOSTS does not name."""
-    client: Client = request.param(headers={"Host": "10.1.2.3:8000"})
-    return client
-
-
 @contextmanager
 def database_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Within, no statement is answered."""
+    """Let every statement of every thread fail, as when the database cannot be reached."""
 
     def fail(*given: Any, **more: Any) -> None:
         raise OperationalError("the database is down")
@@ -49,37 +45,37 @@ def database_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def samples(text: str) -> dict[tuple[str, ...], float]:
-    """The samples of a scrape, by name and the values of their labels."""
+def is_ready() -> bool:
+    status = Client().get("/health/ready").status_code
+    assert status in {200, 503}
+    return status == 200
+
+
+def scrape() -> dict[tuple[str, ...], float]:
+    """Return the samples of a scrape, by name and the values of their labels."""
+    response = Client().get("/metrics")
+    assert response.status_code == 200
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(response.content.decode())
         for sample in family.samples
     }
 
 
-def scrape(client: Client | None = None) -> dict[tuple[str, ...], float]:
-    response = (client or Client()).get("/metrics")
-    assert response.status_code == 200
-    return samples(response.content.decode())
-
-
 class TestHealth:
-    def test_a_process_with_a_database_is_live_and_ready(self, probe):
-        for path, said in [("/health/live", b"live\n"), ("/health/ready", b"ready\n")]:
-            response = probe.get(path)
-            assert (response.status_code, response.content) == (200, said)
+    def test_a_process_with_a_database_is_live_and_ready_by_any_host_name(self, browser):
+        for name in ("live", "ready"):
+            response = browser.get(f"/health/{name}", headers=ANY_HOST)
+            assert (response.status_code, response.content) == (200, f"{name}\n".encode())
             assert response["Cache-Control"] == "no-store"
 
-    def test_without_its_database_it_is_live_and_not_ready(self, probe, monkeypatch):
+    def test_without_its_database_it_is_live_and_not_ready(self, browser, monkeypatch):
         with database_down(monkeypatch):
-            assert probe.get("/health/live").status_code == 200
-            response = probe.get("/health/ready")
-            assert response.status_code == 503
-            assert int(response["Retry-After"]) > 0
-        assert probe.get("/health/ready").status_code == 200
+            assert browser.get("/health/live", headers=ANY_HOST).status_code == 200
+            assert is_unavailable(browser.get("/health/ready", headers=ANY_HOST))
+        assert browser.get("/health/ready").status_code == 200
 
-    def test_a_database_that_does_not_answer_in_time_holds_one_thread_and_nobody_up(self, monkeypatch):
+    def test_a_database_that_does_not_answer_blocks_one_thread_and_no_request(self, monkeypatch):
         monkeypatch.setattr(operators, "PATIENCE", 0.05)
         answered, asked = threading.Event(), []
 
@@ -87,103 +83,74 @@ class TestHealth:
             asked.append(threading.current_thread())
             return answered.wait(30)
 
-        question = operators.Question(hang)
-        monkeypatch.setattr(operators, "_readiness", question)
-        assert [Client().get("/health/ready").status_code for _ in range(3)] == [503] * 3
+        monkeypatch.setattr(operators, "_readiness", operators.Question(hang))
+        assert [is_ready() for _ in range(3)] == [False] * 3
         assert len(asked) == 1
         answered.set()
         asked[0].join()
-        assert Client().get("/health/ready").status_code == 200
+        assert is_ready()
 
-    def test_it_is_ready_when_all_migrations_are_applied_and_asks_once(self):
-        newest = MigrationRecorder(connection).migration_qs.filter(app="tokens").latest("id")
-        app, name = newest.app, newest.name
-        newest.delete()
-        try:
-            assert Client().get("/health/ready").status_code == 503
-        finally:
-            MigrationRecorder(connection).record_applied(app, name)
-        assert Client().get("/health/ready").status_code == 200
-        MigrationRecorder(connection).record_unapplied(app, name)
-        try:
-            assert Client().get("/health/ready").status_code == 200
-        finally:
-            MigrationRecorder(connection).record_applied(app, name)
+    def test_it_is_ready_when_all_migrations_are_applied_which_it_checks_once(self):
+        recorder = MigrationRecorder(connection)
+        newest = recorder.migration_qs.filter(app="tokens").latest("id")
+        for expected in (False, True):
+            recorder.record_unapplied(newest.app, newest.name)
+            try:
+                assert is_ready() is expected
+            finally:
+                recorder.record_applied(newest.app, newest.name)
+            assert is_ready()
 
     @pytest.mark.parametrize("path", operators.VIEWS)
-    def test_nobody_is_signed_in_refreshed_or_told_anything_by_cookie(self, path, api, user, clock):
-        login(api, user)
-        clock.forward(601)
+    def test_a_signed_in_browser_is_neither_refreshed_nor_given_a_cookie(self, path, clock, signed_in):
+        clock.forward(EXPIRED)
         before = RefreshToken.objects.values().get()
-        response = api.get(path)
-        assert response.status_code == 200
-        assert not response.cookies
-        assert not response.has_header("Vary")
+        response = signed_in.get(path)
+        assert (response.status_code, len(response.cookies), response.has_header("Vary")) == (200, 0, False)
         assert RefreshToken.objects.values().get() == before
 
     @pytest.mark.parametrize("path", operators.VIEWS)
-    def test_it_is_only_asked(self, path):
-        response = Client().post(path)
-        assert response.status_code == 405
-        assert Client().head(path).status_code == 200
+    def test_only_get_and_head_are_allowed(self, path):
+        assert (Client().post(path).status_code, Client().head(path).status_code) == (405, 200)
 
 
-READERS: list[tuple[dict[str, Any], dict[str, str], bool, str]] = [
-    # settings, request, whether it may read, why
-    ({}, {"REMOTE_ADDR": "127.0.0.1"}, True, "this machine"),
-    ({}, {"REMOTE_ADDR": "::1"}, True, "this machine, by IPv6"),
-    ({}, {"REMOTE_ADDR": NEIGHBOUR}, False, "another machine"),
-    ({}, {"REMOTE_ADDR": ""}, False, "a Unix socket: a proxy's"),
-    ({}, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": STRANGER}, False, "a proxy here that nobody named"),
-    ({}, {"REMOTE_ADDR": "::ffff:127.0.0.1", "HTTP_X_REAL_IP": STRANGER}, False, "the same, otherwise spelled"),
-    ({}, {"REMOTE_ADDR": "127.0.0.1", "HTTP_VIA": "1.1 proxy"}, False, "the same, and it says little"),
-    ({"allowed": [NEIGHBOUR]}, {"REMOTE_ADDR": NEIGHBOUR}, True, "whom the setting names"),
-    ({"allowed": [NEIGHBOUR]}, {"REMOTE_ADDR": "127.0.0.1"}, False, "who is not named any more"),
-    ({"allowed": []}, {"REMOTE_ADDR": "127.0.0.1"}, False, "nobody"),
-    (
-        {"allowed": ["10.0.0.0/8"], "proxies": [PROXY]},
-        {"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": STRANGER},
-        False,
-        "a stranger, behind a proxy in the network that may",
-    ),
-    (
-        {"allowed": ["10.0.0.0/8"], "proxies": [PROXY]},
-        {"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": f"{NEIGHBOUR}, {STRANGER}"},
-        False,
-        "a stranger who says that he is another",
-    ),
-    (
-        {"allowed": ["10.0.0.0/8"], "proxies": [PROXY]},
-        {"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": NEIGHBOUR},
-        True,
-        "one who may, behind a proxy",
-    ),
-    (
-        {"allowed": ["10.0.0.0/8"], "proxies": [PROXY]},
-        {"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": "unknown"},
-        False,
-        "behind a proxy, nobody knows who",
-    ),
-]
+BEHIND_A_PROXY = {"allowed": ["10.0.0.0/8"], "proxies": [PROXY]}
+READERS: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {
+    # settings, request, may it read the metrics?
+    "this machine": ({}, {"REMOTE_ADDR": HERE}, True),
+    "this machine, by IPv6": ({}, {"REMOTE_ADDR": "::1"}, True),
+    "another machine": ({}, {"REMOTE_ADDR": NEIGHBOUR}, False),
+    "a Unix socket, which is a proxy's": ({}, {"REMOTE_ADDR": ""}, False),
+    "a proxy here that is not trusted": ({}, {"REMOTE_ADDR": HERE, "HTTP_X_FORWARDED_FOR": OUTSIDE}, False),
+    "the same, mapped to IPv6": ({}, {"REMOTE_ADDR": f"::ffff:{HERE}", "HTTP_X_REAL_IP": OUTSIDE}, False),
+    "the same, with another header": ({}, {"REMOTE_ADDR": HERE, "HTTP_VIA": "1.1 proxy"}, False),
+    "an address in the setting": ({"allowed": [NEIGHBOUR]}, {"REMOTE_ADDR": NEIGHBOUR}, True),
+    "this machine if the setting omits it": ({"allowed": [NEIGHBOUR]}, {"REMOTE_ADDR": HERE}, False),
+    "this machine if the setting is empty": ({"allowed": []}, {"REMOTE_ADDR": HERE}, False),
+    "outside, by an allowed proxy": (BEHIND_A_PROXY, {"HTTP_X_FORWARDED_FOR": OUTSIDE}, False),
+    "outside, with a forged header": (BEHIND_A_PROXY, {"HTTP_X_FORWARDED_FOR": f"{NEIGHBOUR}, {OUTSIDE}"}, False),
+    "allowed, by a proxy": (BEHIND_A_PROXY, {"HTTP_X_FORWARDED_FOR": NEIGHBOUR}, True),
+    "unknown, by a proxy": (BEHIND_A_PROXY, {"HTTP_X_FORWARDED_FOR": "unknown"}, False),
+}
 
 
-class TestWhoMayReadTheMetrics:
-    @pytest.mark.parametrize(("given", "request_", "may", "why"), READERS, ids=[row[-1] for row in READERS])
-    def test_is_told_by_the_address(self, given, request_, may, why, settings):
+class TestTheMetrics:
+    @pytest.mark.parametrize(("given", "request_", "may"), READERS.values(), ids=READERS)
+    def test_the_address_decides_who_may_read_them(self, given, request_, may, settings):
         if "allowed" in given:
             settings.TOKENS = {"METRICS_ALLOWED": given["allowed"]}
         settings.TRUSTED_PROXIES = given.get("proxies", [])
-        assert Client().get("/metrics", **request_).status_code == (200 if may else 404)
+        response = Client().get("/metrics", **{"REMOTE_ADDR": PROXY, **request_})
+        assert response.status_code == (200 if may else 404)
 
-    def test_for_all_others_there_is_nothing_there(self):
-        refused, nothing = (Client().get(path, REMOTE_ADDR=STRANGER) for path in ("/metrics", "/nothing"))
+    def test_for_others_the_page_does_not_exist(self):
+        refused, nothing = (Client().get(path, REMOTE_ADDR=OUTSIDE) for path in ("/metrics", "/nothing"))
         assert refused.content == nothing.content
         assert refused.headers.items() == nothing.headers.items()
 
-
-class TestOfTheDatabase:
-    def test_it_says_when_the_last_purge_ended_and_what_it_deleted(self, clock, user):
+    def test_they_contain_the_end_and_the_result_of_the_last_purge(self, clock):
         RefreshToken.objects.all().delete()
+        assert not [name for name, *_ in scrape() if name.startswith("latchkey_purge")]
         call_command("purge_tokens")
         ended_at = clock.now.timestamp()
         clock.forward(3600)
@@ -193,33 +160,29 @@ class TestOfTheDatabase:
         assert found["latchkey_purge_duration_seconds",] >= 0
         assert found["latchkey_database_up",] == 1
 
-    def test_before_the_first_purge_it_says_nothing_of_one(self):
-        assert not [name for name, *_ in scrape() if name.startswith("latchkey_purge")]
-
-    def test_without_a_database_what_processes_counted_is_there(self, monkeypatch):
+    def test_without_a_database_they_contain_what_the_process_counted(self, monkeypatch):
         with database_down(monkeypatch):
             found = scrape()
         assert found["latchkey_database_up",] == 0
         assert ("latchkey_hashings_refused_total",) in found
 
-    def test_a_scrape_is_one_statement(self, monkeypatch):
+    def test_a_scrape_costs_one_statement(self, monkeypatch):
         asked: list[str] = []
-        really = CursorWrapper._execute_with_wrappers
+        real = CursorWrapper._execute_with_wrappers
 
         def note(self: Any, sql: str, *rest: Any, **more: Any) -> Any:
             asked.append(sql)
-            return really(self, sql, *rest, **more)
+            return real(self, sql, *rest, **more)
 
         monkeypatch.setattr(CursorWrapper, "_execute_with_wrappers", note)
         scrape()
         assert len([sql for sql in asked if sql.startswith("SELECT")]) == 1
 
-
-def test_a_scrape_holds_nothing_of_anybody(api, user):
-    session = login(api, user)["session"]["id"]
-    api.post("/api/auth/refresh", {"refresh_token": "latchkey_rt_garbage"}, content_type="application/json")
-    secrets = {cookie.value for cookie in api.cookies.values()}
-    text = Client().get("/metrics").content.decode()
-    events = SecurityEvent.objects.values_list("user_agent", "ip").distinct()
-    for value in secrets | {PASSWORD, user.email, str(user.pk), session, *(value for row in events for value in row)}:
-        assert value not in text
+    def test_they_contain_nothing_about_a_user(self, api, user):
+        session = login(api, user)["session"]["id"]
+        api.post("/api/auth/refresh", {"refresh_token": "latchkey_rt_garbage"}, content_type="application/json")
+        secrets = {cookie.value for cookie in api.cookies.values()} | {PASSWORD, user.email, str(user.pk), session}
+        for row in SecurityEvent.objects.values_list("user_agent", "ip"):
+            secrets.update(row)
+        text = Client().get("/metrics").content.decode()
+        assert not [secret for secret in secrets if secret in text]

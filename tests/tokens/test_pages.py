@@ -1,4 +1,4 @@
-"""*Your devices*: what one is told of them, a name for one, an end to all others."""
+"""The page *Your devices*: when a device was last seen, a name for it, and signing out everywhere else."""
 
 import re
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from tokens.service.client import MAX_NAME
 
 pytestmark = pytest.mark.django_db
 
-OTHERS = "/sessions/end-others"
+OTHERS, OLD_NAME = "/sessions/end-others", "Old laptop"
 
 
 @pytest.fixture
 def elsewhere(another: Callable[[], Client], user: Any, clock: Any) -> RefreshToken:
-    """A session of the same user in another browser."""
-    login(another(), user, device_name="Old laptop")
+    """A session of the same user in another browser. Without it the page would have only its own session to change."""
+    login(another(), user, device_name=OLD_NAME)
     return RefreshToken.objects.get()
 
 
 @pytest.fixture
-def signed_in(elsewhere: RefreshToken, api: Client, user: Any) -> Client:
-    login(api, user)
-    return api
+def signed_in(elsewhere: RefreshToken, signed_in: Client) -> Client:
+    """The user's own browser, signed in after the other one. In the other order `elsewhere` would not be unique."""
+    return signed_in
 
 
 def text(response: Any) -> str:
@@ -38,142 +38,132 @@ def text(response: Any) -> str:
     return unescape(response.content.decode())
 
 
+def times(client: Client) -> list[str]:
+    """Return the times that the page shows of the only session: of the sign-in, and when it was last seen."""
+    return re.findall(r'<time datetime="2030-01-01T([\d:]+)\+00:00"', text(client.get("/")))
+
+
 def rename(client: Client, session: RefreshToken, name: str) -> Any:
     return client.post(f"/sessions/{session.id}/rename", {"name": name})
 
 
-def test_when_a_device_was_last_seen_is_told_to_ten_minutes(api, user, clock):
-    """More would tell a thief when to come."""
-    login(api, user)
-    clock.forward(20 * 60 - 1)
-    html = text(api.get("/"))
-    html = text(api.get("/"))
-    assert RefreshToken.objects.get().since == clock.now
-    times = re.findall(r'<time datetime="([^"]+)"', html)
-    assert times == ["2030-01-01T12:00:00+00:00", "2030-01-01T12:10:00+00:00"]
+def name_of(session: RefreshToken) -> str:
+    session.device.refresh_from_db()
+    return session.device.name
 
 
-def test_a_device_that_has_just_signed_in_was_not_last_seen_before_it(api, user, clock):
-    clock.forward(61)
-    login(api, user)
-    assert re.findall(r'<time datetime="([^"]+)"', text(api.get("/"))) == ["2030-01-01T12:01:01+00:00"] * 2
+class TestWhatThePageShows:
+    def test_the_time_when_a_device_was_last_seen_is_rounded_to_ten_minutes(self, clock, api, user):
+        """A more precise time would tell an attacker when the user is away."""
+        login(api, user)
+        clock.forward(20 * 60 - 1)
+        api.get("/")
+        assert times(api) == ["12:00:00", "12:10:00"]
+        assert RefreshToken.objects.get().since == clock.now
 
+    def test_the_rounded_time_is_never_before_the_sign_in(self, clock, api, user):
+        clock.forward(61)
+        login(api, user)
+        assert times(api) == ["12:01:01", "12:01:01"]
 
-def test_the_page_is_kept_by_no_cache_and_not_by_the_browser(signed_in):
-    assert "no-store" in signed_in.get("/")["Cache-Control"]
+    def test_the_response_is_not_stored(self, signed_in):
+        assert "no-store" in signed_in.get("/")["Cache-Control"]
 
+    def test_a_user_with_one_session_is_not_offered_to_sign_out_elsewhere(self, api, user):
+        login(api, user)
+        html = text(api.get("/"))
+        assert "You are signed in on this device alone." in html
+        assert OTHERS not in html
 
-def test_whoever_is_signed_in_here_alone_is_told(api, user):
-    login(api, user)
-    html = text(api.get("/"))
-    assert "You are signed in on this device alone." in html
-    assert OTHERS not in html
-
-
-def test_many_sessions_cost_no_more_queries_than_few(signed_in, user, another):
-    signed_in.get("/")
-    with CaptureQueriesContext(connection) as few:
+    def test_many_sessions_cost_no_more_queries_than_few(self, signed_in, user, another):
         signed_in.get("/")
-    for _ in range(10):
-        login(another(), user)
-    with CaptureQueriesContext(connection) as many:
-        assert text(signed_in.get("/")).count("/rename") == 12
-    assert len(many) == len(few)
+        with CaptureQueriesContext(connection) as few:
+            signed_in.get("/")
+        for _ in range(10):
+            login(another(), user)
+        with CaptureQueriesContext(connection) as many:
+            assert text(signed_in.get("/")).count("/rename") == 12
+        assert len(many) == len(few)
 
 
-# A name
+class TestNamingADevice:
+    def test_the_name_is_stripped_escaped_and_confirmed_once(self, signed_in, elsewhere):
+        response = rename(signed_in, elsewhere, "  Küche <b>& Bad</b> ")
+        assert (response.status_code, response["Location"]) == (302, "/")
+        assert name_of(elsewhere) == "Küche <b>& Bad</b>"
+        html = signed_in.get("/").content.decode()
+        assert "The device is called “Küche &lt;b&gt;&amp; Bad&lt;/b&gt;” now." in html
+        assert "<b>" not in html
+        assert "is called" not in signed_in.get("/").content.decode()
+
+    def test_long_after_the_sign_in_no_password_is_asked_for(self, signed_in, clock):
+        clock.forward(3600)
+        own = RefreshToken.objects.exclude(device__name=OLD_NAME).get()
+        assert rename(signed_in, own, "Desk").status_code == 302
+        assert name_of(own) == "Desk"
+
+    @pytest.mark.parametrize("name", ["", "   ", "x" * (MAX_NAME + 1), "a\x1bb", "a\x00b", "a\nb", "a\x85b", "\x7f"])
+    def test_an_invalid_name_is_reported_beside_the_field(self, signed_in, elsewhere, name):
+        response = rename(signed_in, elsewhere, name)
+        html = text(response)
+        assert response.context["form"].errors["name"]
+        assert html.count('aria-invalid="true"') == 1
+        assert f'aria-describedby="error-{elsewhere.id}"' in html
+        assert "<title>Error: Your devices" in html
+        assert name_of(elsewhere) == OLD_NAME
+
+    def test_the_longest_name_is_accepted(self, signed_in, elsewhere):
+        assert rename(signed_in, elsewhere, "x" * MAX_NAME).status_code == 302
+
+    def test_another_users_device_is_not_found(self, signed_in, another):
+        other = UserFactory()
+        login(another(), other, device_name="Theirs")
+        theirs = RefreshToken.objects.get(user=other)
+        assert rename(signed_in, theirs, "Mine").status_code == 404
+        assert name_of(theirs) == "Theirs"
+
+    def test_the_device_of_an_ended_session_is_not_found(self, signed_in, elsewhere, clock):
+        RefreshToken.objects.filter(id=elsewhere.id).update(revoked_at=clock.now)
+        assert rename(signed_in, elsewhere, "Mine").status_code == 404
 
 
-def test_a_device_is_given_a_name(signed_in, elsewhere):
-    response = rename(signed_in, elsewhere, "  Küche <b>& Bad</b> ")
-    assert (response.status_code, response["Location"]) == (302, "/")
-    elsewhere.device.refresh_from_db()
-    assert elsewhere.device.name == "Küche <b>& Bad</b>"
-    html = signed_in.get("/").content.decode()
-    assert "The device is called “Küche &lt;b&gt;&amp; Bad&lt;/b&gt;” now." in html
-    assert "<b>" not in html
-    assert "is called" not in signed_in.get("/").content.decode(), "It is said once."
+class TestSigningOutEverywhereElse:
+    def test_all_other_sessions_of_the_user_end(self, signed_in, user, another):
+        other = UserFactory()
+        login(another(), other)
+        response = signed_in.post(OTHERS)
+        assert (response.status_code, response["Location"]) == (302, "/")
+        assert "You are signed out everywhere else." in text(signed_in.get("/"))
+        reasons = RefreshToken.objects.order_by("id").values_list("user", "revoked_reason")
+        assert list(reasons) == [(user.pk, "ended_by_user"), (user.pk, ""), (other.pk, "")]
 
-
-def test_one_may_name_this_device_however_long_ago_one_signed_in(signed_in, clock):
-    clock.forward(3600)
-    own = RefreshToken.objects.exclude(device__name="Old laptop").get()
-    assert rename(signed_in, own, "Desk").status_code == 302
-    own.device.refresh_from_db()
-    assert own.device.name == "Desk"
-
-
-@pytest.mark.parametrize("name", ["", "   ", "x" * (MAX_NAME + 1), "a\x1bb", "a\x00b", "a\nb", "a\x85b", "\x7f"])
-def test_what_is_no_name_is_said_beside_the_field(signed_in, elsewhere, name):
-    response = rename(signed_in, elsewhere, name)
-    html = text(response)
-    assert response.context["form"].errors["name"]
-    assert html.count('aria-invalid="true"') == 1
-    assert f'aria-describedby="error-{elsewhere.id}"' in html
-    assert "<title>Error: Your devices" in html
-    elsewhere.device.refresh_from_db()
-    assert elsewhere.device.name == "Old laptop"
-
-
-def test_the_longest_name_that_there_may_be_is_one(signed_in, elsewhere):
-    assert rename(signed_in, elsewhere, "x" * MAX_NAME).status_code == 302
-
-
-def test_nobody_elses_device_is_named(signed_in, another):
-    stranger = UserFactory()
-    login(another(), stranger, device_name="Theirs")
-    theirs = RefreshToken.objects.get(user=stranger)
-    assert rename(signed_in, theirs, "Mine").status_code == 404
-    theirs.device.refresh_from_db()
-    assert theirs.device.name == "Theirs"
-
-
-def test_the_device_of_an_ended_session_is_not_named(signed_in, elsewhere, clock):
-    RefreshToken.objects.filter(id=elsewhere.id).update(revoked_at=clock.now)
-    assert rename(signed_in, elsewhere, "Mine").status_code == 404
-
-
-# All others
-
-
-def test_all_others_end_and_this_one_stays(signed_in, user, another):
-    stranger = UserFactory()
-    login(another(), stranger)
-    response = signed_in.post(OTHERS)
-    assert (response.status_code, response["Location"]) == (302, "/")
-    assert "You are signed out everywhere else." in text(signed_in.get("/"))
-    reasons = RefreshToken.objects.filter(user=user).order_by("id").values_list("revoked_reason", flat=True)
-    assert list(reasons) == ["ended_by_user", ""]
-    assert RefreshToken.objects.live().filter(user=stranger).exists()
-
-
-def test_long_after_the_sign_in_the_password_is_asked_for_first(signed_in, user, clock):
-    clock.forward(901)
-    assert signed_in.post(OTHERS)["Location"] == "/sign-in/again?next=/"
-    assert RefreshToken.objects.live().count() == 2
-    signed_in.post("/sign-in/again", {"current_password": PASSWORD})
-    signed_in.post(OTHERS)
-    assert RefreshToken.objects.live().count() == 1
+    def test_long_after_the_sign_in_the_password_is_asked_for_first(self, signed_in, clock):
+        clock.forward(901)
+        assert signed_in.post(OTHERS)["Location"] == "/sign-in/again?next=/"
+        assert RefreshToken.objects.live().count() == 2
+        signed_in.post("/sign-in/again", {"current_password": PASSWORD})
+        signed_in.post(OTHERS)
+        assert RefreshToken.objects.live().count() == 1
 
 
 @pytest.mark.parametrize("path", [OTHERS, "/sessions/{}/rename", "/sessions/{}/end"])
-class TestAForm:
-    def test_of_a_stranger_leads_to_the_page_to_sign_in_and_then_home(self, another, elsewhere, path):
+class TestEachForm:
+    def test_an_anonymous_user_is_redirected_to_sign_in_and_then_to_the_start_page(self, another, elsewhere, path):
         response = another().post(path.format(elsewhere.id), {"name": "Mine"})
         assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/")
 
-    def test_without_its_csrf_token_is_refused(self, user, elsewhere, path):
+    def test_without_its_csrf_token_it_is_refused(self, user, elsewhere, path):
         strict = Client(enforce_csrf_checks=True)
         login(strict, user)
-        response = strict.post(path.format(elsewhere.id), {"name": "Mine"}, headers={"Origin": "https://testserver"})
-        assert response.status_code == 403
+        headers = {"Origin": "https://testserver"}
+        assert strict.post(path.format(elsewhere.id), {"name": "Mine"}, headers=headers).status_code == 403
 
-    def test_of_another_site_is_refused(self, signed_in, elsewhere, path):
-        given = {"data": {"name": "Mine"}, "headers": {"Origin": "https://evil.test"}}
-        assert signed_in.post(path.format(elsewhere.id), **given).status_code == 403
+    def test_from_another_site_it_is_refused(self, signed_in, elsewhere, path):
+        headers = {"Origin": "https://evil.test"}
+        assert signed_in.post(path.format(elsewhere.id), {"name": "Mine"}, headers=headers).status_code == 403
         assert RefreshToken.objects.live().count() == 2
 
-    def test_is_no_link(self, signed_in, elsewhere, path):
+    def test_it_cannot_be_requested_by_get(self, signed_in, elsewhere, path):
         response = signed_in.get(path.format(elsewhere.id), headers={"Accept": "text/html"})
         assert (response.status_code, response["Allow"]) == (405, "POST")
         assert "<h1>" in response.content.decode()

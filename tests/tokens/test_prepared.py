@@ -1,4 +1,4 @@
-"""A prepared statement does what any other does, only with less ado."""
+"""Prepared statements: they return and raise what Django's cursor does."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ BEYOND = ["10000-01-01 00:00:00+00", "0001-12-31 00:00:00+00 BC", "infinity", "-
 
 
 def fetchone(text: str, *params: Any, types: list[str] | None = None) -> Any:
-    from tokens.prepared import Prepared  # PostgreSQL's driver: not where SQLite is all there is.
+    from tokens.prepared import Prepared  # It needs PostgreSQL's driver, which may not be installed.
 
     return Prepared(text, types or ["text"] * len(params)).fetchone(connection, params)
 
@@ -35,54 +35,50 @@ def by_django(text: str, *params: Any) -> Any:
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
-def test_instants_are_those_that_django_reads(instant):
+def test_an_instant_is_read_as_django_reads_it(instant):
     assert fetchone(INSTANT, instant) == by_django(INSTANT, instant)
 
 
 @pytest.mark.parametrize("instant", BEYOND)
-def test_instants_that_python_does_not_know_are_refused_as_django_refuses_them(instant):
-    with pytest.raises(DataError) as theirs:
-        by_django(INSTANT, instant)
-    with pytest.raises(DataError) as ours:
-        fetchone(INSTANT, instant)
-    assert str(ours.value) == str(theirs.value)
+def test_an_instant_that_python_cannot_represent_raises_djangos_error(instant):
+    messages = []
+    for read in (by_django, fetchone):
+        with pytest.raises(DataError) as raised:
+            read(INSTANT, instant)
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
 
 
-def test_what_comes_and_goes():
-    text = "SELECT %s, %s, %s, %s"
-    assert fetchone(text, b"\0\xff", 7, None, "ü", types=["bytea", "bigint", "uuid", "text"]) == (
-        b"\0\xff",
-        7,
-        None,
-        "ü",
-    )
+def test_parameters_of_every_type_are_returned_as_they_were_sent():
+    values = (b"\0\xff", 7, None, "ü")
+    assert fetchone("SELECT %s, %s, %s, %s", *values, types=["bytea", "bigint", "uuid", "text"]) == values
     assert fetchone("SELECT 1 WHERE %s = 'b'", "a") is None
 
 
 @pytest.mark.parametrize(
     ("text", "error"), [("SELECT 1 / %s", DataError), ("SELECT %s FROM nowhere", ProgrammingError)]
 )
-def test_errors_are_djangos(text, error):
+def test_errors_are_those_of_django(text, error):
     for _ in range(2):
         with pytest.raises(error):
             fetchone(text, 0, types=["bigint"])
 
 
-def test_it_is_part_of_the_transaction_even_as_its_first_statement():
+@pytest.mark.parametrize("before", ["", "SELECT 1"], ids=["first", "second"])
+def test_it_is_part_of_the_transaction_also_as_its_first_statement(before):
     user = UserFactory()
-    text = "UPDATE accounts_user SET email = %s RETURNING email"
-    for before in ("", "SELECT 1"):
-        with transaction.atomic():
-            if before:
-                connection.cursor().execute(before)
-            assert fetchone(text, "another@example.org") == ("another@example.org",)
-            transaction.set_rollback(True)
-        email = user.email
-        user.refresh_from_db()
-        assert user.email == email
+    with transaction.atomic():
+        if before:
+            connection.cursor().execute(before)
+        text = "UPDATE accounts_user SET email = %s RETURNING email"
+        assert fetchone(text, "another@example.org") == ("another@example.org",)
+        transaction.set_rollback(True)
+    email = user.email
+    user.refresh_from_db()
+    assert user.email == email
 
 
-def test_whoever_looks_on_sees_it_without_its_parameters():
+def test_execute_wrappers_and_the_query_log_see_it_without_its_parameters():
     seen = []
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -91,5 +87,4 @@ def test_whoever_looks_on_sees_it_without_its_parameters():
 
     with connection.execute_wrapper(wrapper), CaptureQueriesContext(connection) as captured:
         assert fetchone("SELECT %s", "a secret") == ("a secret",)
-    assert seen == ["SELECT %s"]
-    assert [query["sql"] for query in captured] == ["SELECT %s /* seen */"]
+    assert (seen, [query["sql"] for query in captured]) == (["SELECT %s"], ["SELECT %s /* seen */"])

@@ -1,7 +1,5 @@
-"""``request.user``: who somebody is without a query, and everything else with one."""
+"""``request.user``: its primary key costs no query, everything else costs one."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +11,10 @@ from tokens.users import LazyUser
 
 pytestmark = pytest.mark.django_db
 
-Queries = Callable[[int], AbstractContextManager[Any]]
-
 
 @pytest.fixture
 def asked() -> list[str]:
-    """Notes each look at the user."""
+    """Records each use of the user. Without it a response that depends on the user might be cached for others."""
     return []
 
 
@@ -26,44 +22,38 @@ def lazy(subject: Any, asked: list[str]) -> LazyUser:
     return LazyUser(str(subject), lambda: asked.append("asked"))
 
 
-def test_who_it_is_costs_no_query(user, asked, django_assert_num_queries):
+def test_the_primary_key_costs_no_query_and_is_recorded(user, asked, django_assert_num_queries):
     with django_assert_num_queries(0):
         found = lazy(user.pk, asked)
         assert not asked
-        assert (found.pk, found.id) == (user.pk, user.pk)
-        assert found.is_authenticated
-        assert not found.is_anonymous
+        assert (found.pk, found.id, found.is_authenticated, found.is_anonymous) == (user.pk, user.pk, True, False)
     assert asked
 
 
-def test_whether_there_is_one_costs_no_query(user, asked, django_assert_num_queries):
-    """REST framework's IsAuthenticated asks ``request.user and request.user.is_authenticated``."""
+def test_its_truth_value_costs_no_query(user, asked, django_assert_num_queries):
+    """The permission IsAuthenticated of REST framework uses ``request.user and request.user.is_authenticated``."""
     with django_assert_num_queries(0):
         assert bool(lazy(user.pk, asked))
 
 
-def test_anything_else_costs_one(user, asked, django_assert_num_queries):
+def test_anything_else_costs_one_query(user, asked, django_assert_num_queries):
     found = lazy(user.pk, asked)
     with django_assert_num_queries(1):
-        assert found.email == user.email
-        assert found == user
+        assert (found.email, found) == (user.email, user)
         assert isinstance(found, get_user_model())
-        assert found.pk == found.id == user.pk
-        assert found.is_authenticated
+        assert (found.pk, found.id, found.is_authenticated) == (user.pk, user.pk, True)
 
 
-@pytest.mark.parametrize("how", ["deleted", "switched off"])
-def test_nobody_is_found_once_asked(user, asked, how):
-    if how == "switched off":
-        user.is_active = False
-        user.save()
-    found = lazy(user.pk if how == "switched off" else uuid4(), asked)
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "deactivated"])
+def test_a_user_who_is_no_longer_active_becomes_anonymous_when_loaded(user, asked, is_deleted):
+    user.is_active = False
+    user.save()
+    found = lazy(uuid4() if is_deleted else user.pk, asked)
     assert found.is_authenticated
     assert isinstance(found, AnonymousUser)
-    assert not found.is_authenticated
-    assert found.is_anonymous
+    assert (found.is_authenticated, found.is_anonymous) == (False, True)
 
 
-def test_it_can_stand_in_queries_and_foreign_keys(user, asked):
+def test_it_can_be_used_in_queries_and_as_a_foreign_key(user, asked):
     assert list(get_user_model().objects.filter(pk=lazy(user.pk, asked).pk)) == [user]
     assert list(user.refresh_tokens.filter(user=lazy(user.pk, asked))) == []
