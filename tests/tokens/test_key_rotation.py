@@ -1,15 +1,16 @@
-"""A rolling change of keys: two servers on one database, restarted in turn, and nobody is signed out.
+"""A rolling change of keys: two servers on one database are restarted in turn, and no user is signed out.
 
-Nothing is simulated: the servers are processes, restarted with another environment at each step of the README, while
-people go from one to the other as behind a load balancer. One keeps cookies, and is refreshed unseen. The other sends
-its access token as a Bearer token and renews it itself, so nothing hides a token that one of the servers refuses.
+The servers are real processes, restarted with another environment at each step that the README describes. Meanwhile
+two clients send requests to both, as behind a load balancer. One keeps cookies, and the server refreshes its session
+when needed. The other sends its access token as a Bearer token and refreshes by itself, so a token that one of the
+servers rejects is always noticed.
 """
 
 import json
 import time
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
@@ -29,19 +30,20 @@ from tokens.models import RefreshToken, SecurityEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIFETIME = 4
-"""Seconds that access tokens live here. Half of it is the still time, after which a refresh rotates."""
+"""The lifetime of access tokens here, in seconds. Half of it is the still time, after which a refresh rotates."""
 RENEWAL = 2.5
-"""Seconds after which the client without cookies renews its access token."""
+"""Seconds after which the client without cookies refreshes."""
 OLD, NEW = (
     {"SECRET_KEY": f"the {age} secret of a test that is long enough to be a real one"} for age in ("old", "new")
 )
 TOKENS = {"TOKENS_ACCESS_LIFETIME": str(LIFETIME), "TOKENS_MODES": "cookie,body"}
 
 Answer = tuple[int, Any, dict[str, str]]
+"""Status, JSON and cookies of a response."""
 
 
 class Fleet:
-    """Two servers behind a balancer that sends a visitor's next request to the other one, if that is not restarting."""
+    """Two servers behind a load balancer. Each request of a client goes to the other server, unless that restarts."""
 
     def __init__(self, url: str, **environment: str) -> None:
         self._url = url
@@ -49,13 +51,13 @@ class Fleet:
         self._serving = [self._start(environment) for _ in range(2)]
         self._asked: Counter[str] = Counter()
         self._answered: Counter[tuple[int, str]] = Counter()
-        """How many requests of each visitor a server has answered since its start, by its port."""
+        """How many requests of each client a server has answered since its start, by the server's port."""
 
     def _start(self, environment: dict[str, str]) -> WebServer:
         return WebServer(self._url, **TOKENS, **environment)
 
     def roll(self, **environment: str) -> None:
-        """Restart one server after the other with this environment; each has to answer a while beside the other."""
+        """Restart one server after the other, and wait until each has answered five requests of each client."""
         for leaving in list(self._serving):
             with self._lock:
                 self._serving.remove(leaving)
@@ -63,45 +65,45 @@ class Fleet:
             coming = self._start(environment)
             with self._lock:
                 self._serving.append(coming)
-            self._wait_until(lambda port=coming.port: all(self._answered[port, who] >= 5 for who in self._asked))  # type: ignore[misc]
+            deadline = time.monotonic() + 60
+            while any(self._answered[coming.port, client] < 5 for client in list(self._asked)):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
 
-    def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send this visitor's request to the server whose turn it is; return status, JSON and cookies."""
+    def ask(self, client: str, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send this client's request to the server whose turn it is."""
         with self._lock:
-            self._asked[who] += 1
-            server = self._serving[self._asked[who] % len(self._serving)]
+            self._asked[client] += 1
+            server = self._serving[self._asked[client] % len(self._serving)]
             answer = _ask(server.port, method, path, body, headers)
-            self._answered[server.port, who] += 1
+            self._answered[server.port, client] += 1
         return answer
 
     def stop(self) -> None:
         for server in self._serving:
             server.stop()
 
-    @staticmethod
-    def _wait_until(is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
 
 class Visitor(Thread):
-    """Somebody who asks again and again who they are. ``failures``: what was not answered as it must be."""
+    """A client that requests ``/me`` again and again. ``failures``: the responses that were not as expected."""
 
-    def __init__(self, fleet: Fleet, email: str, mode: str) -> None:
+    mode: str
+
+    def __init__(self, fleet: Fleet, email: str) -> None:
         super().__init__(daemon=True)
         self.fleet = fleet
         self.failures: list[str] = []
         self.headers: Counter[tuple[str, str]] = Counter()
-        """How many access tokens were seen, by algorithm and key."""
+        """How many access tokens this client was given, by algorithm and key."""
         self.requests = 0
         self._leaving = Event()
-        body = {"email": email, "password": PASSWORD, "mode": mode, "remember": True}
-        self.take(self.ask("POST", "/api/auth/login", body))
+        body = {"email": email, "password": PASSWORD, "mode": self.mode, "remember": True}
+        answer = self.ask("POST", "/api/auth/login", body)
+        self.session = answer[1]["session"]["id"]
+        self.keep(answer)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        return self.fleet.ask(type(self).__name__, method, path, body, **headers)
+        return self.fleet.ask(self.mode, method, path, body, **headers)
 
     def run(self) -> None:
         while not self._leaving.wait(0.03):
@@ -124,7 +126,8 @@ class Visitor(Thread):
         header = json.loads(urlsafe_b64decode(access_token.partition(".")[0] + "=="))
         self.headers[header["alg"], header["kid"]] += 1
 
-    def take(self, answer: Answer) -> None:
+    def keep(self, answer: Answer) -> None:
+        """Keep the tokens of a response."""
         raise NotImplementedError
 
     def visit(self) -> None:
@@ -132,54 +135,65 @@ class Visitor(Thread):
 
 
 class WithCookies(Visitor):
-    """A browser: whatever is set is kept."""
+    """A browser. It keeps every cookie that is set."""
 
-    def __init__(self, fleet: Fleet, email: str) -> None:
-        self.cookies: dict[str, str] = {}
-        super().__init__(fleet, email, "cookie")
-
-    def take(self, answer: Answer) -> None:
-        self.session = answer[1]["session"]["id"]
-        self.keep(answer)
+    mode = "cookie"
+    cookies: dict[str, str] = {}
 
     def keep(self, answer: Answer) -> None:
-        self.cookies |= answer[2]
+        self.cookies = self.cookies | answer[2]
         if ACCESS in answer[2]:
             self.saw(answer[2][ACCESS])
 
     def visit(self) -> None:
-        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = self.ask("GET", "/api/auth/me", Cookie=cookies)
+        answer = self.ask(
+            "GET", "/api/auth/me", Cookie="; ".join(f"{key}={value}" for key, value in self.cookies.items())
+        )
         self.keep(answer)
         self.check(answer)
 
 
 class WithBearerToken(Visitor):
-    """An app: renews its tokens in time, so that it must never be refused."""
+    """An app. It refreshes before its access token expires, so none of its requests may be rejected."""
 
-    def __init__(self, fleet: Fleet, email: str) -> None:
-        super().__init__(fleet, email, "body")
+    mode = "body"
+    refresh = ""
 
-    def take(self, answer: Answer) -> None:
+    def keep(self, answer: Answer) -> None:
         status, data, _ = answer
         assert status == 200, data
-        self.session = data["session"]["id"]
-        self.access, self.refresh = data["access_token"], data.get("refresh_token", getattr(self, "refresh", ""))
+        self.access, self.refresh = data["access_token"], data.get("refresh_token", self.refresh)
         self.renewed_at = time.monotonic()
         self.saw(self.access)
 
     def visit(self) -> None:
         if time.monotonic() - self.renewed_at > RENEWAL:
-            self.take(self.ask("POST", "/api/auth/refresh", {"refresh_token": self.refresh}))
+            self.keep(self.ask("POST", "/api/auth/refresh", {"refresh_token": self.refresh}))
         answer = self.ask("GET", "/api/auth/me", Authorization=f"Bearer {self.access}")
-        # On a machine that stood still for seconds the token may just have expired, which is nobody's mistake.
+        # On a machine that was busy for seconds the token may have expired meanwhile, which is no failure.
         if answer[0] == 200 or time.monotonic() - self.renewed_at < LIFETIME - 1:
             self.check(answer)
 
 
+def _ask(port: int, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Host": "testserver", "Content-Type": "application/json", **headers})
+        response = connection.getresponse()
+        given: SimpleCookie = SimpleCookie()
+        for value in response.headers.get_all("Set-Cookie", []):
+            given.load(value)
+        cookies = {name: morsel.value for name, morsel in given.items()}
+        assert not {ACCESS, REFRESH} & {name for name, value in cookies.items() if not value}, "signed out"
+        return response.status, json.loads(response.read()), cookies
+    finally:
+        connection.close()
+
+
 @contextmanager
 def visited(**environment: str) -> Iterator[tuple[Fleet, list[Visitor]]]:
-    """Two servers with this environment, and two people who visit them all the time."""
+    """Start two servers with this environment, and two clients that keep sending requests."""
     fleet = Fleet(url_of(connections["default"].settings_dict), **environment)
     visitors: list[Visitor] = []
     try:
@@ -195,17 +209,19 @@ def visited(**environment: str) -> Iterator[tuple[Fleet, list[Visitor]]]:
         fleet.stop()
 
 
-def assert_nobody_noticed(visitors: list[Visitor]) -> None:
+def assert_undisturbed(visitors: list[Visitor], algorithms: set[str], keys: int) -> None:
+    """Hold the clients to having had no failure, and to having seen tokens of all these algorithms and keys."""
     for visitor in visitors:
         assert visitor.failures == []
         assert visitor.requests > 100
+        assert ({alg for alg, _ in visitor.headers}, len(visitor.headers)) == (algorithms, keys)
     assert RefreshToken.objects.filter(revoked_at=None).count() == len(visitors)
     assert set(SecurityEvent.objects.values_list("kind", flat=True)) == {"signed_in", "new_device"}
 
 
-@pytest.mark.exhaustive  # `tests.faults` has it too, with more people.
+@pytest.mark.exhaustive  # `tests.faults` tests the same with more clients.
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_the_secret_signs_nobody_out():
+def test_a_rolling_change_of_the_secret_signs_no_user_out():
     old, new = OLD["SECRET_KEY"], NEW["SECRET_KEY"]
     with visited(SECRET_KEY=old) as (fleet, visitors):
         fleet.roll(SECRET_KEY=old, SECRET_KEY_FALLBACKS=new)
@@ -213,16 +229,13 @@ def test_a_rolling_change_of_the_secret_signs_nobody_out():
         time.sleep(LIFETIME)
         fleet.roll(SECRET_KEY=new)
         time.sleep(LIFETIME)
-    assert_nobody_noticed(visitors)
-    for visitor in visitors:
-        assert {alg for alg, _ in visitor.headers} == {"EdDSA"}
-        assert len(visitor.headers) == 2  # Tokens of both secrets were about.
-        assert visitor.headers.total() > 2
+    assert_undisturbed(visitors, {"EdDSA"}, keys=2)
+    assert all(visitor.headers.total() > 2 for visitor in visitors)
 
 
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_path):
-    """From the derived key to one in a file, for another algorithm, and on to a third."""
+def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_no_user_out(tmp_path):
+    """From the derived key to a key in a file with another algorithm, and from there to a third one."""
     es256, rs256 = (str(tmp_path / f"{name}.pem") for name in ("es256", "rs256"))
     Path(es256).write_text(pem("ES256"))
     Path(rs256).write_text(pem("RS256"))
@@ -230,21 +243,18 @@ def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_pa
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"derived,{es256}")
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{es256},derived", TOKENS_ALGORITHM="ES256")
         time.sleep(LIFETIME)
-        # What is no longer needed goes, and what comes next is made known, in one step.
+        # One step removes the key that is no longer needed and adds the next one.
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{es256},{rs256}", TOKENS_ALGORITHM="ES256")
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{rs256},{es256}", TOKENS_ALGORITHM="RS256")
         time.sleep(LIFETIME)
         fleet.roll(**OLD, TOKENS_SIGNING_KEYS=rs256, TOKENS_ALGORITHM="RS256")
         time.sleep(LIFETIME)
-    assert_nobody_noticed(visitors)
-    for visitor in visitors:
-        assert {alg for alg, _ in visitor.headers} == {"EdDSA", "ES256", "RS256"}
-        assert len(visitor.headers) == 3
+    assert_undisturbed(visitors, {"EdDSA", "ES256", "RS256"}, keys=3)
 
 
 @pytest.mark.only_on("sqlite")
-def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_path):
-    """The test's own test: a server that has not heard of a key refuses its tokens, and the visitors see it."""
+def test_the_client_without_cookies_notices_if_the_first_step_is_skipped(tmp_path):
+    """A control: a server that does not have a key rejects its tokens, and these tests notice it."""
     path = tmp_path / "key.pem"
     path.write_text(pem("EdDSA"))
     with visited(**OLD) as (fleet, visitors):
@@ -252,22 +262,5 @@ def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_
         time.sleep(RENEWAL)
     with_cookies, without = visitors
     assert any("not_authenticated" in failure for failure in without.failures), without.failures
-    # Refresh tokens have keys of their own: the browser is refreshed, and notices nothing even so.
+    # Refresh tokens have other keys. The browser's session is refreshed instead, and its user notices nothing.
     assert with_cookies.failures == []
-
-
-def _ask(port: int, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Host": "testserver", "Content-Type": "application/json", **headers})
-        response = connection.getresponse()
-        given: SimpleCookie = SimpleCookie()
-        for name, value in response.getheaders():
-            if name.lower() == "set-cookie":
-                given.load(value)
-        cookies = {name: morsel.value for name, morsel in given.items()}
-        assert not {ACCESS, REFRESH} & {name for name, value in cookies.items() if not value}, "signed out"
-        return response.status, json.loads(response.read()), cookies
-    finally:
-        connection.close()
