@@ -1,8 +1,9 @@
 """Whether the CPU time of a response shows if an account exists: a statistical test.
 
 Requests about an existing account and requests about an unknown address take turns, and are compared turn by turn, so
-other load on the machine affects both equally. Only the CPU time of this thread is measured, never elapsed time. The two always differ a little, for example by the time to read one more row. The question is whether they differ
-by a large part of what the server might do for only one of them: hash a password, or write a mail. The time for that is
+other load on the machine affects both equally. Only the CPU time of this thread is measured, never elapsed time. The
+two always differ a little, for example by the time to read one more row. The question is whether they differ by a
+large part of what the server might do for only one of them: hash a password, or write a mail. The time for that is
 measured in the same turns.
 
 The answer comes from a signed-rank test (Wilcoxon, 1945) of the statement "the slower kind takes longer by more than
