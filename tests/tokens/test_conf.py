@@ -206,7 +206,7 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
         ("REVOCATION_STRICT",): [1, "true", None],
         ("ISSUER", "AUDIENCE", "CLIENT_ID", "ALGORITHM", "CLAIMS_HOOK", "COOKIE_DOMAIN"): ["", None, 5, b"x", ["a"]],
         ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS"): [
-            *("cookie", 5, None, ["cookie", 5], {"cookie": 1}, b"x"),
+            *("cookie", 5, None, ["cookie", 5], {"cookie": 1}, b"x")
         ],
     }
     for names, of_these in values.items():
