@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,24 +56,18 @@ def named(name: str, **labels: str) -> str:
     return f"{name}{{{text}}}" if text else name
 
 
-def event(kind: str) -> str:
-    return named("latchkey_security_events_total", kind=kind)
+def labelled(name: str, label: str, value: str) -> str:
+    return named(f"latchkey_{name}_total", **{label: value})
+
+
+event = partial(labelled, "security_events", "kind")
+revoked = partial(labelled, "revocations", "reason")
+read_by = partial(labelled, "feed_reads", "answered_by")
+throttled = partial(labelled, "throttled", "rate")
 
 
 def refreshed(outcome: str, cause: str = "") -> str:
     return named("latchkey_refreshes_total", outcome=outcome, cause=cause)
-
-
-def revoked(reason: str) -> str:
-    return named("latchkey_revocations_total", reason=reason)
-
-
-def read_by(source: str) -> str:
-    return named("latchkey_feed_reads_total", answered_by=source)
-
-
-def throttled(rate: str) -> str:
-    return named("latchkey_throttled_total", rate=rate)
 
 
 def took(slow: float, of: float) -> Scene:

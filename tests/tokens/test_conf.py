@@ -318,11 +318,6 @@ class TestDurations:
         settings.TOKENS = {name: 1}
         assert value_of(name) in {1, seconds(1)}
 
-    @pytest.mark.parametrize("name", DURATIONS)
-    def test_a_server_with_any_one_duration_of_a_second_from_the_environment_starts(self, name, environment):
-        environment(**{f"TOKENS_{name}": "1"})
-        assert value_of(name) == seconds(1)
-
     def test_a_server_with_all_durations_of_a_second_starts(self, settings):
         settings.TOKENS = {name: 1 for name in DURATIONS if name not in {"REUSE_GRACE", "ACKNOWLEDGE_AFTER"}}
         token_settings()
