@@ -247,7 +247,7 @@ class TestASignature:
         last = ALPHABET.index(text[-1])
         assert last % 16 == 0
         changed = text[:-1] + ALPHABET[last + spare]
-        # Another decoder reads the same 64 bytes. Only our own check rejects the second spelling.
+        # A lenient decoder reads the same 64 bytes from it, so the spelling itself must be checked.
         assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
         assert_refused(changed)
 
