@@ -1,4 +1,4 @@
-"""The documents tell the truth: their tables and commands are the code's."""
+"""The documents agree with the code: the tables of README.md and SECURITY.md name what exists, and all of it."""
 
 import re
 from pathlib import Path
@@ -21,9 +21,8 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", README, re.MULTILINE))
     for name, setting in SETTINGS.items():
         kind, default, meaning = rows[name].split(" | ")
-        assert kind == setting.metadata["kind"], name
-        assert meaning == setting.metadata["doc"], name
-        match setting.metadata["kind"]:
+        assert (kind, meaning) == (setting.metadata["kind"], setting.metadata["doc"]), name
+        match kind:
             case "seconds":
                 assert int(default) == setting.default.total_seconds(), name
             case "count":
@@ -32,30 +31,28 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning():
                 assert default == str(setting.default).lower(), name
 
 
-def test_the_readme_names_no_setting_that_is_not_there():
-    after = README.split("## Settings")[1].split("| environment |")[0]
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", after, re.MULTILINE)) == set(SETTINGS)
+def test_the_readme_has_no_unknown_setting():
+    table = README.split("## Settings")[1].split("| environment |")[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set(SETTINGS)
 
 
-def test_the_readme_has_the_rate_of_everything_that_is_throttled():
+def test_the_readme_has_every_throttle_with_its_rate():
     rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", README, re.MULTILINE)
     assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
-def test_the_readme_has_the_alarms_that_prometheus_is_given():
+def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
     table = README.split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
     rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
-    shown = [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows]
     (group,) = yaml.safe_load((ROOT / "deploy" / "alarms.yml").read_text())["groups"]
-    rules = [
+    assert [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows] == [
         (rule["alert"], rule["expr"], rule.get("for", ""), rule["annotations"]["summary"]) for rule in group["rules"]
     ]
-    assert shown == rules
-    assert table.count("\n| ") == len(rules) + 1
+    assert table.count("\n| ") == len(group["rules"]) + 1
 
 
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
-def test_the_readme_has_the_commands_options(command):
+def test_the_readme_has_no_unknown_option_of_a_command(command):
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
     ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     row = next(line for line in README.splitlines() if line.startswith(f"| `manage.py {command}`"))
@@ -63,53 +60,47 @@ def test_the_readme_has_the_commands_options(command):
 
 
 @pytest.mark.parametrize("app", ["accounts", "tokens"])
-def test_the_readme_names_every_operation_of_the_api(app):
+def test_the_readme_has_every_operation_of_the_api(app):
     for pattern in get_resolver(f"{app}.api.urls").url_patterns:
-        if pattern.name == "nothing":
-            continue
-        route = "/api/" + str(pattern.pattern).strip("^$").removesuffix("(?:/)?").replace(
-            "(?P<session_id>[^/]+)", "{id}"
-        )
-        assert f"{route}`" in README, route
+        route = str(pattern.pattern).strip("^$").removesuffix("(?:/)?").replace("(?P<session_id>[^/]+)", "{id}")
+        assert f"/api/{route}`" in README or pattern.name == "nothing", route
 
 
-def test_the_changelog_and_the_licence_are_there():
+def test_the_changelog_and_the_licence_exist():
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
     assert "the Latchkey authors" in (ROOT / "LICENSE").read_text()
 
 
 STANDARDS = re.findall(r"^\| ((?:V|RFC )[^|]+) \| ([^|]+) \| (.+) \|$", SECURITY, re.MULTILINE)
-"""The rows of SECURITY.md's table: the requirement, what answers it, and the test, or why there is none."""
+"""The rows of the table in SECURITY.md: a requirement, how it is met, and the tests, or why there is none."""
 ASVS = {
     "3.3": 5, "3.4": 8, "6.2": 12, "6.3": 8, "7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3,
     "9.2": 4,
 }  # fmt: skip
-"""How many requirements the sections of version 5.0.0 have."""
+"""The number of requirements in each section of ASVS 5.0.0."""
 
 
 def test_security_md_has_every_requirement_once():
     named = [name for name, _, _ in STANDARDS]
-    assert [name for name in named if name[0] == "V"] == [
-        f"V{section}.{number}" for section, count in ASVS.items() for number in range(1, count + 1)
-    ]
-    assert [name for name in named if name.startswith("RFC 8725")] == [
-        f"RFC 8725 3.{number}" for number in range(1, 13)
-    ]
+    asvs = [f"V{section}.{number}" for section, count in ASVS.items() for number in range(1, count + 1)]
+    rfc_8725 = [f"RFC 8725 3.{number}" for number in range(1, 13)]
+    assert [name for name in named if name[0] == "V"] == asvs
+    assert [name for name in named if name.startswith("RFC 8725")] == rfc_8725
     assert len(set(named)) == len(named) == len(re.findall(r"^\| (?:V|RFC )", SECURITY, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("requirement", "answer", "shown"), STANDARDS, ids=[row[0] for row in STANDARDS])
-def test_the_tests_that_security_md_names_are_there(requirement, answer, shown):
-    if shown.startswith(("not met: ", "does not apply: ")):
+@pytest.mark.parametrize(("requirement", "answer", "tests"), STANDARDS, ids=[row[0] for row in STANDARDS])
+def test_the_tests_that_security_md_names_exist(requirement, answer, tests):
+    if tests.startswith(("not met: ", "does not apply: ")):
         return
-    assert ": " in answer, "What it asks, and what answers it."
-    for named in shown.split("<br>"):
+    assert ": " in answer, "The row needs both the requirement and how it is met."
+    for named in tests.split("<br>"):
         match = re.fullmatch(r"`([^:`]+)::(test_\w+)`", named)
         assert match, named
         assert f"def {match[2]}(" in (ROOT / "tests" / match[1]).read_text(), named
 
 
-def test_security_md_names_no_setting_that_is_not_there():
+def test_security_md_has_no_unknown_setting():
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", SECURITY))
     assert len(named) > 10
     assert [name for name in named if name not in SETTINGS and not hasattr(settings, name)] == []

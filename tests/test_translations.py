@@ -1,6 +1,6 @@
-"""The texts that people see: every one in every language, and which language somebody gets.
+"""Translations: every text exists in German, and each response has the language of its client.
 
-What is marked ``gettext`` needs GNU gettext, collects and compiles anew, and is run by ``.ci/run``.
+Tests with the marker ``gettext`` need GNU gettext. They collect and compile all texts again, and ``.ci/run`` runs them.
 """
 
 import io
@@ -32,7 +32,7 @@ each_app = pytest.mark.parametrize("app", APPS)
 
 @pytest.fixture(autouse=True)
 def _english_afterwards() -> Iterator[None]:
-    """A request leaves its language to whatever comes next in this thread, as Django does."""
+    """English again after the test. A request leaves its language active, so the next test would see it."""
     with translation.override("en"):
         yield
 
@@ -42,25 +42,24 @@ def catalogue(app: str, root: Path = ROOT) -> Path:
 
 
 def gettext(*command: Any) -> bytes:
-    """Run one of gettext's programs. Where they are not installed this fails, and is meant to."""
+    """Run one of gettext's programs. If they are not installed, the test must fail instead of being skipped."""
     return subprocess.run([str(part) for part in command], check=True, capture_output=True).stdout
 
 
+def texts_of(file: Any) -> dict[Any, str]:
+    """Return the texts of a compiled catalogue without its header."""
+    catalog: dict[Any, str] = GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+    return {key: text for key, text in catalog.items() if key}
+
+
 def shipped(app: str) -> dict[Any, str]:
-    """What the compiled catalogue of an app holds."""
     with catalogue(app).with_suffix(".mo").open("rb") as file:
-        return GNUTranslations(file)._catalog  # type: ignore[attr-defined, no-any-return]
-
-
-def compiled(app: str) -> dict[Any, str]:
-    """What the catalogue of an app holds, as the programs of today compile it."""
-    binary = gettext("msgfmt", "--check", "--check-format", "--output-file=-", catalogue(app))
-    return GNUTranslations(io.BytesIO(binary))._catalog  # type: ignore[attr-defined, no-any-return]
+        return texts_of(file)
 
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which every text was collected anew."""
+    """A copy of the project in which every text was collected again. `makemessages` would change the working tree."""
     copy = tmp_path_factory.mktemp("project")
     for name in SOURCES:
         source, target = ROOT / name, copy / name
@@ -74,33 +73,30 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.gettext
 @each_app
 @pytest.mark.parametrize("missing", ["--untranslated", "--only-fuzzy", "--only-obsolete"])
-def test_every_text_is_in_the_catalogue_translated_and_none_that_is_gone(collected, app, missing):
+def test_the_catalogue_has_every_text_translated_and_no_obsolete_one(collected, app, missing):
     assert gettext("msgattrib", missing, "--no-wrap", catalogue(app, collected)).decode() == ""
 
 
 @pytest.mark.gettext
 @each_app
-def test_the_compiled_catalogue_is_the_catalogue(app):
-    today = compiled(app)
-    assert {key: text for key, text in shipped(app).items() if key} == {key: today[key] for key in today if key}
+def test_the_compiled_catalogue_is_up_to_date(app):
+    binary = gettext("msgfmt", "--check", "--check-format", "--output-file=-", catalogue(app))
+    assert shipped(app) == texts_of(io.BytesIO(binary))
 
 
 @each_app
 def test_a_translation_has_the_placeholders_of_its_text(app):
     for key, text in shipped(app).items():
-        if key:
-            english = key[0] if isinstance(key, tuple) else key
-            assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), english
+        english = key[0] if isinstance(key, tuple) else key
+        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), english
 
 
-def test_what_two_catalogues_have_in_common_they_say_alike():
+def test_texts_in_both_catalogues_have_the_same_translation():
     one, other = (shipped(app) for app in APPS)
-    assert {key: one[key] for key in one.keys() & other.keys() if key} == {
-        key: other[key] for key in one.keys() & other.keys() if key
-    }
+    assert {key: (one[key], other[key]) for key in one.keys() & other.keys() if one[key] != other[key]} == {}
 
 
-def test_every_problem_is_told_in_german():
+def test_every_problem_is_translated():
     constants = [value for value in vars(problems).values() if isinstance(value, problems.Problem)]
     assert len(constants) > 10
     for problem in constants:
@@ -110,34 +106,30 @@ def test_every_problem_is_told_in_german():
             assert problem.as_json()["code"] == problem.code
 
 
-@pytest.mark.parametrize(
-    ("accepted", "language", "detail"),
-    [
-        ("de", "de", "Melden Sie sich zuerst an."),
-        ("de-CH, en;q=0.5", "de", "Melden Sie sich zuerst an."),
-        ("en-GB, de;q=0.5", "en", "Sign in first."),
-        ("fr", "en", "Sign in first."),
-        ("", "en", "Sign in first."),
-        ("*", "en", "Sign in first."),
-        ("x" * 10_000, "en", "Sign in first."),
-    ],
-    ids=lambda value: value[:20],
-)
-def test_a_problem_speaks_the_clients_language(api, accepted, language, detail):
+IN_GERMAN, IN_ENGLISH = ("de", "Melden Sie sich zuerst an."), ("en", "Sign in first.")
+LANGUAGES = {
+    "de": IN_GERMAN,
+    "de-CH, en;q=0.5": IN_GERMAN,
+    **dict.fromkeys(("en-GB, de;q=0.5", "fr", "", "*", "x" * 10_000), IN_ENGLISH),
+}
+
+
+@pytest.mark.parametrize(("accepted", "expected"), LANGUAGES.items(), ids=lambda value: str(value)[:20])
+def test_a_problem_has_the_clients_language(api, accepted, expected):
     response = api.get("/api/auth/me", headers={"Accept-Language": accepted})
-    assert (response.status_code, response["Content-Language"]) == (401, language)
-    assert "Accept-Language" in response["Vary"]
     problem = response.json()
-    assert (problem["code"], problem["title"], problem["detail"]) == ("not_authenticated", "Unauthorized", detail)
+    assert (response.status_code, problem["code"], problem["title"]) == (401, "not_authenticated", "Unauthorized")
+    assert (response["Content-Language"], problem["detail"]) == expected
+    assert "Accept-Language" in response["Vary"]
 
 
-def test_one_clients_language_is_not_the_nexts(api):
+def test_the_language_of_one_client_is_not_used_for_the_next(api):
     api.get("/api/auth/me", headers=GERMAN)
     assert api.get("/api/auth/me").json()["detail"] == "Sign in first."
 
 
 @pytest.mark.django_db
-def test_a_refused_refresh_token_is_refused_to_the_byte_in_german_too(api):
+def test_the_rejection_of_a_refresh_token_is_always_the_same_in_german_too(api):
     given = {"data": {"refresh_token": "garbage"}, "content_type": "application/json", "headers": GERMAN}
     first, second = api.post("/api/auth/refresh", **given), api.post("/api/auth/refresh", **given)
     assert first.json()["detail"] == "Die Sitzung ist beendet. Melden Sie sich wieder an."
@@ -147,7 +139,7 @@ def test_a_refused_refresh_token_is_refused_to_the_byte_in_german_too(api):
 
 
 @pytest.mark.django_db
-def test_what_is_wrong_with_a_field_is_told_in_german(api, user):
+def test_errors_of_a_field_are_in_german(api, user):
     given = {"email": user.email, "password": "x", "device_name": "a\nb", "mode": "none"}
     response = api.post("/api/auth/login", given, content_type="application/json", headers=GERMAN)
     assert response.json()["errors"] == {
@@ -156,20 +148,18 @@ def test_what_is_wrong_with_a_field_is_told_in_german(api, user):
     }
 
 
-def test_a_path_that_is_not_there_is_told_in_german(api):
+def test_an_error_page_is_in_german(api):
     response = api.get("/nowhere", headers={**GERMAN, "Accept": "text/html"})
     assert response.status_code == 404
     assert "<p>Hier gibt es nichts.</p>" in response.content.decode()
 
 
 @pytest.mark.django_db
-def test_a_device_is_named_in_the_language_of_the_sign_in(user):
-    german = Client(headers={"User-Agent": FIREFOX, **GERMAN})
-    assert login(german, user)["session"]["device"] == {"name": "Firefox auf Windows"}
-    nameless = Client(headers={"User-Agent": "", **GERMAN})
-    assert login(nameless, user)["session"]["device"] == {"name": "Unbekanntes Gerät"}
+@pytest.mark.parametrize(("agent", "name"), [(FIREFOX, "Firefox auf Windows"), ("", "Unbekanntes Gerät")])
+def test_a_device_is_named_in_the_language_of_the_sign_in(user, agent, name):
+    assert login(Client(headers={"User-Agent": agent, **GERMAN}), user)["session"]["device"] == {"name": name}
 
 
 @pytest.mark.django_db
-def test_the_schema_is_english_whoever_asks(api):
+def test_the_schema_is_always_in_english(api):
     assert "Sign in first." in api.get("/api/schema", headers=GERMAN).content.decode()

@@ -1,4 +1,4 @@
-"""The project's own URLs, and views that stand for the ones that other people write."""
+"""The project's own URLs, and views that stand for the views of a project that uses this package."""
 
 import asyncio
 from typing import Any
@@ -21,13 +21,13 @@ __all__ = ["handler400", "handler403", "handler404", "handler500"]
 
 
 def who(request: Any) -> HttpResponse:
-    """Asks who somebody is, and no more."""
+    """Needs only the user's primary key, which the access token contains."""
     pk = str(request.user.pk) if request.user.is_authenticated else None
     return JsonResponse({"pk": pk, "sid": str(request.auth.session_id) if request.auth else None})
 
 
 def email(request: Any) -> HttpResponse:
-    """Asks more of the user than who it is."""
+    """Needs fields of the user that only the database has."""
     return JsonResponse({"email": request.user.email, "again": request.user.get_username()})
 
 
@@ -38,7 +38,7 @@ def public(request: HttpRequest) -> HttpResponse:
 
 @cache_control(max_age=60)
 def cached(request: HttpRequest) -> HttpResponse:
-    """Says itself how long its answer may be kept."""
+    """Sets its own Cache-Control."""
     return who(request)
 
 
@@ -47,7 +47,7 @@ def fails(request: HttpRequest) -> HttpResponse:
 
 
 def sign_in(request: HttpRequest, address: str) -> HttpResponse:
-    """Signs somebody in, as any package does."""
+    """Signs a user in with Django's own function, as other packages do."""
     login(request, User.objects.get(email=address), backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponse("in")
 
@@ -70,7 +70,7 @@ def rest(request: Any) -> Response:
 
 
 class Waiting:
-    """A crowd of requests in the same view: it goes on when all are there, and somebody says so."""
+    """Requests that wait in the same view until ``size`` of them are there and a test sets ``go_on``."""
 
     current: "Waiting"
 

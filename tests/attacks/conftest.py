@@ -1,4 +1,4 @@
-"""Fixtures for attacks: mail that is there at once, and what a long life of an account leaves behind."""
+"""Fixtures for attacks: mail that is delivered synchronously, and accounts with a long history."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ __all__ = ["_mail_at_once", "hashed"]
 
 @pytest.fixture
 def use(db: None, settings: Any, clock: Any, mailoutbox: list[Any]) -> Use:
-    """Accounts that were used in every way, and all that was ever presented, given or typed in."""
+    """Accounts with a history of every operation, and all secrets of that history.
+
+    A test on empty tables and logs would find no secret in them, whatever the code writes there.
+    """
     settings.ROOT_URLCONF = "tests.urls"
     settings.ADMINS = [("operator", "operator@example.org")]
     settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], **INTROSPECTION}

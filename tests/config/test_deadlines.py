@@ -1,4 +1,4 @@
-"""A request waits for PostgreSQL no longer than it may. Real faults are in `tests.faults`."""
+"""A request waits for PostgreSQL no longer than its deadline allows. `tests.faults` tests real faults."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,10 @@ SLEEP = "SELECT pg_sleep(60)"
 
 @pytest.fixture(params=[Connection, HurriedConnection])
 def connection(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
-    """A connection of the project's, in a site where a request may wait for the tenth of a second."""
+    """A connection of the project's classes, with a deadline of a tenth of a second.
+
+    Without the reset of ``_silent_until`` an outage in one test would make the next one fail.
+    """
     settings.DATABASE_TIMEOUT = 0.1
     monkeypatch.setattr(deadlines, "_silent_until", float("-inf"))
     params = connections["default"].get_connection_params()
@@ -36,32 +39,30 @@ def in_a_request(statement: str, connection: Connection) -> None:
 
 
 def is_running(statement: str) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = %s AND pid <> pg_backend_pid()"
     with connections["default"].cursor() as cursor:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = %s AND pid <> pg_backend_pid()"
-        )
         cursor.execute(query, [statement])
         return bool(cursor.fetchone()[0])
 
 
-def test_a_statement_that_is_late_is_an_outage_and_taken_back(connection):
+def test_a_statement_that_takes_too_long_is_an_outage_and_is_cancelled(connection):
     with pytest.raises(psycopg.OperationalError):
         in_a_request(SLEEP, connection)
     assert connection.closed
     assert not is_running(SLEEP)
-    assert not deadlines.is_silent(), "It did answer."
+    assert not deadlines.is_silent(), "The server did answer."
 
 
-def test_a_request_whose_time_is_over_sends_nothing_more(connection, settings):
+def test_a_request_after_its_deadline_sends_no_statement(connection, settings):
     settings.DATABASE_TIMEOUT = 0
     with pytest.raises(psycopg.OperationalError, match="over"):
         in_a_request("SELECT 1", connection)
     assert not connection.closed
-    assert connection.execute("SELECT 1").fetchone() == (1,), "Outside a request there is time."
+    assert connection.execute("SELECT 1").fetchone() == (1,), "Outside of a request there is no deadline."
 
 
-def test_a_server_that_may_not_write_is_an_outage_and_left(connection):
-    """As one is that was the primary until now."""
+def test_a_read_only_server_is_an_outage_and_its_connection_is_closed(connection):
+    """A server becomes read-only when it is no longer the primary."""
     connection.execute("SET default_transaction_read_only = on")
     with pytest.raises(psycopg.OperationalError, match="read-only"):
         in_a_request("CREATE TABLE nothing ()", connection)

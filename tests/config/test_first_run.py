@@ -1,4 +1,4 @@
-"""The first run, as a newcomer has it: real processes of `manage.py`, in a bare copy of the checkout."""
+"""The first run of a new checkout: real `manage.py` processes, in a copy of the project without `.env` and database."""
 
 import json
 import os
@@ -25,11 +25,12 @@ from tests.databases import start_server
 ROOT = Path(__file__).parents[2]
 PROJECT = ("manage.py", "config", "accounts", "tokens", "templates", "pyproject.toml")
 TIMEOUT = 120
-"""Seconds after which a process hangs. Nothing here depends on how long anything takes."""
+"""Seconds after which a process is considered stuck. No test depends on how long anything takes."""
 SECRET = "a secret for tests that is long enough to be taken for a real one"
 PRODUCTION = {"SECRET_KEY": SECRET, "ORIGIN": "https://example.org"}
 DEVELOPMENT = {"SECRET_KEY": SECRET, "DEBUG": "true"}
 PASSWORD = "latchkey-demo"
+DEMO = "demo@latchkey.test"
 
 
 def copy(to: Path) -> Path:
@@ -45,12 +46,12 @@ def copy(to: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A bare copy: no `.env`, no database, nothing that this machine's own copy has been through."""
+    """A copy of the project without `.env` and database. In the developer's own copy both may hide a mistake."""
     return copy(tmp_path / "checkout")
 
 
 def environment(checkout: Path, **variables: str) -> dict[str, str]:
-    """Nothing of this machine's but what finds programs: its variables must not make a missing one good."""
+    """Return an environment that has only PATH in common with ours. A variable of ours could hide a missing one."""
     return {"PATH": os.environ["PATH"], "HOME": str(checkout), "LANG": "C.UTF-8", "PYTHONUTF8": "1", **variables}
 
 
@@ -67,17 +68,23 @@ def manage(checkout: Path, *arguments: str, cwd: Path | None = None, **variables
     )
 
 
-def assert_is_one_clear_line(finished: Any, *named: str) -> None:
-    """Exit status 1, and a person knows what to do."""
+def assert_is_one_clear_line(finished: Any, *fragments: str) -> None:
+    """Hold a process to exit status 1 and a single line of error that contains these texts and no password."""
     assert finished.returncode == 1, finished
     [line] = finished.stderr.splitlines()
     assert re.match("(error|CommandError|Error): .", line)
-    for text in named:
-        assert text in line
+    assert [fragment for fragment in fragments if fragment not in line] == []
+    assert "hunter2" not in line
+
+
+def assert_fails_without_traceback(finished: Any, text: str, status: int = 1) -> None:
+    assert finished.returncode == status
+    assert text in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 class Site:
-    """A server of ours, and one browser. ``said``: what it printed."""
+    """A server process and one browser. ``output``: what the server has printed."""
 
     def __init__(self, checkout: Path, *arguments: str, port: int, **variables: str) -> None:
         self.port = port
@@ -96,23 +103,23 @@ class Site:
         self.browser: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text()
 
     def wait(self) -> "Site":
-        """Return when it answers."""
+        """Return when the server accepts connections."""
         for _ in range(TIMEOUT * 10):
-            assert self._process.poll() is None, self.said
+            assert self._process.poll() is None, self.output
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 time.sleep(0.1)
             else:
                 return self
-        raise AssertionError(self.said)
+        raise AssertionError(self.output)
 
     def stop(self) -> None:
-        """End it as an impatient person does: whatever was answered must be kept."""
+        """Kill the server. What it has acknowledged must be on disk."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(TIMEOUT)
@@ -128,14 +135,17 @@ class Site:
         except HTTPError as error:
             return error.code, error.read().decode()
 
-    def sign_in(self, email: str) -> None:
-        status, text = self.ask("/api/auth/login", {"email": email, "password": PASSWORD, "remember": True})
+    def sign_in(self) -> None:
+        status, text = self.ask("/api/auth/login", {"email": DEMO, "password": PASSWORD, "remember": True})
         assert status == 200, text
+
+    def session_id(self) -> str:
+        return str(json.loads(self.ask("/api/auth/me")[1])["session"]["id"])
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Site]]:
-    """Starts servers; none of them outlives its test."""
+    """A function that starts a server. Without this fixture the server would keep running after a failed test."""
     sites: list[Site] = []
 
     def start(checkout: Path, *arguments: str, port: int, **variables: str) -> Site:
@@ -150,7 +160,7 @@ def serve() -> Iterator[Callable[..., Site]]:
 
 @pytest.fixture
 def port() -> int:
-    """A port that nobody uses."""
+    """A free port. With a fixed one, two tests at the same time would reach each other's server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -158,7 +168,7 @@ def port() -> int:
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port that somebody listens on."""
+    """A port in use. `demo` ends there, after it has written `.env`, so no test has to stop its server."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -167,7 +177,7 @@ def taken_port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `.env` of a first run and a migrated database, without the wait for a server; for copying."""
+    """The `.env` of a first run and a migrated database, made once because migrating takes seconds."""
     checkout = copy(tmp_path_factory.mktemp("first-run") / "checkout")
     (checkout / ".env").write_text(f"DEBUG=true\nSECRET_KEY={SECRET}\n")
     assert manage(checkout, "migrate", "--verbosity=0").returncode == 0
@@ -176,17 +186,17 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def after_the_first_run(migrated: Path, tmp_path: Path) -> Path:
-    """A copy that has been through its first run."""
+    """A copy of `migrated`. On the original, one test would see the changes of another."""
     return shutil.copytree(migrated, tmp_path / "checkout")
 
 
-# It works
+# The demo and Django's own commands work
 
 
-def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(checkout, port, serve):
+def test_the_first_run_creates_all_that_is_needed_and_the_second_keeps_it(checkout, port, serve):
     site = serve(checkout, "demo", f"--port={port}", port=port)
-    for said in (site.url, f"{site.url}/demo", "demo@latchkey.test", "admin@latchkey.test", PASSWORD):
-        assert said in site.said
+    for text in (site.url, f"{site.url}/demo", DEMO, "admin@latchkey.test", PASSWORD):
+        assert text in site.output
     written = (checkout / ".env").read_text()
     assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
     assert re.search("^DEBUG=true$", written, re.MULTILINE)
@@ -196,10 +206,10 @@ def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
     assert (checkout / "latchkey.sqlite3").read_bytes()[:15] == b"SQLite format 3"
 
     assert 'type="password"' in site.ask("/")[1]
-    site.sign_in("demo@latchkey.test")
-    assert "You are signed in as demo@latchkey.test" in site.ask("/")[1]
+    site.sign_in()
+    assert f"You are signed in as {DEMO}" in site.ask("/")[1]
     assert 'id="demo"' in site.ask("/demo")[1]
-    session = json.loads(site.ask("/api/auth/me")[1])["session"]["id"]
+    session = site.session_id()
     site.stop()
 
     again = serve(checkout, "demo", "--port", str(port), port=port)
@@ -207,15 +217,15 @@ def test_the_first_run_makes_all_that_is_needed_and_the_second_has_lost_nothing(
     assert (checkout / ".env").read_text() == written
     status, text = again.ask("/api/auth/refresh", {})
     assert (status, json.loads(text)["session"]["id"]) == (200, session)
-    assert json.loads(again.ask("/api/auth/me")[1])["session"]["id"] == session
+    assert again.session_id() == session
 
     listed = manage(checkout, "list_sessions", "--json", cwd=checkout.parent)
     assert (listed.returncode, listed.stderr) == (0, "")
     [row] = [json.loads(line) for line in listed.stdout.splitlines()]
-    assert (row["id"], row["user"], row["generation"]) == (session, "demo@latchkey.test", 1)
+    assert (row["id"], row["user"], row["generation"]) == (session, DEMO, 1)
 
 
-def test_a_newcomer_signs_in_by_the_form_and_revokes_from_the_admin(checkout, port, serve):
+def test_the_administrator_signs_in_with_the_form_and_revokes_a_session_in_the_admin(checkout, port, serve):
     site = serve(checkout, "demo", port=port, PORT=str(port))
     own = {"Origin": site.url, "Sec-Fetch-Site": "same-origin"}
 
@@ -229,7 +239,7 @@ def test_a_newcomer_signs_in_by_the_form_and_revokes_from_the_admin(checkout, po
     [row] = manage(checkout, "list_sessions", "--json").stdout.splitlines()
     sessions = "/admin/tokens/refreshtoken/"
     status, text = post(sessions, sessions, action="revoke_selected", _selected_action=json.loads(row)["id"])
-    assert "Log in" in text, "it was their own"
+    assert "Log in" in text, "It was the administrator's own session."
     assert manage(checkout, "list_sessions", "--json").stdout == ""
 
 
@@ -242,29 +252,28 @@ def test_two_copies_have_different_secrets(tmp_path, taken_port):
     assert len(secrets) == 2
 
 
-def test_the_demo_changes_no_env_that_is_there(checkout, taken_port):
+def test_the_demo_does_not_change_an_existing_env(checkout, taken_port):
     mine = f"# mine\nDEBUG=on\nSECRET_KEY={SECRET}\n"
     (checkout / ".env").write_text(mine)
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken_port}"), str(taken_port))
     assert (checkout / ".env").read_text() == mine
 
 
-def test_the_demo_writes_no_env_where_the_environment_has_a_secret(checkout, taken_port):
+def test_the_demo_writes_no_env_if_the_environment_has_a_secret(checkout, taken_port):
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken_port}", **DEVELOPMENT), str(taken_port))
     assert not (checkout / ".env").exists()
 
 
-def test_the_demo_runs_on_postgresql_and_every_command_after_it(checkout, port, serve):
+def test_the_demo_and_later_commands_use_postgresql_if_the_environment_names_it(checkout, port, serve):
     url, server = start_server()
     try:
         site = serve(checkout, "demo", f"--port={port}", port=port, DATABASE_URL=url)
-        site.sign_in("demo@latchkey.test")
+        site.sign_in()
         assert not (checkout / "latchkey.sqlite3").exists()
         listed = manage(checkout, "list_sessions")
         assert (listed.returncode, listed.stderr) == (0, "")
-        assert "demo@latchkey.test" in listed.stdout
-        revoked = manage(checkout, "revoke_sessions", "--all", "--no-input")
-        assert revoked.stdout.endswith("1 sessions revoked\n")
+        assert DEMO in listed.stdout
+        assert manage(checkout, "revoke_sessions", "--all", "--no-input").stdout.endswith("1 sessions revoked\n")
         site.stop()
     finally:
         server.cleanup()
@@ -278,24 +287,79 @@ def test_djangos_own_server_works_after_the_first_run(after_the_first_run, port,
 @pytest.mark.parametrize("command", ["check", "migrate", "list_sessions", "purge_tokens", "makemigrations --check"])
 def test_every_command_works_after_the_first_run_with_nothing_else_set(command, after_the_first_run):
     finished = manage(after_the_first_run, *command.split())
-    said = [line for line in finished.stderr.splitlines() if " logger=tokens event=purged " not in line]
-    assert (finished.returncode, said) == (0, []), finished
+    errors = [line for line in finished.stderr.splitlines() if " logger=tokens event=purged " not in line]
+    assert (finished.returncode, errors) == (0, []), finished
 
 
-# A port
+def test_the_demo_migrates_an_old_database(after_the_first_run, port, serve):
+    assert manage(after_the_first_run, "migrate", "tokens", "zero", "--verbosity=0").returncode == 0
+    serve(after_the_first_run, "demo", f"--port={port}", port=port).sign_in()
 
 
-@pytest.mark.parametrize("how", ["--port", "PORT"])
-def test_a_taken_port_is_one_line(how, checkout, taken_port):
-    options = [f"--port={taken_port}"] if how == "--port" else []
-    finished = manage(checkout, "demo", *options, **({"PORT": str(taken_port)} if how == "PORT" else {}))
-    assert_is_one_clear_line(finished, f"port {taken_port} cannot be used", "--port")
-    assert finished.stdout == ""
+# Mistakes of the operator are reported in one line
+
+UNREADABLE = ("DATABASE_URL cannot be read",)
+UNUSABLE = ("DATABASE_URL says where it is",)
+NO_SERVER, NO_FOLDER = "postgres://user@127.0.0.1:{free}/name", "sqlite:////nonexistent/directory/latchkey.sqlite3"
+AWAY = ("the database cannot be used", "DATABASE_URL")
+MIGRATE = ("the database is not up to date", "manage.py migrate")
+WRONG_URLS = {
+    "garbage": UNREADABLE,
+    "": UNREADABLE,
+    "nothing://user:hunter2@localhost/name": UNREADABLE,
+    "mysql://user:hunter2@localhost/name": UNREADABLE,
+    "postgres://user:hunter2@localhost:port/name": UNREADABLE,
+    "postgres://user:hunter2@127.0.0.1:{free}/name": UNUSABLE,
+    NO_FOLDER: UNUSABLE,
+    "sqlite:///{no_database}": UNUSABLE,
+    "sqlite://latchkey.sqlite3": UNREADABLE,
+}
+ASK_FOR_SESSIONS = ("list_sessions", "purge_tokens --dry-run", "revoke_sessions --all --no-input")
+MISTAKES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
+    # the command, its environment beside DEVELOPMENT, what the line contains
+    "the port is taken": ("demo --port={taken}", {}, ("port {taken} cannot be used", "--port")),
+    "PORT is taken": ("demo", {"PORT": "{taken}"}, ("port {taken} cannot be used", "--port")),
+    "--port overrides PORT": ("demo --port {taken}", {"PORT": "8000"}, ("port {taken} ",)),
+    **{
+        f"port {number}": (f"demo --port={number}", {}, (f"there is no port {number}",))
+        for number in ("0", "65536", "99999999999999999999")
+    },
+    **{
+        f"PORT is no number: {command}": (command, {"PORT": "http"}, ("PORT is not a whole number",))
+        for command in ("demo", "check")
+    },
+    "SECRET_KEY is empty": ("check", {"SECRET_KEY": ""}, ("SECRET_KEY is not set",)),
+    "ORIGIN is missing in production": ("check", {"DEBUG": ""}, ("ORIGIN is not set",)),
+    **{
+        f"DATABASE_URL={url}": ("list_sessions", {"DATABASE_URL": url}, fragments)
+        for url, fragments in WRONG_URLS.items()
+    },
+    **{
+        f"REPLICA_URL={url}": ("list_sessions", {"REPLICA_URL": url}, ("REPLICA_URL cannot be read",))
+        for url in ("garbage", "sqlite:////tmp/replica.sqlite3", "mysql://user:hunter2@localhost/name")
+    },
+    **{
+        f"no database for {command}: {url}": (command, {"DATABASE_URL": url}, AWAY)
+        for command in ("demo --port={free}", "migrate", "runserver", "runserver --noreload")
+        for url in (NO_SERVER, NO_FOLDER)
+    },
+    **{
+        f"no migrations for {command}": (command, {}, MIGRATE)
+        for command in (*ASK_FOR_SESSIONS, f"changepassword {DEMO}", "runserver", "runserver --noreload")
+    },
+}
 
 
-def test_the_option_goes_before_the_environment(checkout, taken_port):
-    finished = manage(checkout, "demo", "--port", str(taken_port), PORT="8000")
-    assert_is_one_clear_line(finished, f"port {taken_port} ")
+@pytest.mark.parametrize(("command", "variables", "fragments"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_reported_in_one_line_without_passwords(command, variables, fragments, checkout, port, taken_port):
+    def filled(text: str) -> str:
+        return text.format(free=port, taken=taken_port, no_database=checkout / "manage.py")
+
+    given = DEVELOPMENT | {name: filled(value) for name, value in variables.items()}
+    finished = manage(checkout, *filled(command).split(), **given)
+    assert_is_one_clear_line(finished, *map(filled, fragments))
+    # This command of Django's prints a list of the missing migrations, too.
+    assert finished.stdout == "" or command.startswith("changepassword")
 
 
 def test_a_port_taken_on_every_address_is_taken(checkout):
@@ -306,30 +370,14 @@ def test_a_port_taken_on_every_address_is_taken(checkout):
         assert_is_one_clear_line(manage(checkout, "demo", f"--port={taken}"), f"port {taken} cannot be used")
 
 
-def test_djangos_own_server_says_so_too(after_the_first_run, taken_port):
+def test_djangos_own_server_reports_a_taken_port_in_one_line_too(after_the_first_run, taken_port):
     finished = manage(after_the_first_run, "runserver", str(taken_port), "--noreload")
     assert_is_one_clear_line(finished, "That port is already in use.")
 
 
-@pytest.mark.parametrize("number", ["0", "65536", "99999999999999999999"])
-def test_a_port_that_there_is_not_is_one_line(number, checkout):
-    assert_is_one_clear_line(manage(checkout, "demo", f"--port={number}"), f"there is no port {number}")
-
-
-@pytest.mark.parametrize("arguments", [["--port"], ["--port="], ["--port=http"], ["--port", "80.5"]])
-def test_a_port_that_is_no_number_is_told_by_its_option(arguments, checkout):
-    finished = manage(checkout, "demo", *arguments)
-    assert finished.returncode == 2
-    assert "argument --port" in finished.stderr
-    assert "Traceback" not in finished.stderr
-
-
-@pytest.mark.parametrize("command", ["demo", "check"])
-def test_a_port_in_the_environment_that_is_no_number_is_one_line(command, checkout):
-    assert_is_one_clear_line(manage(checkout, command, PORT="http", **DEVELOPMENT), "PORT is not a whole number")
-
-
-# Production
+@pytest.mark.parametrize("arguments", ["--port", "--port=", "--port=http", "--port 80.5"])
+def test_a_port_that_is_no_number_is_reported_with_its_option(arguments, checkout):
+    assert_fails_without_traceback(manage(checkout, "demo", *arguments.split()), "argument --port", status=2)
 
 
 @pytest.mark.parametrize("command", ["check", "migrate", "runserver", "list_sessions", "no_such_command"])
@@ -338,39 +386,26 @@ def test_a_missing_secret_in_production_is_one_line(command, checkout):
     assert not (checkout / ".env").exists()
 
 
-def test_an_empty_secret_is_a_missing_one(checkout):
-    assert_is_one_clear_line(manage(checkout, "check", DEBUG="true", SECRET_KEY=""), "SECRET_KEY is not set")
-
-
-def test_a_missing_origin_in_production_is_one_line(checkout):
-    assert_is_one_clear_line(manage(checkout, "check", SECRET_KEY=SECRET), "ORIGIN is not set")
-
-
 @pytest.mark.parametrize("origin", ["example.org", "https://[", "https://example.org/", "http://example.org"])
-def test_an_origin_that_cannot_be_meant_is_told_without_a_traceback(origin, checkout):
-    finished = manage(checkout, "check", SECRET_KEY=SECRET, ORIGIN=origin)
-    assert finished.returncode == 1
-    assert "ORIGIN is no" in finished.stderr
-    assert "Traceback" not in finished.stderr
+def test_an_invalid_origin_is_reported_without_a_traceback(origin, checkout):
+    assert_fails_without_traceback(manage(checkout, "check", SECRET_KEY=SECRET, ORIGIN=origin), "ORIGIN is no")
 
 
 def test_a_weak_secret_in_production_is_refused_without_a_traceback(checkout):
-    finished = manage(checkout, "check", SECRET_KEY="x" * 20, ORIGIN="https://example.org")
-    assert finished.returncode == 1
-    assert "tokens.E008" in finished.stderr
-    assert "Traceback" not in finished.stderr
+    finished = manage(checkout, "check", **PRODUCTION | {"SECRET_KEY": "x" * 20})
+    assert_fails_without_traceback(finished, "tokens.E008")
 
 
-@pytest.mark.parametrize("said", ["false", "0", "off", ""])
-def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(said, checkout, port):
+@pytest.mark.parametrize("debug", ["false", "0", "off", ""])
+def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(debug, checkout, port):
     for variables in ({}, PRODUCTION):
-        finished = manage(checkout, "demo", f"--port={port}", DEBUG=said, **variables)
+        finished = manage(checkout, "demo", f"--port={port}", DEBUG=debug, **variables)
         assert_is_one_clear_line(finished, "DEBUG", "password")
     assert not (checkout / ".env").exists()
     assert not list(checkout.glob("*.sqlite3"))
 
 
-def test_the_demo_refuses_where_the_env_has_debug_off(checkout, port):
+def test_the_demo_refuses_if_the_env_turns_debug_off(checkout, port):
     (checkout / ".env").write_text(f"SECRET_KEY={SECRET}\nORIGIN=https://example.org\n")
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={port}"), "DEBUG", "password")
     assert not list(checkout.glob("*.sqlite3"))
@@ -381,78 +416,12 @@ def test_an_env_that_cannot_be_written_is_one_line(checkout, port):
     assert_is_one_clear_line(manage(checkout, "demo", f"--port={port}"), ".env cannot be written")
 
 
-# The database
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("garbage", "DATABASE_URL cannot be read"),
-        ("", "DATABASE_URL cannot be read"),
-        ("nothing://user:hunter2@localhost/name", "DATABASE_URL cannot be read"),
-        ("mysql://user:hunter2@localhost/name", "DATABASE_URL cannot be read"),
-        ("postgres://user:hunter2@localhost:port/name", "DATABASE_URL cannot be read"),
-        ("postgres://user:hunter2@127.0.0.1:{closed}/name", "DATABASE_URL says where it is"),
-        ("sqlite:////nonexistent/directory/latchkey.sqlite3", "DATABASE_URL says where it is"),
-        ("sqlite:///{no_database}", "DATABASE_URL says where it is"),
-        ("sqlite://latchkey.sqlite3", "DATABASE_URL cannot be read"),
-    ],
-)
-def test_a_wrong_database_url_is_one_line_without_its_password(url, said, checkout, port):
-    given = url.format(closed=port, no_database=checkout / "manage.py")
-    finished = manage(checkout, "list_sessions", DATABASE_URL=given, **DEVELOPMENT)
-    assert_is_one_clear_line(finished, said)
-    assert "hunter2" not in finished.stderr
-
-
-@pytest.mark.parametrize("url", ["garbage", "sqlite:////tmp/replica.sqlite3", "mysql://user:hunter2@localhost/name"])
-def test_a_replica_that_is_no_postgresql_is_one_line_without_its_password(url, checkout):
-    finished = manage(checkout, "list_sessions", REPLICA_URL=url, **DEVELOPMENT)
-    assert_is_one_clear_line(finished, "REPLICA_URL cannot be read")
-    assert "hunter2" not in finished.stderr
-
-
-@pytest.mark.parametrize("command", ["demo", "migrate", "runserver", "runserver --noreload"])
-@pytest.mark.parametrize(
-    "url", ["postgres://user@127.0.0.1:{closed}/name", "sqlite:////nonexistent/directory/latchkey.sqlite3"]
-)
-def test_a_database_that_is_not_there_is_one_line_whatever_is_asked(url, command, checkout, port):
-    where = [f"--port={port}"] if command == "demo" else []
-    finished = manage(checkout, *command.split(), *where, DATABASE_URL=url.format(closed=port), **DEVELOPMENT)
-    assert_is_one_clear_line(finished, "the database cannot be used", "DATABASE_URL")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "list_sessions",
-        "purge_tokens --dry-run",
-        "revoke_sessions --all --no-input",
-        "changepassword demo@latchkey.test",
-        "runserver",
-        "runserver --noreload",
-    ],
-)
-def test_a_missing_migration_is_one_line(command, checkout):
-    finished = manage(checkout, *command.split(), **DEVELOPMENT)
-    assert_is_one_clear_line(finished, "the database is not up to date", "manage.py migrate")
-
-
 def test_one_migration_that_is_missing_is_noticed_by_the_server(after_the_first_run):
     assert manage(after_the_first_run, "migrate", "tokens", "zero", "--verbosity=0").returncode == 0
-    finished = manage(after_the_first_run, "runserver", "--noreload")
-    assert_is_one_clear_line(finished, "the database is not up to date", "manage.py migrate")
+    assert_is_one_clear_line(manage(after_the_first_run, "runserver", "--noreload"), *MIGRATE)
 
 
-def test_the_demo_brings_an_old_database_up_to_date(after_the_first_run, port, serve):
-    assert manage(after_the_first_run, "migrate", "tokens", "zero", "--verbosity=0").returncode == 0
-    serve(after_the_first_run, "demo", f"--port={port}", port=port).sign_in("demo@latchkey.test")
-
-
-# An error of ours is not hidden
-
-
-def test_a_mistake_in_the_code_still_has_its_traceback(checkout):
+def test_a_bug_in_the_code_still_has_its_traceback(checkout):
     settings = checkout / "config" / "settings.py"
     settings.write_text(settings.read_text() + "\nint('an error of ours')\n")
     finished = manage(checkout, "check", **DEVELOPMENT)

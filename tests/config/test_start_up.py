@@ -1,15 +1,14 @@
-"""What a process imports, and what it leaves until somebody needs it: real processes, in production."""
+"""Which modules a process imports at its start, and which only when a request needs them. The processes are real."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DESCRIPTION = "drf_spectacular.utils"
-SIGN_IN = ("argon2", "ua_parser")
-TOKEN = "jwt"
-API = ("rest_framework.views", "tokens.api.views", "accounts.api.views")
-STRANGERS = """
+LATER = {"drf_spectacular.utils", "argon2", "ua_parser", "jwt"}
+"""Modules that only the API's description, a sign-in or a token needs."""
+API = {"rest_framework.views", "tokens.api.views", "accounts.api.views"}
+REQUESTS_WITHOUT_A_TOKEN = """
 from config.wsgi import application
 from django.test import RequestFactory
 for path, status in (("/", 200), ("/.well-known/jwks.json", 200), ("/api/auth/me", 401)):
@@ -18,25 +17,24 @@ for path, status in (("/", 200), ("/.well-known/jwks.json", 200), ("/api/auth/me
     list(application(environ, lambda status, headers: answers.append(status)))
     assert answers[0].startswith(str(status)), (path, answers)
 """
-
-FILES = """
+REQUEST_FOR_A_STATIC_FILE = """
 import pathlib, tempfile
 import config.settings
 config.settings.STATIC_ROOT = folder = tempfile.mkdtemp()
 pathlib.Path(folder, "a.js").write_text("1")
 from config.wsgi import application
 from django.test import RequestFactory
-said = {}
+found = {}
 environ = RequestFactory(headers={"Host": "example.org"}).get("/static/a.js", secure=True).environ
-list(application(environ, lambda status, headers: said.update(headers, status=status)))
-assert said["status"].startswith("200"), said
-assert said["X-Content-Type-Options"] == "nosniff", said
-assert said["Strict-Transport-Security"] == "max-age=31536000", said
+list(application(environ, lambda status, headers: found.update(headers, status=status)))
+assert found["status"].startswith("200"), found
+assert found["X-Content-Type-Options"] == "nosniff", found
+assert found["Strict-Transport-Security"] == "max-age=31536000", found
 """
 
 
 def imported(code: str) -> set[str]:
-    """Run this in a fresh process, and return the names of the modules that are there at its end."""
+    """Run this code in a new process, and return the names of the modules that it has imported."""
     variables = {
         "DEBUG": "false",
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -51,15 +49,15 @@ def imported(code: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-def test_a_command_brings_no_view():
-    assert imported("import django; django.setup()").isdisjoint({DESCRIPTION, *SIGN_IN, TOKEN, *API})
+def test_a_management_command_imports_no_view():
+    assert imported("import django; django.setup()").isdisjoint(LATER | API)
 
 
-def test_what_strangers_ask_brings_nothing_for_sign_ins_tokens_and_descriptions():
-    found = imported(STRANGERS)
+def test_requests_without_a_token_import_nothing_for_sign_ins_tokens_and_descriptions():
+    found = imported(REQUESTS_WITHOUT_A_TOKEN)
     assert found.issuperset(API)
-    assert found.isdisjoint({DESCRIPTION, *SIGN_IN, TOKEN})
+    assert found.isdisjoint(LATER)
 
 
 def test_a_static_file_comes_with_the_headers_of_a_page():
-    imported(FILES)
+    imported(REQUEST_FOR_A_STATIC_FILE)

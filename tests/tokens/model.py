@@ -1,13 +1,13 @@
-"""A small world for the rotation protocol: a server, a browser, a thief, and what is under way between them.
+"""A model of the rotation protocol: a server, a browser, an attacker, and the messages between them.
 
-`World.run` carries out, in order of time, the events that `World.refresh`, `use`, `crash` and `fail_over` put
-there; whoever calls them chooses the delays and the losses (a seeded simulation, or Hypothesis). Times are
-seconds since the login, as floats; only `Server` turns them into the instants of `tokens.rotation`.
+`World.refresh`, `use`, `crash` and `fail_over` add events, and `World.run` carries them out in order of time. The
+caller, which is a seeded simulation or Hypothesis, chooses the delays and the losses. Times are seconds since the
+login, as floats. Only `Server` converts them into the instants of `tokens.rotation`.
 
-A fail-over loses a suffix of the server's commits: rotations, catching up and acknowledgements wait for neither
-disk nor standby, a recovery and the end of the session wait for both, and so save all commits before them.
+A fail-over loses the last commits of the server. Rotations, catching up and acknowledgements wait for neither disk nor
+standby. A recovery and the end of the session wait for both, and so save all commits before them.
 
-`Ledger` answers as the server should by other means, for tests that compare the two.
+`Ledger` computes the correct answers in another way, for tests that compare the two.
 """
 
 import heapq
@@ -24,12 +24,13 @@ GRACE = 30.0
 ACKNOWLEDGE_AFTER = 90.0
 ACCESS_LIFETIME = 600.0
 REQUEST_LIFE = GRACE / 2
-"""How long an honest request lives, there and back."""
+"""The longest time that an honest request takes, there and back."""
 SAVED_WITHIN = 30.0
-"""How late a browser saves its cookies: a crash loses what came after."""
+"""A browser saves its cookies with this delay. A crash loses the cookies that are newer."""
 WRITTEN_WITHIN = 2.0
-"""How late the server writes an acknowledgement."""
+"""The server writes an acknowledgement with at most this delay."""
 LOST_BY_FAIL_OVER = 3.0
+"""A fail-over loses the commits of this many seconds."""
 
 POLICY = Policy(timedelta(seconds=GRACE), timedelta(seconds=ACKNOWLEDGE_AFTER), max_recoveries=8)
 
@@ -41,7 +42,7 @@ def instant(seconds: float) -> datetime:
 
 
 class Access(NamedTuple):
-    """An access token; its ``iat`` is a whole second, as in a JWT, though `State.since` is exact."""
+    """An access token. Its ``iat`` is a whole second, as in a JWT, whereas `State.since` is exact."""
 
     generation: int
     iat: int
@@ -51,14 +52,14 @@ AT_LOGIN = Access(generation=0, iat=0)
 
 
 class Answer(NamedTuple):
-    """What the server sends: a refresh token only if the client may lack it, an access token unless it refuses."""
+    """A response: a refresh token if the client may not have it, and an access token unless the request is refused."""
 
     refresh: int | None
     access: Access | None
 
 
 class Server:
-    """The row, the process in front of it, and the log of its commits."""
+    """The session's row, the process that changes it, and the log of its commits."""
 
     __slots__ = ("decide", "log", "noticed", "policy", "state")
 
@@ -66,12 +67,12 @@ class Server:
         self.policy = policy
         self.decide = decide
         self.state = State(generation=0, since=LOGIN)
-        # (when, state) of each commit; the first entry waited for disk and standby, the others did not.
+        # (when, state) of each commit. Only the first entry has waited for disk and standby.
         self.log = [(0.0, self.state)]
         self.noticed: set[int] = set()
 
     def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
-        """Decide on a presented generation, and carry the decision out."""
+        """Decide on a presented generation, carry the decision out, and return both the decision and the response."""
         state, at = self.state, instant(now)
         decision = self.decide(state, presented, at, self.policy)
         if decision in BEGINS_GENERATION:
@@ -88,7 +89,7 @@ class Server:
         return decision, Answer(None if there_already else generation, Access(generation, int(now)))
 
     def notices(self, access: Access, now: float) -> bool:
-        """Whether this use of an access token is to be written down: a process notices each generation once."""
+        """Return whether to acknowledge after this use of an access token. A process does so once per generation."""
         valid = now < access.iat + ACCESS_LIFETIME
         late = now > access.iat + self.policy.acknowledge_after.total_seconds()
         if not (valid and late) or access.generation in self.noticed or access.generation != self.state.generation:
@@ -97,13 +98,13 @@ class Server:
         return True
 
     def acknowledge(self, generation: int, now: float) -> None:
-        """The one conditional update: ``generation = ? AND NOT acknowledged``, of a session that has not ended."""
+        """Acknowledge with one conditional update: ``generation = ? AND NOT acknowledged``, and not ended."""
         state = self.state
         if state.generation == generation and not state.acknowledged and not state.ended:
             self._commit(replace(state, acknowledged=True), now, durable=False)
 
     def fail_over(self, now: float, lost: float) -> None:
-        """Forget the commits of the last ``lost`` seconds, back to one that waited for the standby."""
+        """Forget the commits of the last ``lost`` seconds, but none that waited for the standby."""
         while len(self.log) > 1 and self.log[-1][0] > now - lost:
             self.log.pop()
         self.state = self.log[-1][1]
@@ -117,21 +118,21 @@ class Server:
 
 
 class Browser:
-    """One cookie jar and the tabs that share it. ``life`` tells a browser from the same one after a crash."""
+    """One cookie jar and the tabs that share it. ``life`` counts its crashes: older responses do not reach it."""
 
     __slots__ = ("access", "kept", "life", "refresh", "saved")
 
     def __init__(self, refresh: int = 0, access: Access = AT_LOGIN) -> None:
         self.refresh = refresh
         self.access = access
-        # (since when, refresh, access) of what the jar held; the first entry is on disk.
+        # (since when, refresh, access) of all cookies that the jar has held. The first entry is on disk.
         self.saved = [(float("-inf"), refresh, access)]
-        # A tab may use an access token that it was given though the jar has another one by now.
+        # A tab may still use an access token after the jar has received another one.
         self.kept = [access]
         self.life = 0
 
     def receive(self, answer: Answer, now: float) -> None:
-        """Take what came, in the order in which it came: a late answer overwrites a newer one."""
+        """Store the tokens of a response. Responses arrive in any order, so a late one may overwrite a newer one."""
         if answer.access is None:
             return
         if answer.refresh is not None:
@@ -141,7 +142,7 @@ class Browser:
         self.saved.append((now, self.refresh, self.access))
 
     def crash(self, now: float, unsaved: float) -> None:
-        """Lose the cookies of the last ``unsaved`` seconds, the tabs, and the answers that they waited for."""
+        """Lose the cookies of the last ``unsaved`` seconds, all tabs, and the responses that they wait for."""
         while len(self.saved) > 1 and self.saved[-1][0] > now - unsaved:
             self.saved.pop()
         _, self.refresh, self.access = self.saved[-1]
@@ -150,8 +151,8 @@ class Browser:
         self.life += 1
 
 
-class Thief(Browser):
-    """Somebody with a copy of the jar, who refreshes ``distance`` seconds behind the owner (before, if negative)."""
+class Attacker(Browser):
+    """An attacker with a copy of the jar, who refreshes ``distance`` seconds after the owner (before, if negative)."""
 
     __slots__ = ("distance",)
 
@@ -161,7 +162,7 @@ class Thief(Browser):
 
 
 class World:
-    """One session's server, and the messages that are under way to it and back."""
+    """The server of one session, and the messages to and from it that have not arrived yet."""
 
     __slots__ = ("_events", "_number", "_written_after", "ended", "now", "server")
 
@@ -169,7 +170,7 @@ class World:
         self.server = server
         self.now = 0.0
         self.ended: Decision | None = None
-        # (when, number, what to do, arguments); the number keeps events of the same instant in order.
+        # (when, number, what to do, arguments). The number keeps events of the same instant in order.
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
         self._written_after = written_after
@@ -177,11 +178,11 @@ class World:
     def refresh(
         self, party: Browser, there: float, back: float, *, lost: bool = False, rendered: float | None = None
     ) -> None:
-        """Send the jar's refresh token; ``rendered``: by way of a server-side renderer that takes so long."""
+        """Send the jar's refresh token. ``rendered``: through a server-side renderer, which takes so many seconds."""
         self._later(there, self._presented, party, party.life, party.refresh, back, lost, rendered, None)
 
     def use(self, access: Access, there: float) -> None:
-        """Send an ordinary request with an access token; what it is answered with changes no cookie."""
+        """Send an ordinary request with an access token. Its response changes no cookie."""
         self._later(there, self._used, access)
 
     def crash(self, party: Browser, after: float, unsaved: float) -> None:
@@ -191,7 +192,7 @@ class World:
         self._later(after, lambda: self.server.fail_over(self.now, lost))
 
     def run(self, until: float) -> None:
-        """Let time pass; it stands still once the session has ended."""
+        """Carry out all events until this time. Nothing happens any more after the end of the session."""
         events = self._events
         while events and events[0][0] <= until and self.ended is None:
             self.now, _, act, arguments = heapq.heappop(events)
@@ -218,12 +219,12 @@ class World:
         decision, answer = self.server.answer(presented, self.now)
         if decision in ENDS_SESSION:
             self.ended = decision
-        # A renderer passes on the newest refresh token that it was sent itself.
+        # A renderer passes on the newest refresh token that it has received.
         answer = Answer(held if answer.refresh is None else answer.refresh, answer.access)
         if answer.access is None:
             return
         if rendered is not None:
-            # The page needs its data before the browser has the cookies: the renderer uses the new tokens itself.
+            # The renderer needs data before the browser has the cookies, so it uses the new tokens itself.
             self._later(rendered, self._used, answer.access)
             has = presented if answer.refresh is None else answer.refresh
             self._later(rendered, self._presented, party, life, has, back, lost, None, answer.refresh)
@@ -249,14 +250,14 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """A reference without a state: what was committed, in order, from which every answer is counted anew."""
+    """A reference without a state: the list of all commits, from which every decision is computed again."""
 
     def __init__(self) -> None:
         self.entries = [Entry("begun", 0, 0.0)]
-        self.safe = 1  # so many of them are on the standby
+        self.safe = 1  # the number of entries that are on the standby
 
     def chapters(self) -> list[list[Entry]]:
-        """The entries of each generation since the login, the current one's last."""
+        """Return the entries of each generation since the login. The current generation is the last."""
         chapters: list[list[Entry]] = []
         for entry in self.entries:
             if entry.what == "begun":

@@ -1,4 +1,4 @@
-"""Private keys for tests, in PEM: one of each kind, made once in a run, and more where a test asks for another."""
+"""Private keys for tests, in PEM. Each is made once in a run, because making an RSA key takes long."""
 
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ _MAKERS: dict[str, Any] = {
 
 
 def private_key(kind: str, which: int = 0) -> Any:
-    """A key of this kind: always the same one, or another for another number."""
+    """Return a key of this kind: the same for the same number, a different one for another number."""
     return _made(kind, which)
 
 
@@ -34,7 +34,7 @@ def _made(kind: str, which: int) -> Any:
 
 
 def pem(kind: str, which: int = 0, *, password: bytes | None = None, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
-    """The key's PEM, in PKCS#8 unless another form is asked for."""
+    """Return the PEM of a private key."""
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return str(private_key(kind, which).private_bytes(Encoding.PEM, form, encryption).decode())
 

@@ -1,15 +1,16 @@
-"""An exhaustive search, breadth first, for a history that ends an honest session.
+"""An exhaustive breadth-first search for a history that ends an honest session.
 
-One cookie jar, a few messages under way, and every delay, loss, order, crash of the browser and fail-over of the
-database. Time goes in units (`Scale.grace` of them make one grace). Two worlds are one if they differ in nothing
-that can matter later (`Rules.key`): generations count from the server's, and ages stop where nothing depends on them.
+The search covers one cookie jar with a few messages under way, and every delay, loss, order, crash of the browser and
+fail-over of the database. Time is counted in units, `Scale.grace` of which make one grace. Two worlds are treated as
+one if no later event can depend on their difference (`Rules.key`): generations are counted relative to the server's,
+and ages are cut off where nothing depends on them any more.
 
-Where the world had to be simplified, it is harder than the real one: access tokens never expire, every tab keeps
-all that it was given until the browser crashes, an access token may be acknowledged a moment early (``iat`` is
-floored), a fail-over loses a whole unit of commits. Recoveries are never exhausted: any number of answers may be
-lost. What the bounds on recoveries cost is for the simulation to say.
+Each simplification makes the world harder than the real one. Access tokens never expire. Every tab keeps all tokens
+that it received until the browser crashes. A use may acknowledge a moment early, because ``iat`` is rounded down. A
+fail-over loses a whole unit of commits. Any number of responses may be lost, because recoveries are never exhausted.
+The simulation shows the effect of the limits on recoveries.
 
-``python -m tests.tokens.search`` searches deep; its last options break the protocol, and print the history found.
+``python -m tests.tokens.search`` searches deep. Its last options break the protocol, and it prints the history found.
 """
 
 import argparse
@@ -24,16 +25,16 @@ from tqdm import tqdm
 from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 REFRESH, ORPHAN, USE, ANSWER = range(4)
-"""What is under way: a refresh, one whose browser has crashed, a use of an access token, an answer."""
+"""The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response."""
 CURRENT = 8
-"""What the server's generation is called in a key."""
+"""The number of the server's generation in a key."""
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _UNIT = timedelta(seconds=1)
 
 
 class Scale(NamedTuple):
-    """How many units things last, in the proportions of the defaults; the last three break the protocol."""
+    """The durations in units, in the proportions of the defaults. The last three fields break the protocol."""
 
     grace: int = 2
     messages: int = 3
@@ -49,14 +50,14 @@ class Access(NamedTuple):
 
 
 class Jar(NamedTuple):
-    """``accesses``: the oldest access token of each generation, for no other can be acknowledged sooner."""
+    """``accesses``: the oldest access token of each generation. A newer one cannot acknowledge it sooner."""
 
     refresh: int
     accesses: tuple[Access, ...]
 
 
 class Message(NamedTuple):
-    """``sent``: when the request was. A refresh carries no access token, a use no refresh token."""
+    """``sent``: when the request was sent. A refresh carries no access token, a use no refresh token."""
 
     kind: int
     sent: int
@@ -65,9 +66,9 @@ class Message(NamedTuple):
 
 
 class World(NamedTuple):
-    """``commits``: those that waited for no disk, as (when, the row before).
+    """``commits``: the commits that a fail-over may lose, as (when, the row before).
 
-    ``before``: the jars that a crash may bring back, newest first, as (when replaced, jar).
+    ``before``: the jars that a crash may restore, newest first, as (when replaced, jar).
     """
 
     now: int
@@ -79,11 +80,11 @@ class World(NamedTuple):
 
 
 Successor = tuple[str, World | None]
-"""What happened, and the world after it; none if it ended the session."""
+"""The event, and the world after it. None: the event ended the session."""
 
 
 class Rules:
-    """What can happen next in a world."""
+    """Computes what can happen next in a world."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale = scale
@@ -94,13 +95,13 @@ class Rules:
         self.policy = Policy(scale.grace * _UNIT, self.still * _UNIT, max_recoveries=1_000_000)
 
     def start(self) -> World:
-        """Some time after the login, with a cookie jar that was saved."""
+        """Return the world some time after the login, when the browser has saved its cookies."""
         return World(self.acknowledge, State(0, _EPOCH), (), Jar(0, (Access(0, 0),)), (), ())
 
     def successors(self, world: World) -> Iterator[Successor]:
         for step, after in self._steps(world):
             if after is not None and any(message.kind == USE for message in after.messages):
-                # A use that can acknowledge nothing any more is as good as not under way.
+                # A use that cannot acknowledge anything any more makes no difference.
                 lowest = _lowest(after)
                 left = (m for m in after.messages if m.kind != USE or m.access is None or m.access.generation >= lowest)
                 after = after._replace(messages=tuple(left))
@@ -126,7 +127,7 @@ class Rules:
     def _requests(self, world: World) -> Iterator[Message]:
         yield Message(REFRESH, world.now, world.jar.refresh, None)
         for access in world.jar.accesses:
-            # Those that will be too early to acknowledge anything when they arrive change nothing.
+            # A use that arrives too early to acknowledge anything makes no difference.
             if world.now + self.request_life >= access.iat + self.acknowledge:
                 yield Message(USE, world.now, None, access)
 
@@ -143,7 +144,7 @@ class Rules:
             jar = Jar(refresh, tuple(oldest.values()))
             yield f"receive {_name(message)}", rest._replace(jar=jar, before=((rest.now, rest.jar), *rest.before))
             if message.refresh is not None and self._decide(rest, message.refresh) is not Decision.REPEAT:
-                # A server-side renderer has it before the browser, and uses it (to be repeated only delays him).
+                # A server-side renderer has the token before the browser and uses it. A repeat would only delay it.
                 yield self._presented(rest, message, message.refresh)
         elif message.refresh is not None:
             yield self._presented(rest, message, message.refresh)
@@ -162,7 +163,7 @@ class Rules:
             commits = (*commits, (rest.now, row))
             row = begin(row, row.generation + 1 if decision is Decision.ROTATE else presented, now)
         elif decision is Decision.RECOVER:
-            commits = ()  # it waits for disk and standby, and so for all commits before it
+            commits = ()  # a recovery waits for disk and standby, and so for all commits before it
             row = recover(row, now)
         there_already = decision is Decision.REPEAT and presented == row.generation
         refresh = None if there_already and not self.scale.repeat_sends_refresh else row.generation
@@ -180,7 +181,7 @@ class Rules:
             yield f"crash, back to {jar.refresh}", world._replace(jar=jar, before=(), messages=left)
 
     def key(self, world: World) -> bytes:
-        """What can matter later, in a few dozen bytes: millions of worlds have to be remembered."""
+        """Return all that can matter later, in a few dozen bytes, because millions of worlds must fit into memory."""
         now, lowest, to_key = world.now, _lowest(world), CURRENT - world.row.generation
 
         def of_row(row: State) -> tuple[int, ...]:
@@ -213,12 +214,12 @@ class Rules:
 
 
 def _lowest(world: World) -> int:
-    """The first generation whose acknowledgement would change anything, now or after a fail-over."""
+    """Return the first generation whose acknowledgement would change anything, now or after a fail-over."""
     return min(row.generation + row.acknowledged for row in (world.row, *(row for _, row in world.commits)))
 
 
 class Result(NamedTuple):
-    """``left``: how many worlds were found but not looked into; none if the search was exhaustive."""
+    """``left``: the number of worlds that were found but not examined. Zero: the search was exhaustive."""
 
     worlds: int
     left: int
@@ -228,7 +229,7 @@ class Result(NamedTuple):
 def search(
     scale: Scale, worlds: int, depth: int | None = None, progress: Callable[[int], object] = lambda _: None
 ) -> Result:
-    """Look into all worlds in reach, nearest first, until so many are known, or an honest session has ended."""
+    """Examine all reachable worlds, nearest first, until so many are known or an honest session has ended."""
     rules = Rules(scale)
     start = rules.start()
     came_from: dict[bytes, bytes | None] = {rules.key(start): None}
@@ -269,7 +270,7 @@ def _name(message: Message) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--states", type=int, default=20_000_000, metavar="N", help="at most (%(default)s)")
-    parser.add_argument("--depth", type=int, metavar="N", help="so many steps (default: until no states are left)")
+    parser.add_argument("--depth", type=int, metavar="N", help="steps at most (default: until no states are left)")
     parser.add_argument("--grace", type=int, default=6, metavar="UNITS", help="%(default)s: a unit is five seconds")
     parser.add_argument("--messages", type=int, default=3, metavar="N", help="under way at once (%(default)s)")
     parser.add_argument("--still-time-cut", type=int, default=0, metavar="UNITS", help="a mutation (%(default)s)")
@@ -279,7 +280,7 @@ def main() -> None:
     limits = arguments.pop("states"), arguments.pop("depth")
     with tqdm(unit=" states", mininterval=1) as bar:
         result = search(Scale(**arguments), *limits, bar.update)
-    tqdm.write(f"{result.worlds:,} states found, {result.left:,} of them not looked into")
+    tqdm.write(f"{result.worlds:,} states found, {result.left:,} of them not examined")
     tqdm.write("\n".join(result.history) if result.history else "no history ends an honest session")
 
 

@@ -1,9 +1,9 @@
-"""Many seeded histories of one browser under hard conditions, and of a thief with a copy of its jar.
+"""A seeded simulation of many histories of one browser under hard conditions, and of an attacker with its cookies.
 
-``python -m tests.tokens.simulation`` prints the two tables at the end of the protocol's description; with
-``--histories 100`` in seconds. A row of the first table is one way to have a bad day (`Conditions`), a column one
-variant of the decision; each cell is the number of honest sessions that were ended. The second table says when a
-stolen session ends.
+``python -m tests.tokens.simulation`` prints the two tables at the end of the protocol's description. With
+``--histories 100`` it takes seconds. Each row of the first table has other `Conditions`, and each column has another
+variant of the decision. A cell is the number of honest sessions that were ended. The second table shows when a stolen
+session ends.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from tests.tokens.model import (
     REQUEST_LIFE,
     SAVED_WITHIN,
     WRITTEN_WITHIN,
+    Attacker,
     Browser,
     Decide,
     Server,
-    Thief,
     World,
 )
 from tokens.rotation import RECOVERIES_OF_ONE_GENERATION, Decision, Policy, State, decide
@@ -35,7 +35,7 @@ HISTORIES = 1500
 STEPS = 300
 REQUESTS_AT_ONCE = 5
 RENDERED = 0.2
-"""The share of requests that come by way of a server-side renderer."""
+"""The share of requests that a server-side renderer makes for the browser."""
 
 Progress = Callable[[int], object]
 
@@ -60,10 +60,11 @@ VARIANTS: dict[str, Decide] = {
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How bad a day it is.
+    """How much goes wrong.
 
-    ``lost``: the share of answers. ``crashes``, ``fail_overs``: the share of page loads. ``request_life``: the
-    longest a request lives, there and back; ``queued``: all of that before the server decides (it has a backlog).
+    ``lost``: the share of responses that are lost. ``crashes``, ``fail_overs``: the share of page loads with one.
+    ``request_life``: the longest time of a request, there and back, in seconds. ``queued``: all of that time passes
+    before the server decides, because it has a backlog.
     """
 
     lost: float = 0.1
@@ -89,18 +90,18 @@ ROWS = {
 
 
 def seeded(row: str, number: int) -> Random:
-    """The dice of one history: the same in every run."""
-    return Random(f"{row} {number}")  # noqa: S311 (dice, not secrets)
+    """Return the random numbers of one history. They are the same in every run."""
+    return Random(f"{row} {number}")  # noqa: S311 (no secrets)
 
 
 def live(random: Random, conditions: Conditions, decide: Decide) -> World:
-    """One browser's history: `STEPS` page loads, each of one to five requests at once."""
+    """Run the history of one browser: `STEPS` page loads, each of one to five parallel requests."""
     world = World(Server(decide=decide), written_after=lambda: WRITTEN_WITHIN * random.random())
     browser = Browser()
-    at_will = random.choice((0.0, 0.5, 1.0))  # never (only at expiry), now and then, at every page load
+    at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
     now = 0.0
     for _ in range(STEPS):
-        # Five seconds to an hour, evenly over the orders of magnitude: clicks, reading, going away.
+        # Five seconds to an hour, evenly distributed over the orders of magnitude.
         now += 5 * 720 ** random.random()
         world.run(now)
         if world.ended:
@@ -130,7 +131,7 @@ def _load_a_page(world: World, browser: Browser, random: Random, conditions: Con
 
 
 def signed_out(row: str, histories: int, variant: str = "as designed", progress: Progress = lambda _: None) -> int:
-    """How many of so many honest sessions were ended."""
+    """Return how many of so many honest sessions were ended."""
     count = 0
     for number in range(histories):
         count += live(seeded(row, number), ROWS[row], VARIANTS[variant]).ended is not None
@@ -140,32 +141,32 @@ def signed_out(row: str, histories: int, variant: str = "as designed", progress:
 
 @dataclass(frozen=True, slots=True)
 class Theft:
-    """A thief's habit. ``distance``: seconds behind the owner; ``verified_here``: access tokens are used here."""
+    """An attacker refreshes ``distance`` seconds after the owner. ``verified_here``: access tokens are used here."""
 
     distance: float
     verified_here: bool = True
 
     def generations(self, random: Random) -> int | None:
-        """The generation after the theft at which the session ends; ``None``: it never does."""
+        """Return the generation after the theft in which the session ends, or None if it never does."""
         world = World(Server(), written_after=lambda: WRITTEN_WITHIN * random.random())
         owner = Browser()
-        thief = Thief(owner, self.distance)
+        attacker = Attacker(owner, self.distance)
         now = 0.0
         for generation in range(1, 101):
             now += ACCESS_LIFETIME * (1 + random.random())
-            self._refresh_both(world, owner, thief, now)
+            self._refresh_both(world, owner, attacker, now)
             if world.ended:
                 return generation
         return None
 
-    def _refresh_both(self, world: World, owner: Browser, thief: Thief, now: float) -> None:
-        parties = (owner, thief) if thief.distance > 0 else (thief, owner)
-        for party, at in zip(parties, (now, now + abs(thief.distance)), strict=True):
+    def _refresh_both(self, world: World, owner: Browser, attacker: Attacker, now: float) -> None:
+        parties = (owner, attacker) if attacker.distance > 0 else (attacker, owner)
+        for party, at in zip(parties, (now, now + abs(attacker.distance)), strict=True):
             world.run(at)
             world.refresh(party, there=0.0, back=0.0)
             world.run(at)
             if self.verified_here:
-                # Whoever refreshes goes on using what he got; the first use that counts comes after so long.
+                # Each party uses its new access token. The first use that can acknowledge comes after this time.
                 world.use(party.access, there=ACKNOWLEDGE_AFTER + 2)
 
 
@@ -180,10 +181,10 @@ FREEZES: dict[str, dict[str, Any]] = {
 
 
 def frozen_minutes(random: Random, *, every: float, patient: bool = False) -> float:
-    """How long a thief holds a session by showing the token before the current one, again and again.
+    """Return for how many minutes an attacker keeps a session by presenting the previous token again and again.
 
-    The owner refreshes at every page load, so never uses an access token for long enough to acknowledge it.
-    ``patient``: the thief pauses when one more would be too many, lets the generation rotate, and freezes the next.
+    The owner refreshes at every page load, and so never uses an access token for long enough to acknowledge it.
+    ``patient``: the attacker pauses before one recovery too many, lets the generation rotate, and freezes the next.
     """
     world = World(Server())
     owner = Browser()
@@ -197,7 +198,7 @@ def frozen_minutes(random: Random, *, every: float, patient: bool = False) -> fl
             next_page += 15 + 45 * random.random()
             continue
         world.run(next_theft)
-        world.refresh(Thief(Browser(shown), every), there=0.0, back=0.0)
+        world.refresh(Attacker(Browser(shown), every), there=0.0, back=0.0)
         world.run(next_theft)
         one_too_many = world.server.state.recovered == RECOVERIES_OF_ONE_GENERATION * POLICY.max_recoveries
         next_theft += 2 * ACKNOWLEDGE_AFTER if patient and one_too_many else every
@@ -214,7 +215,7 @@ def honest_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
 
 
 def theft_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
-    table: list[tuple[str, ...]] = [("a thief", "access tokens used here", "used elsewhere only")]
+    table: list[tuple[str, ...]] = [("an attacker", "access tokens used here", "used elsewhere only")]
     for row, distance in (THEFTS | INSIDE_THE_GRACE).items():
         cells = []
         for used_here in (True, False):

@@ -1,4 +1,4 @@
-"""Commits that wait for the disk, on SQLite as a project may have set it up."""
+"""Durable commits on SQLite, whatever the project's own settings of SQLite are."""
 
 import threading
 import time
@@ -13,6 +13,7 @@ from tokens.database import durable
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 
 NORMAL, FULL, EXTRA = 1, 2, 3
+SETTINGS = {"our own": (NORMAL, FULL), "SQLite's default": (FULL, FULL), "more than needed": (EXTRA, EXTRA)}
 
 
 def synchronous() -> int:
@@ -20,26 +21,25 @@ def synchronous() -> int:
         return int(cursor.execute("PRAGMA synchronous").fetchone()[0])
 
 
-@pytest.mark.parametrize(
-    ("usual", "within"),
-    [(NORMAL, FULL), (FULL, FULL), (EXTRA, EXTRA)],
-    ids=["ours", "as SQLite comes", "more than needed"],
-)
-def test_a_commit_waits_and_the_projects_own_setting_is_there_again(usual, within):
+def set_synchronous(value: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA synchronous = {value}")
+
+
+@pytest.mark.parametrize(("usual", "within"), SETTINGS.values(), ids=SETTINGS)
+def test_a_durable_commit_waits_for_the_disk_and_the_setting_is_restored(usual, within):
     before = synchronous()
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA synchronous = {usual}")
+        set_synchronous(usual)
         with durable("default"):
             assert synchronous() == within
         assert synchronous() == usual
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA synchronous = {before}")
+        set_synchronous(before)
 
 
-def test_whoever_reads_first_waits_for_its_turn_to_write():
-    """Of two deferred transactions, which Django begins unless told otherwise, the second would fail at once."""
+def test_a_transaction_that_reads_first_waits_before_it_writes():
+    """With deferred transactions, which are Django's default, the second of two would fail immediately."""
     user = UserFactory()
     both_there, results = threading.Barrier(2), []
 

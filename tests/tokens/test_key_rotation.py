@@ -1,20 +1,17 @@
-"""A rolling change of keys: two servers on one database, restarted in turn, and nobody is signed out.
+"""A rolling change of keys: two servers on one database are restarted in turn, and no user is signed out.
 
-Nothing is simulated: the servers are processes, restarted with another environment at each step of the README, while
-people go from one to the other as behind a load balancer. One keeps cookies, and is refreshed unseen. The other sends
-its access token as a Bearer token and renews it itself, so nothing hides a token that one of the servers refuses.
+The servers are real processes, restarted with another environment at each step that the README describes. Two clients
+send each of their requests to the next server, as behind a load balancer. One keeps cookies, and the server refreshes
+its session when needed. The other sends its access token as a Bearer token and refreshes by itself, so a token that one
+of the servers rejects is always noticed.
 """
 
-import json
 import time
-from base64 import urlsafe_b64decode
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
-from pathlib import Path
-from threading import Event, Lock, Thread
+from json import dumps, loads
 from typing import Any
 
 import pytest
@@ -22,6 +19,7 @@ from django.db import connections
 
 from tests.browsers import ACCESS, REFRESH
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.jws import opened
 from tests.tokens.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
 from tokens.models import RefreshToken, SecurityEvent
@@ -29,245 +27,192 @@ from tokens.models import RefreshToken, SecurityEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIFETIME = 4
-"""Seconds that access tokens live here. Half of it is the still time, after which a refresh rotates."""
-RENEWAL = 2.5
-"""Seconds after which the client without cookies renews its access token."""
-OLD, NEW = (
-    {"SECRET_KEY": f"the {age} secret of a test that is long enough to be a real one"} for age in ("old", "new")
-)
-TOKENS = {"TOKENS_ACCESS_LIFETIME": str(LIFETIME), "TOKENS_MODES": "cookie,body"}
-
-Answer = tuple[int, Any, dict[str, str]]
-
-
-class Fleet:
-    """Two servers behind a balancer that sends a visitor's next request to the other one, if that is not restarting."""
-
-    def __init__(self, url: str, **environment: str) -> None:
-        self._url = url
-        self._lock = Lock()
-        self._serving = [self._start(environment) for _ in range(2)]
-        self._asked: Counter[str] = Counter()
-        self._answered: Counter[tuple[int, str]] = Counter()
-        """How many requests of each visitor a server has answered since its start, by its port."""
-
-    def _start(self, environment: dict[str, str]) -> WebServer:
-        return WebServer(self._url, **TOKENS, **environment)
-
-    def roll(self, **environment: str) -> None:
-        """Restart one server after the other with this environment; each has to answer a while beside the other."""
-        for leaving in list(self._serving):
-            with self._lock:
-                self._serving.remove(leaving)
-            leaving.stop()
-            coming = self._start(environment)
-            with self._lock:
-                self._serving.append(coming)
-            self._wait_until(lambda port=coming.port: all(self._answered[port, who] >= 5 for who in self._asked))  # type: ignore[misc]
-
-    def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send this visitor's request to the server whose turn it is; return status, JSON and cookies."""
-        with self._lock:
-            self._asked[who] += 1
-            server = self._serving[self._asked[who] % len(self._serving)]
-            answer = _ask(server.port, method, path, body, headers)
-            self._answered[server.port, who] += 1
-        return answer
-
-    def stop(self) -> None:
-        for server in self._serving:
-            server.stop()
-
-    @staticmethod
-    def _wait_until(is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+"""The lifetime of access tokens here, in seconds. Half of it is the still time, after which a refresh rotates."""
+VISITS = 6
+"""The number of visits of each client between two changes. Each server gets half of the requests."""
+OLD_SECRET, NEW_SECRET = (f"the {age} secret of a test that is long enough to be a real one" for age in ("old", "new"))
+ENVIRONMENT = {
+    "SECRET_KEY": OLD_SECRET,
+    "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
+    "TOKENS_MODES": "cookie,body",
+}
 
 
-class Visitor(Thread):
-    """Somebody who asks again and again who they are. ``failures``: what was not answered as it must be."""
+class Client:
+    """A client that signs in. ``seen``: the algorithm and the key of every access token that it was given."""
 
-    def __init__(self, fleet: Fleet, email: str, mode: str) -> None:
-        super().__init__(daemon=True)
+    mode: str
+
+    def __init__(self, fleet: "Fleet", email: str) -> None:
         self.fleet = fleet
-        self.failures: list[str] = []
-        self.headers: Counter[tuple[str, str]] = Counter()
-        """How many access tokens were seen, by algorithm and key."""
-        self.requests = 0
-        self._leaving = Event()
-        body = {"email": email, "password": PASSWORD, "mode": mode, "remember": True}
-        self.take(self.ask("POST", "/api/auth/login", body))
+        self.turn = 0
+        self.cookies: dict[str, str] = {}
+        self.seen: list[tuple[str, str]] = []
+        body = {"email": email, "password": PASSWORD, "mode": self.mode, "remember": True}
+        self.session = self.ask("POST", "login", body)["session"]["id"]
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        return self.fleet.ask(type(self).__name__, method, path, body, **headers)
-
-    def run(self) -> None:
-        while not self._leaving.wait(0.03):
-            try:
-                self.visit()
-            except Exception as error:
-                self.failures.append(repr(error))
-            self.requests += 1
-
-    def leave(self) -> None:
-        self._leaving.set()
-        self.join(60)
-
-    def check(self, answer: Answer) -> None:
-        status, data, _ = answer
-        if status != 200 or data["session"]["id"] != self.session:
-            self.failures.append(f"{status} {data}")
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Send a request to the server whose turn it is, keep the tokens of the response, and return its JSON."""
+        self.turn += 1
+        port = self.fleet.serving[self.turn % len(self.fleet.serving)].port
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            headers |= {"Host": "testserver", "Content-Type": "application/json"}
+            connection.request(method, f"/api/auth/{path}", body and dumps(body), headers)
+            response = connection.getresponse()
+            data = loads(response.read())
+        finally:
+            connection.close()
+        assert response.status == 200, data
+        given: SimpleCookie = SimpleCookie()
+        for value in response.headers.get_all("Set-Cookie", []):
+            given.load(value)
+        cookies = {name: morsel.value for name, morsel in given.items()}
+        assert all(cookies.get(name, "kept") for name in (ACCESS, REFRESH)), "signed out"
+        self.cookies |= cookies
+        self.keep(data, cookies)
+        return data
 
     def saw(self, access_token: str) -> None:
-        header = json.loads(urlsafe_b64decode(access_token.partition(".")[0] + "=="))
-        self.headers[header["alg"], header["kid"]] += 1
+        header, _ = opened(access_token)
+        self.seen.append((header["alg"], header["kid"]))
 
-    def take(self, answer: Answer) -> None:
+    def keep(self, data: Any, cookies: dict[str, str]) -> None:
         raise NotImplementedError
 
     def visit(self) -> None:
         raise NotImplementedError
 
 
-class WithCookies(Visitor):
-    """A browser: whatever is set is kept."""
+class WithCookies(Client):
+    """A browser. It keeps every cookie that is set."""
 
-    def __init__(self, fleet: Fleet, email: str) -> None:
-        self.cookies: dict[str, str] = {}
-        super().__init__(fleet, email, "cookie")
+    mode = "cookie"
 
-    def take(self, answer: Answer) -> None:
-        self.session = answer[1]["session"]["id"]
-        self.keep(answer)
-
-    def keep(self, answer: Answer) -> None:
-        self.cookies |= answer[2]
-        if ACCESS in answer[2]:
-            self.saw(answer[2][ACCESS])
+    def keep(self, data: Any, cookies: dict[str, str]) -> None:
+        if ACCESS in cookies:
+            self.saw(cookies[ACCESS])
 
     def visit(self) -> None:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = self.ask("GET", "/api/auth/me", Cookie=cookies)
-        self.keep(answer)
-        self.check(answer)
+        assert self.ask("GET", "me", Cookie=cookies)["session"]["id"] == self.session
 
 
-class WithBearerToken(Visitor):
-    """An app: renews its tokens in time, so that it must never be refused."""
+class WithBearerToken(Client):
+    """An app. It refreshes at one server, presents the token to the other one, and then to the first.
 
-    def __init__(self, fleet: Fleet, email: str) -> None:
-        super().__init__(fleet, email, "body")
+    These are three requests, so at the next visit the other server makes the token.
+    """
 
-    def take(self, answer: Answer) -> None:
-        status, data, _ = answer
-        assert status == 200, data
-        self.session = data["session"]["id"]
-        self.access, self.refresh = data["access_token"], data.get("refresh_token", getattr(self, "refresh", ""))
-        self.renewed_at = time.monotonic()
-        self.saw(self.access)
+    mode = "body"
+    refresh = ""
+
+    def keep(self, data: Any, cookies: dict[str, str]) -> None:
+        if "access_token" in data:
+            self.access, self.refresh = data["access_token"], data.get("refresh_token", self.refresh)
+            self.saw(self.access)
 
     def visit(self) -> None:
-        if time.monotonic() - self.renewed_at > RENEWAL:
-            self.take(self.ask("POST", "/api/auth/refresh", {"refresh_token": self.refresh}))
-        answer = self.ask("GET", "/api/auth/me", Authorization=f"Bearer {self.access}")
-        # On a machine that stood still for seconds the token may just have expired, which is nobody's mistake.
-        if answer[0] == 200 or time.monotonic() - self.renewed_at < LIFETIME - 1:
-            self.check(answer)
+        self.ask("POST", "refresh", {"refresh_token": self.refresh})
+        for _ in range(2):
+            assert self.ask("GET", "me", Authorization=f"Bearer {self.access}")["session"]["id"] == self.session
+
+
+class Fleet:
+    """Two servers, and the clients that visit them."""
+
+    def __init__(self, **environment: str) -> None:
+        self._url = url_of(connections["default"].settings_dict)
+        self.serving = [self.start(environment) for _ in range(2)]
+        self.clients: list[Client] = []
+
+    def start(self, environment: dict[str, str]) -> WebServer:
+        return WebServer(self._url, **ENVIRONMENT | environment)
+
+    def visit(self) -> None:
+        for _ in range(VISITS):
+            for client in self.clients:
+                client.visit()
+
+    def roll(self, **environment: str) -> None:
+        """Restart one server after the other. The clients visit after each step."""
+        for leaving in list(self.serving):
+            self.serving.remove(leaving)
+            leaving.stop()
+            self.visit()
+            self.serving.append(self.start(environment))
+            self.visit()
+
+    def wait(self) -> None:
+        """Wait until every access token has expired, and let the clients visit."""
+        time.sleep(LIFETIME)
+        self.visit()
 
 
 @contextmanager
-def visited(**environment: str) -> Iterator[tuple[Fleet, list[Visitor]]]:
-    """Two servers with this environment, and two people who visit them all the time."""
-    fleet = Fleet(url_of(connections["default"].settings_dict), **environment)
-    visitors: list[Visitor] = []
+def a_fleet(**environment: str) -> Iterator[Fleet]:
+    """Start two servers with this environment, and let two clients sign in."""
+    fleet = Fleet(**environment)
     try:
         email = UserFactory().email
-        for kind in (WithCookies, WithBearerToken):
-            visitors.append(kind(fleet, email))
-        for visitor in visitors:
-            visitor.start()
-        yield fleet, visitors
+        fleet.clients = [WithCookies(fleet, email), WithBearerToken(fleet, email)]
+        fleet.visit()
+        yield fleet
     finally:
-        for visitor in visitors:
-            visitor.leave()
-        fleet.stop()
+        for server in fleet.serving:
+            server.stop()
 
 
-def assert_nobody_noticed(visitors: list[Visitor]) -> None:
-    for visitor in visitors:
-        assert visitor.failures == []
-        assert visitor.requests > 100
-    assert RefreshToken.objects.filter(revoked_at=None).count() == len(visitors)
+def assert_undisturbed(fleet: Fleet, algorithms: list[str]) -> None:
+    """Hold the clients to having one session each, and to having received tokens of exactly these keys."""
+    for client in fleet.clients:
+        assert sorted(algorithm for algorithm, _ in set(client.seen)) == algorithms
+    assert RefreshToken.objects.filter(revoked_at=None).count() == len(fleet.clients)
     assert set(SecurityEvent.objects.values_list("kind", flat=True)) == {"signed_in", "new_device"}
 
 
-@pytest.mark.exhaustive  # `tests.faults` has it too, with more people.
+@pytest.mark.exhaustive  # `tests.faults` tests the same with more clients.
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_the_secret_signs_nobody_out():
-    old, new = OLD["SECRET_KEY"], NEW["SECRET_KEY"]
-    with visited(SECRET_KEY=old) as (fleet, visitors):
-        fleet.roll(SECRET_KEY=old, SECRET_KEY_FALLBACKS=new)
-        fleet.roll(SECRET_KEY=new, SECRET_KEY_FALLBACKS=old)
-        time.sleep(LIFETIME)
-        fleet.roll(SECRET_KEY=new)
-        time.sleep(LIFETIME)
-    assert_nobody_noticed(visitors)
-    for visitor in visitors:
-        assert {alg for alg, _ in visitor.headers} == {"EdDSA"}
-        assert len(visitor.headers) == 2  # Tokens of both secrets were about.
-        assert visitor.headers.total() > 2
+def test_a_rolling_change_of_the_secret_signs_no_user_out():
+    with a_fleet() as fleet:
+        fleet.roll(SECRET_KEY_FALLBACKS=NEW_SECRET)
+        fleet.roll(SECRET_KEY=NEW_SECRET, SECRET_KEY_FALLBACKS=OLD_SECRET)
+        fleet.wait()
+        fleet.roll(SECRET_KEY=NEW_SECRET)
+        fleet.wait()
+    assert_undisturbed(fleet, ["EdDSA", "EdDSA"])
 
 
 @pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_nobody_out(tmp_path):
-    """From the derived key to one in a file, for another algorithm, and on to a third."""
-    es256, rs256 = (str(tmp_path / f"{name}.pem") for name in ("es256", "rs256"))
-    Path(es256).write_text(pem("ES256"))
-    Path(rs256).write_text(pem("RS256"))
-    with visited(**OLD) as (fleet, visitors):
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"derived,{es256}")
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{es256},derived", TOKENS_ALGORITHM="ES256")
-        time.sleep(LIFETIME)
-        # What is no longer needed goes, and what comes next is made known, in one step.
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{es256},{rs256}", TOKENS_ALGORITHM="ES256")
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=f"{rs256},{es256}", TOKENS_ALGORITHM="RS256")
-        time.sleep(LIFETIME)
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=rs256, TOKENS_ALGORITHM="RS256")
-        time.sleep(LIFETIME)
-    assert_nobody_noticed(visitors)
-    for visitor in visitors:
-        assert {alg for alg, _ in visitor.headers} == {"EdDSA", "ES256", "RS256"}
-        assert len(visitor.headers) == 3
+def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_no_user_out(tmp_path):
+    """From the derived key to a key in a file with another algorithm, and from there to a third one."""
+    es256, rs256 = tmp_path / "es256.pem", tmp_path / "rs256.pem"
+    es256.write_text(pem("ES256"))
+    rs256.write_text(pem("RS256"))
+    with a_fleet() as fleet:
+        fleet.roll(TOKENS_SIGNING_KEYS=f"derived,{es256}")
+        fleet.roll(TOKENS_SIGNING_KEYS=f"{es256},derived", TOKENS_ALGORITHM="ES256")
+        fleet.wait()
+        # One step removes the key that is no longer needed and adds the next one.
+        fleet.roll(TOKENS_SIGNING_KEYS=f"{es256},{rs256}", TOKENS_ALGORITHM="ES256")
+        fleet.roll(TOKENS_SIGNING_KEYS=f"{rs256},{es256}", TOKENS_ALGORITHM="RS256")
+        fleet.wait()
+        fleet.roll(TOKENS_SIGNING_KEYS=str(rs256), TOKENS_ALGORITHM="RS256")
+        fleet.wait()
+    assert_undisturbed(fleet, ["ES256", "EdDSA", "RS256"])
 
 
 @pytest.mark.only_on("sqlite")
-def test_whoever_skips_the_first_step_is_told_by_the_client_without_cookies(tmp_path):
-    """The test's own test: a server that has not heard of a key refuses its tokens, and the visitors see it."""
+def test_the_client_without_cookies_notices_if_the_first_step_is_skipped(tmp_path):
+    """A control: a server that does not have a key rejects its tokens, and the test above notices it."""
     path = tmp_path / "key.pem"
     path.write_text(pem("EdDSA"))
-    with visited(**OLD) as (fleet, visitors):
-        fleet.roll(**OLD, TOKENS_SIGNING_KEYS=str(path))
-        time.sleep(RENEWAL)
-    with_cookies, without = visitors
-    assert any("not_authenticated" in failure for failure in without.failures), without.failures
-    # Refresh tokens have keys of their own: the browser is refreshed, and notices nothing even so.
-    assert with_cookies.failures == []
-
-
-def _ask(port: int, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Host": "testserver", "Content-Type": "application/json", **headers})
-        response = connection.getresponse()
-        given: SimpleCookie = SimpleCookie()
-        for name, value in response.getheaders():
-            if name.lower() == "set-cookie":
-                given.load(value)
-        cookies = {name: morsel.value for name, morsel in given.items()}
-        assert not {ACCESS, REFRESH} & {name for name, value in cookies.items() if not value}, "signed out"
-        return response.status, json.loads(response.read()), cookies
-    finally:
-        connection.close()
+    with a_fleet() as fleet:
+        with_cookies, without = fleet.clients
+        fleet.serving.pop().stop()
+        fleet.serving.append(fleet.start({"TOKENS_SIGNING_KEYS": str(path)}))
+        with pytest.raises(AssertionError, match="not_authenticated"):
+            without.visit()
+        # Refresh tokens have other keys. The browser's session is refreshed instead, and its user notices nothing.
+        for _ in range(VISITS):
+            with_cookies.visit()

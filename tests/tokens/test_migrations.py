@@ -1,4 +1,4 @@
-"""Migrations that have to do with rows can be taken back, and applied again, where there are some."""
+"""Migrations that change rows can be reversed and applied again in a database that has rows."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def migrate(name: str) -> Any:
-    """Migrate this app to the migration of this name, and return its models as they are then."""
+    """Migrate this app to the migration of this name, and return its models in that state."""
     executor = MigrationExecutor(connection)
     target = [("tokens", name)]
     executor.migrate(target)
@@ -23,13 +23,13 @@ def migrate(name: str) -> Any:
 
 @pytest.fixture
 def all_applied() -> Iterator[str]:
-    """The name of the last one, which is in place when the test is over."""
+    """The name of the last migration. It is applied after the test, or every later test would find an old schema."""
     [(_, last)] = MigrationExecutor(connection).loader.graph.leaf_nodes("tokens")
     yield last
     migrate(last)
 
 
-def test_the_date_under_which_the_purge_looked_for_sessions(user, clock, all_applied):
+def test_the_column_with_the_date_for_the_purge_is_filled_when_its_removal_is_reversed(user, clock, all_applied):
     live, revoked = Holder(user), Holder(user)
     clock.forward(timedelta(days=1).total_seconds())
     revoked.end()

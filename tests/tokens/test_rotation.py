@@ -1,4 +1,4 @@
-"""The rotation decision: every line of the protocol's table, each side of each boundary, and the states after."""
+"""The rotation decision: every row of the protocol's table, both sides of each time limit, and the resulting states."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,13 +30,11 @@ DAY = timedelta(days=1)
 
 POLICY = Policy(grace=GRACE, acknowledge_after=ACKNOWLEDGE, max_recoveries=8)
 STRICT = replace(POLICY, grace=timedelta(0))
-ONCE_EACH = 4 * 8
-"""How often one generation may be recovered."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A token of generation ``presented`` shows up ``age`` after generation ``g`` began, or was last recovered."""
+    """A token of generation ``presented`` is presented ``age`` after generation ``g`` began, or was last recovered."""
 
     why: str
     g: int
@@ -47,82 +45,76 @@ class Case:
     policy: Policy = POLICY
 
 
-REFUSED = [
+CASES = [
+    # The session has ended.
     Case("an ended session refuses its current token", 5, 5, DAY, D.REFUSE, {"ended": True}),
     Case("an ended session repeats nothing within the grace", 5, 4, SECOND, D.REFUSE, {"ended": True}),
     Case("an ended session recovers nothing", 5, 4, DAY, D.REFUSE, {"ended": True}),
-    Case("reuse is proven once: an ended session has nothing to end", 5, 2, DAY, D.REFUSE, {"ended": True}),
-    Case("no lost commit brings an ended session back", 5, 6, DAY, D.REFUSE, {"ended": True}),
+    Case("reuse in an ended session is refused and not reported again", 5, 2, DAY, D.REFUSE, {"ended": True}),
+    Case("a newer token does not bring an ended session back", 5, 6, DAY, D.REFUSE, {"ended": True}),
     Case("an ended strict session refuses too", 5, 4, DAY, D.REFUSE, {"ended": True}, STRICT),
-]
-CAUGHT_UP = [
-    Case("a rotation was lost by a fail-over: the token is ours", 5, 6, DAY, D.CATCH_UP),
-    Case("a rotation is caught up within the still time", 5, 6, SECOND, D.CATCH_UP),
-    Case("a first rotation is caught up", 0, 1, SECOND, D.CATCH_UP),
-    Case("a database restored from far back is caught up in one step", 5, 5000, DAY, D.CATCH_UP),
-    Case("an acknowledged generation is caught up from", 5, 6, DAY, D.CATCH_UP, {"acknowledged": True}),
-    Case("exhausted recoveries stand in nobody's way", 5, 6, DAY, D.CATCH_UP, {"recoveries": 8}),
-    Case("a strict session forgives a lost commit too", 5, 6, SECOND, D.CATCH_UP, {}, STRICT),
-]
-CURRENT = [
-    Case("a generation that has only just begun keeps still", 5, 5, timedelta(0), D.REPEAT),
-    Case("the still time outlasts the grace", 5, 5, GRACE, D.REPEAT),
-    Case("the still time holds until its last moment", 5, 5, ACKNOWLEDGE - MOMENT, D.REPEAT),
-    Case("the still time is over exactly at its end", 5, 5, ACKNOWLEDGE, D.ROTATE),
-    Case("a long-idle session rotates", 5, 5, DAY, D.ROTATE),
-    Case("a login's own token keeps no still time", 0, 0, timedelta(0), D.ROTATE),
-    Case("generation one does", 1, 1, ACKNOWLEDGE - MOMENT, D.REPEAT),
-    Case("an acknowledged generation keeps still", 5, 5, SECOND, D.REPEAT, {"acknowledged": True}),
+    # The token is newer than the row: a fail-over lost a rotation.
+    Case("a lost rotation is caught up", 5, 6, DAY, D.CATCH_UP),
+    Case("a lost rotation is caught up within the still time", 5, 6, SECOND, D.CATCH_UP),
+    Case("a lost first rotation is caught up", 0, 1, SECOND, D.CATCH_UP),
+    Case("many lost rotations are caught up in one step", 5, 5000, DAY, D.CATCH_UP),
+    Case("an acknowledged generation is caught up", 5, 6, DAY, D.CATCH_UP, {"acknowledged": True}),
+    Case("catching up needs no recoveries", 5, 6, DAY, D.CATCH_UP, {"recoveries": 8}),
+    Case("a strict session is caught up too", 5, 6, SECOND, D.CATCH_UP, {}, STRICT),
+    # The token is of the current generation.
+    Case("a generation that has just begun is repeated", 5, 5, timedelta(0), D.REPEAT),
+    Case("the still time is longer than the grace", 5, 5, GRACE, D.REPEAT),
+    Case("the last moment of the still time", 5, 5, ACKNOWLEDGE - MOMENT, D.REPEAT),
+    Case("the end of the still time", 5, 5, ACKNOWLEDGE, D.ROTATE),
+    Case("a session that was idle for a day rotates", 5, 5, DAY, D.ROTATE),
+    Case("the token of the sign-in has no still time", 0, 0, timedelta(0), D.ROTATE),
+    Case("generation one has a still time", 1, 1, ACKNOWLEDGE - MOMENT, D.REPEAT),
+    Case("an acknowledged generation has a still time", 5, 5, SECOND, D.REPEAT, {"acknowledged": True}),
     Case("an acknowledged generation rotates", 5, 5, DAY, D.ROTATE, {"acknowledged": True}),
-    Case("a recovered generation keeps still again", 5, 5, SECOND, D.REPEAT, {"recovered": 1, "recoveries": 1}),
-    Case("who holds the current token needs no recoveries", 5, 5, DAY, D.ROTATE, {"recovered": 32, "recoveries": 8}),
-    Case("a clock that went back keeps it still", 5, 5, -SECOND, D.REPEAT),
-    Case("a strict session rotates every time", 5, 5, timedelta(0), D.ROTATE, {}, STRICT),
-]
-BEFORE = [
-    Case("a parallel tab gets the same successor", 5, 4, timedelta(0), D.REPEAT),
-    Case("the grace holds until its last moment", 5, 4, GRACE - MOMENT, D.REPEAT),
-    Case("the grace is over exactly at its end", 5, 4, GRACE, D.RECOVER),
-    Case("the grace asks no acknowledgement", 5, 4, GRACE - MOMENT, D.REPEAT, {"acknowledged": True}),
-    Case("the grace asks no recoveries left", 5, 4, SECOND, D.REPEAT, {"recovered": 32, "recoveries": 8}),
-    Case("a clock that went back is within the grace", 5, 4, -SECOND, D.REPEAT),
-    Case("a lost response is noticed an hour later", 5, 4, 3600 * SECOND, D.RECOVER),
-    Case("a lost first response is recovered", 1, 0, DAY, D.RECOVER),
-    Case("what somebody was seen using was not lost", 5, 4, GRACE, D.REUSE, {"acknowledged": True}),
-    Case("an acknowledgement closes recovery for good", 5, 4, DAY, D.REUSE, {"acknowledged": True, "recovered": 1}),
-    Case("acknowledged, it is reuse, not exhaustion", 5, 4, DAY, D.REUSE, {"acknowledged": True, "recoveries": 8}),
-    Case("a strict token works once to the letter", 5, 4, timedelta(0), D.REUSE, {}, STRICT),
-]
-RECOVERIES = [
+    Case("a recovered generation has a still time", 5, 5, SECOND, D.REPEAT, {"recovered": 1, "recoveries": 1}),
+    Case("rotating needs no recoveries", 5, 5, DAY, D.ROTATE, {"recovered": 32, "recoveries": 8}),
+    Case("a clock that was set back is within the still time", 5, 5, -SECOND, D.REPEAT),
+    Case("a strict session always rotates", 5, 5, timedelta(0), D.ROTATE, {}, STRICT),
+    # The token is of the generation before.
+    Case("a parallel request gets the same successor", 5, 4, timedelta(0), D.REPEAT),
+    Case("the last moment of the grace", 5, 4, GRACE - MOMENT, D.REPEAT),
+    Case("the end of the grace", 5, 4, GRACE, D.RECOVER),
+    Case("an acknowledgement does not end the grace", 5, 4, GRACE - MOMENT, D.REPEAT, {"acknowledged": True}),
+    Case("the grace needs no recoveries", 5, 4, SECOND, D.REPEAT, {"recovered": 32, "recoveries": 8}),
+    Case("a clock that was set back is within the grace", 5, 4, -SECOND, D.REPEAT),
+    Case("a response was lost an hour ago", 5, 4, 3600 * SECOND, D.RECOVER),
+    Case("the first response was lost", 1, 0, DAY, D.RECOVER),
+    Case("an acknowledged generation was not lost", 5, 4, GRACE, D.REUSE, {"acknowledged": True}),
+    Case("a recovered generation was acknowledged", 5, 4, DAY, D.REUSE, {"acknowledged": True, "recovered": 1}),
+    Case("acknowledged means reuse, not exhaustion", 5, 4, DAY, D.REUSE, {"acknowledged": True, "recoveries": 8}),
+    Case("a strict token works exactly once", 5, 4, timedelta(0), D.REUSE, {}, STRICT),
+    # How often the generation before may be recovered.
     Case("the eighth generation in a row may be recovered", 9, 8, DAY, D.RECOVER, {"recoveries": 7}),
     Case("the ninth may not", 9, 8, DAY, D.EXHAUSTED, {"recoveries": 8}),
-    Case("it counts once, however often it is asked for", 9, 8, DAY, D.RECOVER, {"recovered": 1, "recoveries": 8}),
-    Case("one generation, four times as often", 9, 8, DAY, D.RECOVER, {"recovered": 31, "recoveries": 8}),
-    Case("and no oftener", 9, 8, DAY, D.EXHAUSTED, {"recovered": 32, "recoveries": 8}),
-    Case("and no oftener as the first of its row", 9, 8, DAY, D.EXHAUSTED, {"recovered": 32, "recoveries": 1}),
-    Case("a policy without recoveries has none", 9, 8, GRACE, D.EXHAUSTED, {}, replace(POLICY, max_recoveries=0)),
-    Case("a policy of one has one", 9, 8, GRACE, D.RECOVER, {}, replace(POLICY, max_recoveries=1)),
-]
-OLDER = [
-    Case("two generations behind is reuse, even at once", 5, 3, timedelta(0), D.REUSE),
+    Case("a generation counts once", 9, 8, DAY, D.RECOVER, {"recovered": 1, "recoveries": 8}),
+    Case("the last recovery of one generation", 9, 8, DAY, D.RECOVER, {"recovered": 31, "recoveries": 8}),
+    Case("one recovery too many", 9, 8, DAY, D.EXHAUSTED, {"recovered": 32, "recoveries": 8}),
+    Case("one too many of the first in a row", 9, 8, DAY, D.EXHAUSTED, {"recovered": 32, "recoveries": 1}),
+    Case("a policy without recoveries", 9, 8, GRACE, D.EXHAUSTED, {}, replace(POLICY, max_recoveries=0)),
+    Case("a policy with one recovery", 9, 8, GRACE, D.RECOVER, {}, replace(POLICY, max_recoveries=1)),
+    # The token is older.
+    Case("two generations behind is reuse immediately", 5, 3, timedelta(0), D.REUSE),
     Case("two generations behind is reuse within the still time", 5, 3, GRACE, D.REUSE),
-    Case("two generations behind is reuse, acknowledged or not", 5, 3, DAY, D.REUSE),
-    Case("any ancestor is recognised", 5000, 0, DAY, D.REUSE),
-    Case("an ancestor is reuse though recoveries are exhausted", 9, 7, DAY, D.REUSE, {"recoveries": 8}),
-    Case("a strict session knows its ancestors", 5, 3, DAY, D.REUSE, {}, STRICT),
+    Case("two generations behind is reuse without an acknowledgement", 5, 3, DAY, D.REUSE),
+    Case("any ancestor is reuse", 5000, 0, DAY, D.REUSE),
+    Case("an ancestor is reuse even with exhausted recoveries", 9, 7, DAY, D.REUSE, {"recoveries": 8}),
+    Case("an ancestor is reuse in a strict session", 5, 3, DAY, D.REUSE, {}, STRICT),
 ]
 
 
-@pytest.mark.parametrize(
-    "case", [*REFUSED, *CAUGHT_UP, *CURRENT, *BEFORE, *RECOVERIES, *OLDER], ids=lambda case: case.why
-)
-def test_a_token_is_answered_as_the_protocol_says(case):
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_the_decision_is_the_one_that_the_protocol_prescribes(case):
     state = State(case.g, SINCE, **case.row)
     assert decide(state, case.presented, SINCE + case.age, case.policy) is case.expected
 
 
 def reference(state: State, presented: int, now: datetime, policy: Policy) -> str:
-    """The protocol's table once more, in its own order and words: the first row that applies."""
+    """Return the first row of the protocol's table that applies. The order and the words are those of the table."""
     strict = policy.grace == timedelta(0)
     g, n = state.generation, presented
     used = state.recovered / RECOVERIES_OF_ONE_GENERATION if state.recovered else state.recoveries
@@ -141,7 +133,7 @@ def reference(state: State, presented: int, now: datetime, policy: Policy) -> st
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[State, int, datetime, Policy]:
-    """A state, a generation, an instant and a policy, close to the boundaries more often than not."""
+    """Draw a state, a generation, an instant and a policy, more often than not close to a boundary."""
     grace = draw(st.sampled_from([timedelta(0), SECOND, GRACE]))
     acknowledge_after = grace + draw(st.sampled_from([MOMENT, SECOND, 2 * GRACE]))
     policy = Policy(grace, acknowledge_after, max_recoveries=draw(st.integers(0, 9)))
@@ -166,50 +158,41 @@ def test_the_decision_is_the_protocols_table(situation):
 
 
 @given(situations())
-def test_what_ends_a_session_is_never_the_current_token_nor_a_newer_one(situation):
+def test_neither_the_current_token_nor_a_newer_one_ends_a_session(situation):
     state, presented, _, _ = situation
     assert presented < state.generation or decide(*situation) not in ENDS_SESSION
 
 
 @given(situations())
-def test_a_generation_begins_only_after_all_that_began_before(situation):
+def test_an_older_token_does_not_begin_a_generation(situation):
     state, presented, _, _ = situation
     assert presented >= state.generation or decide(*situation) not in BEGINS_GENERATION
 
 
-def test_a_generation_begins_neither_recovered_nor_acknowledged():
-    before = State(5, SINCE, recovered=3, recoveries=2, acknowledged=True)
-    assert begin(before, 6, SINCE + DAY) == State(6, SINCE + DAY, recovered=0, recoveries=2, acknowledged=False)
+BEGUN = {
+    # before: recovered, recoveries in a row, acknowledged; the generation that begins; recoveries in a row after
+    "neither recovered nor acknowledged": (3, 2, True, 6, 2),
+    "with the recoveries in a row, if the generation before needed one": (1, 3, False, 6, 3),
+    "with no recoveries in a row, if it needed none": (0, 3, False, 6, 0),
+    "with the recoveries in a row, even if it was acknowledged": (1, 3, True, 6, 3),
+    "as the generation that was presented, to catch up": (0, 0, False, 5000, 0),
+}
 
 
-def test_the_row_of_recoveries_goes_on_if_the_generation_before_needed_one():
-    assert begin(State(5, SINCE, recovered=1, recoveries=3), 6, SINCE + DAY).recoveries == 3
+@pytest.mark.parametrize(("recovered", "before", "acknowledged", "generation", "after"), BEGUN.values(), ids=BEGUN)
+def test_a_generation_begins(recovered, before, acknowledged, generation, after):
+    begun = begin(State(5, SINCE, recovered, before, acknowledged), generation, SINCE + DAY)
+    assert begun == State(generation, SINCE + DAY, recovered=0, recoveries=after, acknowledged=False)
 
 
-def test_the_row_of_recoveries_starts_again_if_the_generation_before_needed_none():
-    assert begin(State(5, SINCE, recovered=0, recoveries=3), 6, SINCE + DAY).recoveries == 0
-
-
-def test_an_acknowledgement_does_not_start_the_row_of_recoveries_again():
-    assert begin(State(5, SINCE, recovered=1, recoveries=3, acknowledged=True), 6, SINCE + DAY).recoveries == 3
-
-
-def test_catching_up_goes_straight_to_the_generation_presented():
-    assert begin(State(5, SINCE), 5000, SINCE + DAY) == State(5000, SINCE + DAY)
-
-
-def test_a_recovery_starts_the_grace_again():
+def test_a_recovery_starts_the_grace_and_the_still_time_again():
     recovered = recover(State(5, SINCE), SINCE + DAY)
     assert recovered.since == SINCE + DAY
     assert decide(recovered, 4, SINCE + DAY + GRACE - MOMENT, POLICY) is Decision.REPEAT
-
-
-def test_a_recovery_starts_the_still_time_again():
-    recovered = recover(State(5, SINCE), SINCE + DAY)
     assert decide(recovered, 5, SINCE + DAY + ACKNOWLEDGE - MOMENT, POLICY) is Decision.REPEAT
 
 
-def test_a_generation_counts_once_in_the_row_however_often_it_is_recovered():
+def test_a_generation_counts_once_among_the_recoveries_in_a_row():
     once = recover(State(5, SINCE, recoveries=2), SINCE + DAY)
     twice = recover(once, SINCE + 2 * DAY)
     assert (once.recovered, once.recoveries) == (1, 3)
@@ -234,21 +217,14 @@ def test_nine_lost_responses_in_a_row_end_the_session():
     assert decide(state, 8, now + 2 * DAY, POLICY) is Decision.EXHAUSTED
 
 
-def test_one_generation_that_needed_no_recovery_gives_eight_more():
+def test_after_one_generation_without_a_recovery_eight_more_may_be_recovered():
     state = begin(State(8, SINCE, recovered=1, recoveries=8), 9, SINCE)
     state = begin(state, 10, SINCE + DAY)
     assert decide(state, 9, SINCE + 2 * DAY, POLICY) is Decision.RECOVER
 
 
-def test_a_thief_who_asks_for_one_generation_again_and_again_is_stopped():
-    state, now, answered = State(5, SINCE), SINCE, 0
-    while (decision := decide(state, 4, now := now + GRACE, POLICY)) is Decision.RECOVER:
-        state, answered = recover(state, now), answered + 1
-    assert decision is Decision.EXHAUSTED
-    assert answered == ONCE_EACH
-
-
-def test_a_repeat_after_a_crash_does_not_extend_the_grace():
-    state = State(5, SINCE)
-    assert decide(state, 4, SINCE + GRACE - MOMENT, POLICY) is Decision.REPEAT
-    assert decide(state, 4, SINCE + GRACE, POLICY) is Decision.RECOVER
+def test_an_attacker_who_presents_the_old_token_again_and_again_is_stopped():
+    state, now, answered = State(5, SINCE), SINCE + GRACE, 0
+    while (decision := decide(state, 4, now, POLICY)) is Decision.RECOVER:
+        state, now, answered = recover(state, now), now + GRACE, answered + 1
+    assert (decision, answered) == (Decision.EXHAUSTED, 4 * 8)

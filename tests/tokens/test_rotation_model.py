@@ -1,8 +1,8 @@
-"""What must hold whatever the interleaving: no false alarm, no fork, no quiet theft.
+"""Three properties hold for every interleaving of requests: no false alarm, no fork, no undetected theft.
 
-Three ways to look for a counter-example: Hypothesis drives the model world step by step, and compares each of the
-server's steps with a reference of another kind (`Ledger`); the simulation lives many long histories under hard
-conditions; the search goes through all short ones. Each runs bounded here, and at length if marked ``exhaustive``.
+The tests look for a counter-example in three ways. Hypothesis drives the model step by step, and compares each step of
+the server with a reference that works differently (`Ledger`). The simulation runs many long histories under hard
+conditions. The search examines all short histories. Each has a short version, and a long one marked ``exhaustive``.
 """
 
 from typing import NamedTuple
@@ -20,10 +20,10 @@ from tests.tokens.model import (
     POLICY,
     SAVED_WITHIN,
     Answer,
+    Attacker,
     Browser,
     Ledger,
     Server,
-    Thief,
     World,
     instant,
 )
@@ -32,7 +32,7 @@ from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
 
 class CheckedServer(Server):
-    """The model's server, held to the ledger at every step."""
+    """The server of the model. Each of its steps is compared with the ledger."""
 
     __slots__ = ("highest", "ledger")
 
@@ -89,7 +89,7 @@ class Request(NamedTuple):
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """A request that lives, there and back, up to half the grace; all its times are exact in binary."""
+    """Draw a request that takes up to half the grace, there and back. All its times are exact as binary numbers."""
     life = draw(st.sampled_from([0.0, 0.5, 7.5, 14.5, 15.0]))
     there = life * draw(st.sampled_from([0.0, 0.5, 1.0]))
     back = life - there
@@ -102,7 +102,7 @@ waits = st.sampled_from([float(seconds) for seconds in AROUND_THE_BOUNDARIES])
 
 
 class HonestSession(RuleBasedStateMachine):
-    """The tabs of one browser, and the renderers behind them, on a network and a database that lose things."""
+    """The tabs of one browser and the server-side renderers, with a network and a database that lose data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,12 +110,12 @@ class HonestSession(RuleBasedStateMachine):
         self.server = CheckedServer()
         self.world = World(self.server, lambda: self.written_after)
         self.browser = Browser()
-        self.thief: Thief | None = None
+        self.attacker: Attacker | None = None
         self.misfortunes = 0
 
     @rule(page=st.lists(requests(), min_size=1, max_size=5), then=waits)
     def load_a_page(self, page: list[Request], then: float) -> None:
-        """Requests at once with the same token: parallel ones, or one that a proxy repeats."""
+        """Send several requests with the same token: parallel requests, or one that a proxy repeats."""
         for there, back, lost, rendered in page:
             self.world.refresh(self.browser, there, back, lost=lost, rendered=rendered)
             self.misfortunes += lost
@@ -123,7 +123,7 @@ class HonestSession(RuleBasedStateMachine):
 
     @rule(back=st.integers(1, 4), there=st.sampled_from([0.0, 7.5, 15.0]), written_after=st.sampled_from([0.0, 2.0]))
     def use_an_access_token(self, back: int, there: float, written_after: float) -> None:
-        """A tab may still use one that it was given a while ago."""
+        """Use one of the latest access tokens, because a tab may still have an older one."""
         self.written_after = written_after
         self.world.use(self.browser.kept[-min(back, len(self.browser.kept))], there)
 
@@ -148,13 +148,13 @@ class HonestSession(RuleBasedStateMachine):
 
     @invariant()
     def no_false_alarm(self) -> None:
-        if self.thief is None and self.world.ended is not None:
+        if self.attacker is None and self.world.ended is not None:
             assert self.world.ended is Decision.EXHAUSTED
             assert self.misfortunes > POLICY.max_recoveries
 
     @invariant()
     def no_fork(self) -> None:
-        """Whichever of all tokens ever issued begins a generation, it is the same generation."""
+        """All tokens ever issued that would begin a generation now would begin the same one."""
         onward = set()
         for issued in range(self.server.highest + 1):
             decision = decide(self.server.state, issued, instant(self.world.now), POLICY)
@@ -163,44 +163,44 @@ class HonestSession(RuleBasedStateMachine):
         assert len(onward) <= 1
 
     def teardown(self) -> None:
-        """When all is quiet, an honest browser is still signed in."""
+        """After a while without requests, an honest browser is still signed in."""
         self.wait(2 * ACKNOWLEDGE_AFTER)
         self.load_a_page([Request(0.0, 0.0, lost=False, rendered=None)], then=0.0)
         self.no_false_alarm()
 
 
 class StolenSession(HonestSession):
-    """The same, and a thief who copied the jar at some moment."""
+    """The same, with an attacker who copies the cookies at some moment."""
 
     owner_first = used_here = True
 
-    @precondition(lambda self: self.thief is None)
+    @precondition(lambda self: self.attacker is None)
     @rule(
         distance=waits.filter(lambda seconds: GRACE <= seconds <= 300),
         owner_first=st.booleans(),
         used_here=st.booleans(),
     )
     def steal(self, distance: float, owner_first: bool, used_here: bool) -> None:
-        self.thief = Thief(self.browser, distance)
+        self.attacker = Attacker(self.browser, distance)
         self.owner_first, self.used_here = owner_first, used_here
 
-    @precondition(lambda self: self.thief is not None)
+    @precondition(lambda self: self.attacker is not None)
     @rule(request=requests())
-    def thief_refreshes(self, request: Request) -> None:
-        assert self.thief is not None
-        self.world.refresh(self.thief, request.there, request.back)
+    def attacker_refreshes(self, request: Request) -> None:
+        assert self.attacker is not None
+        self.world.refresh(self.attacker, request.there, request.back)
 
-    @precondition(lambda self: self.thief is not None)
+    @precondition(lambda self: self.attacker is not None)
     @rule(there=st.sampled_from([0.0, 15.0]))
-    def thief_uses_his_access_token(self, there: float) -> None:
-        assert self.thief is not None
-        self.world.use(self.thief.access, there)
+    def attacker_uses_the_access_token(self, there: float) -> None:
+        assert self.attacker is not None
+        self.world.use(self.attacker.access, there)
 
     def teardown(self) -> None:
-        """No quiet theft: if both go on, outside each other's grace, the session ends within nine generations."""
-        if self.thief is None:
+        """If both keep refreshing, outside each other's grace, the session ends within nine generations."""
+        if self.attacker is None:
             return super().teardown()
-        parties = (self.browser, self.thief) if self.owner_first else (self.thief, self.browser)
+        parties = (self.browser, self.attacker) if self.owner_first else (self.attacker, self.browser)
         for _ in range(POLICY.max_recoveries + 2):
             self.wait(600.0)
             for party in parties:
@@ -208,7 +208,7 @@ class StolenSession(HonestSession):
                 self.wait(0.0)
                 if self.used_here:
                     self.world.use(party.access, ACKNOWLEDGE_AFTER + 1)
-                self.wait(self.thief.distance)
+                self.wait(self.attacker.distance)
         assert self.world.ended in ENDS_SESSION
 
 
@@ -217,14 +217,14 @@ AT_LENGTH = settings(max_examples=10_000, stateful_step_count=100)
 
 
 def extents(bounded: object, at_length: object) -> pytest.MarkDecorator:
-    """Run a test twice: bounded, and at length if asked for."""
+    """Parametrise a test with a short version, and a long one that is exhaustive."""
     deep = pytest.param(at_length, marks=pytest.mark.exhaustive)
     return pytest.mark.parametrize("extent", [bounded, deep], ids=["bounded", "at length"])
 
 
 @pytest.mark.parametrize("machine", [HonestSession, StolenSession])
 @extents(BOUNDED, AT_LENGTH)
-def test_no_interleaving_breaks_what_must_hold(machine, extent):
+def test_no_interleaving_breaks_an_invariant(machine, extent):
     run_state_machine_as_test(
         machine, settings=settings(extent, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     )
@@ -232,46 +232,46 @@ def test_no_interleaving_breaks_what_must_hold(machine, extent):
 
 @pytest.mark.parametrize("row", [row for row in simulation.ROWS if row != simulation.QUEUED])
 @extents(60, simulation.HISTORIES)
-def test_next_to_no_honest_session_is_ended(row, extent):
+def test_almost_no_honest_session_is_ended(row, extent):
     beyond_the_bounds = row in {"60 % lost", "requests that live twice the grace"}
     assert simulation.signed_out(row, extent) <= (extent // 200 if beyond_the_bounds else 0)
 
 
 @extents(60, simulation.HISTORIES)
-def test_a_backlog_longer_than_the_grace_signs_out_some(extent):
-    """Every parallel request is answered as a recovery then: a known limit, and the price of bounding them."""
+def test_a_backlog_longer_than_the_grace_ends_some_honest_sessions(extent):
+    """With such a backlog every parallel request is answered with a recovery, and recoveries are limited."""
     assert 0 < simulation.signed_out(simulation.QUEUED, extent) < extent / 4
 
 
 @pytest.mark.parametrize("variant", ["without the still time", "without recovery"])
 @extents(60, simulation.HISTORIES)
-def test_most_are_signed_out(variant, extent):
+def test_without_a_part_of_the_protocol_most_honest_sessions_are_ended(variant, extent):
     assert simulation.signed_out(simulation.AS_ABOVE, extent, variant) > extent * 0.8
 
 
 @pytest.mark.parametrize("used_here", [True, False], ids=["used here", "used elsewhere only"])
 @pytest.mark.parametrize("row", simulation.THEFTS | simulation.INSIDE_THE_GRACE)
-def test_a_thief_is_stopped_by_an_acknowledgement_or_at_the_ninth_generation(row, used_here):
+def test_an_attacker_is_stopped_by_an_acknowledgement_or_at_the_ninth_generation(row, used_here):
     distance = (simulation.THEFTS | simulation.INSIDE_THE_GRACE)[row]
     ends = {simulation.Theft(distance, used_here).generations(simulation.seeded(row, number)) for number in range(20)}
     acknowledged_in_between = used_here and abs(distance) > ACKNOWLEDGE_AFTER
     assert ends == ({None} if row in simulation.INSIDE_THE_GRACE else {1} if acknowledged_in_between else {9})
 
 
-def test_a_thief_who_freezes_the_generation_is_stopped():
+def test_an_attacker_who_freezes_the_generation_is_stopped():
     dice = simulation.seeded("a frozen generation", 0)
     minutes = [round(simulation.frozen_minutes(dice, **arguments)) for arguments in simulation.FREEZES.values()]
     assert minutes == [25, 49, 211]
 
 
-def test_no_history_of_the_smallest_world_ends_an_honest_session():
+def test_no_history_in_coarse_units_of_time_ends_an_honest_session():
     result = search(Scale(), worlds=150_000)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 60_000
 
 
 @pytest.mark.exhaustive
-def test_no_history_of_a_finer_world_ends_an_honest_session():
+def test_no_history_in_finer_units_of_time_ends_an_honest_session():
     result = search(Scale(grace=6), worlds=20_000_000)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 4_000_000
@@ -290,7 +290,7 @@ def test_no_history_of_a_finer_world_ends_an_honest_session():
         ),
     ],
 )
-def test_the_search_finds_the_history_that_a_broken_protocol_allows(mutation):
+def test_the_search_finds_a_history_that_ends_an_honest_session_in_a_broken_protocol(mutation):
     history = search(mutation, worlds=150_000).history
     assert history is not None
     assert history[-1].endswith(Decision.REUSE.value)
