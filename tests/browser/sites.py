@@ -97,16 +97,27 @@ class Site(Server):
             "def new(self): raise OperationalError('down')",
         )
 
-    def lose_answers(self, path: str) -> None:
-        """From now on process requests for this path, and cut the connection instead of answering."""
+    @contextmanager
+    def lose_answers(self, path: str) -> Iterator[None]:
+        """Process requests for this path during a block, but cut the connection instead of answering."""
         self.do("wire.lose(path)", path=path)
+        try:
+            yield
+        finally:
+            lost = self.deliver()
+        assert lost >= 1
 
-    def stand_in(self, path: str, status: int = 0) -> None:
-        """From now on answer requests for this path like a proxy that cannot reach the application.
+    @contextmanager
+    def stand_in(self, path: str, status: int = 0) -> Iterator[None]:
+        """Answer requests for this path during a block like a proxy that cannot reach the application.
 
         ``status``: of its answer, or 0 to cut the connection.
         """
         self.do("wire.stand_in(path, status)", path=path, status=status)
+        try:
+            yield
+        finally:
+            self.deliver()
 
     def hold_answers(self, path: str) -> None:
         """From now on process requests for this path, and delay their answers until `deliver` is called."""
