@@ -40,7 +40,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+def certificate(tmp_path_factory) -> Certificate:
     return Certificate(tmp_path_factory.mktemp("tls"))
 
 
@@ -59,7 +59,7 @@ def database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sites(database_url: str, certificate: Certificate) -> Iterator[Sites]:
+def sites(database_url, certificate) -> Iterator[Sites]:
     """Returns the site with this host and environment, and starts it if no test has used it before."""
     started: dict[Any, Site] = {}
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def site(sites: Sites, environment: dict[str, str]) -> Iterator[Site]:
+def site(sites, environment) -> Iterator[Site]:
     """The project with its default settings: storage mode ``cookie``, and all default durations.
 
     Answers that a failed test still holds or loses are delivered. Otherwise all later tests of this site would fail.
@@ -97,7 +97,7 @@ def playwright() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="session")
-def launch_options(certificate: Certificate) -> dict[str, Any]:
+def launch_options(certificate) -> dict[str, Any]:
     """How to start the distribution's Chromium, so that it resolves ``*.test`` to this machine."""
     path = shutil.which("chromium")
     if path is None:
@@ -112,7 +112,7 @@ def launch_options(certificate: Certificate) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright: Playwright, launch_options: dict[str, Any]) -> Iterator[Browser]:
+def chromium(playwright, launch_options) -> Iterator[Browser]:
     browser = playwright.chromium.launch(**launch_options)
     yield browser
     browser.close()
@@ -133,38 +133,38 @@ def contexts_of(browser: Browser, **defaults: Any) -> Iterator[NewContext]:
 
 
 @pytest.fixture
-def new_context(chromium: Browser) -> Iterator[NewContext]:
+def new_context(chromium) -> Iterator[NewContext]:
     """Opens browser contexts, each with its own cookies: browsers of different users, or of a user and an attacker."""
     with contexts_of(chromium) as new:
         yield new
 
 
 @pytest.fixture
-def context(new_context: NewContext, site: Site) -> BrowserContext:
+def context(new_context, site) -> BrowserContext:
     """The user's browser."""
     return new_context(base_url=site.origin)
 
 
 @pytest.fixture
-def profile(playwright: Playwright, launch_options: dict[str, Any], site: Site, tmp_path: Path) -> Iterator[Profile]:
+def profile(playwright, launch_options, site, tmp_path) -> Iterator[Profile]:
     """A browser whose profile is kept on disk. Contexts in memory would not show what a browser had saved."""
     with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **launch_options) as found:
         yield found
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
+def page(context) -> Page:
     return context.new_page()
 
 
 @pytest.fixture
-def person(site: Site) -> Person:
+def person(site) -> Person:
     """A user of `site` who has not signed in."""
     return site.new_person()
 
 
 @pytest.fixture
-def signed_in(page: Page, person: Person) -> Page:
+def signed_in(page, person) -> Page:
     """The page `page`, on which `person` has signed in by the form.
 
     Every test that needs a signed-in browser starts here, or calls `steps.sign_in` for another user or other options.
@@ -174,19 +174,19 @@ def signed_in(page: Page, person: Person) -> Page:
 
 
 @pytest.fixture
-def refused(context: BrowserContext) -> list[str]:
+def refused(context) -> list[str]:
     """What the content security policy has refused in this browser. Only the console reports it."""
     return policy_violations(context)
 
 
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+def axe(tmp_path_factory) -> str:
     """The script of axe-core."""
     folder = installed(Path(__file__).parent / "axe", tmp_path_factory.mktemp("axe") / "axe")
     return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture
-def visit(page: Page, site: Site, person: Person, new_context: NewContext, sites: Sites) -> Visit:
+def visit(page, site, person, new_context, sites) -> Visit:
     """A user in front of a browser, who can go to each of `pages.PAGES`."""
     return Visit(page, site, person, new_context, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))

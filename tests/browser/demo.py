@@ -76,8 +76,7 @@ def marks(page: Page, more: str = "") -> Locator:
 
 def drawn(page: Page, lane: str = "owner") -> list[str]:
     """Return the outcomes of the requests in a lane, from left to right."""
-    found: list[str] = marks(page, f"[data-lane={lane}]").evaluate_all("all => all.map(each => each.dataset.outcome)")
-    return found
+    return marks(page, f"[data-lane={lane}]").evaluate_all("all => all.map(each => each.dataset.outcome)")
 
 
 def generations(page: Page) -> list[str]:

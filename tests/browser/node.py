@@ -27,9 +27,6 @@ def converse(site: Site, certificate: Certificate, folder: Path, program: str, *
     pipe = subprocess.PIPE
     command, env = ["node", program, site.origin, *arguments], node_environment(certificate)
     with subprocess.Popen(command, cwd=folder, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
         for line in process.stdout:
             said = json.loads(line)
             if said.pop("expire", False):

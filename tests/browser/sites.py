@@ -134,8 +134,7 @@ class Site(Server):
 
     def deliver(self) -> int:
         """Deliver the held answers, answer normally from now on, and return how many answers were lost."""
-        lost: int = self.do("result = wire.lost; wire.deliver()")
-        return lost
+        return self.do("result = wire.lost; wire.deliver()")
 
     def revoke(self, person: Person, reason: str = "ENDED_BY_STAFF") -> None:
         """End all sessions of a user, as an administrator does."""
@@ -149,13 +148,12 @@ class Site(Server):
 
     def sessions(self, person: Person) -> list[dict[str, Any]]:
         """Return the rows of a user's sessions, oldest first."""
-        rows: list[dict[str, Any]] = self.do(
+        return self.do(
             "from tokens.models import RefreshToken\n"
             "rows = RefreshToken.objects.filter(user__email=email).order_by('id')\n"
             "result = list(rows.values('id', 'mode', 'generation', 'revoked_reason', 'bound_at', 'device__name'))",
             email=person.email,
         )
-        return rows
 
     def generations(self, person: Person) -> list[int]:
         """Return the generation of each of a user's sessions, oldest first: how often it was rotated."""
@@ -167,17 +165,16 @@ class Site(Server):
 
     def events(self, person: Person) -> list[str]:
         """Return the kinds of a user's security events, oldest first."""
-        kinds: list[str] = self.do(
+        return self.do(
             "from tokens.models import SecurityEvent\n"
             "events = SecurityEvent.objects.filter(user__email=email).order_by('id')\n"
             "result = list(events.values_list('kind', flat=True))",
             email=person.email,
         )
-        return kinds
 
     def mails(self, person: Person) -> list[dict[str, str]]:
         """Return the mails to a user, oldest first, including those that are still being sent."""
-        mails: list[dict[str, str]] = self.do(
+        return self.do(
             "from django.core import mail\n"
             "from accounts import mail as ours\n"
             "for done in [ours._pool.submit(lambda: None) for _ in range(20)]: done.result()\n"
@@ -188,7 +185,6 @@ class Site(Server):
             "]",
             email=person.email,
         )
-        return mails
 
 
 @contextmanager

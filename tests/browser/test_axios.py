@@ -3,12 +3,10 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, Route
+from playwright.sync_api import Page, Route
 
 from tests.browser.node import converse
-from tests.browser.sites import Person, Site
 from tests.browser.steps import EXPIRED
-from tests.clients.conftest import Package
 
 APP = """<!doctype html>
 <script type="importmap">{"imports": {
@@ -26,17 +24,17 @@ SESSION_ENDED = {"status": 401, "code": "session_ended", "retryAfter": None}
 
 
 @pytest.fixture(params=["scoped", "cookie"])
-def mode(request: pytest.FixtureRequest) -> str:
+def mode(request) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def environment(mode: str) -> dict[str, str]:
+def environment(mode) -> dict[str, str]:
     return {} if mode == "cookie" else {"TOKENS_MODES": mode}
 
 
 @pytest.fixture
-def app(page: Page, site: Site, person: Person, package: Package) -> Page:
+def app(page, site, person, package) -> Page:
     """The app in a browser, with a user signed in."""
     folder = package("axios")
 
@@ -55,14 +53,10 @@ def app(page: Page, site: Site, person: Person, package: Package) -> Page:
 
 
 @pytest.fixture
-def asked(app: Page, site: Site) -> list[str]:
+def asked(app, site) -> list[str]:
     """The paths of the app's requests since it signed in. Without it an unnecessary refresh would go unnoticed."""
     paths: list[str] = []
-
-    def note(request: Request) -> None:
-        paths.append(request.url.removeprefix(f"{site.origin}/"))
-
-    app.on("request", note)
+    app.on("request", lambda request: paths.append(request.url.removeprefix(f"{site.origin}/")))
     return paths
 
 

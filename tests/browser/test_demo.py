@@ -12,25 +12,24 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import NewContext
 from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
 from tests.browser.palette import SCREENSHOTS, WANTED
 from tests.browser.steps import fill_in, sign_in, sign_out
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory) -> Iterator[Demo]:
     with demo_served(tmp_path_factory.mktemp("demo")) as found:
         yield found
 
 
 @pytest.fixture
-def context(new_context: NewContext, demo: Demo) -> BrowserContext:
+def context(new_context, demo) -> BrowserContext:
     return new_context(base_url=demo.origin)
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
+def page(context) -> Iterator[Page]:
     """A page without errors or warnings on its console. Otherwise a violation of its policy would go unnoticed."""
     page = context.new_page()
     complaints: list[str] = []
@@ -41,7 +40,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture
-def at_demo(page: Page) -> Page:
+def at_demo(page) -> Page:
     """The demo's page, which redirected the user to the sign-in form and back. No button has been pressed."""
     sign_in(page, DEMO_USER, path="/demo")
     expect(page).to_have_url(re.compile("/demo$"))

@@ -15,7 +15,7 @@ how_late = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def signed_in(page: Page, person: Person, site: Site) -> Page:
+def signed_in(page, person, site) -> Page:
     """A page on which a user has signed in, to be remembered. The access token has expired since."""
     sign_in(page, person, remember=True)
     site.forward(EXPIRED)

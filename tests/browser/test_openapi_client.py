@@ -10,8 +10,7 @@ from shutil import copy
 import pytest
 
 from tests.browser.node import converse, node_environment
-from tests.browser.sites import Certificate, Site
-from tests.clients.conftest import HERE, Package
+from tests.clients.conftest import HERE
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(package: Package, site: Site, certificate: Certificate, tmp_path: Path) -> Path:
+def folder(package, site, certificate, tmp_path) -> Path:
     """The program, and the types that openapi-typescript makes from the description."""
     for name in ("package.json", "tsconfig.json", "client.ts"):
         copy(HERE / "openapi" / name, tmp_path)

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
 from tests.browser.pages import PAGES
-from tests.browser.sites import Person, Site
+from tests.browser.sites import Person
 from tests.browser.steps import sign_out
 
 PHONE, LAPTOP = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
@@ -32,8 +32,7 @@ ADMIN = (
 
 
 def focused(page: Page) -> str:
-    text: str = page.evaluate("document.activeElement.textContent.trim()")
-    return text
+    return page.evaluate("document.activeElement.textContent.trim()")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -88,7 +87,7 @@ def test_a_user_can_sign_in_and_end_a_session_by_keyboard(visit):
 
 class TestContentSecurityPolicy:
     @pytest.fixture
-    def person(self, site: Site) -> Person:
+    def person(self, site) -> Person:
         """A user who may use the admin."""
         return site.new_person(is_staff=True, is_superuser=True)
 

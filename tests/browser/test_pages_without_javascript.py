@@ -3,14 +3,13 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import NewContext
 from tests.browser.pages import NEW_PASSWORD, NEW_TWICE
-from tests.browser.sites import Person, Site
+from tests.browser.sites import Person
 from tests.browser.steps import sign_in, sign_out
 
 
 @pytest.fixture
-def context(new_context: NewContext, site: Site) -> BrowserContext:
+def context(new_context, site) -> BrowserContext:
     """The user's browser, with JavaScript disabled. With it, a page that needs a script would pass these tests."""
     return new_context(base_url=site.origin, java_script_enabled=False)
 

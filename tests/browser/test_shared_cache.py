@@ -10,14 +10,14 @@ from playwright.sync_api import Response
 
 from tests.browser.conftest import NewContext, at_length
 from tests.browser.proxies import nginx_started, reserved_port
-from tests.browser.sites import Certificate, Site, served
+from tests.browser.sites import Site, served
 from tests.browser.steps import EXPIRED, REFRESH, assert_user, cookie, tokens
 
 GREEDY_CACHE = Path(__file__).with_name("greedy_cache.conf")
 
 
 @pytest.fixture(scope="module")
-def behind(database_url: str, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def behind(database_url, certificate, tmp_path_factory) -> Iterator[Site]:
     """A site behind nginx. Its origin is that of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     with (
@@ -29,15 +29,13 @@ def behind(database_url: str, certificate: Certificate, tmp_path_factory: pytest
 
 
 @pytest.fixture
-def site(behind: Site) -> Site:
+def site(behind) -> Site:
     return behind
 
 
 def visit_elsewhere(new_context: NewContext, site: Site, path: str) -> Response:
     """Open a page in a new browser, in which no user is signed in."""
-    answer = new_context(base_url=site.origin).new_page().goto(path)
-    assert answer is not None
-    return answer
+    return new_context(base_url=site.origin).new_page().goto(path)
 
 
 def test_the_cache_stores_what_it_may(site, new_context):
@@ -54,13 +52,11 @@ def test_a_page_with_a_new_cookie_is_not_stored(signed_in, site, person, new_con
     unique = f"{path}?{uuid4()}"
     before = cookie(signed_in.context, REFRESH)
     answer = signed_in.goto(unique)
-    assert answer is not None
     assert cookie(signed_in.context, REFRESH) != before
     assert answer.headers["x-cache"] != "HIT"
     assert "no-store" in answer.headers["cache-control"]
     other = new_context(base_url=site.origin)
     theirs = other.new_page().goto(unique)
-    assert theirs is not None
     assert theirs.headers["x-cache"] != "HIT"
     assert person.email not in theirs.text()
     assert tokens(other) == (None, None)

@@ -8,8 +8,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Sites
-from tests.browser.sites import Certificate, Site
+from tests.browser.sites import Site
 from tests.browser.steps import ACCESS, fill_in, sign_out
 
 CSRF, SESSION = "__Host-csrf", "__Host-session"
@@ -29,7 +28,7 @@ class Evil(BaseHTTPRequestHandler):
             for blank in [b"", *BLANKS]:
                 # `send_header` takes text, and some of these bytes are not text.
                 line = b"Set-Cookie: %s%s=tossed; Domain=example.test; Path=/; Secure\r\n"
-                self._headers_buffer.append(line % (blank, name.encode()))  # type: ignore[attr-defined]
+                self._headers_buffer.append(line % (blank, name.encode()))
         super().end_headers()
 
     def log_message(self, *given: object) -> None:
@@ -37,7 +36,7 @@ class Evil(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def sibling(certificate: Certificate) -> Iterator[str]:
+def sibling(certificate) -> Iterator[str]:
     """The origin of a host of the same site that an attacker controls."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.path, certificate.key_path)
@@ -49,7 +48,7 @@ def sibling(certificate: Certificate) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(sites: Sites) -> Site:
+def site(sites) -> Site:
     return sites("auth.example.test")
 
 

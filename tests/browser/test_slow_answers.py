@@ -17,7 +17,7 @@ ARRIVED = "() => window.answer || location.pathname === '/probe/slow' && documen
 
 
 @pytest.fixture
-def closed_gate(site: Site) -> Iterator[None]:
+def closed_gate(site) -> Iterator[None]:
     """Lets the view at /probe/slow wait. The middleware then handles its answer only after the new sign-in."""
     site.do(GATE + "Gate.reached.clear(); Gate.open.clear()")
     yield

@@ -1,15 +1,13 @@
 """An attacker uses stolen cookies in a second browser: the session ends for both, and the user is told."""
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NewContext
-from tests.browser.sites import Site
 from tests.browser.steps import EXPIRED, assert_user
 
 
 @pytest.fixture
-def thief(signed_in: Page, context: BrowserContext, new_context: NewContext, site: Site) -> Page:
+def thief(signed_in, context, new_context, site) -> Page:
     """A page in another browser that holds a copy of the user's cookies. The access token has expired since."""
     stolen = new_context(base_url=site.origin, user_agent="a thief's own")
     stolen.add_cookies(context.cookies())

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser
 
 from tests.browser.conftest import contexts_of
 from tests.browser.device_bound.devices import WITH_KEYS, Device
-from tests.browser.sites import Person, Site
 
 OFFER = {
     "DJANGO_SETTINGS_MODULE": "tests.browser.device_bound.settings",
@@ -23,33 +22,33 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def options_with_keys(launch_options: dict[str, Any]) -> dict[str, Any]:
+def options_with_keys(launch_options) -> dict[str, Any]:
     """How to start a Chromium that keeps keys in software. A machine without a TPM would bind no session otherwise."""
     return {**launch_options, "args": [*launch_options["args"], WITH_KEYS]}
 
 
 @pytest.fixture(scope="session")
-def chromium_with_keys(playwright: Playwright, options_with_keys: dict[str, Any]) -> Iterator[Browser]:
+def chromium_with_keys(playwright, options_with_keys) -> Iterator[Browser]:
     browser = playwright.chromium.launch(**options_with_keys)
     yield browser
     browser.close()
 
 
 @pytest.fixture
-def new_device(chromium_with_keys: Browser, site: Site) -> Iterator[Callable[..., Device]]:
+def new_device(chromium_with_keys, site) -> Iterator[Callable[..., Device]]:
     """Opens browsers, each with its own keys: of different users, or of a user and an attacker."""
     with contexts_of(chromium_with_keys, base_url=site.origin) as new_context:
         yield lambda **options: Device(new_context(**options), site)
 
 
 @pytest.fixture
-def device(new_device: Callable[..., Device]) -> Device:
+def device(new_device) -> Device:
     """The user's browser."""
     return new_device()
 
 
 @pytest.fixture
-def bound(device: Device, person: Person) -> Device:
+def bound(device, person) -> Device:
     """A browser in which the user has signed in, and which has proved the possession of its key once."""
     device.bind(person)
     return device

@@ -67,8 +67,7 @@ class Device:
     def wait_for_end(self) -> str:
         """Wait until the browser has deleted a session, and return the reason."""
         (ended, *_) = self.wait_until(lambda: self.happened("termination"), "the end of a session")
-        reason: str = ended["deletionReason"]
-        return reason
+        return ended["deletionReason"]
 
     def expire(self) -> None:
         """Delete the access cookie, as the browser does after ten minutes."""

@@ -66,8 +66,10 @@ def test_a_new_session_is_bound_by_the_first_proof(device, site, way):
     assert len(site.sessions(person)) == 1
     assert cookie(device.context, ACCESS)
     assert cookie(device.context, REFRESH) is None, "a cookie that a bound session does not need, but could be stolen"
+    before = cookie(device.context, ACCESS)
     device.expires_and_sees(person, times=2)
     assert device.proofs == [200] * 3
+    assert cookie(device.context, ACCESS) not in {None, before}
 
 
 def test_every_request_has_its_cookie_while_the_key_is_registered_and_proved(device, person):

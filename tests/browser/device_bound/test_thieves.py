@@ -13,7 +13,7 @@ from tests.browser.steps import EXPIRED, REFRESH, cookie
 def rob(owner: Device, new_device: Callable[..., Device]) -> Device:
     """Copy all cookies to another browser, which keeps keys too."""
     thief = new_device(user_agent="a thief's own")
-    thief.context.add_cookies(owner.context.cookies())  # type: ignore[arg-type]
+    thief.context.add_cookies(owner.context.cookies())
     return thief
 
 

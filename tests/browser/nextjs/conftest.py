@@ -5,36 +5,30 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import NewContext, at_length
+from tests.browser.conftest import at_length
 from tests.browser.nextjs.deployments import Deployment, built, deployed
 from tests.browser.nextjs.visits import Visitor
-from tests.browser.sites import Certificate, Person, Site
+from tests.browser.sites import Site
 
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared_folder(tmp_path_factory, worker_id) -> Path:
     """A folder that all workers of this run share. Without it each worker would build the app for itself."""
     own = tmp_path_factory.getbasetemp()
     return own if worker_id == "master" else own.parent
 
 
 @pytest.fixture(scope="session", params=at_length("14", "16"))
-def deployment(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    shared_folder: Path,
-    database_url: str,
-    certificate: Certificate,
-) -> Iterator[Deployment]:
+def deployment(request, tmp_path_factory, shared_folder, database_url, certificate) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
     with built(request.param, shared_folder) as app, deployed(app, folder, database_url, certificate) as found:
         yield found
 
 
 @pytest.fixture
-def site(deployment: Deployment) -> Site:
+def site(deployment) -> Site:
     """The Latchkey behind the app. `site.origin` is the app's."""
     return deployment.site
 
@@ -46,13 +40,13 @@ def javascript() -> bool:
 
 
 @pytest.fixture
-def context(new_context: NewContext, site: Site, javascript: bool) -> BrowserContext:
+def context(new_context, site, javascript) -> BrowserContext:
     """The user's browser."""
     return new_context(base_url=site.origin, java_script_enabled=javascript)
 
 
 @pytest.fixture
-def visitor(page: Page, deployment: Deployment, person: Person) -> Iterator[Visitor]:
+def visitor(page, deployment, person) -> Iterator[Visitor]:
     """The user in front of `page`. The clock of Latchkey, which later tests use too, is set right at the end."""
     with ExitStack() as stack:
         yield Visitor(page, deployment, person, stack)

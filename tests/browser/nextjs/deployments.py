@@ -123,7 +123,6 @@ def _next_started(app: Path, **environment: str) -> Iterator[int]:
         command, cwd=app, env={**env, **environment}, stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            assert process.stdout is not None
             said = ""
             while "Ready in" not in said:
                 line = process.stdout.readline()

@@ -17,7 +17,7 @@ def save(page: Page, note: str) -> None:
 
 
 @pytest.fixture
-def navigations(page: Page) -> list[str]:
+def navigations(page) -> list[str]:
     """The URLs of the pages that the browser opened, in order. Without it a redirect too many would go unnoticed."""
     seen: list[str] = []
     page.on("framenavigated", lambda frame: seen.append(frame.url))
@@ -48,6 +48,13 @@ class TestWithoutASession:
 
 
 class TestARevokedSession:
+    @pytest.fixture
+    def revoked(self, visitor, site, person) -> Page:
+        """The page /account, left open. Its access token has expired, and its session was revoked."""
+        visitor.leave_open()
+        site.revoke(person)
+        return visitor.page
+
     def test_a_page_redirects_to_the_sign_in_once(self, visitor, page, context, site, person, navigations):
         visitor.sign_in_ten_minutes_ago()
         site.revoke(person)
@@ -67,18 +74,14 @@ class TestARevokedSession:
         assert visitor.facts() is None
         assert tokens(context) == (None, None)
 
-    def test_a_script_s_request_gets_401_and_deletes_no_cookies(self, visitor, context, site, person):
-        visitor.leave_open()
-        site.revoke(person)
+    def test_a_script_s_request_gets_401_and_deletes_no_cookies(self, revoked, visitor, context):
         held = tokens(context)
         assert [visitor.fetch(method) for method in ("GET", "POST")] == [NOT_AUTHENTICATED] * 2
         assert tokens(context) == held
 
-    def test_a_navigation_inside_the_app_redirects_to_the_sign_in(self, visitor, page, context, site, person):
-        visitor.leave_open()
-        site.revoke(person)
-        page.get_by_role("link", name="The list").click()
-        page.wait_for_url("**/sign-in?next=%2Flist")
+    def test_a_navigation_inside_the_app_redirects_to_the_sign_in(self, revoked, context):
+        revoked.get_by_role("link", name="The list").click()
+        revoked.wait_for_url("**/sign-in?next=%2Flist")
         assert tokens(context) == (None, None)
 
     def test_rejected_prefetches_have_no_effect_until_the_user_opens_the_page(
@@ -94,24 +97,20 @@ class TestARevokedSession:
         page.wait_for_url("**/sign-in?next=%2Fitem%2F5")
         assert tokens(context) == (None, None)
 
-    def test_a_server_action_is_rejected_and_the_page_can_say_so(self, visitor, page, context, site, person):
-        visitor.leave_open()
-        site.revoke(person)
+    def test_a_server_action_is_rejected_and_the_page_can_say_so(self, revoked, context):
         held = tokens(context)
-        save(page, "too late")
-        link = page.get_by_role("alert").get_by_role("link")
+        save(revoked, "too late")
+        link = revoked.get_by_role("alert").get_by_role("link")
         expect(link).to_be_visible()
         assert tokens(context) == held
         link.click()
-        page.wait_for_url("**/sign-in?next=%2Faccount")
+        revoked.wait_for_url("**/sign-in?next=%2Faccount")
         assert tokens(context) == (None, None)
 
     @pytest.mark.parametrize("javascript", [False], ids=["without JavaScript"])
-    def test_a_form_redirects_to_the_sign_in(self, visitor, page, context, site, person, javascript):
-        visitor.leave_open()
-        site.revoke(person)
-        page.get_by_role("button", name="Save plainly").click()
-        page.wait_for_url("**/sign-in?next=%2Faccount")
+    def test_a_form_redirects_to_the_sign_in(self, revoked, context):
+        revoked.get_by_role("button", name="Save plainly").click()
+        revoked.wait_for_url("**/sign-in?next=%2Faccount")
         assert tokens(context) == (None, None)
 
 

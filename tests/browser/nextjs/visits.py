@@ -56,7 +56,7 @@ class Visitor:
         """Replace the access token in the browser by this older one, beside the newest refresh token."""
         assert access
         given = {"name": ACCESS, "value": access, "url": self.site.origin}
-        self.page.context.add_cookies([{**given, "httpOnly": True, "secure": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]
+        self.page.context.add_cookies([{**given, "httpOnly": True, "secure": True, "sameSite": "Lax"}])
 
     @property
     def generation(self) -> int:

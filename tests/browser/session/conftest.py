@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import NewContext, Sites, at_length
+from tests.browser.conftest import at_length
 from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
 
@@ -27,14 +27,13 @@ def pytest_itemcollected(item: pytest.Function) -> None:
 
 
 @pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
+def mode(request) -> str:
     """The storage mode. A test that uses this fixture, or `world`, runs in every mode."""
-    mode: str = request.param
-    return mode
+    return request.param
 
 
 @pytest.fixture
-def world(mode: str, sites: Sites) -> World:
+def world(mode, sites) -> World:
     """The sites of this mode: one for three of the modes. In ``subdomain`` the app has its own host and process.
 
     Without the second process a test would not notice that the app's host cannot see what the auth host knows.
@@ -48,30 +47,30 @@ def world(mode: str, sites: Sites) -> World:
 
 
 @pytest.fixture
-def context(new_context: NewContext, world: World) -> BrowserContext:
+def context(new_context, world) -> BrowserContext:
     """The user's browser."""
     return new_context(base_url=world.app.origin)
 
 
 @pytest.fixture
-def person(world: World) -> Person:
+def person(world) -> Person:
     """A user who has not signed in."""
     return world.auth.new_person()
 
 
 @pytest.fixture
-def new_tab(world: World, context: BrowserContext) -> Callable[..., Tab]:
+def new_tab(world, context) -> Callable[..., Tab]:
     """Opens tabs of one browser at the app."""
     return lambda **options: world.tab(context, **options)
 
 
 @pytest.fixture
-def tab(new_tab: Callable[..., Tab]) -> Tab:
+def tab(new_tab) -> Tab:
     return new_tab()
 
 
 @pytest.fixture
-def signed_in(tab: Tab, person: Person) -> Tab:
+def signed_in(tab, person) -> Tab:
     """A tab in which the user has signed in. The requests of the sign-in are not among those that `world` reports."""
     tab.sign_in(person)
     tab.world.forget()

@@ -19,7 +19,7 @@ Date.now = ((now) => () => now() + globalThis.moved * 1000)(Date.now);
 
 
 @pytest.fixture
-def context(context: BrowserContext) -> BrowserContext:
+def context(context) -> BrowserContext:
     """The user's browser, whose pages can move their date (``moved``) and their monotonic clock (``passed``)."""
     context.add_init_script(_MOVABLE)
     return context

@@ -54,7 +54,7 @@ _UNKNOWN_MESSAGES = """async () => {
 
 
 @pytest.fixture
-def other_origin(world: World) -> str:
+def other_origin(world) -> str:
     """The origin of another site, which the tests' server answers too, so that they see what it receives."""
     return world.app.origin.replace("app.test", EVIL)
 

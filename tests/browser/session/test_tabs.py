@@ -1,15 +1,12 @@
 """Several tabs of one browser, one of them a duplicate, act as one client in every storage mode."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.browser.session.worlds import Tab
-from tests.browser.sites import Person
 
 
 @pytest.fixture
-def tabs(signed_in: Tab, new_tab: Callable[..., Tab], person: Person) -> list[Tab]:
+def tabs(signed_in, new_tab, person) -> list[Tab]:
     """Three tabs of one browser in which the user is signed in. The second is a duplicate of the first.
 
     A duplicate has a copy of the ``sessionStorage``, so that a name kept there would not identify one tab.

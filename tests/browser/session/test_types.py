@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent / "types"
 
 
 @pytest.fixture(scope="session")
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiler(tmp_path_factory) -> Path:
     """The folder of the pinned compiler."""
     return installed(SOURCE, tmp_path_factory.mktemp("types") / "types")
 

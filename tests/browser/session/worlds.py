@@ -50,8 +50,7 @@ class World:
     def generation(self, person: Person) -> int:
         """Return how often the user's only live session has been rotated."""
         (row,) = [row for row in self.auth.sessions(person) if not row["revoked_reason"]]
-        generation: int = row["generation"]
-        return generation
+        return row["generation"]
 
     def slow_refreshes(self) -> Any:
         """Let the refresh endpoint take a second during a block: other tabs have time to send their own refresh."""
@@ -132,8 +131,7 @@ class Tab:
         return Tab(self.world, popup.value, **self._options)
 
     def restore(self) -> str | None:
-        found: str | None = self.page.evaluate("session.restore().then((user) => user?.email ?? null)")
-        return found
+        return self.page.evaluate("session.restore().then((user) => user?.email ?? null)")
 
     def sign_in(self, person: Person, **more: Any) -> None:
         given = {"email": person.email, "password": person.password, **more}
@@ -153,14 +151,12 @@ class Tab:
 
     @property
     def user(self) -> str | None:
-        found: str | None = self.page.evaluate("session.user?.email ?? null")
-        return found
+        return self.page.evaluate("session.user?.email ?? null")
 
     @property
     def heard(self) -> list[list[str | None]]:
         """The events of the session, oldest first, each with the user's e-mail address."""
-        found: list[list[str | None]] = self.page.evaluate("heard")
-        return found
+        return self.page.evaluate("heard")
 
     def wait_for(self, condition: str, **options: Any) -> None:
         """Wait until a JavaScript expression is true."""
