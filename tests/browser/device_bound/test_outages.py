@@ -29,12 +29,10 @@ def outage(site: Site, kind: str) -> Any:
     """Return the outage of this kind as a context manager; a number is the status of a proxy's answer."""
     if kind == "no database":
         return without_database(site)
-    if kind == "a lost answer":
-        return site.lose_answers(REFRESH_BOUND)
     return site.stand_in(REFRESH_BOUND, 0 if kind == "a cut connection" else int(kind))
 
 
-@pytest.mark.parametrize("kind", ["no database", "a cut connection", "a lost answer", *at_length("503", "500")])
+@pytest.mark.parametrize("kind", ["no database", "a cut connection", *at_length("503", "500")])
 def test_after_an_outage_the_same_user_is_signed_in(bound, site, person, kind):
     bound.sees(person)
     kept = {one["name"] for one in bound.context.cookies()}
@@ -70,6 +68,14 @@ def test_a_proxy_s_429_ends_the_session_in_the_browser(bound, site, person):
         assert bound.wait_for_end() == "RefreshFatalError"
     bound.sees(None)
     assert bound_sessions(site, person), "the server keeps the session, which no browser can use any more"
+
+
+def test_a_refresh_whose_answer_is_lost_is_repeated(bound, site, person):
+    bound.expire()
+    with site.lose_answers(REFRESH_BOUND):
+        assert_unavailable(bound)
+    bound.sees(person)
+    assert site.reasons(person) == [""]
 
 
 def test_a_first_proof_whose_answer_is_lost_is_repeated(device, site, person):
