@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.browser.pages import Visit
+from tests.browser.profiles import Profile, profile_kept
 from tests.browser.sites import Certificate, Person, Site, migrate, served
-from tests.clients.conftest import installed, package  # noqa: F401  # A fixture here, too.
+from tests.browser.steps import policy_violations, sign_in
+from tests.clients.conftest import installed, package  # noqa: F401  # A fixture in this folder, too.
 from tests.databases import start_server
 
 Sites = Callable[..., Site]
-Jar = Callable[..., BrowserContext]
+NewContext = Callable[..., BrowserContext]
 NO_DATABASE = "postgres://nobody@127.0.0.1:1/nothing"
-"""A server that is not there: nobody listens on the port of TCPMUX."""
+"""The URL of a database server that does not exist: nothing listens on the port of TCPMUX."""
 FLAGS = (
     "--disable-quic",
     "--no-first-run",
@@ -29,7 +31,7 @@ FLAGS = (
 
 
 def at_length(*values: Any) -> list[Any]:
-    """More of the same kind, for `pytest.mark.parametrize`: run only if exhaustive."""
+    """Return further values for `pytest.mark.parametrize`, which are tested only in exhaustive runs."""
     return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
 
 
@@ -38,13 +40,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+def certificate(tmp_path_factory) -> Certificate:
     return Certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """A PostgreSQL with the project's tables, for all sites of this run."""
+    """A PostgreSQL with the project's tables, for all sites of this run.
+
+    With a database for each site a test of two processes would not notice that one does not see the other's changes.
+    """
     url, server = start_server()
     try:
         migrate(url)
@@ -54,8 +59,8 @@ def database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sites(database_url: str, certificate: Certificate) -> Iterator[Sites]:
-    """Returns the site with this host and environment; each is started once."""
+def sites(database_url, certificate) -> Iterator[Sites]:
+    """Returns the site with this host and environment, and starts it if no test has used it before."""
     started: dict[Any, Site] = {}
     with ExitStack() as stack:
 
@@ -69,12 +74,20 @@ def sites(database_url: str, certificate: Certificate) -> Iterator[Sites]:
 
 
 @pytest.fixture
-def site(sites: Sites) -> Iterator[Site]:
-    """The project as it comes: storage mode ``cookie``, all durations at their defaults."""
-    found = sites()
+def environment() -> dict[str, str]:
+    """The variables for the settings of `site`. A folder that tests other settings overrides this fixture."""
+    return {}
+
+
+@pytest.fixture
+def site(sites, environment) -> Iterator[Site]:
+    """The project with its default settings: storage mode ``cookie``, and all default durations.
+
+    Answers that a failed test still holds or loses are delivered. Otherwise all later tests of this site would fail.
+    """
+    found = sites(**environment)
     yield found
     found.deliver()
-    found.open_gate()
 
 
 @pytest.fixture(scope="session")
@@ -83,35 +96,35 @@ def playwright() -> Iterator[Playwright]:
         yield found
 
 
-def launch_options(certificate: Certificate) -> dict[str, Any]:
-    """How Chromium is started: the distribution's own, which takes ``*.test`` for this machine."""
+@pytest.fixture(scope="session")
+def launch_options(certificate) -> dict[str, Any]:
+    """How to start the distribution's Chromium, so that it resolves ``*.test`` to this machine."""
     path = shutil.which("chromium")
     if path is None:
         pytest.fail("Chromium is not installed. These tests run it: apt-get install chromium.")
-    flags = [*FLAGS, f"--ignore-certificate-errors-spki-list={certificate.spki}"]
     return {
         "executable_path": path,
-        "args": flags,
+        "args": [*FLAGS, f"--ignore-certificate-errors-spki-list={certificate.spki}"],
         "chromium_sandbox": False,
-        # Playwright switches it off, people do not.
+        # Playwright disables the back-forward cache. Users have it.
         "ignore_default_args": ["--disable-back-forward-cache"],
     }
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright: Playwright, certificate: Certificate) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(**launch_options(certificate))
+def chromium(playwright, launch_options) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(**launch_options)
     yield browser
     browser.close()
 
 
-@pytest.fixture
-def jar(chromium: Browser) -> Iterator[Jar]:
-    """Makes cookie jars: browsers of different people, or of one person and a thief."""
+@contextmanager
+def contexts_of(browser: Browser, **defaults: Any) -> Iterator[NewContext]:
+    """Yield what opens browser contexts with these options, and close them at the end."""
     with ExitStack() as stack:
 
         def new(**options: Any) -> BrowserContext:
-            context = chromium.new_context(**options)
+            context = browser.new_context(**{**defaults, **options})
             context.set_default_timeout(10_000)
             stack.callback(context.close)
             return context
@@ -120,30 +133,60 @@ def jar(chromium: Browser) -> Iterator[Jar]:
 
 
 @pytest.fixture
-def context(jar: Jar, site: Site) -> BrowserContext:
-    """One person's browser."""
-    return jar(base_url=site.origin)
+def new_context(chromium) -> Iterator[NewContext]:
+    """Opens browser contexts, each with its own cookies: browsers of different users, or of a user and an attacker."""
+    with contexts_of(chromium) as new:
+        yield new
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
+def context(new_context, site) -> BrowserContext:
+    """The user's browser."""
+    return new_context(base_url=site.origin)
+
+
+@pytest.fixture
+def profile(playwright, launch_options, site, tmp_path) -> Iterator[Profile]:
+    """A browser whose profile is kept on disk. Contexts in memory would not show what a browser had saved."""
+    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **launch_options) as found:
+        yield found
+
+
+@pytest.fixture
+def page(context) -> Page:
     return context.new_page()
 
 
 @pytest.fixture
-def person(site: Site) -> Person:
-    """Somebody with an account at `site`."""
+def person(site) -> Person:
+    """A user of `site` who has not signed in."""
     return site.new_person()
 
 
+@pytest.fixture
+def signed_in(page, person) -> Page:
+    """The page `page`, on which `person` has signed in by the form.
+
+    Every test that needs a signed-in browser starts here, or calls `steps.sign_in` for another user or other options.
+    """
+    sign_in(page, person)
+    return page
+
+
+@pytest.fixture
+def refused(context) -> list[str]:
+    """What the content security policy has refused in this browser. Only the console reports it."""
+    return policy_violations(context)
+
+
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+def axe(tmp_path_factory) -> str:
     """The script of axe-core."""
     folder = installed(Path(__file__).parent / "axe", tmp_path_factory.mktemp("axe") / "axe")
     return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture
-def visit(page: Page, site: Site, person: Person, jar: Jar, sites: Sites) -> Visit:
-    """Somebody with an account in front of a browser, on their way to one of `pages.PAGES`."""
-    return Visit(page, site, person, jar, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))
+def visit(page, site, person, new_context, sites) -> Visit:
+    """A user in front of a browser, who can go to each of `pages.PAGES`."""
+    return Visit(page, site, person, new_context, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))

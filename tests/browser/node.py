@@ -1,4 +1,4 @@
-"""Clients in Node, which visit a site as the browser does."""
+"""Clients in Node, which visit the same sites as the browser."""
 
 import json
 import os
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.sites import Certificate, Site
+from tests.browser.steps import EXPIRED
 
 PRELOADED = Path(__file__).parents[1] / "clients" / "under_test.mjs"
 
 
-def environment(certificate: Certificate) -> dict[str, str]:
-    """Of a process in Node that finds the sites and trusts them."""
+def node_environment(certificate: Certificate) -> dict[str, str]:
+    """Return the environment of a Node process that resolves the sites' names and trusts their certificate."""
     return {
         "PATH": os.environ["PATH"],
         "NODE_EXTRA_CA_CERTS": str(certificate.authority_path),
@@ -21,24 +22,15 @@ def environment(certificate: Certificate) -> dict[str, str]:
 
 
 def converse(site: Site, certificate: Certificate, folder: Path, program: str, *arguments: str) -> dict[str, Any]:
-    """Run a client's program, and return all that it told; meanwhile its tokens expire whenever it asks for that."""
+    """Run a client's program, and return all that it reports. When it reports "expire", its access token expires."""
     told: dict[str, Any] = {}
-    with subprocess.Popen(
-        ["node", program, site.origin, *arguments],
-        cwd=folder,
-        env=environment(certificate),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
+    pipe = subprocess.PIPE
+    command, env = ["node", program, site.origin, *arguments], node_environment(certificate)
+    with subprocess.Popen(command, cwd=folder, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         for line in process.stdout:
             said = json.loads(line)
             if said.pop("expire", False):
-                site.forward(601)
+                site.forward(EXPIRED)
             told |= said
             process.stdin.write("true\n")
             process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Every page that people see, in every state worth looking at, and how somebody gets there."""
+"""Every page of the project, in each of its states, and the steps that lead a user there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,16 +7,13 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.sites import Person, Site
-from tests.browser.steps import sign_in
+from tests.browser.steps import sign_in, sign_in_by_api, sign_out
 
 SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
 LONG_NAME = "The very old laptop in the shed behind the house, beside Donaudampfschifffahrtsgesellschaftskapitäne"
-"""As long as a name may be, with a word in it that fits on no phone."""
+"""A name of the maximum length, with a word in it that is wider than a phone."""
 NEW_PASSWORD = "a brand new and better password"
-
-_LOGIN = """async given => (await fetch("/api/auth/login", {
-    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(given)
-})).ok"""
+NEW_TWICE = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
 
 _THROTTLE = """import os
 from tokens import conf
@@ -27,28 +24,23 @@ conf.token_settings.cache_clear()"""
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Somebody in front of a browser. ``down``: the same site when its database cannot be reached."""
+    """A user in front of a browser. ``down`` returns the same site without a database."""
 
     page: Page
     site: Site
     person: Person
-    jar: Callable[..., BrowserContext]
+    new_context: Callable[..., BrowserContext]
     down: Callable[[], Site]
 
-    def sign_in(self) -> None:
-        sign_in(self.page, self.person)
-
     def sign_in_elsewhere(self, name: str = "", **options: Any) -> None:
-        """Sign the person in by the API in another browser, or in an app that gives its device a name."""
-        page = self.jar(base_url=self.site.origin, **options).new_page()
-        page.goto("/sign-in")
-        given = {"email": self.person.email, "password": self.person.password}
-        assert page.evaluate(_LOGIN, {**given, "device_name": name} if name else given)
+        """Sign in by the API in another browser. ``name``: of the device; the user agent names it by default."""
+        page = self.new_context(base_url=self.site.origin, **options).new_page()
+        sign_in_by_api(page, self.person, **({"device_name": name} if name else {}))
 
-    def link(self, subject: str) -> str:
-        """The path of the link in the latest mail with this subject."""
-        text = [mail["text"] for mail in self.site.mails(self.person) if subject in mail["subject"]][-1]
-        return next(word for word in text.split() if "?token=" in word).removeprefix(self.site.origin)
+    def open_mail(self, person: Person | None = None) -> None:
+        """Follow the link in the latest mail to the user, or to another one."""
+        text = self.site.mails(person or self.person)[-1]["text"]
+        self.page.goto(next(word for word in text.split() if "?token=" in word))
 
     def fill(self, **fields: str) -> None:
         """Fill the fields of these names, and press the form's button."""
@@ -57,60 +49,40 @@ class Visit:
         self.page.locator("main form button").last.click()
 
 
-def sign_in_page(visit: Visit) -> None:
-    visit.page.goto("/sign-in")
+Step = Callable[[Visit], None]
 
 
-def sign_in_refused(visit: Visit) -> None:
-    visit.page.goto("/sign-in")
-    visit.fill(username=visit.person.email, password="wrong")
+def page(path: str, **fields: str) -> Step:
+    """Go to a page, and send its form if there are ``fields``. "{email}" and "{password}" are the user's."""
+
+    def go(visit: Visit) -> None:
+        visit.page.goto(path)
+        if fields:
+            own = {"email": visit.person.email, "password": visit.person.password}
+            visit.fill(**{name: value.format(**own) for name, value in fields.items()})
+
+    return go
 
 
-def sign_in_again(visit: Visit) -> None:
-    visit.sign_in()
+def signed_in(*steps: Step) -> Step:
+    """Sign in, and then take these steps."""
+
+    def go(visit: Visit) -> None:
+        sign_in(visit.page, visit.person)
+        for step in steps:
+            step(visit)
+
+    return go
+
+
+def quarter_of_an_hour(visit: Visit) -> None:
+    """Wait until the password must be confirmed before changes."""
     visit.site.forward(901)
-    visit.page.goto("/password/change")
-
-
-def sign_in_again_refused(visit: Visit) -> None:
-    sign_in_again(visit)
-    visit.fill(current_password="wrong")
-
-
-def signed_out(visit: Visit) -> None:
-    visit.sign_in()
-    visit.page.get_by_role("banner").get_by_role("button", name="Sign out").click()
-
-
-def register(visit: Visit) -> None:
-    visit.page.goto("/register")
-
-
-def register_refused(visit: Visit) -> None:
-    visit.page.goto("/register")
-    visit.fill(email=visit.person.email, password1="12345", password2="54321")
-
-
-def mail_sent(visit: Visit) -> None:
-    visit.page.goto("/register")
-    visit.fill(email=visit.person.email, password1=NEW_PASSWORD, password2=NEW_PASSWORD)
-
-
-def confirm_email(visit: Visit) -> None:
-    visit.page.goto("/email/confirm?token=x")
 
 
 def confirm_email_refused(visit: Visit) -> None:
-    confirm_email(visit)
+    visit.page.goto("/email/confirm?token=x")
     visit.fill()
-
-
-def email_confirmed(visit: Visit) -> None:
-    visit.page.goto("/email/confirmed")
-
-
-def devices_alone(visit: Visit) -> None:
-    visit.sign_in()
 
 
 def devices(visit: Visit) -> None:
@@ -123,62 +95,21 @@ def devices(visit: Visit) -> None:
         email=visit.person.email,
         ips=["2001:db8:85a3:1319:8a2e:370:7344:8a2e", "203.0.113.77"],
     )
-    visit.sign_in()
+    sign_in(visit.page, visit.person)
 
 
-def device_renamed(visit: Visit) -> None:
-    devices(visit)
-    visit.page.locator("summary").first.click()
-    visit.page.locator("[name=name]").first.fill("Laptop")
-    visit.page.get_by_role("button", name="Save").first.click()
+def renamed_to(name: str) -> Step:
+    def go(visit: Visit) -> None:
+        devices(visit)
+        visit.page.locator("summary").first.click()
+        visit.page.locator("[name=name]").first.fill(name)
+        visit.page.get_by_role("button", name="Save").first.click()
+
+    return go
 
 
-def device_not_renamed(visit: Visit) -> None:
-    devices(visit)
-    visit.page.locator("summary").first.click()
-    visit.page.locator("[name=name]").first.fill("a\u200e\u0085b")
-    visit.page.get_by_role("button", name="Save").first.click()
-
-
-def change_email(visit: Visit) -> None:
-    visit.sign_in()
-    visit.page.goto("/email/change")
-
-
-def change_password(visit: Visit) -> None:
-    visit.sign_in()
-    visit.page.goto("/password/change")
-
-
-def change_password_refused(visit: Visit) -> None:
-    change_password(visit)
-    visit.fill(current_password="wrong", password1=NEW_PASSWORD, password2=NEW_PASSWORD)
-
-
-def password_changed(visit: Visit) -> None:
-    change_password(visit)
-    visit.fill(current_password=visit.person.password, password1=NEW_PASSWORD, password2=NEW_PASSWORD)
-
-
-def reset_password(visit: Visit) -> None:
-    visit.page.goto("/password/reset")
-
-
-def choose_password(visit: Visit) -> None:
-    visit.page.goto("/password/reset/confirm?token=x")
-
-
-def password_reset(visit: Visit) -> None:
-    visit.page.goto("/password/reset/done")
-
-
-def delete_account(visit: Visit) -> None:
-    visit.sign_in()
+def delete(visit: Visit) -> None:
     visit.page.goto("/account/delete")
-
-
-def account_deleted(visit: Visit) -> None:
-    delete_account(visit)
     visit.page.get_by_label("Delete my account").check()
     visit.fill()
 
@@ -193,70 +124,62 @@ def form_outdated(visit: Visit) -> None:
     visit.fill(username=visit.person.email, password="wrong")
 
 
-def not_found(visit: Visit) -> None:
-    visit.page.goto("/nothing")
-
-
-def method_not_allowed(visit: Visit) -> None:
-    visit.page.goto("/sign-out")
-
-
 def throttled(visit: Visit) -> None:
-    """Somebody has given a wrong password more often than they may."""
+    """Send a wrong password more often than the throttle allows."""
     visit.site.do(_THROTTLE, rates="sign_in_account=1/h")
     try:
         for _ in range(2):
-            sign_in_refused(visit)
+            WRONG_PASSWORD(visit)
     finally:
         visit.site.do(_THROTTLE, rates="off")
 
 
 def error(visit: Visit) -> None:
-    """Somebody meets a bug in a view."""
-    visit.site.do("from accounts import views; views.Register.get = lambda *given, **more: 1 / 0")
-    try:
+    """Open a page whose view has a bug."""
+    code = "from accounts.views import Register as owner\ndef new(*given, **more): return 1 / 0"
+    with visit.site.replaced("get", code):
         visit.page.goto("/register")
-    finally:
-        visit.site.do("from accounts import views; del views.Register.get")
 
 
 def unavailable(visit: Visit) -> None:
-    """Somebody who is signed in meets an outage of the database: their cookies are for all ports of this host."""
-    visit.sign_in()
+    """Open the site without a database. The browser is signed in there too: cookies do not depend on the port."""
     visit.page.goto(visit.down().origin)
 
 
-PAGES: dict[str, Callable[[Visit], None]] = {
-    "sign-in": sign_in_page,
-    "sign-in-refused": sign_in_refused,
-    "sign-in-again": sign_in_again,
-    "sign-in-again-refused": sign_in_again_refused,
-    "signed-out": signed_out,
-    "register": register,
-    "register-refused": register_refused,
-    "mail-sent": mail_sent,
-    "confirm-email": confirm_email,
+WRONG_PASSWORD = page("/sign-in", username="{email}", password="wrong")
+CHANGE = "/password/change"
+
+PAGES: dict[str, Step] = {
+    "sign-in": page("/sign-in"),
+    "sign-in-refused": WRONG_PASSWORD,
+    "sign-in-again": signed_in(quarter_of_an_hour, page(CHANGE)),
+    "sign-in-again-refused": signed_in(quarter_of_an_hour, page(CHANGE, current_password="wrong")),
+    "signed-out": signed_in(lambda visit: sign_out(visit.page)),
+    "register": page("/register"),
+    "register-refused": page("/register", email="{email}", password1="12345", password2="54321"),
+    "mail-sent": page("/register", email="{email}", **NEW_TWICE),
+    "confirm-email": page("/email/confirm?token=x"),
     "confirm-email-refused": confirm_email_refused,
-    "email-confirmed": email_confirmed,
+    "email-confirmed": page("/email/confirmed"),
     "devices": devices,
-    "devices-alone": devices_alone,
-    "device-renamed": device_renamed,
-    "device-not-renamed": device_not_renamed,
-    "change-email": change_email,
-    "change-password": change_password,
-    "change-password-refused": change_password_refused,
-    "password-changed": password_changed,
-    "reset-password": reset_password,
-    "choose-password": choose_password,
-    "password-reset": password_reset,
-    "delete-account": delete_account,
-    "account-deleted": account_deleted,
+    "devices-alone": signed_in(),
+    "device-renamed": renamed_to("Laptop"),
+    "device-not-renamed": renamed_to("a\u200e\u0085b"),
+    "change-email": signed_in(page("/email/change")),
+    "change-password": signed_in(page(CHANGE)),
+    "change-password-refused": signed_in(page(CHANGE, current_password="wrong", **NEW_TWICE)),
+    "password-changed": signed_in(page(CHANGE, current_password="{password}", **NEW_TWICE)),
+    "reset-password": page("/password/reset"),
+    "choose-password": page("/password/reset/confirm?token=x"),
+    "password-reset": page("/password/reset/done"),
+    "delete-account": signed_in(page("/account/delete")),
+    "account-deleted": signed_in(delete),
     "400-bad-request": bad_request,
     "403-form-outdated": form_outdated,
-    "404-not-found": not_found,
-    "405-method-not-allowed": method_not_allowed,
+    "404-not-found": page("/nothing"),
+    "405-method-not-allowed": page("/sign-out"),
     "429-throttled": throttled,
     "500-error": error,
-    "503-unavailable": unavailable,
+    "503-unavailable": signed_in(unavailable),
 }
-"""By the names of their screenshots."""
+"""The steps to each page, by the name of its screenshots."""

@@ -1,14 +1,19 @@
-"""Makes the picture of a page small: a page has few colours, and a PNG with a palette says so (PNG section 11.2.2).
+"""The screenshots, and how they are made small: a page has few colours, so a palette suffices (PNG section 11.2.2).
 
-The input is what Chromium writes: 8 bits each of red, green and blue, not interlaced. Rare colours become the nearest
-of the common ones, which only the soft edges of letters notice.
+The input is a PNG as Chromium writes it: 8 bits each of red, green and blue, not interlaced. Rare colours are replaced
+by the nearest of the common ones, which changes only the soft edges of letters.
 """
 
+import os
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+WANTED = "SCREENSHOTS" in os.environ
+"""Whether this run takes the screenshots. Without it a run would change tracked files."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = 64
 _Pixel = tuple[int, ...]
@@ -19,7 +24,7 @@ def with_palette(png: bytes) -> bytes:
     chunks = list(_chunks(png))
     width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
     if kind != [8, 2, 0, 0, 0]:
-        raise ValueError("not a picture of Chromium's")
+        raise ValueError("not a picture as Chromium writes it")
     rows = _rows(zlib.decompress(b"".join(data for name, data in chunks if name == b"IDAT")), width)
     pixels = [list(zip(row[::3], row[1::3], row[2::3], strict=True)) for row in rows]
     colours = [pixel for pixel, _ in Counter(pixel for row in pixels for pixel in row).most_common()]
@@ -52,7 +57,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _rows(image: bytes, width: int) -> Iterator[bytes]:
-    """The rows of a picture of three bytes a pixel, their filters undone (PNG section 9)."""
+    """Yield the rows of a picture with three bytes a pixel, without their filters (PNG section 9)."""
     size = width * 3
     above = bytearray(size)
     for start in range(0, len(image), size + 1):

@@ -1,6 +1,6 @@
-"""Browsers that are closed, or die, and are opened again: what they had saved is there."""
+"""Browsers that are closed, or killed, and opened again with the cookies that they had saved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,18 @@ from playwright.sync_api import BrowserContext, Playwright
 
 
 class Profile:
-    """A browser whose cookies outlive it, as far as it had saved them."""
+    """A browser's folder on disk. ``open()`` starts the browser on it."""
 
-    def __init__(self, folder: Path, open_: Callable[[Path], BrowserContext]) -> None:
-        self._folder, self._open = folder, open_
+    def __init__(self, folder: Path, playwright: Playwright, stack: ExitStack, options: dict[str, Any]) -> None:
+        self._folder, self._playwright, self._stack, self._options = folder, playwright, stack, options
 
     def open(self) -> BrowserContext:
-        return self._open(self._folder)
+        context = self._playwright.chromium.launch_persistent_context(self._folder, **self._options)
+        self._stack.callback(context.close)
+        return context
 
     def kill(self) -> None:
-        """End every process of the browser at once: nothing is saved any more."""
+        """End every process of the browser immediately, so that it saves nothing more."""
         own = [process for process in psutil.process_iter(["cmdline"]) if self._is_own(process.info["cmdline"] or [])]
         assert own
         for process in own:
@@ -33,12 +35,6 @@ class Profile:
 
 @contextmanager
 def profile_kept(playwright: Playwright, folder: Path, **options: Any) -> Iterator[Profile]:
-    """A profile in this folder. ``options``: how its browser is started."""
+    """Yield a profile in this folder, and close its browsers at the end. ``options``: how its browser is started."""
     with ExitStack() as stack:
-
-        def open_(folder: Path) -> BrowserContext:
-            context = playwright.chromium.launch_persistent_context(folder, **options)
-            stack.callback(context.close)
-            return context
-
-        yield Profile(folder, open_)
+        yield Profile(folder, playwright, stack, options)

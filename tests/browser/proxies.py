@@ -1,4 +1,4 @@
-"""nginx in front, as people put it there, with a configuration of the test's own."""
+"""nginx in front of a site, as in production, with a configuration that belongs to the test."""
 
 import getpass
 import re
@@ -14,7 +14,7 @@ from tests.browser.sites import Certificate
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port that nobody is given by chance: it is known before anybody listens there, and kept when nobody does."""
+    """Reserve a port: it is known before a server listens there, and no other process gets it when the server stops."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
@@ -23,11 +23,11 @@ def reserved_port() -> Iterator[int]:
 
 @contextmanager
 def nginx_started(configuration: Path, folder: Path, certificate: Certificate, **filled: int) -> Iterator[None]:
-    """Run nginx, which is in the background as soon as it listens.
+    """Run nginx, which goes into the background as soon as it listens.
 
-    ``filled``: what stands for the words in capitals in its configuration. ``folder``: where it may write.
+    ``filled``: the values of the words in capitals in its configuration. ``folder``: where it may write.
     """
-    assert shutil.which("nginx"), "nginx is not installed. These tests put it in front: apt-get install nginx-light."
+    assert shutil.which("nginx"), "nginx is not installed. These tests run it as a proxy: apt-get install nginx-light."
     text = configuration.read_text()
     words = {"USER": getpass.getuser(), "CERTIFICATE": certificate.path, "KEY": certificate.key_path, **filled}
     for word, value in words.items():

@@ -1,11 +1,11 @@
 """Serves the project over TLS on a free port, or on LISTEN, in threads, and prints the port.
 
-The arguments are the host's name, and the files of its certificate and key. Where the environment has an ORIGIN, a
-proxy in front has the TLS, and this is plain http. Meanwhile each line of standard input, a JSON string, is run as
-Python with Django at hand; what it assigns to ``result`` is printed as JSON. `forward` is there too: it moves this
-process's clock, which is the database's as the project asks it. The end of standard input ends the server. `wire` loses
-answers, or holds them, when the application has done its work: nothing of them is sent. It also is the proxy that
-answers before the application is asked, and the network that breaks before; and it knows what was asked and answered.
+The arguments are the host's name, and the files of its certificate and key. If the environment has an ORIGIN, a proxy
+in front does the TLS, and this server speaks plain http. The server stops when standard input ends.
+
+Each line of standard input is a JSON string with Python code. The code is run with Django set up, and its variable
+``result`` is printed as JSON. `forward` moves the clock of this process, and of the database as the project asks it.
+`wire` records requests and answers, holds or loses answers that the application has made, and answers in its place.
 """
 
 import json
@@ -26,12 +26,12 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 host, certificate, key = sys.argv[1:]
 behind_a_proxy = "ORIGIN" in os.environ
-ASKED = {"REQUEST_METHOD", "PATH_INFO", "QUERY_STRING"}
+RECORDED = {"REQUEST_METHOD", "PATH_INFO", "QUERY_STRING"}
 
 
 class Handler(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Who asks looks at the answers."""
+        """Log nothing: the tests read the answers."""
 
     def get_environ(self) -> dict[str, Any]:
         scheme = {"HTTPS": "off" if behind_a_proxy else "on"}
@@ -41,17 +41,17 @@ class Handler(WSGIRequestHandler):
 class Server(ThreadedWSGIServer):
     daemon_threads = True
     request_queue_size = 1024
-    allow_reuse_port = "LISTEN" in os.environ  # Whoever names the port may hold it, for us alone.
+    allow_reuse_port = "LISTEN" in os.environ  # The test that chose the port holds it for this server.
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle is no error of ours."""
+        """Ignore a browser that closes its connection early."""
 
 
 server = Server(("127.0.0.1", int(os.environ.get("LISTEN", 0))), Handler, ipv6=False)
 if not behind_a_proxy:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    # The handshake is the connection's own thread's work: a browser opens some that it then leaves alone.
+    # The connection's own thread does the handshake: a browser opens connections that it does not use.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     os.environ["ORIGIN"] = f"https://{host}:{server.server_port}"
 django.setup()
@@ -71,10 +71,11 @@ def forward(seconds: float) -> None:
 
 
 class Wire:
-    """Between the application and the network.
+    """The network between the application and the browser.
 
-    ``held``: whom answers wait for; ``lost``: how many never left; ``answered``: what `tests.browser.watching` reads,
-    of each that leaves, before it does, so that whoever has an answer finds it here.
+    ``held``: the connections whose answers are held. ``lost``: the number of lost answers. ``answered``: each request
+    (PEP 3333), with the status and the time of its answer. `tests.browser.watching` reads it, so it is written before
+    the answer is sent.
     """
 
     def __init__(self, application: Any) -> None:
@@ -94,7 +95,7 @@ class Wire:
             return start_response(status, headers, *error)
 
         answer = self._answer(environ, start)
-        asked = {name: environ[name] for name in environ if name in ASKED or name.startswith("HTTP_")}
+        asked = {name: environ[name] for name in environ if name in RECORDED or name.startswith("HTTP_")}
         self.answered.append((asked, begun[-1], time.perf_counter()))
         return answer
 
@@ -118,32 +119,28 @@ class Wire:
                 self.held.remove(connection)
         return answer
 
+    # `tests.browser.sites.Site` says what these do. Each ``path`` is the beginning of the paths that it applies to.
+
     def stand_in(self, path: str, status: int) -> None:
-        """Answer requests for what begins with this path with a status, or 0: cut the connection; ask nobody."""
         self._stands_in = (path, status)
 
     def lose(self, path: str) -> None:
-        """Lose the answers to requests for what begins with this path."""
         self._loses, self.lost = path, 0
 
     def hold(self, path: str) -> None:
-        """Hold the answers to requests for what begins with this path, until `deliver`."""
         self._holds = path
 
     def deliver(self) -> None:
-        """Deliver what is held, and all that comes."""
         with self._turn:
             self._loses = self._holds = ""
             self._stands_in = ("", 0)
             self._turn.notify_all()
 
     def wait_until_held(self) -> bool:
-        """Wait for an answer that is held; return whether there is one."""
         with self._turn:
             return self._turn.wait_for(lambda: bool(self.held), timeout=10)
 
     def wait_until_nobody_listens(self) -> bool:
-        """Wait until the browser has hung up on every answer that is held; return whether it has."""
         return all(select.select([connection], [], [], 10)[0] for connection in self.held)
 
 

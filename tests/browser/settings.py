@@ -1,11 +1,11 @@
-"""The project's own settings, as in production: DEBUG off, https. What is changed saves time, or lets a test look."""
+"""The project's settings as in production: DEBUG is off, and the site uses https. The changes help the tests."""
 
 from config.mail import mail_settings
 from config.settings import *  # noqa: F403
 
-# Argon2, at its cheapest: the real cost buys a test nothing.
+# The cheapest Argon2: the tests learn nothing from the real cost.
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2"]
-# Mails are kept where `tests.browser.sites.Site.mails` finds them.
+# Mails stay in memory, where `tests.browser.sites.Site.mails` reads them.
 vars().update(mail_settings("memorymail://"))
-# With views that stand for a project's own.
+# With views like those of a project that uses this one.
 ROOT_URLCONF = "tests.browser.urls"

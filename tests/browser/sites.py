@@ -1,6 +1,5 @@
-"""The project behind TLS, in a process of its own, on a PostgreSQL of its own, for real browsers to visit."""
+"""The project over TLS, served by a separate process on a PostgreSQL of this test run, for real browsers to visit."""
 
-import os
 import subprocess
 import sys
 from base64 import b64encode
@@ -17,19 +16,18 @@ import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
-from tests.clients.projects import Server
+from tests.clients.projects import ROOT, Server, clean_environment, started
 
-ROOT = Path(__file__).parents[2]
 SECRET_KEY = "the secret of a site that browsers visit, as long as it has to be"
 HOSTS = ("app.test", "*.app.test", "example.test", "*.example.test", "evil.test")
-"""Names that the tests' browser takes for this machine; `example.test` has hosts for each part of a site."""
+"""Names that the tests' browser resolves to this machine. `example.test` has a host for each part of a site."""
 PASSWORD = "a password of somebody's"
 
 
 class Certificate:
-    """One certificate for all hosts, and the digest by which the tests' browser is told to accept it.
+    """One certificate for all hosts, and the digest (``spki``) by which the tests' browser is told to accept it.
 
-    ``authority_path``: of the certificate that vouches for it, for clients that are told whom to trust.
+    ``authority_path``: the certificate of the authority that signed it, for clients that verify certificates.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,14 +47,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account."""
+    """A user's credentials."""
 
     email: str
     password: str = PASSWORD
 
 
 class Site(Server):
-    """A process that serves the project at `origin`, and does in it what it is told (`do`)."""
+    """A process that serves the project at `origin`, and runs the code that a test sends it (`do`)."""
 
     def __init__(self, process: Any, host: str, origin: str = "") -> None:
         super().__init__(process)
@@ -64,10 +62,10 @@ class Site(Server):
         self.origin = origin or f"https://{host}:{self.port}"
 
     def new_person(self, **fields: Any) -> Person:
-        """Make an account that nobody has used. ``fields``: of the user, such as ``is_superuser``."""
+        """Create a user who has never signed in. ``fields``: of the model, such as ``is_superuser``."""
         person = Person(f"somebody-{uuid4().hex[:12]}@{self.host}")
         self.do(
-            "from accounts.models import User; User.objects.create_user(email, password, **fields)",
+            "from accounts.models import User\nUser.objects.create_user(email, password, **fields)",
             email=person.email,
             password=person.password,
             fields=fields,
@@ -75,19 +73,54 @@ class Site(Server):
         return person
 
     def forward(self, seconds: float) -> None:
-        """Move the clock of this site on, or back; the browser's stays."""
+        """Move the clock of this site forward, or back. The browser's clock does not move."""
         self.do("forward(seconds)", seconds=seconds)
 
-    def lose_answers(self, path: str) -> None:
-        """From now on do what requests for this path ask, and cut the connection instead of answering."""
-        self.do("wire.lose(path)", path=path)
+    @contextmanager
+    def replaced(self, name: str, code: str, **names: Any) -> Iterator[None]:
+        """Replace an attribute of a class or module in this process for the length of a block.
 
-    def stand_in(self, path: str, status: int = 0) -> None:
-        """From now on answer requests for this path as a proxy does that cannot reach us, or cut the connection."""
+        ``code`` imports the class or module as ``owner``, and defines ``new``. ``new.old`` is the original.
+        """
+        self.do(f"{code}\nnew.old = owner.{name}\nowner.{name} = new", **names)
+        try:
+            yield
+        finally:
+            self.do(f"{code}\nowner.{name} = owner.{name}.old", **names)
+
+    def down(self) -> Any:
+        """Let every query for a session fail during a block: a refresh is answered with 503 and Retry-After."""
+        return self.replaced(
+            "for_decision",
+            "from django.db import OperationalError\n"
+            "from tokens.models import RefreshTokenQuerySet as owner\n"
+            "def new(self): raise OperationalError('down')",
+        )
+
+    @contextmanager
+    def lose_answers(self, path: str) -> Iterator[None]:
+        """Process requests for this path during a block, but cut the connection instead of answering."""
+        self.do("wire.lose(path)", path=path)
+        try:
+            yield
+        finally:
+            lost = self.deliver()
+        assert lost >= 1
+
+    @contextmanager
+    def stand_in(self, path: str, status: int = 0) -> Iterator[None]:
+        """Answer requests for this path during a block like a proxy that cannot reach the application.
+
+        ``status``: of its answer, or 0 to cut the connection.
+        """
         self.do("wire.stand_in(path, status)", path=path, status=status)
+        try:
+            yield
+        finally:
+            self.deliver()
 
     def hold_answers(self, path: str) -> None:
-        """From now on do what requests for this path ask, and answer when `deliver` is called."""
+        """From now on process requests for this path, and delay their answers until `deliver` is called."""
         self.do("wire.hold(path)", path=path)
 
     def wait_until_held(self) -> None:
@@ -95,60 +128,53 @@ class Site(Server):
         assert self.do("result = wire.wait_until_held()"), "no request came"
 
     def deliver_to_nobody(self) -> None:
-        """Deliver what is held when the browser does not wait for it any more."""
+        """Wait until the browser has closed the connections of the held answers, and deliver these."""
         assert self.do("result = wire.wait_until_nobody_listens()"), "the browser still waits"
         self.deliver()
 
     def deliver(self) -> int:
-        """Answer again, what is held included; return how many answers were lost."""
-        lost: int = self.do("result = wire.lost; wire.deliver()")
-        return lost
+        """Deliver the held answers, answer normally from now on, and return how many answers were lost."""
+        return self.do("result = wire.lost; wire.deliver()")
 
-    def shut_gate(self) -> None:
-        """Let the view at /probe/slow wait from now on."""
-        self.do("from tests.browser.urls import Gate; Gate.reached.clear(); Gate.open.clear()")
-
-    def wait_for_gate(self) -> None:
-        """Wait until a request is in that view."""
-        assert self.do("from tests.browser.urls import Gate; result = Gate.reached.wait(10)"), "no request came"
-
-    def open_gate(self) -> None:
-        """Let that view go on."""
-        self.do("from tests.browser.urls import Gate; Gate.open.set()")
-
-    def revoke(self, person: Person) -> None:
-        """End all sessions of a person, as an administrator does."""
+    def revoke(self, person: Person, reason: str = "ENDED_BY_STAFF") -> None:
+        """End all sessions of a user, as an administrator does."""
         self.do(
             "from tokens.models import RefreshToken\n"
             "from tokens.service.ending import end_all\n"
-            "end_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
+            "end_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason[reason])",
             email=person.email,
+            reason=reason,
         )
 
     def sessions(self, person: Person) -> list[dict[str, Any]]:
-        """The rows of a person's sessions, oldest first: what a test asks of the protocol's state."""
-        fields = ["id", "mode", "generation", "recovered", "acknowledged", "revoked_reason", "device__name"]
-        rows: list[dict[str, Any]] = self.do(
+        """Return the rows of a user's sessions, oldest first."""
+        return self.do(
             "from tokens.models import RefreshToken\n"
-            "result = list(RefreshToken.objects.filter(user__email=email).order_by('id').values(*fields))",
+            "rows = RefreshToken.objects.filter(user__email=email).order_by('id')\n"
+            "result = list(rows.values('id', 'mode', 'generation', 'revoked_reason', 'bound_at', 'device__name'))",
             email=person.email,
-            fields=fields,
         )
-        return rows
+
+    def generations(self, person: Person) -> list[int]:
+        """Return the generation of each of a user's sessions, oldest first: how often it was rotated."""
+        return [row["generation"] for row in self.sessions(person)]
+
+    def reasons(self, person: Person) -> list[str]:
+        """Return why each of a user's sessions was revoked, oldest first; "" if it was not."""
+        return [row["revoked_reason"] for row in self.sessions(person)]
 
     def events(self, person: Person) -> list[str]:
-        """What happened to a person, oldest first."""
-        kinds: list[str] = self.do(
+        """Return the kinds of a user's security events, oldest first."""
+        return self.do(
             "from tokens.models import SecurityEvent\n"
             "events = SecurityEvent.objects.filter(user__email=email).order_by('id')\n"
             "result = list(events.values_list('kind', flat=True))",
             email=person.email,
         )
-        return kinds
 
     def mails(self, person: Person) -> list[dict[str, str]]:
-        """The mails that a person was sent, oldest first, those on their way included."""
-        mails: list[dict[str, str]] = self.do(
+        """Return the mails to a user, oldest first, including those that are still being sent."""
+        return self.do(
             "from django.core import mail\n"
             "from accounts import mail as ours\n"
             "for done in [ours._pool.submit(lambda: None) for _ in range(20)]: done.result()\n"
@@ -159,45 +185,28 @@ class Site(Server):
             "]",
             email=person.email,
         )
-        return mails
 
 
 @contextmanager
 def served(database_url: str, certificate: Certificate, host: str = "app.test", **environment: str) -> Iterator[Site]:
-    """Serve the project. ``environment``: more of what its settings read; with ORIGIN, for a proxy that has the TLS."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.browser.serve", host, certificate.path, certificate.key_path],
-        cwd=ROOT,
-        env=_environment(database_url, **environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield Site(process, host, environment.get("ORIGIN", ""))
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    """Serve the project. ``environment``: more variables for its settings; with ORIGIN, a proxy does the TLS."""
+    command = [sys.executable, "-m", "tests.browser.serve", host, certificate.path, certificate.key_path]
+    with started(command, ROOT, _environment(database_url, **environment)) as process:
+        yield Site(process, host, environment.get("ORIGIN", ""))
 
 
 def migrate(database_url: str) -> None:
-    """Make the project's tables."""
+    """Create the project's tables."""
     command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
     subprocess.run(command, cwd=ROOT, env=_environment(database_url, DEBUG="true"), check=True)
 
 
 def _environment(database_url: str, **more: str) -> dict[str, str]:
-    # Nothing of this process's own settings, nor of this machine's.
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     given = {
         "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
         "DATABASE_URL": database_url,
         "DEBUG": "false",
         "SECRET_KEY": SECRET_KEY,
-        "TOKENS_THROTTLES": "off",  # All tests come from one address, and more often than people.
+        "TOKENS_THROTTLES": "off",  # All tests come from one address, more often than users do.
     }
-    return {**kept, **given, **more}
+    return clean_environment(**{**given, **more})

@@ -1,63 +1,57 @@
-"""Mails in a browser: what they tell of happens to real jars, their links work, and they look as they should."""
+"""Mails in a browser: they are sent when they should be, their links work, and they are readable."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.sites import ROOT, Person, Site
-from tests.browser.steps import sign_in
+from tests.browser.demo import DEMO_USER, demo_served
+from tests.browser.palette import SCREENSHOTS, WANTED
+from tests.browser.sites import Person, Site
+from tests.browser.steps import EXPIRED, policy_violations, sign_in, sign_out
 
-Jar = Callable[..., BrowserContext]
-PAGES = {"confirm_registration": "email/confirm", "new_device": "alarm", "token_used_twice": "alarm"}
-"""Mails that are looked at, and where they lead."""
+MAILS = {"confirm_registration": "email/confirm", "new_device": "alarm", "token_used_twice": "alarm"}
+"""The mails whose looks are tested, and the paths of their links."""
 
 
 def link_in(mail: dict[str, str]) -> str:
-    """The address that the mail's button leads to, the same in text and HTML."""
+    """Return the address of the mail's button, which is the same in text and HTML."""
     (found,) = re.findall(r"https://\S+\?token=\S+", mail["text"])
     assert f'href="{found}"' in mail["html"]
     return str(found)
 
 
-def is_in(page: Page, person: Person) -> bool:
-    """Whether the browser is signed in, as it finds by going to the first page."""
+def is_signed_in(page: Page, person: Person) -> bool:
     page.goto("/")
     return person.email in page.locator("body").inner_text()
 
 
-def test_a_stolen_jar_puts_both_out_and_the_mails_link_puts_out_whoever_comes_after(page, context, jar, site, person):
-    sign_in(page, person)
-    thief = jar(base_url=site.origin)
-    thief.add_cookies(context.cookies())  # type: ignore[arg-type]
+def test_a_stolen_cookie_ends_the_session_for_both_and_the_mails_link_ends_all_others(
+    signed_in, context, new_context, site, person
+):
+    thief = new_context(base_url=site.origin)
+    thief.add_cookies(context.cookies())
     stolen = thief.new_page()
     for _ in range(2):
-        site.forward(601)
-        assert is_in(page, person)
-    assert not is_in(stolen, person)
-    assert not is_in(page, person)
-    assert [row["revoked_reason"] for row in site.sessions(person)] == ["reuse_detected"]
+        site.forward(EXPIRED)
+        assert is_signed_in(signed_in, person)
+    assert not is_signed_in(stolen, person)
+    assert not is_signed_in(signed_in, person)
+    assert site.reasons(person) == ["reuse_detected"]
     (mail,) = site.mails(person)
     assert mail["subject"] == "A session was ended for your safety"
 
-    # The thief has the password, too, and the owner signs in again, as the mail says.
+    # The attacker also has the password. The owner signs in again, as the mail recommends.
     sign_in(stolen, person)
-    sign_in(page, person)
-    reader = jar(base_url=site.origin).new_page()
+    sign_in(signed_in, person)
+    reader = new_context(base_url=site.origin).new_page()
     reader.goto(link_in(mail))
-    assert is_in(stolen, person)
-    assert is_in(page, person)
+    assert is_signed_in(stolen, person)
+    assert is_signed_in(signed_in, person)
     reader.get_by_role("button", name="Sign out everywhere").click()
     expect(reader.get_by_role("heading")).to_have_text("You are signed out everywhere")
-    assert not is_in(stolen, person)
-    assert not is_in(page, person)
+    assert not is_signed_in(stolen, person)
+    assert not is_signed_in(signed_in, person)
     assert "alarm" in site.events(person)
 
     reader.get_by_role("link", name="Choose a new password").click()
@@ -67,14 +61,11 @@ def test_a_stolen_jar_puts_both_out_and_the_mails_link_puts_out_whoever_comes_af
     assert site.mails(person)[-1]["subject"] == "Choose a new password"
 
 
-def test_a_second_browser_is_told_and_the_first_is_not(page, jar, site, person):
-    sign_in(page, person)
+def test_a_sign_in_in_a_second_browser_is_reported_once_and_the_first_ever_is_not(signed_in, new_context, site, person):
     assert site.mails(person) == []
-    second = jar(base_url=site.origin).new_page()
+    second = new_context(base_url=site.origin).new_page()
     sign_in(second, person)
-    sign_out = second.get_by_role("button", name="Sign out", exact=True)
-    sign_out.click()
-    expect(sign_out).to_have_count(0)
+    sign_out(second)
     sign_in(second, person)
     (mail,) = site.mails(person)
     assert mail["subject"] == "A new device signed in"
@@ -82,79 +73,39 @@ def test_a_second_browser_is_told_and_the_first_is_not(page, jar, site, person):
     assert re.search(r"^Address: 127\.0\.0\.1$", mail["text"], re.MULTILINE)
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[str]:
-    """``manage.py demo``, as a newcomer runs it; the address that it serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path / "log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DEBUG": "true",
-        "SECRET_KEY": "a secret of a demo that a browser visits, as long as it has to be",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/demo.sqlite3",
-    }
-    command = [sys.executable, "manage.py", "demo", f"--port={port}"]
-    with (
-        log.open("w") as file,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process,
-    ):
-        try:
-            while not _answers(port):
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.1)
-            assert f"http://localhost:{port}/mailbox" in log.read_text()
-            yield f"http://localhost:{port}"
-        finally:
-            process.terminate()
+def test_in_development_a_page_shows_the_mails_and_their_links_work(tmp_path, new_context):
+    with demo_served(tmp_path) as demo:
+        assert f"{demo.origin}/mailbox" in demo.log.read_text()
+        first, second = new_context(base_url=demo.origin), new_context(base_url=demo.origin, color_scheme="dark")
+        refused = policy_violations(first)
+        owner, other = first.new_page(), second.new_page()
+        owner.goto("/mailbox")
+        expect(owner.locator("main")).to_contain_text("There is none yet")
+        sign_in(owner, DEMO_USER)
+        sign_in(other, DEMO_USER)
+
+        _wait_for_mail(owner, "A new device signed in")
+        owner.get_by_role("link", name="A new device signed in").click()
+        expect(owner.get_by_role("heading", level=1)).to_have_text("A new device signed in")
+        expect(owner.locator("main")).to_contain_text("If it was you, there is nothing to do.")
+        frame = owner.frame_locator("iframe")
+        expect(frame.get_by_role("heading")).to_have_text("A new device signed in")
+        # The policy permits the mail's style.
+        expect(frame.get_by_role("link", name="This was not me")).to_have_css("background-color", "rgb(163, 38, 28)")
+        assert refused == []
+
+        with first.expect_page() as opened:
+            frame.get_by_role("link", name="This was not me").click()
+        opened.value.get_by_role("button", name="Sign out everywhere").click()
+        expect(opened.value.get_by_role("heading")).to_have_text("You are signed out everywhere")
+        assert not is_signed_in(other, DEMO_USER)
+        assert refused == []
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def test_in_development_a_page_shows_the_mails_and_their_links_work(demo, jar):
-    person = Person("demo@latchkey.test", "latchkey-demo")
-    first, second = jar(base_url=demo), jar(base_url=demo, color_scheme="dark")
-    violations: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text or "Refused" in message.text:
-            violations.append(message.text)
-
-    first.on("console", note)
-    owner, other = first.new_page(), second.new_page()
-    owner.goto("/mailbox")
-    expect(owner.locator("main")).to_contain_text("There is none yet")
-    sign_in(owner, person)
-    sign_in(other, person)
-
-    _until_there(owner, "/mailbox", "A new device signed in")
-    owner.get_by_role("link", name="A new device signed in").click()
-    expect(owner.get_by_role("heading", level=1)).to_have_text("A new device signed in")
-    expect(owner.locator("main")).to_contain_text("If it was you, there is nothing to do.")
-    frame = owner.frame_locator("iframe")
-    expect(frame.get_by_role("heading")).to_have_text("A new device signed in")
-    # Its style is let in.
-    expect(frame.get_by_role("link", name="This was not me")).to_have_css("background-color", "rgb(163, 38, 28)")
-    assert violations == []
-
-    with first.expect_page() as opened:
-        frame.get_by_role("link", name="This was not me").click()
-    alarm = opened.value
-    alarm.get_by_role("button", name="Sign out everywhere").click()
-    expect(alarm.get_by_role("heading")).to_have_text("You are signed out everywhere")
-    assert not is_in(other, person)
-    assert violations == []
-
-
-def _until_there(page: Page, path: str, text: str) -> None:
-    """Go to a page until it says this: a mail is delivered behind the request that sent it."""
+def _wait_for_mail(page: Page, text: str) -> None:
+    """Load the mailbox until it shows this text. A mail is sent after the request that causes it is answered."""
     for _ in range(100):
-        page.goto(path)
+        page.goto("/mailbox")
         if text in page.locator("main").inner_text():
             return
         page.wait_for_timeout(100)
@@ -162,8 +113,9 @@ def _until_there(page: Page, path: str, text: str) -> None:
 
 
 def composed(site: Site, name: str) -> str:
-    """The HTML of a mail that is the same in every run."""
-    html: str = site.do(
+    """Return the HTML of a mail, with the same content in every run."""
+    given = {"email": "ada@example.org", "device": "Firefox on Windows", "ip": "192.0.2.7", "hours": 72}
+    return site.do(
         "from datetime import UTC, datetime\n"
         "from django.conf import settings\n"
         "from accounts import mail\n"
@@ -171,29 +123,23 @@ def composed(site: Site, name: str) -> str:
         "message = mail.compose(name, 'a', link=settings.ORIGIN + path, **context)\n"
         "result = str(message.alternatives[0][0]).replace(settings.ORIGIN, 'https://app.test')",
         name=name,
-        path=f"/{PAGES[name]}?token=WyIwMTlhMjBkNC04ZjYxIiwiRHMtYktuQVlMOU50NUpvVVlIYVhYUSIsIiJd.1xVod0.LZ1DAse",
-        context={
-            "email": "ada@example.org",
-            "device": "Firefox on Windows",
-            "ip": "192.0.2.7",
-            "hours": 72,
-            "purpose": PAGES[name],
-        },
+        path=f"/{MAILS[name]}?token=WyIwMTlhMjBkNC04ZjYxIiwiRHMtYktuQVlMOU50NUpvVVlIYVhYUSIsIiJd.1xVod0.LZ1DAse",
+        context={**given, "purpose": MAILS[name]},
     )
-    return html
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_a_mail_fits_a_phone_and_is_readable_in_both_schemes(site, jar, name, scheme):
-    page = jar(color_scheme=scheme, viewport={"width": 700, "height": 500}).new_page()
+@pytest.mark.parametrize("name", MAILS)
+def test_a_mail_fits_a_phone_and_is_readable_in_both_colour_schemes(site, new_context, name, scheme):
+    page = new_context(color_scheme=scheme, viewport={"width": 700, "height": 500}).new_page()
     page.set_content(composed(site, name))
-    page.screenshot(path=Path(__file__).parent / "screenshots" / f"mail-{name}-{scheme}.png", full_page=True)
+    if WANTED:
+        page.screenshot(path=SCREENSHOTS / f"mail-{name}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 320, "height": 600})
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     for element in page.locator("h1, p, dt, dd, a, header, footer").all():
         assert element.evaluate(CONTRAST) >= 4.5, element.inner_text()
-    assert page.locator(".button").bounding_box()["height"] >= 44  # type: ignore[index]
+    assert page.locator(".button").bounding_box()["height"] >= 44
 
 
 CONTRAST = """element => {
@@ -210,4 +156,4 @@ CONTRAST = """element => {
     .map(luminance).sort((a, b) => a - b);
   return (high + 0.05) / (low + 0.05);
 }"""
-"""How far an element's text stands out from what is behind it (WCAG 2.2, contrast ratio)."""
+"""Returns the contrast ratio of an element's text and its background (WCAG 2.2)."""

@@ -1,101 +1,86 @@
-"""Pages of another site send the browser to ours: it brings its cookies or not, and nothing is changed."""
+"""Pages of another site send requests to ours, with or without the user's cookies, and change nothing."""
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in
+from tests.browser.steps import EXPIRED, NOTE, assert_user, show_other_site, tokens
 
-EVIL = "https://evil.test/"
-FORM = (
-    """<!doctype html><form method="post" action="{action}" enctype="{enctype}">{fields}<button>Win</button></form>"""
-)
-FORM_ENCODING = "application/x-www-form-urlencoded"
+FORM = """<form method="post" action="{action}" enctype="{enctype}">{fields}<button>Win</button></form>"""
+FETCH = """([url, method, mode]) => fetch(url, {method, mode, credentials: 'include'})
+    .then(async answer => [answer.type, await answer.text()], () => 'refused')"""
+with_both_tokens = pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["a good token", "an expired token"])
 
 
 @pytest.fixture
-def evil(context: BrowserContext) -> Page:
-    """A tab of the person's browser that shows another site."""
-    context.route(f"{EVIL}**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+def evil(context) -> Page:
+    """A tab of the user's browser that shows a page of another site. The browser sends our cookies from it or not."""
     page = context.new_page()
-    page.goto(EVIL)
+    show_other_site(page)
     return page
 
 
-def post_form(evil: Page, action: str, enctype: str = FORM_ENCODING, **fields: str) -> int:
-    """Let the other site send a form of its own to ours; return the status of the answer."""
+def post_form(evil: Page, action: str, enctype: str = "application/x-www-form-urlencoded", **fields: str) -> int:
+    """Send a form of the other site to ours, and return the status of the answer."""
     inputs = "".join(f'<input name="{name}" value="{value}">' for name, value in fields.items())
     evil.set_content(FORM.format(action=action, enctype=enctype, fields=inputs))
     with evil.expect_navigation() as going:
         evil.get_by_role("button").click()
-    response = going.value
-    assert response is not None
-    return response.status
+    return going.value.status
 
 
 @pytest.mark.parametrize(
-    "path", ["/probe/note", "/api/auth/logout", *at_length("/sign-out", "/api/auth/sessions", "/email/change")]
+    "path", [NOTE, "/api/auth/logout", *at_length("/sign-out", "/api/auth/sessions", "/email/change")]
 )
-@pytest.mark.parametrize("seconds", [0, 601], ids=["token good", "token expired"])
-def test_a_form_is_refused_and_changes_nothing(page, context, site, person, evil, path, seconds):
-    sign_in(page, person)
+@with_both_tokens
+def test_a_form_is_rejected_and_changes_nothing(signed_in, context, site, person, evil, path, seconds):
     site.forward(seconds)
-    before = cookie(context, ACCESS), cookie(context, REFRESH)
+    before = tokens(context)
     assert post_form(evil, site.origin + path, note="changed", email="thief@evil.test") in {403, 405}
-    assert (cookie(context, ACCESS), cookie(context, REFRESH)) == before
-    assert [(s["generation"], s["revoked_reason"]) for s in site.sessions(person)] == [(0, "")]
-    page.goto("/probe/note")
-    expect(page.locator("#who")).to_have_text(person.email)
+    assert tokens(context) == before
+    assert (site.generations(person), site.reasons(person)) == ([0], [""])
+    assert_user(signed_in, person)
 
 
-def test_a_form_dressed_as_json_signs_nobody_in(context, site, evil):
+def test_a_form_disguised_as_json_does_not_sign_in(context, site, evil):
     thief = site.new_person()
-    # A form can write JSON of a kind into a text/plain body, with the "=" in a string.
-    dressed = f'{{"email": "{thief.email}", "password": "{thief.password}", "x": "'
-    fields = {dressed.replace('"', "&quot;"): "&quot;}"}
+    # A form can write a kind of JSON into a text/plain body, with its "=" inside of a string.
+    disguised = f'{{"email": "{thief.email}", "password": "{thief.password}", "x": "'
+    fields = {disguised.replace('"', "&quot;"): "&quot;}"}
     assert post_form(evil, f"{site.origin}/api/auth/login", "text/plain", **fields) == 403
     assert context.cookies(site.origin) == []
     assert site.sessions(thief) == []
 
 
 @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in"])
-def test_a_form_signs_nobody_in(context, site, evil, path):
+def test_a_form_does_not_sign_in(context, site, evil, path):
     thief = site.new_person()
     fields = {"email": thief.email, "username": thief.email, "password": thief.password}
     assert post_form(evil, site.origin + path, **fields) == 403
-    assert cookie(context, ACCESS) is cookie(context, REFRESH) is None
+    assert tokens(context) == (None, None)
     assert site.sessions(thief) == []
 
 
 @pytest.mark.parametrize("mode", ["cors", *at_length("no-cors")])
-@pytest.mark.parametrize("seconds", [0, 601], ids=["token good", "token expired"])
-def test_a_fetch_learns_and_changes_nothing(page, context, site, person, evil, mode, seconds):
-    sign_in(page, person)
+@with_both_tokens
+def test_a_fetch_reads_and_changes_nothing(signed_in, context, site, person, evil, mode, seconds):
     site.forward(seconds)
-    before = cookie(context, ACCESS), cookie(context, REFRESH)
+    before = tokens(context)
     for method in ("GET", "POST"):
-        for path in ("/api/auth/me", "/api/auth/refresh", "/api/auth/logout", "/probe/note"):
-            said = evil.evaluate(
-                "([url, method, mode]) => fetch(url, {method, mode, credentials: 'include'})"
-                ".then(async answer => [answer.type, await answer.text()], () => 'refused')",
-                [site.origin + path, method, mode],
-            )
-            assert said in ("refused", ["opaque", ""])
-    assert (cookie(context, ACCESS), cookie(context, REFRESH)) == before
-    assert [(s["generation"], s["revoked_reason"]) for s in site.sessions(person)] == [(0, "")]
+        for path in ("/api/auth/me", "/api/auth/refresh", "/api/auth/logout", NOTE):
+            assert evil.evaluate(FETCH, [site.origin + path, method, mode]) in ("refused", ["opaque", ""])
+    assert tokens(context) == before
+    assert (site.generations(person), site.reasons(person)) == ([0], [""])
 
 
-def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(page, site, person, evil):
-    sign_in(page, person)
-    site.forward(601)
-    evil.set_content(f'<a href="{site.origin}/probe/note">look</a>')
+def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(signed_in, site, person, evil):
+    site.forward(EXPIRED)
+    evil.set_content(f'<a href="{site.origin}{NOTE}">look</a>')
     evil.get_by_role("link").click()
     expect(evil.locator("#who")).to_have_text(person.email)
 
 
-def test_our_pages_are_not_framed(site, person, page, evil):
-    sign_in(page, person)
+def test_our_pages_are_not_shown_in_a_frame(signed_in, site, person, evil):
     evil.set_content(f'<iframe src="{site.origin}/"></iframe>')
-    frame = evil.frame_locator("iframe")
-    expect(frame.get_by_text(person.email)).to_have_count(0)
+    expect(evil.frame_locator("iframe").get_by_text(person.email)).to_have_count(0)
     assert evil.frames[1].url.startswith("chrome-error:")

@@ -1,4 +1,4 @@
-"""A sibling host that was taken over sets cookies for the whole site: what a browser keeps, and what comes of it."""
+"""An attacker who controls a sibling host sets cookies for the whole site. They have no effect."""
 
 import ssl
 from collections.abc import Iterator
@@ -6,19 +6,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Jar, Sites
-from tests.browser.sites import Certificate, Site
-from tests.browser.steps import ACCESS
+from tests.browser.sites import Site
+from tests.browser.steps import ACCESS, fill_in, sign_out
 
-HOST, SIBLING = "auth.example.test", "evil.example.test"
 CSRF, SESSION = "__Host-csrf", "__Host-session"
 BLANKS = ["\u2000".encode(), "\u00a0".encode(), b"\xa0", b"\x85"]
 
 
 class Evil(BaseHTTPRequestHandler):
-    """Sets the names of all our cookies, as they are and behind a blank, for the site."""
+    """Sets cookies for the site with the names of all our cookies, with and without a blank before the name."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -28,9 +26,9 @@ class Evil(BaseHTTPRequestHandler):
     def end_headers(self) -> None:
         for name in (ACCESS, CSRF, SESSION):
             for blank in [b"", *BLANKS]:
-                # Not `send_header`: it takes text, and some of these are none.
+                # `send_header` takes text, and some of these bytes are not text.
                 line = b"Set-Cookie: %s%s=tossed; Domain=example.test; Path=/; Secure\r\n"
-                self._headers_buffer.append(line % (blank, name.encode()))  # type: ignore[attr-defined]
+                self._headers_buffer.append(line % (blank, name.encode()))
         super().end_headers()
 
     def log_message(self, *given: object) -> None:
@@ -38,40 +36,33 @@ class Evil(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def sibling(certificate: Certificate) -> Iterator[str]:
-    """The origin of a host of the same site that belongs to somebody else."""
+def sibling(certificate) -> Iterator[str]:
+    """The origin of a host of the same site that an attacker controls."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.path, certificate.key_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        yield f"https://{SIBLING}:{server.server_port}/"
+        yield f"https://evil.example.test:{server.server_port}/"
         server.shutdown()
 
 
 @pytest.fixture
-def site(sites: Sites) -> Site:
-    return sites(HOST)
+def site(sites) -> Site:
+    return sites("auth.example.test")
 
 
-@pytest.fixture
-def context(jar: Jar, site: Site) -> BrowserContext:
-    return jar(base_url=site.origin)
-
-
-def test_cookies_that_are_named_like_ours_change_nothing(page, context, site, sibling):
-    person, tab = site.new_person(), context.new_page()
+def test_cookies_with_names_like_ours_have_no_effect(page, context, site, person, sibling):
+    tab = context.new_page()
     page.goto("/sign-in")
     tab.goto(sibling)
     kept = [found for found in context.cookies() if found.get("value") == "tossed"]
-    # All but those without a blank. If Chromium stops keeping the others, this is a test of nothing.
+    # All except those without a blank. If Chromium stops keeping the others, this test proves nothing.
     assert len(kept) == 3 * len(BLANKS)
-    page.get_by_label("E-mail address").fill(person.email)
-    page.get_by_label("Password").fill(person.password)
-    page.get_by_role("button", name="Sign in").click()  # With the token of our cookie, not of the tossed one.
+    fill_in(page, person)  # Sends the CSRF token of our cookie, not of the attacker's.
     expect(page.get_by_text(person.email).first).to_be_visible()
     tab.goto(sibling)
     page.goto("/")
     expect(page.get_by_text(person.email).first).to_be_visible()
-    page.get_by_role("button", name="Sign out").first.click()
+    sign_out(page)
     expect(page).to_have_url(f"{site.origin}/signed-out")

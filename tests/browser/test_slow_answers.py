@@ -1,62 +1,47 @@
 """A slow answer to an old request arrives after a new sign-in, and does not undo it."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
-from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
+from tests.browser.sites import Site
+from tests.browser.steps import EXPIRED, assert_user, sign_in_by_api, tokens
 
-Ask = Callable[[Page], None]
-
-
-def by_script(page: Page) -> None:
-    page.evaluate("void fetch('/probe/slow').then(r => r.text()).then(text => (window.answer = text))")
-
-
-def by_navigation(page: Page) -> None:
-    page.evaluate("void (location.href = '/probe/slow')")
+GATE = "from tests.browser.urls import Gate\n"
+REQUESTS = {
+    "a script's request": "fetch('/probe/slow').then(r => r.text()).then(text => (window.answer = text))",
+    "a navigation": "(location.href = '/probe/slow')",
+}
+ARRIVED = "() => window.answer || location.pathname === '/probe/slow' && document.readyState === 'complete'"
 
 
-def arrived(page: Page) -> None:
-    page.wait_for_function(
-        "() => window.answer || location.pathname === '/probe/slow' && document.readyState === 'complete'"
-    )
+@pytest.fixture
+def closed_gate(site) -> Iterator[None]:
+    """Lets the view at /probe/slow wait. The middleware then handles its answer only after the new sign-in."""
+    site.do(GATE + "Gate.reached.clear(); Gate.open.clear()")
+    yield
+    site.do(GATE + "Gate.open.set()")
 
 
-asked = pytest.mark.parametrize("ask", [by_script, by_navigation])
+def send(page: Page, site: Site, kind: str) -> None:
+    """Send a request without waiting for its answer, and wait until it has reached the view."""
+    page.evaluate(f"void {REQUESTS[kind]}")
+    assert site.do(GATE + "result = Gate.reached.wait(10)"), "no request came"
 
 
-@asked
-def test_that_brings_an_older_sessions_tokens(page, context, site, person, ask):
-    another = site.new_person()
-    sign_in(page, person)
-    site.forward(601)
-    site.shut_gate()
-    ask(page)
-    site.wait_for_gate()
-    sign_in_by_api(context.new_page(), another)
-    new = cookie(context, ACCESS), cookie(context, REFRESH)
-    site.open_gate()
-    arrived(page)
-    assert (cookie(context, ACCESS), cookie(context, REFRESH)) == new
-    page.goto("/probe/note")
-    expect(page.locator("#who")).to_have_text(another.email)
-
-
-@asked
-def test_that_says_that_an_older_session_has_ended(page, context, site, person, ask):
-    sign_in(page, person)
-    site.revoke(person)
-    site.forward(601)
-    site.shut_gate()
-    ask(page)
-    site.wait_for_gate()
-    sign_in_by_api(context.new_page(), person)
-    new = cookie(context, ACCESS), cookie(context, REFRESH)
+@pytest.mark.parametrize("kind", REQUESTS)
+@pytest.mark.parametrize("revoked", [False, True], ids=["new tokens of an older session", "an older session's end"])
+def test_a_slow_answer_does_not_undo_a_new_sign_in(signed_in, context, site, person, closed_gate, kind, revoked):
+    if revoked:
+        site.revoke(person)
+    newcomer = person if revoked else site.new_person()
+    site.forward(EXPIRED)
+    send(signed_in, site, kind)
+    sign_in_by_api(context.new_page(), newcomer)
+    new = tokens(context)
     assert None not in new
-    site.open_gate()
-    arrived(page)
-    assert (cookie(context, ACCESS), cookie(context, REFRESH)) == new
-    page.goto("/probe/note")
-    expect(page.locator("#who")).to_have_text(person.email)
+    site.do(GATE + "Gate.open.set()")
+    signed_in.wait_for_function(ARRIVED)
+    assert tokens(context) == new
+    assert_user(signed_in, newcomer)

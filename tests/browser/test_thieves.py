@@ -1,47 +1,29 @@
-"""The cookie jar is stolen, and used in a second browser: both are out, and the owner is told."""
+"""An attacker uses stolen cookies in a second browser: the session ends for both, and the user is told."""
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Page, expect
 
-from tests.browser.steps import sign_in
-
-NOTE = "/probe/note"
+from tests.browser.steps import EXPIRED, assert_user
 
 
-def test_a_stolen_jar_ends_the_session_for_both(page, context, site, person, jar):
-    sign_in(page, person)
-    thief = jar(base_url=site.origin, user_agent="a thief's own")
-    thief.add_cookies(context.cookies())
-    site.forward(601)
-    page.goto(NOTE)
-    expect(page.locator("#who")).to_have_text(person.email)
-    site.forward(100)  # Now its use proves that the owner has the new token.
-    page.goto(NOTE)
-    expect(page.locator("#who")).to_have_text(person.email)
-    site.forward(601)
-    stolen = thief.new_page()
-    stolen.goto(NOTE)
-    expect(stolen.locator("#who")).to_have_text("nobody")
-    page.goto(NOTE)
-    expect(page.locator("#who")).to_have_text("nobody")
-    page.goto("/")
-    expect(page.get_by_label("Password")).to_be_visible()
-    assert [session["revoked_reason"] for session in site.sessions(person)] == ["reuse_detected"]
+@pytest.fixture
+def thief(signed_in, context, new_context, site) -> Page:
+    """A page in another browser that holds a copy of the user's cookies. The access token has expired since."""
+    stolen = new_context(base_url=site.origin, user_agent="a thief's own")
+    stolen.add_cookies(context.cookies())
+    site.forward(EXPIRED)
+    return stolen.new_page()
+
+
+@pytest.mark.parametrize("first", ["the user", "the thief"])
+def test_a_stolen_cookie_ends_the_session_for_both(signed_in, thief, site, person, first):
+    faster, slower = (signed_in, thief) if first == "the user" else (thief, signed_in)
+    assert_user(faster, person)
+    site.forward(100)  # After the grace, the use of the new token proves that it has arrived.
+    assert_user(faster, person)
+    assert_user(slower, None)
+    assert_user(faster, None)  # Its access token has not expired, but its session is revoked.
+    signed_in.goto("/")
+    expect(signed_in.get_by_label("Password")).to_be_visible()
+    assert site.reasons(person) == ["reuse_detected"]
     assert "reuse_detected" in site.events(person)
-
-
-def test_a_thief_who_is_faster_is_put_out_by_the_owner(page, context, site, person, jar):
-    sign_in(page, person)
-    thief = jar(base_url=site.origin, user_agent="a thief's own")
-    thief.add_cookies(context.cookies())
-    site.forward(601)
-    stolen = thief.new_page()
-    stolen.goto(NOTE)
-    expect(stolen.locator("#who")).to_have_text(person.email)
-    site.forward(100)
-    stolen.goto(NOTE)
-    expect(stolen.locator("#who")).to_have_text(person.email)
-    page.goto(NOTE)
-    expect(page.locator("#who")).to_have_text("nobody")
-    stolen.goto(NOTE)
-    expect(stolen.locator("#who")).to_have_text("nobody")
-    assert [session["revoked_reason"] for session in site.sessions(person)] == ["reuse_detected"]

@@ -1,4 +1,4 @@
-"""The project's own URLs, and views that stand for the ones that other people write."""
+"""The project's URLs, and views like those of a project that uses it."""
 
 import threading
 from typing import Any
@@ -20,31 +20,31 @@ NOTE = """<!doctype html><title>note</title>
 
 
 def note(request: HttpRequest) -> HttpResponse:
-    """A form; says who sent it, and what."""
+    """Show a form, who sent it, and its content."""
     context = {"noted": request.POST.get("note", "")}
     return HttpResponse(engines["django"].from_string(NOTE).render(context, request))
 
 
 def who(request: HttpRequest) -> HttpResponse:
-    """Says who somebody is, and which answer this is: a cached one would say the same again."""
+    """Show who is signed in, and the number of this answer, which tells it from a cached one."""
     return HttpResponse(f"{request.user.email if request.user.is_authenticated else 'nobody'} {next(_numbers)}")
 
 
 @api_view()
 def rest(request: Any) -> Response:
-    """A view of the app's own, outside ``/api/auth/``: the refresh cookie of mode ``scoped`` does not come here."""
+    """Return who is signed in. In mode ``scoped`` this view gets no refresh cookie: it is outside ``/api/auth/``."""
     return Response({"user": {"email": request.user.email}})
 
 
 class Gate:
-    """Where the view `slow` waits until it is let go."""
+    """Lets the view `slow` wait until a test opens it."""
 
     reached = threading.Event()
     open = threading.Event()
 
 
 def slow(request: HttpRequest) -> HttpResponse:
-    """Takes as long as the test wants."""
+    """Answer when the test opens the gate."""
     Gate.reached.set()
     Gate.open.wait(20)
     return who(request)

@@ -1,4 +1,4 @@
-"""What a site's server saw and answered: a browser does not show all that it sends to whoever drives it."""
+"""The requests that a site has answered. Playwright does not see all requests that a browser sends."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from tests.browser.sites import Site
 
 
 class Answered(NamedTuple):
-    """A request that a site has answered: what it was (PEP 3333), the status, and when (in seconds)."""
+    """A request that a site has answered (PEP 3333), the status of the answer, and its time in seconds."""
 
     environ: dict[str, str]
     status: int
@@ -18,16 +18,16 @@ class Answered(NamedTuple):
 
     @property
     def path(self) -> str:
-        """With the query."""
+        """The path with the query."""
         return "?".join(filter(None, [self.environ["PATH_INFO"], self.environ["QUERY_STRING"]]))
 
     def sent(self, header: str) -> str:
-        """A header that came with it, or ""."""
+        """Return a header of the request, or ""."""
         return self.environ.get(f"HTTP_{header.upper().replace('-', '_')}", "")
 
 
 class Watch:
-    """What a site has answered since the watch began, or `forget`."""
+    """What a site has answered since the watch was made, or since `forget`."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -37,9 +37,7 @@ class Watch:
         self._seen: int = self._site.do("result = len(wire.answered)")
 
     def answered(self, path: str = "", method: str = "") -> list[Answered]:
-        """Preflights apart, unless they are asked for."""
+        """Return the answers to requests with this path and method; preflights only with the method OPTIONS."""
         rows: list[Any] = self._site.do("result = wire.answered[n:]", n=self._seen)
-        found = [Answered(*row) for row in rows]
-        return [
-            one for one in found if path in one.path and (one.method == method if method else one.method != "OPTIONS")
-        ]
+        found = [one for one in (Answered(*row) for row in rows) if path in one.path]
+        return [one for one in found if (one.method == method if method else one.method != "OPTIONS")]

@@ -1,4 +1,4 @@
-"""What clients that nobody here wrote need: their packages."""
+"""The packages of npm clients."""
 
 import shutil
 import subprocess
@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 Package = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """Returns a client's folder with its pinned packages, installed into a copy: a test run must not litter."""
-    for command in ("node", "npm"):
-        if shutil.which(command) is None:
-            pytest.fail(f"{command} is not installed. These tests run a client in Node 20 or newer: install it.")
+    """Returns the folder of a client with its pinned packages."""
     folders: dict[str, Path] = {}
 
     def folder(name: str) -> Path:
@@ -29,13 +27,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 def installed(source: Path, copy: Path) -> Path:
-    """Return where the packages of the folder ``source`` are: in it, or in a copy that is made now."""
+    """Return a folder with the packages of ``source``: itself if they are there, or ``copy`` after installing them.
+
+    They are installed into a copy so that a test run changes nothing in the checkout.
+    """
+    for command in ("node", "npm"):
+        if shutil.which(command) is None:
+            pytest.fail(f"{command} is not installed. These tests run programs in Node 20 or newer: install it.")
     if (source / "node_modules").exists():
         return source
     shutil.copytree(source, copy)
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund"], cwd=copy, capture_output=True, text=True, timeout=300
-    )
+    command = ["npm", "ci", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
     if done.returncode:
         pytest.fail(f"npm could not install what {source.name} needs:\n{done.stdout}{done.stderr}")
     return copy

@@ -1,4 +1,4 @@
-"""The project under ``existing_project``, in a copy: run by its `manage.py`, and served by processes of its own."""
+"""The project in ``existing_project``: a copy of it, the processes that serve it, and a client that keeps cookies."""
 
 import http.client
 import json
@@ -19,12 +19,41 @@ ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "existing_project"
 SECRET_KEY = "the secret of somebody's project, as long as it has to be: fine"
 IN_PRODUCTION = {"DEBUG": "false", "SECRET_KEY": SECRET_KEY}
-SECONDS = 60
-"""How long a process may take for what it is asked."""
+SECONDS = 300
+"""The time limit of a management command. On a machine that is busy with other tests, one minute is too short."""
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return these variables, and of this process's own only those that name paths and the language.
+
+    The settings of this test run, and of this machine, must not reach the processes that it starts.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, **variables}
+
+
+@contextmanager
+def started(command: list[Any], folder: Path, environment: dict[str, str]) -> Iterator[Any]:
+    """Run a server that stops when its standard input ends, and is killed if it does not stop within 10 seconds."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 class Project:
-    """A copy of the project. ``environment``: what its settings read. ``python``: one that has our apps installed."""
+    """A copy of the project.
+
+    ``environment``: the variables that its settings read. ``python``: an interpreter in which our apps are installed;
+    without it, our apps are copied into the project's folder.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str], python: str = "") -> None:
         self.folder, self.environment = folder, dict(environment)
@@ -33,71 +62,50 @@ class Project:
         if environment.get("USERS") == "accounts.User":
             self._copy("accounts")
 
-    def take_latchkey_in(self, *, migrate: bool = True) -> None:
-        """Go by the README's steps; what they change in settings and URLs is in the project, behind this switch."""
+    def add_latchkey(self, *, migrate: bool = True) -> None:
+        """Follow the README's steps. Their changes to settings and URLs are in the project, behind an ``if``."""
         self._copy("tokens")
         self.environment["WITH_LATCHKEY"] = "yes"
         if migrate:
             self.manage("migrate")
 
-    def manage(self, *arguments: str, **environment: str) -> str:
-        """Run a command, and return what it prints."""
+    def manage(self, *arguments: str) -> str:
+        """Run a management command, and return its output."""
+        command = [self._python, "manage.py", *arguments]
         done = subprocess.run(
-            [self._python, "manage.py", *arguments],
-            cwd=self.folder,
-            env=self._environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
+            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, timeout=SECONDS
         )
         assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
         return done.stdout + done.stderr
 
     @contextmanager
     def served(self, **environment: str) -> Iterator["Server"]:
-        """Serve the project by a process of its own."""
-        with subprocess.Popen(
-            [self._python, "serve.py"],
-            cwd=self.folder,
-            env=self._environment(**environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                yield Server(process)
-            finally:
-                assert process.stdin is not None
-                process.stdin.close()
-                try:
-                    process.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        """Serve the project in a separate process."""
+        with started([self._python, "serve.py"], self.folder, self._environment(**environment)) as process:
+            yield Server(process)
 
     def _copy(self, app: str) -> None:
         if not self._installed:
             shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _environment(self, **more: str) -> dict[str, str]:
-        # Nothing of this process's own settings, nor of this machine's.
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **self.environment, **more}
+        return clean_environment(PYTHONDONTWRITEBYTECODE="1", **{**self.environment, **more})
 
 
 class Server:
-    """A process that serves the project, and does in it what it is told."""
+    """A process that serves a project, and runs the Python code that `do` sends it."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
         line = process.stdout.readline()
-        assert line, "the project does not start"
+        assert line, "The project does not start."
         self.port = int(line)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def do(self, code: str, **names: Any) -> Any:
-        """Run Python in the server's process, with these names; return what it calls ``result``."""
+        """Run Python code in the server's process, with these variables, and return its variable ``result``."""
         setting = "\n".join(f"{name} = {value!r}" for name, value in names.items())
         self._process.stdin.write(json.dumps(f"{setting}\n{code}") + "\n")
         self._process.stdin.flush()
@@ -107,23 +115,20 @@ class Server:
 
 
 class Answer:
-    """``set``: the cookies that it sets, by name, as `http.cookies.Morsel`; those that it clears too."""
+    """A response. ``set``: a `http.cookies.Morsel` for each cookie that it sets or deletes, by name."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self.status, self.headers = response.status, response.headers
         self.text = response.read().decode()
-        self.set = {
-            name: morsel
-            for line in self.headers.get_all("Set-Cookie", [])
-            for name, morsel in SimpleCookie(line).items()
-        }
+        lines = self.headers.get_all("Set-Cookie", [])
+        self.set = {name: morsel for line in lines for name, morsel in SimpleCookie(line).items()}
 
     def json(self) -> Any:
         return json.loads(self.text)
 
 
 class Browser:
-    """Keeps cookies and sends them to whichever process serves the site ``origin``; follows no redirect by itself."""
+    """A client that keeps the cookies of the site ``origin``, whichever process serves it, and follows no redirect."""
 
     csrf_cookie = "csrftoken"
 
@@ -137,7 +142,7 @@ class Browser:
         return self._ask(server, "GET", path, None, headers)
 
     def post_form(self, server: Server, path: str, **fields: str) -> Answer:
-        """Submit a form of the page at ``path``, its CSRF token included."""
+        """Submit the form of the page at ``path``, including its CSRF token."""
         if self.csrf_cookie not in self.cookies:
             self.get(server, path)
         body = urlencode({**fields, "csrfmiddlewaretoken": self.cookies.get(self.csrf_cookie, "")})

@@ -1,4 +1,4 @@
-"""The project behind a real socket, for clients that nobody here wrote."""
+"""The project behind a real socket, for third-party clients."""
 
 import threading
 from collections.abc import Iterator
@@ -11,15 +11,12 @@ from django.core.handlers.wsgi import WSGIHandler
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, *args: Any) -> None:
-        """The test says what went wrong."""
+        """Log nothing: the tests report errors."""
 
 
 @contextmanager
 def served() -> Iterator[str]:
-    """Serve the project's WSGI application on a free port, and yield its address.
-
-    It answers in a thread of its own, with no database: for what needs none, like the public keys.
-    """
+    """Serve the project on a free port in another thread, and yield its address. Its requests have no database."""
     with make_server("127.0.0.1", 0, WSGIHandler(), handler_class=_Silent) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Packages from npm: a test run gets what was looked at, from whichever registry the machine asks."""
+"""Packages from npm are pinned: a test run installs the reviewed versions, from whichever registry the machine uses."""
 
 import json
 import re
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.clients.conftest import ROOT
+
 LOCK_FILES = sorted(
     path.relative_to(ROOT) for path in ROOT.glob("[!.]*/**/package-lock.json") if "node_modules" not in path.parts
 )
 
 
-def test_there_are_lock_files_to_look_at():
+def test_there_are_lock_files():
     assert Path("tests/clients/jose/package-lock.json") in LOCK_FILES
 
 
@@ -29,7 +30,7 @@ def test_packages_are_pinned_and_their_lock_file_names_no_registry(path):
     for name, entry in lock["packages"].items():
         assert "resolved" not in entry
         assert not name or entry["integrity"].startswith("sha512-")
-    # Versions of one app share what stands in the folder above.
+    # The versions of the Next.js app share these files in the folder above.
     settings = next(place for place in (folder, folder.parent) if (place / ".npmrc").exists())
     assert "omit-lockfile-registry-resolved=true" in (settings / ".npmrc").read_text().splitlines()
     assert "node_modules/" in (settings / ".gitignore").read_text().splitlines()

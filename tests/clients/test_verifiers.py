@@ -1,7 +1,4 @@
-"""The README's verifiers, taken from its own text and run against a server that really signs people in.
-
-What a good token is, each has to find out from the public keys that this server publishes.
-"""
+"""The README's verifiers, taken from its text, verify the tokens of a real server by its published keys."""
 
 import json
 import os
@@ -23,8 +20,7 @@ from django.db import connections
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
-from tokens import keys, signing_keys
-from tokens.access_tokens import Codec
+from tokens import access_tokens, keys, signing_keys
 from tokens.conf import token_settings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
@@ -58,7 +54,7 @@ Verify = Callable[..., list[dict[str, Any]]]
 
 
 class Auth:
-    """A Latchkey on a port of its own, which is its ORIGIN, and what it signs with."""
+    """A server with its port in its ORIGIN, and the keys that it signs with."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -83,10 +79,10 @@ class Auth:
     def minted(
         self, ring: keys.KeyRing | None = None, issuer: str = "", audience: str = "", age: int = 0, typ: str = "at+jwt"
     ) -> str:
-        """A token that this server's own key signed, unless told otherwise."""
+        """Return a token that the server would have signed, except for the arguments. ``age`` is in seconds."""
         now = datetime.now(UTC)
-        with patch("tokens.access_tokens.TYPE", typ):
-            codec = Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
+        with patch.object(access_tokens, "TYPE", typ):
+            codec = access_tokens.Codec(ring or self.ring, issuer or self.origin, audience or self.origin, "latchkey")
             return codec.dumps(
                 subject="42",
                 session_id=uuid4(),
@@ -107,7 +103,7 @@ def auth() -> Iterator[Auth]:
 
 
 def block(first_line: str) -> str:
-    """The README's code that begins with this line."""
+    """Return the README's code block that begins with this line."""
     found = re.findall(rf"^```\w+\n({re.escape(first_line)}\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert len(found) == 1
     return str(found[0])
@@ -115,7 +111,7 @@ def block(first_line: str) -> str:
 
 @pytest.fixture(params=["python", "node"])
 def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify:
-    """Runs the README's verifier on tokens, and returns the claims of each, or with what it was refused."""
+    """Runs the README's verifier on tokens, and returns the claims of each, or the error with which it was rejected."""
     if request.param == "python":
         (tmp_path / "verify.py").write_text(block("# verify.py"))
         command = [sys.executable, "-c", RUN_PYTHON]
@@ -126,15 +122,8 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify
         command = ["node", "run.mjs"]
 
     def run(*tokens: str) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={**os.environ, "AUTH_ORIGIN": auth.origin},
-            input=json.dumps(tokens),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        given, env = json.dumps(tokens), {**os.environ, "AUTH_ORIGIN": auth.origin}
+        done = subprocess.run(command, cwd=tmp_path, env=env, input=given, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         results: list[dict[str, Any]] = json.loads(done.stdout)
         return results
@@ -142,12 +131,12 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify
     return run
 
 
-def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth, verify):
+def test_a_verifier_accepts_a_good_token_and_rejects_all_others(auth, verify):
     signed_in = auth.sign_in()
     good = signed_in["access_token"]
     header, claims, signature = good.split(".")
     other = auth.minted().split(".")
-    stranger = keys.derive(["a stranger's secret"])
+    attacker = keys.derive(["an attacker's secret"])
     es256 = keys.derive([SECRET], [signing_keys.load(pem("ES256"))])
     bad = {
         "expired": auth.minted(age=601),
@@ -157,7 +146,7 @@ def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth, ve
         "other claims": f"{header}.{other[1]}.{signature}",
         "other signature": f"{header}.{claims}.{other[2]}",
         "no signature": f"{header}.{claims}.",
-        "a stranger's": auth.minted(stranger),
+        "another key": auth.minted(attacker),
         "another algorithm": auth.minted(es256),
         "a refresh token": signed_in["refresh_token"],
         "garbage": "garbage",
@@ -166,7 +155,9 @@ def test_the_readmes_verifier_takes_a_good_token_and_refuses_all_others(auth, ve
     first, *refused, minted = verify(good, *bad.values(), auth.minted())
     assert first["sub"] == signed_in["user"]["id"]
     assert first["sid"] == signed_in["session"]["id"]
-    assert minted["sub"] == "42"  # The bad ones are refused for what is bad, and not because this test made them.
+    assert (
+        minted["sub"] == "42"
+    )  # So the others are rejected for what is wrong with them, and not because this test made them.
     for why, result in zip(bad, refused, strict=True):
         assert set(result) == {"refused"}, why
         assert result["refused"].startswith(("ERR_J", "Invalid", "Expired", "Decode", "MissingRequired", "PyJWKClient"))
@@ -179,13 +170,13 @@ def test_the_verifiers_are_about_ten_lines(first_line):
     assert len(lines) <= 10
 
 
-def test_the_readme_says_when_a_revocation_is_seen():
+def test_the_readme_says_when_a_verifier_sees_a_revocation():
     section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
     assert "revoked is seen only when its access token expires" in section
     assert "/api/auth/introspect" in section
 
 
-def test_the_readmes_digest_is_one_that_the_settings_take(settings):
+def test_the_settings_accept_the_digest_that_the_readme_s_command_prints(settings):
     command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", README, re.MULTILINE)
     assert command
     done = subprocess.run(["bash", "-c", command[0]], capture_output=True, text=True, check=True, timeout=60)

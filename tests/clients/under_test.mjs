@@ -1,5 +1,5 @@
-// Loaded before a client in Node (`--import`): it takes *.test for this machine, as the tests' browser does, and it can
-// talk with the test that runs it: say(what) is a line of JSON, and resolves when the test has answered.
+// Is loaded before a client in Node (`--import`). It resolves *.test to this machine, as the tests' browser does.
+// say(what) sends the test a line of JSON, and resolves when the test has answered.
 import dns from "node:dns";
 import { createInterface } from "node:readline";
 

@@ -1,4 +1,4 @@
-"""The project, beside an app that signs people in by ways of its own: see `tests.browser.device_bound.urls`."""
+"""The project, beside an app with its own ways to sign in: see `tests.browser.device_bound.urls`."""
 
 from tests.browser.settings import *  # noqa: F403
 

@@ -1,21 +1,29 @@
-"""Whoever signs in, by whichever door, is bound to the browser: it registers a key, and proves it."""
+"""After a sign-in, in whichever way, the session is bound: the browser registers a key, and proves that it has it."""
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import at_length
-from tests.browser.device_bound.devices import NOTE, REGISTER, Device, bound_sessions
+from tests.browser.device_bound.devices import REGISTER, Device, bound_sessions
 from tests.browser.sites import Person
-from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, sign_in_by_api
+from tests.browser.steps import (
+    ACCESS,
+    EXPIRED,
+    REFRESH,
+    assert_user,
+    cookie,
+    show_other_site,
+    sign_in,
+    sign_in_by_api,
+    tokens,
+)
 
-EVIL = "https://evil.test/"
 
-
-def by_form(device: Device, person: Person) -> None:
+def by_the_form(device: Device, person: Person) -> None:
     sign_in(device.page, person)
 
 
-def by_script(device: Device, person: Person) -> None:
+def by_a_script(device: Device, person: Person) -> None:
     sign_in_by_api(device.page, person)
 
 
@@ -32,42 +40,40 @@ def by_a_view_that_calls_login(device: Device, person: Person) -> None:
     expect(device.page.locator("#who")).to_have_text(person.email)
 
 
-def by_a_link_from_another_site(device: Device, person: Person) -> None:
-    """The registration brings no SameSite cookie then."""
-    link_from_another_site(device, f"/probe/magic?email={person.email}")
+def by_a_link_on_another_site(device: Device, person: Person) -> None:
+    """The request that registers the key has no SameSite cookie then."""
+    link_on_another_site(device, f"/probe/magic?email={person.email}")
     expect(device.page.locator("#who")).to_have_text(person.email)
 
 
-def link_from_another_site(device: Device, path: str) -> None:
-    """Click a link to ours on a page of another site: a webmail, or a search."""
-    device.page.route(f"{EVIL}**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
-    device.page.goto(EVIL)
-    device.page.set_content(f'<a href="{device.site.origin}{path}">look</a>')
+def link_on_another_site(device: Device, path: str) -> None:
+    """Click a link to our site on a page of another one, such as a webmail or a search engine."""
+    show_other_site(device.page, f'<a href="{device.site.origin}{path}">look</a>')
     device.page.get_by_role("link").click()
 
 
 @pytest.mark.parametrize(
-    "door", [by_form, by_script, by_the_admin, *at_length(by_a_view_that_calls_login, by_a_link_from_another_site)]
+    "way", [by_the_form, by_a_script, by_the_admin, *at_length(by_a_view_that_calls_login, by_a_link_on_another_site)]
 )
-def test_whoever_signs_in_is_bound_with_the_first_proof(device, site, door):
+def test_a_new_session_is_bound_by_the_first_proof(device, site, way):
     person = site.new_person(is_staff=True, is_superuser=True)
-    door(device, person)
+    way(device, person)
     device.wait_for_key()
     assert [one.status for one in device.asked(REGISTER)] == [200]
     device.prove(person)
     assert device.proofs == [200]
-    (session,) = site.sessions(person)
-    assert bound_sessions(site, person) == [session["id"]]
+    assert bound_sessions(site, person) == [session["id"] for session in site.sessions(person)]
+    assert len(site.sessions(person)) == 1
     assert cookie(device.context, ACCESS)
-    assert cookie(device.context, REFRESH) is None, "what a bound session does not need cannot be stolen"
-    for _ in range(2):
-        device.expire()
-        device.sees(person)
+    assert cookie(device.context, REFRESH) is None, "a cookie that a bound session does not need, but could be stolen"
+    before = cookie(device.context, ACCESS)
+    device.expires_and_sees(person, times=2)
     assert device.proofs == [200] * 3
+    assert cookie(device.context, ACCESS) not in {None, before}
 
 
-def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven(device, person):
-    """The cookie that answers the registration is short-lived, and still good while the browser renews it."""
+def test_every_request_has_its_cookie_while_the_key_is_registered_and_proved(device, person):
+    """The answer to the registration sets a short-lived cookie, which is good until the browser has renewed it."""
     sign_in_by_api(device.page, person)
     statuses = device.page.evaluate(
         """async () => {
@@ -86,18 +92,17 @@ def test_no_request_is_without_its_cookie_while_the_key_is_registered_and_proven
     assert device.proofs == [200]
 
 
-def test_a_browser_that_knows_nothing_of_it_goes_on_with_rotation(jar, site, person):
-    context = jar(base_url=site.origin)
+def test_a_browser_without_support_for_it_uses_rotation(new_context, site, person):
+    context = new_context(base_url=site.origin)
     page, said = context.new_page(), list[str]()
     page.on("console", lambda message: "favicon" in message.location["url"] or said.append(message.text))
     watching = Device(context, site)
     sign_in(page, person)
     for generation in (1, 2):
-        before = cookie(context, ACCESS), cookie(context, REFRESH)
-        site.forward(601)
-        page.goto(NOTE)
-        expect(page.locator("#who")).to_have_text(person.email)
-        assert not {*before} & {cookie(context, ACCESS), cookie(context, REFRESH)}
-        assert [row["generation"] for row in site.sessions(person)] == [generation]
+        before = {*tokens(context)}
+        site.forward(EXPIRED)
+        assert_user(page, person)
+        assert not before & {*tokens(context)}
+        assert site.generations(person) == [generation]
     assert watching.asked(REGISTER) == watching.asked() == watching.events == said == []
     assert bound_sessions(site, person) == []

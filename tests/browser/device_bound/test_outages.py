@@ -1,4 +1,4 @@
-"""What does not answer, or answers what a proxy does, ends nobody's session: the same user is there afterwards."""
+"""The server, or a proxy in front of it, does not answer a refresh: the session continues afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,68 +6,49 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import expect
 
 from tests.browser.conftest import at_length
-from tests.browser.device_bound.devices import NOTE, REFRESH_BOUND, REGISTER, Device, bound_sessions
+from tests.browser.device_bound.devices import REFRESH_BOUND, REGISTER, Device, bound_sessions
 from tests.browser.sites import Site
-from tests.browser.steps import REFRESH, cookie, sign_in
+from tests.browser.steps import ACCESS, EXPIRED, NOTE, REFRESH, cookie, sign_in
+
+SETTINGS = "from django.db import connections\nsettings = connections.settings['default']\n"
 
 
 @contextmanager
 def without_database(site: Site) -> Iterator[None]:
-    """Nobody listens where the database was; connections are made anew for each request."""
-    site.do(
-        "from django.db import connections\n"
-        "settings = connections.settings['default']\n"
-        "settings['USUAL'], settings['PORT'] = settings['PORT'], '1'"
-    )
+    """Let the site connect to a port on which nothing listens. It opens a connection for each request."""
+    site.do(f"{SETTINGS}settings['USUAL'], settings['PORT'] = settings['PORT'], '1'")
     try:
         yield
     finally:
-        site.do(
-            "from django.db import connections\n"
-            "settings = connections.settings['default']\n"
-            "settings['PORT'] = settings.pop('USUAL')"
-        )
+        site.do(f"{SETTINGS}settings['PORT'] = settings.pop('USUAL')")
 
 
-@contextmanager
-def a_proxy_that_answers(site: Site, status: int, path: str = REFRESH_BOUND) -> Iterator[None]:
-    """0: it cuts the connection."""
-    site.stand_in(path, status)
-    try:
-        yield
-    finally:
-        site.deliver()
+def outage(site: Site, kind: str) -> Any:
+    """Return the outage of this kind as a context manager; a number is the status of a proxy's answer."""
+    if kind == "no database":
+        return without_database(site)
+    return site.stand_in(REFRESH_BOUND, 0 if kind == "a cut connection" else int(kind))
 
 
-OUTAGES: dict[str, Any] = {
-    "no database": without_database,
-    "503": lambda site: a_proxy_that_answers(site, 503),
-    "500": lambda site: a_proxy_that_answers(site, 500),
-    "cut": lambda site: a_proxy_that_answers(site, 0),
-}
-
-
-@pytest.mark.parametrize("outage", ["no database", "cut", *at_length("503", "500")])
-def test_after_an_outage_the_same_user_is_signed_in(bound, site, person, outage):
+@pytest.mark.parametrize("kind", ["no database", "a cut connection", *at_length("503", "500")])
+def test_after_an_outage_the_same_user_is_signed_in(bound, site, person, kind):
     bound.sees(person)
     kept = {one["name"] for one in bound.context.cookies()}
     bound.expire()
-    with OUTAGES[outage](site):
-        is_told_to_come_back(bound)
-    assert {one["name"] for one in bound.context.cookies()} == kept - {"__Host-access"}
+    with outage(site, kind):
+        assert_unavailable(bound)
+    assert {one["name"] for one in bound.context.cookies()} == kept - {ACCESS}
     bound.forget()
     bound.sees(person)
     assert bound.proofs == [200]
-    assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
+    assert site.reasons(person) == [""]
 
 
-def is_told_to_come_back(device: Device) -> None:
-    """A page and a script are told 503 with a time, and neither that somebody must sign in."""
+def assert_unavailable(device: Device) -> None:
+    """Check that a page and a script get 503 with Retry-After, instead of a request to sign in."""
     answer = device.page.goto("/password/change")
-    assert answer is not None
     assert (answer.status, "/sign-in" in device.page.url) == (503, False)
     assert int(answer.headers["retry-after"]) > 0
     status, after = device.page.evaluate(
@@ -76,62 +57,56 @@ def is_told_to_come_back(device: Device) -> None:
     assert (status, int(after) > 0) == (503, True)
 
 
-def test_a_refusal_of_a_proxys_own_ends_it_in_the_browser(bound, site, person):
-    """Why it is not the default: Chromium gives its key up for any 401, 403, 404 or 429, whoever says so.
+def test_a_proxy_s_429_ends_the_session_in_the_browser(bound, site, person):
+    """This is why binding is off by default: Chromium deletes its key after any 401, 403, 404 or 429 to a refresh.
 
-    The draft says that it should keep it for a 429. An unbound session survives all of them.
+    The draft says that it should keep the key after a 429. A session that is not bound survives all of them.
     """
     bound.expire()
-    with a_proxy_that_answers(site, 429):
+    with site.stand_in(REFRESH_BOUND, 429):
         bound.sees(None)
         assert bound.wait_for_end() == "RefreshFatalError"
     bound.sees(None)
-    assert bound_sessions(site, person), "the session lives, and nobody can have it any more"
+    assert bound_sessions(site, person), "the server keeps the session, which no browser can use any more"
 
 
-def test_an_answer_that_is_lost_when_the_server_has_done_its_work_is_asked_for_again(bound, site, person):
+def test_a_refresh_whose_answer_is_lost_is_repeated(bound, site, person):
     bound.expire()
-    site.lose_answers(REFRESH_BOUND)
-    is_told_to_come_back(bound)
-    assert site.deliver() >= 1
+    with site.lose_answers(REFRESH_BOUND):
+        assert_unavailable(bound)
     bound.sees(person)
-    assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
+    assert site.reasons(person) == [""]
 
 
-def test_the_first_proof_whose_answer_is_lost_is_asked_for_again(device, site, person):
-    """The key is bound then, the refresh token has ended, and the browser has neither been told."""
-    site.lose_answers(REFRESH_BOUND)
-    device.sign_in(person)
-    device.sees(person)
-    device.wait_for_refresh("Unreachable")
-    assert site.deliver() >= 1
+def test_a_first_proof_whose_answer_is_lost_is_repeated(device, site, person):
+    """The server has then bound the session and ended its refresh token, and the browser knows neither."""
+    with site.lose_answers(REFRESH_BOUND):
+        device.sign_in(person)
+        device.sees(person)
+        device.wait_for_refresh("Unreachable")
     assert bound_sessions(site, person)
     device.sees(person)
-    device.expire()
-    device.sees(person)
-    assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
+    device.expires_and_sees(person)
+    assert site.reasons(person) == [""]
 
 
-@pytest.mark.parametrize("lost", ["answer", "request", "503"])
-def test_a_registration_that_fails_leaves_the_session_to_rotation(device, site, person, lost):
-    if lost == "answer":
-        site.lose_answers(REGISTER)
-    else:
-        site.stand_in(REGISTER, 503 if lost == "503" else 0)
-    sign_in(device.page, person)
-    device.wait_until(lambda: device.happened("creation"), "an attempt to register")
-    assert device.happened("creation")[0]["fetchResult"] != "Success"
-    site.deliver()
+@pytest.mark.parametrize("failure", ["a lost answer", "a lost request", "a 503"])
+def test_after_a_failed_registration_the_session_uses_rotation(device, site, person, failure):
+    lost = site.lose_answers(REGISTER)
+    with lost if failure == "a lost answer" else site.stand_in(REGISTER, 503 if failure == "a 503" else 0):
+        sign_in(device.page, person)
+        device.wait_until(lambda: device.happened("creation"), "an attempt to register")
+        assert device.happened("creation")[0]["fetchResult"] != "Success"
     for generation in (1, 2):
-        site.forward(601)
+        site.forward(EXPIRED)
         device.sees(person)
         assert cookie(device.context, REFRESH)
-        assert [row["generation"] for row in site.sessions(person)] == [generation]
+        assert site.generations(person) == [generation]
     assert device.asked() == []
     assert bound_sessions(site, person) == []
 
 
-def test_a_network_that_is_gone_and_comes_back(bound, person):
+def test_after_a_while_without_a_network_the_same_user_is_signed_in(bound, person):
     bound.sees(person)
     bound.expire()
     bound.context.set_offline(True)
@@ -139,15 +114,3 @@ def test_a_network_that_is_gone_and_comes_back(bound, person):
         bound.page.goto(NOTE)
     bound.context.set_offline(False)
     bound.sees(person)
-
-
-def test_whose_browser_signs_no_more_is_told_to_come_back(bound, site, person):
-    """Chromium signs six times in nine minutes."""
-    for _ in range(4):
-        bound.expire()
-        bound.sees(person)
-    bound.expire()
-    is_told_to_come_back(bound)
-    assert bound.happened("refresh")[-1]["refreshResult"] != "Refreshed"
-    assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
-    expect(bound.page.locator("body")).to_be_visible()

@@ -1,66 +1,62 @@
-"""A browser is closed, or dies, and is opened again: its key is there, and the session goes on."""
+"""A browser is closed or killed, and opened again: it still has its key, and the session continues."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Playwright
 
-from tests.browser.device_bound.conftest import with_keys
 from tests.browser.device_bound.devices import Device, bound_sessions
-from tests.browser.device_bound.test_outages import is_told_to_come_back
+from tests.browser.device_bound.test_outages import assert_unavailable
 from tests.browser.profiles import Profile, profile_kept
-from tests.browser.sites import Certificate, Site
 
 
 @pytest.fixture
-def profile(playwright: Playwright, certificate: Certificate, site: Site, tmp_path: Path) -> Iterator[Profile]:
-    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **with_keys(certificate)) as found:
+def profile(playwright, options_with_keys, site, tmp_path) -> Iterator[Profile]:
+    """A browser that keeps its keys and cookies on disk."""
+    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **options_with_keys) as found:
         yield found
 
 
-def test_it_is_closed_and_later_dies(profile, site, person):
-    device = Device(profile.open(), site)
+@pytest.fixture
+def open_browser(profile, site) -> Callable[[], Device]:
+    """Opens the same browser, again after it was closed or killed."""
+    return lambda: Device(profile.open(), site)
+
+
+def test_the_session_continues_after_the_browser_is_closed_and_killed(profile, open_browser, site, person):
+    device = open_browser()
     device.bind(person, remember=True)
-    device.context.close()
-
-    device = Device(profile.open(), site)
-    device.sees(person)
-    device.expire()
-    device.sees(person)
-    device.wait_for_refresh()
-    profile.kill()
-
-    device = Device(profile.open(), site)
-    device.sees(person)
-    device.expire()
-    device.sees(person)
-    device.wait_for_refresh()
-    assert [row["revoked_reason"] for row in site.sessions(person)] == [""]
-
-
-def test_it_has_no_signature_left_and_is_opened_again(profile, site, person):
-    device = Device(profile.open(), site)
-    device.bind(person, remember=True)
-    for _ in range(4):
-        device.expire()
+    for end in (device.context.close, profile.kill):
+        end()
+        device = open_browser()
         device.sees(person)
+        device.expires_and_sees(person)
+        device.wait_for_refresh()
+    assert site.reasons(person) == [""]
+
+
+def test_a_browser_that_has_signed_too_often_gets_503_until_it_is_opened_again(open_browser, site, person):
+    """Chromium signs six times in nine minutes."""
+    device = open_browser()
+    device.bind(person, remember=True)
+    device.expires_and_sees(person, times=4)
     device.expire()
-    is_told_to_come_back(device)
+    assert_unavailable(device)
+    assert device.happened("refresh")[-1]["refreshResult"] != "Refreshed"
+    assert site.reasons(person) == [""]
     device.context.close()
 
-    device = Device(profile.open(), site)
+    device = open_browser()
     device.sees(person)
     device.wait_for_refresh()
 
 
-def test_whoever_was_not_to_be_remembered_is_not(profile, site, person):
-    """The key outlives the browser; the session must not."""
-    device = Device(profile.open(), site)
+def test_a_session_that_is_not_to_be_remembered_ends_with_the_browser(open_browser, site, person):
+    """The key survives the browser, so the session must not."""
+    device = open_browser()
     device.bind(person)
     device.context.close()
 
-    device = Device(profile.open(), site)
+    device = open_browser()
     device.sees(None)
     assert device.wait_for_end()
-    assert bound_sessions(site, person), "anybody can say that a browser was closed: the row goes by its idle end"
+    assert bound_sessions(site, person), "any client could claim that it was closed, so the row stays until it expires"

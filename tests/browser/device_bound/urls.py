@@ -1,4 +1,4 @@
-"""The project, and views of somebody who uses it: a sign-in of their own, and things that only its user is shown."""
+"""The project, and views of an app that uses it: another way to sign in, and an image for signed-in users."""
 
 from base64 import b64decode
 from typing import Any
@@ -19,7 +19,7 @@ PIXEL = b64decode("R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=")
 
 
 def magic(request: HttpRequest) -> HttpResponse:
-    """A link that signs in, as a mail or another site's button brings it."""
+    """Sign in by a link, like those in mails or on other sites."""
     user: Any = get_user_model()._default_manager.get(email=request.GET["email"])
     login(request, user, "tokens.backends.ModelBackend")
     return redirect("/probe/note")
@@ -27,12 +27,7 @@ def magic(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def picture(request: HttpRequest) -> HttpResponse:
-    """An image for whoever is signed in."""
     return HttpResponse(PIXEL, content_type="image/gif", headers={"Cache-Control": "private, no-store"})
 
 
-urlpatterns = [
-    path("probe/magic", magic),
-    path("probe/picture", picture),
-    *with_probes,
-]
+urlpatterns = [path("probe/magic", magic), path("probe/picture", picture), *with_probes]

@@ -1,4 +1,4 @@
-"""A Next.js app of somebody's, with Latchkey behind it and nginx in front: three processes, one origin."""
+"""A Next.js app, with Latchkey behind it and nginx in front: three processes, one origin."""
 
 import fcntl
 import os
@@ -14,51 +14,52 @@ from pathlib import Path
 
 from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
+from tests.clients.projects import clean_environment
 
 SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
 NGINX = Path(__file__).with_name("nginx.conf")
 HOST = "app.test"
 NEXT = ["node", "node_modules/next/dist/bin/next"]
 SECONDS = 600
-"""How long npm and the build may take: machines of a CI share what they have."""
+"""The time limit of npm and of the build: machines of a CI are slow."""
 
 
 @contextmanager
 def built(version: str, folder: Path) -> Iterator[Path]:
     """Install and build the app for a major version of Next.js, once for all workers that share ``folder``.
 
-    Whoever is done with it last deletes it: it is some hundred megabytes.
+    The last worker that uses it deletes it: it has some hundred megabytes.
     """
     app = folder / f"nextjs-{version}"
-    with (folder / f"{app.name}.door").open("w") as door, (folder / f"{app.name}.users").open("w") as users:
-        fcntl.flock(door, fcntl.LOCK_EX)
+    with (folder / f"{app.name}.lock").open("w") as lock, (folder / f"{app.name}.users").open("w") as users:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not (app / ".next" / "BUILD_ID").exists():
             _build(version, app)
         fcntl.flock(users, fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+        fcntl.flock(lock, fcntl.LOCK_UN)
         try:
             yield app
         finally:
-            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(app)
 
 
 def _build(version: str, app: Path) -> None:
-    """Lay what both versions share beside what is this version's own, and build that."""
+    """Combine the files of both versions with those of this version, and build the app."""
     for command in ("node", "npm", "nginx"):
         assert shutil.which(command), f"{command} is not installed. These tests run Next.js behind nginx."
     shutil.rmtree(app, ignore_errors=True)
     shutil.copytree(SOURCE, app, ignore=shutil.ignore_patterns("[0-9]*", "node_modules", ".next"))
     shutil.copytree(SOURCE / version, app, dirs_exist_ok=True)
     _run(["npm", "ci", "--no-audit", "--no-fund"], app)
-    # The app asks for what is in the environment when it runs; the build only has to find an address there.
+    # The app reads its environment when it runs. The build only needs some address there.
     _run([*NEXT, "build"], app, ORIGIN="https://build.test", AUTH_SERVER="http://build.test")
 
 
 class Deployment:
-    """The app at `origin`. `site` is the Latchkey behind it, which sees its proxies, and never a browser."""
+    """The app at `origin`. `site` is the Latchkey behind it, which gets requests only from its proxies."""
 
     def __init__(self, origin: str, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
         self.origin, self._serve, self._stack = origin, serve, stack
@@ -66,7 +67,7 @@ class Deployment:
 
     @contextmanager
     def auth_server_gone(self) -> Iterator[None]:
-        """No process listens where Latchkey was; afterwards one does again, with the same database."""
+        """Stop Latchkey during a block, and start it afterwards with the same database."""
         self._stack.close()
         try:
             yield
@@ -75,7 +76,7 @@ class Deployment:
 
     @contextmanager
     def auth_server_hanging(self) -> Iterator[None]:
-        """Latchkey's process is stopped: it takes connections, and answers nothing."""
+        """Suspend Latchkey's process during a block: it accepts connections, and answers nothing."""
         process = self.site.do("import os; result = os.getpid()")
         os.kill(process, signal.SIGSTOP)
         try:
@@ -86,7 +87,7 @@ class Deployment:
 
 @contextmanager
 def deployed(app: Path, folder: Path, database_url: str, certificate: Certificate) -> Iterator[Deployment]:
-    """Run all three. ``folder``: where nginx may write."""
+    """Run all three processes. ``folder``: where nginx may write."""
     with reserved_port() as port, reserved_port() as auth_port, ExitStack() as stack:
         origin = f"https://{HOST}:{port}"
         behind_proxies = {
@@ -95,8 +96,7 @@ def deployed(app: Path, folder: Path, database_url: str, certificate: Certificat
             "ALLOWED_HOSTS": f"{HOST},127.0.0.1",
             "TRUSTED_PROXIES": "127.0.0.1",
         }
-        serve = partial(served, database_url, certificate, HOST, **behind_proxies)
-        deployment = Deployment(origin, serve, stack)
+        deployment = Deployment(origin, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
         with (
             _next_started(app, ORIGIN=origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}") as next_port,
             nginx_started(NGINX, folder, certificate, PORT=port, NEXT=next_port),
@@ -105,8 +105,7 @@ def deployed(app: Path, folder: Path, database_url: str, certificate: Certificat
 
 
 def _environment(**more: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "NEXT_TELEMETRY_DISABLED": "1", **more}
+    return clean_environment(NEXT_TELEMETRY_DISABLED="1", **more)
 
 
 def _run(command: list[str], folder: Path, **environment: str) -> None:
@@ -119,16 +118,11 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
 @contextmanager
 def _next_started(app: Path, **environment: str) -> Iterator[int]:
     """Run ``next start``, and yield the port it listens on."""
+    command, pipe, env = [*NEXT, "start", "--port", "0", "--hostname", "127.0.0.1"], subprocess.PIPE, _environment()
     with subprocess.Popen(
-        [*NEXT, "start", "--port", "0", "--hostname", "127.0.0.1"],
-        cwd=app,
-        env=_environment(**environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        command, cwd=app, env={**env, **environment}, stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            assert process.stdout is not None
             said = ""
             while "Ready in" not in said:
                 line = process.stdout.readline()
@@ -136,7 +130,7 @@ def _next_started(app: Path, **environment: str) -> Iterator[int]:
                 said += line
             port = re.search(r"Local: +http://127\.0\.0\.1:(\d+)", said)
             assert port, said
-            # What it says later on must not fill the pipe.
+            # Its later output must not fill the pipe.
             threading.Thread(target=process.stdout.read, daemon=True).start()
             yield int(port[1])
         finally:

@@ -1,23 +1,20 @@
-"""nginx in front, Latchkey behind: who somebody is seen as, and what a cache in between may keep."""
+"""nginx in front, Latchkey behind: which address and browser Latchkey records, and what a cache between may store."""
 
 import http.client
 import ssl
-from typing import Any
 from uuid import uuid4
 
-from playwright.sync_api import BrowserContext
-
 from tests.browser.nextjs.deployments import HOST, Deployment
-from tests.browser.nextjs.visits import expired_meanwhile, set_cookies, sign_in_ten_minutes_ago
-from tests.browser.steps import ACCESS, REFRESH, cookie
+from tests.browser.nextjs.visits import set_cookies
+from tests.browser.steps import ACCESS, REFRESH, tokens
 
 ELSEWHERE = "127.0.0.9"
-"""Another address of this machine's than the proxies have: somebody far away."""
+"""Another address of this machine than the proxies', for a client that is elsewhere."""
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 
 
 def ask(deployment: Deployment, method: str, path: str, cookies: str, **headers: str) -> http.client.HTTPResponse:
-    """Send a request from `ELSEWHERE`, without what browsers of today add of themselves."""
+    """Send a request from `ELSEWHERE`, without the headers that only today's browsers send."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     port = int(deployment.origin.rpartition(":")[2])
@@ -32,61 +29,51 @@ def ask(deployment: Deployment, method: str, path: str, cookies: str, **headers:
     return response
 
 
-def cookie_header(context: BrowserContext) -> str:
-    return f"{ACCESS}={cookie(context, ACCESS)}; {REFRESH}={cookie(context, REFRESH)}"
-
-
-def test_security_events_are_about_the_person_and_not_about_the_app(page, context, deployment, person):
-    sign_in_ten_minutes_ago(page, deployment.site, person)
-    held = cookie_header(context)
+def test_security_events_name_the_user_s_address_and_browser_and_not_the_app_s(visitor, page, context, deployment):
+    visitor.sign_in_ten_minutes_ago()
+    access, refresh = tokens(context)
     page.goto("/account")
-    # Within the grace this is answered, and the person is told that it went to another network, and another browser.
-    assert ask(deployment, "GET", "/account", held).status == 200
+    # Within the grace this request is answered, and an event reports that another network and browser sent it.
+    assert ask(deployment, "GET", "/account", f"{ACCESS}={access}; {REFRESH}={refresh}").status == 200
     (event,) = deployment.site.do(
         "from tokens.models import SecurityEvent\n"
         "events = SecurityEvent.objects.filter(user__email=email, kind=SecurityEvent.Kind.ELSEWHERE)\n"
         "result = list(events.values('ip', 'user_agent'))",
-        email=person.email,
+        email=visitor.person.email,
     )
     assert event == {"ip": ELSEWHERE, "user_agent": PHONE}
 
 
-def test_a_browser_that_says_no_more_than_its_origin_is_held_to_that(page, context, deployment, person):
-    sign_in_ten_minutes_ago(page, deployment.site, person)
-    held = cookie_header(context)
+def test_a_browser_that_sends_only_an_origin_header_is_judged_by_it(visitor, context, deployment):
+    visitor.sign_in_ten_minutes_ago()
+    access, refresh = tokens(context)
+    held = f"{ACCESS}={access}; {REFRESH}={refresh}"
     foreign = ask(deployment, "POST", "/api/whoami", held, Origin="https://evil.app.test")
-    assert foreign.status == 403
-    assert foreign.headers["Set-Cookie"] is None
-    assert deployment.site.sessions(person)[-1]["generation"] == 0
+    assert (foreign.status, foreign.headers["Set-Cookie"], visitor.generation) == (403, None, 0)
     own = ask(deployment, "POST", "/api/whoami", held, Origin=deployment.origin)
-    assert own.status == 200
-    assert deployment.site.sessions(person)[-1]["generation"] == 1
+    assert (own.status, visitor.generation) == (200, 1)
 
 
-def test_a_cache_keeps_a_page_for_everybody_but_not_with_somebodys_cookies(page, context, deployment, person):
-    sign_in_ten_minutes_ago(page, deployment.site, person)
+def test_a_cache_stores_a_public_page_but_not_with_a_user_s_cookies(visitor, page, deployment):
+    visitor.sign_in_ten_minutes_ago()
     path = f"/about?{uuid4()}"
     response = page.goto(path)
     assert set(set_cookies(response)) == {ACCESS, REFRESH}
-    assert response
     assert response.headers["x-cache"] == "MISS"
-    strangers = [ask(deployment, "GET", path, "") for _ in range(2)]
-    assert [answer.headers["X-Cache"] for answer in strangers] == ["MISS", "HIT"]
-    assert [answer.headers["Set-Cookie"] for answer in strangers] == [None, None]
+    answers = [ask(deployment, "GET", path, "") for _ in range(2)]
+    assert [answer.headers["X-Cache"] for answer in answers] == ["MISS", "HIT"]
+    assert [answer.headers["Set-Cookie"] for answer in answers] == [None, None]
 
 
-def test_pages_that_are_not_for_everybody_are_kept_by_no_cache(page, site, person):
-    sign_in_ten_minutes_ago(page, site, person)
+def test_no_cache_stores_pages_that_are_not_public(visitor, page):
+    visitor.sign_in_ten_minutes_ago()
     for refreshed in (True, False):
         response = page.goto("/list")
         assert bool(set_cookies(response)) == refreshed
-        assert response
         assert response.headers["cache-control"] == "private, no-store"
 
 
-def test_a_post_is_answered_with_cookies_that_no_cache_keeps(page, context, site, person):
-    with expired_meanwhile(page, context, site, person, "/account"):
-        found: Any = page.evaluate(
-            "() => fetch('/api/whoami', {method: 'POST'}).then((got) => got.headers.get('cache-control'))"
-        )
-        assert "no-store" in found
+def test_no_cache_stores_the_answer_to_a_post_with_its_cookies(visitor, page):
+    visitor.leave_open()
+    cache_control = "fetch('/api/whoami', {method: 'POST'}).then((got) => got.headers.get('cache-control'))"
+    assert "no-store" in page.evaluate(cache_control)

@@ -1,18 +1,18 @@
-"""Every storage mode, in a site with an app of its own."""
+"""Every storage mode, on a site with its own app."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Sites
+from tests.browser.conftest import at_length
 from tests.browser.session.worlds import Tab, World
 from tests.browser.sites import Person
 
-MODES = [*(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("cookie", "scoped", "subdomain")), "body"]
-IN_COMMON = {"DJANGO_SETTINGS_MODULE": "tests.browser.session.settings"}
-OF_A_SITE = {
-    **IN_COMMON,
+MODES = [*at_length("cookie", "scoped", "subdomain"), "body"]
+WITH_APP = {"DJANGO_SETTINGS_MODULE": "tests.browser.session.settings"}
+SUBDOMAIN = {
+    **WITH_APP,
     "TOKENS_MODES": "subdomain",
     "TOKENS_COOKIE_DOMAIN": "example.test",
     "TOKENS_ISSUER": "https://auth.example.test",
@@ -21,55 +21,57 @@ OF_A_SITE = {
 
 
 def pytest_itemcollected(item: pytest.Function) -> None:
-    # The client does the same in ``scoped`` and in ``subdomain``, where a test names both.
+    # If a test names its modes, `subdomain` is tested only in exhaustive runs: the client does the same in `scoped`.
     if hasattr(item, "callspec") and item.callspec.params.get("mode") == "subdomain":
         item.add_marker("exhaustive")
 
 
 @pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
-    """A test that asks for it, or for a world, is run in every storage mode."""
-    mode: str = request.param
-    return mode
+def mode(request) -> str:
+    """The storage mode. A test that uses this fixture, or `world`, runs in every mode."""
+    return request.param
 
 
 @pytest.fixture
-def world(mode: str, sites: Sites) -> World:
-    """One site serves three of the modes. In ``subdomain`` the app is on a host, and in a process, of its own."""
+def world(mode, sites) -> World:
+    """The sites of this mode: one for three of the modes. In ``subdomain`` the app has its own host and process.
+
+    Without the second process a test would not notice that the app's host cannot see what the auth host knows.
+    """
     if mode != "subdomain":
-        site = sites(TOKENS_MODES="cookie,scoped,body", **IN_COMMON)
+        site = sites(TOKENS_MODES="cookie,scoped,body", **WITH_APP)
         return World(mode, site, site)
-    app = sites("app.example.test", **OF_A_SITE)
-    auth = sites("auth.example.test", TOKENS_TRUSTED_ORIGINS=app.origin, **OF_A_SITE)
+    app = sites("app.example.test", **SUBDOMAIN)
+    auth = sites("auth.example.test", TOKENS_TRUSTED_ORIGINS=app.origin, **SUBDOMAIN)
     return World(mode, auth, app)
 
 
 @pytest.fixture
-def context(jar: Callable[..., BrowserContext], world: World) -> BrowserContext:
-    """One person's browser."""
-    return jar(base_url=world.app.origin)
+def context(new_context, world) -> BrowserContext:
+    """The user's browser."""
+    return new_context(base_url=world.app.origin)
 
 
 @pytest.fixture
-def person(world: World) -> Person:
-    """Somebody with an account."""
+def person(world) -> Person:
+    """A user who has not signed in."""
     return world.auth.new_person()
 
 
 @pytest.fixture
-def new_tab(world: World, context: BrowserContext) -> Callable[..., Tab]:
-    """Opens tabs of one browser, at the app."""
+def new_tab(world, context) -> Callable[..., Tab]:
+    """Opens tabs of one browser at the app."""
     return lambda **options: world.tab(context, **options)
 
 
 @pytest.fixture
-def tab(new_tab: Callable[..., Tab]) -> Tab:
+def tab(new_tab) -> Tab:
     return new_tab()
 
 
 @pytest.fixture
-def signed_in(tab: Tab, person: Person) -> Tab:
-    """A tab in which somebody has signed in."""
+def signed_in(tab, person) -> Tab:
+    """A tab in which the user has signed in. The requests of the sign-in are not among those that `world` reports."""
     tab.sign_in(person)
     tab.world.forget()
     return tab

@@ -1,4 +1,4 @@
-"""A site with an app of its own beside the project: see `tests.browser.session.urls`."""
+"""The project with an app beside it: see `tests.browser.session.urls`."""
 
 from tests.browser.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""A page with a session goes into the back-forward cache, and asks who is signed in when it comes back."""
+"""A page with a session enters the back-forward cache, and asks who is signed in when the user comes back."""
 
 from tests.browser.session.worlds import Tab
 
@@ -8,7 +8,7 @@ def leave(tab: Tab) -> None:
         "globalThis.here = true; globalThis.cameBack = false;"
         "addEventListener('pageshow', ({ persisted }) => (globalThis.cameBack = persisted));"
     )
-    tab.wait_for_no_lock()  # A page with a lock in its hand is not kept.
+    tab.wait_for_no_lock()  # The browser does not cache a page that holds a lock.
     tab.page.goto("/api/own-affair")
 
 
@@ -17,10 +17,10 @@ def come_back(tab: Tab) -> None:
     tab.wait_for("location.pathname === '/app'")
     tab.wait_for("globalThis.here ? globalThis.cameBack : document.readyState === 'complete'")
     why_not = tab.page.evaluate("performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons")
-    assert tab.page.evaluate("globalThis.here === true"), f"the page was loaded anew: {why_not}"
+    assert tab.page.evaluate("globalThis.here === true"), f"the page was not in the cache: {why_not}"
 
 
-def test_a_page_that_comes_back_goes_on(signed_in, world, person):
+def test_a_page_that_comes_back_is_still_signed_in(signed_in, world, person):
     leave(signed_in)
     come_back(signed_in)
     assert signed_in.user == person.email
@@ -41,5 +41,5 @@ def test_a_page_that_comes_back_learns_what_happened_meanwhile(signed_in, new_ta
     come_back(signed_in)
     signed_in.wait_for("!session.user")
     assert signed_in.heard == [["signin", person.email], ["signin", other.email], ["expire", None]]
-    other_tab.sign_in(person)  # And it hears again.
+    other_tab.sign_in(person)  # The page receives events again.
     signed_in.wait_for("session.user")

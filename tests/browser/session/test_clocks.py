@@ -1,32 +1,34 @@
-"""The page's clock is never held against the server's; and a machine that slept is told by the one that did not."""
+"""The page's clock may be wrong, and may have slept: the client compares it with the server's."""
 
 import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.conftest import at_length
-from tests.browser.session.conftest import IN_COMMON
+from tests.browser.session.conftest import WITH_APP
 from tests.browser.session.worlds import World
 
-IN_THE_PAGE = ["scoped", *at_length("cookie", "subdomain")]
+in_the_page = pytest.mark.parametrize("mode", ["scoped", *at_length("cookie", "subdomain")], indirect=True)
 YEAR = 365 * 86400
 
-_MOVED = """
-globalThis.moved = MOVED;
+_MOVABLE = """
+globalThis.moved = 0;
 globalThis.passed = 0;
 performance.now = ((now) => () => now.call(performance) + globalThis.passed * 1000)(performance.now);
 Date.now = ((now) => () => now() + globalThis.moved * 1000)(Date.now);
 """
 
 
-def clock_moved_by(context: BrowserContext, seconds: int) -> None:
-    """Let pages' date be wrong. A page can change what it is ``moved`` by, and what ``passed`` on the other clock."""
-    context.add_init_script(_MOVED.replace("MOVED", str(seconds)))
+@pytest.fixture
+def context(context) -> BrowserContext:
+    """The user's browser, whose pages can move their date (``moved``) and their monotonic clock (``passed``)."""
+    context.add_init_script(_MOVABLE)
+    return context
 
 
-@pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
+@in_the_page
 @pytest.mark.parametrize("wrong", [-YEAR, YEAR])
-def test_a_date_that_is_wrong_does_no_harm(context, world, new_tab, person, wrong):
-    clock_moved_by(context, wrong)
+def test_a_wrong_date_does_no_harm(context, world, new_tab, person, wrong):
+    context.add_init_script(f"moved = {wrong}")
     tabs = [new_tab(), new_tab()]
     tabs[0].sign_in(person)
     assert tabs[1].restore() == person.email
@@ -34,72 +36,55 @@ def test_a_date_that_is_wrong_does_no_harm(context, world, new_tab, person, wron
     assert world.refreshes == []
 
 
-@pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_date_that_is_set_back_does_no_harm(context, world, new_tab, person):
-    clock_moved_by(context, 0)
-    tab = new_tab()
-    tab.sign_in(person)
-    world.forget()
-    world.forward(601)
-    tab.page.evaluate("moved = -86400, passed = 601")
-    assert tab.fetch() == [200]
+SLEEPS = {
+    "a date that was set back": (601, "moved = -86400, passed = 601", 1),
+    "a machine that slept": (3600, "moved = 3600", 5),
+}
+
+
+@in_the_page
+@pytest.mark.parametrize(("seconds", "move", "times"), SLEEPS.values(), ids=SLEEPS)
+def test_an_expired_token_is_refreshed_before_a_request_despite(signed_in, world, seconds, move, times):
+    world.forward(seconds)
+    signed_in.page.evaluate(move)
+    assert signed_in.fetch(times=times) == [200] * times
     assert {one.status for one in world.answered()} == {200}
     assert world.refreshes == [200]
 
 
-@pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_token_in_its_last_minute_is_renewed_by_a_request_which_does_not_wait(context, world, new_tab, person):
-    """In ``subdomain`` this takes a Date header that CORS exposes."""
-    clock_moved_by(context, 0)
-    tab = new_tab()
-    tab.sign_in(person)
-    world.forget()
-    tab.page.evaluate("moved = 500")
-    assert tab.fetch() == [200]
+@in_the_page
+def test_a_token_in_its_last_minute_is_refreshed_beside_a_request_that_does_not_wait(signed_in, world, person):
+    """In ``subdomain`` this needs a Date header that CORS exposes."""
+    signed_in.page.evaluate("moved = 500")
+    assert signed_in.fetch() == [200]
     assert world.refreshes == []
-    tab.page.evaluate("moved = 565")
-    with tab.page.expect_response("**/api/auth/refresh"):
-        assert tab.fetch(times=5) == [200] * 5
+    signed_in.page.evaluate("moved = 565")
+    with signed_in.page.expect_response("**/api/auth/refresh"):
+        assert signed_in.fetch(times=5) == [200] * 5
     assert world.refreshes == [200]
-    assert tab.fetch(times=5) == [200] * 5
+    assert signed_in.fetch(times=5) == [200] * 5
     assert world.refreshes == [200]
     assert world.generation(person) == 1
 
 
-@pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
-def test_a_machine_that_slept_refreshes_before_it_asks(context, world, new_tab, person):
-    clock_moved_by(context, 0)
-    tab = new_tab()
-    tab.sign_in(person)
-    world.forget()
-    world.forward(3600)
-    tab.page.evaluate("moved = 3600")
-    assert tab.fetch(times=5) == [200] * 5
-    assert {one.status for one in world.answered()} == {200}
-    assert world.refreshes == [200]
-
-
-@pytest.mark.parametrize("mode", IN_THE_PAGE, indirect=True)
+@in_the_page
 @pytest.mark.parametrize("event", ["visibilitychange", "online", "resume"])
-def test_a_tab_that_wakes_compares_the_clocks(context, world, new_tab, person, event):
-    clock_moved_by(context, 0)
-    tab = new_tab()
-    tab.sign_in(person)
+def test_a_tab_that_wakes_compares_the_clocks(signed_in, world, person, event):
     wake = f"dispatchEvent(new Event('{event}', {{ bubbles: true }}))"
-    tab.page.evaluate(f"document.{wake}")
-    assert tab.fetch() == [200]
-    assert world.refreshes == []  # There was nothing to do.
-    world.end_sessions(person)
+    signed_in.page.evaluate(f"document.{wake}")
+    assert signed_in.fetch() == [200]
+    assert world.refreshes == []  # The token was still good.
+    world.auth.revoke(person)
     world.forward(3600)
-    tab.page.evaluate(f"moved = 3600; document.{wake}")
-    tab.wait_for("heard.at(-1)[0] === 'expire'")
+    signed_in.page.evaluate(f"moved = 3600; document.{wake}")
+    signed_in.wait_for("heard.at(-1)[0] === 'expire'")
 
 
-def test_a_short_life_is_renewed_in_the_worker_before_it_ends(sites, jar):
-    """A worker's clock cannot be moved from here: the token really expires."""
-    site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8", **IN_COMMON)
+def test_a_token_with_a_short_lifetime_is_refreshed_in_the_worker_before_it_expires(sites, new_context):
+    """A test cannot move a worker's clock, so the token really expires."""
+    site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8", **WITH_APP)
     world = World("body", site, site)
-    tab, person = world.tab(jar()), site.new_person()
+    tab, person = world.tab(new_context()), site.new_person()
     tab.sign_in(person)
     world.forget()
     while world.generation(person) < 2:

@@ -1,9 +1,9 @@
-"""What is refused is asked for once more at the most: no request leads to a loop."""
+"""A rejected request is repeated once at most: no request leads to a loop."""
 
 import pytest
 
 
-def test_a_service_that_is_never_satisfied_is_asked_twice_and_nobody_is_signed_out(signed_in, world, person):
+def test_a_service_that_rejects_every_token_is_asked_twice_and_the_user_stays_signed_in(signed_in, world, person):
     for _ in range(3):
         world.forget()
         assert signed_in.fetch("/api/never-satisfied") == [401]
@@ -14,7 +14,7 @@ def test_a_service_that_is_never_satisfied_is_asked_twice_and_nobody_is_signed_o
     assert world.generation(person) == 1
 
 
-def test_a_401_that_is_the_apps_own_affair_is_handed_on(signed_in, world):
+def test_a_401_with_a_code_of_the_app_is_returned_to_the_app(signed_in, world):
     found = signed_in.page.evaluate(
         'session.fetch("/api/own-affair").then(async (response) => [response.status, await response.json()])'
     )
@@ -22,8 +22,8 @@ def test_a_401_that_is_the_apps_own_affair_is_handed_on(signed_in, world):
     assert [one.path for one in world.answered()] == ["/api/own-affair"]
 
 
-def test_a_stranger_is_told_so_without_end(tab, world):
-    """Who has not asked who is signed in may have a refresh cookie, so that one refresh is tried; and no other."""
+def test_a_client_that_is_not_signed_in_gets_401_after_one_refresh_at_most(tab, world):
+    """A client that has not asked who is signed in may have a refresh cookie, so it tries one refresh, and no other."""
     assert tab.fetch(times=3) == [401] * 3
     assert world.refreshes == ([] if world.mode == "body" else [401])
     world.forget()
@@ -34,15 +34,15 @@ def test_a_stranger_is_told_so_without_end(tab, world):
     assert tab.heard == []
 
 
-def test_the_answer_of_a_refused_request_can_be_read(signed_in, world, person):
+def test_the_answer_to_a_rejected_request_can_be_read(signed_in):
     signed_in.sign_out()
     code = signed_in.page.evaluate('session.fetch("/api/orders").then(async (answer) => (await answer.json()).code)')
     assert code == "not_authenticated"
 
 
 @pytest.mark.parametrize("mode", ["scoped"], indirect=True)
-def test_a_stream_has_been_read_and_is_not_sent_again(signed_in, world):
-    """Chromium streams over HTTP/2 alone, which our server here does not speak: the answers are made up."""
+def test_a_stream_that_was_read_is_not_sent_again(signed_in, world):
+    """The answers are made up: Chromium sends streams only over HTTP/2, which the tests' server does not support."""
     signed_in.page.evaluate(
         """() => {
             const refusal = { status: 401, headers: { "Content-Type": "application/problem+json" } };
@@ -55,9 +55,8 @@ def test_a_stream_has_been_read_and_is_not_sent_again(signed_in, world):
             };
         }"""
     )
-    stream = 'new Blob(["tea"]).stream()'
-    ask = f'session.fetch("/api/orders", {{ method: "POST", body: {stream}, duplex: "half" }})'
-    assert signed_in.page.evaluate(f"{ask}.then(({{ status }}) => [status, sent])") == [401, 1]
+    options = '{ method: "POST", body: new Blob(["tea"]).stream(), duplex: "half" }'
+    ask = "session.fetch(REQUEST).then(({ status }) => [status, sent])"
+    assert signed_in.page.evaluate(ask.replace("REQUEST", f'"/api/orders", {options}')) == [401, 1]
     assert world.refreshes == [200]
-    ask = f'session.fetch(new Request("/api/orders", {{ method: "POST", body: {stream}, duplex: "half" }}))'
-    assert signed_in.page.evaluate(f"{ask}.then(({{ status }}) => [status, sent])") == [401, 3]
+    assert signed_in.page.evaluate(ask.replace("REQUEST", f'new Request("/api/orders", {options})')) == [401, 3]

@@ -1,25 +1,26 @@
-"""A session as an app uses it, in every storage mode: sign in, fetch, go on when the token has expired, sign out."""
-
-from typing import Any
+"""An app uses the session client in every storage mode: it signs in, fetches while tokens expire, and signs out."""
 
 import pytest
 from playwright.sync_api import Error, Route
 
 from tests.browser.sites import Person
 
+with_cookies = pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
+JSON = '{ "Content-Type": "application/json" }'
+FILE_FORM = """(() => {
+    const form = new FormData();
+    form.set("what", "tea");
+    form.set("file", new Blob(["x".repeat(300000)]), "file");
+    return form;
+})()"""
 BODIES = {
-    "a string": ('{"what": "tea"}', {"what": "tea"}, {}),
-    "a form": ('new URLSearchParams({ what: "tea" })', {"what": "tea"}, {}),
-    "a form with a file": (
-        '(() => { const form = new FormData(); form.set("what", "tea");'
-        ' form.set("file", new Blob(["x".repeat(300000)]), "file"); return form; })()',
-        {"what": "tea"},
-        {"file": 300000},
-    ),
+    "a string": ("""'{"what": "tea"}'""", JSON, {}),
+    "a form": ('new URLSearchParams({ what: "tea" })', "{}", {}),
+    "a form with a file": (FILE_FORM, "{}", {"file": 300000}),
 }
 
 
-def test_somebody_signs_in_fetches_and_signs_out(tab, world, person):
+def test_a_user_signs_in_fetches_and_signs_out(tab, world, person):
     assert tab.restore() is None
     assert tab.fetch() == [401]
     tab.sign_in(person)
@@ -31,17 +32,21 @@ def test_somebody_signs_in_fetches_and_signs_out(tab, world, person):
     assert tab.user is None
     assert tab.fetch() == [401]
     assert tab.heard == [["signin", person.email], ["signout", None]]
-    assert [row["revoked_reason"] for row in world.auth.sessions(person)] == ["signed_out"]
+    assert world.auth.reasons(person) == ["signed_out"]
 
 
-def test_the_token_expires_and_nobody_notices(signed_in, world, person):
+@pytest.mark.parametrize("times", [1, 20])
+def test_parallel_requests_with_an_expired_token_are_answered_after_one_rotation(signed_in, world, person, times):
     world.forward(601)
-    assert signed_in.fetch() == [200]
+    assert signed_in.fetch(times=times) == [200] * times
     assert world.generation(person) == 1
+    # In mode `cookie` the middleware refreshes, and the page does not learn of it.
+    assert world.refreshes == ([] if world.mode == "cookie" else [200])
+    assert signed_in.restore() == person.email
     assert signed_in.heard == [["signin", person.email]]
 
 
-def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_again(signed_in, world, person):
+def test_a_request_that_is_slower_than_a_later_question_who_is_signed_in_is_sent_again(signed_in, world, person):
     held: list[Route] = []
     signed_in.page.route("**/api/orders", lambda route: held.append(route), times=1)
     with signed_in.page.expect_request("**/api/orders"):
@@ -53,8 +58,8 @@ def test_a_request_that_was_overtaken_by_a_question_who_is_signed_in_is_sent_aga
     assert world.generation(person) == 1
 
 
-@pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
-def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_own_refresh(signed_in, world, person):
+@with_cookies
+def test_an_older_request_uses_the_refresh_of_a_later_question_who_is_signed_in(signed_in, world, person):
     world.forward(601)
     world.app.hold_answers("/api/orders")
     signed_in.begin()
@@ -66,78 +71,54 @@ def test_a_question_that_was_refreshed_on_the_way_spares_an_older_request_its_ow
     assert world.generation(person) == 1
 
 
-def test_twenty_requests_with_an_expired_token_are_one_rotation_and_twenty_answers(signed_in, world, person):
-    world.forward(601)
-    assert signed_in.fetch(times=20) == [200] * 20
-    assert world.generation(person) == 1
-    # In mode `cookie` the middleware refreshes on the way, and the page never hears of it.
-    assert world.refreshes == ([] if world.mode == "cookie" else [200])
-    assert signed_in.restore() == person.email
-
-
-@pytest.mark.parametrize("body", BODIES)
-def test_what_is_sent_arrives_whole_however_often_it_has_to_be_sent(signed_in, world, body):
-    script, given, files = BODIES[body]
-    headers = '{ "Content-Type": "application/json" }' if body == "a string" else "{}"
-    script = f"'{script}'" if body == "a string" else script
-    for ask in (
-        f'session.fetch("/api/orders", {{ method: "POST", headers: {headers}, body: {script} }})',
-        f'session.fetch(new Request("/api/orders", {{ method: "POST", headers: {headers}, body: {script} }}))',
-    ):
+@pytest.mark.parametrize(("body", "headers", "files"), BODIES.values(), ids=BODIES)
+def test_a_body_arrives_whole_when_it_has_to_be_sent_again(signed_in, world, body, headers, files):
+    arguments = f'"/api/orders", {{ method: "POST", headers: {headers}, body: {body} }}'
+    for request in (arguments, f"new Request({arguments})"):
         world.forward(601)
-        answer = signed_in.page.evaluate(f"{ask}.then((response) => response.json())")
-        assert (answer["given"], answer["files"]) == (given, files)
+        answer = signed_in.page.evaluate(f"session.fetch({request}).then((response) => response.json())")
+        assert (answer["given"], answer["files"]) == ({"what": "tea"}, files)
     posts = [one.status for one in world.answered("/api/orders", "POST")]
     assert posts == ([200, 200] if world.mode == "cookie" else [401, 200, 401, 200])
 
 
-def test_a_page_that_is_loaded_anew_knows_who_is_signed_in(signed_in, person):
-    """In `body` mode the worker outlives the reload of its only tab."""
+@pytest.mark.parametrize("seconds", [0, 601], ids=["a good token", "an expired token"])
+def test_a_page_that_is_loaded_again_knows_the_user_with(signed_in, world, person, seconds):
+    """In mode `body` the worker survives the reload of its only tab."""
     for _ in range(3):
-        signed_in.page.reload()
-        signed_in.open()
+        world.forward(seconds)
+        signed_in.reload()
         assert signed_in.user is None
         assert signed_in.restore() == person.email
         assert signed_in.heard == []
         assert signed_in.fetch() == [200]
 
 
-def test_a_page_that_is_loaded_with_an_expired_token_knows_who_is_signed_in(signed_in, world, person):
-    world.forward(601)
-    signed_in.page.reload()
-    signed_in.open()
-    assert signed_in.restore() == person.email
-    assert signed_in.fetch() == [200]
+@with_cookies
+@pytest.mark.parametrize("reloaded", [False, True], ids=["by a request", "by a page that is loaded again"])
+def test_a_missing_access_cookie_is_replaced(signed_in, world, context, person, reloaded):
+    context.clear_cookies(name="__Secure-access" if world.mode == "subdomain" else "__Host-access")
+    if reloaded:
+        signed_in.reload()
+        assert signed_in.restore() == person.email
+    else:
+        assert signed_in.fetch() == [200]
 
 
-@pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain"], indirect=True)
-def test_an_access_cookie_that_is_gone_is_fetched_by_the_refresh_cookie(signed_in, world, context, person):
-    for page_knows in (True, False):
-        context.clear_cookies(name="__Secure-access" if world.mode == "subdomain" else "__Host-access")
-        if page_knows:
-            assert signed_in.fetch() == [200]
-        else:
-            signed_in.page.reload()
-            signed_in.open()
-            assert signed_in.restore() == person.email
-
-
-def test_signing_in_with_a_wrong_password_says_what_is_wrong(tab, person):
+def test_a_failed_sign_in_reports_the_reason(tab, person):
     with pytest.raises(Error, match="There is no active account"):
         tab.sign_in(Person(person.email, "not it"))
-    code = tab.page.evaluate(
+    found = tab.page.evaluate(
         "session.signIn({ email: 'a', password: 'b' }).catch(({ code, status }) => [code, status])"
     )
-    assert code == ["invalid_credentials", 401]
+    assert found == ["invalid_credentials", 401]
     errors = tab.page.evaluate("session.signIn({ email: 'a', password: '' }).catch((error) => error.errors)")
     assert list(errors) == ["password"]
     assert tab.heard == []
 
 
-def test_the_device_and_whether_to_remember_it_are_told_at_sign_in(tab, world, person):
+def test_a_sign_in_may_name_the_device_and_ask_to_remember_it(tab, world, person):
     for _ in range(2):
         tab.sign_in(person, remember=True, deviceName="Somebody's laptop")
-    rows: list[dict[str, Any]] = world.auth.sessions(person)
-    assert {row["device__name"] for row in rows} == {"Somebody's laptop"}
-    assert "new_device" in world.auth.events(person)
+    assert {row["device__name"] for row in world.auth.sessions(person)} == {"Somebody's laptop"}
     assert world.auth.events(person).count("new_device") == 1

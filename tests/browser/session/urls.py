@@ -1,4 +1,4 @@
-"""The project, and the app of somebody who uses it: a page without anything on it, and an API."""
+"""The project, and the app of a project that uses it: an empty page, and an API."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.urls import *  # noqa: F403
-from config.urls import urlpatterns as of_the_project
+from config.urls import urlpatterns as project
 from tokens import problems
 
 POLICY = (
@@ -20,12 +20,12 @@ POLICY = (
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """What the app is on. Its policy lets it run scripts and workers of its own alone."""
+    """Answer with the app's page. Its policy permits only scripts and workers of its own origin."""
     return HttpResponse("<!doctype html><title>App</title>", headers={"Content-Security-Policy": POLICY})
 
 
 class Orders(APIView):
-    """Signed in by Latchkey, whatever the mode; says what came."""
+    """A view of the app that Latchkey authenticates in every mode. It returns what the client sent."""
 
     parser_classes = (JSONParser, MultiPartParser, FormParser)
 
@@ -39,12 +39,12 @@ class Orders(APIView):
 
 
 def never_satisfied(request: HttpRequest) -> HttpResponse:
-    """A service whose clock is wrong: to it every token has expired."""
+    """Answer like a service whose clock is wrong: it takes every token for expired."""
     return problems.respond(request, problems.TOKEN_EXPIRED)
 
 
 def own_affair(request: HttpRequest) -> HttpResponse:
-    """A 401 that has nothing to do with our tokens."""
+    """Answer with a 401 that has nothing to do with our tokens."""
     return JsonResponse({"code": "wrong_pin"}, status=401)
 
 
@@ -58,5 +58,5 @@ urlpatterns: list[Any] = [
     path("api/never-satisfied", never_satisfied),
     path("api/own-affair", own_affair),
     path("api/away", away),
-    *of_the_project,
+    *project,
 ]

@@ -1,4 +1,4 @@
-"""Sites with an app of their own, in each storage mode, and what happens there."""
+"""Sites with an app in each storage mode, and tabs that use the session client there."""
 
 import signal
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.browser.watching import Answered, Watch
 
 @dataclass
 class World:
-    """``auth``: where the auth API is. ``app``: where the app is, the same but in mode ``subdomain``."""
+    """``auth``: the site with the auth API. ``app``: the site with the app, another one only in mode ``subdomain``."""
 
     mode: str
     auth: Site
@@ -22,18 +22,15 @@ class World:
     _watches: list[Watch] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._sites = [self.auth] if self.app is self.auth else [self.auth, self.app]
         self._watches = [Watch(site) for site in self._sites]
-
-    @property
-    def _sites(self) -> list[Site]:
-        return [self.auth] if self.app is self.auth else [self.auth, self.app]
 
     @property
     def api(self) -> str:
         return "/api/auth/" if self.app is self.auth else f"{self.auth.origin}/api/auth/"
 
     def forward(self, seconds: float) -> None:
-        """Move the clocks of the servers on; the browser's stay."""
+        """Move the clocks of the servers forward. The browser's clock does not move."""
         for site in self._sites:
             site.forward(seconds)
 
@@ -42,76 +39,45 @@ class World:
             watch.forget()
 
     def answered(self, path: str = "", method: str = "") -> list[Answered]:
-        """What was answered since the test began, or `forget`; preflights apart, unless they are asked for."""
+        """Return the requests answered since the test began, or since `forget`. See `Watch.answered`."""
         return [one for watch in self._watches for one in watch.answered(path, method)]
 
     @property
     def refreshes(self) -> list[int]:
-        """The answers to refreshes at the endpoint, by status."""
+        """The statuses of the answers to refreshes at the endpoint."""
         return [one.status for one in self.answered("/api/auth/refresh")]
 
     def generation(self, person: Person) -> int:
-        """How often the person's only live session has been rotated."""
+        """Return how often the user's only live session has been rotated."""
         (row,) = [row for row in self.auth.sessions(person) if not row["revoked_reason"]]
-        generation: int = row["generation"]
-        return generation
+        return row["generation"]
 
-    def end_sessions(self, person: Person) -> None:
-        """End them from outside, as the admin does."""
-        self.auth.do(
-            "from tokens.models import RefreshToken\n"
-            "from tokens.service.ending import end\n"
-            "end(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason.ENDED_BY_STAFF)",
-            email=person.email,
-        )
-
-    @contextmanager
-    def down(self) -> Iterator[None]:
-        """The database cannot be asked for sessions: refreshes get 503 with Retry-After."""
-        self.auth.do(
-            "from django.db import OperationalError\n"
-            "from tokens.models import RefreshTokenQuerySet as rows\n"
-            "def down(self): raise OperationalError('down')\n"
-            "rows.up, rows.for_decision = rows.for_decision, down"
-        )
-        try:
-            yield
-        finally:
-            self.auth.do("from tokens.models import RefreshTokenQuerySet as rows; rows.for_decision = rows.up")
-
-    @contextmanager
-    def slow_refreshes(self, seconds: float = 1) -> Iterator[None]:
-        """The refresh endpoint takes its time, so that whoever does not wait for another asks meanwhile."""
-        self.auth.do(
+    def slow_refreshes(self) -> Any:
+        """Let the refresh endpoint take a second during a block: other tabs have time to send their own refresh."""
+        return self.auth.replaced(
+            "post",
             "import time\n"
-            "from tokens.api.views import Refresh\n"
-            "def slow(self, request): time.sleep(seconds); return self.quick(request)\n"
-            "Refresh.quick, Refresh.post = Refresh.post, slow",
-            seconds=seconds,
+            "from tokens.api.views import Refresh as owner\n"
+            "def new(self, request): time.sleep(1); return new.old(self, request)",
         )
-        try:
-            yield
-        finally:
-            self.auth.do("from tokens.api.views import Refresh; Refresh.post = Refresh.quick; del Refresh.quick")
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """The auth site takes connections, and answers nobody: its process is stopped.
+        """Let the auth site accept connections but not answer, by stopping its process.
 
-        In ``body`` mode it is the app's too, and the worker asks when the app has refused: refreshes alone hang.
+        In mode ``body`` it serves the app too, whose 401 makes the worker refresh: there only refreshes get no answer.
         """
         if self.mode == "body":
             self.auth.hold_answers("/api/auth/refresh")
-            try:
-                yield
-            finally:
-                self.auth.deliver()
-            return
-        self.auth._process.send_signal(signal.SIGSTOP)
+        else:
+            self.auth._process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self.auth._process.send_signal(signal.SIGCONT)
+            if self.mode == "body":
+                self.auth.deliver()
+            else:
+                self.auth._process.send_signal(signal.SIGCONT)
 
     def tab(self, context: BrowserContext, **options: Any) -> "Tab":
         page = context.new_page()
@@ -127,10 +93,23 @@ _OPEN = """async (options) => {
         session.addEventListener(kind, () => heard.push([kind, session.user?.email ?? null]));
     }
 }"""
+_WAIT_FOR_LOCKS = """async () => {
+    const isOurs = ({ name }) => name.startsWith("latchkey");
+    for (let tries = 0; tries < 400; tries += 1) {
+        const { held, pending } = await navigator.locks.query();
+        if (CONDITION) return;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error("no lock was taken, or one was not released");
+}"""
+_BEGIN = """([path, times]) => {
+    const one = () => session.fetch(path).then((response) => response.status, (error) => error.name);
+    globalThis.begun = Promise.all(Array.from({ length: times }, one));
+}"""
 
 
 class Tab:
-    """A tab with a session in it. ``page`` has left and come back where somebody calls `open` again."""
+    """A tab with a session client. After ``page`` has been loaded again, `open` must be called again."""
 
     def __init__(self, world: World, page: Page, **options: Any) -> None:
         self.world, self.page = world, page
@@ -140,86 +119,68 @@ class Tab:
     def open(self) -> None:
         self.page.evaluate(_OPEN, self._options)
 
+    def reload(self) -> None:
+        self.page.reload()
+        self.open()
+
     def duplicate(self) -> "Tab":
-        """What the browser's menu does: another tab with the same address and a copy of the ``sessionStorage``."""
+        """Open another tab with the same address and a copy of the ``sessionStorage``, as the browser's menu does."""
         with self.page.expect_popup() as popup:
             self.page.evaluate("void window.open(location.href)")
         popup.value.wait_for_load_state()
         return Tab(self.world, popup.value, **self._options)
 
     def restore(self) -> str | None:
-        found: str | None = self.page.evaluate("session.restore().then((user) => user?.email ?? null)")
-        return found
+        return self.page.evaluate("session.restore().then((user) => user?.email ?? null)")
 
     def sign_in(self, person: Person, **more: Any) -> None:
         given = {"email": person.email, "password": person.password, **more}
         self.page.evaluate("(given) => session.signIn(given).then(() => {})", given)
 
-    def wait_for_lock(self) -> None:
-        """Wait until some tab, or the worker, is asking the auth API."""
-        self._wait_for_locks("held.some(isOurs)")
-
-    def wait_for_no_lock(self) -> None:
-        """Wait until nobody is asking the auth API, or waits for that."""
-        self._wait_for_locks("!held.concat(pending).some(isOurs)")
-
-    def _wait_for_locks(self, condition: str) -> None:
-        # Not by wait_for_function, which takes the promise for an answer.
-        self.page.evaluate(
-            "async () => { const isOurs = ({ name }) => name.startsWith('latchkey');"
-            " for (let tries = 0; tries < 400; tries += 1) {"
-            f" const {{ held, pending }} = await navigator.locks.query(); if ({condition}) return;"
-            " await new Promise((resolve) => setTimeout(resolve, 25)); }"
-            " throw new Error('nobody came, or nobody left'); }"
-        )
-
     def sign_out(self) -> None:
         self.page.evaluate("session.signOut()")
 
+    def wait_for_lock(self) -> None:
+        """Wait until a tab, or the worker, holds the lock with which it calls the auth API."""
+        # Not with wait_for_function, which takes a promise for a true value.
+        self.page.evaluate(_WAIT_FOR_LOCKS.replace("CONDITION", "held.some(isOurs)"))
+
+    def wait_for_no_lock(self) -> None:
+        """Wait until neither a tab nor the worker holds the lock, or waits for it."""
+        self.page.evaluate(_WAIT_FOR_LOCKS.replace("CONDITION", "!held.concat(pending).some(isOurs)"))
+
     @property
     def user(self) -> str | None:
-        found: str | None = self.page.evaluate("session.user?.email ?? null")
-        return found
+        return self.page.evaluate("session.user?.email ?? null")
 
     @property
     def heard(self) -> list[list[str | None]]:
-        found: list[list[str | None]] = self.page.evaluate("heard")
-        return found
+        """The events of the session, oldest first, each with the user's e-mail address."""
+        return self.page.evaluate("heard")
 
     def wait_for(self, condition: str, **options: Any) -> None:
         """Wait until a JavaScript expression is true."""
-        # Not by animation frames, which a tab behind another has none of.
+        # Not by animation frames: a tab in the background has none.
         self.page.wait_for_function(f"() => ({condition})", polling=50, **options)
 
     def fetch(self, path: str = "/api/orders", times: int = 1) -> list[int]:
-        """The statuses of so many parallel requests."""
+        """Send parallel requests, and return their statuses."""
         self.begin(path, times)
         return self.end()
 
     def begin(self, path: str = "/api/orders", times: int = 1) -> None:
-        """Send the requests, and do not wait for what comes."""
-        self.page.evaluate(
-            "([path, times]) => {"
-            "  const one = () => session.fetch(path).then((response) => response.status, (error) => error.name);"
-            "  globalThis.begun = Promise.all(Array.from({ length: times }, one));"
-            "}",
-            [path, times],
-        )
-
-    def end(self) -> Any:
-        """What came of what was begun."""
-        return self.page.evaluate(
-            "() => Promise.race([begun, new Promise((_, no) => setTimeout(no, 40_000, new Error('nothing came')))])"
-        )
+        """Send parallel requests, and do not wait for the answers."""
+        self.page.evaluate(_BEGIN, [path, times])
 
     def begin_asking(self) -> None:
-        """Ask who is signed in, which may refresh, and do not wait for it; `end` then says whether somebody is.
+        """Start to ask who is signed in, which may refresh. `end` then returns whether a user is.
 
-        In ``body`` mode only a request that is refused makes the worker ask, whose clock has not moved.
+        In mode ``body`` the worker asks the server only after a request has failed, because its clock has not moved.
         """
-        ask = (
-            "session.fetch('/api/orders').then(({ ok }) => ok)"
-            if self.world.mode == "body"
-            else "session.restore().then(Boolean)"
-        )
-        self.page.evaluate(f"void (globalThis.begun = {ask})")
+        by_request, by_question = "session.fetch('/api/orders').then(({ ok }) => ok)", "session.restore().then(Boolean)"
+        self.page.evaluate(f"void (globalThis.begun = {by_request if self.world.mode == 'body' else by_question})")
+
+    def end(self) -> Any:
+        """Return the result of what was begun."""
+        late = "new Promise((_, no) => setTimeout(no, 40_000, new Error('nothing came')))"
+        return self.page.evaluate(f"() => Promise.race([begun, {late}])")

@@ -1,5 +1,5 @@
-// axios with axios-auth-refresh, as an app sets them up: in a page, where cookies carry the tokens, or in Node, where
-// they are kept here.
+// axios with axios-auth-refresh as an app configures them: in a page, where cookies carry the tokens, or in Node, where
+// this module keeps them.
 import axios from "axios";
 import { createAuthRefresh } from "axios-auth-refresh";
 
@@ -17,7 +17,7 @@ export function client(baseURL, who = "/api/auth/me") {
   }
 
   async function refresh({ config }) {
-    // It had gone out before the last refresh, and was answered after it: all it needs is to be sent again.
+    // This request was sent before the last refresh and answered after it. It only has to be sent again.
     if (config.sentAfter < refreshes) return;
     keep(await plain.post("/api/auth/refresh", tokens.refresh ? { refresh_token: tokens.refresh } : undefined));
     refreshes += 1;
@@ -29,9 +29,9 @@ export function client(baseURL, who = "/api/auth/me") {
     return request;
   });
   createAuthRefresh(api, refresh, {
-    // Of the 401s this one alone is mended by a refresh; the others ask for a sign-in.
+    // Only this 401 can be solved by a refresh. After the others the user must sign in.
     shouldRefresh: ({ response }) => response.data?.code === "token_expired",
-    // Its default gives requests that were under way together with the first a plain 401, instead of a retry.
+    // By default requests that were sent together with the first get a 401 instead of being repeated.
     deduplicateRefresh: false,
     maxRetries: 1,
   });
@@ -40,7 +40,7 @@ export function client(baseURL, who = "/api/auth/me") {
     api,
     tokens,
     signIn: async (credentials) => keep(await api.post("/api/auth/login", credentials)),
-    /** Who is signed in, or how the request was refused. */
+    /** Returns who is signed in, or how the request was rejected. */
     me: () =>
       api.get(who).then(
         ({ data }) => data.user.email,

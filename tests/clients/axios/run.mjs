@@ -1,4 +1,4 @@
-// The client in Node: storage mode `body`. The arguments: the site, and a person's e-mail address and password.
+// The client in Node: storage mode `body`. The arguments are the site, and a user's e-mail address and password.
 import { client } from "./client.mjs";
 
 const [origin, email, password] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 """Serves the project on a free port, in threads, and prints the port.
 
-Meanwhile each line of standard input, a JSON string, is run as Python with Django at hand; what it assigns to
-``result`` is printed as JSON. The end of standard input ends the server.
+Each line of standard input is a JSON string with Python code. The code is run with Django set up, and its variable
+``result`` is printed as JSON. The server stops when standard input ends.
 """
 
 import json
@@ -21,7 +21,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler 
 
 class Handler(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Who asks looks at the answers."""
+        """Log nothing: the tests read the answers."""
 
 
 server = ThreadedWSGIServer(("127.0.0.1", 0), Handler, ipv6=False)

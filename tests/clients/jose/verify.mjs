@@ -1,5 +1,5 @@
-// Verifies access tokens as any Node service would. In, on stdin: {address, issuer, audience, tokens: [...]};
-// out, on stdout: for each token {header, claims}, or {refused: <the code of jose's error>}.
+// Verifies access tokens as any Node service would. It reads {address, issuer, audience, tokens: [...]} from stdin, and
+// writes {header, claims}, or {refused: <the code of jose's error>}, for each token to stdout.
 import { createRemoteJWKSet, jwtVerify } from "jose";
 
 let text = "";

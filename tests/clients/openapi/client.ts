@@ -1,5 +1,5 @@
-// A client of the API, made from its description: openapi-fetch with a middleware that refreshes. Storage mode `body`.
-// The arguments: the site, and a person's e-mail address and password.
+// A client made from the API's description: openapi-fetch with a middleware that refreshes, in storage mode `body`.
+// The arguments are the site, and a user's e-mail address and password.
 import createClient, { type Middleware } from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
@@ -32,7 +32,7 @@ const copies = new Map<string, Request>();
 const withTokens: Middleware = {
   onRequest({ request, id }) {
     if (tokens.access !== undefined) request.headers.set("Authorization", bearer());
-    copies.set(id, request.clone()); // A body can be sent once.
+    copies.set(id, request.clone()); // A request's body can be sent only once.
     return request;
   },
   async onResponse({ response, id }) {
@@ -53,7 +53,7 @@ const withTokens: Middleware = {
 };
 api.use(withTokens);
 
-/** What an app does about a problem. The compiler knows all codes, and complains when one is left out. */
+/** Returns what an app does after a problem. The compiler knows all codes, and reports one that is missing. */
 function next(problem: Problem): "sign in" | "ask for the password" | "try again" | "tell the person" | "mend the program" {
   switch (problem.code) {
     case "not_authenticated":

@@ -1,4 +1,4 @@
-// What an app writes, and what its compiler must not let through.
+// Code as an app has it, and mistakes that its compiler must report.
 import { createSession, SessionError, type Session, type User } from "../../../../tokens/static/tokens/session.js";
 import type * as implementation from "./implementation.js";
 
@@ -20,16 +20,16 @@ export async function use(): Promise<string> {
 
 // @ts-expect-error: there is no such mode
 createSession({ mode: "local-storage" });
-// @ts-expect-error: nor such an event
+// @ts-expect-error: there is no such event
 session.addEventListener("logout", () => {});
 // @ts-expect-error: a password is needed
 session.signIn({ email: "a" });
-// @ts-expect-error: who is signed in is not for the page to say
+// @ts-expect-error: a page cannot set the user
 session.user = null;
-// @ts-expect-error: somebody may be nobody
+// @ts-expect-error: there may be no user
 session.user.email;
 
-// What is declared is what is there: the compiler reads the module itself as `implementation`.
+// The declarations match the module, which the compiler reads as `implementation`.
 type Members = Exclude<keyof Session, keyof EventTarget>;
 export const members: Record<Members, unknown> = {} as ReturnType<typeof implementation.createSession>;
 export const make: (...given: Parameters<typeof createSession>) => { readonly user: User | null } =

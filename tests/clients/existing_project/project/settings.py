@@ -1,6 +1,6 @@
-"""Settings of a project as people have them, before Latchkey; and with it, where ``WITH_LATCHKEY`` is set.
+"""Settings of a typical project before Latchkey is added, and with it if ``WITH_LATCHKEY`` is set.
 
-What the README says is at the end, word for word: a test holds the two together.
+The lines at the end are the README's, word for word. A test compares the two.
 """
 
 import os
@@ -75,7 +75,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-# The cheapest there is: hashing is not what is tried here.
+# The cheapest hasher: hashing is not tested here.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"

@@ -1,4 +1,4 @@
-"""The project's own tests, as people have them. They pass before Latchkey is taken in, and after."""
+"""The project's own tests. They pass before Latchkey is added, and after."""
 
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import AnonymousUser, Permission

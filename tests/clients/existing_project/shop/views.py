@@ -22,7 +22,7 @@ def greet(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def who(request: HttpRequest) -> HttpResponse:
-    """Who somebody is, as far as that is known without asking more."""
+    """Return the user's key, as far as it is known without a query."""
     return JsonResponse({"pk": request.user.pk if request.user.is_authenticated else None})
 
 

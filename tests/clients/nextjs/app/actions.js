@@ -4,7 +4,7 @@ import { cookies } from "next/headers";
 import { keepNote } from "./notes";
 import { facts } from "./token_facts";
 
-/** Keeps a note, and says whose request it was. Every action asks again who that is: anybody can call it. */
+/** Keeps a note, and returns whose request it was. Every action checks who that is, because any client can call it. */
 export async function keep(form) {
   const found = await facts();
   if (!found) throw new Error("Nobody is signed in.");

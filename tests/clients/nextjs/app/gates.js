@@ -1,6 +1,6 @@
 const gates = (globalThis.gates ??= new Map());
 
-/** Returns the gate of this name: `opened` is a promise, `open` keeps it. */
+/** Returns the gate of this name. `open` resolves the promise `opened`. */
 export function gate(name) {
   if (!gates.has(name)) {
     const made = {};

@@ -1,6 +1,6 @@
 const notes = (globalThis.notes ??= new Map());
 
-/** Returns the note that somebody keeps here, or "". */
+/** Returns a user's note, or "". */
 export const noteOf = (person) => notes.get(person) ?? "";
 
 export const keepNote = (person, note) => notes.set(person, note);

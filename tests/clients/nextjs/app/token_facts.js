@@ -1,7 +1,7 @@
 import { cookies } from "next/headers";
 import { session } from "./session";
 
-/** Returns what the tests look at: some claims, and the refresh token's last characters. */
+/** Returns what the tests compare: some claims, and the last characters of the refresh token. */
 export async function facts() {
   const claims = await session();
   const refresh = (await cookies()).get("__Host-refresh")?.value;

@@ -3,7 +3,7 @@
 import { useState } from "react";
 import { Facts } from "../facts";
 
-/** Calls a server action by script. One that was refused on the way throws; on Next.js 14 it returns undefined. */
+/** Calls a server action by script. A rejected action throws an error; on Next.js 14 it returns undefined. */
 export function NoteForm({ action }) {
   const [result, setResult] = useState(null);
   const submit = async (event) => {

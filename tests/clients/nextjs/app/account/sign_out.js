@@ -1,6 +1,6 @@
 "use client";
 
-/** Leaves by loading a page, so that nothing of what Next.js keeps in this tab is shown to whoever comes next. */
+/** Loads a page after signing out, so that the next user of this tab sees nothing that Next.js has cached in it. */
 export function SignOut() {
   const signOut = async () => {
     const answer = await fetch("/api/auth/logout", { method: "POST" });

@@ -3,7 +3,7 @@
 import Link from "next/link";
 import { useState } from "react";
 
-/** Next.js fetches all links at once, as soon as they are seen. */
+/** Next.js prefetches all links as soon as they are visible. */
 export function Links() {
   const [shown, setShown] = useState(false);
   if (!shown) return <button onClick={() => setShown(true)}>Show all</button>;

@@ -1,6 +1,6 @@
 import { Links } from "./links";
 
-/** Rendered when the app is built, like /about, and for those who are signed in alone. */
+/** Is rendered when the app is built, like /about, but shown only to signed-in users. */
 export default function List() {
   return <Links />;
 }

@@ -3,7 +3,7 @@ import { Facts } from "../facts";
 import { gate } from "../gates";
 import { facts } from "../token_facts";
 
-/** Waits for a gate, and only then looks who is there. */
+/** Waits for a gate, and only then reads the token. */
 async function Late({ name }) {
   await gate(name).opened;
   return <Facts id="late" facts={await facts()} />;

@@ -1,7 +1,7 @@
 import { headers } from "next/headers";
 import { facts } from "../../token_facts";
 
-/** The other cookies, letter by letter, as this server would send them on to another. */
+/** The other cookies, unchanged, as this server would forward them to another. */
 const others = async () => (await headers()).get("cookie")?.split("; ").filter((pair) => !pair.startsWith("__Host-"));
 
 export async function GET() {

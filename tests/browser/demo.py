@@ -1,0 +1,95 @@
+"""The demo, started by the README's command, and the steps on its page."""
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.sites import SECRET_KEY, Person
+from tests.clients.projects import ROOT, clean_environment
+
+DEMO_USER = Person("demo@latchkey.test", "latchkey-demo")
+STORY = 30_000
+"""The time limit of a button's story, in milliseconds: it pauses between its steps so that the user can follow."""
+
+
+class Demo:
+    """A process that runs ``manage.py demo``, its output, and its database."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.origin = f"http://localhost:{port}"
+        self.log = folder / "demo.log"
+        self.database = folder / "demo.sqlite3"
+
+    def session(self) -> dict[str, Any]:
+        """Return the row of the newest session."""
+        with sqlite3.connect(self.database) as connection:
+            connection.row_factory = sqlite3.Row
+            return dict(connection.execute("SELECT * FROM tokens_refreshtoken ORDER BY id DESC LIMIT 1").fetchone())
+
+
+@contextmanager
+def demo_served(folder: Path) -> Iterator[Demo]:
+    """Run the demo with a database in this folder, and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = Demo(folder, port)
+    env = clean_environment(DEBUG="true", SECRET_KEY=SECRET_KEY, DATABASE_URL=f"sqlite:///{demo.database}")
+    command = [sys.executable, "manage.py", "demo", "--port", str(port)]
+    with (
+        demo.log.open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process,
+    ):
+        try:
+            while not _answers(port):
+                assert process.poll() is None, demo.log.read_text()
+                time.sleep(0.1)
+            yield demo
+        finally:
+            process.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def press(page: Page, *buttons: str) -> None:
+    """Press these buttons, and wait for the end of each one's story."""
+    for button in buttons:
+        page.locator(f"[data-do={button}]").click()
+        expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
+
+
+def marks(page: Page, more: str = "") -> Locator:
+    """The marks of requests on the timeline."""
+    return page.locator(f"#timeline [data-outcome]{more}")
+
+
+def drawn(page: Page, lane: str = "owner") -> list[str]:
+    """Return the outcomes of the requests in a lane, from left to right."""
+    return marks(page, f"[data-lane={lane}]").evaluate_all("all => all.map(each => each.dataset.outcome)")
+
+
+def generations(page: Page) -> list[str]:
+    """Return the generations of the server's row, from left to right."""
+    return page.locator("#timeline .generation .number").all_text_contents()
+
+
+def sentence(page: Page) -> str:
+    """Return the newest sentence of the page's log."""
+    return page.locator("#log li").first.inner_text()
+
+
+def seconds_left(page: Page) -> int:
+    """Return the remaining lifetime of the access token."""
+    minutes, seconds = page.locator("#left").inner_text().split(":")
+    return 60 * int(minutes) + int(seconds)
