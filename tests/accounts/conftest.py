@@ -1,4 +1,4 @@
-"""Fixtures for accounts: mail that is there at once, and what came by it."""
+"""Fixtures for accounts: mail without threads, signed-in browsers, and a record of the password hashing."""
 
 import re
 from collections.abc import Callable
@@ -6,13 +6,15 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts import mail
+from tests.accounts.steps import sign_in_by_form, who
 from tests.hashers import CheapArgon2
 
 
-class AtOnce:
-    """Stands for the pool of threads: a mail is delivered before the test goes on."""
+class NoThreads:
+    """Replaces the thread pool: `submit` returns when the job is done."""
 
     def submit(self, job: Callable[..., Any], *args: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -22,13 +24,13 @@ class AtOnce:
 
 @pytest.fixture(autouse=True)
 def _mail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may find a mailbox empty, or another test's mail in it, because a thread was slow."""
-    monkeypatch.setattr(mail, "_pool", AtOnce())
+    """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
+    monkeypatch.setattr(mail, "_pool", NoThreads())
 
 
 @pytest.fixture
 def token_in(mailoutbox: list[Any]) -> Callable[[str], str]:
-    """Returns the token of the link in the latest mail to an address."""
+    """Returns the token in the latest mail to an address. With tokens made by tests a wrong link would pass."""
 
     def find(address: str) -> str:
         latest = [message for message in mailoutbox if message.to == [address]][-1]
@@ -40,19 +42,42 @@ def token_in(mailoutbox: list[Any]) -> Callable[[str], str]:
 
 
 @pytest.fixture
+def signed_in(clock: Any, signed_in: Client) -> Client:
+    """`signed_in`, while time stands still, in a process that has just read the revocation feed.
+
+    Without it the feed would be read at some later request, and the numbers of statements would differ at random.
+    """
+    assert who(signed_in) == 200
+    return signed_in
+
+
+@pytest.fixture
+def signed_in_by_form(api: Client, user: Any, clock: Any) -> Client:
+    """The browser `api`, in which `user` has signed in on the page. Only this way it has Django's session as well.
+
+    Without it a page that relies on Django's session, or leaves it behind, would go unnoticed.
+    """
+    assert sign_in_by_form(api, user).status_code == 302
+    return api
+
+
+@pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the password hasher was asked to do, in order: the work that a stranger could time."""
-    work: list[str] = []
-    encode, verify = CheapArgon2.encode, CheapArgon2.verify
+    """The calls of the password hasher, in order. Without it, hashing only for some accounts would go unnoticed.
 
-    def counted_encode(self: Any, *args: Any, **options: Any) -> Any:
-        work.append("encode")
-        return encode(self, *args, **options)
+    An attacker who measures the time of a response would then learn whether there is an account.
+    """
+    calls: list[str] = []
 
-    def counted_verify(self: Any, *args: Any, **options: Any) -> Any:
-        work.append("verify")
-        return verify(self, *args, **options)
+    def recorded(name: str) -> Callable[..., Any]:
+        original = getattr(CheapArgon2, name)
 
-    monkeypatch.setattr(CheapArgon2, "encode", counted_encode)
-    monkeypatch.setattr(CheapArgon2, "verify", counted_verify)
-    return work
+        def call(*args: Any, **options: Any) -> Any:
+            calls.append(name)
+            return original(*args, **options)
+
+        return call
+
+    for name in ("encode", "verify"):
+        monkeypatch.setattr(CheapArgon2, name, recorded(name))
+    return calls

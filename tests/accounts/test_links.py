@@ -1,0 +1,125 @@
+"""The links in mails that confirm an address or reset a password: how long they are valid, and what makes them invalid.
+
+The link that raises the alarm has other rules, see `test_alarm`.
+"""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.links import Purpose, make
+from accounts.models import User
+from tests.accounts.steps import DAY, HOUR, INVALID_LINK, confirm_email, problem, use_link
+from tests.browsers import login
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+NEW = "new@example.org"
+LIFETIMES = {Purpose.REGISTRATION: 3 * DAY, Purpose.EMAIL_CHANGE: DAY, Purpose.PASSWORD_RESET: HOUR}
+of_each_purpose = pytest.mark.parametrize("purpose", LIFETIMES)
+
+
+@pytest.fixture
+def owner(purpose: Purpose, clock: Any) -> User:
+    """The user whom the link belongs to: unconfirmed if it confirms a registration.
+
+    Without it a link could confirm an account that is active already, and a link that does nothing would go unnoticed.
+    """
+    unconfirmed: dict[str, Any] = {"is_active": False, "email_confirmed_at": None}
+    user: User = UserFactory(**unconfirmed if purpose is Purpose.REGISTRATION else {})
+    return user
+
+
+@pytest.fixture
+def token(purpose: Purpose, owner: User) -> str:
+    return make(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
+
+
+def assert_rejected(client: Client, purpose: Purpose, token: str) -> None:
+    """Use a link, and check that it gets the one response to every invalid link, and changes no user."""
+    before = list(User.objects.values())
+    assert problem(use_link(client, purpose, token)) == INVALID_LINK
+    assert list(User.objects.values()) == before
+
+
+@of_each_purpose
+class TestALink:
+    def test_is_valid_once(self, api, purpose, token):
+        assert use_link(api, purpose, token).status_code == 204
+        assert_rejected(api, purpose, token)
+
+    def test_is_valid_until_its_lifetime_ends(self, api, purpose, token, clock):
+        clock.forward(LIFETIMES[purpose] - 1)
+        assert use_link(api, purpose, token).status_code == 204
+
+    def test_is_invalid_after_its_lifetime(self, api, purpose, token, clock):
+        clock.forward(LIFETIMES[purpose] + 1)
+        assert_rejected(api, purpose, token)
+
+    def test_stays_valid_under_a_new_secret_key_while_the_old_one_is_a_fallback(self, api, purpose, token, settings):
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
+        assert use_link(api, purpose, token).status_code == 204
+
+    @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45])
+    def test_is_invalid_if_a_character_is_changed(self, api, purpose, token, place):
+        letters = list(token)
+        # The last character of a signature has spare bits: "A" and "B" may mean the same there, "A" and "z" do not.
+        letters[place] = "A" if letters[place] not in "ABCD" else "z"
+        assert_rejected(api, purpose, "".join(letters))
+
+    @pytest.mark.parametrize("nonsense", ["x", "a.b.c", "....", "é.ü.ß", "W10.1xYzA2.AAAA", "x" * 1024])
+    def test_that_is_nonsense_is_rejected_without_a_query(self, api, purpose, nonsense, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert problem(use_link(api, purpose, nonsense)) == INVALID_LINK
+
+    def test_is_invalid_after_a_change_of_the_password(self, api, purpose, token, owner):
+        owner.set_password("set in another way")
+        owner.save()
+        assert_rejected(api, purpose, token)
+
+    def test_is_invalid_after_a_change_of_the_address(self, api, purpose, token, owner):
+        owner.email = "newer@example.org"
+        owner.save()
+        assert_rejected(api, purpose, token)
+
+    def test_is_invalid_after_the_account_was_deleted(self, api, purpose, token, owner):
+        owner.delete()
+        assert_rejected(api, purpose, token)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.EMAIL_CHANGE, Purpose.PASSWORD_RESET])
+def test_a_link_is_invalid_after_the_account_was_switched_off(api, purpose, token, owner):
+    owner.is_active = False
+    owner.save()
+    assert_rejected(api, purpose, token)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.PASSWORD_RESET])
+def test_a_link_that_resets_the_password_is_invalid_after_a_sign_in(api, purpose, token, owner, another):
+    login(another(), owner)
+    assert_rejected(api, purpose, token)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "other"),
+    [
+        (Purpose.REGISTRATION, Purpose.PASSWORD_RESET),
+        (Purpose.REGISTRATION, Purpose.ALARM),
+        (Purpose.EMAIL_CHANGE, Purpose.PASSWORD_RESET),
+        (Purpose.EMAIL_CHANGE, Purpose.ALARM),
+        (Purpose.PASSWORD_RESET, Purpose.REGISTRATION),
+        (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE),
+        (Purpose.PASSWORD_RESET, Purpose.ALARM),
+    ],
+)
+def test_a_link_for_another_purpose_is_rejected(api, purpose, other, owner):
+    assert_rejected(api, purpose, make(other, owner, NEW))
+
+
+def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, user):
+    """The endpoint accepts both kinds of links. This kind confirms the address that the account has."""
+    confirm_email(api, make(Purpose.REGISTRATION, user, NEW))
+    assert User.objects.get().email == user.email
