@@ -9,7 +9,10 @@ import pytest
 from django.test import Client
 
 from accounts import mail
-from tests.accounts.steps import sign_in_by_form, who
+from accounts.links import Purpose, make
+from tests.accounts.steps import Send, ask, fill_in, sign_in_by_form, who
+from tests.browsers import login
+from tests.factories import PASSWORD
 from tests.hashers import CheapArgon2
 
 
@@ -26,6 +29,13 @@ class NoThreads:
 def _mail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
     monkeypatch.setattr(mail, "_pool", NoThreads())
+
+
+@pytest.fixture(params=[ask, fill_in], ids=["API", "page"])
+def send(request: pytest.FixtureRequest) -> Send:
+    """Sends data to the API, or fills in the form of the page. A rule that only one of them has would go unnoticed."""
+    function: Send = request.param
+    return function
 
 
 @pytest.fixture
@@ -59,6 +69,23 @@ def signed_in_by_form(api: Client, user: Any, clock: Any) -> Client:
     """
     assert sign_in_by_form(api, user).status_code == 302
     return api
+
+
+@pytest.fixture(params=["register", "password/change", "password/reset/confirm"])
+def set_password(request: pytest.FixtureRequest, send: Send, api: Client, user: Any) -> Callable[[str], Any]:
+    """Sets a password in each way that there is. A way that is not listed could ignore the rules for passwords.
+
+    It is the password of `user`, or of a new account with the address new@example.org.
+    """
+    path = request.param
+    if path == "password/change":
+        login(api, user)
+    name, fields = {
+        "register": ("password", {"email": "new@example.org"}),
+        "password/change": ("new_password", {"current_password": PASSWORD}),
+        "password/reset/confirm": ("password", {"token": make(Purpose.PASSWORD_RESET, user)}),
+    }[path]
+    return lambda password: send(api, path, fields | {name: password})
 
 
 @pytest.fixture

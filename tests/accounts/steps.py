@@ -1,12 +1,12 @@
 """What the tests of accounts do and compare, as functions."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.links import Purpose
 from tests.browsers import ACCESS, REFRESH, post
 from tests.factories import PASSWORD
 from tokens.models import RefreshToken, SecurityEvent
@@ -16,13 +16,19 @@ TWICE = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
 """The new password, as the forms ask for it."""
 CROSS_SITE = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
 """The headers that a browser sends with a request from a page of another site."""
+DONE = {
+    "register": (202, "/mail-sent"),
+    "email/change": (202, "/mail-sent"),
+    "email/confirm": (204, "/email/confirmed"),
+    "password/reset": (202, "/mail-sent"),
+    "password/reset/confirm": (204, "/password/reset/done"),
+    "password/change": (204, "/password/changed"),
+}
+"""The response to a request that succeeds: the status of the API, and where the page redirects to."""
 HOUR, DAY = 3600, 86400
 API = "/api/auth/"
-
-NOT_SIGNED_IN = 401, "not_authenticated"
-NOT_RECENT = 403, "reauthentication_required"
-CROSS_ORIGIN = 403, "cross_origin"
-INVALID_LINK = 400, "invalid_token"
+Send = Callable[..., Any]
+"""`ask` or `fill_in`."""
 
 
 def ask(client: Client, path: str, data: Any = None, **headers: str) -> Any:
@@ -30,15 +36,32 @@ def ask(client: Client, path: str, data: Any = None, **headers: str) -> Any:
     return post(client, API + path, data, **headers)
 
 
-def problem(response: Any) -> tuple[int, str]:
-    """Return the status and the problem code of an error response of the API."""
-    return response.status_code, response.json()["code"]
+def fill_in(client: Client, path: str, data: dict[str, str], **headers: str) -> Any:
+    """POST to the page what `ask` sends to the API. The forms ask for a new password twice."""
+    fields = {}
+    for name, value in data.items():
+        names = ["password1", "password2"] if name in {"password", "new_password"} else [name]
+        fields.update(dict.fromkeys(names, value))
+    return client.post(f"/{path}", fields, headers=headers)
 
 
-def invalid_fields(response: Any) -> list[str]:
-    """Return the names of the fields that the API found invalid."""
-    assert problem(response) == (400, "invalid")
-    return list(response.json()["errors"])
+def problem(response: Any) -> str:
+    """Return the status, the problem code and the invalid fields of an error: "400 invalid email password"."""
+    content = response.json()
+    return " ".join([str(response.status_code), content["code"], *content.get("errors", ())])
+
+
+def outcome(response: Any) -> str:
+    """Return "done", or what is wrong in the words of `problem`, for the API and for the pages."""
+    path = response.request["PATH_INFO"].removeprefix("/api/auth").strip("/")
+    status, page = DONE[path]
+    if response.status_code in {status, 302}:
+        return "done" if response.get("Location", page) == page else response["Location"]
+    if response.status_code == 200:
+        (field,) = form_errors(response)
+        problems = {"__all__": "400 invalid_token", "current_password": "401 invalid_credentials"}
+        return problems.get(field, f"400 invalid {field.rstrip('1')}")
+    return problem(response).replace("new_password", "password")
 
 
 def form_errors(response: Any) -> set[str]:
@@ -55,17 +78,14 @@ def can_sign_in(client: Client, email: str, password: str = PASSWORD) -> bool:
     return bool(ask(client, "login", {"email": email, "password": password}).status_code == 200)
 
 
-def confirm_email(client: Client, token: str) -> Any:
-    return ask(client, "email/confirm", {"token": token})
+def confirm(client: Client, token: str, send: Send = ask) -> Any:
+    """Confirm an e-mail address by the token of a link."""
+    return send(client, "email/confirm", {"token": token})
 
 
-def reset_password(client: Client, token: str, password: str = NEW_PASSWORD, **headers: str) -> Any:
-    return ask(client, "password/reset/confirm", {"token": token, "password": password}, **headers)
-
-
-def use_link(client: Client, purpose: Purpose, token: str) -> Any:
-    """Send a link's token to the endpoint that accepts links for this purpose."""
-    return (reset_password if purpose is Purpose.PASSWORD_RESET else confirm_email)(client, token)
+def reset_password(client: Client, token: str, password: str = NEW_PASSWORD, send: Send = ask, **headers: str) -> Any:
+    """Reset the password by the token of a link."""
+    return send(client, "password/reset/confirm", {"token": token, "password": password}, **headers)
 
 
 def seen(response: Any) -> tuple[Any, ...]:
@@ -78,10 +98,10 @@ def clears_the_tokens(response: Any) -> bool:
     return all(response.cookies[name]["max-age"] == 0 for name in (ACCESS, REFRESH))
 
 
-def statements(client: Client, path: str, data: Any) -> tuple[Any, list[str]]:
-    """POST to the auth API. Return what `seen` says of the response, and the kinds of SQL statements, in order."""
+def statements(client: Client, path: str, data: Any, send: Send = ask) -> tuple[Any, list[str]]:
+    """POST, by default to the API. Return what is `seen` of the response, and the kinds of SQL statements, in order."""
     with CaptureQueriesContext(connection) as context:
-        response = ask(client, path, data)
+        response = send(client, path, data)
     kinds = [query["sql"].split()[0].upper() for query in context.captured_queries]
     return seen(response), [kind for kind in kinds if kind in {"SELECT", "INSERT", "UPDATE", "DELETE"}]
 

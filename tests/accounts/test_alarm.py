@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.links import LIFETIMES, InvalidLink, Purpose, make, read
 from accounts.models import User
-from tests.accounts.steps import DAY, NEW_PASSWORD, ask, can_sign_in, confirm_email, events, form_errors, live, reset_password, who
+from tests.accounts.steps import DAY, NEW_PASSWORD, ask, can_sign_in, confirm, events, form_errors, live, reset_password, who
 from tests.browsers import REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
@@ -100,7 +100,7 @@ class TestTheLink:
 
     def test_in_the_old_mailbox_works_after_a_change_of_the_address_and_does_not_undo_it(self, thief, user, token_in):
         ask(thief, "email/change", {"email": NEW})
-        confirm_email(thief, token_in(NEW))
+        confirm(thief, token_in(NEW))
         assert User.objects.get().email == NEW
         press(token_in(user.email))
         assert live() == 0
@@ -128,7 +128,7 @@ class TestTheLink:
         for purpose in OTHER_PURPOSES:
             with pytest.raises(InvalidLink):
                 read(token, purpose)
-        assert reset_password(Client(), token).status_code == confirm_email(Client(), token).status_code == 400
+        assert reset_password(Client(), token).status_code == confirm(Client(), token).status_code == 400
         assert User.objects.get().check_password(PASSWORD)
 
     def test_that_is_forged_or_for_another_purpose_ends_nothing(self, thief, user, token):

@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.links import Purpose, make
 from accounts.models import User
-from tests.accounts.steps import DAY, HOUR, INVALID_LINK, confirm_email, problem, use_link
+from tests.accounts.steps import DAY, HOUR, Send, ask, confirm, outcome, reset_password
 from tests.browsers import login
 from tests.factories import UserFactory
 
@@ -37,22 +37,27 @@ def token(purpose: Purpose, owner: User) -> str:
     return make(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
 
 
-def assert_rejected(client: Client, purpose: Purpose, token: str) -> None:
-    """Use a link, and check that it gets the one response to every invalid link, and changes no user."""
+def use(client: Client, purpose: Purpose, token: str, send: Send = ask) -> str:
+    """Send a token to the API or the page that accepts links for this purpose. Return the outcome."""
+    return outcome((reset_password if purpose is Purpose.PASSWORD_RESET else confirm)(client, token, send=send))
+
+
+def assert_rejected(client: Client, purpose: Purpose, token: str, send: Send = ask) -> None:
+    """Use a link, and check that it is rejected like every invalid link, and changes no user."""
     before = list(User.objects.values())
-    assert problem(use_link(client, purpose, token)) == INVALID_LINK
+    assert use(client, purpose, token, send) == "400 invalid_token"
     assert list(User.objects.values()) == before
 
 
 @of_each_purpose
 class TestALink:
-    def test_is_valid_once(self, api, purpose, token):
-        assert use_link(api, purpose, token).status_code == 204
-        assert_rejected(api, purpose, token)
+    def test_is_valid_once(self, api, purpose, token, send):
+        assert use(api, purpose, token, send) == "done"
+        assert_rejected(api, purpose, token, send)
 
     def test_is_valid_until_its_lifetime_ends(self, api, purpose, token, clock):
         clock.forward(LIFETIMES[purpose] - 1)
-        assert use_link(api, purpose, token).status_code == 204
+        assert use(api, purpose, token) == "done"
 
     def test_is_invalid_after_its_lifetime(self, api, purpose, token, clock):
         clock.forward(LIFETIMES[purpose] + 1)
@@ -61,7 +66,7 @@ class TestALink:
     def test_stays_valid_under_a_new_secret_key_while_the_old_one_is_a_fallback(self, api, purpose, token, settings):
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
-        assert use_link(api, purpose, token).status_code == 204
+        assert use(api, purpose, token) == "done"
 
     @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45])
     def test_is_invalid_if_a_character_is_changed(self, api, purpose, token, place):
@@ -73,7 +78,7 @@ class TestALink:
     @pytest.mark.parametrize("nonsense", ["x", "a.b.c", "....", "é.ü.ß", "W10.1xYzA2.AAAA", "x" * 1024])
     def test_that_is_nonsense_is_rejected_without_a_query(self, api, purpose, nonsense, django_assert_num_queries):
         with django_assert_num_queries(0):
-            assert problem(use_link(api, purpose, nonsense)) == INVALID_LINK
+            assert use(api, purpose, nonsense) == "400 invalid_token"
 
     def test_is_invalid_after_a_change_of_the_password(self, api, purpose, token, owner):
         owner.set_password("set in another way")
@@ -121,5 +126,5 @@ def test_a_link_for_another_purpose_is_rejected(api, purpose, other, owner):
 
 def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, user):
     """The endpoint accepts both kinds of links. This kind confirms the address that the account has."""
-    confirm_email(api, make(Purpose.REGISTRATION, user, NEW))
+    confirm(api, make(Purpose.REGISTRATION, user, NEW))
     assert User.objects.get().email == user.email
