@@ -64,6 +64,12 @@ def outcome(response: Any) -> str:
     return problem(response).replace("new_password", "password")
 
 
+def leads_to(response: Any) -> str:
+    """Return where a page redirects to."""
+    assert response.status_code == 302, response.content
+    return str(response["Location"])
+
+
 def form_errors(response: Any) -> set[str]:
     """Return the names of the fields for which a page shows an error."""
     assert response.status_code == 200

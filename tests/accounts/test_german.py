@@ -127,17 +127,17 @@ def test_the_mail_about_the_thief_of_the_demo_is_german(german, user, settings, 
     assert "Gerät: Firefox auf Windows\n" in mail.body
 
 
-@pytest.mark.parametrize(
-    ("sessions", "question", "done"),
-    [
-        (1, "hat 1 aktive Sitzung. Soll sie beendet werden?", "1 Sitzung widerrufen."),
-        (2, "hat 2 aktive Sitzungen. Sollen alle beendet werden?", "2 Sitzungen widerrufen."),
-    ],
-    ids=["one session", "two sessions"],
-)
-def test_the_admin_is_german_in_singular_and_plural(german, another, user, sessions, question, done):
+ADMIN = {
+    1: ("hat 1 aktive Sitzung. Soll sie beendet werden?", "1 Sitzung widerrufen."),
+    2: ("hat 2 aktive Sitzungen. Sollen alle beendet werden?", "2 Sitzungen widerrufen."),
+}
+
+
+@pytest.mark.parametrize("sessions", ADMIN)
+def test_the_admin_is_german_in_singular_and_plural(german, another, user, sessions):
     for _ in range(sessions):
         login(another(), user)
+    question, done = ADMIN[sessions]
     login(german, AdminFactory())
     listed = text(german.get("/admin/tokens/refreshtoken/"))
     assert "Ausgewählte Sitzungen widerrufen" in listed

@@ -248,10 +248,7 @@ URLS = {
     "smtp+ssl://mail.example.org:465": (SMTP, {**HOST, "port": 465, "use_ssl": True}),
     "mailbox://": ("config.mailbox.EmailBackend", {}),
     "consolemail://": ("django.core.mail.backends.console.EmailBackend", {}),
-    "filemail:///var/mail/out": (
-        "django.core.mail.backends.filebased.EmailBackend",
-        {"file_path": "/var/mail/out"},
-    ),
+    "filemail:///var/mail/out": ("django.core.mail.backends.filebased.EmailBackend", {"file_path": "/var/mail/out"}),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.steps import clears_the_tokens, live, sign_in_by_form
+from tests.accounts.steps import clears_the_tokens, leads_to, live, sign_in_by_form
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -71,26 +71,22 @@ class TestTheHomePage:
         assert ACCESS not in response.cookies
         assert "Cookie" in response["Vary"]
 
-    def test_it_lists_the_sessions_of_the_user_and_the_current_one_is_first(self, signed_in, another, user):
+    def test_it_lists_the_live_sessions_of_the_user_and_the_current_one_is_first(self, signed_in, another, user):
         login(Client(headers={"User-Agent": "curl/8.9.1"}), user)
         login(another(), UserFactory(), device_name="A device of another user")
+        ended = another()
+        login(ended, user, device_name="An old device")
+        assert b"An old device" in signed_in.get("/").content
+        assert leads_to(ended.post("/sign-out")) == "/signed-out"
         response = signed_in.get("/")
         html = unescape(response.content.decode())
         assert f"You are signed in as {user.email}" in html
-        assert 'type="password"' not in html
+        assert not re.search('type="password"|A device of another user|An old device', html)
         assert html.index("Firefox on Windows") < html.index("This device") < html.index("curl")
         assert html.count("This device") == 1
-        assert "A device of another user" not in html
         assert len(re.findall('action="/sessions/[^/]+/end"', html)) == 1, "The current session has “Sign out” instead."
         assert len(re.findall('action="/sessions/[^/]+/rename"', html)) == 2
         assert "Cookie" in response["Vary"]
-
-    def test_an_ended_session_is_not_listed(self, signed_in, another, user):
-        elsewhere = another()
-        login(elsewhere, user, device_name="The old one")
-        assert b"The old one" in signed_in.get("/").content
-        assert elsewhere.post("/sign-out").status_code == 302
-        assert b"The old one" not in signed_in.get("/").content
 
     def test_the_name_of_a_device_is_escaped(self, api, user):
         login(api, user, device_name="<script>alert(1)</script>")
@@ -120,9 +116,8 @@ class TestTheHomePage:
         else:
             User._base_manager.filter(pk=user.pk).update(is_active=False)
         assert is_sign_in_form(signed_in.get("/"))
-        response = signed_in.post(f"/sessions/{UNKNOWN_ID}/end")
-        assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/")
-        assert is_sign_in_form(signed_in.get(response["Location"]))
+        assert leads_to(signed_in.post(f"/sessions/{UNKNOWN_ID}/end")) == "/sign-in?next=/"
+        assert is_sign_in_form(signed_in.get("/sign-in?next=/"))
 
 
 WRONG = {
@@ -142,7 +137,7 @@ class TestSigningIn:
     @pytest.mark.parametrize("spelled", [str.lower, str.upper], ids=["in lower case", "in upper case"])
     def test_it_opens_a_session_and_leads_to_the_home_page(self, api, user, spelled):
         response = sign_in_by_form(api, user, username=spelled(user.email))
-        assert (response.status_code, response["Location"]) == (302, "/")
+        assert leads_to(response) == "/"
         assert {ACCESS, REFRESH, DEVICE} <= set(response.cookies)
         assert "no-store" in response["Cache-Control"]
         session = RefreshToken.objects.get()
@@ -192,7 +187,7 @@ class TestSigningIn:
         api.cookies[ACCESS], api.cookies[REFRESH] = "garbage", "garbage"
         assert is_sign_in_form(api.get("/"))
         api.cookies[ACCESS], api.cookies[REFRESH] = "garbage", "garbage"
-        assert sign_in_by_form(api, user).status_code == 302
+        assert leads_to(sign_in_by_form(api, user)) == "/"
         assert is_signed_in(api, user)
 
     def test_signing_in_as_another_user_ends_the_session_of_the_first(self, signed_in_by_form, user):
@@ -223,7 +218,25 @@ class TestSigningIn:
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/sessions/{}/end"])
-class TestTheFormsThatEndASession:
+class TestTheFormsThatEndTheCurrentSession:
+    @pytest.mark.parametrize("seconds", [0, 3600], ids=["with a valid access token", "with an expired access token"])
+    def test_they_end_only_it_and_clear_the_cookies(self, elsewhere, signed_in_by_form, user, path, seconds, clock):
+        session, stolen = session_of(signed_in_by_form), signed_in_by_form.cookies[ACCESS].value
+        clock.forward(seconds)
+        response = signed_in_by_form.post(path.format(session.id))
+        assert leads_to(response) == "/signed-out"
+        assert clears_the_tokens(response)
+        assert DEVICE not in response.cookies
+        assert 'href="/sign-in"' in signed_in_by_form.get("/signed-out").content.decode()
+        session.refresh_from_db()
+        assert (session.revoked_reason, session.revoked_at) == ("signed_out", clock.now)
+        clock.forward(2)
+        thief = Client()
+        thief.cookies[ACCESS] = stolen
+        assert is_sign_in_form(thief.get("/"))
+        assert is_sign_in_form(signed_in_by_form.get("/"))
+        assert is_signed_in(elsewhere, user)
+
     def test_they_need_their_csrf_token(self, strict, user, path):
         login(strict, user)
         path = path.format(session_of(strict).id)
@@ -246,86 +259,46 @@ class TestTheFormsThatEndASession:
         assert (session.generation, session.revoked_at) == (0, None)
 
 
-class TestSigningOut:
-    def test_it_ends_the_session_and_clears_the_cookies(self, signed_in_by_form, clock):
-        stolen = signed_in_by_form.cookies[ACCESS].value
-        response = signed_in_by_form.post("/sign-out")
-        assert (response.status_code, response["Location"]) == (302, "/signed-out")
-        assert clears_the_tokens(response)
-        assert DEVICE not in response.cookies
-        assert 'href="/sign-in"' in signed_in_by_form.get("/signed-out").content.decode()
-        session = RefreshToken.objects.get()
-        assert (session.revoked_reason, session.revoked_at) == ("signed_out", clock.now)
-        clock.forward(2)
-        thief = Client()
-        thief.cookies[ACCESS] = stolen
-        assert is_sign_in_form(thief.get("/"))
-        assert is_sign_in_form(signed_in_by_form.get("/"))
-
-    def test_it_works_with_an_expired_access_token(self, signed_in_by_form, clock):
-        clock.forward(601)
-        assert clears_the_tokens(signed_in_by_form.post("/sign-out"))
-        assert RefreshToken.objects.get().revoked_reason == "signed_out"
-
-    def test_it_ends_no_other_session(self, elsewhere, signed_in_by_form, user):
-        signed_in_by_form.post("/sign-out")
-        assert is_signed_in(elsewhere, user)
-
-    def test_without_a_session_it_changes_nothing(self, api, user):
-        assert api.post("/sign-out").status_code == 302
-        sign_in_by_form(api, user)
-        assert [api.post("/sign-out").status_code for _ in range(2)] == [302, 302]
-        assert SecurityEvent.objects.filter(kind="revoked").count() == 1
+def test_signing_out_without_a_session_changes_nothing(api, user):
+    assert leads_to(api.post("/sign-out")) == "/signed-out"
+    sign_in_by_form(api, user)
+    assert [leads_to(api.post("/sign-out")) for _ in range(2)] == ["/signed-out"] * 2
+    assert SecurityEvent.objects.filter(kind="revoked").count() == 1
 
 
-class TestEndingASession:
-    def test_another_session_is_ended_after_a_recent_sign_in(self, elsewhere, session, signed_in_by_form, user, clock):
+class TestEndingAnotherSession:
+    def test_it_is_ended_after_a_recent_sign_in(self, elsewhere, session, signed_in_by_form, user, clock):
         clock.forward(900)
-        response = signed_in_by_form.post(f"/sessions/{session.id}/end")
-        assert (response.status_code, response["Location"]) == (302, "/")
+        assert leads_to(signed_in_by_form.post(f"/sessions/{session.id}/end")) == "/"
         session.refresh_from_db()
         assert session.revoked_reason == "ended_by_user"
         assert is_signed_in(signed_in_by_form, user)
         clock.forward(2)
         assert is_sign_in_form(elsewhere.get("/"))
 
-    def test_it_asks_for_the_password_if_the_sign_in_is_too_old(self, session, signed_in_by_form, clock):
+    def test_the_password_is_asked_for_if_the_sign_in_is_too_old(self, session, signed_in_by_form, clock):
         clock.forward(901)
-        response = signed_in_by_form.post(f"/sessions/{session.id}/end")
-        assert (response.status_code, response["Location"]) == (302, "/sign-in/again?next=/")
-        assert is_sign_in_form(signed_in_by_form.get(response["Location"]))
+        assert leads_to(signed_in_by_form.post(f"/sessions/{session.id}/end")) == "/sign-in/again?next=/"
+        assert is_sign_in_form(signed_in_by_form.get("/sign-in/again?next=/"))
         assert is_live(session)
         signed_in_by_form.post("/sign-in/again", {"current_password": PASSWORD})
         signed_in_by_form.post(f"/sessions/{session.id}/end")
         assert not is_live(session)
 
-    def test_the_current_session_can_be_ended_at_any_time(self, signed_in_by_form, clock):
-        session = session_of(signed_in_by_form)
-        clock.forward(3600)
-        assert clears_the_tokens(signed_in_by_form.post(f"/sessions/{session.id}/end"))
+    def test_an_unknown_session_an_ended_one_and_one_of_another_user_are_not_found(
+        self, elsewhere, session, signed_in_by_form, another
+    ):
+        foreign = another()
+        sign_in_by_form(foreign, UserFactory())
+        elsewhere.post("/sign-out")
+        ids = [UNKNOWN_ID, "1", "not-an-id", "%00", "../../admin", session.id, session_of(foreign).id]
+        assert {signed_in_by_form.post(f"/sessions/{one}/end").status_code for one in ids} == {404}
         session.refresh_from_db()
         assert session.revoked_reason == "signed_out"
-        assert is_sign_in_form(signed_in_by_form.get("/"))
-
-    def test_a_session_of_another_user_is_not_found(self, signed_in_by_form, another):
-        elsewhere = another()
-        sign_in_by_form(elsewhere, UserFactory())
-        assert signed_in_by_form.post(f"/sessions/{session_of(elsewhere).id}/end").status_code == 404
         assert live() == 2
 
-    @pytest.mark.parametrize("session_id", [UNKNOWN_ID, "1", "not-an-id", "%00", "../../admin"])
-    def test_an_unknown_session_is_not_found(self, session_id, signed_in_by_form):
-        assert signed_in_by_form.post(f"/sessions/{session_id}/end").status_code == 404
-
-    def test_an_ended_session_is_not_ended_again(self, elsewhere, session, signed_in_by_form):
-        elsewhere.post("/sign-out")
-        assert signed_in_by_form.post(f"/sessions/{session.id}/end").status_code == 404
-        session.refresh_from_db()
-        assert session.revoked_reason == "signed_out"
-
     def test_a_browser_that_is_not_signed_in_ends_nothing(self, session, api):
-        response = api.post(f"/sessions/{session.id}/end")
-        assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/")
+        assert leads_to(api.post(f"/sessions/{session.id}/end")) == "/sign-in?next=/"
         assert live() == 1
 
     def test_it_works_with_an_expired_access_token(self, session, signed_in_by_form, user, clock):
@@ -335,5 +308,5 @@ class TestEndingASession:
         assert {ACCESS, REFRESH} <= set(response.cookies)
         clock.forward(150)
         signed_in_by_form.cookies[ACCESS] = "gone"
-        assert signed_in_by_form.post(f"/sessions/{session.id}/end").status_code == 302
+        assert leads_to(signed_in_by_form.post(f"/sessions/{session.id}/end")) == "/"
         assert not is_live(session)
