@@ -1,10 +1,6 @@
 """What the tests of accounts do and compare, as functions."""
 
-from collections.abc import Callable
-from typing import Any
-
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, post
@@ -27,16 +23,14 @@ DONE = {
 """The response to a request that succeeds: the status of the API, and where the page redirects to."""
 HOUR, DAY = 3600, 86400
 API = "/api/auth/"
-Send = Callable[..., Any]
-"""`ask` or `fill_in`."""
 
 
-def ask(client: Client, path: str, data: Any = None, **headers: str) -> Any:
+def ask(client, path, data=None, **headers):
     """POST JSON to the auth API."""
     return post(client, API + path, data, **headers)
 
 
-def fill_in(client: Client, path: str, data: dict[str, str], **headers: str) -> Any:
+def fill_in(client, path, data, **headers):
     """POST to the page what `ask` sends to the API. The forms ask for a new password twice."""
     fields = {}
     for name, value in data.items():
@@ -45,13 +39,13 @@ def fill_in(client: Client, path: str, data: dict[str, str], **headers: str) -> 
     return client.post(f"/{path}", fields, headers=headers)
 
 
-def problem(response: Any) -> str:
+def problem(response) -> str:
     """Return the status, the problem code and the invalid fields of an error: "400 invalid email password"."""
     content = response.json()
     return " ".join([str(response.status_code), content["code"], *content.get("errors", ())])
 
 
-def outcome(response: Any) -> str:
+def outcome(response) -> str:
     """Return "done", or what is wrong in the words of `problem`, for the API and for the pages."""
     path = response.request["PATH_INFO"].removeprefix("/api/auth").strip("/")
     status, page = DONE[path]
@@ -64,47 +58,47 @@ def outcome(response: Any) -> str:
     return problem(response).replace("new_password", "password")
 
 
-def leads_to(response: Any) -> str:
+def leads_to(response) -> str:
     """Return where a page redirects to."""
     assert response.status_code == 302, response.content
     return str(response["Location"])
 
 
-def form_errors(response: Any) -> set[str]:
+def form_errors(response) -> set[str]:
     """Return the names of the fields for which a page shows an error."""
     assert response.status_code == 200
     return set(response.context["form"].errors)
 
 
-def sign_in_by_form(client: Client, user: Any, **more: str) -> Any:
+def sign_in_by_form(client, user, **more):
     return client.post("/sign-in", {"username": user.email, "password": PASSWORD, **more})
 
 
-def can_sign_in(client: Client, email: str, password: str = PASSWORD) -> bool:
+def can_sign_in(client, email, password=PASSWORD) -> bool:
     return bool(ask(client, "login", {"email": email, "password": password}).status_code == 200)
 
 
-def confirm(client: Client, token: str, send: Send = ask) -> Any:
+def confirm(client, token, send=ask):
     """Confirm an e-mail address by the token of a link."""
     return send(client, "email/confirm", {"token": token})
 
 
-def reset_password(client: Client, token: str, password: str = NEW_PASSWORD, send: Send = ask, **headers: str) -> Any:
+def reset_password(client, token, password=NEW_PASSWORD, send=ask, **headers):
     """Reset the password by the token of a link."""
     return send(client, "password/reset/confirm", {"token": token, "password": password}, **headers)
 
 
-def seen(response: Any) -> tuple[Any, ...]:
+def seen(response):
     """Return everything that a client can see of a response."""
     return response.status_code, response.content, sorted(response.headers.items()), sorted(response.cookies)
 
 
-def clears_the_tokens(response: Any) -> bool:
+def clears_the_tokens(response) -> bool:
     """Return whether the response deletes the cookies of both tokens."""
     return all(response.cookies[name]["max-age"] == 0 for name in (ACCESS, REFRESH))
 
 
-def statements(client: Client, path: str, data: Any, send: Send = ask) -> tuple[Any, list[str]]:
+def statements(client, path, data, send=ask):
     """POST, by default to the API. Return what is `seen` of the response, and the kinds of SQL statements, in order."""
     with CaptureQueriesContext(connection) as context:
         response = send(client, path, data)
@@ -112,7 +106,7 @@ def statements(client: Client, path: str, data: Any, send: Send = ask) -> tuple[
     return seen(response), [kind for kind in kinds if kind in {"SELECT", "INSERT", "UPDATE", "DELETE"}]
 
 
-def who(client: Client) -> int:
+def who(client) -> int:
     """Return the status of ``GET /api/auth/me``: 200 while the session is live."""
     return int(client.get(f"{API}me").status_code)
 
@@ -122,5 +116,5 @@ def live() -> int:
     return RefreshToken.objects.live().count()
 
 
-def events(kind: Any) -> list[SecurityEvent]:
+def events(kind) -> list[SecurityEvent]:
     return list(SecurityEvent.objects.filter(kind=kind).order_by("id"))

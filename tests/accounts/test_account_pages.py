@@ -4,7 +4,6 @@ They are Django forms, work without JavaScript, and need a CSRF token.
 """
 
 import re
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +12,16 @@ from django.urls import resolve
 
 from accounts.links import Purpose, make
 from accounts.models import User
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, TWICE, clears_the_tokens, form_errors, sign_in_by_form, who
+from tests.accounts.steps import (
+    CROSS_SITE,
+    NEW_PASSWORD,
+    TWICE,
+    clears_the_tokens,
+    form_errors,
+    live,
+    sign_in_by_form,
+    who,
+)
 from tests.browsers import FIREFOX, login
 from tests.factories import PASSWORD
 
@@ -102,15 +110,18 @@ class TestAPageThatChangesTheAccount:
         assert User.objects.get().check_password(PASSWORD)
 
 
+@pytest.mark.parametrize("path", [*FORMS, "/alarm", "/sign-out"])
+def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
+    strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
+    login(strict, user)
+    given = {**FILLED_IN, "token": make(Purpose.ALARM, user)}
+    assert strict.post(path, given, headers={"Origin": "https://testserver"}).status_code == 403
+    assert (User.objects.get().email, live()) == (user.email, 1)
+    assert not mailoutbox
+
+
 @pytest.mark.parametrize("path", FORMS)
 class TestEveryForm:
-    def test_it_needs_its_csrf_token(self, user, path, mailoutbox):
-        strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
-        login(strict, user)
-        assert strict.post(path, FILLED_IN, headers={"Origin": "https://testserver"}).status_code == 403
-        assert User.objects.get().email == user.email
-        assert not mailoutbox
-
     def test_it_is_not_cached_framed_or_sent_as_a_referrer_to_other_sites(self, signed_in_by_form, path):
         response = signed_in_by_form.get(path)
         assert response.status_code == 200
@@ -133,7 +144,7 @@ def test_a_page_says_what_was_done_and_links_to_the_sign_in_page(api, path):
 
 
 def test_the_home_page_links_to_the_forms(signed_in_by_form, another):
-    def links(client: Any) -> set[str]:
+    def links(client) -> set[str]:
         return set(re.findall(r'href="([^"]+)"', client.get("/").content.decode()))
 
     assert links(signed_in_by_form) >= set(OWN)

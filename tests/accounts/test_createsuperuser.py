@@ -1,7 +1,6 @@
 """``createsuperuser`` and ``changepassword``: Django's own commands, with the e-mail address instead of a user name."""
 
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
@@ -19,30 +18,26 @@ EMAIL, PASSWORD = "Root@Example.org", "one lock and one key"
 
 
 @pytest.fixture(autouse=True)
-def typed(monkeypatch: pytest.MonkeyPatch) -> Any:
+def typed(monkeypatch):
     """Types lines at the prompts, and returns the prompts. Without it a command that asks would wait for ever."""
 
-    def type_in(*lines: str) -> list[str]:
+    def type_in(*lines):
         prompts, left = [], list(lines)
 
-        def read_line(prompt: str = "") -> str:
+        def answer(prompt="Password: ") -> str:
             prompts.append(prompt)
             return left.pop(0)
 
-        def read_password(prompt: str = "Password: ") -> str:
-            prompts.append(prompt)
-            return PASSWORD
-
-        monkeypatch.setattr("builtins.input", read_line)
+        monkeypatch.setattr("builtins.input", answer)
         for module in (createsuperuser, changepassword):
-            monkeypatch.setattr(module.getpass, "getpass", read_password)
+            monkeypatch.setattr(module.getpass, "getpass", answer)
         return prompts
 
     type_in()
     return type_in
 
 
-def create(*arguments: str) -> None:
+def create(*arguments):
     call_command("createsuperuser", "--no-input", *arguments, stdout=StringIO())
 
 
@@ -73,14 +68,14 @@ class TestCreatingASuperuser:
         assert (user.email, user.has_usable_password()) == ("root@example.org", False)
 
     def test_a_terminal_is_asked_only_for_the_address_and_the_password(self, typed):
-        prompts = typed("root@example.org")
+        prompts = typed("root@example.org", PASSWORD, PASSWORD)
         create_at_a_terminal()
         asked = [prompt.strip().rstrip(":").lower() for prompt in prompts]
         assert asked == ["e-mail address", "password", "password (again)"]
         assert authenticate(username=EMAIL, password=PASSWORD) == User.objects.get()
 
     def test_a_terminal_is_asked_again_after_an_invalid_address(self, typed):
-        typed("root", "", "root@example.org")
+        typed("root", "", "root@example.org", PASSWORD, PASSWORD)
         assert "Enter a valid email address" in create_at_a_terminal()
         assert User.objects.get().email == "root@example.org"
 
@@ -88,7 +83,7 @@ class TestCreatingASuperuser:
         UserFactory(email="root@example.org")
         with pytest.raises(CommandError, match="That e-mail address is already taken"):
             create("--email", "ROOT@example.org")
-        typed("ROOT@example.org", "other@example.org")
+        typed("ROOT@example.org", "other@example.org", PASSWORD, PASSWORD)
         assert "That e-mail address is already taken" in create_at_a_terminal()
         users = set(User.objects.values_list("email", "is_superuser"))
         assert users == {("root@example.org", False), ("other@example.org", True)}
@@ -111,7 +106,8 @@ class TestCreatingASuperuser:
 
 
 class TestChangingAPassword:
-    def test_it_takes_the_address_and_the_sessions_end_at_their_next_refresh(self, user, signed_in, clock):
+    def test_it_takes_the_address_and_the_sessions_end_at_their_next_refresh(self, user, signed_in, clock, typed):
+        typed(PASSWORD, PASSWORD)
         call_command("changepassword", user.email.upper(), stdout=StringIO())
         assert authenticate(username=user.email, password=PASSWORD) == user
         clock.forward(601)

@@ -1,10 +1,6 @@
 """Deleting the own account: its sessions, devices and tokens become invalid with it, immediately."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from django.test import Client
 
 from accounts.models import User
 from tests.accounts.steps import CROSS_SITE, ask, clears_the_tokens, events, problem, who
@@ -15,7 +11,7 @@ from tokens.models import Device, RefreshToken, SecurityEvent
 pytestmark = pytest.mark.django_db
 
 
-def delete(client: Client, path: str = "/api/auth/me", **headers: str) -> Any:
+def delete(client, path="/api/auth/me", **headers):
     return client.delete(path, headers=headers)
 
 
@@ -61,7 +57,7 @@ class TestDeletingTheAccount:
 
 class TestARejectedDeletion:
     @pytest.fixture(autouse=True)
-    def _deletes_nothing(self, user: Any, mailoutbox: list[Any]) -> Iterator[None]:
+    def _deletes_nothing(self, user, mailoutbox):
         """Check that the account is there and no mail was sent. A deletion that is rejected too late would pass."""
         yield
         assert User.objects.filter(pk=user.pk).exists()

@@ -1,8 +1,5 @@
 """Changing the e-mail address: the new one confirms, the old one is notified, and no response shows which are taken."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.db.models import QuerySet
 
@@ -96,7 +93,7 @@ class TestATakenAddress:
 
 class TestARejectedRequest:
     @pytest.fixture(autouse=True)
-    def _sends_no_mail(self, mailoutbox: list[Any]) -> Iterator[None]:
+    def _sends_no_mail(self, mailoutbox):
         """Check that no mail was sent. Without it a request that is rejected too late would pass."""
         yield
         assert not mailoutbox

@@ -1,9 +1,7 @@
 """The pages, the admin and the mails in German: the language is the one that the browser asks for."""
 
 import re
-from collections.abc import Iterator
 from html import unescape
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -21,7 +19,7 @@ ADDRESS = "ada@example.org"
 
 
 @pytest.fixture(autouse=True)
-def _english_afterwards() -> Iterator[None]:
+def _english_afterwards():
     """Restore English. Django leaves the language of a request active, and the next test would get German texts."""
     with translation.override("en"):
         yield
@@ -33,7 +31,7 @@ def german() -> Client:
     return Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"})
 
 
-def text(response: Any) -> str:
+def text(response) -> str:
     assert response.status_code == 200
     return unescape(response.content.decode())
 
@@ -52,79 +50,77 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_german(german, api, path):
-    response = german.get(path)
-    html = text(response)
-    assert PAGES[path] in html
-    assert '<html lang="de">' in html
-    assert response["Content-Language"] == "de"
-    assert "Accept-Language" in response["Vary"]
-    english = text(api.get(path))
-    assert PAGES[path] not in english
-    assert '<html lang="en">' in english
+class TestAPage:
+    @pytest.mark.parametrize("path", PAGES)
+    def test_a_page_is_german(self, german, api, path):
+        response = german.get(path)
+        html = text(response)
+        assert PAGES[path] in html
+        assert '<html lang="de">' in html
+        assert response["Content-Language"] == "de"
+        assert "Accept-Language" in response["Vary"]
+        english = text(api.get(path))
+        assert PAGES[path] not in english
+        assert '<html lang="en">' in english
+
+    def test_the_list_of_sessions_is_german(self, german, user, clock):
+        login(german, user)
+        html = text(german.get("/"))
+        assert f"Sie sind angemeldet als {user.email}" in html
+        assert re.search(r">Firefox auf Windows</h3>\s*<strong [^>]*>Dieses Gerät</strong>", html)
+        assert "1. Januar 2030 12:00 UTC</time>" in html
+
+    def test_the_errors_of_a_form_are_german(self, german, user):
+        sign_in_by_form(german, user)
+        html = text(german.post("/password/change", {"current_password": "wrong", **TWICE}))
+        assert "Das ist nicht Ihr aktuelles Passwort." in html
+        assert "Das ist bereits Ihre Adresse." in text(german.post("/email/change", {"email": user.email}))
 
 
-def test_the_list_of_sessions_is_german(german, user, clock):
-    login(german, user)
-    html = text(german.get("/"))
-    assert f"Sie sind angemeldet als {user.email}" in html
-    assert re.search(r">Firefox auf Windows</h3>\s*<strong [^>]*>Dieses Gerät</strong>", html)
-    assert "1. Januar 2030 12:00 UTC</time>" in html
+class TestAMail:
+    def test_a_mail_is_in_the_language_of_the_request_that_caused_it(self, german, api, mailoutbox):
+        UserFactory(email=ADDRESS)
+        german.post("/register", {"email": "new@example.org", **TWICE})
+        german.post("/register", {"email": ADDRESS, **TWICE})
+        ask(german, "password/reset", {"email": ADDRESS})
+        api.post("/password/reset", {"email": ADDRESS})
+        assert [mail.subject for mail in mailoutbox] == [
+            "Bestätigen Sie Ihre E-Mail-Adresse",
+            "Sie haben bereits ein Konto",
+            "Wählen Sie ein neues Passwort",
+            "Choose a new password",
+        ]
+        assert "innerhalb von 72 Stunden" in mailoutbox[0].body
+        assert "innerhalb von 1 Stunde diese Seite" in mailoutbox[2].body
+        assert "within 1 hour," in mailoutbox[3].body
 
+    @pytest.mark.django_db(transaction=True)
+    def test_mails_about_changes_are_german(self, german, user, mailoutbox):
+        sign_in_by_form(german, user)
+        german.post("/email/change", {"email": ADDRESS})
+        german.post("/password/change", {"current_password": PASSWORD, **TWICE})
+        german.post("/account/delete", {"sure": "on"})
+        assert [mail.subject for mail in mailoutbox] == [
+            "Bestätigen Sie Ihre neue E-Mail-Adresse",
+            "Ihre E-Mail-Adresse soll geändert werden",
+            "Ihr Passwort wurde geändert",
+            "Ihr Konto wurde gelöscht",
+        ]
+        assert "innerhalb von 24 Stunden" in mailoutbox[0].body
 
-def test_the_errors_of_a_form_are_german(german, user):
-    sign_in_by_form(german, user)
-    html = text(german.post("/password/change", {"current_password": "wrong", **TWICE}))
-    assert "Das ist nicht Ihr aktuelles Passwort." in html
-    assert "Das ist bereits Ihre Adresse." in text(german.post("/email/change", {"email": user.email}))
-
-
-def test_a_mail_is_in_the_language_of_the_request_that_caused_it(german, api, mailoutbox):
-    UserFactory(email=ADDRESS)
-    german.post("/register", {"email": "new@example.org", **TWICE})
-    german.post("/register", {"email": ADDRESS, **TWICE})
-    ask(german, "password/reset", {"email": ADDRESS})
-    api.post("/password/reset", {"email": ADDRESS})
-    assert [mail.subject for mail in mailoutbox] == [
-        "Bestätigen Sie Ihre E-Mail-Adresse",
-        "Sie haben bereits ein Konto",
-        "Wählen Sie ein neues Passwort",
-        "Choose a new password",
-    ]
-    assert "innerhalb von 72 Stunden" in mailoutbox[0].body
-    assert "innerhalb von 1 Stunde diese Seite" in mailoutbox[2].body
-    assert "within 1 hour," in mailoutbox[3].body
-
-
-@pytest.mark.django_db(transaction=True)
-def test_mails_about_changes_are_german(german, user, mailoutbox):
-    sign_in_by_form(german, user)
-    german.post("/email/change", {"email": ADDRESS})
-    german.post("/password/change", {"current_password": PASSWORD, **TWICE})
-    german.post("/account/delete", {"sure": "on"})
-    assert [mail.subject for mail in mailoutbox] == [
-        "Bestätigen Sie Ihre neue E-Mail-Adresse",
-        "Ihre E-Mail-Adresse soll geändert werden",
-        "Ihr Passwort wurde geändert",
-        "Ihr Konto wurde gelöscht",
-    ]
-    assert "innerhalb von 24 Stunden" in mailoutbox[0].body
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.urls("tests.tokens.test_demo")
-def test_the_mail_about_the_thief_of_the_demo_is_german(german, user, settings, live_server, mailoutbox):
-    settings.DEBUG, settings.ORIGIN = True, live_server.url
-    login(german, user)
-    demo.backstage(german, "steal")
-    for seconds in (demo.EXPIRED, 120):
-        demo.backstage(german, "time", seconds=seconds)
-        demo.ask(german)
-    assert demo.backstage(german, "thief").json() == {"outcome": "refused"}
-    (mail,) = mailoutbox
-    assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
-    assert "Gerät: Firefox auf Windows\n" in mail.body
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.urls("tests.tokens.test_demo")
+    def test_the_mail_about_the_thief_of_the_demo_is_german(self, german, user, settings, live_server, mailoutbox):
+        settings.DEBUG, settings.ORIGIN = True, live_server.url
+        login(german, user)
+        demo.backstage(german, "steal")
+        for seconds in (demo.EXPIRED, 120):
+            demo.backstage(german, "time", seconds=seconds)
+            demo.ask(german)
+        assert demo.backstage(german, "thief").json() == {"outcome": "refused"}
+        (mail,) = mailoutbox
+        assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
+        assert "Gerät: Firefox auf Windows\n" in mail.body
 
 
 ADMIN = {

@@ -6,13 +6,11 @@ knows no password and no link from a mail.
 
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import requests
 import schemathesis
-from django.test import Client
 from schemathesis.core.transport import Response
 
 from tests.factories import PASSWORD
@@ -30,12 +28,12 @@ ONLY_FOR_BROWSERS = {("/api/auth/device/register", "post"), ("/api/auth/device/r
 class Caller:
     """Calls operations, and validates each response against the description. ``succeeded`` holds those called."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client):
         self._client = client
         self._schema = schemathesis.openapi.from_dict(described())
         self.succeeded: set[tuple[str, str]] = set()
 
-    def __call__(self, method: str, path: str, data: Any = None, *, of: str = "", **headers: str) -> Any:
+    def __call__(self, method, path, data=None, *, of="", **headers):
         """Call an operation, and return its JSON. ``of``: the path in the description, if ``path`` fills in an ID."""
         body, content_type = (urlencode(data), FORM) if path == "introspect" else (data, "application/json")
         response = getattr(self._client, method)(f"/api/auth/{path}", body, content_type=content_type, headers=headers)

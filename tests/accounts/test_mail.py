@@ -2,13 +2,11 @@
 
 import logging
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import django
 import pytest
@@ -39,19 +37,16 @@ CONTEXT = {
 
 
 @pytest.fixture(params=[RuntimeError, OSError], ids=["the server rejects mail", "the server is unreachable"])
-def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mail server that fails, with an error that quotes the mail.
+def broken(request, monkeypatch):
+    """A mail server that fails with an error that quotes the mail. The quoted secret could be logged unnoticed."""
 
-    Without it an exception could reach the response, or the quoted secret the log, and no test would fail.
-    """
-
-    def send(*args: Any, **options: Any) -> int:
+    def send(*args, **options) -> int:
         raise request.param(SECRET)
 
     monkeypatch.setattr(EmailMessage, "send", send)
 
 
-def html_of(message: Any) -> str:
+def html_of(message) -> str:
     ((html, kind),) = message.alternatives
     assert kind == "text/html"
     return str(html)
@@ -104,12 +99,12 @@ class TestTheHtml:
     """How a paragraph of the text looks in the HTML."""
 
     @pytest.fixture(autouse=True)
-    def _templates(self, settings: Any, tmp_path: Path) -> None:
+    def _templates(self, settings, tmp_path):
         """Add a folder of templates for `html`. Without it only the paragraphs of today's mails would be tested."""
         (tmp_path / "mail").mkdir()
         settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path, *settings.TEMPLATES[0]["DIRS"]]}]
 
-    def html(self, first: str, second: str = "", **context: Any) -> str:
+    def html(self, first, second="", **context) -> str:
         """Return the HTML of a mail whose template has these two paragraphs."""
         text = "{% autoescape off %}Subject <1>\n\n" + first + "\n\n" + second + "{% endautoescape %}"
         (Path(configured.TEMPLATES[0]["DIRS"][0]) / "mail/test.txt").write_text(text)
@@ -210,11 +205,8 @@ def test_no_token_and_no_password_is_logged(api, user, token_in, caplog):
 
 class TestTheThreadPool:
     @pytest.fixture
-    def server(self, monkeypatch: pytest.MonkeyPatch, _mail_at_once: None) -> Iterator[Event]:
-        """A mail server that answers when the event is set, and the real thread pool.
-
-        Without it a request that waits for the mail server would go unnoticed.
-        """
+    def server(self, monkeypatch, _mail_at_once):
+        """A mail server that answers when the event is set. A request that waits for a fast one would go unnoticed."""
         answers, pool = Event(), ThreadPoolExecutor(2)
         monkeypatch.setattr(mail, "_pool", pool)
         monkeypatch.setattr(EmailMessage, "send", lambda self, *args, **options: answers.wait(10))

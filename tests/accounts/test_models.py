@@ -1,8 +1,5 @@
 """Users: the login is an e-mail address in lower case, and switching a user off always sends ``post_save``."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
@@ -76,14 +73,15 @@ class TestAnUpdate:
 
     @pytest.fixture
     def users(self) -> list[User]:
+        """Three users, of which a wrong filter could change too many."""
         return [UserFactory() for _ in range(3)]
 
     @pytest.fixture
-    def signals(self, users: list[User]) -> Iterator[list[Any]]:
+    def signals(self, users):
         """The ``post_save`` signals of users. Without one, other apps would not revoke what the user holds."""
-        received: list[Any] = []
+        received = []
 
-        def receive(**signal: Any) -> None:
+        def receive(**signal):
             received.append(signal)
 
         post_save.connect(receive, sender=User)

@@ -1,11 +1,9 @@
 """Where ``?next=`` leads: only to pages of our own site."""
 
-from typing import Any
-
 import pytest
-from django.test import Client
 
 from accounts.views import OwnSite
+from tests.accounts.steps import leads_to
 from tests.factories import PASSWORD
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -39,21 +37,21 @@ NOT_OURS = {
 }
 
 
-def sign_in(client: Client, user: Any, next: str) -> Any:
+def sign_in(client, user, next):
     return client.post("/sign-in", {"username": user.email, "password": PASSWORD, "next": next}, secure=True)
 
 
-def sign_in_with_a_query(client: Client, user: Any, next: str) -> Any:
+def sign_in_with_a_query(client, user, next):
     given = {"username": user.email, "password": PASSWORD}
     return client.post("/sign-in", given, query_params={"next": next}, secure=True)
 
 
-def open_the_form(client: Client, user: Any, next: str) -> Any:
+def open_the_form(client, user, next):
     sign_in(client, user, "")
     return client.get("/sign-in", {"next": next}, secure=True)
 
 
-def sign_in_again(client: Client, user: Any, next: str) -> Any:
+def sign_in_again(client, user, next):
     sign_in(client, user, "")
     return client.post("/sign-in/again", {"current_password": PASSWORD, "next": next}, secure=True)
 
@@ -66,15 +64,13 @@ with_every_bad_place = pytest.mark.parametrize("next", NOT_OURS.values(), ids=NO
 @in_every_way
 @pytest.mark.parametrize("next", OURS)
 def test_it_leads_to_a_page_of_our_site(api, user, way, next):
-    response = way(api, user, next)
-    assert (response.status_code, response["Location"]) == (302, next)
+    assert leads_to(way(api, user, next)) == next
 
 
 @in_every_way
 @with_every_bad_place
 def test_it_does_not_lead_to_another_site(api, user, way, next):
-    response = way(api, user, next)
-    assert (response.status_code, response["Location"]) == (302, "/")
+    assert leads_to(way(api, user, next)) == "/"
 
 
 @with_every_bad_place
@@ -87,8 +83,7 @@ def test_signing_out_and_the_forms_ignore_another_site(api, user, next):
 
 @pytest.mark.parametrize(("given", "kept"), [("/account/delete", "/account/delete"), ("https://evil.test/", "/")])
 def test_without_a_session_the_page_that_asks_for_the_password_leads_to_the_sign_in_page(api, given, kept):
-    response = api.get("/sign-in/again", {"next": given}, secure=True)
-    assert response["Location"] == f"/sign-in?next={kept}"
+    assert leads_to(api.get("/sign-in/again", {"next": given}, secure=True)) == f"/sign-in?next={kept}"
 
 
 @pytest.mark.parametrize(("given", "kept"), [("http://testserver/a", "http://testserver/a"), ("http://evil.test/", "")])

@@ -1,8 +1,5 @@
 """New passwords: each way to set one rejects common passwords, and those that the project's own validators reject."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.core.exceptions import ValidationError
 
@@ -18,7 +15,7 @@ BREACHED = "found in a breach of another site"
 class Breaches:
     """A validator of a project that knows which passwords were found in breaches."""
 
-    def validate(self, password: str, user: Any = None) -> None:
+    def validate(self, password, user=None):
         if password == BREACHED:
             raise ValidationError("This password was in a breach.", code="password_breached")
 
@@ -27,7 +24,7 @@ class Breaches:
 
 
 @pytest.fixture(autouse=True)
-def _sets_no_password(user: Any) -> Iterator[None]:
+def _sets_no_password(user):
     """Check that no password was set. Without it a rule that shows an error and is not enforced would pass."""
     yield
     assert not User.objects.filter(email="new@example.org").exists()

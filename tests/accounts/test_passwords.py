@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 from unicodedata import normalize
 
 import pytest
@@ -32,7 +31,7 @@ CHOSEN = {
 EASILY_CHANGED = dict(list(CHOSEN.items())[2:6])
 
 
-def near_misses(password: str) -> set[str]:
+def near_misses(password) -> set[str]:
     """Return what a server that changes a password before it checks it could take for the same password."""
     forms = {normalize(form, password) for form in ("NFC", "NFD", "NFKC", "NFKD")}
     cut = {password[:size] for size in (8, 16, 32, 64, 72, 128, MAX_PASSWORD - 1)}
@@ -81,7 +80,7 @@ def test_no_link_of_a_mail_signs_anybody_in(api, user):
 
 class TestAPasswordField:
     @pytest.fixture(params=["/sign-in", "/admin/login/", "/register", "/password/reset/confirm", "/password/change"])
-    def fields(self, request: pytest.FixtureRequest, api: Client, user: Any) -> list[dict[str, str]]:
+    def fields(self, request, api, user) -> list[dict[str, str]]:
         """The attributes of the password fields of a page. A field of a page that is not listed goes unnoticed."""
         if request.param == "/password/change":
             login(api, user)

@@ -1,7 +1,6 @@
 """Registration: an address is confirmed by mail, and no response shows whether there is an account."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -104,7 +103,7 @@ class TestRegistering:
     def test_parallel_requests_make_one_account(self, settings):
         settings.TOKENS = {"MAX_HASHINGS": 4}
 
-        def register(number: int) -> str:
+        def register(number) -> str:
             try:
                 return outcome(ask(Client(), "register", ADA | {"password": f"{PASSWORD} {number}"}))
             finally:
@@ -124,11 +123,8 @@ class TestNothingShowsWhetherThereIsAnAccount:
     }
 
     @pytest.fixture
-    def answers(self, api: Client, send: Any, hashed: list[str]) -> dict[str, Any]:
-        """The response, the statements and the hashing of a registration, for a new address and each kind of account.
-
-        Without a comparison of all three, an attacker could still learn from the time which addresses have an account.
-        """
+    def answers(self, api, send, hashed):
+        """The response, the statements and the hashing, for each account. A difference would show which one exists."""
         for name, fields in self.ACCOUNTS.items():
             UserFactory(email=f"{name}@example.org", **fields)
         found = {}
@@ -180,7 +176,7 @@ class TestEveryEndpointWithoutASignIn:
 @pytest.mark.parametrize("by", ["save", "update"])
 @pytest.mark.parametrize("switched_on_by", ["its link", "an administrator"])
 def test_an_old_link_does_not_activate_an_account_that_was_switched_off(api, token_in, by, switched_on_by):
-    def switch(is_active: bool) -> None:
+    def switch(is_active):
         user = User.objects.get()
         user.is_active = is_active
         if by == "save":

@@ -1,7 +1,5 @@
 """The page that asks for the password again: the session continues, and counts as signed in just now."""
 
-from typing import Any
-
 import pytest
 from django.test import Client
 
@@ -19,13 +17,13 @@ SIGN_IN = f"/sign-in?next={DELETE}"
 
 
 @pytest.fixture
-def stale(signed_in: Client, clock: Any) -> Client:
+def stale(signed_in, clock) -> Client:
     """A browser whose sign-in is too old to change the account. After a recent one the page would have no effect."""
     clock.forward(901)
     return signed_in
 
 
-def give(client: Client, password: str = PASSWORD, **more: str) -> Any:
+def give(client, password=PASSWORD, **more):
     return client.post(AGAIN, {"current_password": password, **more})
 
 
@@ -77,7 +75,7 @@ class TestGivingThePasswordAgain:
         assert give(stale, next=DELETE)["Location"] == SIGN_IN
 
     def test_a_session_that_has_ended_is_not_continued(self, stale, clock):
-        """The access token stays valid until this process reads the revocation feed. The sign-in page shows its form."""
+        """The access token stays valid until the revocation feed is read. The sign-in page shows its form."""
         stale.get("/")
         RefreshToken.objects.update(revoked_at=clock.now)
         assert give(stale, next=DELETE)["Location"] == SIGN_IN

@@ -1,8 +1,5 @@
 """Throttles of mails, per network (429) and per address (silent), and how a locked-out owner gets into the account."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from django.test import Client
 
@@ -22,25 +19,25 @@ KINDS = {REGISTRATION: SecurityEvent.Kind.REGISTRATION, RESET: SecurityEvent.Kin
 
 
 @pytest.fixture(autouse=True)
-def _on(throttled: Any, clock: Any) -> None:
+def _on(throttled, clock):
     """Switch throttles on, and stop the clock. A test that runs into the next period would fail at random."""
 
 
-def browser_at(address: str) -> Client:
+def browser_at(address) -> Client:
     return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
 
 
-def unknown(number: int) -> Client:
+def unknown(number) -> Client:
     """Return a browser without cookies, in another network for each number."""
     return browser_at(f"198.51.{number}.7")
 
 
-def ask_for_mail(client: Client, path: str, email: str) -> Any:
+def ask_for_mail(client, path, email):
     """Cause a mail to this address. The password is only used for a registration."""
     return ask(client, path, {"email": email, "password": NEW_PASSWORD})
 
 
-def sign_in(client: Client, email: str, password: str = PASSWORD) -> int:
+def sign_in(client, email, password=PASSWORD) -> int:
     return int(ask(client, "login", {"email": email, "password": password}).status_code)
 
 
@@ -108,50 +105,42 @@ class TestANetwork:
         assert "too often" in response.content.decode()
 
 
+def guess(user):
+    """Try passwords until unknown browsers are locked out of the account."""
+    for number in range(WRONG_PASSWORDS):
+        sign_in(unknown(number), user.email, f"{number}")
+    assert sign_in(unknown(0), user.email, "another") == 429
+
+
+def reset(browser, user, token_in):
+    """Reset the password by mail."""
+    ask(browser, RESET, {"email": user.email})
+    assert reset_password(browser, token_in(user.email)).status_code == 204
+
+
 class TestALockedOutOwner:
     """An attacker tries passwords all the time, from many networks."""
 
-    @pytest.fixture
-    def guess(self, user: Any) -> Callable[[], None]:
-        """Tries passwords until unknown browsers are locked out. Without it nothing would have to be unlocked."""
-
-        def try_passwords() -> None:
-            for number in range(WRONG_PASSWORDS):
-                sign_in(unknown(number), user.email, f"{number}")
-            assert sign_in(unknown(0), user.email, "another") == 429
-
-        return try_passwords
-
-    @pytest.fixture
-    def reset(self, user: Any, token_in: Callable[[str], str]) -> Callable[[Client], None]:
-        """Resets the password in a browser, by mail. Without a reset the owner stays locked out."""
-
-        def reset_by_mail(browser: Client) -> None:
-            ask(browser, RESET, {"email": user.email})
-            assert reset_password(browser, token_in(user.email)).status_code == 204
-
-        return reset_by_mail
-
-    def test_signs_in_with_a_new_password_while_the_attack_continues(self, user, guess, reset):
-        guess()
+    def test_signs_in_with_a_new_password_while_the_attack_continues(self, user, token_in):
+        guess(user)
         owner, elsewhere = browser_at("192.0.2.1"), browser_at("203.0.113.1")
         assert sign_in(owner, user.email) == 429
-        reset(owner)
-        guess()
+        reset(owner, user, token_in)
+        guess(user)
         assert sign_in(elsewhere, user.email, NEW_PASSWORD) == 429
         assert sign_in(browser_at("192.0.2.1"), user.email, NEW_PASSWORD) == 200
 
-    def test_has_an_hour_and_the_usual_number_of_tries(self, user, guess, reset, clock):
+    def test_has_an_hour_and_the_usual_number_of_tries(self, user, token_in, clock):
         owner = browser_at("192.0.2.1")
-        reset(owner)
-        guess()
+        reset(owner, user, token_in)
+        guess(user)
         assert [sign_in(owner, user.email, "wrong") for _ in range(WRONG_PASSWORDS + 1)] == [401] * 10 + [429]
         clock.forward(HOUR + 1)
-        guess()
+        guess(user)
         assert sign_in(owner, user.email, NEW_PASSWORD) == 429
 
-    def test_finds_a_valid_link_in_the_mailbox_when_the_attacker_has_used_up_the_mails(self, user, reset, clock):
+    def test_finds_a_valid_link_in_the_mailbox_when_the_attacker_has_used_up_the_mails(self, user, token_in, clock):
         for number in range(2 * LIMIT):
             ask(unknown(number), RESET, {"email": user.email})
             clock.forward(60)
-        reset(browser_at("192.0.2.1"))
+        reset(browser_at("192.0.2.1"), user, token_in)
