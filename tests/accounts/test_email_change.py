@@ -4,18 +4,7 @@ import pytest
 from django.db.models import QuerySet
 
 from accounts.models import User
-from tests.accounts.steps import (
-    CROSS_SITE,
-    NEW_PASSWORD,
-    ask,
-    can_sign_in,
-    confirm,
-    events,
-    outcome,
-    seen,
-    statements,
-    who,
-)
+from tests.accounts.steps import CROSS_SITE, ask, can_sign_in, confirm, events, outcome, seen, statements, who
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
@@ -85,7 +74,7 @@ class TestATakenAddress:
         assert len(mailoutbox) == 2
 
     def test_that_was_never_confirmed_can_be_claimed_by_its_owner(self, signed_in, user, token_in):
-        ask(signed_in, "register", {"email": NEW, "password": NEW_PASSWORD})
+        ask(signed_in, "register", {"email": NEW, "password": PASSWORD})
         ask(signed_in, PATH, TO_NEW)
         assert outcome(confirm(signed_in, token_in(NEW))) == "done"
         assert User.objects.get() == user
