@@ -94,8 +94,9 @@ class TestAReset:
 
 class TestNothingShowsWhetherThereIsAnAccount:
     @pytest.fixture
-    def answers(self, api, send, hashed, user):
+    def answers(self, clock, api, send, hashed, user):
         """The response and the statements, for each address. A difference would show which one gets a mail."""
+        # Time stands still, because the pages send the current second in the Expires header.
         addresses = {"there": user.email} | {name: f"{name}@example.org" for name in OTHERS}
         for name, fields in OTHERS.items():
             if fields is not None:

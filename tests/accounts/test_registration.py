@@ -123,8 +123,9 @@ class TestNothingShowsWhetherThereIsAnAccount:
     }
 
     @pytest.fixture
-    def answers(self, api, send, hashed):
+    def answers(self, clock, api, send, hashed):
         """The response, the statements and the hashing, for each account. A difference would show which one exists."""
+        # Time stands still, because the pages send the current second in the Expires header.
         for name, fields in self.ACCOUNTS.items():
             UserFactory(email=f"{name}@example.org", **fields)
         found = {}
