@@ -1,36 +1,45 @@
-"""Fixtures for accounts: mail that is there at once, and what came by it."""
+"""Fixtures for accounts: mail without threads, signed-in browsers, and a record of the password hashing."""
 
 import re
-from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts import mail
+from accounts.links import Purpose, make
+from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
+from tests.browsers import login
+from tests.factories import PASSWORD
 from tests.hashers import CheapArgon2
 
 
-class AtOnce:
-    """Stands for the pool of threads: a mail is delivered before the test goes on."""
+class NoThreads:
+    """Replaces the thread pool: `submit` returns when the job is done."""
 
-    def submit(self, job: Callable[..., Any], *args: Any) -> Future[Any]:
-        done: Future[Any] = Future()
+    def submit(self, job, *args):
+        done = Future()
         done.set_result(job(*args))
         return done
 
 
 @pytest.fixture(autouse=True)
-def _mail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may find a mailbox empty, or another test's mail in it, because a thread was slow."""
-    monkeypatch.setattr(mail, "_pool", AtOnce())
+def _mail_at_once(monkeypatch):
+    """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
+    monkeypatch.setattr(mail, "_pool", NoThreads())
+
+
+@pytest.fixture(params=[ask, fill_in], ids=["API", "page"])
+def send(request):
+    """Sends data to the API, or fills in the form of the page. A rule that only one of them has would go unnoticed."""
+    return request.param
 
 
 @pytest.fixture
-def token_in(mailoutbox: list[Any]) -> Callable[[str], str]:
-    """Returns the token of the link in the latest mail to an address."""
+def token_in(mailoutbox):
+    """Returns the token in the latest mail to an address. With tokens made by tests a wrong link would pass."""
 
-    def find(address: str) -> str:
+    def find(address) -> str:
         latest = [message for message in mailoutbox if message.to == [address]][-1]
         found = re.search(r"\?token=(\S+)", latest.body)
         assert found, latest.body
@@ -40,19 +49,47 @@ def token_in(mailoutbox: list[Any]) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the password hasher was asked to do, in order: the work that a stranger could time."""
-    work: list[str] = []
-    encode, verify = CheapArgon2.encode, CheapArgon2.verify
+def signed_in(clock, signed_in) -> Client:
+    """`signed_in`, when the revocation feed has been read. A later read would be counted as a statement."""
+    assert who(signed_in) == 200
+    return signed_in
 
-    def counted_encode(self: Any, *args: Any, **options: Any) -> Any:
-        work.append("encode")
-        return encode(self, *args, **options)
 
-    def counted_verify(self: Any, *args: Any, **options: Any) -> Any:
-        work.append("verify")
-        return verify(self, *args, **options)
+@pytest.fixture
+def signed_in_by_form(api, user, clock) -> Client:
+    """The browser `api`, in which `user` has signed in by the form. Only so it also has a session of Django."""
+    assert sign_in_by_form(api, user).status_code == 302
+    return api
 
-    monkeypatch.setattr(CheapArgon2, "encode", counted_encode)
-    monkeypatch.setattr(CheapArgon2, "verify", counted_verify)
-    return work
+
+@pytest.fixture(params=["register", "password/change", "password/reset/confirm"])
+def set_password(request, send, api, user):
+    """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule."""
+    path = request.param
+    if path == "password/change":
+        login(api, user)
+    name, fields = {
+        "register": ("password", {"email": "new@example.org"}),
+        "password/change": ("new_password", {"current_password": PASSWORD}),
+        "password/reset/confirm": ("password", {"token": make(Purpose.PASSWORD_RESET, user)}),
+    }[path]
+    return lambda password: send(api, path, fields | {name: password})
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[str]:
+    """The calls of the password hasher, in order. An attacker could measure which accounts cost more hashing."""
+    calls = []
+
+    def recorded(name):
+        original = getattr(CheapArgon2, name)
+
+        def call(*args, **options):
+            calls.append(name)
+            return original(*args, **options)
+
+        return call
+
+    for name in ("encode", "verify"):
+        monkeypatch.setattr(CheapArgon2, name, recorded(name))
+    return calls

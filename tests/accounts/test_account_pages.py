@@ -1,240 +1,142 @@
-"""The pages about accounts: Django forms that do what the API does, without JavaScript, each with its CSRF token."""
+"""The pages about accounts, as far as they differ from the API. What they have in common is tested for both.
+
+They are Django forms, work without JavaScript, and need a CSRF token.
+"""
 
 import re
-from html import unescape
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.urls import resolve
 
+from accounts.links import Purpose, make
 from accounts.models import User
-from tests.accounts.steps import NEW_PASSWORD, STRANGE, events, live, seen, who
-from tests.browsers import ACCESS, FIREFOX, REFRESH, login
-from tests.factories import PASSWORD, UserFactory
-from tokens.models import SecurityEvent
+from tests.accounts.steps import CROSS_SITE, TWICE, clears_the_tokens, form_errors, live, sign_in_by_form, who
+from tests.browsers import FIREFOX, login
+from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
-ADDRESS = "ada@example.org"
-TWICE = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
-OWN = {"/email/change", "/password/change", "/account/delete"}
-AGAIN = "/sign-in/again"
-OPEN = {"/register", "/email/confirm", "/password/reset", "/password/reset/confirm"}
-NOTICES = {"/mail-sent", "/email/confirmed", "/password/changed", "/password/reset/done", "/account/deleted"}
-
-
-@pytest.fixture
-def signed_in(api: Client, user: Any, clock: Any) -> Client:
-    api.post("/sign-in", {"username": user.email, "password": PASSWORD})
-    return api
-
-
-def register(client: Client, email: str = ADDRESS, **more: str) -> Any:
-    return client.post("/register", {"email": email, **TWICE, **more})
-
-
-def errors(response: Any) -> set[str]:
-    """The fields that the form says something of."""
-    assert response.status_code == 200
-    return set(response.context["form"].errors)
-
-
-def test_somebody_registers_confirms_and_signs_in(api, token_in):
-    response = register(api)
-    assert (response.status_code, response["Location"]) == (302, "/mail-sent")
-    assert not User.objects.get().is_active
-    page = api.get("/email/confirm", {"token": token_in(ADDRESS)})
-    assert not User.objects.get().is_active  # A program that scans mails looks, and changes nothing.
-    hidden = re.search(r'name="token" value="([^"]+)"', page.content.decode())
-    assert hidden
-    response = api.post("/email/confirm", {"token": unescape(hidden[1])})
-    assert response["Location"] == "/email/confirmed"
-    api.post("/sign-in", {"username": ADDRESS, "password": NEW_PASSWORD})
-    assert who(api) == 200
-
-
-def test_registering_looks_the_same_whether_there_is_an_account(api, another, hashed, mailoutbox):
-    UserFactory(email="there@example.org")
-    hashed.clear()
-    new = register(api)
-    assert seen(register(another(), "there@example.org")) == seen(new)
-    assert hashed == ["encode"] * 2
-    assert len(mailoutbox) == 2
-
-
-@pytest.mark.parametrize(
-    ("given", "field"),
-    [
-        ({"email": "no address"}, "email"),
-        ({"email": ""}, "email"),
-        ({"password2": "another one"}, "password2"),
-        ({"password1": "short", "password2": "short"}, "password1"),
-        ({"password1": ADDRESS, "password2": ADDRESS}, "password1"),
-        ({"password1": "x" * 4097, "password2": "x" * 4097}, "password1"),
-    ],
-)
-@pytest.mark.parametrize("is_there", [True, False])
-def test_what_is_not_valid_is_said_beside_its_field(api, given, field, is_there):
-    if is_there:
-        UserFactory(email=ADDRESS)
-    response = api.post("/register", {"email": ADDRESS, **TWICE, **given})
-    assert errors(response) == {field}
-    assert NEW_PASSWORD not in response.content.decode()
-    assert User.objects.count() == is_there
+FILLED_IN = {"email": "ada@example.org", "sure": "on", "current_password": PASSWORD, **TWICE}
+"""Enough for every form."""
+OWN = ["/account/delete", "/email/change", "/password/change"]
+"""Pages that change the account of the user who is signed in."""
+OPEN = ["/email/confirm", "/password/reset", "/password/reset/confirm", "/register"]
+"""Pages for users who are not signed in."""
+FORMS = [*OWN, *OPEN, "/sign-in/again"]
+DONE = ["/account/deleted", "/email/confirmed", "/mail-sent", "/password/changed", "/password/reset/done"]
 
 
 @pytest.mark.parametrize("path", ["/email/confirm", "/password/reset/confirm"])
-@pytest.mark.parametrize("token", ["", "nonsense", "x" * 2000, "<script>"])
-def test_a_bad_link_is_told_on_its_page(api, path, token):
-    response = api.get(path, {"token": token})
-    assert response.status_code == 200
-    assert "<script>" not in response.content.decode()
-    assert errors(api.post(path, {"token": token, **TWICE}))
+class TestAPageThatALinkLeadsTo:
+    def test_it_puts_the_token_into_its_form_and_changes_nothing(self, api, user, path):
+        """Mail scanners open links. A scanner must not confirm an address."""
+        before = User.objects.values().get()
+        token = make(Purpose.EMAIL_CHANGE, user, "new@example.org")
+        html = api.get(path, {"token": token}).content.decode()
+        assert re.findall(r'name="token" value="([^"]+)"', html) == [token]
+        assert User.objects.values().get() == before
+
+    @pytest.mark.parametrize("token", ["", "nonsense", "x" * 2000, "<script>"], ids=lambda token: token[:10] or "none")
+    def test_it_shows_an_error_if_the_link_is_invalid(self, api, path, token):
+        response = api.get(path, {"token": token})
+        assert response.status_code == 200
+        assert "<script>" not in response.content.decode()
+        assert form_errors(api.post(path, {"token": token, **TWICE}))
 
 
-def test_a_forgotten_password_is_set_anew(api, user, signed_in, another, token_in):
-    stranger = another()
-    assert stranger.post("/password/reset", {"email": user.email})["Location"] == "/mail-sent"
-    token = token_in(user.email)
-    assert stranger.get("/password/reset/confirm", {"token": token}).status_code == 200
-    bad = stranger.post("/password/reset/confirm", {"token": token, "password1": "short", "password2": "short"})
-    assert errors(bad) == {"password1"}
-    done = stranger.post("/password/reset/confirm", {"token": token, **TWICE})
-    assert done["Location"] == "/password/reset/done"
-    assert User.objects.get().check_password(NEW_PASSWORD)
-    assert live() == 0
-    assert who(signed_in) == 401
-    assert errors(stranger.post("/password/reset/confirm", {"token": token, **TWICE})) == {"__all__"}
+BAD = {
+    "a registration with passwords that differ": ("/register", {"password2": "another one"}, "password2"),
+    "a change with passwords that differ": ("/password/change", {"password2": "another one"}, "password2"),
+    "a change without the current password": ("/password/change", {"current_password": ""}, "current_password"),
+    "a deletion without a tick": ("/account/delete", {"sure": ""}, "sure"),
+}
 
 
-def test_asking_for_a_reset_looks_the_same_for_nobody(api, user, mailoutbox):
-    found = api.post("/password/reset", {"email": user.email})
-    assert seen(api.post("/password/reset", {"email": "nobody@example.org"})) == seen(found)
-    assert len(mailoutbox) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_password_is_changed_and_this_browser_stays_signed_in(signed_in, user, another, clock, mailoutbox):
-    other = another()
-    login(other, user)
-    response = signed_in.post("/password/change", {"current_password": PASSWORD, **TWICE})
-    assert response["Location"] == "/password/changed"
-    clock.forward(1)
-    assert who(other) == 401
-    for _ in range(2):
-        assert who(signed_in) == 200
-        clock.forward(601)
-    assert len(events(SecurityEvent.Kind.PASSWORD_CHANGED)) == 1
-    told = [message.subject for message in mailoutbox if message.to == [user.email]]
-    assert told == ["A new device signed in", "Your password was changed"]
-
-
-def test_by_the_page_and_by_the_api_one_is_signed_in_alike(api, user, clock):
-    login(api, user)
-    assert api.post("/password/change", {"current_password": PASSWORD, **TWICE})["Location"] == "/password/changed"
-    clock.forward(601)
-    assert who(api) == 200
-
-
-@pytest.mark.parametrize(
-    ("given", "field"),
-    [
-        ({"current_password": "wrong"}, "current_password"),
-        ({"current_password": ""}, "current_password"),
-        ({"password2": "another one"}, "password2"),
-        ({"password1": "short", "password2": "short"}, "password1"),
-    ],
-)
-def test_a_change_of_password_that_is_refused_changes_nothing(signed_in, given, field, mailoutbox):
-    response = signed_in.post("/password/change", {"current_password": PASSWORD, **TWICE, **given})
-    assert errors(response) == {field}
-    assert PASSWORD not in response.content.decode()
+@pytest.mark.parametrize(("path", "given", "field"), BAD.values(), ids=BAD)
+def test_an_error_is_shown_beside_its_field_and_no_password_is_shown(signed_in_by_form, path, given, field, mailoutbox):
+    response = signed_in_by_form.post(path, {**FILLED_IN, **given})
+    assert form_errors(response) == {field}
+    assert not re.search(f"{PASSWORD}|{TWICE['password1']}", response.content.decode())
     assert User.objects.get().check_password(PASSWORD)
     assert not mailoutbox
 
 
-def test_an_address_is_changed_when_it_is_confirmed(signed_in, user, token_in):
-    assert signed_in.post("/email/change", {"email": ADDRESS})["Location"] == "/mail-sent"
-    assert User.objects.get().email == user.email
-    assert signed_in.post("/email/confirm", {"token": token_in(ADDRESS)})["Location"] == "/email/confirmed"
-    assert User.objects.get().email == ADDRESS
-    assert errors(signed_in.post("/email/change", {"email": ADDRESS})) == {"email"}
+def test_a_session_that_was_opened_by_the_form_continues_after_a_change_of_the_password(signed_in_by_form, clock):
+    assert signed_in_by_form.post("/password/change", FILLED_IN)["Location"] == "/password/changed"
+    for _ in range(2):
+        assert who(signed_in_by_form) == 200
+        clock.forward(601)
 
 
-def test_an_account_is_deleted_for_whoever_is_sure(signed_in, mailoutbox):
-    assert errors(signed_in.post("/account/delete", {})) == {"sure"}
-    response = signed_in.post("/account/delete", {"sure": "on"})
+def test_deleting_the_account_signs_out_and_sends_a_mail(signed_in_by_form, mailoutbox):
+    response = signed_in_by_form.post("/account/delete", {"sure": "on"})
     assert response["Location"] == "/account/deleted"
-    assert response.cookies[ACCESS]["max-age"] == response.cookies[REFRESH]["max-age"] == 0
+    assert clears_the_tokens(response)
     assert not User.objects.exists()
-    assert signed_in.get("/account/deleted").status_code == 200
+    assert signed_in_by_form.get("/account/deleted").status_code == 200
     assert len(mailoutbox) == 1
 
 
-@pytest.mark.parametrize("path", sorted(OWN))
-class TestARecentSignIn:
-    def test_is_asked_of_a_stranger_who_comes_back_then(self, api, user, path):
-        response = api.get(path)
-        assert response["Location"] == f"/sign-in?{urlencode({'next': path}, safe='/')}"
-        response = api.post("/sign-in", {"username": user.email, "password": PASSWORD, "next": path})
-        assert response["Location"] == path
+@pytest.mark.parametrize("path", OWN)
+class TestAPageThatChangesTheAccount:
+    def test_it_asks_a_user_to_sign_in_who_then_comes_back(self, api, user, path):
+        assert api.get(path)["Location"] == f"/sign-in?{urlencode({'next': path}, safe='/')}"
+        assert sign_in_by_form(api, user, next=path)["Location"] == path
         assert api.get(path).status_code == 200
 
-    def test_is_asked_of_whoever_signed_in_long_ago(self, signed_in, user, path, clock):
+    def test_it_asks_for_the_password_if_the_sign_in_is_too_old(self, signed_in_by_form, user, path, clock):
         clock.forward(901)
-        for response in (signed_in.get(path), signed_in.post(path, {"sure": "on", "email": ADDRESS})):
+        for response in (signed_in_by_form.get(path), signed_in_by_form.post(path, FILLED_IN)):
             assert response["Location"] == f"/sign-in/again?next={path}"
-        assert User.objects.get().email == user.email
-        response = signed_in.post("/sign-in/again", {"current_password": PASSWORD, "next": path})
+        row = User.objects.get()
+        assert (row.email, row.check_password(PASSWORD)) == (user.email, True)
+        response = signed_in_by_form.post("/sign-in/again", {"current_password": PASSWORD, "next": path})
         assert response["Location"] == path
-        assert signed_in.get(path).status_code == 200
+        assert signed_in_by_form.get(path).status_code == 200
+
+    def test_it_rejects_a_form_from_another_origin(self, signed_in_by_form, path):
+        assert signed_in_by_form.post(path, FILLED_IN, headers=CROSS_SITE).status_code == 403
+        assert User.objects.get().check_password(PASSWORD)
 
 
-@pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_a_form_without_its_csrf_token_is_refused(user, path, mailoutbox):
+@pytest.mark.parametrize("path", [*FORMS, "/alarm", "/sign-out"])
+def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
     login(strict, user)
-    given = {"email": ADDRESS, "sure": "on", "current_password": PASSWORD, **TWICE}
+    given = {**FILLED_IN, "token": make(Purpose.ALARM, user)}
     assert strict.post(path, given, headers={"Origin": "https://testserver"}).status_code == 403
-    assert User.objects.get().email == user.email
+    assert (User.objects.get().email, live()) == (user.email, 1)
     assert not mailoutbox
 
 
-@pytest.mark.parametrize("path", sorted(OWN))
-def test_a_form_from_another_origin_is_refused(signed_in, path, user):
-    given = {"email": ADDRESS, "sure": "on", "current_password": PASSWORD, **TWICE}
-    assert signed_in.post(path, given, headers=STRANGE).status_code == 403
-    assert User.objects.get().check_password(PASSWORD)
+@pytest.mark.parametrize("path", FORMS)
+class TestEveryForm:
+    def test_it_is_not_cached_framed_or_sent_as_a_referrer_to_other_sites(self, signed_in_by_form, path):
+        response = signed_in_by_form.get(path)
+        assert response.status_code == 200
+        assert "no-store" in response["Cache-Control"]
+        assert (response["Referrer-Policy"], response["X-Frame-Options"]) == ("same-origin", "DENY")
+        html = response.content.decode()
+        assert "csrfmiddlewaretoken" in html
+        assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", html), "The policy (CSP) would block it."
+        assert "<title>" in html
+
+    def test_what_it_has_done_is_not_rolled_back_under_atomic_requests(self, path):
+        assert "default" in resolve(path).func._non_atomic_requests
 
 
-@pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_a_page_is_not_kept_and_tells_no_other_site_where_one_was(signed_in, path):
-    response = signed_in.get(path)
-    assert response.status_code == 200
-    assert "no-store" in response["Cache-Control"]
-    assert response["Referrer-Policy"] == "same-origin"
-    assert response["X-Frame-Options"] == "DENY"
-    html = response.content.decode()
-    assert "csrfmiddlewaretoken" in html
-    assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", html), "nothing that our policy would stop"
-    assert "<title>" in html
-
-
-@pytest.mark.parametrize("path", sorted(NOTICES))
-def test_what_was_done_is_said_on_a_page_of_its_own(api, path):
+@pytest.mark.parametrize("path", DONE)
+def test_a_page_says_what_was_done_and_links_to_the_sign_in_page(api, path):
     response = api.get(path)
     assert response.status_code == 200
     assert 'href="/sign-in"' in response.content.decode()
 
 
-def test_pages_lead_to_each_other(signed_in, another):
-    own = set(re.findall(r'href="([^"]+)"', signed_in.get("/").content.decode()))
-    assert own >= OWN
-    assert set(re.findall(r'href="([^"]+)"', another().get("/").content.decode())) >= {"/register", "/password/reset"}
+def test_the_home_page_links_to_the_forms(signed_in_by_form, another):
+    def links(client) -> set[str]:
+        return set(re.findall(r'href="([^"]+)"', client.get("/").content.decode()))
 
-
-@pytest.mark.parametrize("path", sorted({*OPEN, *OWN, AGAIN}))
-def test_what_a_page_has_done_stays_done_under_atomic_requests(path):
-    assert "default" in resolve(path).func._non_atomic_requests
+    assert links(signed_in_by_form) >= set(OWN)
+    assert links(another()) >= {"/register", "/password/reset"}

@@ -1,18 +1,16 @@
-"""The life of an account, each operation of the API once, with success: the answers are what the description says.
+"""Each operation of the API succeeds once, and its response matches the OpenAPI description.
 
-Schemathesis sends what the description allows (`tests.tokens.api.test_schema`), and is mostly refused: it knows no
-password, and no link of a mail.
+Schemathesis sends what the description allows (`tests.tokens.api.test_schema`). Most of that is rejected, because it
+knows no password and no link from a mail.
 """
 
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import requests
 import schemathesis
-from django.test import Client
 from schemathesis.core.transport import Response
 
 from tests.factories import PASSWORD
@@ -23,43 +21,37 @@ NEW_PASSWORD, LAST_PASSWORD = "another long passphrase", "the third long passphr
 SERVICE_SECRET = "a service's secret: as random as it should be"
 SERVICE = "Basic " + b64encode(f"api:{SERVICE_SECRET}".encode()).decode()
 FORM = "application/x-www-form-urlencoded"
-DEVICE_ALONE = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
-"""What a browser calls by itself, over https, where it may: `tests.tokens.test_device_bound` does."""
+ONLY_FOR_BROWSERS = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
+"""Operations that a browser calls by itself, over HTTPS. `tests.tokens.test_device_bound` tests them."""
 
 
 class Caller:
-    """Calls operations by their path in the description, and holds each answer to it. ``succeeded``: those called."""
+    """Calls operations, and validates each response against the description. ``succeeded`` holds those called."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client):
         self._client = client
         self._schema = schemathesis.openapi.from_dict(described())
         self.succeeded: set[tuple[str, str]] = set()
 
-    def __call__(self, method: str, path: str, data: Any = None, *, of: str = "", **headers: str) -> Any:
-        """``of``: the path in the description, where this one fills it in."""
+    def __call__(self, method, path, data=None, *, of="", **headers):
+        """Call an operation, and return its JSON. ``of``: the path in the description, if ``path`` fills in an ID."""
         body, content_type = (urlencode(data), FORM) if path == "introspect" else (data, "application/json")
         response = getattr(self._client, method)(f"/api/auth/{path}", body, content_type=content_type, headers=headers)
         assert 200 <= response.status_code < 300, response.content
         described_path = f"/api/auth/{of or path}"
+        request = requests.Request(method.upper(), f"https://testserver{described_path}").prepare()
+        fields = {name.lower(): [value] for name, value in response.items()}
         self._schema[described_path][method.upper()].validate_response(
-            _as_schemathesis(response, described_path, method)
+            Response(response.status_code, fields, response.content, request, elapsed=0, verify=False)
         )
         self.succeeded.add((described_path, method))
         return response.json() if response.content else None
 
 
-def _as_schemathesis(response: Any, path: str, method: str) -> Response:
-    headers = {name.lower(): [value] for name, value in response.items()}
-    request = requests.Request(method.upper(), f"https://testserver{path}").prepare()
-    return Response(response.status_code, headers, response.content, request, elapsed=0, verify=False)
-
-
 @pytest.mark.django_db
-def test_an_account_lives_as_the_description_says(api, settings, token_in, clock):
-    settings.TOKENS = {
-        "INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE_SECRET.encode()).hexdigest()}"],
-        "MODES": ["cookie", "body"],
-    }
+def test_each_operation_responds_as_the_description_says(api, settings, token_in, clock):
+    clients = [f"api:{sha256(SERVICE_SECRET.encode()).hexdigest()}"]
+    settings.TOKENS = {"INTROSPECTION_CLIENTS": clients, "MODES": ["cookie", "body"]}
     call = Caller(api)
     call("post", "register", {"email": EMAIL, "password": PASSWORD})
     call("post", "email/confirm", {"token": token_in(EMAIL)})
@@ -84,4 +76,4 @@ def test_an_account_lives_as_the_description_says(api, settings, token_in, clock
     call("post", "password/reset/confirm", {"token": token_in(ANOTHER_EMAIL), "password": LAST_PASSWORD})
     call("post", "login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
     call("delete", "me")
-    assert call.succeeded == set(OPERATIONS) - DEVICE_ALONE
+    assert call.succeeded == set(OPERATIONS) - ONLY_FOR_BROWSERS
