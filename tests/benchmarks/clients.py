@@ -1,21 +1,63 @@
-"""A client for each peer, and the peers: `PEERS`."""
+"""The peers that are measured, and a client for each.
+
+A client does no input or output: it returns the request that it would send next, and takes the response. So the load
+generator and the table of correctness use the same clients.
+"""
 
 import json
+from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from http import HTTPStatus
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.benchmarks.peers import Client, Peer, Request, Response
-
-PROJECTS = "tests.benchmarks.projects"
 USER_AGENT = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0"}
-"""Some peers look at it."""
+"""Some peers read it."""
+TOKENS = {"token", "access", "refresh", "session_token", "access_token", "refresh_token"}
+"""The names that peers give to tokens in the JSON of a response."""
 
 
-def _view(headers: Mapping[str, str]) -> Request:
-    return Request("GET", "/view", {**USER_AGENT, **headers})
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request, without Host and Content-Length."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """``headers``: in the order in which they arrived, names in lower case. Set-Cookie may occur twice."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Client(ABC):
+    """A client with its own tokens, which keeps the rules of its peer's project."""
+
+    @abstractmethod
+    def sign_in(self, email: str, password: str) -> Request: ...
+
+    @abstractmethod
+    def credentials(self) -> dict[str, str]:
+        """Return the headers by which the server recognizes the client."""
+
+    def ask(self) -> Request:
+        """Return a GET of ``/view``."""
+        return Request("GET", "/view", {**USER_AGENT, **self.credentials()})
+
+    def refresh(self) -> Request:
+        """Return the request that clients of this peer send after their access token has expired, if it has such."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def take(self, response: Response) -> None:
+        """Keep the tokens that a response contains."""
 
 
 def _post(path: str, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
@@ -23,57 +65,43 @@ def _post(path: str, fields: Mapping[str, Any], headers: Mapping[str, str] | Non
     return Request("POST", path, sent, json.dumps(fields).encode())
 
 
-def _told(response: Response) -> dict[str, Any]:
-    """What an answer says, if it is a success."""
-    return json.loads(response.body) if response.status == HTTPStatus.OK else {}
-
-
-def _set_cookies(response: Response) -> Iterator[tuple[str, str]]:
-    """The cookies that an answer sets; one that it clears is empty."""
-    for name, value in response.headers:
-        if name == "set-cookie":
-            pair, _, attributes = value.partition(";")
-            cookie, _, text = pair.partition("=")
-            yield cookie, "" if "max-age=0" in attributes.lower() else text.strip('"')
-
-
 class Browser(Client):
-    """A client that keeps cookies, under whatever names they come."""
+    """A client that keeps every cookie."""
 
     def __init__(self) -> None:
         self._cookies: dict[str, str] = {}
 
     def take(self, response: Response) -> None:
-        for name, value in _set_cookies(response):
-            if value:
-                self._cookies[name] = value
+        for _, value in (header for header in response.headers if header[0] == "set-cookie"):
+            pair, _, attributes = value.partition(";")
+            cookie, _, text = pair.partition("=")
+            if text.strip('"') and "max-age=0" not in attributes.lower():
+                self._cookies[cookie] = text.strip('"')
             else:
-                self._cookies.pop(name, None)
+                self._cookies.pop(cookie, None)
 
-    def _header(self, *, without: str = "nothing") -> dict[str, str]:
-        """Return the header that sends the cookies back, but those whose name ends so."""
+    def credentials(self, *, without: str = "nothing") -> dict[str, str]:
+        """``without``: leave out cookies whose name ends in this."""
         sent = [f"{name}={value}" for name, value in self._cookies.items() if not name.endswith(without)]
         return {"Cookie": "; ".join(sent)} if sent else {}
 
 
 class Latchkey(Browser):
-    """Refreshes at the endpoint. It leaves the access cookie out then, which would not have expired in a benchmark."""
+    """Refreshes at the endpoint. It does not send the access cookie then, which in a benchmark has not expired yet."""
 
     def sign_in(self, email: str, password: str) -> Request:
-        return _post("/api/auth/login", {"email": email, "password": password, "remember": True}, self._header())
-
-    def ask(self) -> Request:
-        return _view(self._header())
+        fields = {"email": email, "password": password, "remember": True}
+        return _post("/api/auth/login", fields, self.credentials())
 
     def refresh(self) -> Request:
-        return _post("/api/auth/refresh", {}, self._header(without="access"))
+        return _post("/api/auth/refresh", {}, self.credentials(without="access"))
 
 
 class LatchkeyUnseen(Latchkey):
-    """Asks on, and is refreshed by the middleware."""
+    """Sends the next GET instead, and the middleware refreshes."""
 
     def refresh(self) -> Request:
-        return _view(self._header(without="access"))
+        return Request("GET", "/view", {**USER_AGENT, **self.credentials(without="access")})
 
 
 class DjangoSession(Browser):
@@ -85,112 +113,121 @@ class DjangoSession(Browser):
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={token}"}
         return Request("POST", "/sign-in", {**USER_AGENT, **headers}, urlencode(fields).encode())
 
-    def ask(self) -> Request:
-        return _view(self._header())
+
+class TokenClient(Client):
+    """A client that reads its tokens from the JSON of a response. The attributes say where it sends them, and how."""
+
+    login, user_field = "", "email"
+    renewal, renewal_field = "", ""
+    header, scheme = "Authorization", "Bearer {access}"
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, str] = {}
+
+    def sign_in(self, email: str, password: str) -> Request:
+        return _post(self.login, {self.user_field: email, "password": password})
+
+    def credentials(self) -> dict[str, str]:
+        return {self.header: self.scheme.format(**self.tokens)}
 
     def refresh(self) -> Request:
-        raise NotImplementedError
+        return _post(self.renewal, {self.renewal_field: self.tokens[self.renewal_field]})
+
+    def take(self, response: Response) -> None:
+        answer = json.loads(response.body) if response.status == 200 else {}
+        for part in (answer, answer.get("meta", {}), answer.get("data", {})):
+            self.tokens |= {name: part[name] for name in TOKENS & part.keys()}
 
 
-class Knox(Client):
-    def __init__(self) -> None:
-        self._token = ""
+class SimpleJWT(TokenClient):
+    login, user_field = "/api/token/", "username"
+    renewal, renewal_field = "/api/token/refresh/", "refresh"
+
+
+class AllauthSession(TokenClient):
+    login = "/_allauth/app/v1/auth/login"
+    header, scheme = "X-Session-Token", "{session_token}"
+
+
+class AllauthJWT(TokenClient):
+    login, scheme = AllauthSession.login, "Bearer {access_token}"
+    renewal, renewal_field = "/_allauth/app/v1/tokens/refresh", "refresh_token"
+
+
+class Knox(TokenClient):
+    scheme = "Token {token}"
 
     def sign_in(self, email: str, password: str) -> Request:
         basic = b64encode(f"{email}:{password}".encode()).decode()
         return _post("/api/auth/login/", {}, {"Authorization": f"Basic {basic}"})
 
-    def ask(self) -> Request:
-        return _view({"Authorization": f"Token {self._token}"})
 
-    def refresh(self) -> Request:
-        raise NotImplementedError
+class JWTAllauth(TokenClient):
+    """Reads the access token from JSON, and keeps the refresh token as a cookie."""
 
-    def take(self, response: Response) -> None:
-        self._token = _told(response).get("token", self._token)
-
-
-class Pair(Client):
-    """A client that is told an access and a refresh token, and sends the one as a bearer, the other as JSON."""
-
-    def __init__(self) -> None:
-        self._access = self._refresh = ""
-
-    def ask(self) -> Request:
-        return _view({"Authorization": f"Bearer {self._access}"})
-
-
-class SimpleJWT(Pair):
-    def sign_in(self, email: str, password: str) -> Request:
-        return _post("/api/token/", {"username": email, "password": password})
-
-    def refresh(self) -> Request:
-        return _post("/api/token/refresh/", {"refresh": self._refresh})
-
-    def take(self, response: Response) -> None:
-        found = _told(response)
-        self._access, self._refresh = found.get("access", self._access), found.get("refresh", self._refresh)
-
-
-class AllauthSession(Client):
-    def __init__(self) -> None:
-        self._token = ""
-
-    def sign_in(self, email: str, password: str) -> Request:
-        return _post("/_allauth/app/v1/auth/login", {"email": email, "password": password})
-
-    def ask(self) -> Request:
-        return _view({"X-Session-Token": self._token})
-
-    def refresh(self) -> Request:
-        raise NotImplementedError
-
-    def take(self, response: Response) -> None:
-        self._token = _told(response).get("meta", {}).get("session_token", self._token)
-
-
-class AllauthJWT(Pair):
-    def sign_in(self, email: str, password: str) -> Request:
-        return _post("/_allauth/app/v1/auth/login", {"email": email, "password": password})
-
-    def refresh(self) -> Request:
-        return _post("/_allauth/app/v1/tokens/refresh", {"refresh_token": self._refresh})
-
-    def take(self, response: Response) -> None:
-        answer = _told(response)
-        found = {**answer.get("meta", {}), **answer.get("data", {})}
-        self._access, self._refresh = found.get("access_token", self._access), found.get("refresh_token", self._refresh)
-
-
-class JWTAllauth(Browser):
-    """Is told the access token, and keeps the refresh token as a cookie."""
+    login = "/jwt-allauth/login/"
 
     def __init__(self) -> None:
         super().__init__()
-        self._access = ""
-
-    def sign_in(self, email: str, password: str) -> Request:
-        return _post("/jwt-allauth/login/", {"email": email, "password": password})
-
-    def ask(self) -> Request:
-        return _view({"Authorization": f"Bearer {self._access}"})
+        self._browser = DjangoSession()
 
     def refresh(self) -> Request:
-        return _post("/jwt-allauth/refresh/", {}, self._header())
+        return _post("/jwt-allauth/refresh/", {}, self._browser.credentials())
 
     def take(self, response: Response) -> None:
         super().take(response)
-        self._access = _told(response).get("access", self._access)
+        self._browser.take(response)
 
 
+class Bare(Client):
+    """Sends no credentials. Where others refresh, it sends a POST."""
+
+    def sign_in(self, email: str, password: str) -> Request:
+        return self.ask()
+
+    def credentials(self) -> dict[str, str]:
+        return {}
+
+    def ask(self) -> Request:
+        return Request("GET", "/bare")
+
+    def refresh(self) -> Request:
+        return Request("POST", "/bare-post", {"Content-Type": "application/json"}, b"{}")
+
+    def take(self, response: Response) -> None:
+        pass
+
+
+def environment_of(project: str) -> dict[str, str]:
+    """Return the environment variables by which Django loads this one of the `projects`."""
+    module = "latchkey" if project == "latchkey" else "settings"
+    return {"PROJECT": project, "DJANGO_SETTINGS_MODULE": f"tests.benchmarks.projects.{module}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """``project``: its name in `projects`. ``rotates``: whether each refresh returns a new refresh token."""
+
+    name: str
+    project: str
+    client: type[Client]
+    refreshes: bool = False
+    rotates: bool = False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment_of(self.project)
+
+
+BARE = Peer("bare view", "bare", Bare, refreshes=True)
 PEERS = (
-    Peer("Latchkey", f"{PROJECTS}.latchkey.settings", Latchkey, refreshes=True, rotates=True),
-    Peer("Latchkey, unseen", f"{PROJECTS}.latchkey.settings", LatchkeyUnseen, refreshes=True, rotates=True),
-    Peer("simplejwt", f"{PROJECTS}.simplejwt.settings", SimpleJWT, refreshes=True, rotates=True),
-    Peer("allauth, JWT", f"{PROJECTS}.allauth.jwt", AllauthJWT, refreshes=True, rotates=True),
-    Peer("jwt-allauth", f"{PROJECTS}.jwt_allauth.settings", JWTAllauth, refreshes=True, rotates=True),
-    Peer("allauth, session", f"{PROJECTS}.allauth.settings", AllauthSession, refreshes=False, rotates=False),
-    Peer("knox", f"{PROJECTS}.knox.settings", Knox, refreshes=False, rotates=False),
-    Peer("Django sessions, db", f"{PROJECTS}.sessions.settings", DjangoSession, refreshes=False, rotates=False),
-    Peer("Django sessions, cached_db", f"{PROJECTS}.sessions.cached", DjangoSession, refreshes=False, rotates=False),
+    Peer("Latchkey", "latchkey", Latchkey, refreshes=True, rotates=True),
+    Peer("Latchkey, unseen", "latchkey", LatchkeyUnseen, refreshes=True, rotates=True),
+    Peer("simplejwt", "simplejwt", SimpleJWT, refreshes=True, rotates=True),
+    Peer("allauth, JWT", "allauth_jwt", AllauthJWT, refreshes=True, rotates=True),
+    Peer("jwt-allauth", "jwt_allauth", JWTAllauth, refreshes=True, rotates=True),
+    Peer("allauth, session", "allauth", AllauthSession),
+    Peer("knox", "knox", Knox),
+    Peer("Django sessions, db", "sessions", DjangoSession),
+    Peer("Django sessions, cached_db", "sessions_cached", DjangoSession),
 )

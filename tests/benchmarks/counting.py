@@ -1,8 +1,8 @@
-"""Between an application and what it asks: counts round trips, and the statements that PostgreSQL completes.
+"""A proxy between an application and PostgreSQL or Redis, which counts round trips and SQL statements.
 
-A round trip begins when the application sends something after it has been answered. Statements are PostgreSQL's
-messages CommandComplete: BEGIN and COMMIT too. Applications connect over a Unix socket, where there is no talk about
-encryption, so that all that comes back is messages with a length.
+A round trip begins when the application sends something after it has been answered. A statement is a CommandComplete
+message of PostgreSQL, so BEGIN and COMMIT count too. Applications connect over a Unix socket, where no encryption is
+negotiated, so everything that comes back consists of messages with a length.
 """
 
 import socket
@@ -17,19 +17,19 @@ COMMAND_COMPLETE = b"C"[0]
 
 
 class Counter(ThreadingMixIn, UnixStreamServer):
-    """Listens at ``path`` and passes everything on to ``target``. ``is_postgres``: whether to look for statements."""
+    """Listens at ``path`` and passes everything on to ``target``. ``is_postgres``: whether to count statements."""
 
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, path: Path, target: Path, *, is_postgres: bool = True) -> None:
-        super().__init__(str(path), _Passing)
+        super().__init__(str(path), _Connection)
         self.target, self.is_postgres = target, is_postgres
         self.round_trips = self.statements = 0
         self.lock = threading.Lock()
 
 
-class _Passing(BaseRequestHandler):
+class _Connection(BaseRequestHandler):
     server: Counter
 
     def handle(self) -> None:
@@ -60,17 +60,16 @@ class _Passing(BaseRequestHandler):
 
 
 def _completed(messages: bytearray) -> int:
-    """Take the whole messages away, and return how many of them were CommandComplete."""
+    """Remove the complete messages, and return how many of them were CommandComplete."""
     count = start = 0
-    while len(messages) >= start + 5 and len(messages) >= (end := start + 1 + _length(messages, start)):
+    while len(messages) >= start + 5:
+        end = start + 1 + int.from_bytes(messages[start + 1 : start + 5], "big")
+        if len(messages) < end:
+            break
         count += messages[start] == COMMAND_COMPLETE
         start = end
     del messages[:start]
     return count
-
-
-def _length(messages: bytearray, start: int) -> int:
-    return int.from_bytes(messages[start + 1 : start + 5], "big")
 
 
 @contextmanager

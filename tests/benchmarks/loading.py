@@ -1,26 +1,26 @@
-"""One slice of load: requests that were written before, over a few connections that are kept alive.
+"""A slice of load: prepared requests, over a few connections that stay open.
 
-Each connection has one request under way, and sends the next one when it is answered (a closed loop). Answers are read
-after the clock has stopped. So what is done within the slice is little, and the server is what limits it.
+Each connection sends the next request when the one before is answered (a closed loop). Responses are parsed after the
+clock has stopped. So this process does little meanwhile, and the server limits the rate.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from selectors import EVENT_READ, DefaultSelector
 from time import perf_counter
 
-from tests.benchmarks.peers import Request, Response
+from tests.benchmarks.clients import Request, Response
 
 SECONDS = 30
-"""How long an answer may take."""
+"""How long a response may take."""
 _END_OF_HEAD = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """``latencies``: of each request, in seconds. ``answers``: with the number of the request that each is for."""
+    """``latencies``: the seconds that each request took. ``answers``: each with the number of its request."""
 
     seconds: float
     latencies: list[float]
@@ -30,7 +30,7 @@ class Slice:
 def load(port: int, requests: Iterable[bytes], seconds: float, connections: int) -> Slice:
     """Send requests to this port of this machine until so many ``seconds`` are over, or there are no more.
 
-    Raises `ConnectionError` where the server closes a connection, and `ValueError` for an answer without a length.
+    Raise `ConnectionError` if the server closes a connection, and `ValueError` for a response without a length.
     """
     waiting = enumerate(requests)
     latencies: list[float] = []
@@ -46,27 +46,25 @@ def load(port: int, requests: Iterable[bytes], seconds: float, connections: int)
             ready = selector.select(SECONDS)
             if not ready:
                 raise ConnectionError(f"no answer in {SECONDS} s")
-            for key, _ in ready:
-                exchange = key.data
-                if not exchange.receive():
-                    continue
-                now = perf_counter()
-                latencies.append(now - exchange.sent_at)
-                answers.append((exchange.number, exchange.answer))
-                if now - began >= seconds or not exchange.send(waiting):
-                    under_way -= 1
+            for exchange in (key.data for key, _ in ready):
+                if exchange.receive():
+                    now = perf_counter()
+                    latencies.append(now - exchange.sent_at)
+                    answers.append((exchange.number, exchange.answer))
+                    if now - began >= seconds or not exchange.send(waiting):
+                        under_way -= 1
     return Slice(now - began, latencies, answers)
 
 
 class _Exchange:
-    """One request at a time, and its answer, over one connection."""
+    """One request at a time and its response, over one connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.number, self.sent_at, self.answer, self._length = -1, 0.0, b"", 0
 
-    def send(self, waiting: Iterable[tuple[int, bytes]]) -> bool:
-        """Send the next request; return False if there is none."""
+    def send(self, waiting: Iterator[tuple[int, bytes]]) -> bool:
+        """Send the next request. Return False if there is none."""
         for self.number, request in waiting:
             self.answer, self._length = b"", 0
             self.sent_at = perf_counter()
@@ -75,7 +73,7 @@ class _Exchange:
         return False
 
     def receive(self) -> bool:
-        """Take what has arrived; return whether the answer is complete."""
+        """Read what has arrived. Return whether the response is complete."""
         data = self.socket.recv(65536)
         if not data:
             raise ConnectionError("the server closed the connection")
@@ -97,7 +95,7 @@ def _body_length(head: bytes) -> int:
             return int(line[15:])
     if head.split(b" ", 2)[1] in {b"204", b"304"}:
         return 0
-    raise ValueError(f"an answer without a length: {head!r}")
+    raise ValueError(f"a response without a length: {head!r}")
 
 
 def written(request: Request) -> bytes:
@@ -110,10 +108,9 @@ def written(request: Request) -> bytes:
 
 
 def read(answer: bytes) -> Response:
-    """Return what a complete answer says."""
+    """Return the response that these bytes contain."""
     head, _, body = answer.partition(_END_OF_HEAD)
     status, *lines = head.decode().split("\r\n")
     pairs = (line.partition(":") for line in lines)
-    return Response(
-        int(status.split(" ", 2)[1]), tuple((name.lower(), value.strip()) for name, _, value in pairs), body
-    )
+    headers = tuple((name.lower(), value.strip()) for name, _, value in pairs)
+    return Response(int(status.split(" ", 2)[1]), headers, body)

@@ -1,31 +1,42 @@
-"""What a run has found. Times are in milliseconds; CPU is for each request, with what else the processes did."""
+"""What a run has measured. Times are in milliseconds. CPU time is per request, with whatever else it did."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import quantiles
-from typing import Self
+from typing import NamedTuple, Self
 
-from tests.benchmarks.costs import Cost
-from tests.benchmarks.floors import Statement
 from tests.benchmarks.loading import Slice
-from tests.benchmarks.peers import Peer
-from tests.benchmarks.sizes import Growth
 
 
-@dataclass(slots=True)
-class Tally:
-    """What the slices of a workload add up to, in seconds."""
+class Cost(NamedTuple):
+    """What a request costs on any machine. ``round_trips``: to the database and to Redis."""
 
-    latencies: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    server_cpu: float = 0.0
-    database_cpu: float = 0.0
+    statements: float
+    round_trips: float
 
-    def add(self, done: Slice, server_cpu: float, database_cpu: float) -> None:
-        self.latencies += done.latencies
-        self.seconds += done.seconds
-        self.server_cpu += server_cpu
-        self.database_cpu += database_cpu
+
+class Turn(NamedTuple):
+    """A slice of load, and the seconds of CPU that the server and the database used meanwhile."""
+
+    slice: Slice
+    server_cpu: float
+    database_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The rows and bytes of all tables of a database, or by how much they grow in 1,000 refreshes."""
+
+    rows: float
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The rotation as one SQL statement. ``database_cpu``: milliseconds for each."""
+
+    per_second: float
+    database_cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +51,28 @@ class Workload:
     round_trips: float
 
     @classmethod
-    def of(cls, tally: Tally, cost: Cost) -> Self:
-        count, percentiles = len(tally.latencies), quantiles(tally.latencies, n=100)
-        return cls(
-            requests=count,
-            requests_per_second=count / tally.seconds,
-            p50=percentiles[49] * 1000,
-            p99=percentiles[98] * 1000,
-            server_cpu=tally.server_cpu / count * 1000,
-            database_cpu=tally.database_cpu / count * 1000,
-            statements=cost.statements,
-            round_trips=cost.round_trips,
-        )
+    def of(cls, turns: Sequence[Turn], cost: Cost) -> Self:
+        latencies = [seconds for turn in turns for seconds in turn.slice.latencies]
+        count, percentiles = len(latencies), quantiles(latencies, n=100)
+        rate = count / sum(turn.slice.seconds for turn in turns)
+        server, database = (sum(column) / count * 1000 for column in list(zip(*turns, strict=True))[1:])
+        return cls(count, rate, percentiles[49] * 1000, percentiles[98] * 1000, server, database, *cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``growth``: of the peer's database, by refreshes."""
+    """``growth``: of the peer's database, in 1,000 refreshes."""
 
     name: str
     rotates: bool
-    growth: Growth
+    growth: Size
     ask: Workload
     refresh: Workload | None = None
-
-    @classmethod
-    def of(cls, peer: Peer, tallies: Mapping[str, Tally], growth: Growth, costs: Mapping[str, Cost]) -> Self:
-        found = {name: Workload.of(tally, costs[name]) for name, tally in tallies.items()}
-        return cls(peer.name, peer.rotates, growth, **found)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is done. ``seconds``: of a slice. ``sessions``: of each peer."""
+    """How much is measured. ``seconds``: of a slice. ``sessions``: of each peer."""
 
     rounds: int
     seconds: float
@@ -82,7 +82,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """``bare``, ``rotation``: the floors."""
+    """``bare`` and ``rotation``: what no peer can be faster than."""
 
     machine: dict[str, str | int]
     versions: dict[str, str]

@@ -1,172 +1,75 @@
-"""What is run for a benchmark: PostgreSQL, Redis, and granian for each peer; and how much CPU each has taken."""
+"""The processes that a benchmark runs: PostgreSQL, Redis, and granian for each peer; and the CPU time of each."""
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import psycopg
-from psycopg import sql
 
+from tests.benchmarks.command import postgres_started
 from tests.browser.proxies import reserved_port
-from tests.databases import start_server
-from tests.scale.cluster import DEPLOY, ROOT, SECONDS, wait_for
+from tests.scale.cluster import (
+    ROOT,
+    Database,
+    Node,
+    Redis,
+    kept_environment,
+    node_started,
+    redis_started,
+)
 
-WSGI = "tests.benchmarks.projects.wsgi:application"
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
-"""Of this process's environment: nothing of its settings is for the peers."""
-STILL_TIME = {"TOKENS_REUSE_GRACE": "1", "TOKENS_ACKNOWLEDGE_AFTER": "2"}
-"""Seconds after which a session of Latchkey can be rotated again; by default they are 30 and 90."""
-
-
-class Running:
-    """A process, with all that it has started."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU taken, in user and system mode, by processes that have ended too."""
-        processes = [self._process, *self._process.children(recursive=True)]
-        return sum(sum(_times(process)) for process in processes)
+DURATIONS = {"TOKENS_REUSE_GRACE": "1", "TOKENS_ACKNOWLEDGE_AFTER": "2"}
+"""Seconds after which a session of Latchkey can be rotated again. The defaults are 30 and 90."""
 
 
-def _times(process: psutil.Process) -> tuple[float, ...]:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:  # Its parent counts it from now on.
-        return ()
-    return times.user, times.system, times.children_user, times.children_system
-
-
-class Granian(Running):
-    """A peer's project, at ``port``."""
-
-    def __init__(self, pid: int, port: int) -> None:
-        super().__init__(pid)
-        self.port = port
-
-
-class Redis(Running):
-    """Redis, at a Unix socket: ``path``."""
-
-    def __init__(self, pid: int, path: Path) -> None:
-        super().__init__(pid)
-        self.path = path
-
-
-class Postgres(Running):
-    """A PostgreSQL server of one's own, with a database for each peer."""
-
-    def __init__(self, server: Any) -> None:
-        super().__init__(server.get_postmaster_info().pid)
-        self._server = server
-        self.folder = Path(server.get_postmaster_info().socket_dir)
-        self.programs = Path(server.bin_path)
-
-    @property
-    def socket(self) -> Path:
-        return self.folder / ".s.PGSQL.5432"
-
-    def url(self, database: str, folder: Path | None = None) -> str:
-        """``folder``: where the socket is, if not the server's own is meant."""
-        return f"postgresql://postgres@/{database}?host={folder or self.folder}"
-
-    def create(self, database: str) -> None:
-        self.ask("postgres", sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-
-    def ask(self, database: str, query: Any, *values: object) -> list[tuple[Any, ...]]:
-        """Run a statement, in no transaction, and return its rows."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(query, values or None)
-            return cursor.fetchall() if cursor.description else []
+def cpu(pid: int) -> float:
+    """Return the seconds of CPU, user and system, of a process and of all that it has started, ended ones too."""
+    process, seconds = psutil.Process(pid), 0.0
+    for each in (process, *process.children(recursive=True)):
+        try:
+            times = each.cpu_times()
+        except psutil.NoSuchProcess:  # From now on its parent's times include it.
+            continue
+        seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What peers keep their sessions in."""
+    """Where the peers keep their sessions. Each peer has its own database."""
 
-    postgres: Postgres
+    postgres: Database
     redis: Redis
 
     @property
     def cpu(self) -> float:
-        return self.postgres.cpu + self.redis.cpu
+        return cpu(self.postgres.pid) + cpu(self.redis.process.pid)
 
 
 @contextmanager
-def stores(folder: Path) -> Iterator[Stores]:
-    with _postgres() as postgres, _redis(folder) as redis:
+def stores_started() -> Iterator[Stores]:
+    with postgres_started() as postgres, redis_started() as redis:
         yield Stores(postgres, redis)
 
 
 @contextmanager
-def _postgres() -> Iterator[Postgres]:
-    _, server = start_server()
-    try:
-        yield Postgres(server)
-    finally:
-        server.cleanup()
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[Redis]:
-    """Redis in memory alone, as a cache."""
-    assert shutil.which("redis-server"), "Redis is not installed. A peer caches in it: apt-get install redis-server."
-    path = folder / "redis.socket"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--daemonize", "no"]
-    with _running(["redis-server", *options], {}, folder) as pid:
-        wait_for(path.exists, "Redis")
-        yield Redis(pid, path)
-
-
-@contextmanager
-def granian(environment: Mapping[str, str], folder: Path) -> Iterator[Granian]:
-    """Serve the project that the environment names, as `deploy/` does. ``folder``: for its log."""
-    lines = (DEPLOY / "granian.env").read_text().splitlines()
-    options = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    with reserved_port() as port:
-        # Its threads stay, however long a peer waits for its turn.
-        options |= {"GRANIAN_PORT": str(port), "GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT": "600"}
-        with _running([sys.executable, "-m", "granian", WSGI], {**environment, **options}, folder) as pid:
-            wait_for(lambda: _listens(port), "granian")
-            yield Granian(pid, port)
-
-
-def run(module: str, *arguments: str, **environment: str) -> None:
-    """Run a module of Python, with a peer's environment. Raises `subprocess.CalledProcessError` where it fails."""
-    command = [sys.executable, "-m", module, *arguments]
-    subprocess.run(command, cwd=ROOT, env=_environment(environment), check=True)
-
-
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    return {**{name: os.environ[name] for name in KEPT if name in os.environ}, **more}
-
-
-@contextmanager
-def _running(command: list[str], environment: Mapping[str, str], folder: Path) -> Iterator[int]:
+def granian_started(environment: Mapping[str, str], folder: Path) -> Iterator[Node]:
+    """Serve the project that the environment names, with the options of `deploy/`. ``folder``: for the log."""
+    # Its threads stay, however long a peer waits for its turn.
+    variables = {**kept_environment(), **environment, "GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT": "600"}
+    application = "tests.benchmarks.projects.wsgi:application"
     with (
+        reserved_port() as port,
         (folder / "log").open("ab") as log,
-        subprocess.Popen(command, cwd=ROOT, env=_environment(environment), stdout=log, stderr=log) as process,
+        node_started(port, variables, application, stdout=log, stderr=log) as node,
     ):
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        yield node
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+def populate(users: int, environment: Mapping[str, str]) -> None:
+    """Create the tables and users of the project that the environment names."""
+    command = [sys.executable, "-m", "tests.benchmarks.projects.populate", str(users)]
+    subprocess.run(command, cwd=ROOT, env={**kept_environment(), **environment}, check=True)

@@ -1,15 +1,15 @@
-"""What does a process pay before it is of use? ``python -m tests.benchmarks.startup``.
+"""What does a process cost before it can answer? ``python -m tests.benchmarks.startup``.
 
-Fresh processes take turns: a Django project of nothing but Django, the same with Django REST framework, and this
-project as in production, on PostgreSQL, which none of them asks. A line for each stage says the median time from the
-start of the interpreter until then, of the processor and on the clock, in milliseconds, and what this project adds to
-the others. All modules are compiled before, wherever Python may not keep them.
+New processes take turns: a project of nothing but Django, the same with Django REST framework, and this project as in
+production. All are configured with PostgreSQL, and none connects to it. A line for each stage says the median time from
+the start of the interpreter, as CPU time and on the clock, in milliseconds, and how much more this project takes than
+the others. All modules are compiled before, even where Python may not write files.
 
-With ``--imports`` it says what they import, and how long that took by itself. ``--python`` is for an interpreter
-without the developers' tools (``uv sync --no-dev``): Django REST framework imports some of them where it finds them.
+With ``--imports`` the benchmark says which packages the projects import, and how long each took by itself. ``--python``
+is for an interpreter without the developers' tools (``uv sync --no-dev``), because Django REST framework imports some
+of them if they are installed.
 """
 
-import argparse
 import os
 import re
 import secrets
@@ -18,41 +18,49 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tqdm import tqdm
+from tests.benchmarks.clients import environment_of
+from tests.benchmarks.options import parser, progress
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL = """
 from io import BytesIO
 from {wsgi} import application
 environ = {{
-    "REQUEST_METHOD": "GET", "PATH_INFO": "{path}", "QUERY_STRING": "", "HTTP_HOST": "example.org",
-    "SERVER_NAME": "example.org", "SERVER_PORT": "443", "SERVER_PROTOCOL": "HTTP/1.1",
+    "REQUEST_METHOD": "GET", "PATH_INFO": "{path}", "QUERY_STRING": "", "HTTP_HOST": "localhost",
+    "SERVER_NAME": "localhost", "SERVER_PORT": "443", "SERVER_PROTOCOL": "HTTP/1.1",
     "wsgi.url_scheme": "https", "wsgi.input": BytesIO(),
 }}
 answers = []
 list(application(environ, lambda status, headers: answers.append(status)))
 assert answers == ["{status}"], answers
 """
+SECRET_KEY = secrets.token_urlsafe(48)
+COMPILED = os.path.join(tempfile.gettempdir(), "latchkey-startup")
+"""Where the processes keep their compiled modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``view``, ``api``: paths that ask no database, the second's view one of REST framework, and what it answers."""
+    """``environment``: where its settings are. ``view``, ``api``: paths whose answer needs no database.
+
+    The view at ``api`` is one of REST framework.
+    """
 
     name: str
-    settings: str
-    wsgi: str
-    manage: tuple[str, ...]
-    view: str
+    environment: Mapping[str, str]
+    wsgi: str = "tests.benchmarks.projects.wsgi"
+    manage: tuple[str, ...] = ("-m", "django")
+    view: str = "/bare"
     api: str = ""
     api_status: str = "200 OK"
 
     def stages(self) -> dict[str, list[str]]:
-        """The interpreter's arguments that take a process so far."""
+        """Return the arguments of the interpreter with which a process ends after a stage, by the stage's name."""
         found = {
             "django.setup()": ["-c", "import django; django.setup()"],
             "the WSGI application": ["-c", f"import {self.wsgi}"],
@@ -64,15 +72,15 @@ class Project:
         }
         return {stage: arguments for stage, arguments in found.items() if arguments}
 
-    def environment(self) -> dict[str, str]:
+    def whole_environment(self) -> dict[str, str]:
         return {
             **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": COMPILED,
-            "DJANGO_SETTINGS_MODULE": self.settings,
+            **self.environment,
             "DEBUG": "false",
             "SECRET_KEY": SECRET_KEY,
-            "ORIGIN": "https://example.org",
+            "ORIGIN": "https://localhost",
             "DATABASE_URL": "postgres://unused@localhost/unused",
         }
 
@@ -80,50 +88,44 @@ class Project:
         return ["-c", CALL.format(wsgi=self.wsgi, path=path, status=status)]
 
 
-SECRET_KEY = secrets.token_urlsafe(48)
-COMPILED = os.path.join(tempfile.gettempdir(), "latchkey-startup")
-"""Where these processes keep their compiled modules."""
-BARE_WSGI, DJANGO = "tests.benchmarks.bare.wsgi", ("-m", "django")
-BARE = Project("Django", "tests.benchmarks.bare.settings", BARE_WSGI, DJANGO, "/view")
-REST = Project("with REST", "tests.benchmarks.bare.rest_settings", BARE_WSGI, DJANGO, "/view", "/api/view")
+BARE = Project("Django", environment_of("startup_django"))
+REST = Project("with REST", environment_of("startup_rest"), api="/view")
 OURS = Project(
     "this",
-    "config.settings",
+    {"DJANGO_SETTINGS_MODULE": "config.settings"},
     "config.wsgi",
     ("manage.py",),
-    "/.well-known/jwks.json",
-    "/api/auth/me",
-    "401 Unauthorized",
+    view="/.well-known/jwks.json",
+    api="/api/auth/me",
+    api_status="401 Unauthorized",
 )
 PROJECTS = (BARE, REST, OURS)
-Times = dict[tuple[str, str], list[tuple[float, float]]]
-"""Of a stage and a project's name: milliseconds of the processor, and on the clock."""
 
 
 def started(python: str, project: Project, arguments: list[str]) -> tuple[float, float]:
-    """Run a process to its end, and return the milliseconds that it took, of the processor and on the clock."""
+    """Run a process to its end. Return the milliseconds that it took: CPU time, and on the clock."""
     null = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
-    quiet = ["-W", "ignore", *arguments]
+    command = [python, "-W", "ignore", *arguments]
     began = time.perf_counter()
-    pid = os.posix_spawn(python, [python, *quiet], project.environment(), file_actions=[null])
+    pid = os.posix_spawn(python, command, project.whole_environment(), file_actions=[null])
     _, status, used = os.wait4(pid, 0)
     took = time.perf_counter() - began
     assert status == 0, (project.name, arguments)
     return (used.ru_utime + used.ru_stime) * 1000, took * 1000
 
 
-def run(python: str, rounds: int) -> None:
-    """Print a table of what the processor did, and one by the clock."""
-    found: Times = {}
-    # The first round, which compiles and fills caches, does not count.
-    for turn in tqdm(range(rounds + 1), unit=" rounds", disable=not sys.stderr.isatty()):
+def run(python: str = sys.executable, rounds: int = 15) -> None:
+    """Print a table of CPU times, and one of times on the clock."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    # The first round compiles and fills caches, and does not count.
+    for turn in progress(range(rounds + 1), unit=" rounds"):
         for stage in OURS.stages():
             for project in PROJECTS:
                 if arguments := project.stages().get(stage):
                     took = started(python, project, arguments)
                     if turn:
                         found.setdefault((stage, project.name), []).append(took)
-    for which, title in enumerate(("processor, ms", "clock, ms")):
+    for which, title in enumerate(("CPU, ms", "clock, ms")):
         _print(title, *(project.name for project in PROJECTS), "over Django", "over REST")
         for stage in OURS.stages():
             bare, rest, ours = (
@@ -135,7 +137,7 @@ def run(python: str, rounds: int) -> None:
 
 
 def show_imports(python: str, count: int) -> None:
-    """Print the packages that took longest, until the first answer: by themselves, without what they import."""
+    """Print the packages that take longest until the first answer, each without those that it imports."""
     found = {project.name: _imports(python, project) for project in PROJECTS}
     _print("imports, ms", *found)
     _print("all", *(sum(times.values()) for times in found.values()))
@@ -144,9 +146,9 @@ def show_imports(python: str, count: int) -> None:
 
 
 def _imports(python: str, project: Project) -> Counter[str]:
-    """The milliseconds that each package's modules took in being imported."""
-    arguments = ["-X", "importtime", *project.stages()["first answer"]]
-    answer = subprocess.run([python, *arguments], env=project.environment(), capture_output=True, text=True, check=True)
+    """Return the milliseconds that the import of each package's modules took."""
+    command = [python, "-X", "importtime", *project.stages()["first answer"]]
+    answer = subprocess.run(command, env=project.whole_environment(), capture_output=True, text=True, check=True)
     found: Counter[str] = Counter()
     for line in re.finditer(r"import time: +(\d+) \| +\d+ \| +(\w+)", answer.stderr):
         found[line[2]] += int(line[1]) / 1000
@@ -159,11 +161,10 @@ def _print(first: str, *cells: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", default=sys.executable, help="the interpreter to start; default: this one")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--imports", type=int, nargs="?", const=25, metavar="COUNT", help="the packages that take most")
-    given = parser.parse_args()
+    options = parser(run, __doc__, python="the interpreter to start", rounds="how often each stage is measured")
+    text = "show the packages whose import takes longest instead; 25 if no number is given"
+    options.add_argument("--imports", type=int, nargs="?", const=25, metavar="COUNT", help=text)
+    given = options.parse_args()
     os.chdir(ROOT)
     if given.imports:
         show_imports(given.python, given.imports)

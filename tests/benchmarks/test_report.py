@@ -1,32 +1,22 @@
-"""The tables: each figure beside its ratio to the floor."""
+"""The tables contain each figure with its ratio to the bare view."""
 
-from tests.benchmarks.floors import Statement
 from tests.benchmarks.report import markdown
-from tests.benchmarks.results import Extent, Result, Results, Workload
-from tests.benchmarks.sizes import Growth
+from tests.benchmarks.results import Extent, Result, Results, Size, Statement, Workload
 
 
 def workload(server_cpu: float, requests_per_second: float) -> Workload:
-    return Workload(
-        requests=500,
-        requests_per_second=requests_per_second,
-        p50=1.0,
-        p99=8.0,
-        server_cpu=server_cpu,
-        database_cpu=0.25,
-        statements=2,
-        round_trips=2,
-    )
+    others = {"requests": 500, "p50": 1.0, "p99": 8.0, "database_cpu": 0.25, "statements": 2, "round_trips": 2}
+    return Workload(requests_per_second=requests_per_second, server_cpu=server_cpu, **others)
 
 
 RESULTS = Results(
     machine={"CPUs": 2},
     versions={"Django": "6.1"},
     extent=Extent(rounds=3, seconds=0.5, sessions=100, connections=4),
-    bare=Result("bare view", False, Growth(0, 0), ask=workload(0.2, 4000), refresh=workload(0.25, 4000)),
+    bare=Result("bare view", False, Size(0, 0), ask=workload(0.2, 4000), refresh=workload(0.25, 4000)),
     peers=[
-        Result("slow", False, Growth(0, 0), ask=workload(1.0, 800)),
-        Result("quick", True, Growth(2000, 81920), ask=workload(0.22, 3600), refresh=workload(0.5, 2000)),
+        Result("slow", False, Size(0, 0), ask=workload(1.0, 800)),
+        Result("quick", True, Size(2000, 81920), ask=workload(0.22, 3600), refresh=workload(0.5, 2000)),
     ],
     rotation=Statement(per_second=20000, database_cpu=0.05),
 )
@@ -39,23 +29,23 @@ def table(heading: str) -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
-def test_a_figure_stands_beside_its_ratio_to_the_bare_view():
+def test_each_figure_has_its_ratio_to_the_bare_view():
     assert table("A signed-in GET")["quick"][:2] == ["0.220 (1.10)", "3,600 (0.90)"]
 
 
-def test_a_refresh_is_compared_with_a_bare_post_and_says_by_how_much_tables_grow():
+def test_a_refresh_is_compared_with_a_bare_post_and_has_the_growth_of_the_tables():
     row = table("A refresh")["quick"]
     assert row[0] == "0.500 (2.00)"
     assert row[-2:] == ["2,000", "81,920"]
 
 
-def test_whoever_takes_least_comes_first_below_the_floor():
+def test_below_the_bare_view_the_cheapest_peer_comes_first():
     assert list(table("A signed-in GET"))[2:] == ["bare view", "quick", "slow"]
 
 
-def test_who_has_no_refresh_is_not_in_its_table():
+def test_a_peer_without_a_refresh_is_not_in_its_table():
     assert "slow" not in table("A refresh")
 
 
-def test_versions_and_machine_are_said():
+def test_the_report_names_versions_and_machine():
     assert "CPUs 2. Django 6.1." in markdown(RESULTS)

@@ -1,14 +1,16 @@
-"""Everything here has the marker ``faults``, but for the long versions, which have ``exhaustive`` alone.
+"""Every test in this folder has the marker ``faults``, except the long versions, which have only ``exhaustive``.
 
-After the run each test has a line that says what was done while its fault lasted, and how that was answered.
+After the run, a line for each test says what the simulated users did during the fault, and with which responses.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 
-from tests.faults.people import Crowd
+from tests.faults import people
+from tests.faults.people import Load
 from tests.faults.site import Site, started
 
 _FIGURES = "figures"
@@ -21,30 +23,37 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that each of the faults leaves as it was."""
-    with started(tmp_path_factory.mktemp("site")) as found:
+    """A site for all tests whose fault leaves it as it was. Starting one for each test would take minutes."""
+    with started(tmp_path_factory.mktemp("site"), replicated=False) as found:
         yield found
 
 
 @pytest.fixture(params=[1, pytest.param(15, marks=pytest.mark.exhaustive)], ids=["short", "long"])
 def times(request: pytest.FixtureRequest) -> int:
-    """How many times as often something breaks."""
+    """How many times as often the fault happens. A failure that is rare shows only in the long version."""
     return int(request.param)
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Iterator[Callable[[Crowd], None]]:
-    """Let this crowd's figures be shown after the run."""
-    crowds: list[Crowd] = []
-    yield crowds.append
-    request.node.user_properties += [(_FIGURES, str(crowd)) for crowd in crowds]
+def under_load(request: pytest.FixtureRequest) -> Iterator[Callable[..., AbstractContextManager[Load]]]:
+    """`people.under_load`, with its figures shown after the run: a test in which little happened must not look good."""
+    loads: list[Load] = []
+
+    @contextmanager
+    def noted(site: Site, **options: Any) -> Iterator[Load]:
+        with people.under_load(site, **options) as load:
+            loads.append(load)
+            yield load
+
+    yield noted
+    request.node.user_properties += [(_FIGURES, str(load)) for load in loads]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reports = [report for kind in ("", "passed", "failed", "error") for report in terminalreporter.getreports(kind)]
     lines = [
         f"{report.nodeid.rpartition('::')[2]}: {text}"
-        for report in reports
+        for kind in ("", "passed", "failed", "error")
+        for report in terminalreporter.getreports(kind)
         if report.when == "teardown"
         for name, text in report.user_properties
         if name == _FIGURES

@@ -1,24 +1,23 @@
-"""A network between a node and its database, in a thread: TCP on one side, the server's socket on the other."""
+"""A network connection between a node and its database, in a thread: TCP on one side, a Unix socket on the other."""
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
 
 class Line:
-    """Cut, it swallows what is sent, and what is sent by way of it arrives when it is healed, as TCP has it.
+    """While it is cut, nothing arrives. When it is healed, what was sent meanwhile arrives, as with TCP.
 
-    ``socket``: of the server.
+    ``socket``: the server's.
     """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._loop = asyncio.new_event_loop()
-        self._whole = asyncio.Event()
+        self._whole, self._over, self._listens = asyncio.Event(), asyncio.Event(), Event()
         self._whole.set()
-        self._over = asyncio.Event()
-        self._listens = Event()
         self._thread = Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self.port = 0
 

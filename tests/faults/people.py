@@ -1,13 +1,13 @@
-"""Many people who sign in, refresh and sign out all the time, and hold the site to what it promises each of them.
+"""Simulated users who sign in, refresh and sign out all the time, and check what the site promises to each of them.
 
-They keep to the rules: a browser sends one request after the other, keeps what it is given, and when it is told 503, or
-nothing at all, it waits and sends the same once more. What is promised to it, whatever breaks meanwhile:
+They keep the rules: a browser sends one request after the other and keeps the cookies that it receives. After a 503, or
+when there is no response, it waits and sends the same request again. The site promises, whatever fails meanwhile:
 
-- it is not signed out, nor is a cookie of its touched by an outage;
-- what it ended stays ended;
-- every request is answered in time, and every error is a 503, or a 429, which says how long to wait.
+- an outage signs no user out, and deletes none of their cookies;
+- a session that was ended stays ended;
+- every request is answered in time, and every error is a 503 or a 429 that says how long to wait.
 
-`Crowd.broken` lists each promise that was not kept.
+`Load.broken` lists each promise that was not kept.
 """
 
 import random
@@ -15,91 +15,78 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPException
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Any
-from uuid import uuid4
 
 from tests.browsers import ACCESS, DEVICE, REFRESH
 from tests.clients.projects import Answer, Server
-from tests.faults.site import Site, long_ago
-from tests.scale.people import SIGNED_OUT, Browser
+from tests.faults.site import Site
+from tests.scale.cluster import SECONDS, wait_for
+from tests.scale.people import SIGNED_OUT, Account, Browser
+from tokens.models import RefreshToken
 
 OURS = {ACCESS, REFRESH, DEVICE}
 OUTAGES = {503, 429}
-PASSWORD = "a password of somebody's"
 IN_TIME = 15
-"""Seconds in which a request has to be answered: a deadline of the database, a sign-in's turn, a worker's restart."""
-OUTAGE = 60
-"""Seconds after which an outage should be over."""
+"""Seconds in which a request must be answered: the database's deadline, the wait for a sign-in, a worker's restart."""
 PAUSE = 0.05, 0.25
-"""Seconds between what somebody does and what they do next."""
+"""The shortest and the longest pause of a user between two actions, in seconds."""
 
 
 @dataclass
-class Crowd:
-    """``counts``: what was done, and how it was answered.
+class Load:
+    """All simulated users, and what they have seen. ``events``: each action, with the status of the response.
 
-    ``lossy_from``: since when, by `monotonic`, commits are lost. ``lost``: what was lost of them, as it had to be.
+    ``seconds``: how long each request took. ``broken``: each promise that was not kept. ``lossy_from``: the time of
+    `monotonic` since when commits may be lost. ``lost``: what was lost as expected.
     """
 
     site: Site
-    everybody: list["Somebody"] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    users: list["User"] = field(default_factory=list)
+    # Several threads append to these lists.
+    events: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     lossy_from: float = float("inf")
-    lost: Counter[str] = field(default_factory=Counter)
-    slowest: float = 0.0
+    lasted: float = 0.0
     is_over: bool = False
-    _lock: Any = field(default_factory=Lock)
-
-    def count(self, *what: Any) -> None:
-        with self._lock:
-            self.counts[" ".join(map(str, what))] += 1
-
-    def complain(self, what: str) -> None:
-        with self._lock:
-            self.broken.append(what)
-
-    def note_time(self, seconds: float) -> None:
-        with self._lock:
-            self.slowest = max(self.slowest, seconds)
 
     @property
     def outages(self) -> int:
-        """How often somebody was told to come again."""
-        return sum(count for what, count in self.counts.items() if what.split()[-1] in {"503", "429"})
+        """How many responses were a 503 or a 429."""
+        return sum(event.endswith((" 503", " 429")) for event in list(self.events))
 
     def wait_for_an_outage(self) -> None:
-        """Wait until somebody more is told to come again."""
+        """Wait until one more response is a 503 or a 429."""
         before = self.outages
-        wait_long_for(lambda: self.outages > before, "an outage")
+        wait_for(lambda: self.outages > before, "an outage")
 
     def wait_for_refreshes(self, count: int = 1) -> None:
-        """Wait until so many more were answered."""
-        before = self.counts["refresh 200"]
-        wait_long_for(lambda: self.counts["refresh 200"] >= before + count, "refreshes")
+        """Wait until so many more refreshes have succeeded."""
+        before = self.events.count("refresh 200")
+        wait_for(lambda: self.events.count("refresh 200") >= before + count, "refreshes")
 
     def wait_for_rounds(self, rounds: int) -> None:
-        """Wait until each did something so often, with every browser."""
-        until = [(somebody, somebody.rounds + rounds) for somebody in self.everybody]
-        wait_long_for(lambda: all(somebody.rounds >= count for somebody, count in until), "people at work")
+        """Wait until every user has done so many more actions with each browser."""
+        until = [(user, user.rounds + rounds) for user in self.users]
+        wait_for(lambda: all(user.rounds >= count for user, count in until), "actions of all users")
 
     def __str__(self) -> str:
-        counts = [f"{what}: {count}" for what, count in sorted((self.counts + self.lost).items())]
-        return f"{', '.join(counts)}; slowest: {self.slowest:.1f} s"
+        counts = [f"{what}: {count}" for what, count in sorted(Counter(self.events + self.lost).items())]
+        return f"{', '.join(counts)}; {self.lasted:.0f} s; slowest: {max(self.seconds, default=0):.1f} s"
 
 
-class Somebody(Thread):
-    """``browsers``: each has a session of its own, or is about to. ``may_be_ended``: somebody else ends them."""
+class User(Thread):
+    """``may_be_ended``: whether the test ends sessions of this user."""
 
-    def __init__(self, crowd: Crowd, servers: Sequence[Server], browsers: int, seed: int) -> None:
+    def __init__(self, load: Load, servers: Sequence[Server], browsers: int, seed: int) -> None:
         super().__init__(daemon=True)
-        self.crowd, self.servers = crowd, servers
-        self.email, self.password = f"somebody-{uuid4().hex[:12]}@app.test", PASSWORD
-        crowd.site.open_account(self.email, self.password)
-        self.browsers = [Visitor(self) for _ in range(browsers)]
+        self.load, self.servers = load, servers
+        self.account = new_account(load.site)
+        self.browsers = [UserBrowser(self) for _ in range(browsers)]
         self.random = random.Random(seed)  # noqa: S311
         self.leaving = Event()
         self.rounds = 0
@@ -112,16 +99,16 @@ class Somebody(Thread):
                     browser.do_something()
                 self.rounds += 1
         except Exception as error:
-            self.crowd.complain(f"{type(error).__name__}: {error}")
+            self.load.broken.append(f"{type(error).__name__}: {error}")
             raise
 
 
-class Visitor:
-    """One browser of somebody's. ``ended``: copies of what it held when it signed out, and when that was."""
+class UserBrowser:
+    """One browser of a user. ``ended``: copies of it from before each sign-out, and when that was."""
 
-    def __init__(self, owner: Somebody) -> None:
-        self.owner, self.crowd = owner, owner.crowd
-        self.browser = Browser(owner.crowd.site.origin)
+    def __init__(self, owner: User) -> None:
+        self.owner, self.load = owner, owner.load
+        self.browser = Browser(owner.load.site.origin)
         self.signed_in_at = float("-inf")
         self.sessions: list[str] = []
         self.ended: list[tuple[float, Browser]] = []
@@ -131,138 +118,131 @@ class Visitor:
         return REFRESH in self.browser.cookies
 
     def do_something(self) -> None:
-        if not self.is_signed_in:
-            self.sign_in()
-            return
-        what = self.owner.random.choices((self.refresh, self.visit, self.look, self.sign_out), (45, 25, 25, 5))[0]
-        what()
+        actions = (self.refresh, self.refresh_by_middleware, self.request, self.sign_out)
+        action = self.owner.random.choices(actions, (45, 25, 25, 5))[0] if self.is_signed_in else self.sign_in
+        action()
 
     def sign_in(self) -> None:
-        given = {"email": self.owner.email, "password": self.owner.password}
-        answer = self._ask("sign-in", lambda at: self.browser.post_json(at, "/api/auth/login", given))
+        account = self.owner.account
+        answer = self._send("sign-in", lambda at: self.browser.try_to_sign_in(at, account))
         if answer and answer.status == 200:
-            self.browser.session_id = answer.json()["session"]["id"]
             self.sessions.append(self.browser.session_id)
             self.signed_in_at = monotonic()
 
     def refresh(self) -> None:
-        """At the endpoint."""
-        answer = self._ask("refresh", self.browser.refresh)
+        answer = self._send("refresh", self.browser.refresh)
         if answer and answer.status == 200 and answer.json()["session"]["id"] != self.browser.session_id:
-            self.crowd.complain("refreshed into another session")
+            self.load.broken.append("refreshed into another session")
 
-    def visit(self) -> None:
-        """Let the middleware refresh, unseen."""
+    def refresh_by_middleware(self) -> None:
         self.browser.cookies.pop(ACCESS, None)
-        self._ask("unseen refresh", self.browser.me)
+        self._send("unseen refresh", self.browser.me)
 
-    def look(self) -> None:
-        self._ask("request", self.browser.me)
+    def request(self) -> None:
+        self._send("request", self.browser.me)
 
     def sign_out(self) -> None:
-        held = self.browser.copy()
-        answer = self._ask("sign-out", lambda at: self.browser.post_json(at, "/api/auth/logout"), 204)
+        copy = self.browser.copy()
+        answer = self._send("sign-out", lambda at: self.browser.post_json(at, "/api/auth/logout"), 204)
         if answer and answer.status == 204:
-            self.ended.append((monotonic(), held))
+            self.ended.append((monotonic(), copy))
             if self.is_signed_in:
-                self.crowd.complain("signed out, and the cookies are still there")
+                self.load.broken.append("signed out, and the cookies are still there")
 
-    def _ask(self, what: str, send: Callable[[Server], Answer], expected: int = 200) -> Answer | None:
-        """Send it until there is an answer which is not an outage; None where there was none in all that time."""
-        until = monotonic() + OUTAGE
-        while monotonic() < until and not self.crowd.is_over:
-            answer = self._once(what, send)
+    def _send(self, what: str, send: Callable[[Server], Answer], expected: int = 200) -> Answer | None:
+        """Send a request until the response is not an outage. Return None if there was none in all that time."""
+        until = monotonic() + SECONDS
+        while monotonic() < until and not self.load.is_over:
+            answer = self._send_once(what, send)
             if answer is None:
                 sleep(0.2)
             elif answer.status in OUTAGES:
                 sleep(min(2.0, float(answer.headers.get("Retry-After", 0.5))))
             else:
                 if answer.status == SIGNED_OUT and (what != "sign-in" or self.owner.may_be_ended):
-                    self._is_signed_out(what, answer)
+                    self._note_signed_out(what, answer)
                 elif answer.status != expected:
-                    self.crowd.complain(f"{what}: {answer.status} {answer.text[:300]}")
+                    self.load.broken.append(f"{what}: {answer.status} {answer.text[:300]}")
                 return answer
-        self.crowd.complain(f"{what}: no answer but outages in {OUTAGE} s")
+        self.load.broken.append(f"{what}: no answer but outages in {SECONDS} s")
         return None
 
-    def _once(self, what: str, send: Callable[[Server], Answer]) -> Answer | None:
+    def _send_once(self, what: str, send: Callable[[Server], Answer]) -> Answer | None:
         before, began = dict(self.browser.cookies), monotonic()
         try:
             answer = send(self.owner.random.choice(self.owner.servers))
         except TimeoutError:
-            self.crowd.complain(f"{what}: hangs")
+            self.load.broken.append(f"{what}: hangs")
             return None
         except (OSError, HTTPException):
-            self.crowd.count(what, "unanswered")
+            self.load.events.append(f"{what} unanswered")
             return None
         seconds = monotonic() - began
-        self.crowd.note_time(seconds)
-        self.crowd.count(what, answer.status)
+        self.load.seconds.append(seconds)
+        self.load.events.append(f"{what} {answer.status}")
         if seconds > IN_TIME:
-            self.crowd.complain(f"{what}: answered {answer.status} after {seconds:.1f} s")
+            self.load.broken.append(f"{what}: answered {answer.status} after {seconds:.1f} s")
         if answer.status in OUTAGES or answer.status >= 500:
             if answer.status not in OUTAGES or not answer.headers.get("Retry-After", "").isdigit():
-                self.crowd.complain(f"{what}: {answer.status} {answer.headers.items()} {answer.text[:300]}")
-            # What was written before it broke off may be set: that is a session, or a successor, which lives.
+                self.load.broken.append(f"{what}: {answer.status} {answer.headers.items()} {answer.text[:300]}")
+            # A 503 may set cookies: those of a session, or of a successor, that was written before the failure.
             if cleared := {name for name in OURS & answer.set.keys() if not answer.set[name].value}:
-                self.crowd.complain(f"{what}: an outage clears {cleared}")
+                self.load.broken.append(f"{what}: an outage clears {cleared}")
                 self.browser.cookies = before
         return answer
 
-    def _is_signed_out(self, what: str, answer: Answer) -> None:
+    def _note_signed_out(self, what: str, answer: Answer) -> None:
         if self.owner.may_be_ended:
-            self.crowd.count("ended, as was asked")
-        elif self.signed_in_at > self.crowd.lossy_from:
-            self.crowd.lost["lost logins"] += 1
+            self.load.events.append("ended, as was asked")
+        elif self.signed_in_at > self.load.lossy_from:
+            self.load.lost.append("lost logins")
         else:
-            self.crowd.complain(f"{what}: signed out, {answer.text[:200]}, session {self.browser.session_id}")
+            self.load.broken.append(f"{what}: signed out, {answer.text[:200]}, session {self.browser.session_id}")
         self.browser.cookies.clear()
 
     def settle(self) -> None:
-        """Hold the site to its promises once more, now that everything works again."""
+        """Check the promises once more, now that everything works again."""
         if self.is_signed_in:
             self.refresh()
-        for ended_at, held in self.ended:
-            status = patiently(lambda held=held: held.refresh(self.owner.servers[0])).status  # type: ignore[misc]
+        for ended_at, copy in self.ended:
+            status = patiently(partial(copy.refresh, self.owner.servers[0])).status
             if status == SIGNED_OUT:
                 continue
-            if ended_at > self.crowd.lossy_from:
-                self.crowd.lost["lost sign-outs"] += 1
+            if ended_at > self.load.lossy_from:
+                self.load.lost.append("lost sign-outs")
             else:
-                self.crowd.complain(f"a session that was signed out came back: {status} {held.session_id}")
+                self.load.broken.append(f"a session that was signed out came back: {status} {copy.session_id}")
 
 
 class Theft:
-    """A stolen copy of a browser's cookies, two generations old: whoever presents it is found out.
+    """An attacker's copy of a browser's cookies, two generations old: when it is presented, the session must end.
 
-    ``served``: how often the thief was. Neither side lets go of what it holds, whatever it is told.
+    ``served``: how often the attacker's refresh succeeded. Neither side deletes its cookies, whatever the response.
     """
 
     def __init__(self, site: Site, server: Server) -> None:
-        self.site, self.server = site, server
-        email = f"robbed-{uuid4().hex[:12]}@app.test"
-        site.open_account(email, PASSWORD)
-        self.owner = sign_in(site, server, email, PASSWORD)
-        self.session_id = self.owner.session_id
-        self.thief, self.served = self.owner.copy(), 0
+        self.server = server
+        self.owner = sign_in(server, new_account(site))
+        self.attacker, self.served = self.owner.copy(), 0
         for _ in range(2):
             assert self._present(self.owner) == 200
+            hour_ago = "UPDATE tokens_refreshtoken SET since = since - interval '1 hour' WHERE id = %s"
+            site.ask(hour_ago, self.owner.session_id)
 
     def _present(self, browser: Browser) -> int:
-        long_ago(self.site, self.session_id)
-        return patiently(lambda: _refreshed(browser, self.server)).status
+        return patiently(partial(_refreshed, browser, self.server)).status
 
     def try_it(self) -> None:
-        """Let the thief come, in the middle of whatever happens."""
+        """Let the attacker refresh during the fault."""
         with suppress(OSError, HTTPException):
-            self.served += _refreshed(self.thief, self.server).status == 200
+            self.served += _refreshed(self.attacker, self.server).status == 200
 
     def is_over(self) -> bool:
-        """Whether the session ends now that both keep using it, for both."""
+        """Return whether the session ends for both now that both keep using it."""
         for _ in range(20):
-            if SIGNED_OUT in (self._present(self.thief), self._present(self.owner)):
+            if SIGNED_OUT in (self._present(self.attacker), self._present(self.owner)):
                 break
-        return {self._present(self.thief), self._present(self.owner)} == {SIGNED_OUT}
+        return {self._present(self.attacker), self._present(self.owner)} == {SIGNED_OUT}
 
 
 def _refreshed(browser: Browser, server: Server) -> Answer:
@@ -274,7 +254,7 @@ def _refreshed(browser: Browser, server: Server) -> Answer:
 
 
 def patiently(send: Callable[[], Answer]) -> Answer:
-    """Send it until there is an answer that is not an outage."""
+    """Send a request until the response is not an outage."""
 
     def answered() -> Answer | None:
         try:
@@ -283,75 +263,64 @@ def patiently(send: Callable[[], Answer]) -> Answer:
             return None
         return None if answer.status in OUTAGES else answer
 
-    found: Answer = wait_long_for(answered, "an answer")
+    found: Answer = wait_for(answered, "an answer")
     return found
 
 
-def sign_in(site: Site, server: Server, email: str, password: str) -> Browser:
-    """A new browser of somebody's."""
-    browser = Browser(site.origin)
-    given = {"email": email, "password": password}
-    answer = patiently(lambda: browser.post_json(server, "/api/auth/login", given))
+def new_account(site: Site) -> Account:
+    account = Account(site.origin)
+    site.open_account(account.email, account.password)
+    return account
+
+
+def sign_in(server: Server, account: Account) -> Browser:
+    """Return a new browser that is signed in."""
+    browser = Browser(account.origin)
+    answer = patiently(lambda: browser.try_to_sign_in(server, account))
     assert answer.status == 200, answer.text
-    browser.session_id = answer.json()["session"]["id"]
     return browser
 
 
 @contextmanager
-def at_work(
-    site: Site, *, people: int = 8, browsers: int = 2, servers: Sequence[Server] = (), lossy: bool = False
-) -> Iterator[Crowd]:
-    """Let people be at work while something breaks, and for a while after; hold the site to every promise then.
+def under_load(
+    site: Site, *, users: int = 8, browsers: int = 2, servers: Sequence[Server] = (), lossy: bool = False
+) -> Iterator[Load]:
+    """Within, simulated users use the site. Afterwards check every promise.
 
-    ``servers``: whom they ask, if not the site's own. ``lossy``: what was committed last may be lost.
+    ``servers``: to which they send requests, if not to nginx. ``lossy``: whether the last commits may be lost.
     """
-    crowd = Crowd(site)
+    load = Load(site)
     asked = list(servers) or site.servers
-    crowd.everybody = [Somebody(crowd, asked, browsers, seed) for seed in range(people)]
+    load.users = [User(load, asked, browsers, seed) for seed in range(users)]
     thefts = [Theft(site, asked[0]) for _ in range(3)]
-    for somebody in crowd.everybody:
-        somebody.start()
+    for user in load.users:
+        user.start()
     try:
-        crowd.wait_for_rounds(2)
+        load.wait_for_rounds(2)
         early, began = Thread(target=thefts[0].try_it, daemon=True), monotonic()
         early.start()
-        yield crowd
-        crowd.counts["seconds"] = int(monotonic() - began)
-        crowd.wait_for_rounds(2)
-        early.join(OUTAGE)
+        yield load
+        load.lasted = monotonic() - began
+        load.wait_for_rounds(2)
+        early.join(SECONDS)
     except BaseException:
-        crowd.is_over = True
+        load.is_over = True
         raise
     finally:
-        for somebody in crowd.everybody:
-            somebody.leaving.set()
-        for somebody in crowd.everybody:
-            somebody.join(OUTAGE)
-    visitors = [visitor for somebody in crowd.everybody for visitor in somebody.browsers]
-    for visitor in visitors:
-        visitor.settle()
-    assert crowd.broken == [], "\n".join(crowd.broken[:20])
-    assert crowd.lost.total() == 0 or lossy
-    assert _alarms(site, [id for visitor in visitors for id in visitor.sessions]) == 0, "a false alarm"
-    assert all(theft.is_over() for theft in thefts), "a thief's session survives"
-    assert lossy or not any(theft.served for theft in thefts), "a thief is served"
-
-
-def _alarms(site: Site, session_ids: list[str]) -> int:
-    """How many of these sessions were ended because two seemed to hold them."""
-    found = site.ask(
-        "SELECT count(*) FROM tokens_refreshtoken WHERE id = ANY(%s::uuid[])"
-        " AND revoked_reason IN ('reuse', 'recoveries_exhausted')",
-        session_ids,
+        for user in load.users:
+            user.leaving.set()
+        for user in load.users:
+            user.join(SECONDS)
+    found = [browser for user in load.users for browser in user.browsers]
+    for browser in found:
+        browser.settle()
+    assert load.broken == [], "\n".join(load.broken[:20])
+    assert lossy or not load.lost
+    false_alarms = site.ask(
+        "SELECT count(*) FROM tokens_refreshtoken WHERE id = ANY(%s::uuid[]) AND revoked_reason = ANY(%s)",
+        [session for browser in found for session in browser.sessions],
+        [RefreshToken.Reason.REUSE.value, RefreshToken.Reason.RECOVERIES_EXHAUSTED.value],
     )
-    return int(found)
-
-
-def wait_long_for(happens: Callable[[], Any], what: str) -> Any:
-    """As `wait_for`, but as patient as people are."""
-    until = monotonic() + OUTAGE
-    while monotonic() < until:
-        if found := happens():
-            return found
-        sleep(0.1)
-    raise AssertionError(f"{what}: nothing of it in {OUTAGE} s")
+    assert false_alarms == 0, "a session was ended because two parties seemed to hold it"
+    assert all(theft.is_over() for theft in thefts), "an attacker's session survives"
+    assert lossy or not any(theft.served for theft in thefts), "an attacker's refresh succeeds"

@@ -1,4 +1,7 @@
-"""The project's own settings, and no log; passwords cost next to nothing, for many people sign in all the time."""
+"""The project's own settings, without logs, and with cheap password hashing.
+
+With the real cost of Argon2, many sign-ins at a time would take longer on a busy machine than a request may wait.
+"""
 
 from config.settings import *  # noqa: F403
 

@@ -1,22 +1,21 @@
-"""What the machines below do: clocks that step, a disk that is full."""
+"""Faults of the machines: clocks that jump, and a disk that is full."""
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
 import psycopg
 import pytest
 
-from tests.faults.people import Crowd, at_work
 from tests.faults.site import Site, started
 from tests.scale.cluster import wait_for
 
-Report = Callable[[Crowd], None]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 STEPS = -30, 30, -3600, 3600, 0
-"""Where a clock stands, in seconds from the true time."""
+"""By how many seconds a clock is wrong, one after the other."""
 MEGABYTES = 300
 
 
@@ -40,7 +39,7 @@ class Clock:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user may read."""
+    """A folder that every user may read. PostgreSQL does not run as root, and cannot read pytest's own folders."""
     folder = Path(mkdtemp(prefix="latchkey-open-"))
     folder.chmod(0o755)
     yield folder
@@ -54,69 +53,57 @@ def clock(open_folder: Path) -> Clock:
     return Clock(open_folder)
 
 
-def test_the_clock_of_the_database_steps_back_and_forward(tmp_path, clock, report):
-    with started(tmp_path, to_primary=clock.environment) as site, at_work(site) as crowd:
-        report(crowd)
+def test_the_clock_of_the_database_jumps_back_and_forward(tmp_path, clock, under_load):
+    with started(tmp_path, replicated=False, of_primary=clock.environment) as site, under_load(site) as load:
         for seconds in STEPS:
             clock.step(seconds)
             wait_for(lambda seconds=seconds: abs(site.clock_offset() - seconds) < 5, "the step")  # type: ignore[misc]
-            crowd.count("steps")
-            crowd.wait_for_rounds(1)
+            load.events.append("steps")
+            load.wait_for_rounds(1)
 
 
-def test_the_clock_of_a_node_steps_back_and_forward(tmp_path, clock, report):
-    with started(tmp_path, to_b=clock.environment) as site, at_work(site) as crowd:
-        report(crowd)
+def test_the_clock_of_a_node_jumps_back_and_forward(tmp_path, clock, under_load):
+    with started(tmp_path, replicated=False, of_b=clock.environment) as site, under_load(site) as load:
         for seconds in STEPS:
             clock.step(seconds)
-            crowd.count("steps")
-            crowd.wait_for_rounds(2)
+            load.events.append("steps")
+            load.wait_for_rounds(2)
 
 
 @pytest.fixture
 def small_disk(open_folder: Path) -> Iterator[Path]:
     disk = open_folder / "disk"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=755", "latchkey", disk], capture_output=True
-    )
+    options = f"size={MEGABYTES}m,mode=755"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "latchkey", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_the_disk_is_full(tmp_path, small_disk, report):
-    """First no table can grow, then the log of writes cannot, and PostgreSQL stops, until somebody makes room."""
-    with started(tmp_path, data=small_disk) as site, at_work(site) as crowd:
-        report(crowd)
+def test_the_disk_is_full(tmp_path, small_disk, under_load):
+    """First no table can grow. Then the log of writes cannot, and PostgreSQL stops until there is room again."""
+    with started(tmp_path, replicated=False, data=small_disk) as site, under_load(site) as load:
         ballast = small_disk / "ballast"
-        fill(ballast)
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(65536)):
+                pass
         with pytest.raises(psycopg.errors.DiskFull):
             site.ask("CREATE TABLE more AS SELECT generate_series(1, 1000) AS number")
-        crowd.count("disks filled")
-        crowd.wait_for_rounds(1)
-        wait_for(lambda: not writes(site), "the end of the log")
-        crowd.wait_for_an_outage()
+        load.events.append("disks filled")
+        load.wait_for_rounds(1)
+        wait_for(lambda: not begins_a_log_file(site), "the end of the log")
+        load.wait_for_an_outage()
         ballast.unlink()
         wait_for(site.primary.is_up_again, "PostgreSQL")
-        for number in (0, 1):
-            site.wait_until_it_works(number)
+        site.wait_until_ready()
 
 
-def writes(site: Site) -> bool:
-    """Let the primary begin another file of its log; return whether it can."""
+def begins_a_log_file(site: Site) -> bool:
+    """Let the primary begin another file of its log of writes. Return whether it can."""
     try:
         site.ask("SELECT pg_switch_wal()")
     except psycopg.Error:
         return False
     return True
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(65536)):
-                pass
-        except OSError:
-            pass

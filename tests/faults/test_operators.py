@@ -1,87 +1,84 @@
-"""What operators do under load: revoke, purge, change keys, migrate."""
+"""Operators work on the site under load: they revoke sessions, purge, change keys and migrate."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from tests.faults.people import Crowd, Somebody, at_work, patiently, sign_in
+from tests.faults.people import User, patiently, sign_in
 from tests.faults.site import SECRET_KEY, Site
 from tests.scale.people import SIGNED_OUT, Browser
 
-Report = Callable[[Crowd], None]
 NEW_SECRET_KEY = "another secret for a site that is broken on purpose: long enough too"
-NEW_PASSWORD = "another password of somebody's"
+NEW_PASSWORD = "another password of a user"
 
 
-def test_purges_revocations_and_new_passwords_race_with_refreshes(site, times, report):
-    with at_work(site) as crowd, ThreadPoolExecutor(1) as pool:
-        report(crowd)
+def test_purges_revocations_and_new_passwords_race_with_refreshes(site, times, under_load):
+    with under_load(site) as load, ThreadPoolExecutor(1) as pool:
         for turn in range(times):
             by_command, by_password, by_others = (
-                crowd.everybody[(3 * turn + place) % len(crowd.everybody)] for place in range(3)
+                load.users[(3 * turn + place) % len(load.users)] for place in range(3)
             )
             purge = pool.submit(site.manage, "purge_tokens", "--batch-size=5", TOKENS_SESSION_RETENTION="1")
-            ended = held_by(by_command)
-            assert "sessions revoked" in site.manage("revoke_sessions", "--user", by_command.email, "--no-input")
+            ended = copies(by_command)
+            revoked = site.manage("revoke_sessions", "--user", by_command.account.email, "--no-input")
+            assert "sessions revoked" in revoked
             ended += change_password(site, by_password)
             ended += end_others(site, by_others)
             purge.result()
-            crowd.counts["revoked"] += len(ended)
             for browser in ended:
-                answer = patiently(lambda browser=browser: browser.refresh(site.front))  # type: ignore[misc]
-                assert answer.status == SIGNED_OUT, "a session goes on that was ended"
+                load.events.append("revoked")
+                answer = patiently(partial(browser.refresh, site.front))
+                assert answer.status == SIGNED_OUT, "a session that was ended continues"
 
 
-def test_a_rolling_change_of_the_secret(site, report):
-    """As the README says, and back."""
+def test_the_secret_is_changed_node_by_node(site, under_load):
+    """As the README describes it, and back again."""
     old, new = SECRET_KEY, NEW_SECRET_KEY
     before = dict(site.environment)
-    with at_work(site) as crowd:
-        report(crowd)
+    with under_load(site) as load:
         for secret, fallback in ((old, new), (new, old)):
             for number in (0, 1):
                 site.restart(number, SECRET_KEY=secret, SECRET_KEY_FALLBACKS=fallback)
-                crowd.count("restarts")
-                site.wait_until_it_works(number)
-                crowd.wait_for_refreshes(10)
+                load.events.append("restarts")
+                site.wait_until_ready(number)
+                load.wait_for_refreshes(10)
     site.environment = before
     for number in (0, 1):
         site.restart(number)
 
 
-def test_a_migration_is_applied_and_taken_back(site, times, report):
+def test_a_migration_is_applied_and_taken_back(site, times, under_load):
     later = {"DJANGO_SETTINGS_MODULE": "tests.faults.later.settings", "DATABASE_URL": site.directly}
-    with at_work(site) as crowd:
-        report(crowd)
+    with under_load(site) as load:
         for _ in range(times):
             for target in ((), ("later", "zero")):
                 site.manage("migrate", *target, "--verbosity=0", **later)
-                crowd.count("migrations")
-                crowd.wait_for_refreshes(10)
-    assert crowd.outages
+                load.events.append("migrations")
+                load.wait_for_refreshes(10)
+    assert load.outages
 
 
-def held_by(somebody: Somebody) -> list[Browser]:
-    """Copies of what their browsers hold now; from now on their sessions may end."""
-    somebody.may_be_ended = True
-    return [visitor.browser.copy() for visitor in somebody.browsers if visitor.is_signed_in]
+def copies(user: User) -> list[Browser]:
+    """Return copies of the user's browsers. From now on their sessions may end."""
+    user.may_be_ended = True
+    return [found.browser.copy() for found in user.browsers if found.is_signed_in]
 
 
-def change_password(site: Site, somebody: Somebody) -> list[Browser]:
-    """Let them change their password; return copies of what that ended."""
-    own = sign_in(site, site.front, somebody.email, somebody.password)
-    ended = held_by(somebody)
-    given = {"current_password": somebody.password, "new_password": NEW_PASSWORD}
+def change_password(site: Site, user: User) -> list[Browser]:
+    """Change the user's password in a new browser. Return copies of the browsers that this signs out."""
+    own = sign_in(site.front, user.account)
+    ended = copies(user)
+    given = {"current_password": user.account.password, "new_password": NEW_PASSWORD}
     answer = patiently(lambda: own.post_json(site.front, "/api/auth/password/change", given))
     assert answer.status == 204, answer.text
-    somebody.password = NEW_PASSWORD
+    user.account.password = NEW_PASSWORD
     assert patiently(lambda: own.refresh(site.front)).status == 200
     return ended
 
 
-def end_others(site: Site, somebody: Somebody) -> list[Browser]:
-    """Let them end all their other sessions; return copies of those."""
-    own = sign_in(site, site.front, somebody.email, somebody.password)
-    ended = held_by(somebody)
+def end_others(site: Site, user: User) -> list[Browser]:
+    """End all sessions of the user except that of a new browser. Return copies of the browsers that this signs out."""
+    own = sign_in(site.front, user.account)
+    ended = copies(user)
     assert patiently(lambda: own.delete(site.front, "/api/auth/sessions")).status == 204
     assert patiently(lambda: own.refresh(site.front)).status == 200
     return ended

@@ -1,4 +1,4 @@
-"""Somebody with an account, and the browsers that they sign in from, each at whichever part of the cluster it asks."""
+"""Accounts, and browsers that sign in to them at any part of the cluster."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,15 @@ class Browser(AnyBrowser):
     def token(self) -> str:
         return self.cookies[REFRESH]
 
-    def sign_in(self, at: Server, person: "Person") -> "Browser":
-        answer = self.post_json(at, "/api/auth/login", {"email": person.email, "password": person.password})
+    def try_to_sign_in(self, at: Server, account: "Account") -> Answer:
+        answer = self.post_json(at, "/api/auth/login", {"email": account.email, "password": account.password})
+        if answer.status == 200:
+            self.session_id = answer.json()["session"]["id"]
+        return answer
+
+    def sign_in(self, at: Server, account: "Account") -> "Browser":
+        answer = self.try_to_sign_in(at, account)
         assert answer.status == 200, answer.text
-        self.session_id = answer.json()["session"]["id"]
         return self
 
     def refresh(self, at: Server) -> Answer:
@@ -31,20 +36,29 @@ class Browser(AnyBrowser):
     def me(self, at: Server) -> Answer:
         return self.get(at, "/api/auth/me")
 
+    def sign_out(self, at: Server) -> int:
+        """Sign out, and return the status of the response."""
+        return self.post_json(at, "/api/auth/logout").status
+
+    def end(self, at: Server, other: "Browser") -> None:
+        """End the session of another browser of the same user."""
+        assert self.delete(at, f"/api/auth/sessions/{other.session_id}").status == 204
+
     def let_access_token_expire(self) -> None:
         del self.cookies[ACCESS]
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+@dataclass(slots=True)
+class Account:
     origin: str
-    password: str = "a password of somebody's"
-    email: str = field(default_factory=lambda: f"somebody-{uuid4().hex[:12]}@app.test")
+    password: str = "a password of a user"
+    email: str = field(default_factory=lambda: f"user-{uuid4().hex[:12]}@app.test")
 
     def browser(self, at: Server) -> Browser:
-        """A new browser, signed in."""
+        """Return a new browser that is signed in."""
         return Browser(self.origin).sign_in(at, self)
 
-    def open_account(self, registrar: Any) -> "Person":
+    def open(self, registrar: Any) -> "Account":
+        """Create the account. ``registrar``: a process that uses the cluster's database."""
         registrar.run("open_account", self.email, self.password)
         return self

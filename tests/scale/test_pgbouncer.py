@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: many clients over few server connections, and nothing that asks for one of its own."""
+"""PgBouncer in transaction mode: many clients share few server connections, and the project works all the same."""
 
 import time
 from collections.abc import Iterator
@@ -9,96 +9,78 @@ import psycopg
 import pytest
 
 from tests.scale.cluster import POOL_SIZE, Cluster
-from tests.scale.people import SIGNED_OUT, Browser, Person
-from tests.tokens.service.processes import Process
+from tests.scale.people import SIGNED_OUT, Account, Browser
 
-CLIENTS, PEOPLE, REFRESHES = 50, 5, 3
-
-
-@pytest.fixture
-def people(cluster: Cluster, registrar: Process) -> list[Person]:
-    return [Person(cluster.origin).open_account(registrar) for _ in range(PEOPLE)]
+CLIENTS, ACCOUNTS, REFRESHES = 50, 5, 3
 
 
 @pytest.fixture
-def admin(cluster: Cluster) -> Person:
-    person = Person(cluster.origin)
-    cluster.manage("createsuperuser", "--no-input", "--email", person.email, DJANGO_SUPERUSER_PASSWORD=person.password)
-    return person
-
-
-@pytest.fixture
-def few(cluster: Cluster) -> Iterator[None]:
-    """There are no more connections to the primary than PgBouncer may have."""
+def limited(cluster: Cluster) -> Iterator[None]:
+    """Checks the number of connections. Without it a node that bypasses PgBouncer would pass every test here."""
     yield
     assert 0 < cluster.primary.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = 'latchkey'") <= POOL_SIZE
 
 
-def test_fifty_clients_at_once_over_four_connections(cluster, people, few):
-    def live(number: int) -> list[int]:
-        browser = people[number % PEOPLE].browser(cluster.front)
+def test_fifty_clients_share_four_connections(cluster, registrar, limited):
+    accounts = [Account(cluster.origin).open(registrar) for _ in range(ACCOUNTS)]
+
+    def use(number: int) -> list[int]:
+        browser = accounts[number % ACCOUNTS].browser(cluster.front)
         statuses = []
         for _ in range(REFRESHES):
             statuses += [browser.me(cluster.front).status, browser.refresh(cluster.front).status]
-        thief = browser.copy()
-        statuses.append(browser.post_json(cluster.front, "/api/auth/logout").status)
-        return [*statuses, thief.refresh(cluster.front).status]
+        copy = browser.copy()
+        return [*statuses, browser.sign_out(cluster.front), copy.refresh(cluster.front).status]
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        lives = list(pool.map(live, range(CLIENTS)))
-    assert lives == [[200, 200] * REFRESHES + [204, SIGNED_OUT]] * CLIENTS
+        assert list(pool.map(use, range(CLIENTS))) == [[200, 200] * REFRESHES + [204, SIGNED_OUT]] * CLIENTS
 
 
-def test_the_admin_lists_and_revokes(cluster, admin, person):
-    staff, browser = admin.browser(cluster.front), person.browser(cluster.front)
-    listed = staff.get(cluster.front, "/admin/tokens/refreshtoken/")
+def test_the_admin_lists_and_revokes(cluster, account):
+    admin, sessions = Account(cluster.origin), "/admin/tokens/refreshtoken/"
+    cluster.manage("createsuperuser", "--no-input", "--email", admin.email, DJANGO_SUPERUSER_PASSWORD=admin.password)
+    staff, browser = admin.browser(cluster.front), account.browser(cluster.front)
+    listed = staff.get(cluster.front, sessions)
     assert listed.status == 200
     assert browser.session_id in listed.text
-    user = cluster.primary.ask("SELECT id FROM accounts_user WHERE email = %s", person.email)
+    user = cluster.primary.ask("SELECT id FROM accounts_user WHERE email = %s", account.email)
     assert staff.get(cluster.front, f"/admin/accounts/user/{user}/change/").status == 200
-    revoked = staff.post_form(
-        cluster.front,
-        "/admin/tokens/refreshtoken/",
-        action="revoke_selected",
-        _selected_action=browser.session_id,
-    )
-    assert revoked.status == 302
+    fields = {"action": "revoke_selected", "_selected_action": browser.session_id}
+    assert staff.post_form(cluster.front, sessions, **fields).status == 302
     assert browser.refresh(cluster.front).status == SIGNED_OUT
     assert staff.get(cluster.front, "/admin/tokens/securityevent/").status == 200
 
 
-def test_pages_sign_in_and_out_with_a_message_between_nodes(cluster, person):
-    """Forms, their CSRF tokens and Django's session are in cookies: any node takes what another gave."""
+def test_pages_work_when_each_request_reaches_another_node(cluster, account):
+    """Forms, their CSRF tokens and Django's session are in cookies, so each node accepts what the other one gave."""
     browser = Browser(cluster.origin)
     browser.get(cluster.a, "/sign-in")
-    answer = browser.post_form(cluster.b, "/sign-in", username=person.email, password=person.password)
+    answer = browser.post_form(cluster.b, "/sign-in", username=account.email, password=account.password)
     assert answer.status == 302, answer.text
-    assert person.email in browser.get(cluster.a, "/").text
+    assert account.email in browser.get(cluster.a, "/").text
     assert browser.post_form(cluster.b, "/sign-out").status == 302
-    assert person.email not in browser.get(cluster.a, "/").text
+    assert account.email not in browser.get(cluster.a, "/").text
 
 
-def test_commands_list_revoke_and_purge(cluster, person):
-    browser = person.browser(cluster.a)
-    listed = cluster.manage("list_sessions", "--user", person.email, "--json")
-    assert browser.session_id in listed
-    assert "1 sessions revoked" in cluster.manage("revoke_sessions", "--user", person.email, "--no-input")
+def test_commands_list_revoke_and_purge(cluster, account):
+    browser = account.browser(cluster.a)
+    assert browser.session_id in cluster.manage("list_sessions", "--user", account.email, "--json")
+    assert "1 sessions revoked" in cluster.manage("revoke_sessions", "--user", account.email, "--no-input")
     assert browser.refresh(cluster.b).status == SIGNED_OUT
     time.sleep(1)
     cluster.manage("purge_tokens", TOKENS_SESSION_RETENTION="1")
     assert cluster.primary.ask("SELECT count(*) FROM tokens_refreshtoken WHERE id = %s", browser.session_id) == 0
 
 
-def test_settings_of_a_transaction_do_not_stay_with_the_connection(cluster, person):
-    """A rotation waits for no disk, a read of the feed gives up soon: whoever has the connection next does neither."""
-    browser = person.browser(cluster.front)
+def test_settings_of_a_transaction_do_not_stay_with_the_connection(cluster, account):
+    """A rotation does not wait for the disk, and a read of the feed has a timeout. The next transaction has neither."""
+    browser = account.browser(cluster.front)
     for _ in range(2 * POOL_SIZE):
-        assert browser.refresh(cluster.front).status == 200
-        assert browser.me(cluster.front).status == 200
+        assert browser.refresh(cluster.front).status == browser.me(cluster.front).status == 200
     settings = "concat_ws(' ', current_setting('synchronous_commit'), current_setting('statement_timeout'))"
     with ExitStack() as stack:
-        # As many transactions as there are connections, all open at once: each has one of its own.
-        connections = [stack.enter_context(psycopg.connect(cluster.dsn)) for _ in range(POOL_SIZE)]
+        # As many transactions are open at the same time as there are connections, so each has a different one.
+        connections = [stack.enter_context(psycopg.connect(cluster.pgbouncer.dsn())) for _ in range(POOL_SIZE)]
         found = [connection.execute(f"SELECT pg_backend_pid(), {settings}").fetchone() for connection in connections]
     assert len({pid for pid, _ in found}) == POOL_SIZE
     assert {setting for _, setting in found} == {"on 0"}

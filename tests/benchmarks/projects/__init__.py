@@ -1,7 +1,5 @@
-"""A small Django project for each peer, set up as its authors advise, and equal in all else.
+"""A small Django project for each peer, set up as its authors advise and otherwise the same.
 
-Each is a package with ``settings`` and ``urls``; what is equal is in `common` and `views`. The environment says where
-the database is (``DATABASE_URL``; each project has one of its own) and where Redis is (``REDIS_URL``); ``TOKENS_…``
-reach Latchkey alone, whose protocol has its default durations otherwise. `populate` makes tables and users, `wsgi` is
-what a server runs.
+The environment names the peer (``PROJECT``), its database (``DATABASE_URL``; each peer has its own) and Redis
+(``REDIS_URL``). Variables ``TOKENS_…`` configure Latchkey only. Without them its protocol has its default durations.
 """

@@ -1,4 +1,4 @@
-"""The application of whichever project ``DJANGO_SETTINGS_MODULE`` names."""
+"""The application of the project that ``DJANGO_SETTINGS_MODULE`` names."""
 
 from django.core.wsgi import get_wsgi_application
 

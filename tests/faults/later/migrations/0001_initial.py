@@ -2,7 +2,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """A column that everybody's rows get, and an index, in one transaction: nobody uses the table meanwhile."""
+    """Add a column and an index in one transaction, which locks the table."""
 
     dependencies = [("tokens", "0007_purged")]
 
@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
             "ALTER TABLE tokens_refreshtoken DROP COLUMN later",
         ),
         migrations.RunSQL("CREATE INDEX later ON tokens_refreshtoken (later)", "DROP INDEX later"),
-        # As long as it takes where there are many rows: longer than a request may wait.
+        # With many rows it would take longer than a request may wait.
         migrations.RunSQL("SELECT pg_sleep(3)", "SELECT pg_sleep(3)"),
     ]

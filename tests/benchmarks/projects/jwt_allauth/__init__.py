@@ -1,1 +1,0 @@
-"""django-jwt-allauth, as its ``startproject`` sets it up, on Django's user model."""

@@ -1,1 +1,0 @@
-"""This project, with its own settings but for what all peers share."""

@@ -1,1 +1,0 @@
-"""Django's own sessions, with their rows in the database, or there and in Redis (``cached``)."""

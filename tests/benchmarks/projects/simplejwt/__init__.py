@@ -1,1 +1,0 @@
-"""djangorestframework-simplejwt, whose refresh tokens are rotated, the old ones blacklisted."""
