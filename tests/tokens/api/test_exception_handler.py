@@ -1,4 +1,4 @@
-"""Views that people have already, with our exception handler: their words, statuses and headers are kept."""
+"""Our exception handler on a project's own views: their messages, statuses and headers are kept."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class PaymentRequired(exceptions.APIException):
     default_code = "payment_required"
 
 
-class Unheard(exceptions.APIException):
+class UnknownStatus(exceptions.APIException):
     status_code = 299
 
 
@@ -54,7 +54,7 @@ def answer_to(error: Exception, *authentication: Any, accept: str = "application
     ],
     ids=lambda value: repr(value) if isinstance(value, Exception) else None,
 )
-def test_each_is_a_problem_in_its_own_words(error, status, code, detail):
+def test_an_exception_becomes_a_problem_with_its_own_code_and_detail(error, status, code, detail):
     answer = answer_to(error)
     assert answer.status_code == status
     assert (answer.data["status"], answer.data["code"], answer.data["detail"]) == (status, code, detail)
@@ -67,19 +67,18 @@ def test_the_browsable_api_shows_it_on_a_page():
     assert b"payment_required" in answer.content
 
 
-def test_a_throttled_client_is_told_when_to_come_back():
+def test_a_throttled_client_gets_retry_after():
     answer = answer_to(exceptions.Throttled(41.5))
-    assert (answer.status_code, answer.data["code"]) == (429, "throttled")
-    assert answer.headers["Retry-After"] == "42"
+    assert (answer.status_code, answer.data["code"], answer.headers["Retry-After"]) == (429, "throttled", "42")
     assert "Retry-After" not in answer_to(exceptions.Throttled()).headers
 
 
-def test_the_first_authentication_class_says_how_to_sign_in():
+def test_the_first_authentication_class_sets_the_challenge():
     answer = answer_to(exceptions.NotAuthenticated(), BasicAuthentication, TokenAuthentication)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="api"')
     assert answer_to(exceptions.NotAuthenticated(), TokenAuthentication).headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_what_no_status_of_http_can_say_is_an_error_like_any_other():
-    with pytest.raises(Unheard):
-        answer_to(Unheard())
+def test_an_exception_with_a_status_that_http_does_not_have_is_raised():
+    with pytest.raises(UnknownStatus):
+        answer_to(UnknownStatus())

@@ -1,8 +1,7 @@
-"""Introspection: who may ask, what is said of a good token, and that nothing is said of any other."""
+"""Introspection: which services may ask, and what the response says of a valid token and of any other."""
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -10,15 +9,17 @@ from urllib.parse import quote_plus, urlencode
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import OperationalError
 from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, REFRESH, login, refresh
 from tests.factories import UserFactory
+from tests.tokens.api.paths import ME
+from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, change
 from tests.tokens.pems import pem
-from tokens import conf
+from tokens import conf, introspectors
 from tokens.access_tokens import Codec, codec
+from tokens.api import introspection
 from tokens.conf import token_settings
 from tokens.keys import derive, keyring
 from tokens.models import RefreshToken, Revocation
@@ -41,197 +42,165 @@ def basic(id: str = "api", secret: str = SECRET) -> str:
     return "Basic " + b64encode(f"{id}:{secret}".encode()).decode()
 
 
+def send(body: str | bytes, content_type: str = FORM, path: str = PATH, **headers: str) -> Any:
+    return Client().post(path, body, content_type=content_type, headers={"Authorization": basic(), **headers})
+
+
 def ask(token: str, authorization: str = basic(), **parameters: str) -> Any:
-    """Ask as a service does: a form, HTTP Basic, and no header that only browsers send."""
-    body = urlencode({"token": token, **parameters})
-    return Client().post(PATH, body, content_type=FORM, headers={"Authorization": authorization})
+    """Ask as a service does: with a form, HTTP Basic, and no header that only browsers send."""
+    return send(urlencode({"token": token, **parameters}), Authorization=authorization)
 
 
-def send(body: str | bytes, content_type: str = FORM, **headers: str) -> Any:
-    return Client().post(PATH, body, content_type=content_type, headers={"Authorization": basic(), **headers})
+def statuses(token: str, *services: tuple[str, str]) -> list[int]:
+    """Ask as each of these services, by its id and secret."""
+    return [ask(token, basic(*service)).status_code for service in services]
+
+
+def is_active(token: str) -> bool:
+    """Return whether the token is active. An inactive one must be answered with nothing else."""
+    answer = ask(token).json()
+    assert answer["active"] or answer == INACTIVE
+    return bool(answer["active"])
 
 
 @pytest.fixture(autouse=True)
 def _on(settings: Any) -> None:
-    """There is a service that may ask."""
+    """Configures a service that may ask. Without it every response would be 404."""
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"api:{digest(SECRET)}"], "MODES": ["cookie", "scoped", "body"]}
 
 
 @pytest.fixture
-def token(api: Client, user: Any) -> str:
-    """A good access token of somebody who is signed in by cookie."""
-    login(api, user)
-    return str(api.cookies[ACCESS].value)
+def token(signed_in: Client) -> str:
+    """A valid access token of a user who is signed in by cookie."""
+    return str(signed_in.cookies[ACCESS].value)
 
 
-def session() -> RefreshToken:
-    return RefreshToken.objects.get()
+class TestAValidToken:
+    def test_is_described(self, clock, api, user):
+        session_id = login(api, user)["session"]["id"]
+        claims = codec().loads(api.cookies[ACCESS].value, clock.now).claims
+        response = ask(api.cookies[ACCESS].value)
+        assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+        assert response.json() == {
+            "active": True,
+            "sub": str(user.pk),
+            "client_id": "latchkey",
+            "exp": claims["exp"],
+            "iat": int(clock.now.timestamp()),
+            "iss": "https://testserver",
+            "aud": "https://testserver",
+            "jti": claims["jti"],
+            "sid": session_id,
+            "auth_time": int(clock.now.timestamp()),
+            "token_type": "Bearer",
+        }
+
+    @pytest.mark.parametrize("mode", ["cookie", "scoped", "body"])
+    def test_may_be_of_any_mode(self, mode, api, user):
+        answer = login(api, user, mode=mode)
+        token = answer["access_token"] if mode == "body" else api.cookies[ACCESS].value
+        assert ask(token).json()["sid"] == answer["session"]["id"]
+
+    def test_may_be_of_subdomain_mode(self, api, user, settings):
+        settings.ORIGIN = "https://auth.example.org"
+        settings.TOKENS = {**settings.TOKENS, "MODES": ["subdomain"], "COOKIE_DOMAIN": "example.org"}
+        answer = login(api, user)
+        assert ask(api.cookies["__Secure-access"].value).json()["sid"] == answer["session"]["id"]
+
+    @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
+    def test_may_be_signed_with_any_algorithm(self, algorithm, api, user, settings):
+        settings.TOKENS = {**settings.TOKENS, "ALGORITHM": algorithm, "SIGNING_KEYS": [pem(algorithm)]}
+        login(api, user)
+        assert is_active(api.cookies[ACCESS].value)
+
+    @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "something new", ""])
+    def test_may_be_sent_with_any_hint(self, hint, token):
+        assert ask(token, token_type_hint=hint).json()["active"] is True
+
+    def test_costs_one_query_and_changes_nothing(self, token, django_assert_num_queries):
+        before = RefreshToken.objects.values().get()
+        with django_assert_num_queries(1):
+            assert is_active(token)
+        assert RefreshToken.objects.values().get() == before
+
+    def test_stays_active_after_a_refresh_until_it_expires(self, clock, token, signed_in):
+        clock.forward(100)
+        assert refresh(signed_in).status_code == 200
+        clock.forward(469)
+        assert is_active(token)
+        clock.forward(31)
+        assert not is_active(token)
 
 
-# A good token
-
-
-def test_a_good_token_is_told_about(api, user, clock):
-    data = login(api, user)
-    claims = codec().loads(api.cookies[ACCESS].value, clock.now).claims
-    response = ask(api.cookies[ACCESS].value)
-    assert response.status_code == 200
-    assert response["Content-Type"] == "application/json"
-    assert response.json() == {
-        "active": True,
-        "sub": str(user.pk),
-        "client_id": "latchkey",
-        "exp": claims["exp"],
-        "iat": int(clock.now.timestamp()),
-        "iss": "https://testserver",
-        "aud": "https://testserver",
-        "jti": claims["jti"],
-        "sid": data["session"]["id"],
-        "auth_time": int(clock.now.timestamp()),
-        "token_type": "Bearer",
-    }
-
-
-@pytest.mark.parametrize("mode", ["cookie", "scoped", "body"])
-def test_tokens_of_every_mode_are_told_about(mode, api, user):
-    data = login(api, user, mode=mode)
-    token = data["access_token"] if mode == "body" else api.cookies[ACCESS].value
-    assert ask(token).json()["sid"] == data["session"]["id"]
-
-
-def test_tokens_of_subdomain_mode_are_told_about(api, user, settings):
-    settings.ORIGIN = "https://auth.example.org"
-    settings.TOKENS = {**settings.TOKENS, "MODES": ["subdomain"], "COOKIE_DOMAIN": "example.org"}
-    data = login(api, user)
-    assert ask(api.cookies["__Secure-access"].value).json()["sid"] == data["session"]["id"]
-
-
-@pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-def test_tokens_of_every_algorithm_are_told_about(algorithm, api, user, settings):
-    settings.TOKENS = {**settings.TOKENS, "ALGORITHM": algorithm, "SIGNING_KEYS": [pem(algorithm)]}
-    login(api, user)
-    assert ask(api.cookies[ACCESS].value).json()["active"] is True
-
-
-def test_no_answer_is_stored(token, settings):
+def test_no_response_is_stored(token):
     for response in (ask(token), ask("garbage"), ask(token, basic(secret="wrong"))):
         assert response["Cache-Control"] == "no-store"
         assert not response.cookies
 
 
-@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "something new", ""])
-def test_the_hint_makes_no_difference(hint, token):
-    assert ask(token, token_type_hint=hint).json()["active"] is True
+def minted(by: Codec, clock: Any) -> str:
+    """Return an access token of a session that does not exist."""
+    return by.dumps(
+        subject="42",
+        session_id=uuid4(),
+        generation=0,
+        now=clock.now,
+        lifetime=timedelta(minutes=10),
+        session_ends_at=clock.now + timedelta(days=1),
+        authenticated_at=clock.now,
+        methods=["pwd"],
+    )[0]
 
 
-def test_a_good_token_costs_one_query(token, django_assert_num_queries):
-    with django_assert_num_queries(1):
-        assert ask(token).json()["active"] is True
-
-
-def test_garbage_costs_none(user, django_assert_num_queries):
-    with django_assert_num_queries(0):
-        assert ask("garbage").json() == INACTIVE
-
-
-def test_a_token_of_before_a_refresh_is_good_until_it_expires(clock, token, api):
-    clock.forward(100)
-    assert refresh(api).status_code == 200
-    assert ask(token).json()["active"] is True
-
-
-def test_asking_changes_nothing(token):
-    before = RefreshToken.objects.values().get()
-    ask(token)
-    assert RefreshToken.objects.values().get() == before
-
-
-# Any other token
-
-
-def test_an_expired_token_is_not_good(clock, token):
-    clock.forward(569)
-    assert ask(token).json()["active"] is True
-    clock.forward(31)
-    assert ask(token).json() == INACTIVE
-
-
-def test_a_revoked_session_is_seen_at_once_and_not_when_the_feed_is_read(token, api, monkeypatch):
-    assert ask(token).json()["active"] is True
-    monkeypatch.setattr(feed, "add", lambda ids: None)
-    end(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
-    Revocation.objects.all().delete()  # What another process would have heard by now is not even there.
-    assert not feed.is_revoked(session().id)
-    assert api.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-    assert ask(token).json() == INACTIVE
-
-
-ENDED: list[tuple[str, Callable[[Client, Any], Any]]] = [
-    ("signed out", lambda api, user: post(api, "/api/auth/logout")),
-    ("the row is gone", lambda api, user: RefreshToken.objects.all().delete()),
-    ("the user is gone", lambda api, user: user.delete()),
-    ("the user was switched off", lambda api, user: type(user).objects.filter(pk=user.pk).update(is_active=False)),
-    (
-        "switched off by SQL",
-        lambda api, user: get_user_model()._base_manager.filter(pk=user.pk).update(is_active=False),
-    ),
-    ("another password", lambda api, user: (user.set_password("another password"), user.save())),
-    ("the session has expired", lambda api, user: RefreshToken.objects.update(expires_at=session().created_at)),
-    ("unused for too long", lambda api, user: RefreshToken.objects.update(idle_expires_at=session().created_at)),
-    ("another user's", lambda api, user: RefreshToken.objects.update(user=UserFactory())),
-]
-
-
-@pytest.mark.parametrize(("why", "happen"), ENDED, ids=[row[0] for row in ENDED])
-def test_a_token_whose_session_does_not_go_on_is_not_good(why, happen, token, api, user):
-    assert ask(token).json()["active"] is True
-    happen(api, user)
-    assert ask(token).json() == INACTIVE
-
-
-def test_a_refresh_token_is_not_told_about(api, user):
-    login(api, user)
-    for hint in ("refresh_token", "access_token"):
-        assert ask(api.cookies[REFRESH].value, token_type_hint=hint).json() == INACTIVE
-
-
-def test_a_token_that_is_not_ours_is_not_good(token, clock):
-    header, claims, signature = token.split(".")
-    strangers = Codec(derive(["a stranger's secret"]), "https://testserver", "https://testserver", "latchkey")
-    others = Codec(keyring(), "https://testserver", "https://other.example", "latchkey")
-    forged = [
-        f"{header}.{claims}.{signature[:-4]}AAAA",
-        f"{header}.{claims}.",
-        f"{header}.{claims}",
-        *(_minted(other, clock) for other in (strangers, others)),
-    ]
-    for text in forged:
-        assert ask(text).json() == INACTIVE
-
-
-def test_a_token_of_a_session_that_never_was_is_not_good(clock):
-    assert ask(_minted(codec(), clock)).json() == INACTIVE
-
-
+ENDED = {
+    **ENDINGS,
+    "a session of another user": lambda row: change(row, user=UserFactory()),
+    "a user who was deactivated in a query": lambda row: type(row.user).objects.update(is_active=False),
+}
 GARBAGE = ["x", " ", "a.b.c", "é", "☃", "\n", "null", "{}", "A" * 9000, "..", "latchkey_rt_" + "A" * 75]
 
 
-@pytest.mark.parametrize("text", GARBAGE, ids=lambda text: ascii(text[:15]))
-def test_garbage_is_not_good(text):
-    response = ask(text)
-    assert (response.status_code, response.json()) == (200, INACTIVE)
+class TestAnInactiveToken:
+    def test_is_that_of_a_revoked_session_before_the_feed_is_read(self, token, monkeypatch):
+        assert is_active(token)
+        monkeypatch.setattr(feed, "add", lambda ids: None)
+        end(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
+        Revocation.objects.all().delete()  # So another process could not have read of it yet.
+        assert not feed.is_revoked(RefreshToken.objects.get().id)
+        assert Client().get(ME, headers=bearer(token)).status_code == 401
+        assert not is_active(token)
 
+    @pytest.mark.parametrize("event", ENDED.values(), ids=ENDED)
+    def test_is_that_of_an_ended_session(self, event, token):
+        assert is_active(token)
+        event(RefreshToken.objects.get())
+        assert not is_active(token)
 
-# Who may ask
+    def test_is_a_refresh_token(self, signed_in):
+        for hint in ("refresh_token", "access_token"):
+            assert ask(signed_in.cookies[REFRESH].value, token_type_hint=hint).json() == INACTIVE
 
+    def test_is_one_that_this_server_did_not_sign_for_this_audience(self, token, clock):
+        header, claims, signature = token.split(".")
+        attackers = Codec(derive(["an attacker's secret"]), "https://testserver", "https://testserver", "latchkey")
+        others = Codec(keyring(), "https://testserver", "https://other.example", "latchkey")
+        for text in (
+            f"{header}.{claims}.{signature[:-4]}AAAA",
+            f"{header}.{claims}.",
+            f"{header}.{claims}",
+            minted(attackers, clock),
+            minted(others, clock),
+        ):
+            assert not is_active(text)
 
-def test_nobody_asks_while_no_service_is_named(token, settings):
-    settings.TOKENS = {}
-    missing = Client().get("/api/nothing")
-    for method in ("get", "post", "put", "options"):
-        response = getattr(Client(), method)(PATH, headers={"Authorization": basic()})
-        assert (response.status_code, response.content) == (404, missing.content)
-    assert ask(token).status_code == 404
+    def test_is_one_of_a_session_that_never_existed(self, clock):
+        assert not is_active(minted(codec(), clock))
+
+    @pytest.mark.parametrize("text", GARBAGE, ids=lambda text: ascii(text[:15]))
+    def test_is_a_text_that_is_not_a_token_and_costs_no_query(self, text, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            response = ask(text)
+        assert (response.status_code, response.json()) == (200, INACTIVE)
 
 
 WRONG = {
@@ -244,174 +213,154 @@ WRONG = {
     "the digest": basic(secret=digest(SECRET)),
     "no colon": "Basic " + b64encode(b"api").decode(),
     "no base64": "Basic api:secret",
-    "not even ASCII": "Basic é",
+    "a letter outside of ASCII": "Basic é",
     "no UTF-8": "Basic " + b64encode(b"api:\xff\xfe").decode(),
     "no value": "Basic",
     "a NUL": basic(secret=SECRET + "\0"),
-    "something behind": basic() + " more",
-    "much": "Basic " + "A" * 60_000,
+    "a word after the value": basic() + " more",
+    "a long text": "Basic " + "A" * 60_000,
     "another scheme": basic().replace("Basic", "Digest"),
-    "a bearer token": "Bearer " + SECRET,
+    "a Bearer token": "Bearer " + SECRET,
 }
 
 
-@pytest.mark.parametrize("authorization", WRONG.values(), ids=WRONG)
-def test_whoever_is_not_named_is_refused_and_asked_for_basic_authentication(authorization, token):
-    response = ask(token, authorization)
-    assert response.status_code == 401
-    assert response["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == "invalid_client"
-    assert response["WWW-Authenticate"] == 'Basic realm="introspection", charset="UTF-8"'
-    assert SECRET not in response.content.decode()
+class TestTheService:
+    def test_gets_404_if_none_is_configured(self, token, settings):
+        settings.TOKENS = {}
+        missing = Client().get("/api/nothing")
+        for method in ("get", "post", "put", "options"):
+            response = getattr(Client(), method)(PATH, headers={"Authorization": basic()})
+            assert (response.status_code, response.content) == (404, missing.content)
+        assert ask(token).status_code == 404
+
+    @pytest.mark.parametrize("authorization", WRONG.values(), ids=WRONG)
+    def test_must_be_configured_and_is_asked_for_basic_authentication(self, authorization, token):
+        response = ask(token, authorization)
+        assert_problem(response, 401, "invalid_client")
+        assert response["WWW-Authenticate"] == 'Basic realm="introspection", charset="UTF-8"'
+        assert SECRET not in response.content.decode()
+
+    def test_is_not_a_user_who_is_signed_in(self, signed_in, token):
+        for headers in ({}, bearer(token)):
+            response = signed_in.post(PATH, f"token={token}", content_type=FORM, headers=headers)
+            assert response.status_code == 401
+        assert ask(token, f"Bearer {token}").status_code == 401
+
+    def test_may_not_send_its_secret_in_the_body(self, token):
+        assert ask(token, "", client_id="api", client_secret=SECRET).status_code == 401
+
+    @pytest.mark.parametrize("scheme", ["basic", "BASIC", "Basic "])
+    def test_may_write_the_scheme_in_any_case(self, scheme, token):
+        assert ask(token, basic().replace("Basic", scheme)).status_code == 200
+
+    @pytest.mark.parametrize("secret", ["a b+c/d=%41&é:☃", "+", "%", "%2B", "a:b:c"])
+    def test_may_send_its_secret_form_encoded_or_as_it_is(self, secret, token, settings):
+        """RFC 6749 section 2.3.1 demands the encoding; curl and many libraries do not encode."""
+        settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"my%api:{digest(secret)}"]}
+        assert statuses(token, ("my%api", secret), (quote_plus("my%api"), quote_plus(secret))) == [200, 200]
+
+    def test_has_its_own_secret(self, token, settings):
+        settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"one:{digest('1')}", f"two:{digest('2')}"]}
+        assert statuses(token, ("one", "1"), ("two", "2"), ("one", "2"), ("two", "1")) == [200, 200, 401, 401]
+
+    def test_has_two_secrets_while_one_replaces_the_other(self, token, settings):
+        settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"api:{digest('old')}", f"api:{digest('new')}"]}
+        assert statuses(token, ("api", "old"), ("api", "new")) == [200, 200]
+        settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"api:{digest('new')}"]}
+        assert statuses(token, ("api", "old"), ("api", "new")) == [401, 200]
+
+    def test_is_compared_with_every_entry_so_that_the_time_tells_nothing(self, monkeypatch, settings):
+        settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"{n}:{digest(str(n))}" for n in range(5)]}
+        compared: list[Any] = []
+
+        def compare(one: bytes, other: bytes) -> bool:
+            compared.append(one)
+            return one == other
+
+        monkeypatch.setattr(introspectors, "compare_digest", compare)
+        for authorization in (basic("0", "0"), basic("4", "4"), basic("unknown", "x")):
+            compared.clear()
+            ask("x", authorization)
+            assert len(compared) == 2 * 2 * 5  # The id and the secret, as they are and decoded, of each entry.
+
+    def test_that_is_rejected_is_logged_without_what_it_sent(self, token, caplog):
+        with caplog.at_level("INFO", "tokens"):
+            ask(token, basic(secret="nearly right"))
+        assert 'event="introspection refused" ip=127.0.0.1' in caplog.text
+        for secret in ("nearly right", token, basic(secret="nearly right")):
+            assert secret not in caplog.text
+
+    @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Mode": "cors", "User-Agent": "node"}], ids=["curl", "node"])
+    def test_needs_no_origin(self, headers, token):
+        assert send(f"token={token}", **headers).status_code == 200
+
+    def test_is_not_a_page_of_another_origin(self, token):
+        assert_problem(send(f"token={token}", Origin="https://evil.example"), 403, "cross_origin")
 
 
-def test_a_person_who_is_signed_in_is_not_a_service(api, token):
-    assert api.post(PATH, f"token={token}", content_type=FORM).status_code == 401
-    bearer = {"Authorization": f"Bearer {token}"}
-    assert Client().post(PATH, f"token={token}", content_type=FORM, headers=bearer).status_code == 401
+BAD_FORMS = {
+    "nothing": "",
+    "an empty token": "token=",
+    "no equals sign": "token",
+    "another parameter": "token_type_hint=access_token",
+    "capitals": "TOKEN=x",
+    "two tokens": "token=a&token=b",
+    "the same token twice": "token=a&token=a",
+    "no UTF-8": "token=%ff%fe",
+    "raw bytes": b"token=\xff",
+    "half a surrogate pair": "token=%ed%a0%80",
+    "a NUL": "token=%00",
+    "too many parameters": "&".join(f"p{n}=x" for n in range(50)) + "&token=x",
+    "JSON": '{"token": "x"}',
+}
+OTHER_TYPES = ["application/json", "multipart/form-data; boundary=x", "text/plain", "", "nonsense"]
 
 
-def test_a_secret_in_the_body_is_not_looked_at(token):
-    assert ask(token, "", client_id="api", client_secret=SECRET).status_code == 401
+class TestTheRequest:
+    @pytest.mark.parametrize("body", BAD_FORMS.values(), ids=BAD_FORMS)
+    def test_must_hold_one_token(self, body):
+        response = send(body)
+        assert assert_problem(response, 400)["code"] in {"invalid", "malformed"}
+
+    def test_is_not_read_if_it_is_too_large(self):
+        assert send("token=" + "A" * 70_000).status_code == 413
+
+    @pytest.mark.parametrize("content_type", OTHER_TYPES)
+    def test_must_be_a_form(self, content_type, token):
+        body = json.dumps({"token": token}) if content_type == "application/json" else f"token={token}"
+        problem = assert_problem(send(body, content_type), 415)
+        assert FORM in problem["detail"]
+
+    @pytest.mark.parametrize("content_type", [f"{FORM}; charset=utf-8", FORM.upper(), f"{FORM};charset=bogus"])
+    def test_may_name_a_charset(self, content_type, token):
+        assert send(f"token={token}", content_type).status_code == 200
+
+    @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+    def test_must_be_a_post_request(self, method, token):
+        response = getattr(Client(), method)(f"{PATH}?token={token}", headers={"Authorization": basic()})
+        assert response.status_code == 405
+        assert "POST" in response["Allow"]
+
+    def test_may_have_a_path_with_a_slash_at_the_end(self, token):
+        assert send(f"token={token}", path=f"{PATH}/").json()["active"] is True
+
+    def test_is_answered_with_503_if_the_database_is_down(self, token, monkeypatch):
+        def fail(*args: Any) -> None:
+            raise OperationalError("the server closed the connection")
+
+        monkeypatch.setattr(introspection, "is_active", fail)
+        assert_problem(ask(token), 503, "unavailable")
 
 
-@pytest.mark.parametrize("scheme", ["basic", "BASIC", "Basic "])
-def test_the_scheme_has_any_case(scheme, token):
-    assert ask(token, basic().replace("Basic", scheme)).status_code == 200
-
-
-@pytest.mark.parametrize("secret", ["a b+c/d=%41&é:☃", "+", "%", "%2B", "a:b:c"])
-def test_a_secret_is_taken_form_encoded_and_as_it_is(secret, token, settings):
-    """RFC 6749 section 2.3.1 wants it encoded; curl and many libraries do not."""
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"my%api:{digest(secret)}"]}
-    assert ask(token, basic("my%api", secret)).status_code == 200
-    assert ask(token, basic(quote_plus("my%api"), quote_plus(secret))).status_code == 200
-
-
-def test_several_services_ask_each_with_its_own_secret(token, settings):
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"one:{digest('1')}", f"two:{digest('2')}"]}
-    assert [ask(token, basic(*pair)).status_code for pair in (("one", "1"), ("two", "2"))] == [200, 200]
-    assert [ask(token, basic(*pair)).status_code for pair in (("one", "2"), ("two", "1"))] == [401, 401]
-
-
-def test_a_service_has_two_secrets_while_one_takes_the_others_place(token, settings):
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"api:{digest('old')}", f"api:{digest('new')}"]}
-    assert {ask(token, basic("api", secret)).status_code for secret in ("old", "new")} == {200}
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"api:{digest('new')}"]}
-    assert [ask(token, basic("api", secret)).status_code for secret in ("old", "new")] == [401, 200]
-
-
-def test_every_secret_is_compared_whatever_the_others_gave(monkeypatch, settings):
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"{n}:{digest(str(n))}" for n in range(5)]}
-    compared: list[Any] = []
-    monkeypatch.setattr(
-        "tokens.introspectors.compare_digest", lambda *pair: compared.append(pair) or pair[0] == pair[1]
-    )
-    for authorization in (basic("0", "0"), basic("4", "4"), basic("stranger", "x")):
-        compared.clear()
-        ask("x", authorization)
-        assert len(compared) == 2 * 2 * 5  # Id and secret, as they are and decoded, of each.
-
-
-def test_a_refused_service_is_written_to_the_log_without_what_it_sent(token, caplog):
-    with caplog.at_level("INFO", "tokens"):
-        ask(token, basic(secret="nearly right"))
-    assert 'event="introspection refused" ip=127.0.0.1' in caplog.text
-    for secret in ("nearly right", token, basic(secret="nearly right")):
-        assert secret not in caplog.text
-
-
-# Its origin
-
-
-@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Mode": "cors", "User-Agent": "node"}], ids=["curl", "node"])
-def test_the_origin_rule_is_not_in_the_way_of_services(headers, token):
-    assert send(f"token={token}", **headers).status_code == 200
-
-
-def test_a_page_of_another_origin_does_not_ask(token):
-    response = send(f"token={token}", Origin="https://evil.example")
-    assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
-
-
-# What is sent
-
-
-BAD = [
-    # body, why
-    ("", "nothing"),
-    ("token=", "no token"),
-    ("token", "not even an equals sign"),
-    ("token_type_hint=access_token", "another parameter alone"),
-    ("TOKEN=x", "names are in small letters"),
-    ("token=a&token=b", "twice"),
-    ("token=a&token=a", "twice the same"),
-    ("token=%ff%fe", "no UTF-8"),
-    (b"token=\xff", "raw bytes"),
-    ("token=%ed%a0%80", "half a surrogate pair"),
-    ("token=%00", "a NUL"),
-    ("&".join(f"p{n}=x" for n in range(50)) + "&token=x", "many parameters"),
-    ('{"token": "x"}', "JSON that says it is a form"),
+BAD_ENTRIES = [
+    *["", "api", SECRET, f"api:{SECRET}", digest("x"), f"api:{digest('x')[:-1]}", f"api:{digest('x').upper()}"],
+    *[f"{id}:{digest('x')}" for id in ("", "a b", "a:b", "é")],
+    f"api:{digest('x')}\n",
 ]
 
 
-@pytest.mark.parametrize(("body", "why"), BAD, ids=[row[1] for row in BAD])
-def test_a_form_without_one_token_is_refused(body, why):
-    response = send(body)
-    assert response.status_code == 400, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] in {"invalid", "malformed"}
-
-
-def test_a_body_beyond_all_measure_is_not_read():
-    assert send("token=" + "A" * 70_000).status_code == 413
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", "", "nonsense"]
-)
-def test_what_is_no_form_is_refused(content_type, token):
-    body = json.dumps({"token": token}) if content_type == "application/json" else f"token={token}"
-    response = send(body, content_type)
-    assert response.status_code == 415
-    assert "application/x-www-form-urlencoded" in response.json()["detail"]
-
-
-@pytest.mark.parametrize("content_type", [f"{FORM}; charset=utf-8", FORM.upper(), f"{FORM};charset=bogus"])
-def test_a_form_may_name_its_charset(content_type, token):
-    assert send(f"token={token}", content_type).status_code == 200
-
-
-@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-def test_only_post_asks(method, token):
-    response = getattr(Client(), method)(f"{PATH}?token={token}", headers={"Authorization": basic()})
-    assert response.status_code == 405
-    assert "POST" in response["Allow"]
-
-
-def test_a_trailing_slash_is_neither_needed_nor_refused(token):
-    response = Client().post(f"{PATH}/", f"token={token}", content_type=FORM, headers={"Authorization": basic()})
-    assert response.json()["active"] is True
-
-
-def test_a_database_that_is_down_is_told_as_such(token, monkeypatch):
-    def fail(*args: Any) -> None:
-        raise OperationalError("the server went away")
-
-    monkeypatch.setattr("tokens.api.introspection.is_active", fail)
-    response = ask(token)
-    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
-
-
-# The setting
-
-
-@pytest.mark.parametrize(
-    "entry",
-    ["", "api", SECRET, f"api:{SECRET}", f"api:{digest('x')[:-1]}", f"api:{digest('x').upper()}", f":{digest('x')}",
-     f"a b:{digest('x')}", f"a:b:{digest('x')}", f"é:{digest('x')}", f"api:{digest('x')}\n", digest("x")],
-)  # fmt: skip
-def test_an_entry_that_cannot_be_read_is_refused_and_not_repeated(entry, settings):
+@pytest.mark.parametrize("entry", BAD_ENTRIES)
+def test_an_entry_of_the_setting_that_cannot_be_read_is_rejected_and_not_repeated(entry, settings):
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"good:{digest('x')}", entry]}
     [mistake] = conf.read()[1]
     assert (mistake.id, mistake.serious) == ("E026", True)
@@ -422,16 +371,3 @@ def test_an_entry_that_cannot_be_read_is_refused_and_not_repeated(entry, setting
 def test_the_settings_do_not_show_digests(settings):
     assert digest(SECRET) not in repr(token_settings())
     assert "api" in repr(token_settings().introspectors)
-
-
-def _minted(by: Codec, clock: Any) -> str:
-    return by.dumps(
-        subject="42",
-        session_id=uuid4(),
-        generation=0,
-        now=clock.now,
-        lifetime=timedelta(minutes=10),
-        session_ends_at=clock.now + timedelta(days=1),
-        authenticated_at=clock.now,
-        methods=["pwd"],
-    )[0]

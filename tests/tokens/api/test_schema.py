@@ -1,4 +1,4 @@
-"""The API's description agrees with what the server does: Schemathesis tries every operation of it."""
+"""The API's description agrees with what the server does: Schemathesis tests every operation of it."""
 
 from typing import Any
 
@@ -9,34 +9,44 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi import checks
 
 from config.requests import WSGIRequest
 from tests.browsers import login
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+limits = hypothesis_settings(
+    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 class Application(WSGIHandler):
-    """The project's application, as `config.wsgi` makes it, without the static files around it."""
+    """The application that `config.wsgi` makes, without the static files around it."""
 
     request_class = WSGIRequest
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        # As Django's test client does: the test's transaction is to outlive the request.
+        # As Django's test client does: otherwise the request would close the connection of the test's transaction.
         request_started.disconnect(close_old_connections)
         request_finished.disconnect(close_old_connections)
         try:
-            response = super().__call__(environ, start_response)
-            return [b"".join(response)]
+            return [b"".join(super().__call__(environ, start_response))]
         finally:
             request_started.connect(close_old_connections)
             request_finished.connect(close_old_connections)
 
 
 def described() -> dict[str, Any]:
-    """The API's description, as the server gives it."""
+    """Return the API's description, as the server gives it."""
     found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return found
 
@@ -44,15 +54,18 @@ def described() -> dict[str, Any]:
 OPERATIONS = [
     (path, method) for path, operations in described()["paths"].items() for method in operations if method in METHODS
 ]
+every_operation = pytest.mark.parametrize(
+    ("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS]
+)
 
 
 def test_the_description_is_valid_and_complete(capsys):
     validate_schema(described())
     assert len(OPERATIONS) >= 17
-    assert capsys.readouterr().err == ""  # Where drf-spectacular says what it could not find out.
+    assert capsys.readouterr().err == ""  # drf-spectacular reports there what it could not find out.
 
 
-@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
+@every_operation
 def test_every_operation_has_a_summary_and_an_example_of_each_problem(path, method):
     operation = described()["paths"][path][method]
     assert operation["summary"]
@@ -62,12 +75,12 @@ def test_every_operation_has_a_summary_and_an_example_of_each_problem(path, meth
             assert all(example["value"]["status"] == int(status) for example in examples.values())
 
 
-def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told():
+def test_a_typed_client_learns_the_fields_and_the_codes():
     schemas = described()["components"]["schemas"]
     assert {"token_expired", "session_ended", "reauthentication_required"} < set(schemas["CodeEnum"]["enum"])
     assert schemas["DeviceNameInputRequest"]["required"] == ["device_name"]
     assert "default" not in schemas["LoginInputRequest"]["properties"]["remember"]
-    # Either will do: one requirement with both would ask for both.
+    # Either is enough. One requirement with both would demand both.
     assert described()["paths"]["/api/auth/me"]["get"]["security"] == [{"accessCookie": []}, {"bearer": []}]
 
 
@@ -76,40 +89,27 @@ def test_a_typed_client_learns_what_it_may_send_and_what_it_can_be_told():
 # Schemathesis makes its e-mail addresses so.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("generation", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "a stranger"])
-@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS])
-def test_every_operation_does_what_it_says(api, user, settings, path, method, signed_in, generation):
+@pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "not signed in"])
+@every_operation
+def test_every_operation_does_what_it_says(api, user, settings, path, method, is_signed_in, generation):
     settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "DEVICE_BOUND": "offer"}
     headers = {}
-    if signed_in:
+    if is_signed_in:
         headers["Authorization"] = f"Bearer {login(api, user, mode='body')['access_token']}"
     operation = schemathesis.openapi.from_dict(described())[path][method.upper()]
-    checks = [
-        schemathesis.checks.not_a_server_error,
-        schemathesis.specs.openapi.checks.status_code_conformance,
-        schemathesis.specs.openapi.checks.content_type_conformance,
-        schemathesis.specs.openapi.checks.response_schema_conformance,
-    ]
-
     application = Application()
 
-    @_given(operation.as_strategy(generation_mode=generation))
+    @limits
+    @given(operation.as_strategy(generation_mode=generation))
     def conforms(case: Any) -> None:
-        case.call_and_validate(app=application, base_url="https://testserver", headers=headers, checks=checks)
+        case.call_and_validate(app=application, base_url="https://testserver", headers=headers, checks=CHECKS)
 
     conforms()
 
 
-def _given(cases: Any) -> Any:
-    limits = settings(
-        max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
-    return lambda test: limits(given(cases)(test))
-
-
-@pytest.mark.parametrize("path", ["/api/schema", "/api/docs"])
 @pytest.mark.django_db
-def test_the_description_is_served_and_there_is_a_page_to_try_it(api, path):
+@pytest.mark.parametrize("path", ["/api/schema", "/api/docs"])
+def test_the_description_and_a_page_for_trying_it_are_served(api, path):
     response = api.get(path, headers={"Accept": "*/*"})
     assert response.status_code == 200
     assert "http" not in response.headers.get("Location", "")

@@ -1,4 +1,4 @@
-"""``make_signing_key``: a key that the settings take, in a file that its owner alone can read."""
+"""``make_signing_key`` writes a key that the settings accept to a file that only its owner can read."""
 
 import os
 import re
@@ -18,6 +18,12 @@ from tokens.management.commands.make_signing_key import Command
 from tokens.signing_keys import ALGORITHMS
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the key is written. Without a new directory a key of another test would be there."""
+    return tmp_path / "key.pem"
+
+
 def run(path: Path, *arguments: str) -> str:
     out = StringIO()
     call_command("make_signing_key", "--output", str(path), *arguments, stdout=out)
@@ -25,8 +31,7 @@ def run(path: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_key_is_one_that_the_settings_take(algorithm, tmp_path, settings):
-    path = tmp_path / "key.pem"
+def test_the_settings_accept_the_key(algorithm, path, settings):
     run(path, "--algorithm", algorithm)
     assert path.read_text().startswith("-----BEGIN PRIVATE KEY-----\n")  # PKCS#8
     settings.TOKENS = {"ALGORITHM": algorithm, "SIGNING_KEYS": [str(path)]}
@@ -34,26 +39,26 @@ def test_the_key_is_one_that_the_settings_take(algorithm, tmp_path, settings):
     assert keyring().signing_key.algorithm == algorithm
 
 
-def test_a_new_rsa_key_is_long_enough_for_years(tmp_path):
-    run(tmp_path / "key.pem", "--algorithm", "RS256")
-    private = signing_keys.load(str(tmp_path / "key.pem")).private
+def test_an_rsa_key_has_3072_bits(path):
+    run(path, "--algorithm", "RS256")
+    private = signing_keys.load(str(path)).private
     assert isinstance(private, RSAPrivateKey)
     assert private.key_size == 3072
 
 
-@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_its_owner_alone_can_read_it(umask, tmp_path):
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077], ids=oct)
+def test_only_its_owner_can_read_the_file(umask, path):
     before = os.umask(umask)
     try:
-        run(tmp_path / "key.pem")
+        run(path)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "dangling link", "directory"])
-def test_nothing_is_overwritten(kind, tmp_path):
-    path, other = tmp_path / "key.pem", tmp_path / "other"
+def test_nothing_is_overwritten(kind, path, tmp_path):
+    other = tmp_path / "other"
     if kind == "directory":
         path.mkdir()
     elif kind == "file":
@@ -68,42 +73,41 @@ def test_nothing_is_overwritten(kind, tmp_path):
     assert other.exists() == (kind == "link")
 
 
-def test_a_place_that_is_not_there_is_told(tmp_path):
+def test_a_directory_that_does_not_exist_is_reported(tmp_path):
     with pytest.raises(CommandError, match="No such file or directory"):
         run(tmp_path / "nowhere" / "key.pem")
 
 
-def test_a_full_disk_leaves_no_half_a_key(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_part_of_a_key(path, monkeypatch):
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(CommandError, match="No space left"):
-        run(tmp_path / "key.pem")
-    assert list(tmp_path.iterdir()) == []
+        run(path)
+    assert list(path.parent.iterdir()) == []
 
 
-def test_what_is_printed_says_how_to_use_it_and_nothing_of_the_key(tmp_path):
-    path = tmp_path / "key.pem"
-    told = run(path, "--algorithm", "ES256")
-    assert f"TOKENS_SIGNING_KEYS={path},derived TOKENS_ALGORITHM=ES256" in told
-    steps = re.findall(r"TOKENS_SIGNING_KEYS=(\S+)", told)
+def test_the_output_says_how_to_use_the_key_and_does_not_show_it(path):
+    output = run(path, "--algorithm", "ES256")
+    assert f"TOKENS_SIGNING_KEYS={path},derived TOKENS_ALGORITHM=ES256" in output
+    steps = re.findall(r"TOKENS_SIGNING_KEYS=(\S+)", output)
     assert steps == [f"{path},derived", f"derived,{path}", f"{path},derived", str(path)]
-    assert signing_keys.load(str(path)).kid in told
+    assert signing_keys.load(str(path)).kid in output
     for line in path.read_text().splitlines():
-        assert line not in told
+        assert line not in output
 
 
-def test_keys_that_are_there_are_not_printed(tmp_path, settings):
+def test_the_output_does_not_show_the_keys_of_the_settings(path, settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA"), "derived"]}
-    told = run(tmp_path / "key.pem")
-    assert "<those of before>" in told
+    output = run(path)
+    assert "<those of before>" in output
     for line in pem("EdDSA").splitlines():
-        assert line not in told
+        assert line not in output
 
 
-def test_it_is_made_for_the_setting_before_that_has_a_key(tmp_path, settings, monkeypatch):
-    """RS256 without a key keeps everything from starting, but for what makes one."""
+def test_a_key_can_be_made_while_the_settings_lack_one(tmp_path, settings, monkeypatch):
+    """RS256 without a key fails the system checks, so this command must not run them."""
     settings.TOKENS = {"ALGORITHM": "RS256"}
     monkeypatch.chdir(tmp_path)
     assert Command.requires_system_checks == []
@@ -111,6 +115,6 @@ def test_it_is_made_for_the_setting_before_that_has_a_key(tmp_path, settings, mo
     assert signing_keys.load("signing-key.pem").algorithm == "RS256"
 
 
-def test_an_algorithm_that_is_none_is_refused(tmp_path):
+def test_an_unknown_algorithm_is_rejected(path):
     with pytest.raises(CommandError, match="HS256"):
-        run(tmp_path / "key.pem", "--algorithm", "HS256")
+        run(path, "--algorithm", "HS256")

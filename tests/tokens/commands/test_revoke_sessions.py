@@ -1,7 +1,6 @@
-"""``revoke_sessions``: what is given narrows the choice, nothing is revoked by accident, and the events say why."""
+"""``revoke_sessions``: its options narrow the choice, nothing is revoked by accident, the events hold the reason."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.test import Client
 from tests.browsers import FIREFOX, login
 from tests.factories import UserFactory
 from tokens.models import RefreshToken, Revocation, SecurityEvent
+from tokens.service import ending
 
 pytestmark = pytest.mark.django_db
 
@@ -25,9 +25,15 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
+Sessions = dict[str, RefreshToken]
+
+
 @pytest.fixture
-def sessions(clock: Any) -> dict[str, RefreshToken]:
-    """Sessions of Ada and Grace. Ada has two: one signed in a day before the others, on a device of its own."""
+def sessions(clock: Any) -> Sessions:
+    """Sessions of Ada and Grace. Ada has two, each on its own device; one signed in a day before the others.
+
+    Without the others a test could not tell a choice of sessions from all sessions.
+    """
     ada, grace = UserFactory(email="ada@example.org"), UserFactory(email="grace@example.org")
     found = {}
     for name, user in [("ada, old", ada), ("ada", ada), ("grace", grace)]:
@@ -37,9 +43,9 @@ def sessions(clock: Any) -> dict[str, RefreshToken]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Sits at the terminal. Without it a question is a failure."""
+    """Answers the command's question. Without it a question in spite of ``--no-input`` would go unnoticed."""
 
     def give(text: Any) -> None:
         def read(prompt: str = "") -> str:
@@ -53,159 +59,123 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return give
 
 
-def revoked() -> set[Any]:
-    return set(RefreshToken.objects.exclude(revoked_at=None).values_list("pk", flat=True))
+def revoked(sessions: Sessions) -> set[str]:
+    """Return the names of the sessions that are revoked."""
+    ids = set(RefreshToken.objects.exclude(revoked_at=None).values_list("pk", flat=True))
+    return {name for name, session in sessions.items() if session.pk in ids}
 
 
-def chosen(sessions: dict[str, RefreshToken], *names: str) -> set[Any]:
-    return {sessions[name].pk for name in names}
+def events() -> Any:
+    return SecurityEvent.objects.filter(kind="revoked")
 
 
-# Which
+CHOICES: dict[str, tuple[list[str], set[str]]] = {
+    "all": (["--all"], {"ada, old", "ada", "grace"}),
+    "a user's": (["--user=ada@example.org"], {"ada, old", "ada"}),
+    "a user's, by the address in capitals": (["--user=Ada@Example.ORG"], {"ada, old", "ada"}),
+    "a device's": (["--device={ada}"], {"ada"}),
+    "those of a device that does not exist": ([f"--device={NO_DEVICE}"], set()),
+    # The ages of the sessions are 86,400 + 120, 120 and 60 seconds.
+    "older than three days": (["--older-than=3d"], set()),
+    "a second too young": (["--older-than=86521"], set()),
+    "exactly as old": (["--older-than=86520"], set()),
+    "a second older": (["--older-than=86519s"], {"ada, old"}),
+    "older than a day": (["--older-than=1d"], {"ada, old"}),
+    "older than 24 hours": (["--older-than=24h"], {"ada, old"}),
+    "older than two minutes": (["--older-than=2m"], {"ada, old"}),
+    "older than 119 seconds": (["--older-than=119"], {"ada, old", "ada"}),
+    "older than a minute": (["--older-than=1M"], {"ada, old", "ada"}),
+    "older than nothing": (["--older-than=0"], {"ada, old", "ada", "grace"}),
+    "older than the longest duration": ([f"--older-than={10**10 // 86400}d"], set()),
+    "a user's old ones": (["--user=ada@example.org", "--older-than=1d"], {"ada, old"}),
+    "a user's old ones, of which there are none": (["--user=grace@example.org", "--older-than=1d"], set()),
+    "a user's on a device": (["--user=ada@example.org", "--device={ada}"], {"ada"}),
+    "a user's on another user's device": (["--user=grace@example.org", "--device={ada}"], set()),
+    "a device's old ones": (["--device={ada, old}", "--older-than=1d"], {"ada, old"}),
+    "a device's old ones, of which there are none": (["--device={ada}", "--older-than=1d"], set()),
+    "all options": (["--user=ada@example.org", "--device={ada, old}", "--older-than=1d"], {"ada, old"}),
+}
 
 
-def test_all_means_everybodys(sessions, answer):
-    assert run("--all", ARMED) == "3 sessions revoked\n"
-    assert revoked() == chosen(sessions, *sessions)
+class TestTheChoice:
+    @pytest.mark.parametrize(("arguments", "names"), CHOICES.values(), ids=CHOICES)
+    def test_is_narrowed_by_every_option(self, arguments, names, sessions):
+        devices = {name: session.device_id for name, session in sessions.items()}
+        given = [argument.format(**devices) for argument in arguments]
+        assert run(*given, ARMED) == f"{len(names)} sessions revoked\n"
+        assert revoked(sessions) == names
+
+    def test_by_age_counts_from_the_sign_in_and_not_from_the_last_refresh(self, sessions, clock):
+        RefreshToken.objects.update(since=clock.now, generation=100)
+        run("--older-than=1d", ARMED)
+        assert revoked(sessions) == {"ada, old"}
+
+    def test_does_not_include_ended_sessions(self, sessions, clock):
+        RefreshToken.objects.filter(pk=sessions["ada"].pk).update(revoked_at=clock.now, revoked_reason="signed_out")
+        RefreshToken.objects.filter(pk=sessions["grace"].pk).update(idle_expires_at=clock.now)
+        assert run("--all", ARMED) == "1 sessions revoked\n"
+        sessions["ada"].refresh_from_db()
+        assert sessions["ada"].revoked_reason == "signed_out"
+        assert run("--all", ARMED) == "0 sessions revoked\n"
+
+    def test_may_be_more_than_a_batch(self, sessions, monkeypatch):
+        monkeypatch.setattr(ending, "BATCH", 2)
+        assert run("--all", ARMED) == "3 sessions revoked\n"
+        assert not RefreshToken.objects.live().exists()
+
+    def test_by_age_ends_what_a_restored_backup_made_live_again(self, sessions, clock, api):
+        clock.forward(7200)
+        login(api, UserFactory())
+        run("--older-than=1h", "--reason=restored from a backup", ARMED)
+        assert RefreshToken.objects.live().count() == 1
+        assert api.get("/api/auth/me").status_code == 200
 
 
-@pytest.mark.parametrize("login_name", ["ada@example.org", "Ada@Example.ORG"])
-def test_one_users_are_found_by_e_mail(login_name, sessions, answer):
-    assert run("--user", login_name, ARMED) == "2 sessions revoked\n"
-    assert revoked() == chosen(sessions, "ada", "ada, old")
+class TestTheEffect:
+    def test_makes_the_access_tokens_invalid(self, clock, signed_in, user):
+        run("--user", user.email, ARMED)
+        clock.forward(2)
+        assert signed_in.get("/api/auth/me").status_code == 401
+        assert Revocation.objects.count() == 1
+
+    def test_is_recorded_in_the_row_and_the_event(self, sessions, clock):
+        run("--user=grace@example.org", ARMED)
+        row = RefreshToken.objects.get(pk=sessions["grace"].pk)
+        assert (row.revoked_reason, row.revoked_at, row.revoked_by) == ("ended_by_command", clock.now, None)
+        assert events().get().reason == "ended_by_command"
+
+    def test_is_recorded_with_the_reason(self, sessions):
+        run("--user=ada@example.org", "--reason", "laptop stolen, ticket 4711 ☂", ARMED)
+        assert {event.session_id for event in events()} == {sessions["ada"].pk, sessions["ada, old"].pk}
+        assert {event.reason for event in events()} == {"ended_by_command: laptop stolen, ticket 4711 ☂"}
+        assert {event.user.email for event in events()} == {"ada@example.org"}
+
+    def test_is_recorded_with_a_long_reason_that_is_shortened(self, sessions):
+        run("--all", "--reason", "x" * 5000, ARMED)
+        assert [len(event.reason) for event in events()] == [200] * 3
 
 
-def test_one_devices_are_found_by_its_id(sessions, answer):
-    run("--device", str(sessions["ada"].device_id), ARMED)
-    assert revoked() == chosen(sessions, "ada")
+class TestTheQuestion:
+    @pytest.mark.parametrize("yes", ["y", "Y", "yes", " Yes "])
+    def test_says_how_many_sessions_end(self, yes, sessions, answer):
+        answer(yes)
+        assert run("--user=ada@example.org") == "End 2 live sessions? [y/N] 2 sessions revoked\n"
+        assert revoked(sessions) == {"ada", "ada, old"}
 
+    @pytest.mark.parametrize("no", ["n", "N", "no", "", " ", "yeah", "j", "1", EOFError()])
+    def test_needs_a_clear_yes(self, no, sessions, answer):
+        answer(no)
+        with pytest.raises(CommandError, match="nothing was revoked"):
+            run("--all")
+        assert revoked(sessions) == set()
 
-@pytest.mark.parametrize(
-    ("duration", "names"),
-    [
-        ("3d", set()),
-        ("86521", set()),  # the old one is 86,400 + 120 s old; the next 120; the last 60
-        ("86520", set()),
-        ("86519s", {"ada, old"}),
-        ("1d", {"ada, old"}),
-        ("24h", {"ada, old"}),
-        ("2m", {"ada, old"}),
-        ("119", {"ada, old", "ada"}),
-        ("1M", {"ada, old", "ada"}),
-        ("0", {"ada, old", "ada", "grace"}),
-    ],
-)
-def test_old_ones_are_found_by_their_sign_in_to_the_second(duration, names, sessions, answer):
-    assert run("--older-than", duration, ARMED) == f"{len(names)} sessions revoked\n"
-    assert revoked() == chosen(sessions, *names)
-
-
-def test_a_session_is_as_old_as_its_sign_in_however_often_it_was_refreshed(sessions, answer, clock):
-    RefreshToken.objects.update(since=clock.now, generation=100)
-    run("--older-than=1d", ARMED)
-    assert revoked() == chosen(sessions, "ada, old")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "names"),
-    [
-        (["--user=ada@example.org", "--older-than=1d"], {"ada, old"}),
-        (["--user=grace@example.org", "--older-than=1d"], set()),
-        (["--user=ada@example.org", "--device={ada}"], {"ada"}),
-        (["--user=grace@example.org", "--device={ada}"], set()),
-        (["--device={ada, old}", "--older-than=1d"], {"ada, old"}),
-        (["--device={ada}", "--older-than=1d"], set()),
-        (["--user=ada@example.org", "--device={ada, old}", "--older-than=1d"], {"ada, old"}),
-    ],
-)
-def test_options_narrow_each_other(arguments, names, sessions, answer):
-    given = [
-        argument.format(**{name: session.device_id for name, session in sessions.items()}) for argument in arguments
-    ]
-    assert run(*given, ARMED) == f"{len(names)} sessions revoked\n"
-    assert revoked() == chosen(sessions, *names)
-
-
-def test_ended_sessions_are_left_alone(sessions, answer, clock):
-    RefreshToken.objects.filter(pk=sessions["ada"].pk).update(revoked_at=clock.now, revoked_reason="signed_out")
-    RefreshToken.objects.filter(pk=sessions["grace"].pk).update(idle_expires_at=clock.now)
-    assert run("--all", ARMED) == "1 sessions revoked\n"
-    sessions["ada"].refresh_from_db()
-    assert sessions["ada"].revoked_reason == "signed_out"
-    assert run("--all", ARMED) == "0 sessions revoked\n"
-
-
-def test_more_sessions_than_a_batch_are_all_revoked(sessions, answer, monkeypatch):
-    monkeypatch.setattr("tokens.service.ending.BATCH", 2)
-    assert run("--all", ARMED) == "3 sessions revoked\n"
-    assert not RefreshToken.objects.live().exists()
-
-
-# What it means
-
-
-def test_a_revoked_sessions_access_token_dies(user, api, answer, clock):
-    login(api, user)
-    run("--user", user.email, ARMED)
-    clock.forward(2)
-    assert api.get("/api/auth/me").status_code == 401
-    assert Revocation.objects.count() == 1
-
-
-def test_the_row_says_that_it_was_a_command(sessions, answer, clock):
-    run("--user=grace@example.org", ARMED)
-    session = RefreshToken.objects.get(pk=sessions["grace"].pk)
-    assert (session.revoked_reason, session.revoked_at, session.revoked_by) == ("ended_by_command", clock.now, None)
-
-
-def test_the_reason_stands_in_the_events(sessions, answer):
-    run("--user=ada@example.org", "--reason", "laptop stolen, ticket 4711 ☂", ARMED)
-    events = SecurityEvent.objects.filter(kind="revoked")
-    assert {event.session_id for event in events} == chosen(sessions, "ada", "ada, old")
-    assert {event.reason for event in events} == {"ended_by_command: laptop stolen, ticket 4711 ☂"}
-    assert {event.user.email for event in events} == {"ada@example.org"}
-
-
-def test_without_a_reason_the_event_says_that_it_was_a_command(sessions, answer):
-    run("--all", ARMED)
-    assert set(SecurityEvent.objects.filter(kind="revoked").values_list("reason", flat=True)) == {"ended_by_command"}
-
-
-def test_a_very_long_reason_is_cut_and_kept(sessions, answer):
-    run("--all", "--reason", "x" * 5000, ARMED)
-    reasons = set(SecurityEvent.objects.filter(kind="revoked").values_list("reason", flat=True))
-    assert {len(reason) for reason in reasons} == {200}
-
-
-# Asking first
-
-
-@pytest.mark.parametrize("yes", ["y", "Y", "yes", " Yes "])
-def test_it_asks_first_and_says_how_many(yes, sessions, answer):
-    answer(yes)
-    assert run("--user=ada@example.org") == "End 2 live sessions? [y/N] 2 sessions revoked\n"
-    assert revoked() == chosen(sessions, "ada", "ada, old")
-
-
-@pytest.mark.parametrize("no", ["n", "N", "no", "", " ", "yeah", "j", "1", EOFError()])
-def test_anything_but_yes_revokes_nothing(no, sessions, answer):
-    answer(no)
-    with pytest.raises(CommandError, match="nothing was revoked"):
-        run("--all")
-    assert revoked() == set()
-
-
-@pytest.mark.parametrize("spelling", ["--no-input", "--noinput"])
-def test_with_no_input_it_does_not_ask(spelling, sessions, answer):
-    run("--all", spelling)
-    assert revoked() == chosen(sessions, *sessions)
-
-
-# What cannot be meant
+    def test_is_not_asked_with_no_input_in_either_spelling(self, sessions):
+        run("--all", "--noinput")
+        assert revoked(sessions) == set(sessions)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "say which sessions"),
         (["--reason=why not"], "say which sessions"),
@@ -216,40 +186,20 @@ def test_with_no_input_it_does_not_ask(spelling, sessions, answer):
         (["--user="], "there is no user ''"),
         (["--user=ada@example.org", "--older-than="], "is no duration"),
         (["--older-than=soon"], "'soon' is no duration: write 90s, 15m, 12h or 30d"),
-        (["--older-than=-1d"], "is no duration"),
-        (["--older-than=1.5h"], "is no duration"),
-        (["--older-than=1w"], "is no duration"),
-        (["--older-than=1 d"], "is no duration"),
-        (["--older-than=٣d"], "is no duration"),
-        (["--older-than=9999999999"], "is no duration"),
-        (["--older-than=999999999d"], "is no duration"),
-        (["--older-than=999999d"], "is no duration"),
+        *(
+            ([f"--older-than={duration}"], "is no duration")
+            for duration in ("-1d", "1.5h", "1w", "1 d", "٣d", "9999999999", "999999999d", "999999d")
+        ),
         (["--device=firefox"], "invalid UUID value: 'firefox'"),
         (["--device="], "invalid UUID value"),
         (["--device=1"], "invalid UUID value"),
         (["--everything"], "unrecognized arguments"),
     ],
+    ids=str,
 )
-def test_what_cannot_be_meant_is_refused_in_a_line(arguments, said, sessions, answer):
-    with pytest.raises(CommandError) as refused:
+def test_invalid_arguments_are_rejected_with_a_message_of_one_line(arguments, message, sessions):
+    with pytest.raises(CommandError) as rejected:
         run(*arguments, ARMED)
-    assert said in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 1
-    assert revoked() == set()
-
-
-def test_the_longest_duration_is_older_than_anybody(sessions, answer):
-    assert run("--older-than", f"{10**10 // 86400}d", ARMED) == "0 sessions revoked\n"
-
-
-def test_a_device_that_is_not_there_has_no_sessions(sessions, answer):
-    assert run(f"--device={NO_DEVICE}", ARMED) == "0 sessions revoked\n"
-
-
-def test_after_a_restore_sessions_older_than_it_can_be_ended(sessions, answer, clock, api):
-    """A restore brings back what was revoked since: the operator ends whatever is older than it."""
-    clock.forward(timedelta(hours=2).total_seconds())
-    login(api, UserFactory())
-    run("--older-than=1h", "--reason=restored from a backup", ARMED)
-    assert RefreshToken.objects.live().count() == 1
-    assert api.get("/api/auth/me").status_code == 200
+    assert message in str(rejected.value)
+    assert len(str(rejected.value).splitlines()) == 1
+    assert revoked(sessions) == set()
