@@ -28,7 +28,7 @@ import redis
 from tests.browser.proxies import reserved_port
 from tests.browser.sites import Certificate
 from tests.clients.projects import Server
-from tests.scale.postgresql import PostgresServer
+from tests.postgresql import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
