@@ -21,30 +21,44 @@ Session = dict[str, Any]
 Waiting = Callable[..., tuple[bool, Any]]
 
 
-class Standby:
-    """The synchronous standby of the test's own server."""
+class Server:
+    """A PostgreSQL server for these tests only. On the shared server, all other tests would hang with them.
 
-    def __init__(self, url: str) -> None:
+    ``process``: the process whose commits are tested. In the test's own process, a commit that hangs would hang the
+    test. ``probe``: a process that signs in, to see whether commits hang already.
+    """
+
+    def __init__(self) -> None:
+        url, self._server = start_server()
         self._connection = psycopg.connect(url, autocommit=True)
-        self.close = self._connection.close
+        self.process, self.probe = Process(url), Process(url)
+        self.process.run("migrate")
 
-    def leave(self) -> None:
-        """From now on, commits wait for the standby."""
-        self._set("SET synchronous_standby_names = 'nobody'", "nobody")
+    def stop(self) -> None:
+        self.process.stop()
+        self.probe.stop()
+        self._connection.close()
+        self._server.cleanup()
 
-    def come_back(self) -> None:
-        """Commits no longer wait, and those that did succeed."""
-        self._set("RESET synchronous_standby_names", "")
+    def wait_for_standby(self, name: str) -> None:
+        """Let commits wait for a standby of this name. If the name is empty, those that wait succeed."""
+        self._connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self._connection.execute("SELECT pg_reload_conf()")
+        eventually(lambda: self._ask("SHOW synchronous_standby_names") == name)
 
     def waiting(self) -> int:
         """Return how many commits wait."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
         return int(self._ask(query))
 
-    def _set(self, change: str, expected: str) -> None:
-        self._connection.execute(f"ALTER SYSTEM {change}")
-        self._connection.execute("SELECT pg_reload_conf()")
-        eventually(lambda: self._ask("SHOW synchronous_standby_names") == expected)
+    def probe_hangs(self, user_id: str) -> bool:
+        self.probe.prepare("sign_in", [[user_id]])
+        self.probe.start()
+        eventually(lambda: self.waiting() > 0 or self.probe.has_finished())
+        if self.probe.has_finished():
+            values_of(self.probe.finish())
+            return False
+        return True
 
     def _ask(self, query: str) -> Any:
         row = self._connection.execute(query).fetchone()  # type: ignore[call-overload]
@@ -61,41 +75,22 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The URL of a server for these tests only. On the shared server, all other tests would hang with them."""
-    url, server = start_server()
-    yield url
-    server.cleanup()
+def server() -> Iterator[Server]:
+    """The server of these tests. Without its missing standby, every commit would succeed, and no test could fail."""
+    server = Server()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
-def process(url: str) -> Iterator[Process]:
-    """The process whose commits are tested. In the test's own process, a commit that hangs would hang the test."""
-    process = Process(url)
-    process.run("migrate")
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def probe(url: str) -> Iterator[Process]:
-    """A process that signs in, to see whether commits wait. Without it, a job could run before the server waits."""
-    probe = Process(url)
-    yield probe
-    probe.stop()
-
-
-@pytest.fixture(scope="module")
-def standby(url: str, process: Process) -> Iterator[Standby]:
-    """What makes commits wait. ``process`` comes first, so that its tables are committed."""
-    standby = Standby(url)
-    yield standby
-    standby.close()
+def process(server: Server) -> Process:
+    """The process whose commits are tested. See `Server`."""
+    return server.process
 
 
 @pytest.fixture
 def user_id(process: Process) -> str:
-    """A user for each test. The many sign-ins of `probe` in earlier tests could otherwise end the test's session."""
+    """A user for each test. The many sign-ins of the probe in earlier tests could otherwise end the test's session."""
     found: str = process.run("open_account", f"user{time.monotonic_ns()}@example.org")
     return found
 
@@ -111,33 +106,24 @@ def session(process: Process, user_id: str) -> Session:
 
 
 @pytest.fixture
-def waiting(standby: Standby, process: Process, probe: Process, user_id: str) -> Waiting:
+def waiting(server: Server, process: Process, user_id: str) -> Waiting:
     """Return a function that runs a job while commits hang. It returns whether the job hung, and the job's result.
 
-    Without the check by ``probe`` that commits do hang, a test that expects a job not to wait would always pass.
+    Without the check by the probe that commits do hang, a test that expects a job not to wait would always pass.
     """
 
-    def probe_hangs() -> bool:
-        probe.prepare("sign_in", [[user_id]])
-        probe.start()
-        while not standby.waiting():
-            if probe.has_finished():
-                values_of(probe.finish())
-                return False
-        return True
-
     def run(job: str, *arguments: Any, **tokens: Any) -> tuple[bool, Any]:
-        standby.leave()
+        server.wait_for_standby("nobody")
         try:
             # Each process of the server reads the new setting a moment later. Until then, commits succeed.
-            assert any(probe_hangs() for _ in range(100)), "commits never waited for the standby"
+            assert any(server.probe_hangs(user_id) for _ in range(100)), "commits never waited for the standby"
             process.prepare(job, [arguments], **tokens)
             process.start()
-            eventually(lambda: process.has_finished() or standby.waiting() == 2)
+            eventually(lambda: process.has_finished() or server.waiting() == 2)
             waited = not process.has_finished()
         finally:
-            standby.come_back()
-            values_of(probe.finish())
+            server.wait_for_standby("")
+            values_of(server.probe.finish())
         (result,) = values_of(process.finish())
         return waited, result
 

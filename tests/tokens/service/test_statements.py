@@ -8,10 +8,9 @@ from django.test import Client as Browser
 
 from tests.browsers import refresh
 from tests.factories import UserFactory
-from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
-from tests.tokens.service.statements import TABLE, WITHOUT_FLUSH, effect_on_the_table, query, statements, verbs
+from tests.tokens.service.holders import STILL_TIME, Holder
+from tests.tokens.service.statements import TABLE, effect_on_the_table, query, statements, verbs
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service import acknowledgements
 from tokens.service.feed import feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,6 +78,11 @@ class TestARefresh:
         holder.end()
         assert verbs(holder.present) == [*in_vain, "SELECT"]
 
+    @pytest.mark.only_on("postgresql")
+    def test_lets_later_commits_of_the_connection_wait_for_the_disk(self, holder):
+        holder.refresh()
+        assert query("SHOW synchronous_commit") == ("on",)
+
     def test_adds_no_rows(self, user, clock):
         holder = Holder(user)
         tables = [RefreshToken, Device, Revocation, SecurityEvent]
@@ -88,53 +92,6 @@ class TestARefresh:
             clock.forward(STILL_TIME)
         assert holder.row.generation == 50
         assert [table.objects.count() for table in tables] == before
-
-
-@pytest.mark.only_on("postgresql")
-class TestACommitDoesNotWaitForTheDisk:
-    def test_of_a_rotation(self, holder):
-        (update,) = statements(holder.refresh)
-        assert WITHOUT_FLUSH in update
-
-    def test_of_a_refresh_that_catches_up(self, holder):
-        holder.refresh()
-        holder.put_back(generation=1)
-        assert WITHOUT_FLUSH in statements(holder.refresh)[-1]
-
-    def test_of_an_acknowledgement(self, holder, clock):
-        holder.refresh()
-        clock.forward(STILL_TIME)
-        acknowledgements.note(holder.grant.access, clock.now.timestamp())
-        (update,) = [sql for sql in statements(acknowledgements.flush) if sql.startswith("UPDATE")]
-        assert WITHOUT_FLUSH in update
-
-    def test_only_once_and_the_next_commit_of_the_connection_waits_again(self, holder):
-        holder.refresh()
-        assert query("SHOW synchronous_commit") == ("on",)
-
-
-@pytest.mark.only_on("postgresql")
-class TestACommitWaitsForTheDisk:
-    def test_of_a_strict_rotation(self, holder, settings):
-        settings.TOKENS = {"REUSE_GRACE": 0}
-        assert WITHOUT_FLUSH not in "".join(statements(holder.refresh))
-        assert holder.row.generation == 2
-
-    def test_of_a_recovery(self, holder, clock):
-        lost = holder.token
-        holder.present()
-        clock.forward(GRACE)
-        in_vain, *others = statements(lambda: holder.refresh(lost))
-        assert in_vain.startswith("UPDATE")
-        assert WITHOUT_FLUSH not in "".join(others)
-        assert holder.row.recovered == 1
-
-    def test_of_a_sign_in(self, user):
-        assert WITHOUT_FLUSH not in "".join(statements(lambda: Holder(user)))
-
-    def test_of_a_revocation(self, holder):
-        assert WITHOUT_FLUSH not in "".join(statements(holder.end))
-        assert holder.revocations() == 1
 
 
 @pytest.mark.only_on("postgresql")
