@@ -89,6 +89,11 @@ class Holder:
         return Revocation.objects.filter(session_id=self.id).count()
 
 
+def columns() -> dict[str, Any]:
+    """Return all columns of the only session's row."""
+    return RefreshToken.objects.values().get()
+
+
 class AnotherProcess(RevocationFeed):
     """The revocation feed of another process: it learns of a revocation only when it queries the database.
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test.utils import isolate_apps
 
 from accounts.models import User
-from tests.tokens.service.holders import HOME, STILL_TIME, Holder
+from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns
 from tests.tokens.service.statements import query
 from tokens import refresh_tokens
 from tokens.conf import BODY, COOKIE, SCOPED, token_settings
@@ -56,11 +56,6 @@ def holder(user: Any, clock: Any) -> Holder:
 def presented(holder: Holder) -> refresh_tokens.RefreshToken:
     """The content of the session's current token. A made-up one would be rejected for another reason."""
     return refresh_tokens.loads(holder.token, keyring().mac_keys)
-
-
-def columns() -> dict[str, Any]:
-    """Return all columns of the only session's row."""
-    return RefreshToken.objects.values().get()
 
 
 @pytest.mark.parametrize("age", AGES, ids=str)
