@@ -28,7 +28,7 @@ def verbs(action: Callable[[], Any]) -> list[str]:
 
 @contextmanager
 def failing(where: str = "", after: int = 0) -> Iterator[list[str]]:
-    """Make the statements that contain ``where`` fail, all but the first ``after`` of them. Yield those that failed.
+    """Make each statement that contains ``where`` fail, except for the first ``after`` ones. Yield the failed ones.
 
     A PRAGMA never fails: the test's connection would otherwise keep the setting that it was to reset.
     """

@@ -115,14 +115,6 @@ class TestParallelRequestsWithOneToken:
         assert holder.events(SecurityEvent.Kind.REUSE_DETECTED) == 1
         assert holder.is_refused(granted[0]["successor"])
 
-    def test_that_was_used_long_ago_end_the_session_once(self, processes):
-        holder = Holder(UserFactory())
-        holder.put_back(generation=5, since=timezone.now())
-        answers = in_all(processes, "refresh", holder.first)
-        assert not any(answer["granted"] for answer in answers)
-        assert holder.ending == (_Reason.REUSE, 1)
-        assert holder.events(SecurityEvent.Kind.REUSE_DETECTED) == 1
-
     def test_rotate_it_once_even_if_it_is_acknowledged_meanwhile(self, processes):
         holder = Holder(UserFactory())
         for process in processes[:2]:

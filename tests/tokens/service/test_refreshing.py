@@ -309,20 +309,20 @@ class TestAPassword:
         """Return a function that checks the user's password, as a sign-in does. The hash is upgraded by that."""
         return lambda password=PASSWORD: authenticate(rf.post("/"), username=outdated[0].user.email, password=password)
 
-    def test_whose_hash_is_upgraded_at_sign_in_keeps_all_sessions(self, outdated, sign_in):
+    def test_whose_hash_is_upgraded_at_sign_in_keeps_the_live_sessions_and_restores_no_ended_one(
+        self, outdated, sign_in
+    ):
+        ended, *live = outdated
+        ended.end()
+        before = ended.row.auth_hash_digest
         user = sign_in()
         assert identify_hasher(user.password).algorithm == "argon2"
-        for holder in outdated:
+        for holder in live:
             assert bytes(holder.row.auth_hash_digest) == stamp_of(user)
             holder.refresh()
             assert holder.row.revoked_at is None
-
-    def test_whose_hash_is_upgraded_does_not_restore_an_ended_session(self, outdated, sign_in):
-        outdated[0].end()
-        before = bytes(outdated[0].row.auth_hash_digest)
-        assert sign_in()
-        assert bytes(outdated[0].row.auth_hash_digest) == before
-        assert outdated[0].is_refused()
+        assert ended.row.auth_hash_digest == before
+        assert ended.is_refused()
 
     def test_that_is_wrong_upgrades_nothing(self, outdated, sign_in):
         assert sign_in("wrong") is None
