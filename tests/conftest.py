@@ -167,5 +167,5 @@ def signed_in(request: pytest.FixtureRequest, api: Client, user: Any) -> Client:
 
 @pytest.fixture
 def another() -> Callable[[], Client]:
-    """Return a function that makes further browsers. If two users shared one browser, cookies could be mixed up."""
+    """Return a function that makes further browsers. Without it, two clients of a test would share their cookies."""
     return lambda: Client(headers={"User-Agent": FIREFOX})

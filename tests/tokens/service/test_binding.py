@@ -10,7 +10,7 @@ from django.db import OperationalError
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
 from tests.tokens.service.holders import ELSEWHERE, GRACE, STILL_TIME, Holder
-from tests.tokens.service.statements import WITHOUT_FLUSH, before_the_update, effect_on_the_table, statements, verbs
+from tests.tokens.service.statements import WITHOUT_FLUSH, before_the_update, statements, verbs
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import binding
 from tokens.service.binding import Challenge
@@ -296,7 +296,7 @@ class TestAProof:
 
 
 class TestARefreshIsRejected:
-    """A browser that is told so ends the session on its side."""
+    """A browser that gets this answer stops refreshing the session."""
 
     def test_if_it_names_no_known_session(self, user):
         assert cause_of(binding.refresh(None, None, ELSEWHERE)) == "no session"
@@ -396,22 +396,3 @@ class TestStatements:
     def test_a_refresh_without_a_session_and_a_registration_without_a_proof_are_none(self, holder):
         assert verbs(lambda: binding.refresh(None, None, ELSEWHERE)) == []
         assert verbs(lambda: holder.register("garbage")) == []
-
-
-@pytest.mark.only_on("postgresql")
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("without_vacuum")
-class TestUpdatesInPlace:
-    def test_do_not_make_the_table_grow(self, clock):
-        holders = [KeyHolder(UserFactory()).bind() for _ in range(30)]
-        # A key makes a row longer. The first update after that may need another page.
-        for holder in holders:
-            holder.prove()
-
-        def prove_all() -> None:
-            for _ in range(10):
-                clock.forward(500)
-                for holder in holders:
-                    holder.prove()
-
-        assert effect_on_the_table(prove_all) == (300, 300, 0)

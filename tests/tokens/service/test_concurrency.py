@@ -58,7 +58,7 @@ def processes(url: str) -> Iterator[list[Process]]:
 def report(request: pytest.FixtureRequest, database: str, record_property: Callable[..., None]) -> Report:
     """Return a function that reports numbers that differ from run to run.
 
-    Without them, one could not see whether a race had more than one outcome.
+    Without them, a developer could not see whether both outcomes of a race occur.
     """
 
     def write(**figures: object) -> None:

@@ -97,7 +97,7 @@ def user_id(process: Process) -> str:
 
 @pytest.fixture
 def session(process: Process, user_id: str) -> Session:
-    """A session that may be rotated a second time. The first rotation also ends others, whose commit always waits."""
+    """A session that may be rotated a second time. The first rotation has a second transaction, which ends others."""
     session: Session = process.run("sign_in", user_id)
     session["lost"] = session["token"]
     session["token"] = process.run("refresh", session["token"])["successor"]
