@@ -343,7 +343,7 @@ class TestTheRefreshTokenOfABoundSession:
         clock.forward(GRACE - 2)
         bound.present()
         assert bound.events(_Kind.UNPROVEN) == 0
-        clock.forward(2)
+        clock.forward(1)
         for _ in range(3):
             bound.present(client=ELSEWHERE)
         [event] = SecurityEvent.objects.filter(kind=_Kind.UNPROVEN)

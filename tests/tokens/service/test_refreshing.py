@@ -216,8 +216,12 @@ class TestARepeatedAnswerToAnotherClient:
         "another address of the same network": (Client("192.0.2.200", "Firefox"), 0),
     }
 
+    @pytest.mark.parametrize("later", [0, GRACE], ids=["within the grace period", "as a recovery"])
     @pytest.mark.parametrize(("client", "events"), CLIENTS.values(), ids=CLIENTS)
-    def test_is_given_and_is_a_security_event_if_the_network_or_the_browser_differs(self, rotated, client, events):
+    def test_is_given_and_is_a_security_event_if_the_network_or_the_browser_differs(
+        self, rotated, clock, later, client, events
+    ):
+        clock.forward(later)
         assert rotated.granted(rotated.first, client).refresh_token == rotated.token
         found = SecurityEvent.objects.filter(kind=_Kind.ELSEWHERE).values_list("session_id", "user_id", "ip")
         assert list(found) == [(rotated.id, rotated.user.pk, client.ip)] * events
