@@ -1,4 +1,4 @@
-"""What a client does, in words: `django.test.Client` with the steps that tests repeat."""
+"""`django.test.Client` as a browser, with the steps that many tests repeat."""
 
 from typing import Any
 
@@ -14,26 +14,26 @@ ACCESS, REFRESH, DEVICE, OPEN = "__Host-access", "__Host-refresh", "__Host-devic
 
 
 def post(client: Client, path: str, data: Any = None, **headers: str) -> Any:
-    """POST JSON."""
+    """Send a POST request with a JSON body, and return the response."""
     return client.post(path, data, content_type="application/json", headers=headers)
 
 
 def login(client: Client, user: Any, **more: Any) -> Any:
-    """Sign in, and return the answer's JSON."""
+    """Sign in by the API, and return the JSON of the response. ``more``: further members of the request's body."""
     response = post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
     assert response.status_code == 200, response.content
     return response.json()
 
 
 def refresh(client: Client, token: str | None = None) -> Any:
-    """Present a refresh token, the browser's own unless another is given by cookie."""
+    """Refresh by cookie, and return the response. ``token``: a refresh token to use instead of the browser's own."""
     if token is not None:
         client.cookies[REFRESH] = token
     return post(client, "/api/auth/refresh")
 
 
 class AsyncHandler(ClientHandler):
-    """Calls the middleware as an ASGI server does: every one that can be async is."""
+    """Calls the middlewares as an ASGI server does: the async version of each middleware that has one."""
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=True)
@@ -43,7 +43,7 @@ class AsyncHandler(ClientHandler):
 
 
 class AsyncBrowser(Client):
-    """A browser whose requests go through the async stack."""
+    """A browser whose requests pass through the async versions of the middlewares."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -1,8 +1,10 @@
-"""Fixtures for everything. A test that needs a database is run on SQLite and on PostgreSQL.
+"""Fixtures for the whole suite. A test that needs a database runs once on SQLite and once on PostgreSQL.
 
-What is about the edge more than about rows, and takes long, is run on SQLite only at length (``at_length_on``).
+A slow test that hardly depends on the database carries the marker ``at_length_on("sqlite")``. It then runs on SQLite
+only when exhaustive tests run.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -27,7 +29,7 @@ NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that touches a database once on each."""
+    """Run every test that needs a database once on each of them."""
     marked = metafunc.definition.get_closest_marker("django_db")
     if marked or NEEDS_DATABASE & set(metafunc.fixturenames):
         only = metafunc.definition.get_closest_marker("only_on")
@@ -42,7 +44,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[Databases]:
-    """Both databases, made when first used, removed in the end."""
+    """Both databases, one pair for each pytest-xdist worker. A shared pair would let parallel tests disturb each other.
+
+    Each is created when it is first used, and removed at the end.
+    """
     worker = getattr(request.config, "workerinput", {}).get("workerid", "")
     with django_db_blocker.unblock():
         found = Databases(f"_{worker}" if worker else "")
@@ -52,18 +57,21 @@ def databases(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
 
 @pytest.fixture(scope="session")
 def database(request: pytest.FixtureRequest, databases: Databases) -> str:
-    """The name of the database that this run of the test is on."""
+    """The name of the database that the test runs on. Without it, a test would run on only one of them."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
-    """Replaces pytest-django's: `_django_db_marker` creates the databases."""
+    """Replace pytest-django's fixture of this name, which would create a database that no test uses."""
 
 
 @pytest.fixture(autouse=True)
 def _django_db_marker(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> None:
-    """Replaces pytest-django's: puts the test's database in place before the test's transaction is opened."""
+    """Replace pytest-django's fixture of this name: select the test's database before its transaction begins.
+
+    If it was selected later, the test's rows would stay in the database.
+    """
     if "database" in getattr(request.node, "callspec", NO_PARAMETERS).params:
         name = request.getfixturevalue("database")
         with django_db_blocker.unblock():
@@ -74,7 +82,7 @@ def _django_db_marker(request: pytest.FixtureRequest, django_db_blocker: DjangoD
 
 @pytest.fixture(autouse=True)
 def _new_process() -> Iterator[None]:
-    """What a process remembers between requests must not reach from one test into another."""
+    """Forget what a process remembers between requests. Otherwise a test could pass because of an earlier test."""
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
     throttles.forget_outage()
@@ -86,7 +94,10 @@ def _new_process() -> Iterator[None]:
 
 @pytest.fixture
 def throttled(settings: Any) -> Iterator[Callable[..., None]]:
-    """Switches throttles on, at their defaults; sets other rates by name."""
+    """Switch the throttles on, with their default rates. Without it, a test would not notice that nothing is throttled.
+
+    The value is a function that sets other rates by name.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TOKENS_THROTTLES")
 
@@ -98,7 +109,7 @@ def throttled(settings: Any) -> Iterator[Callable[..., None]]:
 
 
 class Clock:
-    """Time, in the hands of a test: for this process, and for the database as the project asks it."""
+    """The time, for this process and for the database's clock as the project reads it. Only the test moves it."""
 
     def __init__(self, traveller: Any) -> None:
         self._traveller = traveller
@@ -113,39 +124,48 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still. Without it, a test that crosses the boundary of a second would fail at random."""
     monkeypatch.setattr(DatabaseNow, "as_postgresql", DatabaseNow.as_sqlite)
     with time_machine.travel(datetime(2030, 1, 1, 12, tzinfo=UTC), tick=False) as traveller:
-        import time
-
         RevocationFeed.__init__(feed, monotonic=lambda: time.time())
         yield Clock(traveller)
 
 
 @pytest.fixture
 def user(db: None) -> Any:
-    """Somebody with the password ``factories.PASSWORD``."""
+    """A user with the password ``factories.PASSWORD``, made as the project makes users.
+
+    A row that was made in another way could have a password hash or an email address that no sign-in accepts.
+    """
     return UserFactory()
 
 
 @pytest.fixture
 def api() -> Client:
-    """A browser of one person: it keeps cookies, and says what browsers say."""
+    """A browser that keeps its cookies and sends a real User-Agent.
+
+    Django's client sends none, so a test would not notice that a device is given the wrong name.
+    """
     return Client(headers={"User-Agent": FIREFOX})
 
 
 @pytest.fixture
-def signed_in(api: Client, user: Any) -> Client:
+def signed_in(request: pytest.FixtureRequest, api: Client, user: Any) -> Client:
     """The browser `api`, in which `user` has just signed in by the API, in the default storage mode.
 
-    Every test that needs a signed-in browser starts here, or calls `tests.browsers.login` where it needs another mode,
-    another person or the answer. A sign-in that is put together by hand would miss the device cookie.
+    Every test that needs a signed-in browser starts here. It calls `tests.browsers.login` instead if it needs another
+    mode, another user or the answer. A sign-in that is put together by hand would miss the device cookie.
+
+    If the test uses `clock`, the user signs in at that clock's time, in whatever order the test names the two. Tokens
+    of the real time would have expired on that clock, and a test that expects a refusal would pass for that reason.
     """
+    if "clock" in request.fixturenames:
+        request.getfixturevalue("clock")
     login(api, user)
     return api
 
 
 @pytest.fixture
 def another() -> Callable[[], Client]:
-    """Makes further browsers."""
+    """Return a function that makes further browsers. Without it, two clients of a test would share their cookies."""
     return lambda: Client(headers={"User-Agent": FIREFOX})

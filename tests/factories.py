@@ -1,4 +1,4 @@
-"""Objects for tests, made as the project makes them."""
+"""Users for tests, made as the project makes them: by `create_user`, with a password."""
 
 from typing import Any
 

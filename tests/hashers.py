@@ -1,4 +1,4 @@
-"""A password hasher for tests: Argon2 with the smallest parameters that it takes."""
+"""A password hasher for tests: Argon2 with the smallest parameters that it accepts."""
 
 from tokens.hashers import Argon2
 

@@ -1,4 +1,4 @@
-"""The project's own settings, as in production (DEBUG off, https), with nothing from this machine's environment."""
+"""The project's own settings as in production (no DEBUG, https), without this machine's environment variables."""
 
 import atexit
 import os
@@ -21,17 +21,15 @@ os.environ.update(
     DATABASE_URL=f"sqlite:///{SCRATCH}/unused.sqlite3",
     REPLICA_URL="",
     CACHE_URL="locmemcache://",
-    TOKENS_THROTTLES="off",  # What tests do often is nothing to throttle; those about throttles switch them on.
+    TOKENS_THROTTLES="off",  # Many tests repeat a request often. Tests of throttles switch them on.
 )
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, INSTALLED_APPS  # noqa: E402
 
-# A file, not memory: tests of concurrency share it between threads and processes.
+# A file, because tests of concurrency share it between threads and processes.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
-# Argon2, at its cheapest: the real cost buys a test nothing.
+# The cheapest Argon2. The real one would only make the tests slower.
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tokens.hashers.PBKDF2"]
-# Not among the project's own apps; its table is here so that the tests can run with it and without.
+# The project does not use Django's sessions. The table is there for tests of projects that do.
 INSTALLED_APPS += ["django.contrib.sessions"]
-# As with DEBUG on: tests of the demo include its URLs.
-INSTALLED_APPS += ["config.demo"]

@@ -1,38 +1,35 @@
-"""Fixtures for what the service does with its rows."""
+"""Fixtures for the tests of the service."""
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.db import connection
 
 from tests.settings import PG_URL
+from tests.tokens.service.statements import query
 
 
 @pytest.fixture
 def without_vacuum(database: str, transactional_db: None) -> Iterator[None]:
-    """Keeps autovacuum from tidying up what the refreshes themselves must.
+    """Switch autovacuum off. With it, a test would not notice that refreshes no longer reuse the space of old rows.
 
-    From other tables too, PostgreSQL's own included: while it looks at one of this database, it sees old versions of
-    all, and none is cleared. A server that somebody has named is not ours to set up: there our tables have to do.
+    It is switched off for the whole server. A vacuum of any table in this database keeps the old rows of all tables
+    from being removed. On a server that ``DATABASE_URL`` names, the settings are not ours to change, so only the
+    tables of the tests are changed.
     """
     if PG_URL.startswith("postgres"):
-        by_table = [f"ALTER TABLE {table} {{}}" for table in connection.introspection.table_names()]
-        _execute(*(statement.format("SET (autovacuum_enabled = false)") for statement in by_table))
+        tables = connection.introspection.table_names()
+        for table in tables:
+            query(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         yield
-        _execute(*(statement.format("RESET (autovacuum_enabled)") for statement in by_table))
+        for table in tables:
+            query(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
     else:
-        _execute("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
-        while _execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"):
+        query("ALTER SYSTEM SET autovacuum = off")
+        query("SELECT pg_reload_conf()")
+        while query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'") != (0,):
             time.sleep(0.02)
         yield
-        _execute("ALTER SYSTEM RESET autovacuum", "SELECT pg_reload_conf()")
-
-
-def _execute(*statements: str) -> Any:
-    """Execute the statements; return what the last one says, if it is a query."""
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-        return cursor.fetchone()[0] if cursor.description else None
+        query("ALTER SYSTEM RESET autovacuum")
+        query("SELECT pg_reload_conf()")

@@ -1,7 +1,9 @@
-"""Somebody who holds a session: keeps what the service gives, and presents what they have."""
+"""A client with one session. It keeps the tokens that the service returns, and presents them again."""
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from threading import Lock, Semaphore
+from typing import Any, Self
 
 from tokens.conf import COOKIE
 from tokens.models import RefreshToken, Revocation, SecurityEvent
@@ -13,33 +15,52 @@ from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 
 HOME = Client("192.0.2.7", "Firefox")
+ELSEWHERE = Client("198.51.100.7", "Chrome")
+"""A client with another network and another User-Agent."""
 STILL_TIME = 91
-"""Seconds after which a generation may be rotated, and the use of its access tokens acknowledges it."""
+"""Seconds: just over ``ACKNOWLEDGE_AFTER``. A generation of this age may be rotated, and using one of its access tokens
+acknowledges it."""
 GRACE = 31
-"""Seconds after which the generation before is no longer answered without question."""
+"""Seconds: just over ``REUSE_GRACE``. The previous token is no longer accepted as a parallel request."""
+PATIENCE = 30.0
+"""Seconds. A test fails if something that should happen in another thread has not happened by then."""
 
 
 class Holder:
-    """One session from its sign-in. ``token``: the refresh token last given. ``first``: the one of the sign-in."""
+    """One session from its sign-in on.
+
+    ``token``: the current refresh token. ``first``: the one of the sign-in. ``browser``: the client and its
+    device token.
+    """
 
     def __init__(self, user: Any, client: Client = HOME, **options: Any) -> None:
         self.grant = open_session(user, client, **{"mode": COOKIE, **options})
         self.client = client
+        self.browser = replace(client, device_token=self.grant.device_token or client.device_token)
         self.id = self.grant.session.id
         self.user = user
         assert self.grant.refresh_token
         self.token = self.first = self.grant.refresh_token
 
+    def sign_in_again(self) -> Self:
+        """Open another session of the same user in the same browser."""
+        return type(self)(self.user, client=self.browser)
+
     def present(self, token: str | None = None, client: Client | None = None) -> Grant | Refusal:
-        """Present a token, by default the current one, and keep nothing: the answer is lost, or a thief's."""
+        """Present a token, by default the current one, and ignore the answer, as if it was lost."""
         return refresh(self.token if token is None else token, (self.grant.session.mode,), client or self.client)
 
-    def refresh(self, token: str | None = None, client: Client | None = None) -> Grant:
-        """Present a token, by default the current one, and keep what is given."""
+    def granted(self, token: str | None = None, client: Client | None = None) -> Grant:
+        """Present a token, by default the current one, which must be accepted. Ignore the answer, as if it was lost."""
         answer = self.present(token, client)
         assert isinstance(answer, Grant)
-        self.grant, self.token = answer, answer.refresh_token or self.token
         return answer
+
+    def refresh(self, token: str | None = None, client: Client | None = None) -> Grant:
+        """Present a token, by default the current one, which must be accepted. Keep the new refresh token, if any."""
+        self.grant = self.granted(token, client)
+        self.token = self.grant.refresh_token or self.token
+        return self.grant
 
     def is_refused(self, token: str | None = None) -> bool:
         return isinstance(self.present(token), Refusal)
@@ -52,8 +73,13 @@ class Holder:
         """The session's row as it is now."""
         return RefreshToken.objects.get(id=self.id)
 
+    @property
+    def ending(self) -> tuple[str, int]:
+        """Why the session was revoked, and how many revocations of it the feed contains. ("", 0) if it was not."""
+        return self.row.revoked_reason, self.revocations()
+
     def put_back(self, **values: Any) -> None:
-        """Let the row be as it was: a database that has forgotten its last commits."""
+        """Change the row directly, for example to an earlier state, as if the database had lost its last commits."""
         RefreshToken.objects.filter(id=self.id).update(**values)
 
     def events(self, kind: SecurityEvent.Kind) -> int:
@@ -63,12 +89,43 @@ class Holder:
         return Revocation.objects.filter(session_id=self.id).count()
 
 
+def columns() -> dict[str, Any]:
+    """Return all columns of the only session's row."""
+    return RefreshToken.objects.values().get()
+
+
 class AnotherProcess(RevocationFeed):
-    """What another process knows of revocations: it hears of none but by asking. ``now``: its monotonic clock."""
+    """The revocation feed of another process: it learns of a revocation only when it queries the database.
+
+    ``now``: its monotonic clock, in seconds.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
         super().__init__(monotonic=lambda: self.now)
+        self._lock: Any = _CountingLock()
 
     def forward(self, by: float | timedelta) -> None:
         self.now += by.total_seconds() if isinstance(by, timedelta) else by
+
+    def forget_arrivals(self) -> None:
+        """From now on, count the threads that try to take the lock of this feed."""
+        self._lock.arrivals = Semaphore(0)
+
+    def wait_for_arrivals(self, count: int) -> None:
+        """Wait until so many further threads have tried to take the lock."""
+        for _ in range(count):
+            assert self._lock.arrivals.acquire(timeout=PATIENCE)
+
+
+class _CountingLock:
+    """A lock that counts the calls of `acquire`. A pause of fixed length would not be enough on a busy machine."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.release = self._lock.release
+        self.arrivals = Semaphore(0)
+
+    def acquire(self, timeout: float = -1) -> bool:
+        self.arrivals.release()
+        return self._lock.acquire(timeout=timeout)

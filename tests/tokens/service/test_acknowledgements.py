@@ -1,17 +1,17 @@
-"""Acknowledgements: what the use of an access token proves, written seldom, lost never, and known before a recovery."""
+"""Acknowledgements: the use of an access token proves that the client received the tokens of its generation.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+A process collects them, writes each of them once, and writes them before it decides about a recovery.
+"""
+
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
-from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import login
 from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.service.statements import failing, statements
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements
 from tokens.service.feed import feed
@@ -20,12 +20,24 @@ from tokens.service.keeping import reauthenticate
 
 pytestmark = pytest.mark.django_db
 
-ACKNOWLEDGE_AFTER = 90
-
 
 @pytest.fixture
 def holder(user: Any, clock: Any) -> Holder:
+    """A session at generation 0. Without it, a test would not notice that generation 0 counts as no generation."""
     return Holder(user)
+
+
+@pytest.fixture
+def used(holder: Holder, clock: Any) -> Holder:
+    """A session at generation 1 whose access token was used later. The acknowledgement is noted, but not written.
+
+    Without it, a test would not notice that noted acknowledgements are lost.
+    """
+    holder.refresh()
+    clock.forward(STILL_TIME)
+    use(holder.grant, clock)
+    assert not holder.row.acknowledged
+    return holder
 
 
 def use(grant: Grant, clock: Any) -> None:
@@ -33,60 +45,53 @@ def use(grant: Grant, clock: Any) -> None:
     acknowledgements.note(grant.access, clock.now.timestamp())
 
 
+def used_sessions(user: Any, clock: Any, count: int) -> list[Holder]:
+    """Return so many sessions, the access tokens of which have all been used."""
+    holders = [Holder(user) for _ in range(count)]
+    clock.forward(STILL_TIME)
+    for holder in holders:
+        use(holder.grant, clock)
+    return holders
+
+
 def writes() -> int:
-    """Write what was collected; return how many rows were updated by it, or tried to."""
-    with CaptureQueriesContext(connection) as captured:
-        acknowledgements.flush()
-    return sum(query["sql"].startswith("UPDATE") for query in captured)
-
-
-@contextmanager
-def down() -> Iterator[None]:
-    def fail(*args: Any) -> Any:
-        raise OperationalError("the connection is lost")
-
-    with connection.execute_wrapper(fail):
-        yield
+    """Write what was collected, and return how many UPDATE statements that took."""
+    return sum(sql.startswith("UPDATE") for sql in statements(acknowledgements.flush))
 
 
 class TestTheUseOfAnAccessToken:
-    def test_long_after_it_was_minted_acknowledges_its_generation(self, holder, clock):
-        clock.forward(ACKNOWLEDGE_AFTER + 1)
-        use(holder.grant, clock)
-        assert acknowledgements.flush()
-        assert holder.row.acknowledged
+    AGES = {
+        "more than 90 seconds": ({}, 91, True),
+        "exactly 90 seconds": ({}, 90, False),
+        "more than the setting says": ({"ACKNOWLEDGE_AFTER": 40, "REUSE_GRACE": 5}, 41, True),
+    }
 
-    def test_soon_after_it_was_minted_proves_nothing(self, holder, clock):
-        clock.forward(ACKNOWLEDGE_AFTER)
+    @pytest.mark.parametrize(("tokens", "age", "proves"), AGES.values(), ids=AGES)
+    def test_long_after_it_was_issued_acknowledges_its_generation(self, holder, clock, settings, tokens, age, proves):
+        settings.TOKENS = tokens
+        other = Holder(holder.user)
+        clock.forward(age)
         use(holder.grant, clock)
-        assert not acknowledgements.flush()
-        assert not holder.row.acknowledged
+        assert acknowledgements.flush() == holder.row.acknowledged == proves
+        assert not other.row.acknowledged
 
-    def test_is_measured_from_its_own_iat_not_from_its_generations_start(self, holder, clock):
-        first = holder.token
+    def test_is_measured_from_its_own_iat_and_not_from_the_start_of_its_generation(self, holder, clock):
         holder.refresh()
         clock.forward(20)
-        repeated = holder.refresh(first)
-        clock.forward(ACKNOWLEDGE_AFTER - 10)
+        repeated = holder.refresh(holder.first)
+        clock.forward(80)
         use(repeated, clock)
         assert not acknowledgements.flush()
 
-    def test_follows_the_settings(self, holder, clock, settings):
-        settings.TOKENS = {"ACKNOWLEDGE_AFTER": 40, "REUSE_GRACE": 5}
-        clock.forward(41)
-        use(holder.grant, clock)
-        assert acknowledgements.flush()
-
     def test_without_a_generation_acknowledges_nothing(self, holder, clock):
         grant = reauthenticate(holder.user, holder.id)
-        assert grant is not None
         assert grant.access.generation is None
         clock.forward(STILL_TIME)
         use(grant, clock)
         assert not acknowledgements.flush()
         assert not holder.row.acknowledged
 
-    def test_of_the_generation_before_acknowledges_nothing(self, holder, clock):
+    def test_of_the_previous_generation_acknowledges_nothing(self, holder, clock):
         old = holder.grant
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -94,47 +99,35 @@ class TestTheUseOfAnAccessToken:
         acknowledgements.flush()
         assert not holder.row.acknowledged
 
-    def test_of_one_session_acknowledges_no_other(self, holder, clock):
-        other = Holder(holder.user)
+    def test_by_a_request_is_written_when_the_feed_is_read_next(self, clock, signed_in):
         clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        acknowledgements.flush()
-        assert holder.row.acknowledged
-        assert not other.row.acknowledged
-
-    def test_by_a_request_is_written_in_a_later_turn_of_the_feed(self, api, user, clock):
-        login(api, user)
-        clock.forward(STILL_TIME)
-        api.get("/api/auth/me")
+        signed_in.get("/api/auth/me")
         assert not RefreshToken.objects.get().acknowledged
         clock.forward(1)
-        api.get("/api/auth/me")
+        with failing("UPDATE"):
+            assert signed_in.get("/api/auth/me").status_code == 200, "a failure to write it rejects no request"
+        assert not RefreshToken.objects.get().acknowledged
+        clock.forward(1)
+        signed_in.get("/api/auth/me")
         assert RefreshToken.objects.get().acknowledged
 
 
 class TestWriting:
-    def test_is_done_once_for_a_session_and_generation(self, holder, clock):
-        clock.forward(STILL_TIME)
-        for _ in range(3):
-            use(holder.grant, clock)
-        assert writes() == 1
-        for _ in range(3):
-            use(holder.grant, clock)
-            assert writes() == 0
+    def test_is_done_once_for_each_generation_of_a_session(self, holder, clock):
+        for _ in range(2):
+            holder.refresh()
+            assert not holder.row.acknowledged
+            clock.forward(STILL_TIME)
+            for _ in range(3):
+                use(holder.grant, clock)
+            assert writes() == 1
+            assert holder.row.acknowledged
+            for _ in range(3):
+                use(holder.grant, clock)
+                assert writes() == 0
 
-    def test_is_done_once_more_for_the_next_generation(self, holder, clock):
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        writes()
-        holder.refresh()
-        assert not holder.row.acknowledged
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        assert writes() == 1
-        assert holder.row.acknowledged
-
-    def test_is_done_once_though_older_access_tokens_are_used_in_turn_with_the_newest(self, holder, clock):
-        """A tab that has not heard of the refresh goes on with what it has."""
+    def test_is_done_once_even_if_older_access_tokens_are_used_in_turn_with_the_newest(self, holder, clock):
+        """For example a tab that has not noticed the refresh and keeps using its access token."""
         old = holder.grant
         holder.refresh()
         clock.forward(STILL_TIME)
@@ -146,159 +139,94 @@ class TestWriting:
         assert written == 1
         assert holder.row.acknowledged
 
-    def test_takes_one_statement_for_many_sessions(self, user, clock):
-        holders = [Holder(user) for _ in range(10)]
-        clock.forward(STILL_TIME)
-        for holder in holders:
-            use(holder.grant, clock)
-        assert writes() == 1
+    @pytest.mark.parametrize(("count", "chunk", "updates"), [(10, acknowledgements.CHUNK, 1), (7, 3, 3)])
+    def test_takes_one_statement_for_many_sessions_and_more_for_very_many(
+        self, user, clock, monkeypatch, count, chunk, updates
+    ):
+        monkeypatch.setattr(acknowledgements, "CHUNK", chunk)
+        holders = used_sessions(user, clock, count)
+        assert writes() == updates
         assert all(holder.row.acknowledged for holder in holders)
 
-    def test_takes_more_statements_for_very_many(self, user, clock, monkeypatch):
-        monkeypatch.setattr(acknowledgements, "CHUNK", 3)
-        holders = [Holder(user) for _ in range(7)]
-        clock.forward(STILL_TIME)
-        for holder in holders:
-            use(holder.grant, clock)
-        assert writes() == 3
-        assert all(holder.row.acknowledged for holder in holders)
-
-    def test_of_a_session_that_is_gone_is_no_error(self, holder, clock):
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
+    def test_of_a_session_that_is_gone_is_no_error(self, used):
         RefreshToken.objects.all().delete()
         assert acknowledgements.flush()
 
-    def test_remembers_a_bounded_number(self, user, clock, monkeypatch):
+    def test_remembers_a_limited_number(self, user, clock, monkeypatch):
         monkeypatch.setattr(acknowledgements, "REMEMBERED", 3)
-        holders = [Holder(user) for _ in range(5)]
-        clock.forward(STILL_TIME)
-        for holder in holders:
-            use(holder.grant, clock)
+        used_sessions(user, clock, 5)
         writes()
         assert len(acknowledgements._written) == 3
 
     def test_fails_while_the_database_is_down_and_loses_nothing(self, user, clock):
-        holders = [Holder(user) for _ in range(3)]
-        clock.forward(STILL_TIME)
-        for holder in holders:
-            use(holder.grant, clock)
-        with down(), pytest.raises(DatabaseError):
+        holders = used_sessions(user, clock, 3)
+        with failing(), pytest.raises(DatabaseError):
             acknowledgements.flush()
         assert not any(holder.row.acknowledged for holder in holders)
         assert writes() == 1
         assert all(holder.row.acknowledged for holder in holders)
 
-    def test_that_failed_does_not_forget_a_newer_generation_noted_meanwhile(self, holder, clock):
+    def test_that_fails_does_not_lose_a_newer_generation_noted_meanwhile(self, used, clock):
+        newer = used.refresh()
         clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        newer = _next_generation(holder, clock)
-        with connection.execute_wrapper(_noting(newer, clock)), pytest.raises(DatabaseError):
+
+        def fail(*arguments: Any) -> Any:
+            use(newer, clock)
+            raise OperationalError
+
+        with connection.execute_wrapper(fail), pytest.raises(DatabaseError):
             acknowledgements.flush()
         acknowledgements.flush()
-        assert holder.row.acknowledged
-
-    def test_is_no_reason_to_refuse_a_request(self, api, user, clock):
-        login(api, user)
-        clock.forward(STILL_TIME)
-        api.get("/api/auth/me")
-        clock.forward(1)
-        with connection.execute_wrapper(_only_updates_fail):
-            assert api.get("/api/auth/me").status_code == 200
-        clock.forward(1)
-        api.get("/api/auth/me")
-        assert RefreshToken.objects.get().acknowledged
+        assert used.row.acknowledged
 
 
 class TestARecovery:
-    """The generation before is presented: was the current one received?"""
+    """The previous token is presented. Whether that is a recovery depends on whether the current one was received."""
 
-    def test_is_refused_as_reuse_once_its_generation_is_acknowledged(self, holder, clock):
-        first = holder.token
-        holder.refresh()
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        acknowledgements.flush()
-        assert holder.is_refused(first)
-        assert holder.row.revoked_reason == RefreshToken.Reason.REUSE
+    @pytest.mark.parametrize("is_written", [True, False])
+    def test_is_rejected_as_reuse_if_its_generation_was_acknowledged_even_if_not_written_yet(self, used, is_written):
+        if is_written:
+            acknowledgements.flush()
+        assert used.is_refused(used.first)
+        assert used.row.revoked_reason == RefreshToken.Reason.REUSE
 
-    def test_is_refused_for_what_this_process_has_seen_and_not_yet_written(self, holder, clock):
-        first = holder.token
-        holder.refresh()
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        assert not holder.row.acknowledged
-        assert holder.is_refused(first)
-        assert holder.row.revoked_reason == RefreshToken.Reason.REUSE
-
-    def test_is_granted_where_only_others_sessions_were_acknowledged(self, holder, clock):
-        other, first = Holder(UserFactory()), holder.token
-        lost = holder.present()
+    def test_is_granted_if_only_other_sessions_were_acknowledged(self, holder, clock):
+        other, lost = Holder(UserFactory()), holder.granted()
         clock.forward(STILL_TIME)
         use(other.grant, clock)
-        assert isinstance(lost, Grant)
-        assert holder.refresh(first).refresh_token == lost.refresh_token
+        assert holder.granted().refresh_token == lost.refresh_token
         assert other.row.acknowledged
 
-    def test_is_not_granted_while_what_was_seen_cannot_be_written(self, holder, clock):
-        first = holder.token
-        holder.refresh()
-        clock.forward(STILL_TIME)
-        use(holder.grant, clock)
-        with connection.execute_wrapper(_only_updates_fail), pytest.raises(OperationalError):
-            holder.present(first)
-        assert holder.row.recovered == 0
-        assert holder.is_refused(first)
+    def test_is_not_granted_while_the_acknowledgements_cannot_be_written(self, used):
+        with failing("UPDATE"), pytest.raises(OperationalError):
+            used.present(used.first)
+        assert used.row.recovered == 0
+        assert used.is_refused(used.first)
 
-    def test_that_was_granted_leaves_the_generation_to_be_acknowledged_later(self, holder, clock):
-        first = holder.token
+    def test_that_was_granted_lets_the_generation_be_acknowledged_later(self, holder, clock):
         holder.present()
         clock.forward(GRACE)
-        holder.refresh(first)
+        holder.refresh(holder.first)
         clock.forward(STILL_TIME)
         use(holder.grant, clock)
         acknowledgements.flush()
         assert holder.row.acknowledged
-        assert holder.is_refused(first)
+        assert holder.is_refused(holder.first)
 
 
-def test_what_one_process_noted_is_forgotten_by_a_new_one(holder, clock):
-    clock.forward(STILL_TIME)
-    use(holder.grant, clock)
+def test_a_new_process_knows_nothing_of_what_another_one_noted(used):
     acknowledgements.forget()
     assert not acknowledgements.flush()
 
 
-def test_nothing_to_write_is_no_statement(holder, django_assert_num_queries):
-    with django_assert_num_queries(0):
-        assert not acknowledgements.flush()
+def test_nothing_to_write_is_no_statement(holder):
+    assert statements(acknowledgements.flush) == []
+    assert not acknowledgements.flush()
 
 
-def test_the_feed_asks_and_writes_in_one_turn(holder, clock):
+def test_the_feed_is_read_and_acknowledgements_are_written_at_the_same_time(holder, clock):
     feed.is_revoked(uuid4())
     clock.forward(STILL_TIME)
     use(holder.grant, clock)
     feed.is_revoked(uuid4())
     assert holder.row.acknowledged
-
-
-def _next_generation(holder: Holder, clock: Any) -> Grant:
-    grant = holder.refresh()
-    clock.forward(STILL_TIME)
-    return grant
-
-
-def _noting(grant: Grant, clock: Any) -> Any:
-    """Fail, and let another thread note the use of a newer access token at that moment."""
-
-    def wrapper(*args: Any) -> Any:
-        use(grant, clock)
-        raise OperationalError
-
-    return wrapper
-
-
-def _only_updates_fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-    if sql.startswith("UPDATE"):
-        raise OperationalError("canceling statement due to statement timeout")
-    return execute(sql, params, many, context)

@@ -1,12 +1,11 @@
-"""Which commits wait, and which do not. A sign-in, a recovery and the end of a session must survive whatever follows.
+"""Which commits wait for the disk. A sign-in, a recovery and a revocation must survive a crash, a rotation need not.
 
-On PostgreSQL the server waits for a synchronous standby that is not there: whatever waits for its commit hangs, and
-what does not goes through. On SQLite the same is seen in ``PRAGMA synchronous``.
+On PostgreSQL the server is told to wait for a synchronous standby that does not exist. A commit that waits then hangs,
+and one that does not wait succeeds. On SQLite the value of ``PRAGMA synchronous`` is read at each write.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -14,46 +13,52 @@ import pytest
 from django.db import connection
 
 from tests.databases import start_server
-from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.service.holders import GRACE, PATIENCE, Holder
 from tests.tokens.service.processes import Process, values_of
 from tokens.database import durable
-
-BOUND = 60.0
-"""Seconds after which something that should have happened will not."""
 
 Session = dict[str, Any]
 Waiting = Callable[..., tuple[bool, Any]]
 
 
-class Standby:
-    """The standby that the test's own server has, or waits for in vain."""
+class Server:
+    """A PostgreSQL server for these tests only. On the shared server, all other tests would hang with them.
 
-    def __init__(self, url: str) -> None:
+    ``process``: the process whose commits are tested. In the test's own process, a commit that hangs would hang the
+    test. ``probe``: a process that signs in, to see whether commits hang already.
+    """
+
+    def __init__(self) -> None:
+        url, self._server = start_server()
         self._connection = psycopg.connect(url, autocommit=True)
+        self.process, self.probe = Process(url), Process(url)
+        self.process.run("migrate")
 
-    def go(self) -> None:
-        """From now on commits wait for it."""
-        self._set("SET synchronous_standby_names = 'nobody'", "nobody")
-
-    def come_back(self) -> None:
-        """Commits no longer wait, and those that did are through."""
-        self._set("RESET synchronous_standby_names", "")
-
-    def close(self) -> None:
+    def stop(self) -> None:
+        self.process.stop()
+        self.probe.stop()
         self._connection.close()
+        self._server.cleanup()
+
+    def wait_for_standby(self, name: str) -> None:
+        """Let commits wait for a standby of this name. If the name is empty, those that wait succeed."""
+        self._connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self._connection.execute("SELECT pg_reload_conf()")
+        eventually(lambda: self._ask("SHOW synchronous_standby_names") == name)
 
     def waiting(self) -> int:
-        """How many commits wait."""
-        return int(
-            self._ask(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
-            )
-        )
+        """Return how many commits wait."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
+        return int(self._ask(query))
 
-    def _set(self, change: str, expected: str) -> None:
-        self._connection.execute(f"ALTER SYSTEM {change}")
-        self._connection.execute("SELECT pg_reload_conf()")
-        eventually(lambda: self._ask("SHOW synchronous_standby_names") == expected)
+    def probe_hangs(self, user_id: str) -> bool:
+        self.probe.prepare("sign_in", [[user_id]])
+        self.probe.start()
+        eventually(lambda: self.waiting() > 0 or self.probe.has_finished())
+        if self.probe.has_finished():
+            values_of(self.probe.finish())
+            return False
+        return True
 
     def _ask(self, query: str) -> Any:
         row = self._connection.execute(query).fetchone()  # type: ignore[call-overload]
@@ -62,55 +67,37 @@ class Standby:
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so, and fail where it never is."""
-    until = time.monotonic() + BOUND
+    """Wait until ``is_so`` returns true. Fail if that takes too long."""
+    until = time.monotonic() + 2 * PATIENCE
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server of its own: on the others' all other tests would wait too."""
-    url, server = start_server()
-    yield url
-    server.cleanup()
+def server() -> Iterator[Server]:
+    """The server of these tests. Without its missing standby, every commit would succeed, and no test could fail."""
+    server = Server()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
-def process(url: str) -> Iterator[Process]:
-    """The process whose commits are looked at; it has made the tables."""
-    process = Process(url)
-    process.run("migrate")
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def probe(url: str) -> Iterator[Process]:
-    """A process that shows whether commits wait."""
-    probe = Process(url)
-    yield probe
-    probe.stop()
-
-
-@pytest.fixture(scope="module")
-def standby(url: str, process: Process) -> Iterator[Standby]:
-    """Hold back commits by this, and in every case let them go again."""
-    standby = Standby(url)
-    yield standby
-    standby.close()
+def process(server: Server) -> Process:
+    """The process whose commits are tested. See `Server`."""
+    return server.process
 
 
 @pytest.fixture
 def user_id(process: Process) -> str:
+    """A user for each test. The many sign-ins of the probe in earlier tests could otherwise end the test's session."""
     found: str = process.run("open_account", f"user{time.monotonic_ns()}@example.org")
     return found
 
 
 @pytest.fixture
 def session(process: Process, user_id: str) -> Session:
-    """A session that may be rotated, and has been before: so nothing is superseded by it."""
+    """A session that may be rotated a second time. The first rotation has a second transaction, which ends others."""
     session: Session = process.run("sign_in", user_id)
     session["lost"] = session["token"]
     session["token"] = process.run("refresh", session["token"])["successor"]
@@ -118,62 +105,40 @@ def session(process: Process, user_id: str) -> Session:
     return session
 
 
-@contextmanager
-def without(standby: Standby, probe: Process, user_id: str) -> Iterator[None]:
-    """Let every commit that waits hang, and make sure that they do."""
-    standby.go()
-    try:
-        # A process of the server takes a moment to hear of it: until then sign-ins go through.
-        for _ in range(100):
-            probe.prepare("sign_in", [[user_id]])
-            probe.start()
-            if _hangs(probe, standby):
-                break
-        else:
-            pytest.fail("commits never waited for the standby")
-        yield
-    finally:
-        standby.come_back()
-        values_of(probe.finish())
-
-
 @pytest.fixture
-def waiting(standby: Standby, process: Process, probe: Process, user_id: str) -> Waiting:
-    """Does a job while a probe waits for its commit; says whether the job waits too, and what came of it in the end."""
+def waiting(server: Server, process: Process, user_id: str) -> Waiting:
+    """Return a function that runs a job while commits hang. It returns whether the job hung, and the job's result.
 
-    def do(job: str, *arguments: Any, **tokens: Any) -> tuple[bool, Any]:
-        with without(standby, probe, user_id):
+    Without the check by the probe that commits do hang, a test that expects a job not to wait would always pass.
+    """
+
+    def run(job: str, *arguments: Any, **tokens: Any) -> tuple[bool, Any]:
+        server.wait_for_standby("nobody")
+        try:
+            # Each process of the server reads the new setting a moment later. Until then, commits succeed.
+            assert any(server.probe_hangs(user_id) for _ in range(100)), "commits never waited for the standby"
             process.prepare(job, [arguments], **tokens)
             process.start()
-            eventually(lambda: process.has_finished() or standby.waiting() == 2)
+            eventually(lambda: process.has_finished() or server.waiting() == 2)
             waited = not process.has_finished()
+        finally:
+            server.wait_for_standby("")
+            values_of(server.probe.finish())
         (result,) = values_of(process.finish())
         return waited, result
 
-    return do
-
-
-def _hangs(probe: Process, standby: Standby) -> bool:
-    while not standby.waiting():
-        if probe.has_finished():
-            values_of(probe.finish())
-            return False
-    return True
+    return run
 
 
 class TestOnPostgreSQL:
-    @pytest.mark.parametrize("generation", [1, 2])
-    def test_a_rotation_does_not_wait(self, process, session, waiting, generation):
-        """Neither to the next generation, nor to one that the database has forgotten."""
-        process.run("put_back", session["session"], generation - 1, 3600)
+    @pytest.mark.parametrize("lost", [0, 1], ids=["to the next generation", "that the database had lost"])
+    def test_a_rotation_does_not_wait(self, process, session, waiting, lost):
+        process.run("put_back", session["session"], 1 - lost, 3600)
         waited, answer = waiting("refresh", session["token"])
-        assert not waited
-        assert answer["generation"] == generation
+        assert (waited, answer["generation"]) == (False, 2 - lost)
 
     def test_an_acknowledgement_does_not_wait(self, session, waiting):
-        waited, written = waiting("acknowledge", session["session"], 1)
-        assert not waited
-        assert written
+        assert waiting("acknowledge", session["session"], 1) == (False, True)
 
     def test_a_sign_in_waits(self, process, user_id, waiting):
         waited, opened = waiting("sign_in", user_id)
@@ -181,25 +146,19 @@ class TestOnPostgreSQL:
         assert process.run("refresh", opened["token"])["granted"]
 
     def test_a_recovery_waits(self, session, waiting):
-        waited, answer = waiting("refresh", session["lost"])
-        assert waited
-        assert answer == {"granted": True, "successor": session["token"], "generation": 1}
+        answer = {"granted": True, "successor": session["token"], "generation": 1}
+        assert waiting("refresh", session["lost"]) == (True, answer)
 
     def test_a_revocation_waits(self, session, waiting):
-        waited, ended = waiting("end", session["session"])
-        assert waited
-        assert ended == 1
+        assert waiting("end", session["session"]) == (True, 1)
 
-    def test_reuse_is_not_refused_before_the_end_of_the_session_is_safe(self, process, session, waiting):
+    def test_reuse_is_not_answered_before_the_end_of_the_session_is_safe(self, process, session, waiting):
         process.run("put_back", session["session"], 2, 0)
-        waited, answer = waiting("refresh", session["lost"])
-        assert waited
-        assert answer == {"granted": False}
+        assert waiting("refresh", session["lost"]) == (True, {"granted": False})
 
     def test_a_strict_rotation_waits(self, session, waiting):
         waited, answer = waiting("refresh", session["token"], REUSE_GRACE=0)
-        assert waited
-        assert answer["generation"] == 2
+        assert (waited, answer["generation"]) == (True, 2)
 
 
 @pytest.mark.only_on("sqlite")
@@ -209,7 +168,10 @@ class TestOnSQLite:
 
     @pytest.fixture
     def written(self) -> Iterator[list[tuple[str, int]]]:
-        """Notes of each statement that writes what ``PRAGMA synchronous`` was."""
+        """The start of each statement that writes, with the value of ``PRAGMA synchronous`` at that moment.
+
+        At the end of the test the value is back to normal, so a test could not read it then.
+        """
         found: list[tuple[str, int]] = []
 
         def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -227,20 +189,18 @@ class TestOnSQLite:
         level: int = connection.connection.execute("PRAGMA synchronous").fetchone()[0]
         return level
 
-    def test_a_commit_that_must_last_waits_for_the_disk_and_the_next_one_does_not(self):
+    def test_a_commit_that_must_be_durable_waits_for_the_disk_and_the_next_one_does_not(self):
         assert self._synchronous() == self.NORMAL
         with durable("default"):
             assert self._synchronous() == self.FULL
+            with durable("default"):
+                assert self._synchronous() == self.FULL
+            assert self._synchronous() == self.FULL
         assert self._synchronous() == self.NORMAL
 
-    def test_nor_does_the_next_one_after_a_failure(self):
+    def test_the_next_commit_after_a_failure_does_not_wait_either(self):
         with pytest.raises(ZeroDivisionError), durable("default"):
             raise ZeroDivisionError
-        assert self._synchronous() == self.NORMAL
-
-    def test_one_inside_a_transaction_is_that_transactions(self):
-        with durable("default"), durable("default"):
-            assert self._synchronous() == self.FULL
         assert self._synchronous() == self.NORMAL
 
     def test_a_rotation_does_not_wait(self, user, clock, written):
@@ -251,8 +211,7 @@ class TestOnSQLite:
 
     def test_a_sign_in_waits(self, user, written):
         Holder(user)
-        assert ('INSERT "tokens_refreshtoken"', self.FULL) in written
-        assert {level for _, level in written} == {self.FULL}
+        self._assert_waited(written, 'INSERT "tokens_refreshtoken"')
 
     def test_a_recovery_waits(self, user, clock, written):
         holder = Holder(user)
@@ -260,15 +219,15 @@ class TestOnSQLite:
         clock.forward(GRACE)
         written.clear()
         holder.refresh()
-        assert ('UPDATE "tokens_refreshtoken"', self.FULL) in written
-        assert {level for _, level in written} == {self.FULL}
+        self._assert_waited(written, 'UPDATE "tokens_refreshtoken"')
 
-    def test_the_end_of_a_session_waits(self, user, clock, written):
+    def test_the_end_of_a_session_waits(self, user, written):
         holder = Holder(user)
-        for _ in range(2):
-            holder.refresh()
-            clock.forward(STILL_TIME)
+        holder.put_back(generation=2)
         written.clear()
-        assert holder.is_refused(holder.first)
-        assert ('INSERT "tokens_revocation"', self.FULL) in written
+        assert holder.is_refused()
+        self._assert_waited(written, 'INSERT "tokens_revocation"')
+
+    def _assert_waited(self, written: list[tuple[str, int]], write: str) -> None:
+        assert (write, self.FULL) in written
         assert {level for _, level in written} == {self.FULL}

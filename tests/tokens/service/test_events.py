@@ -1,6 +1,7 @@
-"""What other apps hear of security events: when they are committed, and without a way to break anything."""
+"""The signal about security events: it is sent after the commit, and a receiver that fails breaks nothing."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,79 +15,83 @@ from tokens.service.feed import feed
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@contextmanager
+def connected(receiver: Any) -> Iterator[None]:
+    """Connect a receiver to the signal for the length of the block."""
+    sessions.happened.connect(receiver)
+    try:
+        yield
+    finally:
+        sessions.happened.disconnect(receiver)
+
+
 @pytest.fixture
-def heard() -> Iterator[list[Any]]:
-    """The events that another app hears of, in order, and whether it was inside a transaction."""
+def received() -> Iterator[list[Any]]:
+    """What a receiver gets: for each event its kind, and whether a transaction was open.
+
+    Without the second, a test would not notice that the signal is sent before the commit.
+    """
     events: list[Any] = []
 
-    def hear(*, event: Any, **kwargs: Any) -> None:
+    def receive(*, event: Any, **kwargs: Any) -> None:
         events.append((event.kind, transaction.get_connection().in_atomic_block))
 
-    sessions.happened.connect(hear)
-    yield events
-    sessions.happened.disconnect(hear)
+    with connected(receive):
+        yield events
+
+
+def test_a_sign_in_is_sent_after_its_commit(user, received):
+    Holder(user)
+    assert received == [("signed_in", False), ("new_device", False)]
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_an_event_in_the_callers_transaction_is_sent_after_that_transaction_unless_it_is_undone(
+    user, received, is_undone
+):
+    with transaction.atomic():
+        Holder(user)
+        assert received == []
+        transaction.set_rollback(is_undone)
+    assert received == ([] if is_undone else [("signed_in", False), ("new_device", False)])
+
+
+def test_a_refresh_sends_nothing_and_a_recovery_sends_an_event(user, clock, received):
+    holder = Holder(user)
+    clock.forward(STILL_TIME)
+    received.clear()
+    holder.present()
+    assert received == []
+    clock.forward(GRACE)
+    holder.refresh()
+    assert received == [("refresh_recovered", False)]
+
+
+def test_the_end_of_a_session_is_sent_when_its_access_tokens_are_already_rejected(user):
+    holder, known = Holder(user), []
+
+    def look(**kwargs: Any) -> None:
+        known.append(feed.is_revoked(holder.id))
+
+    with connected(look):
+        holder.end()
+    assert known == [True]
 
 
 @pytest.fixture
-def deaf() -> Iterator[None]:
-    """An app that fails at whatever it hears."""
+def broken() -> Iterator[None]:
+    """A receiver that always fails. It is connected before `received`, so Django calls it first."""
 
     def fail(**kwargs: Any) -> None:
         raise RuntimeError("a bug")
 
-    sessions.happened.connect(fail)
-    yield
-    sessions.happened.disconnect(fail)
+    with connected(fail):
+        yield
 
 
-def test_a_sign_in_is_heard_when_it_is_committed(user, heard):
-    Holder(user)
-    assert heard == [("signed_in", False), ("new_device", False)]
-
-
-def test_it_is_heard_after_the_transaction_of_whoever_holds_one_open(user, heard):
-    with transaction.atomic():
-        Holder(user)
-        assert heard == []
-    assert [kind for kind, _ in heard] == ["signed_in", "new_device"]
-
-
-def test_what_was_undone_is_not_heard(user, heard):
-    with transaction.atomic():
-        Holder(user)
-        transaction.set_rollback(True)
-    assert heard == []
-
-
-def test_a_refresh_is_not_heard_and_a_recovery_is(user, clock, heard):
-    holder = Holder(user)
-    clock.forward(STILL_TIME)
-    heard.clear()
-    lost = holder.token
-    holder.present()
-    assert heard == []
-    clock.forward(GRACE)
-    holder.refresh(lost)
-    assert heard == [("refresh_recovered", False)]
-
-
-def test_an_end_is_heard_when_no_request_is_served_by_the_session_any_more(user):
-    holder, known = Holder(user), []
-
-    def look(*, event: Any, **kwargs: Any) -> None:
-        known.append(feed.is_revoked(holder.id))
-
-    sessions.happened.connect(look)
-    try:
-        holder.end()
-    finally:
-        sessions.happened.disconnect(look)
-    assert known == [True]
-
-
-def test_nobody_who_hears_of_it_can_break_it_or_keep_it_from_others(user, deaf, heard, caplog):
+def test_a_receiver_that_fails_neither_undoes_the_event_nor_keeps_it_from_others(user, broken, received, caplog):
     holder = Holder(user)
     holder.end()
     assert holder.row.revoked_reason == RefreshToken.Reason.SIGNED_OUT
-    assert [kind for kind, _ in heard] == ["signed_in", "new_device", "revoked"]
+    assert [kind for kind, _ in received] == ["signed_in", "new_device", "revoked"]
     assert [record.name for record in caplog.records if record.levelname == "ERROR"] == ["django.dispatch"] * 3

@@ -1,4 +1,4 @@
-"""The lines of the log ``tokens``: one for each event that is committed, which any reader of logfmt takes apart."""
+"""The lines of the log ``tokens``: one for each event that is committed, in the format logfmt."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ FORGED = 'x" event=signed_in user=1\n\x1b[2J\x7f\u2028event=alarm \\'
 
 
 def fields(line: str) -> dict[str, str]:
-    """Take a line apart. Raises `AssertionError` where anything of it is not ``key=value``."""
+    """Parse a line. Raise `AssertionError` if any part of it is not ``key=value``, or if a key is repeated."""
     assert FIELD.sub("", line) == "", line
     found = [(key, json.loads(quoted) if quoted else plain) for key, quoted, plain in FIELD.findall(line)]
     assert len(dict(found)) == len(found), line
@@ -35,7 +35,10 @@ def fields(line: str) -> dict[str, str]:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Takes apart what was written to the log since the last time."""
+    """Return a function that parses the lines since its last call. Each line must be logfmt and nothing else.
+
+    A test that only searched the text would not notice a forged field.
+    """
 
     def take() -> list[dict[str, str]]:
         found = [fields(record.getMessage()) for record in caplog.records if record.name == "tokens"]
@@ -48,7 +51,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 @given(st.text())
 @example(FORGED)
-def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value):
+def test_a_value_is_read_back_unchanged_and_cannot_end_its_line(value):
     handler = logging.handlers.BufferingHandler(10)
     events.logger.addHandler(handler)
     try:
@@ -64,7 +67,7 @@ def test_a_value_comes_out_as_it_went_in_and_ends_no_line(value):
 
 @pytest.mark.django_db(transaction=True)
 class TestAnEvent:
-    def test_is_a_line_that_says_what_its_row_says(self, user, lines):
+    def test_is_a_line_with_the_same_content_as_its_row(self, user, lines):
         holder = Holder(user)
         client = Client("192.0.2.9", "Firefox (X11)")
         lines()
@@ -83,27 +86,26 @@ class TestAnEvent:
             }
         ]
 
-    def test_has_as_many_lines_as_rows(self, user, lines):
-        holder = Holder(user)
-        holder.end()
+    def test_has_one_line_for_each_row(self, user, lines):
+        Holder(user).end()
         kinds = list(SecurityEvent.objects.order_by("id").values_list("kind", flat=True))
         assert [line["event"] for line in lines()] == kinds
 
-    def test_that_was_undone_is_no_line(self, user, lines):
+    def test_that_was_rolled_back_has_no_line(self, user, lines):
         with transaction.atomic():
             Holder(user)
             transaction.set_rollback(True)
         assert lines() == []
 
-    def test_cannot_be_forged_by_what_a_browser_says_of_itself(self, api, user, lines):
+    def test_cannot_be_forged_by_the_user_agent(self, api, user, lines):
         post(api, "/api/auth/login", {"email": user.email, "password": "wrong"}, **{"User-Agent": FORGED})
         [line] = lines()
         assert line["event"] == "sign_in_failed"
         assert line["agent"] == SecurityEvent.objects.get().user_agent
 
-    def test_holds_no_password_and_no_token(self, api, user, caplog):
+    def test_contains_no_password_and_no_token(self, api, user, caplog):
         caplog.set_level(logging.INFO)
-        login(api, user)
+        login(api, user)  # Here, because `caplog` would not show what a fixture logs.
         post(api, "/api/auth/refresh")
         post(api, "/api/auth/login", {"email": user.email, "password": "nearly right"})
         secrets = {cookie.value for cookie in api.cookies.values()}

@@ -1,4 +1,4 @@
-"""The rotation that is one statement: it does what `tokens.rotation` and the two statements do, and nothing else."""
+"""The rotation in one statement, on PostgreSQL. Its effect must be that of `tokens.rotation` and two statements."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.test.utils import isolate_apps
 
 from accounts.models import User
-from tests.tokens.service.holders import HOME, STILL_TIME, Holder
+from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns
+from tests.tokens.service.statements import query
 from tokens import refresh_tokens
 from tokens.conf import BODY, COOKIE, SCOPED, token_settings
 from tokens.database import Columns
@@ -23,6 +24,7 @@ from tokens.models import RefreshToken
 from tokens.rotation import Decision, begin, decide
 from tokens.service import rotating
 from tokens.service.client import Client
+from tokens.service.grants import Grant
 from tokens.service.stamps import stamp_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
@@ -30,12 +32,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 INSTANT = timedelta(microseconds=1)
 STILL = timedelta(seconds=90)
 AGES = [timedelta(0), STILL - INSTANT, STILL, STILL + INSTANT, timedelta(hours=1)]
-LEFT = {
-    "long": {},
-    "an instant idle": {"idle_expires_at": INSTANT},
-    "no instant idle": {"idle_expires_at": timedelta(0)},
-    "an instant": {"expires_at": INSTANT},
-    "no instant": {"expires_at": timedelta(0)},
+ENDS = {
+    "live for long": {},
+    "live for another instant without use": {"idle_expires_at": INSTANT},
+    "expired without use": {"idle_expires_at": timedelta(0)},
+    "live for another instant": {"expires_at": INSTANT},
+    "expired": {"expires_at": timedelta(0)},
     "revoked": {"revoked_at": timedelta(0)},
 }
 _Reason = RefreshToken.Reason
@@ -43,7 +45,7 @@ _Reason = RefreshToken.Reason
 
 @pytest.fixture
 def holder(user: Any, clock: Any) -> Holder:
-    """A session at generation 1 that may be rotated."""
+    """A session that may be rotated a second time. Generation 0 is never rotated by the single statement."""
     holder = Holder(user)
     holder.refresh()
     clock.forward(STILL_TIME)
@@ -52,45 +54,25 @@ def holder(user: Any, clock: Any) -> Holder:
 
 @pytest.fixture
 def presented(holder: Holder) -> refresh_tokens.RefreshToken:
-    """The token of its generation."""
+    """The content of the session's current token. A made-up one would be rejected for another reason."""
     return refresh_tokens.loads(holder.token, keyring().mac_keys)
 
 
-def prepared() -> list[tuple[str, int]]:
-    """What is prepared on this connection, and how often each was carried out."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements")
-        found: list[tuple[str, int]] = cursor.fetchall()
-    return found
-
-
-def values() -> dict[str, Any]:
-    return RefreshToken.objects.values().get()
-
-
 @pytest.mark.parametrize("age", AGES, ids=str)
-@pytest.mark.parametrize("left", LEFT)
-def test_what_is_rotated_and_how_is_what_the_protocol_says(holder, presented, clock, age, left):
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_rotates_exactly_when_the_protocol_says_so_and_to_the_same_state(holder, presented, clock, age, end):
     policy, now = token_settings().policy, clock.now
-    ends = {name: now + until for name, until in LEFT[left].items()}
-    for generation, of_token, acknowledged, recovered, recoveries in product(
-        (0, 1, 5), (-1, 0, 1), (False, True), (0, 2), (0, 3)
-    ):
-        asked = max(generation + of_token, 0)
-        holder.put_back(
-            generation=generation,
-            since=now - age,
-            acknowledged=acknowledged,
-            recovered=recovered,
-            recoveries=recoveries,
-            **ends,
-        )
-        before, row = values(), holder.row
+    names = "generation", "acknowledged", "recovered", "recoveries"
+    for of_token, *state in product((-1, 0, 1), (0, 1, 5), (False, True), (0, 2), (0, 3)):
+        values = dict(zip(names, state, strict=True))
+        asked = max(values["generation"] + of_token, 0)
+        holder.put_back(since=now - age, **values, **{name: now + until for name, until in end.items()})
+        before, row = columns(), holder.row
         rotated = rotating.rotate(presented.of(asked), [COOKIE], HOME)
         expected = decide(row.state(now), asked, now, policy) is Decision.ROTATE and asked > 0
         assert (rotated is not None) == expected
         if rotated is None:
-            assert values() == before
+            assert columns() == before
         else:
             assert holder.row.state(now) == begin(row.state(now), asked + 1, now) == rotated.state(now)
 
@@ -98,13 +80,13 @@ def test_what_is_rotated_and_how_is_what_the_protocol_says(holder, presented, cl
 @pytest.mark.parametrize("remember", [False, True])
 @pytest.mark.parametrize("expires", [timedelta(hours=1), timedelta(days=365)], ids=str)
 @pytest.mark.parametrize("client", [HOME, Client("2001:db8::7", "Chrome"), Client()], ids=str)
-def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
+def test_writes_the_row_as_two_statements_would_and_returns_it_as_the_orm_would(
     holder, clock, monkeypatch, remember, expires, client
 ):
     holder.put_back(remember=remember, expires_at=clock.now + expires, recovered=1, recoveries=2, acknowledged=True)
     savepoint, token = connection.savepoint(), holder.token
     session = holder.refresh(client=client).session
-    by_one = values()
+    by_one = columns()
     assert by_one == {field.attname: getattr(session, field.attname) for field in session._meta.concrete_fields}
     read = RefreshToken.objects.for_decision().get()
     assert read.now == session.now
@@ -116,11 +98,11 @@ def test_the_row_is_left_as_two_statements_would_and_returned_as_the_orm_would(
 
     monkeypatch.setattr(rotating, "rotate", lambda *arguments: None)
     assert holder.present(token, client)
-    assert values() == by_one
+    assert columns() == by_one
 
 
-def test_whose_token_it_is_must_fit_to_the_letter(holder, presented):
-    before = values()
+def test_rotates_only_the_session_with_this_id_this_secret_and_one_of_these_storage_modes(holder, presented):
+    before = columns()
     for other, modes in [
         (presented, [SCOPED, BODY]),
         (presented, []),
@@ -128,11 +110,11 @@ def test_whose_token_it_is_must_fit_to_the_letter(holder, presented):
         (replace(presented, session_id=uuid4()), [COOKIE]),
     ]:
         assert rotating.rotate(other, modes, HOME) is None
-    assert values() == before
+    assert columns() == before
     assert rotating.rotate(presented, [SCOPED, COOKIE], HOME)
 
 
-def test_where_a_token_works_once_to_the_letter_it_is_left_to_those_who_wait_for_the_disk(
+def test_does_nothing_in_strict_mode_whose_commits_have_to_wait_for_the_disk(
     holder, presented, settings, django_assert_num_queries
 ):
     settings.TOKENS = {"REUSE_GRACE": 0}
@@ -141,7 +123,7 @@ def test_where_a_token_works_once_to_the_letter_it_is_left_to_those_who_wait_for
 
 
 @isolate_apps("accounts")
-def test_where_users_are_in_several_tables_it_is_left_to_the_orm():
+def test_is_left_to_the_orm_if_users_are_stored_in_several_tables():
     class Employee(User):
         class Meta:
             app_label = "accounts"
@@ -150,61 +132,59 @@ def test_where_users_are_in_several_tables_it_is_left_to_the_orm():
         Columns(Employee, "owner", "default")
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"), [({"is_active": False}, _Reason.USER_DISABLED), ({"password": "!"}, _Reason.PASSWORD_CHANGED)]
+)
+def test_ends_the_session_if_the_user_was_deactivated_or_has_a_new_password(holder, change, reason):
+    get_user_model()._base_manager.filter(pk=holder.user.pk).update(**change)
+    assert holder.is_refused()
+    assert holder.ending == (reason, 1)
+
+
 @pytest.mark.django_db(transaction=True)
 class TestThePreparedStatement:
-    def test_is_prepared_once_for_a_connection(self, holder, clock):
+    PREPARED = "SELECT count(*), min(statement), sum(generic_plans + custom_plans) FROM pg_prepared_statements"
+
+    def test_is_prepared_once_for_each_connection(self, holder, clock):
         connection.close()
         for _ in range(3):
             assert holder.refresh().decision is Decision.ROTATE
             clock.forward(STILL_TIME)
-        [(text, uses)] = prepared()
-        assert text.startswith("UPDATE")
-        assert uses == 3
+        count, text, uses = query(self.PREPARED)
+        assert (count, text[:6], uses) == (1, "UPDATE", 3)
 
-    def test_is_not_where_a_pooler_changes_connections(self, holder, clock, monkeypatch):
+    def test_is_not_prepared_behind_a_pooler_that_changes_connections(self, holder, monkeypatch):
         connection.close()
         monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
         assert holder.refresh().decision is Decision.ROTATE
-        assert prepared() == []
+        assert query(self.PREPARED)[0] == 0
 
-    @pytest.mark.parametrize("done", ["DEALLOCATE ALL", "the same again"])
-    def test_that_a_pooler_has_lost_or_has_already_costs_no_refresh(self, holder, clock, done):
-        """As behind PgBouncer in transaction mode, where nobody has said so."""
+    @pytest.mark.parametrize("is_there", [False, True])
+    def test_makes_no_refresh_fail_if_a_pooler_has_lost_it_or_has_it_already(self, holder, clock, is_there):
+        """For example PgBouncer in transaction mode, if the settings do not mention it."""
         holder.refresh()
         clock.forward(STILL_TIME)
-        if done == "the same again":
+        if is_there:
             connection.connection._latchkey_reader.names.clear()
         else:
-            with connection.cursor() as cursor:
-                cursor.execute(done)
+            query("DEALLOCATE ALL")
         for _ in range(2):
             assert holder.refresh().decision is Decision.ROTATE
             clock.forward(STILL_TIME)
 
 
-def test_whose_user_is_switched_off_ends_all_the_same(holder):
-    get_user_model()._base_manager.filter(pk=holder.user.pk).update(is_active=False)
-    assert holder.is_refused()
-    assert holder.row.revoked_reason == _Reason.USER_DISABLED
-    assert holder.revocations() == 1
-
-
-def test_whose_user_has_a_new_password_ends_all_the_same(holder):
-    get_user_model()._base_manager.filter(pk=holder.user.pk).update(password="!")
-    assert holder.is_refused()
-    assert holder.row.revoked_reason == _Reason.PASSWORD_CHANGED
-    assert holder.revocations() == 1
-
-
 @pytest.mark.django_db(transaction=True)
-class TestWhileSomebodyHoldsTheRow:
-    """PostgreSQL then looks at the row anew, and at nothing else: the user is still who they were before."""
+class TestWhileAnotherTransactionHoldsTheRow:
+    """PostgreSQL then reads the row again, but nothing else. What it read of the user is older than the row."""
 
     @pytest.fixture
-    def refreshing(self, holder: Holder) -> Callable[[Callable[[], None]], list[Any]]:
-        """Lets a refresh wait for what somebody else commits, and returns what it was answered."""
+    def refreshed_after(self, holder: Holder) -> Callable[[Callable[[], None]], Any]:
+        """Return a function that refreshes while a change is not yet committed. It returns the answer to the refresh.
 
-        def refresh(action: Callable[[], None]) -> list[Any]:
+        If the refresh did not have to wait for the change, it would see only the old row or only the new one.
+        """
+
+        def refresh(change: Callable[[], None]) -> Any:
             answers: list[Any] = []
 
             def present() -> None:
@@ -215,41 +195,35 @@ class TestWhileSomebodyHoldsTheRow:
 
             other = Thread(target=present)
             with transaction.atomic():
-                action()
+                change()
                 other.start()
-                while not _somebody_waits_for_us():
+                while not query(
+                    "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+                ):
                     assert other.is_alive()
             other.join()
-            return answers
+            return answers[0]
 
         return refresh
 
-    def test_for_a_rotation_it_is_repeated(self, holder, refreshing, clock):
-        [answer] = refreshing(lambda: holder.put_back(generation=2, since=clock.now))
+    def test_to_rotate_it_the_answer_is_repeated(self, holder, refreshed_after, clock):
+        answer = refreshed_after(lambda: holder.put_back(generation=2, since=clock.now))
         assert answer.decision is Decision.REPEAT
         assert holder.row.generation == 2
 
-    def test_to_end_it_it_is_refused(self, holder, refreshing, clock):
-        [answer] = refreshing(holder.end)
-        assert not getattr(answer, "access", None)
+    def test_to_end_it_the_token_is_rejected(self, holder, refreshed_after):
+        assert not isinstance(refreshed_after(holder.end), Grant)
         assert holder.row.generation == 1
 
-    def test_to_keep_it_over_a_new_password_it_goes_on(self, holder, refreshing):
+    def test_to_keep_it_after_a_change_of_the_password_it_stays_valid(self, holder, refreshed_after):
         def change() -> None:
             holder.user.password = "!"
             get_user_model()._base_manager.filter(pk=holder.user.pk).update(password=holder.user.password)
             holder.put_back(auth_hash_digest=stamp_of(holder.user))
 
-        [answer] = refreshing(change)
-        assert answer.decision is Decision.REPEAT
-        assert answer.access.generation == 2
+        answer = refreshed_after(change)
+        assert (answer.decision, answer.access.generation) == (Decision.REPEAT, 2)
         assert refresh_tokens.loads(answer.refresh_token, keyring().mac_keys).generation == 2
         row = holder.row
         assert row.revoked_at is None
         assert bytes(row.auth_hash_digest) == stamp_of(holder.user)
-
-
-def _somebody_waits_for_us() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-        return cursor.fetchone() is not None

@@ -1,0 +1,52 @@
+"""Threads beside a test's own, each with its own database connections."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from django.db import connections
+
+from tests.tokens.service.holders import PATIENCE
+
+
+@contextmanager
+def in_thread(work: Callable[[], None]) -> Iterator[None]:
+    """Run ``work`` in a thread beside the block. An exception in the thread fails the test."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not errors, errors
+
+
+@contextmanager
+def paused(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Run ``work`` in a thread, and the block while the thread is paused.
+
+    ``work`` is passed a function. The first call of it pauses the thread until the block ends.
+    """
+    reached, go_on = Event(), Event()
+
+    def pause() -> None:
+        reached.set()
+        assert go_on.wait(PATIENCE)
+
+    with in_thread(lambda: work(pause)):
+        assert reached.wait(PATIENCE)
+        try:
+            yield
+        finally:
+            go_on.set()
