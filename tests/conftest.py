@@ -19,10 +19,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.browsers import FIREFOX, login
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
-from tokens import throttles
-from tokens.database import DatabaseNow
-from tokens.service import acknowledgements
-from tokens.service.feed import RevocationFeed, feed
+from tokens.database.expressions import DatabaseNow
+from tokens.service import acknowledgements, throttles
+from tokens.service.revocation_feed import RevocationFeed, feed
 
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}

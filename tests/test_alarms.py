@@ -18,14 +18,14 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from tokens import operators, throttles
-from tokens.service import refreshing
+from tokens import monitoring
+from tokens.service import refreshing, throttles
 
 FILE = Path(__file__).parent.parent / "deploy" / "alarms.yml"
 RULES: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["groups"][0]["rules"]
 END = 80
 """The length of a scene in minutes."""
-COUNTED_HERE = operators, throttles, refreshing
+COUNTED_HERE = monitoring, throttles, refreshing
 """Modules that must be imported, because they register metrics."""
 UP, PURGED = "latchkey_database_up", "latchkey_purge_last_success_timestamp_seconds"
 

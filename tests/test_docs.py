@@ -10,7 +10,7 @@ from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
 from tokens.conf import SETTINGS
-from tokens.rates import NAMES, Rates
+from tokens.conf.rates import NAMES, Rates
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -18,7 +18,7 @@ from django.utils import translation
 from accounts import mail
 from accounts.links import Purpose
 from accounts.models import User
-from config.mail import mail_settings
+from config.environment import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, reset_password, seen
 from tests.factories import PASSWORD
 
@@ -238,7 +238,7 @@ URLS = {
     "smtp://localhost:25": (SMTP, {"host": "localhost", "port": 25, "timeout": 10}),
     "smtp+tls://me%40example.org:p%2Fw@mail.example.org:587": (SMTP, {**HOST, **USER, "port": 587, "use_tls": True}),
     "smtp+ssl://mail.example.org:465": (SMTP, {**HOST, "port": 465, "use_ssl": True}),
-    "mailbox://": ("config.mailbox.EmailBackend", {}),
+    "mailbox://": ("config.demo.mailbox.EmailBackend", {}),
     "consolemail://": ("django.core.mail.backends.console.EmailBackend", {}),
     "filemail:///var/mail/out": ("django.core.mail.backends.filebased.EmailBackend", {"file_path": "/var/mail/out"}),
 }

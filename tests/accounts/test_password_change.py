@@ -8,8 +8,8 @@ from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, eve
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.ending import end
-from tokens.service.feed import feed
+from tokens.service.revocation import revoke
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +137,6 @@ class TestARejectedChange:
 
     def test_in_a_session_that_has_ended_though_its_access_token_is_valid(self, signed_in):
         session = RefreshToken.objects.filter(id=signed_in.get(ME).json()["session"]["id"])
-        end(session, RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke(session, RefreshToken.Reason.ENDED_BY_STAFF)
         feed._revoked.clear()  # As if another process had ended it, and this one had not read the feed since.
         assert outcome(ask(signed_in, PATH, RIGHT)) == "401 session_ended"

@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS
 from tests.tokens import jws
-from tokens.access_tokens import codec
+from tokens.conf import codec
 
 SERVICE = "a service's secret: as random as it should be"
 INTROSPECTION = {"INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE.encode()).hexdigest()}"]}

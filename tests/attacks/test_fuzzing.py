@@ -13,8 +13,9 @@ import pytest
 
 from tests.attacks.doors import minted
 from tests.tokens.jws import ALPHABET, SESSION
-from tokens import keys, refresh_tokens
-from tokens.access_tokens import InvalidAccessToken, codec
+from tokens.conf import codec
+from tokens.protocol import keys, refresh_tokens
+from tokens.protocol.access_tokens import InvalidAccessToken
 
 SHORT, LONG = 40_000, 3_000_000
 ODD = ".=+/ \t\r\n\0\x7f\x85\xa0\u2028\u0660\uff21\ud800\U0001f511%\"'\\,;:{}[]"

@@ -12,7 +12,7 @@ from django.test import Client
 from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.refresh_tokens import PREFIX
+from tokens.protocol.refresh_tokens import PREFIX
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

@@ -33,9 +33,11 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.jws import claims_of, minted
 from tests.tokens.pems import pem
-from tokens import keys, refresh_tokens
-from tokens.access_tokens import Codec, InvalidAccessToken, codec
+from tokens import conf
+from tokens.conf import codec
 from tokens.models import Device, RefreshToken
+from tokens.protocol import keys, refresh_tokens
+from tokens.protocol.access_tokens import Codec, InvalidAccessToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -102,7 +104,7 @@ class TestADumpOfTheDatabase:
                 codec().loads_expired(text)
             assert sha256(text.encode()).digest() not in devices, text
             with pytest.raises(refresh_tokens.InvalidRefreshToken):
-                refresh_tokens.loads(text, keys.keyring().mac_keys)
+                refresh_tokens.loads(text, conf.keyring().mac_keys)
             for purpose in Purpose:
                 with pytest.raises(InvalidLink):
                     links.read(text, purpose)
@@ -130,7 +132,7 @@ class TestAnAttackerWhoKnowsTheSecretKey:
     def test_the_servers_secret_without_the_database_makes_no_refresh_token(self, api, user):
         """With a session's id an attacker still lacks the random part, which was created at sign-in."""
         session_id = UUID(login(api, user)["session"]["id"])
-        ring = keys.keyring()
+        ring = conf.keyring()
         for guess in (bytes(16), session_id.bytes, sha256(session_id.bytes).digest()[:16], ring.handover_key[:16]):
             for generation in (0, 1, refresh_tokens.MAX_GENERATION):
                 forged = refresh_tokens.RefreshToken(session_id, guess, generation)

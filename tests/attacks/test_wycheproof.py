@@ -20,8 +20,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
 from tests.tokens.jws import encoded, raw
-from tokens.access_tokens import InvalidAccessToken, codec
-from tokens.keys import keyring
+from tokens.conf import codec, keyring
+from tokens.protocol.access_tokens import InvalidAccessToken
 
 FOLDER = Path(__file__).parent / "wycheproof"
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493

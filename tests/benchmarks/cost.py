@@ -41,9 +41,9 @@ from tests.crowd import gather, token_of
 from tests.factories import PASSWORD, UserFactory
 from tokens import hashers
 from tokens.conf import token_settings
-from tokens.database import clock
+from tokens.database.transactions import clock
 from tokens.models import RefreshToken
-from tokens.service import grants
+from tokens.service import issuing
 from tokens.service.client import Client
 from tokens.service.opening import open_session
 
@@ -161,8 +161,8 @@ class Sessions:
         self._next: Iterator[Any] = iter(())
         session = RefreshToken.objects.select_related("user").get(id=self._ids[0])
         now = clock("default")
-        self.access, _ = grants.access_token(session, session.user, 1, now)
-        self.expired, _ = grants.access_token(session, session.user, 1, now - 2 * token_settings().access_lifetime)
+        self.access, _ = issuing.access_token(session, session.user, 1, now)
+        self.expired, _ = issuing.access_token(session, session.user, 1, now - 2 * token_settings().access_lifetime)
 
     def put_back(self) -> None:
         """Let all sessions be as they were: refreshed once, an hour ago."""

@@ -31,12 +31,12 @@ from tests.benchmarks.command import cpu, run_on_postgresql, server_process
 from tests.benchmarks.options import ratio
 from tests.crowd import gather, token_of
 from tests.tokens.service.processes import ROOT, url_of
-from tokens.database import clock
+from tokens.database.transactions import clock
 from tokens.management.commands.purge_tokens import DEFAULT_BATCH
 from tokens.models import Device, RefreshToken
-from tokens.rotation import Decision
+from tokens.protocol.rotation import Decision
 from tokens.service.client import Client
-from tokens.service.grants import Grant
+from tokens.service.issuing import IssuedTokens
 from tokens.service.purge import purges
 from tokens.service.refreshing import refresh
 
@@ -89,7 +89,7 @@ def refreshed(sessions: Iterator[str]) -> float:
     began = time.perf_counter()
     answer = refresh(token, ("cookie",), CLIENT)
     took = time.perf_counter() - began
-    assert isinstance(answer, Grant)
+    assert isinstance(answer, IssuedTokens)
     assert answer.decision is Decision.ROTATE
     return took * 1000
 

@@ -1,6 +1,6 @@
 """The project's settings as in production: DEBUG is off, and the site uses https. The changes help the tests."""
 
-from config.mail import mail_settings
+from config.environment import mail_settings
 from config.settings import *  # noqa: F403
 
 # The cheapest Argon2: the tests learn nothing from the real cost.

@@ -15,8 +15,10 @@ import pytest
 from tests.browsers import ACCESS, login
 from tests.clients.conftest import Package
 from tests.clients.serving import served
-from tokens import keys
-from tokens.access_tokens import Codec, codec
+from tokens import conf
+from tokens.conf import codec
+from tokens.protocol import keys
+from tokens.protocol.access_tokens import Codec
 
 ORIGIN = "https://testserver"
 Verify = Callable[..., list[dict[str, Any]]]
@@ -57,7 +59,7 @@ def minted(codec: Codec, subject: str = "42", age: int = 0) -> str:
 def test_the_token_of_a_sign_in_is_verified(api, user, verify):
     session_id = login(api, user)["session"]["id"]
     (result,) = verify(api.cookies[ACCESS].value)
-    assert result["header"] == {"alg": "EdDSA", "kid": keys.keyring().kid, "typ": "at+jwt"}
+    assert result["header"] == {"alg": "EdDSA", "kid": conf.keyring().kid, "typ": "at+jwt"}
     assert result["claims"].items() >= {"sub": str(user.pk), "sid": session_id, "gen": 0}.items()
 
 

@@ -20,8 +20,8 @@ from django.db import connections
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
-from tokens import access_tokens, keys, signing_keys
-from tokens.conf import token_settings
+from tokens.conf import signing_keys, token_settings
+from tokens.protocol import access_tokens, keys
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 

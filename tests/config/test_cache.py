@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import CacheHandler
 from django.core.exceptions import ImproperlyConfigured
 
-from config.cache import cache_settings
+from config.environment import cache_settings
 
 LOCAL, REDIS = "django.core.cache.backends.locmem.LocMemCache", "django.core.cache.backends.redis.RedisCache"
 BRIEFLY = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}

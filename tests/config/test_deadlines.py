@@ -9,7 +9,7 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from config import deadlines
+from config.postgresql import deadline
 from config.postgresql.base import Connection, HurriedConnection
 
 pytestmark = [pytest.mark.only_on("postgresql"), pytest.mark.django_db(transaction=True)]
@@ -23,7 +23,7 @@ def connection(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytes
     Without the reset of ``_silent_until`` an outage in one test would make the next one fail.
     """
     settings.DATABASE_TIMEOUT = 0.1
-    monkeypatch.setattr(deadlines, "_silent_until", float("-inf"))
+    monkeypatch.setattr(deadline, "_silent_until", float("-inf"))
     params = connections["default"].get_connection_params()
     kept = {name: params[name] for name in ("dbname", "user", "password", "host", "port") if name in params}
     with request.param.connect(**kept, autocommit=True) as found:
@@ -35,7 +35,7 @@ def in_a_request(statement: str, connection: Connection) -> None:
         connection.execute(statement)
         return HttpResponse()
 
-    deadlines.middleware(view)(RequestFactory().get("/"))
+    deadline.middleware(view)(RequestFactory().get("/"))
 
 
 def is_running(statement: str) -> bool:
@@ -50,7 +50,7 @@ def test_a_statement_that_takes_too_long_is_an_outage_and_is_cancelled(connectio
         in_a_request(SLEEP, connection)
     assert connection.closed
     assert not is_running(SLEEP)
-    assert not deadlines.is_silent(), "The server did answer."
+    assert not deadline.is_silent(), "The server did answer."
 
 
 def test_a_request_after_its_deadline_sends_no_statement(connection, settings):

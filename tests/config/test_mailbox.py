@@ -11,10 +11,10 @@ from django.core.mail import EmailMessage
 from django.urls import include, path
 
 from accounts import mail
-from config import mailbox, mailbox_pages
+from config.demo import mailbox, mailbox_views
 from config.urls import urlpatterns as project
 
-urlpatterns = [path("", include(mailbox_pages)), *project]
+urlpatterns = [path("", include(mailbox_views)), *project]
 """The URLs that `config.urls` has with DEBUG on."""
 
 in_development = pytest.mark.urls("tests.config.test_mailbox")

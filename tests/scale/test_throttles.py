@@ -11,7 +11,7 @@ from tests.clients.projects import Answer, Server
 from tests.scale.cluster import Cluster, Node, Redis, redis_started, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
 from tests.tokens.service.processes import Process, together
-from tokens.throttles import PAUSE
+from tokens.service.throttles import PAUSE
 
 LIMIT, PERIOD = 10, 900
 """So many wrong passwords for an account in so many seconds."""

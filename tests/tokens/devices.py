@@ -15,10 +15,10 @@ from django.utils import timezone
 from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
 from tests.tokens.service.holders import Holder
-from tokens import signing_keys
+from tokens.protocol import signing_keys
 from tokens.service import binding
 from tokens.service.binding import Challenge
-from tokens.service.grants import Grant
+from tokens.service.issuing import IssuedTokens
 
 OFFERED = {"DEVICE_BOUND": "offer"}
 PROOF, CHALLENGE = "Secure-Session-Response", "Secure-Session-Challenge"
@@ -92,9 +92,9 @@ class KeyHolder(Holder):
         return binding.refresh(self.id, text or self.proof(), self.client)
 
     def bind(self) -> "KeyHolder":
-        assert isinstance(self.register(), Grant)
+        assert isinstance(self.register(), IssuedTokens)
         answer = self.prove()
-        assert isinstance(answer, Grant)
+        assert isinstance(answer, IssuedTokens)
         self.grant = answer
         return self
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from tokens.access_tokens import AccessToken, Codec
+from tokens.protocol.access_tokens import AccessToken, Codec
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "access_tokens.json").read_text())
 """``invalid``: changes to a valid token. The result must be rejected even if it is signed with the server's own key."""

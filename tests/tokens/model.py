@@ -2,7 +2,7 @@
 
 `World.refresh`, `use`, `crash` and `fail_over` add events, and `World.run` carries them out in order of time. The
 caller, which is a seeded simulation or Hypothesis, chooses the delays and the losses. Times are seconds since the
-login, as floats. Only `Server` converts them into the instants of `tokens.rotation`.
+login, as floats. Only `Server` converts them into the instants of `tokens.protocol.rotation`.
 
 A fail-over loses the last commits of the server. Rotations, catching up and acknowledgements wait for neither disk nor
 standby. A recovery and the end of the session wait for both, and so save all commits before them.
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 LOGIN = datetime(2026, 1, 1, tzinfo=UTC)
 GRACE = 30.0

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 REFRESH, ORPHAN, USE, ANSWER = range(4)
 """The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response."""

@@ -29,7 +29,7 @@ from tests.tokens.model import (
     Server,
     World,
 )
-from tokens.rotation import RECOVERIES_OF_ONE_GENERATION, Decision, Policy, State, decide
+from tokens.protocol.rotation import RECOVERIES_OF_ONE_GENERATION, Decision, Policy, State, decide
 
 HISTORIES = 1500
 STEPS = 300

@@ -25,8 +25,17 @@ from tests.browsers import ACCESS, login
 from tests.clients.serving import served
 from tests.tokens import jws
 from tests.tokens.jws import ALPHABET, NOW, SESSION, VECTORS, claims_of, dumped, encoded, opened, signed
-from tokens import access_tokens, keys, signing_keys
-from tokens.access_tokens import MAX_LENGTH, AccessToken, Codec, ExpiredAccessToken, InvalidAccessToken, codec, instant
+from tokens import conf
+from tokens.conf import codec
+from tokens.protocol import access_tokens, keys, signing_keys
+from tokens.protocol.access_tokens import (
+    MAX_LENGTH,
+    AccessToken,
+    Codec,
+    ExpiredAccessToken,
+    InvalidAccessToken,
+    instant,
+)
 
 ISSUER, AUDIENCE = VECTORS["issuer"], VECTORS["audience"]
 SECRET = "the first secret, which makes tokens, and is long enough to be taken for a real one"
@@ -424,7 +433,7 @@ class TestThePublishedKeys:
         settings.SECRET_KEY_FALLBACKS = [OLD_SECRET]
         response = api.get("/.well-known/jwks.json")
         assert (response.status_code, response["Content-Type"]) == (200, "application/jwk-set+json")
-        assert response.json() == keys.keyring().jwks
+        assert response.json() == conf.keyring().jwks
         kids = [keys.derive([secret]).kid for secret in (settings.SECRET_KEY, OLD_SECRET)]
         assert [key["kid"] for key in response.json()["keys"]] == kids
         assert {*re.split(r",\s*", response["Cache-Control"])} == {"public", "max-age=300"}

@@ -11,8 +11,8 @@ from django.test import AsyncClient, Client
 
 from tests.browsers import ACCESS, REFRESH
 from tests.urls import Waiting
-from tokens.flow import arun, run
-from tokens.service.feed import feed
+from tokens.service.revocation_feed import feed
+from tokens.web.flow import arun, run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 

@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.factories import UserFactory
 from tests.tokens.service.holders import Holder
-from tokens.compiled import Read, insert
-from tokens.database import DatabaseNow, clock
+from tokens.database.expressions import DatabaseNow
+from tokens.database.statements import Read, insert
+from tokens.database.transactions import clock
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

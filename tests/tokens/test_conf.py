@@ -14,8 +14,8 @@ from tests import settings as settings_of_the_suite
 from tests.tokens.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, Mistake, TokenSettings, token_settings
+from tokens.conf.rates import NO_RATES, Rate, Rates
 from tokens.middleware import TokenMiddleware
-from tokens.rates import NO_RATES, Rate, Rates
 
 ORIGIN = "https://testserver"
 OTHER_SECRET = "another secret that is long enough to be taken for a real one"

@@ -12,7 +12,7 @@ from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.edge import EXPIRED
 from tests.tokens.pems import pem
-from tokens.cookies import MAX_COOKIE
+from tokens.web.cookies import MAX_COOKIE
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from accounts.models import User
 from tests.factories import UserFactory
-from tokens.database import durable
+from tokens.database.transactions import durable
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.tokens.devices import a_key, an_rsa_key, jwk_of, segment, sign
-from tokens import dbsc
-from tokens.dbsc import InvalidProof
+from tokens.protocol import dbsc
+from tokens.protocol.dbsc import InvalidProof
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 SESSION, ANOTHER = UUID("01a20a65-5189-764f-8426-b0731478d342"), UUID("01a20a65-4511-7180-b9d3-f54cc5d14402")

@@ -9,19 +9,19 @@ import pytest
 from django.test import Client
 from django.urls import include, path
 
+from config.demo import views
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login
 from tests.factories import UserFactory
 from tests.tokens.edge import EXPIRED, values_of
 from tests.tokens.service.holders import GRACE, STILL_TIME
-from tokens import demo
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import acknowledgements
 
 __all__ = ["EXPIRED", "handler400", "handler403", "handler404", "handler500"]
 
-urlpatterns = [path("", include("tokens.demo")), *project]
+urlpatterns = [path("", include("config.demo.views")), *project]
 """The project's URLs, as they are with DEBUG on."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -40,7 +40,7 @@ def signed_in(clock: Any, signed_in: Client) -> Client:
 @pytest.fixture(autouse=True)
 def _no_thieves() -> None:
     """Forgets the cookies that thieves have stolen in other tests. They would count against `demo.MAX_THIEVES`."""
-    demo._jars.clear()
+    views._jars.clear()
 
 
 def ask(client: Client, query: str = "") -> Any:
@@ -203,7 +203,7 @@ class TestTheThief:
         assert backstage(signed_in, "thief").status_code == 409
 
     def test_only_the_newest_stolen_cookies_are_kept(self, signed_in, user, another, monkeypatch):
-        monkeypatch.setattr(demo, "MAX_THIEVES", 1)
+        monkeypatch.setattr(views, "MAX_THIEVES", 1)
         assert backstage(signed_in, "steal").status_code == 204
         other = another()
         login(other, user)

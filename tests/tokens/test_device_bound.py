@@ -24,8 +24,8 @@ from tests.tokens.devices import (
 )
 from tests.tokens.edge import EXPIRED, NAVIGATION, cleared, database_down, is_unavailable, set_by, values_of, who
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import keeping
-from tokens.service.ending import end_all
+from tokens.service import queries
+from tokens.service.revocation import revoke_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
@@ -60,7 +60,7 @@ def row_of(device: Device) -> RefreshToken:
 
 def revoke(user: Any, clock: Any) -> None:
     """Let a member of the staff revoke all the user's sessions, and all processes read of it."""
-    end_all(RefreshToken.objects.live().filter(user=user), Reason.ENDED_BY_STAFF)
+    revoke_all(RefreshToken.objects.live().filter(user=user), Reason.ENDED_BY_STAFF)
     clock.forward(2)
 
 
@@ -357,14 +357,14 @@ class TestCopiedCookies:
         pending.lose_access()
         pending.browser.cookies.load(stale)
         clock.forward(1)
-        real = keeping.is_still_wanted
+        real = queries.is_still_current
 
         def sign_in_meanwhile(session: RefreshToken) -> bool:
             by_the_api(Client(), user)
             Device(pending.browser).sign_in(user)
             return real(session)
 
-        monkeypatch.setattr(keeping, "is_still_wanted", sign_in_meanwhile)
+        monkeypatch.setattr(queries, "is_still_wanted", sign_in_meanwhile)
         assert not pending.browser.get("/probe/who").cookies
 
 

@@ -14,7 +14,7 @@ from tests.browsers import ACCESS, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.edge import EXPIRED, who
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.ending import end_all
+from tokens.service.revocation import revoke_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -44,7 +44,7 @@ def change_password(client: Client) -> Any:
 
 
 def revoke_all() -> None:
-    end_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
 from tests.tokens.edge import who
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens import hashers
+from tokens.conf.rates import NAMES
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.rates import NAMES
-from tokens.service import feed as feeds
-from tokens.service.ending import end_all
-from tokens.service.feed import feed
+from tokens.service import revocation_feed as feeds
+from tokens.service.revocation import revoke_all
+from tokens.service.revocation_feed import feed
 
 ANY_SESSION = UUID("01a20a65-5189-764f-8426-b0731478d342")
 
@@ -177,7 +177,7 @@ def test_revocations_are_counted_by_reason_when_they_are_committed(user):
     for _ in range(3):
         Holder(user)
     with counted(*[event("revoked"), ("revocations_total", "ended_by_command")] * 3):
-        assert end_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_COMMAND, note="x 1\n") == 3
+        assert revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_COMMAND, note="x 1\n") == 3
 
 
 @pytest.mark.urls("tests.urls")

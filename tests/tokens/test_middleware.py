@@ -13,9 +13,9 @@ from tests.browsers import ACCESS, DEVICE, FIREFOX, OPEN, REFRESH, login, post, 
 from tests.factories import UserFactory
 from tests.tokens.edge import EXPIRED, database_down, is_unavailable, values_of, who
 from tokens.models import RefreshToken
-from tokens.service import acknowledgements, grants
-from tokens.service.ending import end
-from tokens.service.feed import feed
+from tokens.service import acknowledgements, issuing
+from tokens.service.revocation import revoke
+from tokens.service.revocation_feed import feed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -45,7 +45,7 @@ def read_feed(clock: Any) -> None:
 
 
 def revoke(user: Any, reason: RefreshToken.Reason = Reason.ENDED_BY_STAFF) -> None:
-    end(RefreshToken.objects.filter(user=user), reason)
+    revoke(RefreshToken.objects.filter(user=user), reason)
 
 
 class TestAValidAccessToken:
@@ -210,7 +210,7 @@ class TestATokenSeenBefore:
         assert who(api) == str(other.pk)
 
     def test_if_it_is_valid_only_while_the_browser_is_open_it_needs_that_cookie(self, api, user, monkeypatch):
-        monkeypatch.setattr(grants, "goes_with_the_browser", lambda session: True)
+        monkeypatch.setattr(issuing, "goes_with_the_browser", lambda session: True)
         login(api, user)
         del api.cookies[REFRESH]
         assert [who(api) for _ in range(2)] == [None, None]

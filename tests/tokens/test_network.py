@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokens.network import client_ip, client_of
+from tokens.web.client import client_ip, client_of
 
 PROXY, CLIENT, OTHER = "10.0.0.1", "203.0.113.7", "198.51.100.1"
 TRUSTED = ["10.0.0.0/8"]

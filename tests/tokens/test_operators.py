@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.browsers import login
 from tests.factories import PASSWORD
 from tests.tokens.edge import EXPIRED, is_unavailable
-from tokens import operators
+from tokens import monitoring
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,8 +29,8 @@ ANY_HOST = {"Host": "10.1.2.3:8000"}
 @pytest.fixture(autouse=True)
 def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forgets what the process found out about its database. Otherwise one test would be answered from another's."""
-    monkeypatch.setattr(operators, "_readiness", operators.Question(operators.Migrations().are_applied))
-    monkeypatch.setattr(operators, "_last_purge", operators.Question(operators.last_run))
+    monkeypatch.setattr(monitoring, "_readiness", monitoring.Question(monitoring.Migrations().are_applied))
+    monkeypatch.setattr(monitoring, "_last_purge", monitoring.Question(monitoring.last_run))
 
 
 @contextmanager
@@ -76,14 +76,14 @@ class TestHealth:
         assert browser.get("/health/ready").status_code == 200
 
     def test_a_database_that_does_not_answer_blocks_one_thread_and_no_request(self, monkeypatch):
-        monkeypatch.setattr(operators, "PATIENCE", 0.05)
+        monkeypatch.setattr(monitoring, "PATIENCE", 0.05)
         answered, asked = threading.Event(), []
 
         def hang() -> bool:
             asked.append(threading.current_thread())
             return answered.wait(30)
 
-        monkeypatch.setattr(operators, "_readiness", operators.Question(hang))
+        monkeypatch.setattr(monitoring, "_readiness", monitoring.Question(hang))
         assert [is_ready() for _ in range(3)] == [False] * 3
         assert len(asked) == 1
         answered.set()
@@ -101,7 +101,7 @@ class TestHealth:
                 recorder.record_applied(newest.app, newest.name)
             assert is_ready()
 
-    @pytest.mark.parametrize("path", operators.VIEWS)
+    @pytest.mark.parametrize("path", monitoring.VIEWS)
     def test_a_signed_in_browser_is_neither_refreshed_nor_given_a_cookie(self, path, clock, signed_in):
         clock.forward(EXPIRED)
         before = RefreshToken.objects.values().get()
@@ -109,7 +109,7 @@ class TestHealth:
         assert (response.status_code, len(response.cookies), response.has_header("Vary")) == (200, 0, False)
         assert RefreshToken.objects.values().get() == before
 
-    @pytest.mark.parametrize("path", operators.VIEWS)
+    @pytest.mark.parametrize("path", monitoring.VIEWS)
     def test_only_get_and_head_are_allowed(self, path):
         assert (Client().post(path).status_code, Client().head(path).status_code) == (405, 200)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokens.origins import is_cross_origin, is_unsafe
+from tokens.web.origins import is_cross_origin, is_unsafe
 
 OURS, TRUSTED, OTHER = "https://testserver", "https://app.example.org", "https://evil.example.org"
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.browsers import login
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken
-from tokens.service.client import MAX_NAME
+from tokens.service.devices import MAX_NAME
 
 pytestmark = pytest.mark.django_db
 

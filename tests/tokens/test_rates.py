@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens.rates import NAMES, NO_RATES, Rate, Rates, from_text, parse, read
+from tokens.conf.rates import NAMES, NO_RATES, Rate, Rates, from_text, parse, read
 
 PERIOD = 600
 COUNTS = st.integers(0, 300)

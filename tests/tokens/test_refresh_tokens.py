@@ -16,8 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tokens.jws import ALPHABET
-from tokens import refresh_tokens
-from tokens.refresh_tokens import MAX_GENERATION, PREFIX, InvalidRefreshToken, RefreshToken, UnknownKey, dumps, loads
+from tokens.protocol import refresh_tokens
+from tokens.protocol.refresh_tokens import (
+    MAX_GENERATION,
+    PREFIX,
+    InvalidRefreshToken,
+    RefreshToken,
+    UnknownKey,
+    dumps,
+    loads,
+)
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "refresh_tokens.json").read_text())
 KEYS = {bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in VECTORS["keys"].items()}
@@ -57,7 +65,7 @@ class TestTheVectors:
         refusal = refusal_of(vector["token"])
         assert (type(refusal).__name__, refusal.args) == (vector["error"], ())
         text = "".join(traceback.format_exception_only(refusal)).strip()
-        assert text == f"tokens.refresh_tokens.{vector['error']}"
+        assert text == f"tokens.protocol.refresh_tokens.{vector['error']}"
         # A log would show a cause, for example the message of a decoder.
         assert refusal.__cause__ is None
         assert refusal.__context__ is None or refusal.__suppress_context__

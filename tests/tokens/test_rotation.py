@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens.rotation import (
+from tokens.protocol.rotation import (
     BEGINS_GENERATION,
     ENDS_SESSION,
     RECOVERIES_OF_ONE_GENERATION,
@@ -19,7 +19,7 @@ from tokens.rotation import (
     decide,
     recover,
 )
-from tokens.rotation import Decision as D
+from tokens.protocol.rotation import Decision as D
 
 SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -28,7 +28,7 @@ from tests.tokens.model import (
     instant,
 )
 from tests.tokens.search import Scale, search
-from tokens.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
 
 class CheckedServer(Server):

@@ -20,11 +20,13 @@ from django.core.exceptions import ImproperlyConfigured
 from tests.browsers import ACCESS, login
 from tests.tokens.jws import NOW, SESSION, each_character_replaced, encoded, minted, opened, raw
 from tests.tokens.pems import pem, private_key, public_pem
-from tokens import conf, keys, signing_keys
-from tokens.access_tokens import Codec, InvalidAccessToken
-from tokens.conf import token_settings
+from tokens import conf
+from tokens.conf import signing_keys, token_settings
+from tokens.conf.signing_keys import DERIVED
 from tokens.middleware import TokenMiddleware
-from tokens.signing_keys import ALGORITHMS, DERIVED, Flaw, UnusableKey
+from tokens.protocol import keys, signing_keys
+from tokens.protocol.access_tokens import Codec, InvalidAccessToken
+from tokens.protocol.signing_keys import ALGORITHMS, Flaw, UnusableKey
 
 SECRET = "a secret of a test, which is long enough to be taken for a real one"
 ORIGIN = "https://testserver"
@@ -182,7 +184,7 @@ def test_a_key_is_read_once_and_its_file_may_be_deleted_afterwards(tmp_path, set
     settings.TOKENS = {"SIGNING_KEYS": [str(path)]}
     token_settings()
     path.unlink()
-    assert keys.keyring().kid == signing_keys.load(pem("EdDSA")).kid
+    assert conf.keyring().kid == signing_keys.load(pem("EdDSA")).kid
 
 
 # How a key is named and published
@@ -241,7 +243,7 @@ def test_the_published_keys_are_those_that_verify(api, settings):
     settings.SECRET_KEY_FALLBACKS = [SECRET]
     published = api.get("/.well-known/jwks.json").json()["keys"]
     assert [key["alg"] for key in published] == ["RS256", "ES256", "EdDSA", "EdDSA"]
-    assert [key["kid"] for key in published] == list(keys.keyring().verifying_keys)
+    assert [key["kid"] for key in published] == list(conf.keyring().verifying_keys)
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {member for key in published for member in key}
 
 
@@ -308,7 +310,7 @@ def test_people_sign_in_with_each_algorithm(algorithm, api, user, settings):
 def test_keys_show_nothing_secret(settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA"), pem("RS256")]}
     found = token_settings()
-    shown = repr((found, found.keys, keys.keyring(), keys.keyring().signing_key, UnusableKey(Flaw.SHORT)))
+    shown = repr((found, found.keys, conf.keyring(), conf.keyring().signing_key, UnusableKey(Flaw.SHORT)))
     private = private_key("EdDSA").private_bytes_raw()
     secrets = [line for name in ("EdDSA", "RS256") for line in pem(name).splitlines()]
     secrets += [private.hex(), encoded(private), str(private_key("RS256").private_numbers().d)]

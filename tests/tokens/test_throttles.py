@@ -17,9 +17,9 @@ from accounts.models import User
 from tests.accounts.steps import ask, statements, who
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tokens import throttles
 from tokens.models import SecurityEvent
-from tokens.throttles import Tally, Throttled
+from tokens.service import throttles
+from tokens.service.throttles import Tally, Throttled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

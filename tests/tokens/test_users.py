@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 
-from tokens.users import LazyUser
+from tokens.web.user import LazyUser
 
 pytestmark = pytest.mark.django_db
 

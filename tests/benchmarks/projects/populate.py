@@ -64,7 +64,7 @@ def _traveller() -> Any:
     import time_machine
 
     if apps.is_installed("tokens"):
-        from tokens.database import DatabaseNow
+        from tokens.database.expressions import DatabaseNow
 
         DatabaseNow.as_postgresql = DatabaseNow.as_sqlite  # type: ignore[method-assign]
     return time_machine.travel(datetime.now(UTC), tick=True).start()

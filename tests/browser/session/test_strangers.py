@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.browser.session.worlds import World
-from tokens.refresh_tokens import PREFIX
+from tokens.protocol.refresh_tokens import PREFIX
 
 pytestmark = pytest.mark.parametrize("mode", ["body"], indirect=True)
 

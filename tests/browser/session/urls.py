@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from config.urls import *  # noqa: F403
 from config.urls import urlpatterns as project
-from tokens import problems
+from tokens.web import problems
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; "

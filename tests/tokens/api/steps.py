@@ -10,7 +10,7 @@ from django.test import Client
 
 from tests.browsers import login
 from tokens.models import RefreshToken
-from tokens.service.ending import end
+from tokens.service.revocation import revoke
 
 
 def sign_in(client: Client, user: Any, **more: Any) -> str:
@@ -77,7 +77,7 @@ def deactivate_in_sql(user: Any) -> None:
 
 
 def revoke(row: RefreshToken) -> None:
-    end(RefreshToken.objects.filter(pk=row.pk), RefreshToken.Reason.ENDED_BY_STAFF)
+    revoke(RefreshToken.objects.filter(pk=row.pk), RefreshToken.Reason.ENDED_BY_STAFF)
 
 
 def change(row: RefreshToken, **values: Any) -> None:

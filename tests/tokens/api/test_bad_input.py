@@ -19,10 +19,11 @@ from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, post
 from tests.factories import PASSWORD
 from tests.tokens.api.paths import LOGIN, LOGOUT, ME, NO_SESSION, REAUTHENTICATE, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, client_with
-from tokens import refresh_tokens
 from tokens.api.base import MAX_BODY
-from tokens.keys import derive, keyring
+from tokens.conf import keyring
 from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.protocol import refresh_tokens
+from tokens.protocol.keys import derive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

@@ -14,7 +14,7 @@ from tests.tokens.api.paths import LOGIN, LOGOUT, ME, NO_SESSION, REAUTHENTICATE
 from tests.tokens.api.steps import assert_problem, bearer, sign_in
 from tokens.api import serializers
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service.ending import end
+from tokens.service.revocation import revoke
 
 pytestmark = pytest.mark.django_db
 
@@ -77,13 +77,13 @@ class TestNotSignedIn:
         assert_problem(signed_in.get(ME), 401, "token_expired")
 
     def test_with_an_access_token_of_an_ended_session_is_session_ended(self, signed_in, of_client):
-        end(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
         for response in (signed_in.get(ME, headers=of_client), signed_in.get(ME)):
             assert_problem(response, 401, "session_ended")
             assert response["WWW-Authenticate"] == CHALLENGE
 
     def test_with_a_refresh_cookie_of_an_ended_session_is_session_ended(self, clock, signed_in):
-        end(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(601)
         for response in (signed_in.get(ME), refresh(signed_in)):
             assert_problem(response, 401, "session_ended")

@@ -17,14 +17,14 @@ from tests.factories import UserFactory
 from tests.tokens.api.paths import ME
 from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, change
 from tests.tokens.pems import pem
-from tokens import conf, introspectors
-from tokens.access_tokens import Codec, codec
+from tokens import conf
 from tokens.api import introspection
-from tokens.conf import token_settings
-from tokens.keys import derive, keyring
+from tokens.conf import codec, introspection_clients, keyring, token_settings
 from tokens.models import RefreshToken, Revocation
-from tokens.service.ending import end
-from tokens.service.feed import feed
+from tokens.protocol.access_tokens import Codec
+from tokens.protocol.keys import derive
+from tokens.service.revocation import revoke
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -164,7 +164,7 @@ class TestAnInactiveToken:
     def test_is_that_of_a_revoked_session_before_the_feed_is_read(self, token, monkeypatch):
         assert is_active(token)
         monkeypatch.setattr(feed, "add", lambda ids: None)
-        end(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
+        revoke(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
         Revocation.objects.all().delete()  # So another process could not have read of it yet.
         assert not feed.is_revoked(RefreshToken.objects.get().id)
         assert Client().get(ME, headers=bearer(token)).status_code == 401
@@ -277,7 +277,7 @@ class TestTheService:
             compared.append(one)
             return one == other
 
-        monkeypatch.setattr(introspectors, "compare_digest", compare)
+        monkeypatch.setattr(introspection_clients, "compare_digest", compare)
         for authorization in (basic("0", "0"), basic("4", "4"), basic("unknown", "x")):
             compared.clear()
             ask("x", authorization)

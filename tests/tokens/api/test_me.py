@@ -10,7 +10,7 @@ from tests.browsers import ACCESS, REFRESH, login
 from tests.tokens.api.paths import ME, SESSIONS
 from tests.tokens.api.steps import ENDINGS, deactivate_in_sql, refusal, revoke
 from tokens.models import RefreshToken
-from tokens.service.feed import feed
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db
 

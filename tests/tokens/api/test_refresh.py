@@ -18,10 +18,10 @@ from tests.browsers import ACCESS, REFRESH, post
 from tests.factories import PASSWORD
 from tests.tokens.api.paths import DAY, HOUR, LOGIN, ME, REFRESH_PATH
 from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, client_with, max_ages, refusal
-from tokens import refresh_tokens
-from tokens.access_tokens import codec
-from tokens.keys import derive, keyring
+from tokens.conf import codec, keyring
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.protocol import refresh_tokens
+from tokens.protocol.keys import derive
 
 pytestmark = pytest.mark.django_db
 

@@ -11,13 +11,13 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import HOUR, LOGIN, LOGOUT, ME, REAUTHENTICATE, RECENT, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke, sign_in, state_of
-from tokens.access_tokens import codec
 from tokens.api.views import PAGE
+from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import ending
+from tokens.service import revocation
 from tokens.service.client import Client as Requester
-from tokens.service.ending import end
 from tokens.service.opening import open_session
+from tokens.service.revocation import revoke
 
 pytestmark = pytest.mark.django_db
 
@@ -267,9 +267,9 @@ class TestReauthentication:
         assert SecurityEvent.objects.filter(kind="sign_in_failed", user=user).count() == 1
 
     def test_does_not_make_an_ended_session_live_again(self, signed_in, monkeypatch):
-        monkeypatch.setattr(ending.feed, "add", lambda ids: None)  # As if another process had ended it.
+        monkeypatch.setattr(revocation.feed, "add", lambda ids: None)  # As if another process had ended it.
         signed_in.get(ME)
-        end(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
         assert_problem(post(signed_in, REAUTHENTICATE, {"password": PASSWORD}), 401, "session_ended")
 
 

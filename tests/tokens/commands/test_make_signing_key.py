@@ -11,11 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from django.core.management import CommandError, call_command
 
 from tests.tokens.pems import pem
-from tokens import signing_keys
-from tokens.conf import token_settings
-from tokens.keys import keyring
+from tokens.conf import keyring, signing_keys, token_settings
 from tokens.management.commands.make_signing_key import Command
-from tokens.signing_keys import ALGORITHMS
+from tokens.protocol.signing_keys import ALGORITHMS
 
 
 @pytest.fixture

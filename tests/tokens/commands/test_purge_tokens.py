@@ -24,8 +24,8 @@ from uuid_utils.compat import uuid7
 from tests.browsers import login
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import purge
-from tokens.service.ending import end_all
-from tokens.service.feed import LATE_COMMIT, feed
+from tokens.service.revocation import revoke_all
+from tokens.service.revocation_feed import LATE_COMMIT, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -181,7 +181,7 @@ class TestRetention:
 
     def test_keeps_the_revocation_of_a_purged_session_for_a_process_that_starts_later(self, clock, signed_in, settings):
         settings.TOKENS = {"SESSION_RETENTION": 1, "EVENT_RETENTION": 1}
-        end_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
+        revoke_all(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
         clock.forward(590)
         assert "sessions: 1 deleted" in run()
         feed.__init__(monotonic=feed._monotonic)

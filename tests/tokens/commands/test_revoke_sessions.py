@@ -11,7 +11,7 @@ from django.test import Client
 from tests.browsers import FIREFOX, login
 from tests.factories import UserFactory
 from tokens.models import RefreshToken, Revocation, SecurityEvent
-from tokens.service import ending
+from tokens.service import revocation
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +119,7 @@ class TestTheChoice:
         assert run("--all", ARMED) == "0 sessions revoked\n"
 
     def test_may_be_more_than_a_batch(self, sessions, monkeypatch):
-        monkeypatch.setattr(ending, "BATCH", 2)
+        monkeypatch.setattr(revocation, "BATCH", 2)
         assert run("--all", ARMED) == "3 sessions revoked\n"
         assert not RefreshToken.objects.live().exists()
 

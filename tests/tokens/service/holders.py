@@ -8,11 +8,11 @@ from typing import Any, Self
 from tokens.conf import COOKIE
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
-from tokens.service.ending import end
-from tokens.service.feed import RevocationFeed
-from tokens.service.grants import Grant
+from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
+from tokens.service.revocation import revoke
+from tokens.service.revocation_feed import RevocationFeed
 
 HOME = Client("192.0.2.7", "Firefox")
 ELSEWHERE = Client("198.51.100.7", "Chrome")
@@ -46,17 +46,17 @@ class Holder:
         """Open another session of the same user in the same browser."""
         return type(self)(self.user, client=self.browser)
 
-    def present(self, token: str | None = None, client: Client | None = None) -> Grant | Refusal:
+    def present(self, token: str | None = None, client: Client | None = None) -> IssuedTokens | Refusal:
         """Present a token, by default the current one, and ignore the answer, as if it was lost."""
         return refresh(self.token if token is None else token, (self.grant.session.mode,), client or self.client)
 
-    def granted(self, token: str | None = None, client: Client | None = None) -> Grant:
+    def granted(self, token: str | None = None, client: Client | None = None) -> IssuedTokens:
         """Present a token, by default the current one, which must be accepted. Ignore the answer, as if it was lost."""
         answer = self.present(token, client)
-        assert isinstance(answer, Grant)
+        assert isinstance(answer, IssuedTokens)
         return answer
 
-    def refresh(self, token: str | None = None, client: Client | None = None) -> Grant:
+    def refresh(self, token: str | None = None, client: Client | None = None) -> IssuedTokens:
         """Present a token, by default the current one, which must be accepted. Keep the new refresh token, if any."""
         self.grant = self.granted(token, client)
         self.token = self.grant.refresh_token or self.token
@@ -66,7 +66,7 @@ class Holder:
         return isinstance(self.present(token), Refusal)
 
     def end(self, reason: RefreshToken.Reason = RefreshToken.Reason.SIGNED_OUT) -> None:
-        end(RefreshToken.objects.filter(id=self.id), reason)
+        revoke(RefreshToken.objects.filter(id=self.id), reason)
 
     @property
     def row(self) -> RefreshToken:

@@ -21,13 +21,12 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
-from tokens import throttles
 from tokens.models import RefreshToken
-from tokens.rotation import Decision
-from tokens.service import acknowledgements, binding, ending, opening, refreshing
+from tokens.protocol.rotation import Decision
+from tokens.service import acknowledgements, binding, opening, refreshing, revocation, throttles
 from tokens.service.client import Client
-from tokens.service.feed import feed
 from tokens.service.purge import purges
+from tokens.service.revocation_feed import feed
 
 
 def serve() -> None:
@@ -129,7 +128,7 @@ def sign_in(user_id: str, device_token: str | None = None) -> dict[str, Any]:
 
 def end(session_id: str, reason: str = "signed_out") -> int:
     """End a session. Return how many sessions that ended."""
-    return len(ending.end(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason(reason)))
+    return len(revocation.revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason(reason)))
 
 
 def purge(batch_size: int) -> dict[str, int]:

@@ -14,9 +14,9 @@ from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tests.tokens.service.statements import failing, statements
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements
-from tokens.service.feed import feed
-from tokens.service.grants import Grant
-from tokens.service.keeping import reauthenticate
+from tokens.service.issuing import IssuedTokens
+from tokens.service.reauthentication import reauthenticate
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def used(holder: Holder, clock: Any) -> Holder:
     return holder
 
 
-def use(grant: Grant, clock: Any) -> None:
+def use(grant: IssuedTokens, clock: Any) -> None:
     """Use an access token, as the middleware notes it."""
     acknowledgements.note(grant.access, clock.now.timestamp())
 

@@ -14,7 +14,7 @@ from tests.tokens.service.statements import WITHOUT_FLUSH, before_the_update, st
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import binding
 from tokens.service.binding import Challenge
-from tokens.service.grants import Grant
+from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 
 pytestmark = pytest.mark.django_db
@@ -39,14 +39,14 @@ def holder(user: Any, clock: Any) -> KeyHolder:
 @pytest.fixture
 def pending(holder: KeyHolder) -> KeyHolder:
     """A session whose key is registered, but not proven. Without it, no test would see the first proof."""
-    assert isinstance(holder.register(), Grant)
+    assert isinstance(holder.register(), IssuedTokens)
     return holder
 
 
 @pytest.fixture
 def bound(pending: KeyHolder) -> KeyHolder:
     """A session whose key has just been proven. The first proof differs from all later ones."""
-    assert isinstance(pending.prove(), Grant)
+    assert isinstance(pending.prove(), IssuedTokens)
     return pending
 
 
@@ -84,16 +84,16 @@ class TestARegistration:
 
     def test_that_is_sent_again_is_answered_again_but_another_key_is_rejected(self, holder):
         text = holder.registration()
-        assert isinstance(holder.register(text), Grant)
+        assert isinstance(holder.register(text), IssuedTokens)
         before = holder.row.bound_key
-        assert isinstance(holder.register(text), Grant)
+        assert isinstance(holder.register(text), IssuedTokens)
         assert cause_of(holder.register(holder.registration(a_key()))) == "another key"
         assert holder.row.bound_key == before
 
     def test_of_two_keys_in_parallel_stores_the_first(self, holder):
         with before_the_update(lambda: holder.register(holder.registration(a_key()))):
             assert cause_of(holder.register()) == "another key"
-        assert isinstance(holder.present(), Grant)
+        assert isinstance(holder.present(), IssuedTokens)
 
     def test_with_claims_that_were_not_offered_to_this_session_is_rejected(self, holder):
         other = KeyHolder(UserFactory())
@@ -153,13 +153,13 @@ class TestAFirstProof:
         before = KeyHolder(user).bind()
         clock.forward(1)
         after = before.sign_in_again()
-        assert isinstance(before.prove(), Grant), "no other key is registered yet"
+        assert isinstance(before.prove(), IssuedTokens), "no other key is registered yet"
         after.register()
         answer = binding.refresh(before.id, before.proof(challenge="any"), after.client)
         assert cause_of(answer) == "left for a newer sign-in"
         assert before.row.revoked_at is None, "the newer one may never be proven"
         after.end()
-        assert isinstance(before.prove(), Grant)
+        assert isinstance(before.prove(), IssuedTokens)
 
     def test_after_the_token_was_used_has_to_be_signed_again(self, pending, clock):
         """An attacker copied the cookies before the first proof and refreshed first. The proof ends their token."""
@@ -167,11 +167,11 @@ class TestAFirstProof:
         stolen = pending.granted(client=ELSEWHERE).refresh_token
         assert stolen
         assert cause_of(pending.prove(proof)) == binding.STALE
-        assert isinstance(pending.prove(), Grant)
+        assert isinstance(pending.prove(), IssuedTokens)
         clock.forward(STILL_TIME)
         assert pending.is_refused(stolen)
         assert pending.row.revoked_at is None
-        assert isinstance(pending.prove(), Grant)
+        assert isinstance(pending.prove(), IssuedTokens)
 
     def test_that_loses_a_race_against_the_refresh_token_has_to_be_signed_again(self, pending):
         proof = pending.proof()
@@ -210,9 +210,9 @@ class TestAProof:
         """A browser whose response was lost sends the same proof three times."""
         text = bound.proof()
         answers = [bound.prove(text) for _ in range(3)]
-        assert [type(answer) for answer in answers] == [Grant, Challenge, Challenge]
+        assert [type(answer) for answer in answers] == [IssuedTokens, Challenge, Challenge]
         assert bound.row.generation == 2
-        assert isinstance(bound.prove(bound.proof(answers[-1].text)), Grant)
+        assert isinstance(bound.prove(bound.proof(answers[-1].text)), IssuedTokens)
 
     def test_that_loses_a_race_against_itself_has_to_be_signed_again(self, bound):
         text = bound.proof()
@@ -222,7 +222,7 @@ class TestAProof:
 
     def test_that_loses_a_race_against_another_change_is_accepted(self, bound):
         with before_the_update(lambda: bound.put_back(acknowledged=True)):
-            assert isinstance(bound.prove(), Grant)
+            assert isinstance(bound.prove(), IssuedTokens)
 
     def test_that_loses_every_race_raises_an_error(self, bound, clock):
         text, moments = bound.proof(), iter(range(1, 1000))
@@ -256,7 +256,7 @@ class TestAProof:
         clock.forward(5)
         second = bound.challenge()
         assert first != second
-        assert isinstance(bound.prove(bound.proof(first)), Grant)
+        assert isinstance(bound.prove(bound.proof(first)), IssuedTokens)
         assert cause_of(bound.prove(bound.proof(second))) == binding.STALE
 
     def test_whose_challenge_was_replaced_is_rejected(self, bound, clock):
@@ -286,13 +286,13 @@ class TestAProof:
         binding.refresh(bound.id, wrong_proof(bound), ELSEWHERE)
         assert bound.events(_Kind.UNPROVEN) == 2
         assert (bound.row.generation, bound.row.revoked_at) == (1, None)
-        assert isinstance(bound.prove(), Grant)
+        assert isinstance(bound.prove(), IssuedTokens)
 
     def test_of_a_challenge_made_with_an_older_secret_key_is_accepted(self, bound, settings):
         text = bound.proof()
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret for tests, long enough to be taken for a real one"
-        assert isinstance(bound.prove(text), Grant)
+        assert isinstance(bound.prove(text), IssuedTokens)
 
 
 class TestARefreshIsRejected:
@@ -337,7 +337,7 @@ class TestTheRefreshTokenOfABoundSession:
                 assert answer == Refusal(), "the client must not learn the cause"
         assert pending.row.revoked_at is None
         assert pending.revocations() == 0
-        assert isinstance(pending.prove(), Grant)
+        assert isinstance(pending.prove(), IssuedTokens)
 
     def test_is_recorded_once_an_hour_but_not_within_the_grace_period(self, bound, clock):
         clock.forward(GRACE - 2)
@@ -369,7 +369,7 @@ class TestSwitchedOff:
         bound.refresh()
 
     def test_a_bound_session_stays_bound(self, bound):
-        assert isinstance(bound.prove(), Grant)
+        assert isinstance(bound.prove(), IssuedTokens)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -390,7 +390,7 @@ class TestStatements:
         text = holder.registration()
         assert verbs(lambda: holder.register(text)) == ["UPDATE", "SELECT"]
         old = holder.proof()
-        assert isinstance(holder.prove(old), Grant)
+        assert isinstance(holder.prove(old), IssuedTokens)
         assert verbs(holder.challenge) == verbs(lambda: holder.prove(old)) == ["SELECT"]
 
     def test_a_refresh_without_a_session_and_a_registration_without_a_proof_are_none(self, holder):

@@ -25,8 +25,9 @@ from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.processes import Process, WebServer, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service.client import Client, digest_of_device_token, new_device_token
-from tokens.service.grants import Grant
+from tokens.service.client import Client
+from tokens.service.devices import digest_of, new_token
+from tokens.service.issuing import IssuedTokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -158,7 +159,7 @@ class TestParallelRequestsWithOneProof:
         assert (row.generation, row.revoked_at) == (1, None)
         assert proven == (row.bound_at is not None)
         assert rotated == (0 if proven else THREADS * len(tokens))
-        assert isinstance(pending.prove(), Grant)
+        assert isinstance(pending.prove(), IssuedTokens)
         assert pending.is_refused()
 
 
@@ -217,8 +218,8 @@ class TestParallelSignIns:
         assert RefreshToken.objects.live().count() == 5
 
     def test_and_parallel_refreshes_after_them_leave_the_latest_session_live(self, processes):
-        user, token = UserFactory(), new_device_token()
-        digest = digest_of_device_token(token)
+        user, token = UserFactory(), new_token()
+        digest = digest_of(token)
         Device.objects.create(user=user, token_digest=digest, name="Firefox", created_at=timezone.now())
         clicks = [Holder(user, Client("192.0.2.7", "Firefox", token)) for _ in range(3)]
         assert_all_granted(in_all(processes, "refresh", clicks[-1].token, threads=10), 1)

@@ -15,7 +15,7 @@ from django.db import connection
 from tests.databases import start_server
 from tests.tokens.service.holders import GRACE, PATIENCE, Holder
 from tests.tokens.service.processes import Process, values_of
-from tokens.database import durable
+from tokens.database.transactions import durable
 
 Session = dict[str, Any]
 Waiting = Callable[..., tuple[bool, Any]]

@@ -10,7 +10,7 @@ from django.db import transaction
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tokens import sessions
 from tokens.models import RefreshToken
-from tokens.service.feed import feed
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

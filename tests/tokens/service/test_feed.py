@@ -15,12 +15,12 @@ from tests.factories import UserFactory
 from tests.tokens.service.holders import PATIENCE, STILL_TIME, AnotherProcess, Holder
 from tests.tokens.service.statements import failing, query, statements
 from tests.tokens.service.threads import in_thread, paused
-from tokens import database
 from tokens.conf import token_settings
+from tokens.database import transactions
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements
-from tokens.service import feed as feed_module
-from tokens.service.feed import LATE_COMMIT, MARGIN, FeedUnavailable, feed
+from tokens.service import revocation_feed as feed_module
+from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, FeedUnavailable, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -363,7 +363,7 @@ class TestALock:
     @pytest.fixture(autouse=True)
     def _short_wait(self, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
         """Shorten the moment. With the real one, these tests would take seconds."""
-        monkeypatch.setattr(database, "HURRY_MS", 50)
+        monkeypatch.setattr(transactions, "HURRY_MS", 50)
 
     def test_on_the_table_makes_the_feed_unreadable(self):
         process, holder = AnotherProcess(), Holder(UserFactory())

@@ -17,7 +17,7 @@ from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
-from tokens.service.ending import end
+from tokens.service.revocation import revoke
 
 Lines = Callable[[], list[dict[str, str]]]
 
@@ -72,7 +72,7 @@ class TestAnEvent:
         client = Client("192.0.2.9", "Firefox (X11)")
         lines()
         row = RefreshToken.objects.filter(id=holder.id)
-        end(row, RefreshToken.Reason.ENDED_BY_STAFF, by=user, client=client, note='a "stolen" laptop')
+        revoke(row, RefreshToken.Reason.ENDED_BY_STAFF, by=user, client=client, note='a "stolen" laptop')
         assert lines() == [
             {
                 "event": "revoked",

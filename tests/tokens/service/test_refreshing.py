@@ -16,15 +16,15 @@ from django.db.models import F
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.service.holders import ELSEWHERE, GRACE, HOME, STILL_TIME, Holder, columns
 from tests.tokens.service.statements import before_the_update, failing, query
-from tokens import refresh_tokens
-from tokens.access_tokens import instant
-from tokens.keys import keyring
+from tokens.conf import keyring
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.rotation import Decision, State
-from tokens.service import ending, refreshing
+from tokens.protocol import refresh_tokens
+from tokens.protocol.access_tokens import instant
+from tokens.protocol.rotation import Decision, State
+from tokens.service import refreshing, revocation
+from tokens.service.auth_hash import digest_of, follow_rehash
 from tokens.service.client import Client
 from tokens.service.refreshing import Refusal, refresh
-from tokens.service.stamps import restamp, stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +79,7 @@ def update_password(user: Any) -> None:
 
 
 class TestADecision:
-    """How each of the decisions in `tokens.rotation` is carried out."""
+    """How each of the decisions in `tokens.protocol.rotation` is carried out."""
 
     # The row's state; the generation of the token that is presented; how many seconds later; the decision; the state
     # after it, if it changes; and the generation of the refresh token that is issued, if any.
@@ -322,7 +322,7 @@ class TestAPassword:
         user = sign_in()
         assert identify_hasher(user.password).algorithm == "argon2"
         for holder in live:
-            assert bytes(holder.row.auth_hash_digest) == stamp_of(user)
+            assert bytes(holder.row.auth_hash_digest) == digest_of(user)
             holder.refresh()
             assert holder.row.revoked_at is None
         assert ended.row.auth_hash_digest == before
@@ -346,7 +346,7 @@ class TestAPassword:
         user, old = outdated[0].user, outdated[0].user.password
         user.password = make_password(PASSWORD)
         get_user_model()._base_manager.filter(pk=user.pk).update(password=user.password)
-        with before_the_update(lambda: restamp(user, old), where=f"LIMIT {ending.BATCH}"):
+        with before_the_update(lambda: follow_rehash(user, old), where=f"LIMIT {revocation.BATCH}"):
             outdated[0].refresh()
         assert outdated[0].row.revoked_at is None
 

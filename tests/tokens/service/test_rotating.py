@@ -1,4 +1,4 @@
-"""The rotation in one statement, on PostgreSQL. Its effect must be that of `tokens.rotation` and two statements."""
+"""The rotation in one statement, on PostgreSQL. Its effect must be that of `tokens.protocol.rotation` and two statements."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,16 +16,15 @@ from django.test.utils import isolate_apps
 from accounts.models import User
 from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns
 from tests.tokens.service.statements import query
-from tokens import refresh_tokens
-from tokens.conf import BODY, COOKIE, SCOPED, token_settings
-from tokens.database import Columns
-from tokens.keys import keyring
+from tokens.conf import BODY, COOKIE, SCOPED, keyring, token_settings
+from tokens.database.statements import Columns
 from tokens.models import RefreshToken
-from tokens.rotation import Decision, begin, decide
-from tokens.service import rotating
+from tokens.protocol import refresh_tokens
+from tokens.protocol.rotation import Decision, begin, decide
+from tokens.service import rotation_statement
+from tokens.service.auth_hash import digest_of
 from tokens.service.client import Client
-from tokens.service.grants import Grant
-from tokens.service.stamps import stamp_of
+from tokens.service.issuing import IssuedTokens
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 
@@ -68,7 +67,7 @@ def test_rotates_exactly_when_the_protocol_says_so_and_to_the_same_state(holder,
         asked = max(values["generation"] + of_token, 0)
         holder.put_back(since=now - age, **values, **{name: now + until for name, until in end.items()})
         before, row = columns(), holder.row
-        rotated = rotating.rotate(presented.of(asked), [COOKIE], HOME)
+        rotated = rotation_statement.rotate(presented.of(asked), [COOKIE], HOME)
         expected = decide(row.state(now), asked, now, policy) is Decision.ROTATE and asked > 0
         assert (rotated is not None) == expected
         if rotated is None:
@@ -96,7 +95,7 @@ def test_writes_the_row_as_two_statements_would_and_returns_it_as_the_orm_would(
         assert (mine._state.db, mine._state.adding) == (theirs._state.db, theirs._state.adding)
     connection.savepoint_rollback(savepoint)
 
-    monkeypatch.setattr(rotating, "rotate", lambda *arguments: None)
+    monkeypatch.setattr(rotation_statement, "rotate", lambda *arguments: None)
     assert holder.present(token, client)
     assert columns() == by_one
 
@@ -109,9 +108,9 @@ def test_rotates_only_the_session_with_this_id_this_secret_and_one_of_these_stor
         (replace(presented, secret=bytes(16)), [COOKIE]),
         (replace(presented, session_id=uuid4()), [COOKIE]),
     ]:
-        assert rotating.rotate(other, modes, HOME) is None
+        assert rotation_statement.rotate(other, modes, HOME) is None
     assert columns() == before
-    assert rotating.rotate(presented, [SCOPED, COOKIE], HOME)
+    assert rotation_statement.rotate(presented, [SCOPED, COOKIE], HOME)
 
 
 def test_does_nothing_in_strict_mode_whose_commits_have_to_wait_for_the_disk(
@@ -119,7 +118,7 @@ def test_does_nothing_in_strict_mode_whose_commits_have_to_wait_for_the_disk(
 ):
     settings.TOKENS = {"REUSE_GRACE": 0}
     with django_assert_num_queries(0):
-        assert rotating.rotate(presented, [COOKIE], HOME) is None
+        assert rotation_statement.rotate(presented, [COOKIE], HOME) is None
 
 
 @isolate_apps("accounts")
@@ -212,18 +211,18 @@ class TestWhileAnotherTransactionHoldsTheRow:
         assert holder.row.generation == 2
 
     def test_to_end_it_the_token_is_rejected(self, holder, refreshed_after):
-        assert not isinstance(refreshed_after(holder.end), Grant)
+        assert not isinstance(refreshed_after(holder.end), IssuedTokens)
         assert holder.row.generation == 1
 
     def test_to_keep_it_after_a_change_of_the_password_it_stays_valid(self, holder, refreshed_after):
         def change() -> None:
             holder.user.password = "!"
             get_user_model()._base_manager.filter(pk=holder.user.pk).update(password=holder.user.password)
-            holder.put_back(auth_hash_digest=stamp_of(holder.user))
+            holder.put_back(auth_hash_digest=digest_of(holder.user))
 
         answer = refreshed_after(change)
         assert (answer.decision, answer.access.generation) == (Decision.REPEAT, 2)
         assert refresh_tokens.loads(answer.refresh_token, keyring().mac_keys).generation == 2
         row = holder.row
         assert row.revoked_at is None
-        assert bytes(row.auth_hash_digest) == stamp_of(holder.user)
+        assert bytes(row.auth_hash_digest) == digest_of(holder.user)

@@ -12,7 +12,7 @@ from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import STILL_TIME, Holder
 from tests.tokens.service.statements import TABLE, effect_on_the_table, query, statements, verbs
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service.feed import feed
+from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
