@@ -33,3 +33,5 @@ DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tokens.hashers.PBKDF2"]
 # The project does not use Django's sessions. The table is there for tests of projects that do.
 INSTALLED_APPS += ["django.contrib.sessions"]
+# Installed only with DEBUG. It is here for the tests of the demo, which include its URLs.
+INSTALLED_APPS += ["config.demo"]

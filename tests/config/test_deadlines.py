@@ -10,13 +10,13 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from config.postgresql import deadline
-from config.postgresql.base import Connection, HurriedConnection
+from config.postgresql.base import Connection, ImpatientConnection
 
 pytestmark = [pytest.mark.only_on("postgresql"), pytest.mark.django_db(transaction=True)]
 SLEEP = "SELECT pg_sleep(60)"
 
 
-@pytest.fixture(params=[Connection, HurriedConnection])
+@pytest.fixture(params=[Connection, ImpatientConnection])
 def connection(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A connection of the project's classes, with a deadline of a tenth of a second.
 

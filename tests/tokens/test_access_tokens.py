@@ -406,7 +406,7 @@ class TestKeys:
         ring = keys.derive([SECRET, OLD_SECRET])
         old: Any = keys.derive([OLD_SECRET]).signing_key.private
         found = [PRIVATE.private_bytes_raw(), old.private_bytes_raw(), *ring.mac_keys.values(), *ring.mac_keys]
-        found.append(ring.handover_key)
+        found.append(ring.django_session_key)
         assert len(set(found)) == len(found) == 7
         for one, other in pairwise(sorted(found)):
             assert not other.startswith(one)  # A key id, which is public, is not the beginning of a key.

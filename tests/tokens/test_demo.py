@@ -21,7 +21,7 @@ from tokens.service import acknowledgements
 
 __all__ = ["EXPIRED", "handler400", "handler403", "handler404", "handler500"]
 
-urlpatterns = [path("", include("config.demo.views")), *project]
+urlpatterns = [path("", include("config.demo.urls")), *project]
 """The project's URLs, as they are with DEBUG on."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]

@@ -43,7 +43,7 @@ def change_password(client: Client) -> Any:
     return client.post("/accounts/password_change/", fields)
 
 
-def revoke_all() -> None:
+def revoke_everything() -> None:
     revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
 
 
@@ -118,7 +118,7 @@ class TestASignInOutsideTheMiddleware:
         for _ in range(2):
             api.force_login(user)
             assert who(api) == str(user.pk)
-            revoke_all()
+            revoke_everything()
             clock.forward(1)
             assert who(api) is None
 
@@ -159,7 +159,7 @@ class TestASignInBeforeTheMiddlewareWasInstalled:
         attacker = Client()
         attacker.cookies = earlier.cookies.copy()
         who(earlier)
-        revoke_all()
+        revoke_everything()
         clock.forward(EXPIRED)
         assert (who(earlier), who(attacker)) == (None, None)
 

@@ -44,7 +44,7 @@ def read_feed(clock: Any) -> None:
     feed.is_revoked(uuid4())
 
 
-def revoke(user: Any, reason: RefreshToken.Reason = Reason.ENDED_BY_STAFF) -> None:
+def revoke_user(user: Any, reason: RefreshToken.Reason = Reason.ENDED_BY_STAFF) -> None:
     revoke(RefreshToken.objects.filter(user=user), reason)
 
 
@@ -74,7 +74,7 @@ class TestAValidAccessToken:
 
     def test_an_access_token_dies_within_the_lag_of_its_revocation(self, clock, signed_in, user):
         signed_in.get("/probe/who")
-        revoke(user)
+        revoke_user(user)
         feed._revoked.clear()  # As if another process had revoked it, and this one had not read of it yet.
         assert who(signed_in) == str(user.pk)
         clock.forward(1)
@@ -223,7 +223,7 @@ class TestARefusal:
 
     @pytest.fixture(autouse=True)
     def _ended(self, clock: Any, signed_in: Client, user: Any) -> None:
-        revoke(user)
+        revoke_user(user)
         clock.forward(EXPIRED)
 
     @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ class TestDjangosLoginAndLogout:
 
     def test_djangos_session_never_signs_in_by_itself(self, api, user):
         api.get(f"/probe/sign-in/{user.email}")
-        revoke(user)
+        revoke_user(user)
         assert "__Host-session" in api.cookies
         assert who(api) is None
         for name in TOKENS:
@@ -339,7 +339,7 @@ class TestASlowResponse:
         assert who(meanwhile) == str(user.pk)
 
     def test_it_does_not_undo_a_sign_out_made_meanwhile(self, expired, user):
-        with connection.execute_wrapper(_after_rotation(lambda: revoke(user, Reason.SIGNED_OUT))):
+        with connection.execute_wrapper(_after_rotation(lambda: revoke_user(user, Reason.SIGNED_OUT))):
             assert not expired.get("/probe/public").cookies
 
 

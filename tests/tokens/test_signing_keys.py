@@ -24,7 +24,8 @@ from tokens import conf
 from tokens.conf import signing_keys, token_settings
 from tokens.conf.signing_keys import DERIVED
 from tokens.middleware import TokenMiddleware
-from tokens.protocol import keys, signing_keys
+from tokens.protocol import keys
+from tokens.protocol import signing_keys as protocol
 from tokens.protocol.access_tokens import Codec, InvalidAccessToken
 from tokens.protocol.signing_keys import ALGORITHMS, Flaw, UnusableKey
 
@@ -211,13 +212,13 @@ EXAMPLES = {
 
 @pytest.mark.parametrize(("public", "members", "thumbprint"), EXAMPLES.values(), ids=EXAMPLES)
 def test_keys_are_named_as_in_the_examples_of_the_rfcs(public, members, thumbprint):
-    assert (signing_keys.required_members(public), signing_keys.thumbprint(public)) == (members, thumbprint)
+    assert (protocol.required_members(public), protocol.thumbprint(public)) == (members, thumbprint)
 
 
 def test_a_coordinate_keeps_its_leading_zeros():
     # The first multiple of the curve's base point whose x begins with a zero byte.
     for scalar in range(1, 2000):
-        key = signing_keys.of(derive_private_key(scalar, SECP256R1()))
+        key = protocol.of(derive_private_key(scalar, SECP256R1()))
         x = raw(key.verifying.jwk["x"])
         if x[0] == 0:
             break

@@ -76,7 +76,7 @@ def deactivate_in_sql(user: Any) -> None:
         cursor.execute("UPDATE accounts_user SET is_active = %s", [False])
 
 
-def revoke(row: RefreshToken) -> None:
+def revoke_row(row: RefreshToken) -> None:
     revoke(RefreshToken.objects.filter(pk=row.pk), RefreshToken.Reason.ENDED_BY_STAFF)
 
 
@@ -85,7 +85,7 @@ def change(row: RefreshToken, **values: Any) -> None:
 
 
 ENDINGS: dict[str, Callable[[RefreshToken], Any]] = {
-    "a revoked session": revoke,
+    "a revoked session": revoke_row,
     "a deleted session": lambda row: row.delete(),
     "a session that is too old": lambda row: change(row, expires_at=row.created_at),
     "a session that was unused for too long": lambda row: change(row, idle_expires_at=row.created_at),

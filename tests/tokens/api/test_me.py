@@ -8,7 +8,7 @@ import pytest
 
 from tests.browsers import ACCESS, REFRESH, login
 from tests.tokens.api.paths import ME, SESSIONS
-from tests.tokens.api.steps import ENDINGS, deactivate_in_sql, refusal, revoke
+from tests.tokens.api.steps import ENDINGS, deactivate_in_sql, refusal, revoke_row
 from tokens.models import RefreshToken
 from tokens.service.revocation_feed import feed
 
@@ -52,7 +52,7 @@ def revoke_elsewhere(row: Any) -> None:
     """Revoke a session as another process does: this process has not heard of it yet."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "add", lambda ids: None)
-        revoke(row)
+        revoke_row(row)
 
 
 ENDED = {**ENDINGS, "a session that another process revoked": revoke_elsewhere}

@@ -10,7 +10,7 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import HOUR, LOGIN, LOGOUT, ME, REAUTHENTICATE, RECENT, REFRESH_PATH, SESSIONS
-from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke, sign_in, state_of
+from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke_row, sign_in, state_of
 from tokens.api.views import PAGE
 from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
@@ -57,7 +57,7 @@ class TestTheList:
         ids = [sign_in(browser, user) for browser in (first, *browsers)]
         login(another(), UserFactory())
         ids.append(sign_in(api, user))
-        revoke(RefreshToken.objects.get(id=ids[1]))
+        revoke_row(RefreshToken.objects.get(id=ids[1]))
         RefreshToken.objects.filter(id=ids[2]).update(idle_expires_at=F("created_at"))
         assert listed(api) == listed(first) == [ids[3], ids[0]]
         assert (listed(api, "current"), listed(first, "current")) == ([True, False], [False, True])
@@ -105,7 +105,7 @@ class TestTheList:
     def test_continues_after_a_session_that_has_ended_meanwhile(self, api, user, another, other):
         second = sign_in(another(), user)
         login(api, user)
-        revoke(RefreshToken.objects.get(id=second))
+        revoke_row(RefreshToken.objects.get(id=second))
         assert listed(api, path=f"{SESSIONS}?before={second}") == [other]
 
     def test_shows_where_a_session_was_last_used(self, clock, api, user, settings):
@@ -206,7 +206,7 @@ class TestASessionThatCannotBeFound:
         owner = user if whose == "one's own that has ended" else UserFactory()
         session_id = sign_in(another(), owner, device_name="Before")
         if owner == user:
-            revoke(RefreshToken.objects.get())
+            revoke_row(RefreshToken.objects.get())
         login(api, user)
         clock.forward(age)
         api.get(ME)  # This refreshes the session if the access token has expired.

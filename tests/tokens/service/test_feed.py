@@ -363,7 +363,7 @@ class TestALock:
     @pytest.fixture(autouse=True)
     def _short_wait(self, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
         """Shorten the moment. With the real one, these tests would take seconds."""
-        monkeypatch.setattr(transactions, "HURRY_MS", 50)
+        monkeypatch.setattr(transactions, "TIMEOUT_MS", 50)
 
     def test_on_the_table_makes_the_feed_unreadable(self):
         process, holder = AnotherProcess(), Holder(UserFactory())
@@ -408,7 +408,7 @@ class TestParallelRequests:
     @pytest.mark.parametrize("has_started", [True, False])
     def test_wait_for_the_one_that_reads_if_the_last_answer_is_old_or_missing(self, monkeypatch, has_started):
         """For example a page that sends six requests after a minute without any."""
-        monkeypatch.setattr(feed_module, "HURRY_MS", PATIENCE * 1000)
+        monkeypatch.setattr(feed_module, "TIMEOUT_MS", PATIENCE * 1000)
         process, holder = AnotherProcess(), Holder(UserFactory())
         if has_started:
             process.is_revoked(holder.id)
@@ -429,7 +429,7 @@ class TestParallelRequests:
         assert answers == [True] * 5
 
     def test_do_not_wait_for_long(self, monkeypatch):
-        monkeypatch.setattr(feed_module, "HURRY_MS", 10)
+        monkeypatch.setattr(feed_module, "TIMEOUT_MS", 10)
         process, holder = AnotherProcess(), Holder(UserFactory())
         holder.end()
         assert process.is_revoked(holder.id)

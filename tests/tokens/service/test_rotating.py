@@ -1,4 +1,7 @@
-"""The rotation in one statement, on PostgreSQL. Its effect must be that of `tokens.protocol.rotation` and two statements."""
+"""The rotation in one statement, on PostgreSQL.
+
+Its effect must be that of `tokens.protocol.rotation` and two statements.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
