@@ -113,7 +113,7 @@ class TestTheLink:
         clock.forward(2)
         response = press(token)
         assert response.status_code == 200
-        assert "This link is not valid any more" in response.content.decode()
+        assert "This link is not valid." in response.content.decode()
         assert len(events(SecurityEvent.Kind.ALARM)) == 1
 
     def test_sets_no_password_and_cannot_be_used_for_another_purpose(self, thief, user, token):

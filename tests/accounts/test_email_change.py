@@ -58,7 +58,7 @@ class TestATakenAddress:
         assert statements(signed_in, PATH, {"email": "taken@example.org"}, send) == free
         assert hashed == []
         assert [message.to for message in mailoutbox] == [["taken@example.org"], [user.email]]
-        assert "There is one already" in mailoutbox[0].body
+        assert "It already has an account" in mailoutbox[0].body
         assert "token=" not in mailoutbox[0].body
 
     def test_that_was_taken_after_the_mail_is_rejected_like_an_invalid_link(

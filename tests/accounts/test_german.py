@@ -9,8 +9,8 @@ from django.utils import translation
 
 from tests.accounts.steps import TWICE, ask, sign_in_by_form
 from tests.browsers import FIREFOX, login
+from tests.config.demo import test_demo as demo
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens import test_demo as demo
 from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ PAGES = {
     "/mail-sent": "Sehen Sie in Ihr Postfach",
     "/alarm": "Das war ich nicht",
     "/alarm/raised": "Sie sind überall abgemeldet",
-    "/account/deleted": "Eine Anmeldung ist nicht mehr möglich.",
+    "/account/deleted": "Sie können sich nicht mehr damit anmelden.",
 }
 
 
@@ -92,7 +92,7 @@ class TestAMail:
         ]
         assert "innerhalb von 72 Stunden" in mailoutbox[0].body
         assert "innerhalb von 1 Stunde diese Seite" in mailoutbox[2].body
-        assert "within 1 hour," in mailoutbox[3].body
+        assert "within 1 hour and" in mailoutbox[3].body
 
     @pytest.mark.django_db(transaction=True)
     def test_mails_about_changes_are_german(self, german, user, mailoutbox):
@@ -102,14 +102,14 @@ class TestAMail:
         german.post("/account/delete", {"sure": "on"})
         assert [mail.subject for mail in mailoutbox] == [
             "Bestätigen Sie Ihre neue E-Mail-Adresse",
-            "Ihre E-Mail-Adresse soll geändert werden",
+            "Eine Änderung Ihrer E-Mail-Adresse wurde angefordert",
             "Ihr Passwort wurde geändert",
             "Ihr Konto wurde gelöscht",
         ]
         assert "innerhalb von 24 Stunden" in mailoutbox[0].body
 
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.urls("tests.tokens.test_demo")
+    @pytest.mark.urls("tests.config.demo.test_demo")
     def test_the_mail_about_the_thief_of_the_demo_is_german(self, german, user, settings, live_server, mailoutbox):
         settings.DEBUG, settings.ORIGIN = True, live_server.url
         login(german, user)

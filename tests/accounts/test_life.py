@@ -22,7 +22,7 @@ SERVICE_SECRET = "a service's secret: as random as it should be"
 SERVICE = "Basic " + b64encode(f"api:{SERVICE_SECRET}".encode()).decode()
 FORM = "application/x-www-form-urlencoded"
 ONLY_FOR_BROWSERS = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
-"""Operations that a browser calls by itself, over HTTPS. `tests.tokens.test_device_bound` tests them."""
+"""Operations that a browser calls by itself, over HTTPS. `tests.tokens.web.test_device_bound` tests them."""
 
 
 class Caller:

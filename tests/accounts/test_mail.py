@@ -101,13 +101,13 @@ class TestTheHtml:
     @pytest.fixture(autouse=True)
     def _templates(self, settings, tmp_path):
         """Add a folder of templates for `html`. Without it only the paragraphs of today's mails would be tested."""
-        (tmp_path / "mail").mkdir()
+        (tmp_path / "accounts/mail").mkdir(parents=True)
         settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path, *settings.TEMPLATES[0]["DIRS"]]}]
 
     def html(self, first, second="", **context) -> str:
         """Return the HTML of a mail whose template has these two paragraphs."""
         text = "{% autoescape off %}Subject <1>\n\n" + first + "\n\n" + second + "{% endautoescape %}"
-        (Path(configured.TEMPLATES[0]["DIRS"][0]) / "mail/test.txt").write_text(text)
+        (Path(configured.TEMPLATES[0]["DIRS"][0]) / "accounts/mail/test.txt").write_text(text)
         return html_of(mail.compose("test", "a@example.org", **context))
 
     def test_values_and_the_subject_are_escaped(self):
@@ -223,7 +223,7 @@ class TestTheThreadPool:
         monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(3))
         for _ in range(5):
             mail.send(EmailMessage("s", "b", to=["a@example.org"]))
-        assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["mail dropped"] * 2
+        assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["mail dropped"] * 2
 
     def test_a_mail_that_was_sent_or_lost_makes_room_for_another(self, broken, monkeypatch):
         monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(1))

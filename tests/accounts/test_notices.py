@@ -106,7 +106,7 @@ class TestANewDevice:
     def test_is_only_logged_in_a_project_without_the_pages(self, known, user, another, mailoutbox, caplog):
         login(another(), user)
         (line,) = [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
-        assert "accounts.urls is not included" in line.getMessage()
+        assert "its link needs accounts.urls" in line.getMessage()
         assert not mailoutbox
 
     def test_is_signed_in_even_if_the_mail_fails(self, known, user, another, broken, mailoutbox):

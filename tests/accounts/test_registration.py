@@ -66,7 +66,7 @@ class TestRegistering:
     def test_an_existing_account_is_not_changed_and_its_owner_gets_a_mail(self, api, mailoutbox, is_active):
         user = UserFactory(email=ADDRESS, is_active=is_active)
         ask(api, "register", NEWER)
-        assert "There is one already" in mailoutbox[0].body
+        assert "It already has an account" in mailoutbox[0].body
         assert "token=" not in mailoutbox[0].body
         row = User.objects.get()
         assert (row.check_password(PASSWORD), row.is_active) == (True, is_active)

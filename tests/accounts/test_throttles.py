@@ -102,7 +102,7 @@ class TestANetwork:
         response = browser.post("/password/reset", form)
         assert response.status_code == 429
         assert int(response["Retry-After"]) > 0
-        assert "too often" in response.content.decode()
+        assert "Too many requests" in response.content.decode()
 
 
 def guess(user):

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.test import Client
 
 from tests.browsers import ACCESS
-from tests.tokens import jws
+from tests.tokens.protocol import jws
 from tokens.conf import codec
 
 SERVICE = "a service's secret: as random as it should be"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.doors import minted
-from tests.tokens.jws import ALPHABET, SESSION
+from tests.tokens.protocol.jws import ALPHABET, SESSION
 from tokens.conf import codec
 from tokens.protocol import keys, refresh_tokens
 from tokens.protocol.access_tokens import InvalidAccessToken

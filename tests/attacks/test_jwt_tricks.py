@@ -14,7 +14,7 @@ from django.test import Client
 
 from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
 from tests.browsers import ACCESS
-from tests.tokens.jws import VECTORS, changed, encoded, opened, signed
+from tests.tokens.protocol.jws import VECTORS, changed, encoded, opened, signed
 from tokens.conf import codec, keyring
 from tokens.protocol import signing_keys
 from tokens.protocol.access_tokens import MAX_LENGTH

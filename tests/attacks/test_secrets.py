@@ -31,8 +31,8 @@ from tests.attacks.doors import INTROSPECTION, WAYS, by_service, is_accepted
 from tests.attacks.use import OWNER, Use
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD
-from tests.tokens.jws import claims_of, minted
-from tests.tokens.pems import pem
+from tests.tokens.protocol.jws import claims_of, minted
+from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.conf import codec
 from tokens.models import Device, RefreshToken
@@ -133,7 +133,12 @@ class TestAnAttackerWhoKnowsTheSecretKey:
         """With a session's id an attacker still lacks the random part, which was created at sign-in."""
         session_id = UUID(login(api, user)["session"]["id"])
         ring = conf.keyring()
-        for guess in (bytes(16), session_id.bytes, sha256(session_id.bytes).digest()[:16], ring.django_session_key[:16]):
+        for guess in (
+            bytes(16),
+            session_id.bytes,
+            sha256(session_id.bytes).digest()[:16],
+            ring.django_session_key[:16],
+        ):
             for generation in (0, 1, refresh_tokens.MAX_GENERATION):
                 forged = refresh_tokens.RefreshToken(session_id, guess, generation)
                 text = refresh_tokens.dumps(forged, ring.key_id, ring.mac_keys[ring.key_id])

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
-from tests.tokens.jws import encoded, raw
+from tests.tokens.protocol.jws import encoded, raw
 from tokens.conf import codec, keyring
 from tokens.protocol.access_tokens import InvalidAccessToken
 

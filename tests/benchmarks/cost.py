@@ -37,8 +37,8 @@ from django.views.decorators.csrf import csrf_exempt
 from tests.benchmarks.command import run_on_postgresql
 from tests.benchmarks.options import progress
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH
-from tests.crowd import gather, token_of
 from tests.factories import PASSWORD, UserFactory
+from tests.large_site import gather, token_of
 from tokens import hashers
 from tokens.conf import token_settings
 from tokens.database.transactions import clock

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from tests.benchmarks.command import run_on_postgresql
 from tests.benchmarks.options import progress
-from tests.crowd import gather, token_of
+from tests.large_site import gather, token_of
 from tests.tokens.service.processes import Process, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 

@@ -13,8 +13,8 @@ from django.test.utils import setup_test_environment
 from tests.benchmarks.command import cpu, psutil, run_on_postgresql, server_process
 from tests.benchmarks.options import ratio
 from tests.browsers import login
-from tests.crowd import gather
 from tests.factories import AdminFactory
+from tests.large_site import gather
 
 LIST, USERS = "/admin/tokens/refreshtoken/", "/admin/accounts/user/"
 SEARCHES = ("q=crowd12@", "q=nobody")

@@ -29,7 +29,7 @@ from django.db.models import Exists, OuterRef
 
 from tests.benchmarks.command import cpu, run_on_postgresql, server_process
 from tests.benchmarks.options import ratio
-from tests.crowd import gather, token_of
+from tests.large_site import gather, token_of
 from tests.tokens.service.processes import ROOT, url_of
 from tokens.database.transactions import clock
 from tokens.management.commands.purge_tokens import DEFAULT_BATCH

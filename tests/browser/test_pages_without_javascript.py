@@ -55,7 +55,7 @@ def test_a_user_renames_this_device_and_signs_others_out(visit):
     visit.fill(current_password=visit.person.password)
     shows(page, "Your devices")
     page.get_by_role("button", name="Sign out everywhere else").click()
-    expect(page.get_by_text("You are signed in on this device alone.")).to_be_visible()
+    expect(page.get_by_text("You are signed in only on this device.")).to_be_visible()
     assert visit.site.reasons(visit.person) == ["ended_by_user", "ended_by_user", "ended_by_user", ""]
     assert "sign_in_failed" in visit.site.events(visit.person)
 

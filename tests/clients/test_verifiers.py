@@ -18,7 +18,7 @@ import pytest
 from django.db import connections
 
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.pems import pem
+from tests.tokens.protocol.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
 from tokens.conf import signing_keys, token_settings
 from tokens.protocol import access_tokens, keys

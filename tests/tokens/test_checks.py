@@ -13,8 +13,8 @@ from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from tests.tokens.pems import pem, public_pem
-from tests.tokens.test_conf import environment  # noqa: F401
+from tests.tokens.conf.test_settings import environment  # noqa: F401
+from tests.tokens.protocol.pems import pem, public_pem
 from tokens import checks
 
 OURS = "tokens.middleware.TokenMiddleware"
@@ -23,8 +23,14 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
 LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
-SOURCES = ("conf.py", "checks.py", "signing_keys.py", "introspectors.py")
-"""The modules of the package that give ids to mistakes."""
+SOURCES = (
+    "checks.py",
+    "conf/reading.py",
+    "conf/validation.py",
+    "conf/signing_keys.py",
+    "conf/introspection_clients.py",
+)
+"""The modules of the package that contain ids of messages."""
 
 Arrange = Callable[[Any, pytest.MonkeyPatch], None]
 
@@ -169,7 +175,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         for proxy in ("10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8")
     ),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
-    ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.test_conf.claims_of_a_test"), []),
+    ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
     ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
 ]

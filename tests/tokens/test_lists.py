@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import admin as accounts_admin
 from accounts.models import User
-from tests import crowd
+from tests import large_site as crowd
 from tests.browsers import login
 from tests.factories import AdminFactory
 from tokens import admin as tokens_admin

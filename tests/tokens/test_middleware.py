@@ -210,7 +210,7 @@ class TestATokenSeenBefore:
         assert who(api) == str(other.pk)
 
     def test_if_it_is_valid_only_while_the_browser_is_open_it_needs_that_cookie(self, api, user, monkeypatch):
-        monkeypatch.setattr(issuing, "goes_with_the_browser", lambda session: True)
+        monkeypatch.setattr(issuing, "ends_with_browser", lambda session: True)
         login(api, user)
         del api.cookies[REFRESH]
         assert [who(api) for _ in range(2)] == [None, None]

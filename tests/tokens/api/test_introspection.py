@@ -9,6 +9,7 @@ from urllib.parse import quote_plus, urlencode
 from uuid import uuid4
 
 import pytest
+from django.core.checks import ERROR
 from django.db import OperationalError
 from django.test import Client
 
@@ -16,7 +17,7 @@ from tests.browsers import ACCESS, REFRESH, login, refresh
 from tests.factories import UserFactory
 from tests.tokens.api.paths import ME
 from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, change
-from tests.tokens.pems import pem
+from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.api import introspection
 from tokens.conf import codec, introspection_clients, keyring, token_settings
@@ -362,10 +363,10 @@ BAD_ENTRIES = [
 @pytest.mark.parametrize("entry", BAD_ENTRIES)
 def test_an_entry_of_the_setting_that_cannot_be_read_is_rejected_and_not_repeated(entry, settings):
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"good:{digest('x')}", entry]}
-    [mistake] = conf.read()[1]
-    assert (mistake.id, mistake.serious) == ("E026", True)
-    assert "entry 2" in mistake.message
-    assert not entry or entry not in mistake.message + mistake.hint
+    [message] = conf.read()[1]
+    assert (message.id, message.level) == ("tokens.E026", ERROR)
+    assert "entry 2" in message.msg
+    assert not entry or entry not in message.msg + message.hint
 
 
 def test_the_settings_do_not_show_digests(settings):

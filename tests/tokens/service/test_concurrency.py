@@ -138,7 +138,7 @@ class TestParallelRequestsWithOneProof:
     def test_are_granted_once_and_the_others_have_to_sign_again(self, pending, processes):
         for generation in (1, 2):
             answers = Counter(in_all(processes, "prove", str(pending.id), pending.proof(), **OFFERED))
-            assert answers == {"Grant": 1, "Challenge": PROCESSES * THREADS - 1}
+            assert answers == {"IssuedTokens": 1, "Challenge": PROCESSES * THREADS - 1}
             assert pending.row.generation == generation
         kinds = SecurityEvent.Kind.BOUND, SecurityEvent.Kind.UNPROVEN
         assert [pending.events(kind) for kind in kinds] == [1, 0]
@@ -153,7 +153,7 @@ class TestParallelRequestsWithOneProof:
             process.prepare("refresh", [(pending.token,)] * THREADS, **OFFERED)
         answers = list(chain.from_iterable(together([*proofs, *tokens])))
         row = pending.row
-        proven = answers.count("Grant")
+        proven = answers.count("IssuedTokens")
         rotated = sum(answer["granted"] for answer in answers if isinstance(answer, dict))
         report(answers=len(answers), proven=proven, answered_by_token=rotated, bound=row.bound_at is not None)
         assert (row.generation, row.revoked_at) == (1, None)

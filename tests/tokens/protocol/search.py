@@ -10,7 +10,8 @@ that it received until the browser crashes. A use may acknowledge a moment early
 fail-over loses a whole unit of commits. Any number of responses may be lost, because recoveries are never exhausted.
 The simulation shows the effect of the limits on recoveries.
 
-``python -m tests.tokens.search`` searches deep. Its last options break the protocol, and it prints the history found.
+``python -m tests.tokens.protocol.search`` searches deep. Its last options break the protocol, and it prints the history
+found.
 """
 
 import argparse

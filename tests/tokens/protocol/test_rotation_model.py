@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.tokens import simulation
-from tests.tokens.model import (
+from tests.tokens.protocol import simulation
+from tests.tokens.protocol.model import (
     ACKNOWLEDGE_AFTER,
     GRACE,
     LOST_BY_FAIL_OVER,
@@ -27,7 +27,7 @@ from tests.tokens.model import (
     World,
     instant,
 )
-from tests.tokens.search import Scale, search
+from tests.tokens.protocol.search import Scale, search
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
 

@@ -19,8 +19,8 @@ from django.db import connections
 
 from tests.browsers import ACCESS, REFRESH
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.jws import opened
-from tests.tokens.pems import pem
+from tests.tokens.protocol.jws import opened
+from tests.tokens.protocol.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
 from tokens.models import RefreshToken, SecurityEvent
 

@@ -22,7 +22,7 @@ import pytest
 
 from tests.databases import start_server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROJECT = ("manage.py", "config", "accounts", "tokens", "templates", "pyproject.toml")
 TIMEOUT = 120
 """Seconds after which a process is considered stuck. No test depends on how long anything takes."""

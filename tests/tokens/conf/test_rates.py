@@ -23,7 +23,7 @@ def test_a_rate_is_a_number_of_requests_in_a_period(text, expected):
 
 @pytest.mark.parametrize("text", ["", "10", "/m", "10/", "0/m", "01/m", "10/0m", "10/m5", "10/1.5h", "10 / m", "١/m"])
 def test_another_spelling_is_rejected(text):
-    with pytest.raises(ValueError, match="is no rate"):
+    with pytest.raises(ValueError, match="is not a rate"):
         parse(text)
 
 

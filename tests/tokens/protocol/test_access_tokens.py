@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from tests.browsers import ACCESS, login
 from tests.clients.serving import served
-from tests.tokens import jws
-from tests.tokens.jws import ALPHABET, NOW, SESSION, VECTORS, claims_of, dumped, encoded, opened, signed
+from tests.tokens.protocol import jws
+from tests.tokens.protocol.jws import ALPHABET, NOW, SESSION, VECTORS, claims_of, dumped, encoded, opened, signed
 from tokens import conf
 from tokens.conf import codec
 from tokens.protocol import access_tokens, keys, signing_keys

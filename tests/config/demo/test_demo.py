@@ -97,7 +97,7 @@ class TestThePage:
         settings.TOKENS = changed
         login(api, user)
         text = api.get("/demo").content.decode()
-        assert "This server is set up for others" in text
+        assert "This server has other settings" in text
         assert 'id="demo"' not in text
 
 

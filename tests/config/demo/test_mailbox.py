@@ -17,7 +17,7 @@ from config.urls import urlpatterns as project
 urlpatterns = [path("", include(mailbox_views)), *project]
 """The URLs that `config.urls` has with DEBUG on."""
 
-in_development = pytest.mark.urls("tests.config.test_mailbox")
+in_development = pytest.mark.urls("tests.config.demo.test_mailbox")
 each_page = pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
 SECRET_LINK = "https://testserver/password/reset/confirm?token=a&b=c"
 SANDBOX = "allow-popups allow-popups-to-escape-sandbox"

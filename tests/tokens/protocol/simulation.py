@@ -1,6 +1,6 @@
 """A seeded simulation of many histories of one browser under hard conditions, and of an attacker with its cookies.
 
-``python -m tests.tokens.simulation`` prints the two tables at the end of the protocol's description. With
+``python -m tests.tokens.protocol.simulation`` prints the two tables at the end of the protocol's description. With
 ``--histories 100`` it takes seconds. Each row of the first table has other `Conditions`, and each column has another
 variant of the decision. A cell is the number of honest sessions that were ended. The second table shows when a stolen
 session ends.
@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.tokens.model import (
+from tests.tokens.protocol.model import (
     ACCESS_LIFETIME,
     ACKNOWLEDGE_AFTER,
     GRACE,

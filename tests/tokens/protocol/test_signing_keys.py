@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_priva
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
+from django.core.checks import ERROR
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.browsers import ACCESS, login
-from tests.tokens.jws import NOW, SESSION, each_character_replaced, encoded, minted, opened, raw
-from tests.tokens.pems import pem, private_key, public_pem
+from tests.tokens.protocol.jws import NOW, SESSION, each_character_replaced, encoded, minted, opened, raw
+from tests.tokens.protocol.pems import pem, private_key, public_pem
 from tokens import conf
 from tokens.conf import signing_keys, token_settings
 from tokens.conf.signing_keys import DERIVED
@@ -117,9 +118,9 @@ REFUSED = NO_PEM | NO_SIGNING_KEY
 def test_what_is_no_signing_key_is_refused(source, flaw, settings):
     assert flaw_of(source) is flaw
     settings.TOKENS = {"SIGNING_KEYS": [DERIVED, source]}
-    [mistake] = conf.read()[1]
-    assert (mistake.id, mistake.serious) == (flaw.value[0], True)
-    assert mistake.message.startswith("SIGNING_KEYS: key 2 is ")
+    [message] = conf.read()[1]
+    assert (message.id, message.level) == (signing_keys._FLAWS[flaw][0], ERROR)
+    assert message.msg.startswith("SIGNING_KEYS: key 2 is ")
 
 
 def test_a_file_without_read_permission_is_refused(tmp_path, monkeypatch):
@@ -141,7 +142,7 @@ def test_a_server_with_a_wrong_key_does_not_start_and_does_not_repeat_the_key(so
     settings.TOKENS = {"SIGNING_KEYS": [source]}
     with pytest.raises(ImproperlyConfigured, match="SIGNING_KEYS: key 1 is ") as caught:
         TokenMiddleware(lambda request: None)
-    printed = "".join(traceback.format_exception(caught.value)) + "".join(mistake.hint for mistake in conf.read()[1])
+    printed = "".join(traceback.format_exception(caught.value)) + "".join(message.hint for message in conf.read()[1])
     assert not [line for line in source.splitlines() if line and line in printed]
 
 
@@ -170,12 +171,12 @@ FIRST_KEYS = {
 @pytest.mark.parametrize(("algorithm", "sources", "id"), FIRST_KEYS.values(), ids=FIRST_KEYS)
 def test_the_first_key_must_fit_the_algorithm_and_no_key_may_be_repeated(algorithm, sources, id, settings):
     settings.TOKENS = {"ALGORITHM": algorithm, "SIGNING_KEYS": sources}
-    assert [mistake.id for mistake in conf.read()[1]] == ([id] if id else [])
+    assert [message.id for message in conf.read()[1]] == ([f"tokens.{id}"] if id else [])
 
 
 def test_every_wrong_key_is_named_in_one_error(settings):
     settings.TOKENS = {"SIGNING_KEYS": [public_pem("EdDSA"), DERIVED, "/nowhere", pem("RSA-1024")]}
-    with pytest.raises(ImproperlyConfigured, match=r"key 1 is a public key.*key 3 is no PEM.*key 4 is an RSA"):
+    with pytest.raises(ImproperlyConfigured, match=r"key 1 is a public key.*key 3 is not a PEM.*key 4 is an RSA"):
         token_settings()
 
 

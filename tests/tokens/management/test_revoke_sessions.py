@@ -184,10 +184,10 @@ class TestTheQuestion:
         (["--all", f"--device={NO_DEVICE}"], "say which sessions"),
         (["--user=nobody@example.org"], "there is no user 'nobody@example.org'"),
         (["--user="], "there is no user ''"),
-        (["--user=ada@example.org", "--older-than="], "is no duration"),
-        (["--older-than=soon"], "'soon' is no duration: write 90s, 15m, 12h or 30d"),
+        (["--user=ada@example.org", "--older-than="], "is not a duration"),
+        (["--older-than=soon"], "'soon' is not a duration: write 90s, 15m, 12h or 30d"),
         *(
-            ([f"--older-than={duration}"], "is no duration")
+            ([f"--older-than={duration}"], "is not a duration")
             for duration in ("-1d", "1.5h", "1w", "1 d", "٣d", "9999999999", "999999999d", "999999d")
         ),
         (["--device=firefox"], "invalid UUID value: 'firefox'"),

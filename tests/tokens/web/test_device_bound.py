@@ -364,7 +364,7 @@ class TestCopiedCookies:
             Device(pending.browser).sign_in(user)
             return real(session)
 
-        monkeypatch.setattr(queries, "is_still_wanted", sign_in_meanwhile)
+        monkeypatch.setattr(queries, "is_still_current", sign_in_meanwhile)
         assert not pending.browser.get("/probe/who").cookies
 
 

@@ -72,7 +72,7 @@ class TestWhatThePageShows:
     def test_a_user_with_one_session_is_not_offered_to_sign_out_elsewhere(self, api, user):
         login(api, user)
         html = text(api.get("/"))
-        assert "You are signed in on this device alone." in html
+        assert "You are signed in only on this device." in html
         assert OTHERS not in html
 
     def test_many_sessions_cost_no_more_queries_than_few(self, signed_in, user, another):

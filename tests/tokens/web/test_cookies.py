@@ -11,7 +11,7 @@ from django.test import Client
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.edge import EXPIRED
-from tests.tokens.pems import pem
+from tests.tokens.protocol.pems import pem
 from tokens.web.cookies import MAX_COOKIE
 
 pytestmark = pytest.mark.django_db
@@ -62,11 +62,6 @@ def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_s
 
 def test_each_is_far_smaller_than_what_browsers_keep(cookies):
     assert max(len(cookie.key) + len(cookie.coded_value) for cookie in cookies) < MAX_COOKIE / 2
-
-
-def test_the_one_that_a_script_writes_has_the_prefix_too():
-    script = (Path(__file__).parents[2] / "accounts/static/accounts/time-zone.js").read_text()
-    assert '`${secure ? "__Host-" : ""}timezone=${zone}`' in script
 
 
 def test_one_that_a_claims_hook_makes_too_large_is_told_of(api, user, settings, caplog):

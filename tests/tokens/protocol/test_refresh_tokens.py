@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tokens.jws import ALPHABET
+from tests.tokens.protocol.jws import ALPHABET
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import (
     MAX_GENERATION,
