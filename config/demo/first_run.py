@@ -13,9 +13,12 @@ ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
 
 def prepare(arguments: list[str]) -> None:
     """Write `.env` if there is none, and set PORT from ``--port``, so that ORIGIN has the right port."""
-    if not environ.Env().bool("DEBUG", default=True):
+    is_first = not ENV_FILE.exists() and "SECRET_KEY" not in os.environ
+    if not is_first:
+        environ.Env.read_env(ENV_FILE)
+    if not environ.Env().bool("DEBUG", default=is_first):
         raise ImproperlyConfigured("the demo needs DEBUG, because the password of its accounts is published.")
-    if not ENV_FILE.exists() and "SECRET_KEY" not in os.environ:
+    if is_first:
         text = (
             "# Written by `manage.py demo`, for development only. Never use DEBUG in production.\n"
             f"DEBUG=true\nSECRET_KEY={secrets.token_urlsafe(48)}\n"

@@ -55,8 +55,8 @@ result = [
 """
 REVOKE = """
 from tokens.models import RefreshToken
-from tokens.service.ending import end_all
-end_all(RefreshToken.objects.filter(user__username=name), RefreshToken.Reason.ENDED_BY_STAFF)
+from tokens.service.revocation import revoke_all
+revoke_all(RefreshToken.objects.filter(user__username=name), RefreshToken.Reason.ENDED_BY_STAFF)
 """
 
 
@@ -435,7 +435,8 @@ def test_the_wheel_contains_all_files_of_both_apps(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = [path for app in ("accounts", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
-    pages = {f"accounts/{path.relative_to(ROOT)}" for path in (ROOT / "templates").rglob("*") if path.is_file()}
+    templates = [path for path in (ROOT / "templates").rglob("*") if path.is_file() and "config" not in path.parts]
+    pages = {f"accounts/{path.relative_to(ROOT)}" for path in templates}
     assert expected | pages == {name for name in inside if ".dist-info/" not in name}
     assert {"tokens/migrations/0001_initial.py", "tokens/templates/admin/tokens/revoke_user.html"} <= inside
 
@@ -452,7 +453,7 @@ def test_the_project_works_with_the_installed_wheel(wheel, tmp_path):
     project.add_latchkey(migrate=False)
     assert not (project.folder / "tokens").exists()
     run_own_tests(project, with_latchkey=True)
-    page = "from django.template.loader import get_template; print(get_template('sign_in.html').origin.name)"
+    page = "from django.template.loader import get_template; print(get_template('accounts/sign_in.html').origin.name)"
     assert str(packages / "accounts") in project.manage("shell", "-c", page)
 
 

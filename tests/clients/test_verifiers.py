@@ -172,7 +172,7 @@ def test_the_verifiers_are_about_ten_lines(first_line):
 
 def test_the_readme_says_when_a_verifier_sees_a_revocation():
     section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
-    assert "revoked is seen only when its access token expires" in section
+    assert "its access token stays valid until it expires" in section
     assert "/api/auth/introspect" in section
 
 

@@ -3,18 +3,18 @@ import { NextResponse } from "next/server";
 import { createRemoteJWKSet } from "jose/jwks/remote";
 import { jwtVerify } from "jose/jwt/verify";
 
-const ORIGIN = process.env.ORIGIN; // what people see, and what Latchkey's ORIGIN is
-const AUTH = process.env.AUTH_SERVER; // where this server reaches Latchkey: http://127.0.0.1:8000
-// Latchkey's own
+const ORIGIN = process.env.ORIGIN; // the public origin, the same as Latchkey's ORIGIN
+const AUTH = process.env.AUTH_SERVER; // the address of Latchkey for this server: http://127.0.0.1:8000
+// paths that Latchkey answers
 const FORWARDED = /^\/(account\/delete|(api\/auth|\.well-known|static|sign-in|sign-out|signed-out|register|mail-sent|email|password|alarm)(\/|$))/;
-const PUBLIC = /^\/($|about$)/; // pages for everybody
-const ACCESS = "__Host-access", REFRESH = "__Host-refresh"; // over plain http in development: access, refresh
-const PRIVATE = { "Cache-Control": "private, no-store" }; // Next.js lets caches keep what was rendered at build time
+const PUBLIC = /^\/($|about$)/; // pages for anonymous users
+const ACCESS = "__Host-access", REFRESH = "__Host-refresh"; // over http in development: access, refresh
+const PRIVATE = { "Cache-Control": "private, no-store" }; // Next.js allows caches to keep pages that were rendered at build time
 
 const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", AUTH));
 const expected = { issuer: ORIGIN, audience: ORIGIN, typ: "at+jwt", algorithms: ["EdDSA"] };
 
-/** Returns the claims of an access token that is good, and stays so for some seconds; throws for any other. */
+/** Returns the claims of an access token that is valid for at least so many more seconds. Throws for any other. */
 export async function verify(token, seconds = 0) {
   const currentDate = new Date(Date.now() + 1000 * seconds);
   const requiredClaims = ["exp", "sub", "sid"];
@@ -24,7 +24,7 @@ export async function verify(token, seconds = 0) {
 export async function guard(request) {
   const path = request.nextUrl.pathname, here = path + request.nextUrl.search;
   if (FORWARDED.test(path)) return NextResponse.rewrite(new URL(here, AUTH));
-  if (isForeign(request)) return new NextResponse("This came from a page of another origin.", { status: 403 });
+  if (isForeign(request)) return new NextResponse("This request came from a page of another origin.", { status: 403 });
   const access = request.cookies.get(ACCESS)?.value;
   if (access && (await verify(access, 10).catch(() => null)))
     return NextResponse.next(PUBLIC.test(path) ? {} : { headers: PRIVATE });
@@ -33,11 +33,11 @@ export async function guard(request) {
   if (answer?.ok) return handOver(request, answer);
   const ended = answer?.status === 401;
   const response = PUBLIC.test(path) ? NextResponse.next() : answer && !ended ? unavailable() : signIn(request, here);
-  // Cleared on the way to a page alone: a slow answer to an old request must not undo a sign-in made meanwhile.
+  // Delete cookies only when the user goes to a page: a late response to an old request must not undo a newer sign-in.
   return ended && isNavigation(request) ? withCookies(response, answer) : response;
 }
 
-/** Asks for new tokens in the person's name. Parallel requests may all do so: they get the same successor. */
+/** Requests new tokens for the browser. Parallel requests may all do so, because they get the same new token. */
 const refresh = ({ headers }) =>
   fetch(new URL("/api/auth/refresh", AUTH), {
     method: "POST",
@@ -45,7 +45,7 @@ const refresh = ({ headers }) =>
     signal: AbortSignal.timeout(5000),
   }).catch(() => new Response(null, { status: 503 }));
 
-/** Gives the new cookies to the browser, and to whatever renders this very request. */
+/** Passes the new cookies to the browser, and to the code that renders this request. */
 function handOver(request, answer) {
   const headers = new Headers(request.headers);
   const fresh = answer.headers.getSetCookie().map((line) => line.split(";", 1)[0]);
@@ -63,7 +63,7 @@ function withCookies(response, answer) {
 
 const unavailable = () => new NextResponse("Try again in a moment.", { status: 503, headers: { "Retry-After": "2" } });
 
-/** Next.js's own requests, prefetching or not, are told 401 like any script's: it then goes to the page itself. */
+/** Requests of Next.js itself, such as prefetches, get 401. Next.js then loads the page. */
 function signIn(request, here) {
   if (!isNavigation(request)) return NextResponse.json({ code: "not_authenticated" }, { status: 401 });
   return NextResponse.redirect(new URL(`/sign-in?next=${encodeURIComponent(here)}`, ORIGIN), 303);
@@ -72,7 +72,7 @@ function signIn(request, here) {
 const isNavigation = ({ headers }) =>
   (headers.get("sec-fetch-mode") ?? (headers.get("accept")?.includes("text/html") && "navigate")) === "navigate";
 
-/** Whether a page of another origin wants to change something: it must not, nor have a refresh token spent. */
+/** Returns whether a page of another origin tries to change something. This must not use up a refresh token. */
 function isForeign({ method, headers }) {
   if (["GET", "HEAD", "OPTIONS"].includes(method)) return false;
   const site = headers.get("sec-fetch-site"), origin = headers.get("origin");

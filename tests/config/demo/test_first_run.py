@@ -299,7 +299,7 @@ def test_the_demo_migrates_an_old_database(after_the_first_run, port, serve):
 # Mistakes of the operator are reported in one line
 
 UNREADABLE = ("DATABASE_URL cannot be read",)
-UNUSABLE = ("DATABASE_URL says where it is",)
+UNUSABLE = ("the database cannot be used", "Check DATABASE_URL")
 NO_SERVER, NO_FOLDER = "postgres://user@127.0.0.1:{free}/name", "sqlite:////nonexistent/directory/latchkey.sqlite3"
 AWAY = ("the database cannot be used", "DATABASE_URL")
 MIGRATE = ("the database is not up to date", "manage.py migrate")
@@ -321,7 +321,7 @@ MISTAKES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
     "PORT is taken": ("demo", {"PORT": "{taken}"}, ("port {taken} cannot be used", "--port")),
     "--port overrides PORT": ("demo --port {taken}", {"PORT": "8000"}, ("port {taken} ",)),
     **{
-        f"port {number}": (f"demo --port={number}", {}, (f"there is no port {number}",))
+        f"port {number}": (f"demo --port={number}", {}, (f"{number} is not a port",))
         for number in ("0", "65536", "99999999999999999999")
     },
     **{

@@ -11,10 +11,10 @@ from django.core.mail import EmailMessage
 from django.urls import include, path
 
 from accounts import mail
-from config.demo import mailbox, mailbox_views
+from config.demo import mailbox
 from config.urls import urlpatterns as project
 
-urlpatterns = [path("", include(mailbox_views)), *project]
+urlpatterns = [path("", include("config.demo.urls")), *project]
 """The URLs that `config.urls` has with DEBUG on."""
 
 in_development = pytest.mark.urls("tests.config.demo.test_mailbox")
@@ -81,7 +81,7 @@ class TestThePages:
         assert 'href="/mailbox/2"' in html
 
     def test_say_that_there_is_no_mail(self, api):
-        assert "There is none yet" in api.get("/mailbox").content.decode()
+        assert "There are no mails yet" in api.get("/mailbox").content.decode()
 
     def test_show_the_text_with_a_working_link_and_the_html_in_a_sandbox(self, api):
         send(reset())

@@ -325,7 +325,7 @@ class TestACacheThatCannotBeReached:
         assert guess(user.email, 3 * LIMIT) == [401] * 3 * LIMIT
         assert sign_in(api, user.email).status_code == 200
         errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-        assert errors == ["throttles are off for 5 s, the cache does not answer: ConnectionError"]
+        assert errors == ["throttles are off for 5 s, because the cache does not answer: ConnectionError"]
 
     def test_it_is_asked_again_after_the_pause(self, user, settings, monkeypatch):
         guess(user.email)

@@ -101,7 +101,7 @@ if USERS == "accounts.User":
     ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 
 if "WITH_LATCHKEY" in os.environ:
-    INSTALLED_APPS += ["tokens"]  # and "rest_framework", unless it is there
+    INSTALLED_APPS += ["tokens"]  # and "rest_framework", if it is missing
     BEFORE = "django.contrib.auth.middleware.AuthenticationMiddleware"
     MIDDLEWARE[MIDDLEWARE.index(BEFORE)] = "tokens.middleware.TokenMiddleware"
     AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # for Django's own; a list of it, if you have none
