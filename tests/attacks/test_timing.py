@@ -56,6 +56,12 @@ def a_mail() -> None:
     mail.compose_with_link("reset_password", unknown.email, Purpose.PASSWORD_RESET, unknown)
 
 
+def two_mails() -> None:
+    """What a change of the address writes: a mail to the new address and one to the old one."""
+    a_mail()
+    a_mail()
+
+
 ROUNDS, LOOKS = 16, 6
 PART = 0.3
 """The part of the time for a hash or a mail that counts as a leak. One hash more is far above it."""
@@ -70,7 +76,7 @@ ENDPOINTS: dict[str, tuple[Job, str, dict[str, str]]] = {
     "the page to register": (a_hash, "/register", {"email": "{}", "password1": GOOD, "password2": GOOD}),
     "reset": (a_mail, "/api/auth/password/reset", {"email": "{}"}),
     "the page to reset": (a_mail, "/password/reset", {"email": "{}"}),
-    "another address": (a_mail, "/api/auth/email/change", {"email": "{}"}),
+    "another address": (two_mails, "/api/auth/email/change", {"email": "{}"}),
 }
 
 

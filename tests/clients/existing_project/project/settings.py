@@ -104,9 +104,9 @@ if "WITH_LATCHKEY" in os.environ:
     INSTALLED_APPS += ["tokens"]  # and "rest_framework", if it is missing
     BEFORE = "django.contrib.auth.middleware.AuthenticationMiddleware"
     MIDDLEWARE[MIDDLEWARE.index(BEFORE)] = "tokens.middleware.TokenMiddleware"
-    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # for Django's own; a list of it, if you have none
-    ORIGIN = "http://localhost:8000" if DEBUG else "https://your.site"  # as the address bar shows it
+    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # instead of Django's; a list with it, if you have none
+    ORIGIN = "http://localhost:8000" if DEBUG else "https://your.site"  # as in the address bar
 
     # With views of REST framework:
     REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = ["tokens.api.authentication.TokenAuthentication"]
-    REST_FRAMEWORK["EXCEPTION_HANDLER"] = "tokens.api.errors.answer_with_problem"  # as you like
+    REST_FRAMEWORK["EXCEPTION_HANDLER"] = "tokens.api.errors.answer_with_problem"  # optional
