@@ -25,6 +25,8 @@ from tokens.service.revocation_feed import RevocationFeed, feed
 
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
+SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
+"""The markers of tests that are not ``quick``."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,6 +41,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         metafunc.fixturenames.insert(0, "database")
         metafunc.parametrize("database", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests for daily work: those without another marker, on PostgreSQL if they run on both databases."""
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        is_repeated = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
+        if not is_repeated and not any(map(item.get_closest_marker, SLOW)):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from prometheus_client import REGISTRY
 from tokens import monitoring
 from tokens.service import refreshing, throttles
 
+pytestmark = pytest.mark.long
+
 FILE = Path(__file__).parent.parent / "deploy" / "alarms.yml"
 RULES: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["groups"][0]["rules"]
 END = 80

@@ -32,7 +32,7 @@ from tests.browsers import login, post
 from tests.factories import UserFactory
 from tokens.hashers import Argon2
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("sqlite"), pytest.mark.long]
 
 DRAWS = 2000
 RARE, CLEARLY_NOT = 0.001, 0.9

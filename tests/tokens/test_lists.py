@@ -18,7 +18,7 @@ from tests.factories import AdminFactory
 from tokens import admin as tokens_admin
 from tokens.models import RefreshToken
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 SESSIONS, USERS = "/admin/tokens/refreshtoken/", "/admin/accounts/user/"
 TABLES = {SESSIONS: RefreshToken._meta.db_table, USERS: User._meta.db_table}

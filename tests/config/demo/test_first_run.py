@@ -22,6 +22,8 @@ import pytest
 
 from tests.databases import start_server
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 PROJECT = ("manage.py", "config", "accounts", "tokens", "templates", "pyproject.toml")
 TIMEOUT = 120

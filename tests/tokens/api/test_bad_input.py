@@ -25,7 +25,7 @@ from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.keys import derive
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 MEGABYTE = 2**20
 UNKNOWN = {"email": "nobody@example.org", "password": "x"}

@@ -17,6 +17,8 @@ from schemathesis.specs.openapi import checks
 from config.requests import WSGIRequest
 from tests.browsers import login
 
+pytestmark = pytest.mark.long
+
 METHODS = {"get", "post", "put", "patch", "delete"}
 CHECKS = [
     schemathesis.checks.not_a_server_error,

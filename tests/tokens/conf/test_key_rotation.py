@@ -24,7 +24,7 @@ from tests.tokens.protocol.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
 from tokens.models import RefreshToken, SecurityEvent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 LIFETIME = 4
 """The lifetime of access tokens here, in seconds. Half of it is the still time, after which a refresh rotates."""

@@ -487,7 +487,9 @@ class TestTheObject:
 
     def test_nothing_else_in_the_project_reads_the_dictionary(self):
         root = Path(__file__).parents[3]
-        reads = re.compile(r"(?<!`)settings\.TOKENS|\bsettings, \"TOKENS\"|TOKENS_[A-Z]+\b.*\benviron\b|\benviron\b.*TOKENS_")
+        reads = re.compile(
+            r"(?<!`)settings\.TOKENS|\bsettings, \"TOKENS\"|TOKENS_[A-Z]+\b.*\benviron\b|\benviron\b.*TOKENS_"
+        )
         files = [path for package in ("tokens", "accounts") for path in (root / package).rglob("*.py")]
         assert len(files) > 20
         assert [path.name for path in files if reads.search(path.read_text())] == ["reading.py"]

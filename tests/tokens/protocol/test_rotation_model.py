@@ -30,6 +30,8 @@ from tests.tokens.protocol.model import (
 from tests.tokens.protocol.search import Scale, search
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
+pytestmark = pytest.mark.long
+
 
 class CheckedServer(Server):
     """The server of the model. Each of its steps is compared with the ledger."""

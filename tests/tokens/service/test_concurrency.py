@@ -29,7 +29,7 @@ from tokens.service.client import Client
 from tokens.service.devices import digest_of, new_token
 from tokens.service.issuing import IssuedTokens
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 PROCESSES, THREADS = 4, 60
 EMAIL, PASSWORD = "demo@latchkey.test", "latchkey-demo"
