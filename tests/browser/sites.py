@@ -140,8 +140,8 @@ class Site(Server):
         """End all sessions of a user, as an administrator does."""
         self.do(
             "from tokens.models import RefreshToken\n"
-            "from tokens.service.revocation import end_all\n"
-            "end_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason[reason])",
+            "from tokens.service.revocation import revoke_all\n"
+            "revoke_all(RefreshToken.objects.filter(user__email=email), RefreshToken.Reason[reason])",
             email=person.email,
             reason=reason,
         )

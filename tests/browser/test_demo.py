@@ -56,13 +56,13 @@ def test_the_user_is_redirected_to_the_sign_in_form_and_back_and_sees_that_reque
     assert drawn(at_demo) == ["served"], "the request for the page itself"
     assert generations(at_demo) == ["0"]
     expect(at_demo.locator("#held")).to_have_text("0")
-    expect(at_demo.locator("#life")).to_have_text("good: no query is needed")
+    expect(at_demo.locator("#life")).to_have_text("valid: no query is needed")
 
 
 def test_a_request_with_a_good_token_is_served(at_demo, demo):
     press(at_demo, "ask")
     assert drawn(at_demo) == ["served", "served"]
-    assert "asked no database" in sentence(at_demo)
+    assert "without asking the database" in sentence(at_demo)
     assert demo.session()["generation"] == 0
 
 
@@ -90,14 +90,14 @@ def test_time_passes_and_the_token_is_that_much_older(at_demo):
 
 
 def test_of_twenty_parallel_requests_one_refreshes_and_all_are_answered(at_demo, demo):
-    press(at_demo, "crowd")
+    press(at_demo, "burst")
     outcomes = Counter(drawn(at_demo)[1:])
     # A request that the browser sends after the first answer has a good token.
     assert outcomes["repeated"] + outcomes["served"] == 19
     assert outcomes["repeated"] > 0
     assert (outcomes["refreshed"], outcomes.total()) == (1, 20)
     assert generations(at_demo) == ["0", "1"]
-    for part in ("20 requests left at once", "1 refreshed", "Generation 0 → 1"):
+    for part in ("20 requests were sent at once", "1 refreshed", "Generation 0 → 1"):
         assert part in sentence(at_demo)
     session = demo.session()
     assert (session["generation"], session["revoked_reason"]) == (1, "")
@@ -109,7 +109,7 @@ def test_a_lost_response_is_recovered(at_demo, demo):
     expect(marks(at_demo, "[data-lost]")).to_have_attribute("data-outcome", "refreshed")
     expect(at_demo.locator("#timeline .broken")).to_have_count(1)
     assert generations(at_demo) == ["0", "1"]
-    expect(at_demo.locator("#log")).to_contain_text("but the answer was lost: the browser still holds 0")
+    expect(at_demo.locator("#log")).to_contain_text("but the response was lost. The browser still holds 0")
     assert "Generation 0 was presented again" in sentence(at_demo)
     session = demo.session()
     assert (session["generation"], session["recovered"], session["revoked_reason"]) == (1, 1, "")
@@ -123,7 +123,7 @@ def test_the_thief_is_detected_and_both_are_signed_out_until_the_owner_signs_in_
         expect(at_demo.locator(f"#timeline {selector}")).to_have_count(count)
     expect(at_demo.locator("#log")).to_contain_text("The thief presented generation 0, but 1 is in use")
     assert demo.session()["revoked_reason"] == "reuse_detected"
-    expect(at_demo.get_by_text("This session has ended, in every jar.")).to_be_visible()
+    expect(at_demo.get_by_text("This session has ended in all browsers.")).to_be_visible()
     for button in at_demo.locator("[data-do]").all():
         expect(button).to_be_disabled()
 
@@ -137,7 +137,7 @@ def test_the_thief_is_detected_and_both_are_signed_out_until_the_owner_signs_in_
 
 @pytest.mark.exhaustive
 def test_every_story_can_follow_every_other(at_demo, demo):
-    press(at_demo, "lose", "crowd", "expire", "lose", "expire", "crowd", "wait")
+    press(at_demo, "lose", "burst", "expire", "lose", "expire", "burst", "wait")
     assert generations(at_demo) == ["0", "1", "2", "3", "4"]
     assert demo.session()["generation"] == 4
     press(at_demo, "clear")
@@ -163,18 +163,18 @@ def test_the_buttons_work_by_keyboard_and_keep_the_focus(at_demo):
 
 def test_nothing_is_wider_than_a_phone(at_demo):
     at_demo.set_viewport_size({"width": 360, "height": 740})
-    press(at_demo, "crowd")
+    press(at_demo, "burst")
     assert at_demo.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_without_javascript_the_page_says_that_it_needs_it(new_context, demo):
     page = new_context(base_url=demo.origin, java_script_enabled=False).new_page()
     sign_in(page, DEMO_USER, path="/demo")
-    expect(page.get_by_text("This page draws with JavaScript")).to_be_visible()
+    expect(page.get_by_text("This page needs JavaScript.")).to_be_visible()
     expect(page.locator("[data-do]").first).to_be_hidden()
 
 
-PICTURES = {"demo": (900, ["crowd", "lose", "thief"]), "demo-phone": (390, ["crowd", "lose"])}
+PICTURES = {"demo": (900, ["burst", "lose", "thief"]), "demo-phone": (390, ["burst", "lose"])}
 
 
 @pytest.mark.skipif(not WANTED, reason="screenshots are taken when SCREENSHOTS is set")

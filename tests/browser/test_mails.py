@@ -57,7 +57,7 @@ def test_a_stolen_cookie_ends_the_session_for_both_and_the_mails_link_ends_all_o
     reader.get_by_role("link", name="Choose a new password").click()
     reader.get_by_label("E-mail address").fill(person.email)
     reader.get_by_role("button", name="Send a link").click()
-    expect(reader.get_by_role("heading")).to_have_text("Look into your mailbox")
+    expect(reader.get_by_role("heading")).to_have_text("Check your mail")
     assert site.mails(person)[-1]["subject"] == "Choose a new password"
 
 
@@ -80,14 +80,14 @@ def test_in_development_a_page_shows_the_mails_and_their_links_work(tmp_path, ne
         refused = policy_violations(first)
         owner, other = first.new_page(), second.new_page()
         owner.goto("/mailbox")
-        expect(owner.locator("main")).to_contain_text("There is none yet")
+        expect(owner.locator("main")).to_contain_text("There are no mails yet")
         sign_in(owner, DEMO_USER)
         sign_in(other, DEMO_USER)
 
         _wait_for_mail(owner, "A new device signed in")
         owner.get_by_role("link", name="A new device signed in").click()
         expect(owner.get_by_role("heading", level=1)).to_have_text("A new device signed in")
-        expect(owner.locator("main")).to_contain_text("If it was you, there is nothing to do.")
+        expect(owner.locator("main")).to_contain_text("If this was you, you do not have to do anything.")
         frame = owner.frame_locator("iframe")
         expect(frame.get_by_role("heading")).to_have_text("A new device signed in")
         # The policy permits the mail's style.

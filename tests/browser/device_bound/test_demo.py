@@ -23,10 +23,10 @@ def test_the_thief_fails_and_the_owner_stays_signed_in(device, site, person):
     press(page, "clear", "thief")
     assert drawn(page, "thief") == ["served", "refused"]
     assert drawn(page)[-3:] == ["refreshed", "served", "served"]
-    expect(page.locator("#log")).to_contain_text("the copy is worth nothing, now and for ever")
-    assert "The access token was good" in sentence(page)
+    expect(page.locator("#log")).to_contain_text("The copy is useless, and you notice nothing.")
+    assert "The access token was valid" in sentence(page)
     assert generations(page)[-1] == "2"
-    expect(page.get_by_text("This session has ended, in every jar.")).to_be_hidden()
+    expect(page.get_by_text("This session has ended in all browsers.")).to_be_hidden()
     press(page, "thief")
     assert drawn(page, "thief")[-1] == "refused"
     assert site.reasons(person) == [""]

@@ -27,7 +27,9 @@ def mistakes(compiler: Path, folder: Path, declared: str = DECLARED) -> list[str
     for name in ("usage.ts", "tsconfig.json"):
         shutil.copy(SOURCE / name, types)
     shutil.copy(MODULE, types / "implementation.js")
-    shutil.copy(MODULE, module)
+    for name in ("session.js", "session-client.js"):
+        for target in (types, module):
+            shutil.copy(MODULE.with_name(name), target)
     (module / "session.d.ts").write_text(declared)
     command = ["npx", "--no-install", "tsc", "--project", str(types)]
     done = subprocess.run(command, cwd=compiler, capture_output=True, text=True, timeout=120)

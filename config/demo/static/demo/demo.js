@@ -5,7 +5,7 @@
 
 import { Timeline, glyph, minutes } from "./timeline.js";
 
-const CROWD = 20;
+const BURST = 20;
 const PAUSE = 900; // Milliseconds between the steps, so that the user can follow.
 
 const demo = document.getElementById("demo");
@@ -60,13 +60,13 @@ async function lose() {
 async function burst() {
   const before = owner.generation;
   const answers = [];
-  await Promise.all(Array.from({ length: CROWD }, () => ask("?slowly").then((answer) => answers.push(answer))));
+  await Promise.all(Array.from({ length: BURST }, () => ask("?slowly").then((answer) => answers.push(answer))));
   answers.forEach(keep);
   await spend(0); // Twenty responses contained twenty access tokens. The browser has kept one.
   timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
   const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
   const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
-  say(owner.ended ? "refused" : "burst", { count: CROWD, outcomes, before, after: owner.generation });
+  say(owner.ended ? "refused" : "burst", { count: BURST, outcomes, before, after: owner.generation });
 }
 
 const wait = () => pass(Number(demo.dataset.later));
