@@ -51,6 +51,7 @@ class Copy:
     def __init__(self, folder: Path, database_url: str) -> None:
         self._folder, self._url = folder / "copy", database_url
         (folder / "tmp").mkdir()
+        folder.chmod(0o711)  # As root, PostgreSQL runs as another user, who has to reach its folder below "tmp".
         self._environment = {**os.environ, "DATABASE_URL": database_url, "TMPDIR": str(folder / "tmp")}
         listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
         for name in [*listed.strip("\0").split("\0"), *map(str, Path("tests/measures").glob("*.py"))]:
