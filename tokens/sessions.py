@@ -5,7 +5,7 @@ An app that changes an account ends sessions in the same transaction::
     with sessions.durable():
         user.save(update_fields=["password"])
         if not sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded  # This rolls the change back.
+            raise SessionEnded  # The exception rolls the change back.
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
 When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate

@@ -137,7 +137,7 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
         try:
             jar[name], _ = _aged(codec().loads_expired(value), passed, session.user)
         except InvalidAccessToken:
-            continue  # It is not an access token.
+            continue  # The cookie does not hold an access token.
     return JsonResponse({"passed": int(text), **_life(older)})
 
 

@@ -40,7 +40,7 @@ class TestAChange:
         assert live() == 2
         ended = RefreshToken.objects.exclude(revoked_at=None)
         assert set(ended.values_list("revoked_reason", flat=True)) == {RefreshToken.Reason.PASSWORD_CHANGED}
-        for _ in range(3):  # This session continues with the tokens it has.
+        for _ in range(3):  # The session that changed the password keeps its tokens.
             clock.forward(601)
             assert who(signed_in) == 200
         assert refresh(signed_in).status_code == 200

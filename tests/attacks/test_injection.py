@@ -54,7 +54,7 @@ def assert_lines(stream: io.StringIO) -> None:
     """Hold each line to beginning as ours do, to being none of the attacker's, and to having no control characters."""
     text = stream.getvalue()
     assert text
-    for line in text.splitlines():  # This method splits at more characters than line feeds.
+    for line in text.splitlines():  # `splitlines` splits at more characters than line feeds.
         assert LINE.fullmatch(line), ascii(line)
         assert not line.startswith(FORGERY)
         assert line.isprintable(), ascii(line)

@@ -131,7 +131,7 @@ def test_an_rsa_signature_has_to_have_exactly_the_right_padding(settings):
     invalid = [transferred(vector["jws"]) for vector, _ in vectors if vector["result"] == "invalid"]
     found = [text for text in invalid if text]
     assert accepted(transferred(vectors[0][0]["jws"]) or ""), "The first vector is valid, and stays so."
-    assert len(found) > 100  # The others have no digest in them, or no padding.
+    assert len(found) > 100  # The other cases have no digest, or no padding.
     assert_rejected(found)
 
 

@@ -81,7 +81,7 @@ class Use:
             token = self._post(app, "refresh", refresh_token=given["refresh_token"]).json().get("refresh_token")
         self._post(app, "refresh", refresh_token=token)
         self._clock.forward(600)
-        self._post(app, "refresh", refresh_token=given["refresh_token"])  # This is reuse.
+        self._post(app, "refresh", refresh_token=given["refresh_token"])  # The server detects reuse.
         self._post(browser, "login", **first)
         self._clock.forward(601)
         self._note(post(browser, "/api/auth/refresh"))
@@ -96,7 +96,7 @@ class Use:
         self._post(browser, "password/reset/confirm", **reset)  # The link has been used already.
         self._post(browser, "login", email=OWNER, password=RESET)
         self._post(browser, "password/reset", email=OWNER)
-        self.link(OWNER)  # This link stays valid.
+        self.link(OWNER)  # A link that the owner has not used stays valid.
         self._post(self.browser(), "login", email=OWNER, password=RESET, mode="body")
         for text in list(self.tokens):
             by_service(self.browser(), text)

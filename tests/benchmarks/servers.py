@@ -58,7 +58,7 @@ def stores_started() -> Iterator[Stores]:
 @contextmanager
 def granian_started(environment: Mapping[str, str], folder: Path) -> Iterator[Node]:
     """Serve the project that the environment names, with the options of `deploy/`. ``folder``: for the log."""
-    # Its threads stay, however long a peer waits for its turn.
+    # The server's threads stay, however long a peer waits for its turn.
     variables = {**kept_environment(), **environment, "GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT": "600"}
     application = "tests.benchmarks.projects.wsgi:application"
     with (

@@ -57,7 +57,7 @@ def test_cookies_with_names_like_ours_have_no_effect(page, context, site, person
     page.goto("/sign-in")
     tab.goto(sibling)
     kept = [found for found in context.cookies() if found.get("value") == "tossed"]
-    # All except those without a blank. If Chromium stops keeping the others, this test proves nothing.
+    # Chromium keeps the cookies whose names start with a blank. If it stops doing so, this test proves nothing.
     assert len(kept) == 3 * len(BLANKS)
     fill_in(page, person)  # Sends the CSRF token of our cookie, not of the attacker's.
     expect(page.get_by_text(person.email).first).to_be_visible()

@@ -22,7 +22,7 @@ def test_a_stolen_cookie_ends_the_session_for_both(signed_in, thief, site, perso
     site.forward(100)  # After the grace, the use of the new token proves that it has arrived.
     assert_user(faster, person)
     assert_user(slower, None)
-    assert_user(faster, None)  # Its access token has not expired, but its session is revoked.
+    assert_user(faster, None)  # The faster browser's access token has not expired, but the session is revoked.
     signed_in.goto("/")
     expect(signed_in.get_by_label("Password")).to_be_visible()
     assert site.reasons(person) == ["reuse_detected"]

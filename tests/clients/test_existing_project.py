@@ -444,7 +444,7 @@ def test_the_wheel_contains_all_files_of_both_apps(wheel):
 def test_the_project_works_with_the_installed_wheel(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     [packages] = (tmp_path / "venv").glob("lib/*/site-packages")
-    # This is how pip installs a pure Python wheel. Its dependencies are those of this test run.
+    # pip installs a pure Python wheel by extracting it. The dependencies come from this test run's environment.
     zipfile.ZipFile(wheel).extractall(packages)
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('platlib')}\n{sysconfig.get_path('purelib')}\n")
     python = str(tmp_path / "venv" / "bin" / "python")

@@ -89,7 +89,7 @@ class Database(PostgresServer):
         try:
             return bool(self.ask("SELECT true"))
         except psycopg.Error:
-            with suppress(AssertionError):  # It runs already, and recovers.
+            with suppress(AssertionError):  # The server runs already, and recovers.
                 self.start()
             return False
 
@@ -130,7 +130,7 @@ def replica_started(primary: Database) -> Iterator[Database]:
     try:
         options = (f"--host={primary.folder}", "--username=replica", "--checkpoint=fast", "--write-recovery-conf")
         server.run("pg_basebackup", *options, f"--pgdata={server.folder}", PGPASSWORD=PASSWORD)
-        for name in ("log", ".s.PGSQL.5432.lock"):  # They are in the primary's data folder, and were copied.
+        for name in ("log", ".s.PGSQL.5432.lock"):  # The backup copied these files from the primary's data folder.
             (server.folder / name).unlink(missing_ok=True)
         server.start()
         yield server

@@ -77,7 +77,7 @@ class LazySchema(DefaultSchema):
     """The ``schema`` of the views. It describes a view to drf-spectacular when a generator first asks for it."""
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        from tokens.api import openapi  # It imports drf-spectacular, which most processes never need.
+        from tokens.api import openapi  # `openapi` imports drf-spectacular, which most processes never need.
 
         openapi.describe(owner)
         return super().__get__(instance, owner)

@@ -94,7 +94,7 @@ class IntrospectorAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, str]:
         known = token_settings().introspectors
         spellings = list(_credentials(request.headers.get("Authorization", "")))
-        # Both spellings are always checked, so that the time reveals nothing.
+        # Both spellings of the credentials are always checked, so that the time reveals nothing.
         found = [id for id, secret in spellings if introspection_clients.is_known(known, id, secret)]
         if not found:
             events.log("introspection refused", ip=client_of(request._request).ip)

@@ -20,7 +20,7 @@ class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
     name = ["accessCookie", "bearer"]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]  # One object with both names would require both.
+        return [{name: []} for name in self.name]  # One object with both names would require both schemes at once.
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [

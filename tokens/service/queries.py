@@ -76,7 +76,7 @@ def _newest_of_device(device_id: UUID) -> QuerySet[RefreshToken, tuple[UUID]]:
 @lru_cache(maxsize=8)
 def _prepared_newest(alias: str) -> "Prepared":
     """Return `_newest_of_device` as a prepared statement. Each refresh by the middleware ends with it."""
-    from tokens.database.prepared import Prepared  # It imports psycopg, which SQLite does not need.
+    from tokens.database.prepared import Prepared  # `prepared` imports psycopg, which SQLite does not need.
 
     text, _ = _newest_of_device(UUID(int=0)).query.get_compiler(alias).as_sql()
     return Prepared(text, ["uuid"])

@@ -170,7 +170,8 @@ def _issued(
     row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime
 ) -> IssuedTokens:
     text, access = issuing.access_token(row, row.user, row.generation, now)
-    # A client that presents the current generation has it. A late second copy could overwrite a newer token.
+    # A client that presents the current refresh token gets no copy of it. A copy that arrives late could overwrite the
+    # token of a later generation.
     is_there = decision is Decision.REPEAT and presented.generation == row.generation
     refresh_token = None if is_there else issuing.refresh_token(row, presented.secret)
     return IssuedTokens(row, row.user, access, text, refresh_token, decision=decision)

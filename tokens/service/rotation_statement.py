@@ -103,7 +103,7 @@ def _statement(
 
     ``clock`` is the SQL of the database's clock. ``still``, ``idle`` and ``unremembered`` are settings, in seconds.
     """
-    from tokens.database.prepared import Prepared  # It imports psycopg, which SQLite does not need.
+    from tokens.database.prepared import Prepared  # `prepared` imports psycopg, which SQLite does not need.
 
     user: Any = RefreshToken._meta.get_field("user")
     try:

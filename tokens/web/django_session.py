@@ -75,7 +75,7 @@ def take_over(request: HttpRequest, access: AccessToken | None) -> IssuedTokens 
     if SESSION_KEY not in session or not _is_undone(session, access):
         return None
     if session.get(BACKEND_SESSION_KEY) == DJANGOS_BACKEND and OUR_BACKEND in settings.AUTHENTICATION_BACKENDS:
-        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # It has replaced Django's.
+        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # Our backend has replaced Django's.
     user: Any = get_user(request)
     if not user.is_authenticated:
         return None

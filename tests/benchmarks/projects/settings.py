@@ -73,10 +73,10 @@ match os.environ["PROJECT"]:
         SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
         _redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": os.environ["REDIS_URL"]}
         CACHES = {"default": _redis}
-    case "knox":  # Its tokens are never refreshed: by default they expire after ten hours, even if they are used.
+    case "knox":  # Tokens of knox are never refreshed: by default they expire after ten hours, even if they are used.
         INSTALLED_APPS += ["rest_framework", "knox"]
         REST_FRAMEWORK = _rest_framework("knox.auth.TokenAuthentication")
-    case "simplejwt":  # Its refresh tokens are rotated, and the old ones blacklisted.
+    case "simplejwt":  # Refresh tokens are rotated, and the old ones blacklisted.
         INSTALLED_APPS += ["rest_framework", "rest_framework_simplejwt", "rest_framework_simplejwt.token_blacklist"]
         REST_FRAMEWORK = _rest_framework("rest_framework_simplejwt.authentication.JWTAuthentication")
         SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": ACCESS_LIFETIME, "ROTATE_REFRESH_TOKENS": True}

@@ -130,7 +130,7 @@ def _next_started(app: Path, **environment: str) -> Iterator[int]:
                 said += line
             port = re.search(r"Local: +http://127\.0\.0\.1:(\d+)", said)
             assert port, said
-            # Its later output must not fill the pipe.
+            # The server's later output must not fill the pipe.
             threading.Thread(target=process.stdout.read, daemon=True).start()
             yield int(port[1])
         finally:

@@ -120,7 +120,7 @@ def test_a_frozen_tab_that_holds_the_lock_does_not_block_the_others(tabs, world,
     with world.hanging():
         tabs[0].begin_asking()
         tabs[0].wait_for_lock()
-        debugger.send("Debugger.pause")  # Its scripts stop, like those of a frozen tab.
+        debugger.send("Debugger.pause")  # The tab's scripts stop, like those of a frozen tab.
     assert tabs[2].fetch() == [200]  # The second tab shares a process with the first, which opened it.
     assert world.generation(person) == 1
     debugger.send("Debugger.disable")

@@ -132,7 +132,7 @@ class TestAnAccessToken:
         token = BAD_TOKENS[name]
         assert_problem(client_with(access=token).get(ME), 401, "not_authenticated")
         victim.cookies[ACCESS] = token
-        assert victim.get(ME).status_code == 200  # Its refresh token signs it in.
+        assert victim.get(ME).status_code == 200  # The victim's refresh token signs the victim in.
         device = client_with(device=token)
         login(device, user)
         assert device.cookies[DEVICE].value != token
@@ -370,7 +370,9 @@ class TestAHeader:
             response = send(Client(), path + query, body, content_type=value)
             if path != LOGOUT or response.status_code != 204:
                 assert_rejected(response, *({415} if path == LOGOUT else {400, 401, 415}))
-        assert victim.generic("GET", ME, b"", content_type=value).status_code == 200  # Its body is not read.
+        assert (
+            victim.generic("GET", ME, b"", content_type=value).status_code == 200
+        )  # The server does not read the body of a GET.
 
     @pytest.mark.parametrize("value", [*ACCEPTS, "," * 1000, "x" * MEGABYTE], ids=short)
     def test_accept_changes_no_status(self, victim, value):

@@ -56,7 +56,7 @@ def revoke_elsewhere(row: Any) -> None:
 
 
 ENDED = {**ENDINGS, "a session that another process revoked": revoke_elsewhere}
-del ENDED["a new password"]  # It is noticed when the session is refreshed.
+del ENDED["a new password"]  # A new password is noticed when the session is refreshed.
 
 
 @pytest.mark.parametrize("event", ENDED.values(), ids=ENDED)

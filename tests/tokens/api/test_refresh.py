@@ -316,7 +316,7 @@ def test_the_end_of_a_session_is_committed_although_the_response_is_an_error(
     token = reason(holder, clock)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     assert holder.present(token).status_code == 401
-    connection.close()  # This rolls back what was not committed.
+    connection.close()  # Closing rolls back what was not committed.
     assert holder.row.revoked_at is not None
     assert SecurityEvent.objects.filter(session_id=holder.session_id).exclude(reason="").count() == 1
 
@@ -363,4 +363,4 @@ def test_cookies_and_access_tokens_last_no_longer_than_the_session(user, clock, 
     clock.forward(1)
     assert refusal(holder.use()) == (401, "token_expired")
     assert holder.present().status_code == 401
-    assert holder.row.revoked_at is None  # It expired.
+    assert holder.row.revoked_at is None  # The session expired, and was not revoked.

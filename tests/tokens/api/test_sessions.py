@@ -209,7 +209,7 @@ class TestASessionThatCannotBeFound:
             revoke_row(RefreshToken.objects.get())
         login(api, user)
         clock.forward(age)
-        api.get(ME)  # This refreshes the session if the access token has expired.
+        api.get(ME)  # The request refreshes the session if the access token has expired.
         response, missing = ask(api, session_id), ask(api, uuid4())
         assert refusal(response) == (404, "not_found")
         assert response.content == missing.content

@@ -249,7 +249,9 @@ class TestAnotherUserInTheSameBrowser:
     def test_has_another_device_with_the_same_token(self, signed_in):
         token = signed_in.cookies[DEVICE].value
         login(signed_in, UserFactory(), device_name="Theirs")
-        assert signed_in.cookies[DEVICE].value == token  # It is the same browser.
+        assert (
+            signed_in.cookies[DEVICE].value == token
+        )  # The browser keeps its device token when another user signs in.
         assert len({bytes(device.token_digest) for device in Device.objects.all()}) == 1
         assert {device.name for device in Device.objects.all()} == {"Firefox on Windows", "Theirs"}
 

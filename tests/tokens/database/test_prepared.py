@@ -23,7 +23,7 @@ BEYOND = ["10000-01-01 00:00:00+00", "0001-12-31 00:00:00+00 BC", "infinity", "-
 
 
 def fetchone(text: str, *params: Any, types: list[str] | None = None) -> Any:
-    from tokens.database.prepared import Prepared  # It needs PostgreSQL's driver, which may not be installed.
+    from tokens.database.prepared import Prepared  # `prepared` needs PostgreSQL's driver, which may not be installed.
 
     return Prepared(text, types or ["text"] * len(params)).fetchone(connection, params)
 

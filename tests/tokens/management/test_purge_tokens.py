@@ -418,7 +418,9 @@ class TestConcurrency:
         def slowly(found: Any, name: str) -> list[Any]:
             deleted = delete(found, name)
             if not both_deleted.broken:
-                with suppress(threading.BrokenBarrierError):  # It breaks if the other purge waits for this one.
+                with suppress(
+                    threading.BrokenBarrierError
+                ):  # The barrier breaks if the other purge waits for this one.
                     both_deleted.wait(timeout=0.5)
             return deleted
 

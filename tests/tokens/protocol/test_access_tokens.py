@@ -339,7 +339,7 @@ class TestTheCacheOfVerifiedTokens:
             codec.loads(text, NOW)
             assert len(codec._good) <= 10
         assert list(codec._good) == texts[-10:]
-        assert codec.loads(texts[0], NOW).session_id == SESSION  # It is verified again.
+        assert codec.loads(texts[0], NOW).session_id == SESSION  # The codec verifies the token again.
 
     def test_holds_no_rejected_token(self):
         codec = a_codec()

@@ -61,7 +61,7 @@ def serve() -> None:
 
 def serve_http() -> None:
     """Serve the project over HTTP until the input ends."""
-    from config.wsgi import application  # It loads all middlewares and URLs, which the other processes do not need.
+    from config.wsgi import application  # `wsgi` loads all middlewares and URLs, which the other processes do not need.
 
     class Handler(WSGIRequestHandler):
         def log_message(self, *args: Any) -> None:

@@ -115,7 +115,7 @@ def waiting(server: Server, process: Process, user_id: str) -> Waiting:
     def run(job: str, *arguments: Any, **tokens: Any) -> tuple[bool, Any]:
         server.wait_for_standby("nobody")
         try:
-            # Each process of the server reads the new setting a moment later. Until then, commits succeed.
+            # Each process of PostgreSQL reads the new setting a moment later. Until then, commits succeed.
             assert any(server.probe_hangs(user_id) for _ in range(100)), "commits never waited for the standby"
             process.prepare(job, [arguments], **tokens)
             process.start()

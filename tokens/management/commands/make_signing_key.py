@@ -40,7 +40,7 @@ When the older access tokens have expired ({lifetime} s), remove their key:
 
 class Command(BaseCommand):
     help = "Makes a private key that signs access tokens, as PKCS#8 PEM."
-    # The settings may already name the key that this command makes.
+    # The settings may already name the key file that this command is about to write.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
