@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from django.db.models import BigIntegerField, BooleanField, DateTimeField, F, Field, Func, QuerySet, Subquery, Value
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    DateTimeField,
+    F,
+    Field,
+    Func,
+    Lookup,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.utils import timezone
 
 
@@ -40,23 +51,24 @@ class Row(Func):
     output_field = Field()
 
 
-class Among(Func):
-    """``column = ANY(array)``. The array is passed on as `delete_returning` has returned it, without parsing."""
+class Among(Lookup):
+    """``column = ANY(array)``. The array is passed on as `delete_returning` has returned it, without parsing.
 
-    output_field = BooleanField()
+    On SQLite, Django 6.1 compares every condition that is not a lookup with 1, and no index is used.
+    """
+
+    prepare_rhs = False
 
     def __init__(self, name: str, keys: list[Any]) -> None:
-        super().__init__(F(name))
-        self.keys = keys
+        super().__init__(F(name), keys)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        [column] = self.source_expressions
-        sql, params = compiler.compile(column)
-        return f"{sql} = ANY(%s::{column.output_field.db_type(connection)}[])", [*params, f"{{{','.join(self.keys)}}}"]
+        sql, params = compiler.compile(self.lhs)
+        return f"{sql} = ANY(%s::{self.lhs.output_field.db_type(connection)}[])", [*params, f"{{{','.join(self.rhs)}}}"]
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        sql, params = compiler.compile(self.source_expressions[0])
-        return f"{sql} IN ({', '.join(['%s'] * len(self.keys))})", [*params, *self.keys]
+        sql, params = compiler.compile(self.lhs)
+        return f"{sql} IN ({', '.join(['%s'] * len(self.rhs))})", [*params, *self.rhs]
 
 
 class Place(Func):
@@ -71,10 +83,8 @@ class Place(Func):
         return "rowid", []
 
 
-class Found(Func):
+class Found(Lookup):
     """Whether a row is in a queryset. The queryset is read first and once, whatever the planner would prefer."""
-
-    output_field = BooleanField()
 
     def __init__(self, rows: QuerySet[Any]) -> None:
         super().__init__(Place(), Subquery(rows.values_list(Place())))
@@ -86,7 +96,7 @@ class Found(Func):
         return self._joined(compiler, " IN ", "")
 
     def _joined(self, compiler: Any, joiner: str, end: str) -> Any:
-        (key, of_key), (rows, of_rows) = map(compiler.compile, self.source_expressions)
+        (key, of_key), (rows, of_rows) = map(compiler.compile, (self.lhs, self.rhs))
         return f"{key}{joiner}{rows}{end}", [*of_key, *of_rows]
 
 
