@@ -1,12 +1,11 @@
 """Whose request it is. The first of these that applies decides::
 
-    a remembered access cookie    it was verified before, and is still valid: authenticated without a query
-    an Authorization header       the Bearer token in it decides, and cookies are ignored
-    an access cookie              verified, and its session is not revoked: authenticated without a query
-    a refresh cookie              the session is refreshed (`tokens.service.refreshing`), and this request is
-    authenticated Django's session              a sign-in that only Django's session knows becomes a session
-    (`django_session`) none of them                  an anonymous user; the exchange holds the reason, and the view
-    decides what to answer
+    a remembered access cookie  it was verified before, and is still valid: authenticated without a query
+    an Authorization header     the Bearer token in it decides, and cookies are ignored
+    an access cookie            verified, and its session is not revoked: authenticated without a query
+    a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
+    Django's session            its sign-in, which only Django knows, becomes a session of ours (`django_session`)
+    none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
 Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends
 the request. For them there are two more cases. A stale access cookie, which is rejected although the browser considers
