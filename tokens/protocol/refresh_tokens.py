@@ -10,8 +10,7 @@ A token is the prefix ``latchkey_rt_``, by which secret scanners find it, and 75
   digest.
 - ``generation`` is unsigned and big-endian.
 - ``tag`` is HMAC-SHA256 (RFC 2104) over all bytes before it, truncated to 128 bits. RFC 2104 section 5 requires at
-least
-  half of the output.
+  least half of the output.
 
 So the successor of a token is derived from session, secret and generation, and never stored. To make one takes the
 server's key and the secret, which the server does not keep.

@@ -4,15 +4,11 @@ Before a password is checked, the wrong ones are counted: a correct password aft
 with `Throttled`, which is answered 429. Only wrong passwords count, and they count whether or not the account exists.
 Where an attempt comes from decides what it counts against:
 
-======================================  ==============================================================================
-a device of the account                 that device only: attempts from elsewhere do not keep the owner out, nor do
-those
-                                        of others in the same network (OWASP calls this a device cookie)
-a session of the account                that session only: the user is asked for the password again
-the network that has just reset the     that network and account only, for an hour
-password
-anywhere else                           the account, and the client's network
-======================================  ==============================================================================
+- A device of the account: that device only. Attempts from elsewhere do not keep the owner out, and neither do those of
+  others in the same network (OWASP calls this a device cookie).
+- A session of the account: that session only. The user is asked for the password again.
+- The network that has just reset the password: that network and account only, for an hour.
+- Anywhere else: the account, and the client's network.
 
 The password hash is part of what an account is counted under, so that the count starts at zero after a new password.
 """
