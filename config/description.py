@@ -1,6 +1,7 @@
 """The description of the API, and a page to try it, by drf-spectacular.
 
-It is imported at the first request, because the import takes tens of milliseconds, and most processes do not need it.
+drf-spectacular is imported at the first request, because its import takes tens of milliseconds, and most processes do
+not need it.
 """
 
 from django.http import HttpRequest

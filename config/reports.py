@@ -2,7 +2,7 @@
 
 Django's own reports hide only values whose names look like passwords. They show all cookies, the query of a link in a
 mail, the fields of forms, and in HTML the local variables. These reports show the names without the values. With DEBUG,
-when only the developer sees the page, it hides only the cookies.
+when only the developer sees the page, they hide only the cookies.
 """
 
 import re

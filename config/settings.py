@@ -120,7 +120,7 @@ else:
         DATABASES["default"], pool=whole_number("DATABASE_POOL", 10), wait=10, timeout=DATABASE_TIMEOUT
     )
 if env.str("REPLICA_URL", default=""):
-    # The revocation feed reads it once a second. A replica that does not answer must not delay requests.
+    # The revocation feed reads it once per REVOCATION_LAG. A replica that does not answer must not delay requests.
     replica = database_settings("REPLICA_URL", "postgres://user:password@host:port/name", "postgresql")
     DATABASES[REPLICA] = postgresql(
         replica, pool=min(2, whole_number("DATABASE_POOL", 10)), wait=2, timeout=DATABASE_TIMEOUT

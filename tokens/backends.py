@@ -1,5 +1,6 @@
-"""Django's authentication backend with throttles. All ways to sign in that call `django.contrib.auth.authenticate` use
-it.
+"""Django's authentication backend with throttles.
+
+All ways to sign in that call `django.contrib.auth.authenticate` use it::
 
     AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]
 

@@ -249,10 +249,10 @@ class SecurityEvent(models.Model):
 
 
 class Revocation(models.Model):
-    """A session that was ended before its time. Every process reads these rows, and rejects the session's access
-    tokens.
+    """A session that was ended before its time.
 
-    The row is written in the transaction that ends the session, and kept while an access token of it may be valid.
+    Every process reads these rows, and rejects the access tokens of these sessions. The row is written in the
+    transaction that ends the session, and kept while an access token of it may be valid.
     """
 
     session_id = models.UUIDField(_("session"))

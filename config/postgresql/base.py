@@ -1,9 +1,9 @@
-"""Django's PostgreSQL backend, with connections that respect the deadline of the request
-(`config.postgresql.deadline`).
+"""Django's PostgreSQL backend, with connections that respect the deadline of the request.
 
-The client stops waiting, so no extra statement is needed. It cancels the statement and closes the connection, and the
-pool makes a new one. ``statement_timeout`` would not work if the server is silent, nor behind PgBouncer. It also does
-harm: it ends a commit's wait for a synchronous standby, and reports success.
+`config.postgresql.deadline` sets the deadline. The client stops waiting, so no extra statement is needed. It cancels
+the statement and closes the connection, and the pool makes a new one. ``statement_timeout`` would not work if the
+server is silent, nor behind PgBouncer. It also does harm: it ends a commit's wait for a synchronous standby, and
+reports success.
 
 Errors of a server that must not write, or that has closed a transaction, become an `OperationalError`, because they are
 an outage. The connection is closed, so that the next one reaches the current primary.

@@ -1,9 +1,8 @@
-"""Device Bound Session Credentials: the endpoints at which browsers register a key and refresh
-(`tokens.protocol.dbsc`).
+"""Device Bound Session Credentials: the endpoints at which browsers register a key and refresh.
 
-The browser itself calls them, and not a script. A browser that gets 401, 404 or 429, or 403 without a challenge,
-deletes its key. So an outage is answered 503, and nothing here is throttled. No cookie is required, because on a
-navigation from another site the browser may send none.
+`tokens.protocol.dbsc` is the protocol. The browser itself calls them, and not a script. A browser that gets 401, 404 or
+429, or 403 without a challenge, deletes its key. So an outage is answered 503, and nothing here is throttled. No cookie
+is required, because on a navigation from another site the browser may send none.
 """
 
 from dataclasses import replace

@@ -54,9 +54,8 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     if isinstance(error, exceptions.Throttled) and (wait := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(wait)  # Seconds.
     if problem.status is HTTPStatus.UNAUTHORIZED and (challenge := getattr(error, "auth_header", None)):
-        headers["WWW-Authenticate"] = (
-            challenge  # From the view's first authentication class, which may be of another app.
-        )
+        # From the view's first authentication class, which may be of another app.
+        headers["WWW-Authenticate"] = challenge
     return Response(
         problem.as_json(**more), status=problem.status, headers=headers, content_type=_content_type(context["request"])
     )

@@ -62,6 +62,7 @@ class Login(Public):
     def post(self, request: Request) -> HttpResponse:
         given = valid(LoginInput, request)
         self.exchange.device_token = given.get("device_token")
+        # `tokens.backends` checks the password, with throttles.
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
@@ -72,6 +73,7 @@ class Login(Public):
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )
+        # The receiver of `tokens` ignores the signal, because the session is open already.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return _token_response(issued)
 

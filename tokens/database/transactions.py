@@ -54,8 +54,7 @@ TIMEOUT_MS = 1000
 
 @contextmanager
 def bounded(alias: str) -> Iterator[None]:
-    """A transaction whose statements fail after `TIMEOUT_MS`, so that a lock or a slow database does not delay a
-    request.
+    """A transaction whose statements fail after `TIMEOUT_MS`. A lock or a slow database does not delay a request.
 
     Inside another transaction this is only a savepoint, and the statements are not bounded. SQLite has no such setting,
     and needs no transaction for it.

@@ -7,6 +7,6 @@ rows and the time that it has read.
 - `refresh_tokens`: the bytes of a refresh token.
 - `access_tokens`: the JWT (RFC 9068).
 - `signing_keys`: the keys that sign access tokens, from PEM to JWK.
-- `keys`: all keys of the server, derived from Django's secret by HKDF.
+- `keys`: all keys of the server, derived from Django's secret by HKDF or configured.
 - `dbsc`: Device Bound Session Credentials, as they are sent and received.
 """

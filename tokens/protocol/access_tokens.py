@@ -7,9 +7,10 @@ An example of header and claims::
      "exp": 1700000600, "iat": 1700000000, "jti": "<UUIDv7>", "client_id": "latchkey",
      "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
 
-``gen`` is the generation of the refresh token that was issued together with it. A token that was issued without a
-refresh token has no ``gen``. Times are whole seconds of the database's clock, rounded down. A token is valid while
-``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519 section 4.1.6).
+``gen`` is the generation of the session. A token whose use proves no receipt of a refresh token (after a
+reauthentication, or of a bound session) has no ``gen``. Times are whole seconds of the database's clock, rounded down.
+A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
+section 4.1.6).
 
 `Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, the ``kid`` of one of our keys,
 the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises `InvalidAccessToken` without a
@@ -37,8 +38,7 @@ MAX_LENGTH = 8192
 REMEMBERED = 4096
 """How many verified tokens a process remembers. Verifying a signature is most of the cost of a request."""
 JITTER = 20
-"""The lifetime of each token is shortened at random by up to one twentieth, so that sessions do not refresh together.
-"""
+"""Each lifetime is shortened at random by up to one twentieth, so that sessions do not refresh together."""
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")

@@ -5,20 +5,20 @@ generation ``n`` for which it was issued. `decide` compares the two and returns 
 return the state of the row afterwards. The caller carries the decision out in one conditional update. If another
 request has changed the row meanwhile, the caller reads it and decides again.
 
-====================================================  =======================================================
-the session has ended (revoked, idle or expired)      REFUSE
-``n > g``                                             CATCH_UP   begin generation ``n``
-``n = g``, ``g > 0``, before since + acknowledge      REPEAT     without a refresh token: the client has it
-``n = g``                                             ROTATE     begin generation ``g + 1``
-``n = g - 1``, before since + grace                   REPEAT     parallel tabs, retries
-``n = g - 1``, not acknowledged, recoveries left      RECOVER    since = now
-``n = g - 1``, not acknowledged                       EXHAUSTED  end the session
-otherwise                                             REUSE      end the session
-====================================================  =======================================================
+======================================================  =======================================================
+the session has ended (revoked, idle or expired)        REFUSE
+``n > g``                                               CATCH_UP   begin generation ``n``
+``n = g``, ``g > 0``, before since + acknowledge_after  REPEAT     without a refresh token: the client has it
+``n = g``                                               ROTATE     begin generation ``g + 1``
+``n = g - 1``, before since + grace                     REPEAT     parallel tabs, retries
+``n = g - 1``, not acknowledged, recoveries left        RECOVER    since = now
+``n = g - 1``, not acknowledged                         EXHAUSTED  end the session
+otherwise                                               REUSE      end the session
+======================================================  =======================================================
 
-``since`` is when generation ``g`` began or was last recovered. ``grace`` and ``acknowledge`` are durations of the
-`Policy`. A generation is acknowledged when one of its access tokens has been used, which proves that the client
-received it.
+``since`` is when generation ``g`` began or was last recovered. ``grace`` and ``acknowledge_after`` are durations
+of the `Policy`. A generation is acknowledged when one of its access tokens is used later than ``acknowledge_after``
+after it was issued, which proves that the client received it.
 
 Parallel requests, lost responses and crashes make honest clients present a token twice. RFC 9700 section 4.14.2 ends
 such sessions. REPEAT and RECOVER keep them, and are safe: refresh tokens are derived
@@ -33,7 +33,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 RECOVERIES_OF_ONE_GENERATION = 4
-"""One generation may be recovered at most this many times `Policy.max_recoveries`.
+"""One generation may be recovered at most this number multiplied by `Policy.max_recoveries`.
 
 Without a limit an attacker could keep the session from ever rotating.
 """

@@ -122,11 +122,6 @@ def _register(text: str, now: datetime) -> IssuedTokens | Refusal:
     return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
 
 
-def bound_session(session_id: UUID) -> RefreshToken | None:
-    """Return a session with its user and device, if it is bound, and goes on."""
-    return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
-
-
 def _labels(answer: IssuedTokens | Challenge | Refusal) -> tuple[str, str]:
     match answer:
         case Challenge():

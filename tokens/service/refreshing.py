@@ -119,7 +119,7 @@ def is_token_of(text: str, session_id: UUID) -> bool:
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
     """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
 
-    After a rotation for a user who is deactivated or has a new password, `decide` is asked too, and ends the session.
+    After a rotation for a user who is deactivated or has a new password, `_answer` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
     if row is None or not row.user.is_active:

@@ -1,9 +1,9 @@
 """The most common refresh, a rotation, as one statement on PostgreSQL.
 
-The statement updates the row exactly if `tokens.protocol.rotation.decide` says ROTATE, and as
-`tokens.protocol.rotation.begin` does. It is not used for the first rotation of a session, which ends other sessions,
-nor in strict mode, whose commits wait for the disk. If it updates no row, `tokens.service.refreshing` reads the row and
-decides.
+The statement updates the row only if `tokens.protocol.rotation.decide` says ROTATE and the session is not bound to its
+device, and as `tokens.protocol.rotation.begin` does. It is not used for the first rotation of a session, which ends
+other sessions, nor in strict mode, whose commits wait for the disk. If it updates no row, `tokens.service.refreshing`
+reads the row and decides.
 """
 
 from collections.abc import Collection

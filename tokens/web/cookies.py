@@ -9,11 +9,11 @@ the device token          ``__Host-device``                kept when the user si
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
 ========================  ===============================  ======================================================
 
-All are HttpOnly, Secure and SameSite=Lax. The prefix ``__Host-`` makes the browser enforce Path=/ and no Domain
-(RFC 6265bis section 4.1.3.2). Only ``__Host-open`` is SameSite=None: it has to be sent with a refresh that follows a
-link on another site, and it identifies nobody. The access cookie lives as long as the refresh cookie, so that the
-server sees an expired token. The access cookie of a bound session (`tokens.protocol.dbsc`) lives only as long as its
-token, because the browser refreshes when it is missing.
+All are HttpOnly and Secure, and all but ``__Host-open`` are SameSite=Lax. The prefix ``__Host-`` makes the browser
+enforce Path=/ and no Domain (RFC 6265bis section 4.1.3.2). ``__Host-open`` is SameSite=None: it has to be sent with a
+refresh that follows a link on another site, and it identifies nobody. The access cookie lives as long as the refresh
+cookie, so that the server sees an expired token. The access cookie of a bound session (`tokens.protocol.dbsc`) lives
+only as long as its token, because the browser refreshes when it is missing.
 
 If `TokenSettings.origin` is http, which is allowed only in development, names have no prefix and cookies are not
 Secure, because not every browser keeps such cookies from http://localhost.
@@ -165,7 +165,7 @@ def bound_cookie(mode: str) -> tuple[str, str]:
 
 
 def clear(response: HttpResponseBase) -> None:
-    """Delete the tokens of every storage mode. The device cookie is kept, because the device is still the same."""
+    """Delete the tokens of every storage mode in use. The device cookie is kept: the device is still the same."""
     _clear(response, [*_served(0), *_served(1), *([_OPEN] if token_settings().device_bound == OFFER else [])])
     keep_private(response)
 
@@ -177,16 +177,16 @@ def clear_refresh(response: HttpResponseBase, session: RefreshToken) -> None:
 
 
 def clear_access(response: HttpResponseBase) -> None:
-    """Delete the access token of every storage mode."""
+    """Delete the access token of every storage mode in use."""
     _clear(response, _served(0))
     keep_private(response)
 
 
 def retry_without_access(request: HttpRequest) -> HttpResponse:
-    """Return a redirect (307) to the same URL that deletes the access cookie. The browser keeps the method and the
-    body.
+    """Return a redirect (307) to the same URL that deletes the access cookie.
 
-    A browser with a bound session then refreshes before it repeats the request.
+    The browser keeps the method and the body. A browser with a bound session then refreshes before it repeats the
+    request.
     """
     response = HttpResponse(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": request.get_full_path()})
     clear_access(response)

@@ -48,7 +48,7 @@ class Exchange:
     user_asked: bool = False
     """Whether the view has read ``request.user``. The response then depends on the cookies."""
     device_token: str | None = None
-    """The device token in the request's body. `tokens.web.attempts` reads it while the view authenticates the user."""
+    """The device token in the request's body. `attempts` and `session.open_session` read it."""
 
     def __init__(self) -> None:
         self.began = perf_counter()

@@ -1,11 +1,13 @@
 """Whose request it is. The first of these that applies decides::
 
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
-    an Authorization header     the Bearer token in it decides, and cookies are ignored
+    a Bearer token              decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
-    Django's session            its sign-in, which only Django knows, becomes a session of ours (`django_session`)
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
+
+A sign-in that only Django's session knows becomes a session of ours (`django_session`), also if the cookies have
+authenticated an earlier one.
 
 Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends
 the request. For them there are two more cases. A stale access cookie, which is rejected although the browser considers
@@ -58,11 +60,11 @@ ADMITTED = Arrival()
 
 
 def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
-    """Authenticate a request by an access cookie that this process has verified before. Return whether that was
-    possible.
+    """Authenticate a request by an access cookie that this process has verified before, if possible.
 
-    Nearly all requests are like this. The function does what `authenticate` does in the case that needs no query and
-    rejects nothing. In every other case it does nothing, and `authenticate` starts from the beginning.
+    Return whether that was possible. Nearly all requests are like this. The function does what `authenticate` does in
+    the case that needs no query and rejects nothing. In every other case it does nothing, and `authenticate` starts
+    from the beginning.
     """
     if "HTTP_AUTHORIZATION" in request.META or (text := cookies.read_access(request)) is None:
         return False

@@ -1,4 +1,4 @@
-"""What the response's cookies become, after the view."""
+"""Sets and deletes the cookies of the response, after the view."""
 
 from functools import partial
 from http import HTTPStatus

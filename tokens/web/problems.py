@@ -38,10 +38,10 @@ RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error: the HTTP ``status``, the stable ``code``, and the ``detail`` for the user in English (`text` translates
-    it).
+    """An error: the HTTP ``status``, the stable ``code``, and the ``detail`` for the user, in English.
 
-    ``scheme`` and ``challenge`` are the value of WWW-Authenticate. ``wait`` is the seconds of Retry-After, or 0.
+    `text` translates the detail. ``scheme`` and ``challenge`` are the value of WWW-Authenticate. ``wait`` is the
+    seconds of Retry-After, or 0.
     """
 
     status: HTTPStatus

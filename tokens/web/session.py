@@ -1,6 +1,7 @@
 """What views do with the session of their request: open it, refresh it, reauthenticate, end it.
 
-Each function calls `tokens.service`, and notes on the exchange what the response's cookies become.
+`tokens.web.outgoing` does the same after views of Django's own. Each function calls `tokens.service`, and notes on the
+exchange what the response's cookies become.
 """
 
 from contextlib import suppress
