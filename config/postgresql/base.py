@@ -50,6 +50,12 @@ class Connection(psycopg.Connection[Any]):
         except OUTAGES as error:
             self.close()
             raise psycopg.OperationalError(str(error)) from error
+        except psycopg.InternalError as error:
+            if error.sqlstate:  # The server reports an error of its own.
+                raise
+            # A server that stops during a commit may answer it with two errors, which psycopg does not expect.
+            self.close()
+            raise psycopg.OperationalError(str(error)) from error
         except psycopg.OperationalError:
             if timeout is not None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self._give_up()

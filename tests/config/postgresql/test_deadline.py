@@ -67,3 +67,10 @@ def test_a_read_only_server_is_an_outage_and_its_connection_is_closed(connection
     with pytest.raises(psycopg.OperationalError, match="read-only"):
         in_a_request("CREATE TABLE nothing ()", connection)
     assert connection.closed
+
+
+def test_a_server_that_stops_during_a_commit_is_an_outage_and_its_connection_is_closed(connection):
+    """The server may answer the commit with two results, which psycopg does not expect."""
+    with pytest.raises(psycopg.OperationalError, match="received 2 results"):
+        connection.wait(connection._exec_command(b"SELECT 1; SELECT 2"))
+    assert connection.closed
