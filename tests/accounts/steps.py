@@ -46,7 +46,7 @@ def problem(response) -> str:
 
 
 def outcome(response) -> str:
-    """Return "done", or what is wrong in the words of `problem`, for the API and for the pages."""
+    """Return "done", or what `problem` calls the error. The result is the same for the API and for the pages."""
     path = response.request["PATH_INFO"].removeprefix("/api/auth").strip("/")
     status, page = DONE[path]
     if response.status_code in {status, 302}:

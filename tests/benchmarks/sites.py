@@ -61,7 +61,7 @@ class Site:
             yield server
 
     def sign_in(self, server: Node, connections: int) -> None:
-        """Let each client sign in. The first one does so alone, because allauth imports some of its modules then."""
+        """Let each client sign in. The others wait for the first one, in which allauth imports some modules."""
         for clients, together, start in ((self._clients[:1], 1, 0), (self._clients[1:], connections, 1)):
             requests = [client.sign_in(address(n), PASSWORD) for n, client in enumerate(clients, start)]
             for number, answer in load(server.port, map(written, requests), float("inf"), together).answers:

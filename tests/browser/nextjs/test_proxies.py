@@ -9,7 +9,7 @@ from tests.browser.nextjs.visits import set_cookies
 from tests.browser.steps import ACCESS, REFRESH, tokens
 
 ELSEWHERE = "127.0.0.9"
-"""Another address of this machine than the proxies', for a client that is elsewhere."""
+"""An address of this machine that no proxy has. Requests from it look like those of a client elsewhere."""
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 
 

@@ -7,6 +7,7 @@ of the servers rejects is always noticed.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -38,7 +39,7 @@ ENVIRONMENT = {
 }
 
 
-class Client:
+class Client(ABC):
     """A client that signs in. ``seen``: the algorithm and the key of every access token that it was given."""
 
     mode: str
@@ -77,11 +78,13 @@ class Client:
         header, _ = opened(access_token)
         self.seen.append((header["alg"], header["kid"]))
 
+    @abstractmethod
     def keep(self, data: Any, cookies: dict[str, str]) -> None:
-        raise NotImplementedError
+        """Keep the tokens of a response."""
 
+    @abstractmethod
     def visit(self) -> None:
-        raise NotImplementedError
+        """Send a request as this kind of client does."""
 
 
 class WithCookies(Client):

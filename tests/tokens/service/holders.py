@@ -129,3 +129,11 @@ class _CountingLock:
     def acquire(self, timeout: float = -1) -> bool:
         self.arrivals.release()
         return self._lock.acquire(timeout=timeout)
+
+
+def rotated_once(user: Any, clock: Any) -> Holder:
+    """Return a session after its first rotation, which differs from all others: it ends superseded sessions."""
+    holder = Holder(user)
+    holder.refresh()
+    clock.forward(STILL_TIME)
+    return holder

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.test.utils import isolate_apps
 
 from accounts.models import User
-from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns
+from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns, rotated_once
 from tests.tokens.service.statements import query
 from tokens.conf import BODY, COOKIE, SCOPED, keyring, token_settings
 from tokens.database.statements import Columns
@@ -48,10 +48,7 @@ _Reason = RefreshToken.Reason
 @pytest.fixture
 def holder(user: Any, clock: Any) -> Holder:
     """A session that may be rotated a second time. Generation 0 is never rotated by the single statement."""
-    holder = Holder(user)
-    holder.refresh()
-    clock.forward(STILL_TIME)
-    return holder
+    return rotated_once(user, clock)
 
 
 @pytest.fixture

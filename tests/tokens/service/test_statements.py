@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from tests.browsers import refresh
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder
-from tests.tokens.service.holders import STILL_TIME, Holder
+from tests.tokens.service.holders import STILL_TIME, Holder, rotated_once
 from tests.tokens.service.statements import TABLE, effect_on_the_table, query, statements, verbs
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.revocation_feed import feed
@@ -29,10 +29,7 @@ def in_vain(database: str) -> list[str]:
 @pytest.fixture
 def holder(user: Any, clock: Any) -> Holder:
     """A session that may be rotated a second time. The first rotation would also look for superseded sessions."""
-    holder = Holder(user)
-    holder.refresh()
-    clock.forward(STILL_TIME)
-    return holder
+    return rotated_once(user, clock)
 
 
 @pytest.mark.only_on("postgresql")
