@@ -104,7 +104,8 @@ def _mark(whom: str) -> str:
 
 
 def _digest(*parts: str) -> str:
-    return salted_hmac("tokens.service.throttles", json.dumps(parts), algorithm="sha256").hexdigest()
+    # The salt stays the same, whatever this module is called. With another one all counts would begin at zero.
+    return salted_hmac("tokens.throttles", json.dumps(parts), algorithm="sha256").hexdigest()
 
 
 def _add_one(key: str, seconds: int) -> None:

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from tests.accounts.steps import ask, statements, who
@@ -367,3 +368,8 @@ def test_where_throttles_are_off_the_cache_is_not_used(user, api, settings, capl
     assert guess(user.email, 3 * LIMIT) == [401] * 3 * LIMIT
     assert sign_in(api, user.email).status_code == 200
     assert "throttles are off" not in caplog.text
+
+
+def test_the_counts_of_the_version_before_still_apply():
+    """During an update, servers of both versions count together. Otherwise an attacker would have twice the guesses."""
+    assert throttles._digest("a", "b") == salted_hmac("tokens.throttles", '["a", "b"]', algorithm="sha256").hexdigest()
