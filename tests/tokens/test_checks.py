@@ -105,7 +105,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E020", ERROR, tokens(SIGNING_KEYS=[pem("EdDSA")[:80]]), "key 1"),
     ("E021", ERROR, tokens(SIGNING_KEYS=[pem("EdDSA", password=b"x")]), "encrypted"),
     ("E022", ERROR, tokens(SIGNING_KEYS=[public_pem("EdDSA")]), "public"),
-    ("E023", ERROR, tokens(ALGORITHM="RS256"), "ALGORITHM is RS256"),
+    ("E027", ERROR, tokens(ALGORITHM="RS256"), "ALGORITHM is RS256"),
     ("E024", ERROR, tokens(SIGNING_KEYS=["derived", pem("RSA-1024")]), "2048"),
     ("E025", ERROR, tokens(SIGNING_KEYS=["derived", "derived"]), "twice"),
     ("E026", ERROR, tokens(INTROSPECTION_CLIENTS=["api:secret"]), "entry 1"),

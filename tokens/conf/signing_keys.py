@@ -63,7 +63,7 @@ def read(algorithm: str, sources: Sequence[str]) -> tuple[tuple[SigningKey | Non
             f"`manage.py make_signing_key --algorithm {algorithm}` makes one."
         )
         what = f"the first key of SIGNING_KEYS is for {first}" if found[0] else f"derived keys are for {EDDSA}"
-        messages.append(Error(f"ALGORITHM is {algorithm}, but {what}.", hint=hint, id="tokens.E023"))
+        messages.append(Error(f"ALGORITHM is {algorithm}, but {what}.", hint=hint, id="tokens.E027"))
     return (None,) if messages else tuple(found), messages
 
 

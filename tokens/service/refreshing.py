@@ -30,7 +30,7 @@ from tokens.service.revocation import revoke
 
 ATTEMPTS = 100
 """How often a refresh is decided again before it fails. Each time another request has changed the row."""
-NOTED_AT_MOST = timedelta(hours=1)
+NOTED_EVERY = timedelta(hours=1)
 """At least this long lies between two events of the same kind about a session, for events that a client can repeat."""
 
 _Reason = RefreshToken.Reason
@@ -262,7 +262,7 @@ def _note_hourly(
     field: str, kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
 ) -> None:
     """Record an event at most once an hour. ``field`` is the column with the time of the last one."""
-    long_ago = Q(**{field: None}) | Q(**{f"{field}__lte": now - NOTED_AT_MOST})
+    long_ago = Q(**{field: None}) | Q(**{f"{field}__lte": now - NOTED_EVERY})
     alias = writer(RefreshToken)
     with durable(alias):
         if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(**{field: now}):

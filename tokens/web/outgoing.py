@@ -79,8 +79,8 @@ def _session_hash(request: HttpRequest) -> str | None:
 
     Django sends no signal when a view changes a password, but `update_session_auth_hash` writes this value.
     """
-    django_session = getattr(request, "session", None)
-    return django_session.get(HASH_SESSION_KEY) if django_session is not None and django_session.modified else None
+    found = getattr(request, "session", None)
+    return found.get(HASH_SESSION_KEY) if found is not None and found.modified else None
 
 
 def _set_cookies(response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
