@@ -1,12 +1,15 @@
 """The public Python API of `tokens`: what any other app may import. It does not import REST framework.
 
-An app that changes an account ends sessions in the same transaction::
+An app that changes the account of the request's user does so in a transaction that also checks the session, because
+an access token outlives its session for a moment. It ends other sessions in the same transaction::
 
-    with sessions.durable():
+    with sessions.change_account(request) as user:  # Raises SessionEnded.
+        user.set_password(new)
         user.save(update_fields=["password"])
-        if not sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded  # The exception rolls the change back.
+        sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
+
+The middleware answers `SessionEnded` for views that do not catch it.
 
 When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate
 such views with `django.db.transaction.non_atomic_requests`.
@@ -31,6 +34,7 @@ from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles
 from tokens.service.client import network
 from tokens.service.throttles import Tally
+from tokens.service.users import SessionEnded
 from tokens.web import attempts, session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -39,7 +43,9 @@ __all__ = [
     "MAX_DEVICE_NAME",
     "Kind",
     "Reason",
+    "SessionEnded",
     "allow_sign_in_after_reset",
+    "change_account",
     "could_not_refresh",
     "current_id",
     "device_of",
@@ -64,9 +70,10 @@ Reason = RefreshToken.Reason
 happened = events.happened
 current_id = session.current_id
 revoke = session.revoke
+change_account = session.change_account
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
-rename_device = devices.rename
+rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters

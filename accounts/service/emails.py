@@ -19,13 +19,13 @@ from tokens import sessions
 def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     """Send a link that changes the user's address to ``email``.
 
-    Raise `ValidationError` if it is the user's address already, and `Throttled`.
+    Raise `ValidationError` if it is the user's address already, `Throttled`, and `SessionEnded`.
     """
     email = email.lower()
     if email == user.email:
         raise ValidationError(_("This is already your address."))
     may_send = sessions.throttle(request, "register", email)
-    with sessions.durable():
+    with sessions.change_account(request) as user:
         is_taken = _of_confirmed(email)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
     # Compose both mails, so that the time does not reveal which one is sent.

@@ -19,10 +19,6 @@ class WrongPassword(Exception):
     """The current password is wrong."""
 
 
-class SessionEnded(Exception):
-    """The session of the request has ended meanwhile. Nothing was changed."""
-
-
 def check_password_rules(password: str, user: User) -> None:
     """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
@@ -33,7 +29,7 @@ def check_password_rules(password: str, user: User) -> None:
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
     """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
     if not sessions.reauthenticate(request, _known(request, user, current)):
-        raise SessionEnded
+        raise sessions.SessionEnded
 
 
 def change(request: HttpRequest, user: User, current: str, new: str) -> None:
@@ -42,13 +38,11 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     check_password_rules(new, known)
     before = known.password
     known.set_password(new)
-    with sessions.durable():
-        row = User.objects.for_decision().select_for_update(no_key=True).filter(pk=known.pk).first()
-        if row is None or row.password != before:
+    with sessions.change_account(request) as row:
+        if row.password != before:
             raise WrongPassword  # Another request has changed it meanwhile.
         known.save(update_fields=["password"])
-        if not sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded
+        sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
 
 

@@ -34,14 +34,17 @@ def holder(user: Any, clock: Any) -> Holder:
 
 @pytest.mark.only_on("postgresql")
 class TestASignIn:
-    """It is one transaction. The query after it looks for the user that the mail about a new device is sent to."""
+    """It is one transaction, which locks the user first.
+
+    The query after it looks for the user that the mail about a new device is sent to.
+    """
 
     def test_on_a_new_device_does_not_look_for_another_user_of_the_device(self, user):
-        assert verbs(lambda: Holder(user)) == ["BEGIN", "SELECT", *["INSERT"] * 3, "SELECT", "COMMIT", "SELECT"]
+        assert verbs(lambda: Holder(user)) == ["BEGIN", *["SELECT"] * 2, *["INSERT"] * 3, "SELECT", "COMMIT", "SELECT"]
 
     def test_on_a_known_device_reads_the_device_with_the_clock_and_looks_for_other_sessions_by_a_union(self, user):
         holder = Holder(user)
-        assert verbs(holder.sign_in_again) == ["BEGIN", "SELECT", *["INSERT"] * 2, "(SELECT", "COMMIT"]
+        assert verbs(holder.sign_in_again) == ["BEGIN", *["SELECT"] * 2, *["INSERT"] * 2, "(SELECT", "COMMIT"]
 
 
 class TestARefresh:
