@@ -16,6 +16,7 @@ from django.core.management.base import SystemCheckError
 from tests.tokens.conf.test_settings import environment  # noqa: F401
 from tests.tokens.protocol.pems import pem, public_pem
 from tokens import checks
+from tokens.service import triggers
 
 OURS = "tokens.middleware.TokenMiddleware"
 DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -81,6 +82,11 @@ def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arran
     return arrange
 
 
+def missing_trigger(settings: Any, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(triggers, "has_tables", lambda alias: True)
+    patch.setattr(triggers, "missing", lambda alias: ["tokens_user_changed on accounts_user"])
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -118,7 +124,14 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
+    ("W006", WARNING, missing_trigger, "tokens_user_changed"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database be empty, as before the first `migrate`. Without it, the tests here would need a database."""
+    monkeypatch.setattr(triggers, "has_tables", lambda alias: False)
 
 
 def test_the_projects_own_settings_have_no_mistake():

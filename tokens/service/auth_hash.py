@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.hashers import get_hasher, identify_hasher
 
+from tokens.conf import token_settings
 from tokens.database.transactions import clock, writer
 from tokens.models import RefreshToken, Rehash
 
@@ -62,12 +63,17 @@ def is_rehash(old: str, new: str) -> bool:
 
 
 def announce_rehash(user: Any, old: str, new: str) -> None:
-    """Note that the password hash ``new`` belongs to the same password as ``old``, which it is about to replace."""
+    """Note that the password hash ``new`` belongs to the same password as ``old``, which it is about to replace.
+
+    Notes that are older than any session are deleted, so that few are left of each user.
+    """
     user.password = old
     outdated = list(valid_digests(user))
     user.password = new
     alias, digest = writer(Rehash), digest_of(user)
     now = clock(alias)
-    Rehash.objects.using(alias).bulk_create(
+    rows = Rehash.objects.using(alias)
+    rows.filter(user=user.pk, created_at__lt=now - token_settings().absolute_lifetime).delete()
+    rows.bulk_create(
         Rehash(user_id=user.pk, old_digest=old_digest, new_digest=digest, created_at=now) for old_digest in outdated
     )

@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.core.checks import Tags, run_checks
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import connection, models
 
 from accounts.models import User
@@ -260,6 +262,8 @@ class TestWithoutTriggers:
         change(holder.user)
         assert is_ended(elsewhere, holder)
 
-    def test_migrate_installs_them_again(self, holder):
-        triggers.install("default")
-        assert triggers.missing("default") == []
+    def test_the_system_check_reports_both_until_migrate_installs_them_again(self, db):
+        reported = [message.id for message in run_checks(tags=[Tags.database], databases=["default"])]
+        assert reported == ["tokens.W006"] * 2
+        emit_post_migrate_signal(verbosity=0, interactive=False, db="default")
+        assert run_checks(tags=[Tags.database], databases=["default"]) == []
