@@ -31,7 +31,7 @@ from django.http import HttpRequest
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
 from tokens.service.client import network
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
@@ -122,15 +122,14 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
 
     Return False, and do nothing, if the session of this request has ended: the user must not change anything then.
     """
-    session_id, sessions = current_id(request), queries.live_sessions(user)
-    # Everyone locks sessions in this order, so that two transactions that end the same sessions cannot deadlock.
-    if session_id not in {row.id for row in sessions.order_by("id").select_for_update(of=("self",))}:
+    session_id, alias = current_id(request), writer(RefreshToken)
+    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
         return False
-    own = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
-    own.update(auth_hash_digest=auth_hash.digest_of(user))
+    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
-    revocation.revoke_all(sessions.exclude(id=session_id), reason, client=client_of(request))
+    others = queries.live_sessions(user).exclude(id=session_id)
+    revocation.revoke_all(others, reason, client=client_of(request))
     return True
 
 

@@ -104,7 +104,7 @@ class RevocationFeed:
             self._turn(now)
         if subject and (subject in self._changed or self._flooded_until is not None):
             self._send_changed([subject])
-        self._require_readable()
+        self._require_readable(subject)
         revoked = self._revoked  # Read before the flood: when a flood begins, this is emptied afterwards.
         if self._flooded_until is not None:
             alias = writer(RefreshToken)
@@ -115,8 +115,9 @@ class RevocationFeed:
         """Add revocations that this process has just committed."""
         self._keep(list(session_ids), self._monotonic())
 
-    def _require_readable(self) -> None:
-        if not self._readable and token_settings().revocation_strict:
+    def _require_readable(self, subject: str) -> None:
+        is_unknown = not self._readable or subject in self._changed
+        if is_unknown and token_settings().revocation_strict:
             raise FeedUnavailable
 
     def _is_due(self, now: float) -> bool:

@@ -16,7 +16,7 @@ from django.utils.crypto import constant_time_compare
 from tokens.conf import token_settings
 from tokens.database.expressions import DatabaseNow
 from tokens.database.transactions import bounded, clock, durable, writer
-from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
+from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import auth_hash, events, users
 from tokens.service.client import Client
 from tokens.service.revocation import revoke_all
@@ -40,7 +40,7 @@ def end_outdated(subjects: Iterable[str]) -> list[UUID]:
         with bounded(alias), durable(alias):
             user = users.lock(alias, user_id)
             if user is not None:
-                ended += _end(_locked(alias, user), user, Client())
+                ended += _end(users.lock_sessions(alias, user_id), user, Client())
     return ended
 
 
@@ -61,7 +61,7 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
         user = users.lock(alias, subject)
         if user is None or not constant_time_compare(session_hash, user.get_session_auth_hash()):
             return None
-        live = list(_locked(alias, user))
+        live = users.lock_sessions(alias, user.pk)
         own.refresh_from_db(using=alias)
         if own.revoked_at is not None and own.revoked_reason != _Reason.PASSWORD_CHANGED:
             return None
@@ -71,15 +71,6 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
             _end([session for session in live if session.id != session_id], user, client)
         RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     return own if own.revoked_at is not None else None
-
-
-def _locked(alias: str, user: Any) -> Iterable[RefreshToken]:
-    """Return the user's live sessions, locked until the commit, in the order in which everyone locks them."""
-    return _live(alias, user=user).order_by("id").select_for_update(of=("self",))
-
-
-def _live(alias: str, **of: Any) -> RefreshTokenQuerySet:
-    return RefreshToken.objects.using(alias).live().filter(**of)
 
 
 def _outdated(session: RefreshToken, user: Any) -> RefreshToken.Reason | None:

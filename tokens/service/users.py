@@ -30,6 +30,12 @@ def lock(alias: str, key: Any) -> Any:
     return get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk=key).first()
 
 
+def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
+    """Return the live sessions of the user with this primary key, locked until the commit in the order of their ids."""
+    rows = RefreshToken.objects.using(alias).live().filter(user=key)
+    return list(rows.order_by("id").select_for_update(of=("self",)))
+
+
 def lock_authenticated(alias: str, user: Any) -> Any:
     """Return the row of a user who has authenticated, locked until the commit.
 
@@ -43,14 +49,13 @@ def lock_authenticated(alias: str, user: Any) -> Any:
 
 
 def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
-    """Return the user of a live session. Both rows are locked until the commit.
+    """Return the user of a live session. The user and all their live sessions are locked until the commit.
 
     Raise `SessionEnded` if the session has ended, or its user is not active or has another password. An access token
     proves none of this: it outlives its session until this process has read the revocation feed.
     """
     user = lock(alias, key)
-    sessions = RefreshToken.objects.using(alias).live().filter(id=session_id, user=key)
-    session = sessions.select_for_update(of=("self",)).first()
+    session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
     if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
         raise SessionEnded
     return user
