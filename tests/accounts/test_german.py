@@ -5,7 +5,6 @@ from html import unescape
 
 import pytest
 from django.test import Client
-from django.utils import translation
 
 from tests.accounts.steps import TWICE, ask, sign_in_by_form
 from tests.browsers import FIREFOX, login
@@ -16,13 +15,6 @@ from tokens.models import RefreshToken
 pytestmark = pytest.mark.django_db
 
 ADDRESS = "ada@example.org"
-
-
-@pytest.fixture(autouse=True)
-def _english_afterwards():
-    """Restore English. Django leaves the language of a request active, and the next test would get German texts."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

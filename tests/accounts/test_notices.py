@@ -5,7 +5,6 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
-from django.utils import translation
 
 from accounts import mail
 from accounts.notices import tell_owner
@@ -97,8 +96,7 @@ class TestANewDevice:
         assert statements(known, user) == again
 
     def test_is_reported_in_the_language_of_the_sign_in(self, known, user, mailoutbox):
-        with translation.override("en"):  # Django leaves the language of a request active. This restores it.
-            login(Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"}), user)
+        login(Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"}), user)
         assert '<html lang="de">' in mailoutbox[0].alternatives[0][0]
         assert "Firefox auf Windows" in mailoutbox[0].body
 
