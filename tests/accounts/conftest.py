@@ -46,7 +46,10 @@ def signed_in_by_form(api, user, clock) -> Client:
 
 @pytest.fixture(params=["register", "password/change", "password/reset/confirm"])
 def set_password(request, send, api, user):
-    """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule."""
+    """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule.
+
+    In a password ``{email}`` stands for the address.
+    """
     path = request.param
     if path == "password/change":
         login(api, user)
@@ -55,4 +58,5 @@ def set_password(request, send, api, user):
         "password/change": ("new_password", {"current_password": PASSWORD}),
         "password/reset/confirm": ("password", {"token": make(Purpose.PASSWORD_RESET, user)}),
     }[path]
-    return lambda password: send(api, path, fields | {name: password})
+    email = fields.get("email", user.email)
+    return lambda password: send(api, path, fields | {name: password.replace("{email}", email)})

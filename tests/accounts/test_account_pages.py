@@ -25,6 +25,7 @@ OWN = ["/account/delete", "/email/change", "/password/change"]
 OPEN = ["/email/confirm", "/password/reset", "/password/reset/confirm", "/register"]
 """Pages for users who are not signed in."""
 FORMS = [*OWN, *OPEN, "/sign-in/again"]
+SESSION_FORMS = ["end-others", "{}/end", "{}/rename"]
 DONE = ["/account/deleted", "/email/confirmed", "/mail-sent", "/password/changed", "/password/reset/done"]
 
 
@@ -101,12 +102,12 @@ class TestAPageThatChangesTheAccount:
         assert User.objects.get().check_password(PASSWORD)
 
 
-@pytest.mark.parametrize("path", [*FORMS, "/alarm", "/sign-out"])
+@pytest.mark.parametrize("path", [*FORMS, "/alarm", "/sign-out", *(f"/sessions/{name}" for name in SESSION_FORMS)])
 def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
-    login(strict, user)
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user)}
-    assert strict.post(path, given, headers={"Origin": "https://testserver"}).status_code == 403
+    session = login(strict, user)["session"]["id"]
+    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    assert strict.post(path.format(session), given, headers={"Origin": "https://testserver"}).status_code == 403
     assert (User.objects.get().email, live()) == (user.email, 1)
     assert not mailoutbox
 

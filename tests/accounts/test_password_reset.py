@@ -6,9 +6,9 @@ from accounts import mail
 from accounts.models import User
 from accounts.service import passwords
 from tests.accounts import steps
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, seen, who
+from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, seen, who
 from tests.browsers import login, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -61,10 +61,8 @@ class TestAReset:
         ended = RefreshToken.objects.exclude(revoked_at=None)
         assert set(ended.values_list("revoked_reason", flat=True)) == {RefreshToken.Reason.PASSWORD_CHANGED}
 
-    @pytest.mark.parametrize("password", ["short", "12345678", "password", "the address of the user"])
-    def test_a_bad_password_is_rejected_and_the_link_stays_valid(self, api, send, user, token, password):
-        bad = user.email if password == "the address of the user" else password
-        assert outcome(reset(api, token, bad, send)) == "400 invalid password"
+    def test_after_a_bad_password_the_link_stays_valid(self, api, send, token):
+        assert outcome(reset(api, token, "short", send)) == "400 invalid password"
         assert outcome(reset(api, token, send=send)) == "done"
 
     @pytest.mark.parametrize("missing", ["token", "password"])
@@ -73,10 +71,6 @@ class TestAReset:
         assert outcome(ask(api, "password/reset/confirm", data | {missing: ""})) == f"400 invalid {missing}"
         del data[missing]
         assert outcome(ask(api, "password/reset/confirm", data)) == f"400 invalid {missing}"
-
-    def test_from_another_origin_is_rejected(self, api, user, token):
-        assert outcome(reset(api, token, **CROSS_SITE)) == "403 cross_origin"
-        assert User.objects.get().check_password(PASSWORD)
 
     def test_of_two_parallel_requests_with_one_link_the_later_is_rejected(self, api, token, monkeypatch, another):
         check = passwords.check_password_rules

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome, seen, statements
+from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome, statements
 from tests.browsers import FIREFOX
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import SecurityEvent
@@ -18,15 +18,11 @@ ADDRESS = "ada@example.org"
 ADA = {"email": ADDRESS, "password": PASSWORD}
 NEWER = {"email": ADDRESS, "password": NEW_PASSWORD}
 BAD = {
-    "a password that is too short": ADA | {"password": "short"},
-    "a password like the address": ADA | {"password": ADDRESS},
-    "a password of digits": ADA | {"password": "12345678"},
-    "a password that is too long": ADA | {"password": "x" * 4097},
-    "a text that is no address": ADA | {"email": "no address"},
-    "an address that is too long": ADA | {"email": f"{'a' * 250}@example.org"},
-    "an address with a NUL": ADA | {"email": "a\0b@example.org"},
-    "an address with a mail header": ADA | {"email": f"{ADDRESS}\nBcc: eve@example.org"},
-    "an empty address": ADA | {"email": ""},
+    "a text that is no address": "no address",
+    "an address that is too long": f"{'a' * 250}@example.org",
+    "an address with a NUL": "a\0b@example.org",
+    "an address with a mail header": f"{ADDRESS}\nBcc: eve@example.org",
+    "an empty address": "",
 }
 BAD_JSON = {
     "an empty password": (ADA | {"password": ""}, "password"),
@@ -86,10 +82,9 @@ class TestRegistering:
         clock.forward(40 * 86400)
         assert ask(signed_in, "register/", ADA).status_code == 202, "The trailing slash is accepted as well."
 
-    @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
-    def test_an_invalid_field_is_named_and_no_account_is_made(self, api, send, mailoutbox, data):
-        (field,) = (name for name in ADA if data[name] != ADA[name])
-        assert outcome(send(api, "register", data)) == f"400 invalid {field}"
+    @pytest.mark.parametrize("address", BAD.values(), ids=BAD)
+    def test_an_invalid_address_is_reported_and_no_account_is_made(self, api, send, mailoutbox, address):
+        assert outcome(send(api, "register", ADA | {"email": address})) == "400 invalid email"
         assert not mailoutbox
         assert not User.objects.exists()
 
@@ -147,11 +142,6 @@ class TestNothingShowsWhetherThereIsAnAccount:
         response = send(api, "register", {"email": email, "password": "password"})
         assert outcome(response) == "400 invalid password"
         assert response.content.decode().count("This password") == 1
-
-    def test_signing_in_to_an_unconfirmed_account_looks_like_a_wrong_password(self, api):
-        UserFactory(email=ADDRESS, is_active=False, email_confirmed_at=None)
-        rejected = ask(api, "login", ADA)
-        assert seen(rejected) == seen(ask(api, "login", ADA | {"email": "nobody@example.org"}))
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
