@@ -1,6 +1,5 @@
 """Signing in: the response, the cookies, the device, and the earlier sessions that a sign-in ends."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -129,14 +128,6 @@ class TestRememberMe:
         response = attempt(api, user.email, **more)
         assert max_ages(response) == {ACCESS: "", REFRESH: "", DEVICE: 400 * DAY}
         assert [response.cookies[name]["expires"] for name in (ACCESS, REFRESH)] == ["", ""]
-
-    @pytest.mark.parametrize(("remember", "idle"), [(True, 14 * DAY), (False, DAY // 2)])
-    def test_decides_how_long_a_session_may_stay_unused(self, clock, api, user, remember, idle):
-        login(api, user, remember=remember)
-        row = RefreshToken.objects.get()
-        assert row.remember is remember
-        assert row.idle_expires_at - clock.now == timedelta(seconds=idle)
-        assert row.expires_at - clock.now == timedelta(days=30)
 
 
 @pytest.mark.usefixtures("both_modes")
