@@ -8,7 +8,6 @@ import pytest
 from accounts.links import Purpose, make
 from accounts.models import User
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password
-from tests.browsers import login
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -94,12 +93,6 @@ class TestALink:
 @pytest.mark.parametrize(("purpose", "field"), [(purpose, field) for purpose in COVERED for field in COVERED[purpose]])
 def test_a_link_is_invalid_after_a_change_of_the_account(api, purpose, field, token, owner):
     User.objects.filter(pk=owner.pk).update(**{field: CHANGED[field]})
-    assert_rejected(api, purpose, token)
-
-
-@pytest.mark.parametrize("purpose", [Purpose.PASSWORD_RESET])
-def test_a_link_that_resets_the_password_is_invalid_after_a_sign_in(api, purpose, token, owner, another):
-    login(another(), owner)
     assert_rejected(api, purpose, token)
 
 

@@ -332,14 +332,9 @@ class TestCopiedCookies:
         assert (answer.json()["pk"], cleared(answer)) == (None, {REFRESH})
         assert (pending.refresh().status_code, row_of(pending).revoked_at) == (200, None)
 
-    @pytest.fixture
-    def stale(self, pending: Device, attacker: Client) -> dict[str, str]:
-        """The refresh cookie from before the first proof. With an access cookie, its token would not be looked at."""
-        kept = values_of(pending.browser, REFRESH)
+    def test_a_late_refusal_does_not_delete_a_newer_cookie(self, pending, user, clock, monkeypatch):
+        stale = values_of(pending.browser, REFRESH)
         pending.refresh()
-        return kept
-
-    def test_a_late_refusal_does_not_delete_a_newer_cookie(self, pending, stale, user, clock, monkeypatch):
         pending.lose_access()
         pending.browser.cookies.load(stale)
         clock.forward(1)
