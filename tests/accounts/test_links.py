@@ -5,7 +5,7 @@ The link that raises the alarm has other rules, see `test_alarm`.
 
 import pytest
 
-from accounts.links import Purpose, make
+from accounts.links import InvalidLink, Purpose, make, read
 from accounts.models import User
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password
 from tests.factories import UserFactory
@@ -98,7 +98,10 @@ def test_a_link_is_invalid_after_a_change_of_the_account(api, purpose, field, to
 
 @pytest.mark.parametrize(("purpose", "other"), [(purpose, other) for purpose in OTHERS for other in OTHERS[purpose]])
 def test_a_link_for_another_purpose_is_rejected(api, purpose, other, owner):
-    assert_rejected(api, purpose, make(other, owner, NEW))
+    token = make(other, owner, NEW)
+    assert_rejected(api, purpose, token)
+    with pytest.raises(InvalidLink):  # Already before its user is looked at.
+        read(token, purpose)
 
 
 def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, user):
