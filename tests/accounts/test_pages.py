@@ -213,14 +213,6 @@ class TestTheFormsThatEndTheCurrentSession:
         assert strict.post(path, fields, secure=True, headers=SAME_ORIGIN).status_code == 302
         assert live() == 0
 
-    def test_a_form_of_another_site_ends_nothing_and_rotates_nothing(self, signed_in_by_form, clock, path):
-        session = session_of(signed_in_by_form)
-        clock.forward(601)
-        response = signed_in_by_form.post(path.format(session.id), headers={"Sec-Fetch-Site": "cross-site"})
-        assert (response.status_code, len(response.cookies)) == (403, 0)
-        session.refresh_from_db()
-        assert (session.generation, session.revoked_at) == (0, None)
-
 
 def test_signing_out_without_a_session_changes_nothing(api, user):
     assert leads_to(api.post("/sign-out")) == "/signed-out"

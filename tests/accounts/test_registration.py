@@ -1,4 +1,4 @@
-"""Registration: an address is confirmed by mail, and no response shows whether there is an account."""
+"""Registration: an address is confirmed by mail. `test_enumeration` tests that nothing shows which are taken."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome, statements
+from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome
 from tests.browsers import FIREFOX
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import SecurityEvent
@@ -107,41 +107,6 @@ class TestRegistering:
         with ThreadPoolExecutor(4) as threads:
             assert set(threads.map(register, range(8))) == {"done"}
         assert User.objects.count() == 1
-
-
-class TestNothingShowsWhetherThereIsAnAccount:
-    ACCOUNTS = {
-        "there": {},
-        "off": {"is_active": False},
-        "bare": {"password": None},
-        "never": {"is_active": False, "email_confirmed_at": None},
-    }
-
-    @pytest.fixture
-    def answers(self, clock, api, send, hashed):
-        """The response, the statements and the hashing, for each account. A difference would show which one exists."""
-        # Time stands still, because the pages send the current second in the Expires header.
-        for name, fields in self.ACCOUNTS.items():
-            UserFactory(email=f"{name}@example.org", **fields)
-        found = {}
-        for name in ("new", *self.ACCOUNTS):
-            hashed.clear()
-            found[name] = (*statements(api, "register", ADA | {"email": f"{name}@example.org"}, send), list(hashed))
-        return found
-
-    @pytest.mark.parametrize("name", ACCOUNTS)
-    def test_the_answer_the_statements_and_the_hashing_are_the_same(self, answers, name):
-        assert answers[name] == answers["new"]
-        assert answers["new"][2] == ["encode"]
-
-    def test_every_address_gets_one_mail(self, answers, mailoutbox):
-        assert [message.to for message in mailoutbox] == [[f"{name}@example.org"] for name in answers]
-
-    @pytest.mark.parametrize("email", ["there@example.org", "new@example.org"])
-    def test_a_bad_password_gets_the_same_error(self, answers, api, send, email):
-        response = send(api, "register", {"email": email, "password": "password"})
-        assert outcome(response) == "400 invalid password"
-        assert response.content.decode().count("This password") == 1
 
 
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])

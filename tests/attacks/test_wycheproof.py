@@ -8,7 +8,6 @@ the vector's own private key, by a server that has this key.
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -52,12 +51,6 @@ def sign_with(jwk: Vector, settings: Any) -> None:
     key: Any = OURS[jwk["alg"]].from_jwk(jwk)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     settings.TOKENS = {"ALGORITHM": jwk["alg"], "SIGNING_KEYS": [pem], **INTROSPECTION}
-
-
-@cache
-def public_key(jwk: str) -> Any:
-    key: Any = OURS[json.loads(jwk)["alg"]].from_jwk(jwk)
-    return key.public_key()
 
 
 def accepted(text: str) -> bool:

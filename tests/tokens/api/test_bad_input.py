@@ -95,16 +95,11 @@ def forgeries() -> dict[str, str]:
     token = refresh_tokens.RefreshToken(RefreshToken().id, bytes(16), 0)
     ours = refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
     return {
-        "random characters": "latchkey_rt_" + "Ab1-_" * 15,
         "another key with our key's id": refresh_tokens.dumps(token, ring.key_id, other.mac_keys[other.key_id]),
         "another key": refresh_tokens.dumps(token, other.key_id, other.mac_keys[other.key_id]),
-        "a character too few": ours[:-1],
-        "a character too many": ours + "A",
         "padding": ours + "=",
         "a changed character": ours[:40] + ("A" if ours[40] != "A" else "B") + ours[41:],
-        "a JWT": "eyJhbGciOiJFZERTQSJ9.e30." + "A" * 86,
         "letters outside of ASCII": "é" * 87,
-        "nothing but the prefix": "latchkey_rt_",
     }
 
 
