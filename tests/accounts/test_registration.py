@@ -121,13 +121,6 @@ class TestEveryEndpointWithoutASignIn:
         assert outcome(ask(api, path, ADA, **CROSS_SITE)) == "403 cross_origin"
         assert not mailoutbox
 
-    def test_only_post_with_a_json_object_is_accepted(self, api, path):
-        assert ask(api, path, "[]").status_code == 400
-        assert api.post(f"/api/auth/{path}", "{", content_type="application/json").status_code == 400
-        assert api.post(f"/api/auth/{path}", {"email": ADDRESS}).status_code == 415
-        rejected = api.get(f"/api/auth/{path}")
-        assert (rejected.status_code, rejected["Content-Type"]) == (405, "application/problem+json")
-
 
 @pytest.mark.parametrize("by", ["save", "update"])
 @pytest.mark.parametrize("switched_on_by", ["its link", "an administrator"])

@@ -29,7 +29,6 @@ from tokens.service.revocation import revoke_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
-HOUR = 3600
 SKIPPED = {"Secure-Session-Skipped": 'server_error;session_identifier="x"'}
 Reason = RefreshToken.Reason
 
