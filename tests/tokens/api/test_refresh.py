@@ -301,14 +301,6 @@ class TestTheRequest:
             assert refusal(response) == (401, "session_ended")
             assert not response.cookies
 
-    @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}], ids=str)
-    @pytest.mark.parametrize("more", [{}, bearer("x")], ids=["", "with a Bearer header"])
-    def test_from_another_origin_causes_no_rotation(self, holder, headers, more):
-        response = holder.present(**headers, **more)
-        assert refusal(response) == (403, "cross_origin")
-        assert not response.cookies
-        assert holder.row.generation == 0
-
     def test_with_two_tokens_refreshes_the_one_in_the_body(self, user, both_modes):
         browser, client = Holder("cookie", user), Holder("body", user)
         response = post(client_with(refresh=browser.token), REFRESH_PATH, {"refresh_token": client.token})
