@@ -5,12 +5,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
-from django.utils import translation
 
 from accounts import mail
 from accounts.notices import tell_owner
 from tests.accounts.steps import ask, seen, sign_in_by_form, who
-from tests.browsers import DEVICE, FIREFOX, REFRESH, login, refresh
+from tests.browsers import DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens import sessions
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -95,12 +94,6 @@ class TestANewDevice:
             sessions.happened.connect(tell_owner)
         assert statements(another(), user) == new + 1
         assert statements(known, user) == again
-
-    def test_is_reported_in_the_language_of_the_sign_in(self, known, user, mailoutbox):
-        with translation.override("en"):  # Django leaves the language of a request active. This restores it.
-            login(Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"}), user)
-        assert '<html lang="de">' in mailoutbox[0].alternatives[0][0]
-        assert "Firefox auf Windows" in mailoutbox[0].body
 
     @pytest.mark.urls("tests.accounts.test_notices")
     def test_is_only_logged_in_a_project_without_the_pages(self, known, user, another, mailoutbox, caplog):
