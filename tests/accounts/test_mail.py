@@ -22,7 +22,7 @@ from config.environment import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, seen
 from tests.factories import PASSWORD
 
-FOLDER = Path(configured.BASE_DIR) / "templates/mail"
+FOLDER = Path(configured.BASE_DIR) / "templates/accounts/mail"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 ADA = {"email": "ada@example.org", "password": PASSWORD}
 SECRET = "eyJ.a-token-that-is.secret"
