@@ -130,9 +130,6 @@ class TestSigningIn:
     def test_the_administrators_own_session_is_in_the_list_and_ends_when_revoked(self, admin, clock):
         own = RefreshToken.objects.get()
         assert listed(admin) == {own.pk}
-        html = admin.get(SESSIONS).content.decode()
-        assert "boss@example.org" in html
-        assert "Firefox on Windows" in html
         revoke(admin, own)
         assert is_signed_out(admin, clock)
         assert is_sent_to_login(admin.get("/admin/"))
@@ -143,10 +140,6 @@ class TestSigningIn:
             assert response.status_code == 200
             assert ACCESS not in response.cookies
         assert not RefreshToken.objects.exists()
-
-    def test_a_sign_in_by_the_api_opens_the_admin_too(self, api, boss):
-        login(api, boss)
-        assert api.get(SESSIONS).status_code == 200
 
 
 FILTERS: dict[str, tuple[dict[str, str], set[str]]] = {
@@ -184,9 +177,9 @@ SEARCHES = {
 
 @pytest.fixture
 def one_of_each(user: Any, clock: Any) -> dict[str, RefreshToken]:
-    """Sessions in every state. Each ended exactly now, so that a filter that is a second late shows."""
+    """Sessions in every state. A filter that is a second early or late shows: one ends in a second, the others now."""
     return {
-        "live": session_of(user),
+        "live": session_of(user, idle_expires_at=clock.now + timedelta(seconds=1)),
         "unused": session_of(user, idle_expires_at=clock.now),
         "over": session_of(user, expires_at=clock.now),
         "signed out": session_of(user, revoked_at=clock.now, revoked_reason="signed_out"),
@@ -214,12 +207,6 @@ class TestTheLists:
         html = admin.get(f"{SESSIONS}{one_of_each[name].pk}/change/").content.decode()
         [state] = re.findall(r'<label>State:</label>\s*<div class="readonly">([^<]*)</div>', html)
         assert state == text
-
-    def test_a_session_is_live_until_the_second_of_its_end(self, user, admin, clock):
-        session = session_of(user, idle_expires_at=clock.now + timedelta(seconds=1))
-        assert session.pk in listed(admin, state="live")
-        clock.forward(1)
-        assert session.pk in listed(admin, state="expired")
 
     def test_the_list_can_be_filtered_by_mode(self, admin, user, settings):
         settings.TOKENS = {"MODES": ["cookie", "body"]}
@@ -506,8 +493,3 @@ class TestDeletingAndDeactivatingUsers:
         event = SecurityEvent.objects.get(kind="revoked", session_id=session.pk)
         assert (event.user, event.actor) == (user, None)
         connection.check_constraints()
-
-    def test_a_user_who_is_deactivated_is_signed_out(self, admin, user, users_browser, clock):
-        assert admin.post(f"{USERS}{user.pk}/change/", {"email": user.email, "_save": "Save"}).status_code == 302
-        assert RefreshToken.objects.get(user=user).revoked_reason == "user_disabled"
-        assert is_signed_out(users_browser, clock)

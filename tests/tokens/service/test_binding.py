@@ -95,13 +95,6 @@ class TestARegistration:
             assert cause_of(holder.register()) == "another key"
         assert isinstance(holder.present(), IssuedTokens)
 
-    def test_with_claims_that_were_not_offered_to_this_session_is_rejected(self, holder):
-        other = KeyHolder(UserFactory())
-        ticket = binding.offer(other.row, other.row.since).ticket
-        for claims in ({"jti": "x"}, {"authorization": "x"}, {"authorization": None}, {"authorization": ticket}):
-            assert isinstance(holder.register(holder.registration(**claims)), Refusal), claims
-        assert RefreshToken.objects.filter(bound_key__isnull=True).count() == 2
-
     AFTER = {
         "a minute": (lambda holder, clock: clock.forward(61), "wrong proof"),
         "the end of the session": (lambda holder, clock: holder.end(), "session ended"),
@@ -232,17 +225,8 @@ class TestAProof:
         ):
             bound.prove(text)
 
-    CHALLENGES = {
-        "of another session": lambda bound, clock: KeyHolder(UserFactory()).bind().challenge(),
-        "of the registration": lambda bound, clock: binding.offer(bound.row, clock.now).challenge,
-        "that is cut off": lambda bound, clock: bound.challenge()[:-1],
-        "that is no challenge": lambda bound, clock: "garbage",
-        "that is empty": lambda bound, clock: "",
-    }
-
-    @pytest.mark.parametrize("challenge", CHALLENGES.values(), ids=CHALLENGES)
-    def test_of_a_challenge_that_is_not_the_sessions_has_to_be_signed_again(self, bound, clock, challenge):
-        text = challenge(bound, clock)
+    def test_of_a_challenge_of_another_session_has_to_be_signed_again(self, bound, clock):
+        text = KeyHolder(UserFactory()).bind().challenge()
         assert cause_of(ask(bound, sign(bound.key, {"jti": text}))) == binding.STALE
         assert bound.row.generation == 1
 
@@ -267,11 +251,7 @@ class TestAProof:
 
     WRONG = {
         "by another key": (lambda bound: KeyHolder(UserFactory()).proof(bound.challenge()), binding.WRONG),
-        "of another typ": (lambda bound: bound.proof(typ="JWT"), binding.WRONG),
-        "with the algorithm none": (lambda bound: bound.proof(alg="none"), binding.WRONG),
-        "with trailing data": (lambda bound: bound.proof() + ".", binding.MALFORMED),
         "that is no JWT": (lambda bound: "garbage", binding.MALFORMED),
-        "that is empty": (lambda bound: "", binding.MALFORMED),
     }
 
     @pytest.mark.parametrize(("wrong_proof", "cause"), WRONG.values(), ids=WRONG)

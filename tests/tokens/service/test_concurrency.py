@@ -8,10 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from http.client import HTTPConnection
-from http.cookies import SimpleCookie
 from itertools import chain
-from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -23,7 +20,7 @@ from tests.databases import Databases
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
-from tests.tokens.service.processes import Process, WebServer, together, url_of
+from tests.tokens.service.processes import Process, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
 from tokens.service.devices import digest_of, new_token
@@ -32,7 +29,6 @@ from tokens.service.issuing import IssuedTokens
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 PROCESSES, THREADS = 4, 60
-EMAIL, PASSWORD = "demo@latchkey.test", "latchkey-demo"
 _Reason = RefreshToken.Reason
 
 Report = Callable[..., None]
@@ -283,56 +279,3 @@ class TestPurging:
         opened, *_ = together(processes)
         for table, name in ((RefreshToken, "session"), (Device, "device")):
             assert {row[name] for row in opened} == {str(id) for id in table.objects.values_list("id", flat=True)}
-
-
-@pytest.mark.at_length_on("sqlite")
-class TestOverHTTP:
-    REQUESTS = 200
-
-    @pytest.fixture
-    def servers(self, url: str) -> Iterator[list[WebServer]]:
-        """Two servers on one database, as behind a load balancer. One alone would not show that both agree."""
-        found = [WebServer(url) for _ in range(2)]
-        yield found
-        for server in found:
-            server.stop()
-
-    def test_two_hundred_parallel_refreshes_get_the_same_cookie(self, servers):
-        UserFactory(email=EMAIL, password=PASSWORD)
-        _, cookies = _post(servers[0], "login", {}, f'{{"email": "{EMAIL}", "password": "{PASSWORD}"}}')
-        barrier = Barrier(self.REQUESTS)
-        answers: list[tuple[int, dict[str, str]]] = []
-
-        def work(server: WebServer) -> None:
-            barrier.wait()
-            answers.append(_post(server, "refresh", cookies))
-
-        threads = [Thread(target=work, args=[servers[n % len(servers)]]) for n in range(self.REQUESTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        statuses = Counter(status for status, _ in answers)
-        values = {given.get("__Host-refresh") for _, given in answers}
-        assert statuses == {200: self.REQUESTS}
-        assert len(values) == 1
-        assert values.isdisjoint({None, cookies["__Host-refresh"]})
-        row = RefreshToken.objects.get()
-        assert (row.generation, row.revoked_at) == (1, None)
-
-
-def _post(server: WebServer, view: str, cookies: dict[str, str], body: str = "") -> tuple[int, dict[str, str]]:
-    """Send a POST request, and return the status and the cookies of the response."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-    headers = {"Host": "testserver", "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
-    if body:
-        headers["Content-Type"] = "application/json"
-    connection.request("POST", f"/api/auth/{view}", body, headers)
-    response = connection.getresponse()
-    given: SimpleCookie = SimpleCookie()
-    for name, value in response.getheaders():
-        if name.lower() == "set-cookie":
-            given.load(value)
-    response.read()
-    connection.close()
-    return response.status, {name: morsel.value for name, morsel in given.items()}
