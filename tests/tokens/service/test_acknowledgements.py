@@ -212,11 +212,6 @@ class TestARecovery:
         assert holder.is_refused(holder.first)
 
 
-def test_a_new_process_knows_nothing_of_what_another_one_noted(used):
-    acknowledgements.forget()
-    assert not acknowledgements.flush()
-
-
 def test_nothing_to_write_is_no_statement(holder):
     assert statements(acknowledgements.flush) == []
     assert not acknowledgements.flush()

@@ -1,12 +1,7 @@
-"""Real concurrency: several processes with many threads work on the same rows. Nothing is simulated.
+"""Real concurrency: several processes with many threads work on the same rows. Nothing is simulated."""
 
-A test whose numbers differ from run to run reports them: in the output (pytest's option ``-s``) and as properties in
-the JUnit file.
-"""
-
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 from typing import Any
@@ -31,8 +26,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 PROCESSES, THREADS = 4, 60
 _Reason = RefreshToken.Reason
 
-Report = Callable[..., None]
-
 
 @pytest.fixture(scope="module")
 def url(database: str, databases: Databases, django_db_blocker: DjangoDbBlocker) -> str:
@@ -49,21 +42,6 @@ def processes(url: str) -> Iterator[list[Process]]:
     yield found
     for process in found:
         process.stop()
-
-
-@pytest.fixture
-def report(request: pytest.FixtureRequest, database: str, record_property: Callable[..., None]) -> Report:
-    """Return a function that reports numbers that differ from run to run.
-
-    Without them, a developer could not see whether both outcomes of a race occur.
-    """
-
-    def write(**figures: object) -> None:
-        for name, value in figures.items():
-            record_property(name, value)
-        sys.stdout.write(f"\n{database}: {request.node.originalname}: {figures}\n")
-
-    return write
 
 
 def in_all(processes: list[Process], job: str, *arguments: Any, threads: int = THREADS, **tokens: Any) -> list[Any]:
@@ -139,9 +117,7 @@ class TestParallelRequestsWithOneProof:
         kinds = SecurityEvent.Kind.BOUND, SecurityEvent.Kind.UNPROVEN
         assert [pending.events(kind) for kind in kinds] == [1, 0]
 
-    def test_that_is_the_first_beside_requests_with_the_refresh_token_let_one_of_them_win(
-        self, pending, processes, report
-    ):
+    def test_that_is_the_first_beside_requests_with_the_refresh_token_let_one_of_them_win(self, pending, processes):
         proofs, tokens = processes[::2], processes[1::2]
         for process in proofs:
             process.prepare("prove", [(str(pending.id), pending.proof())] * THREADS, **OFFERED)
@@ -151,7 +127,6 @@ class TestParallelRequestsWithOneProof:
         row = pending.row
         proven = answers.count("IssuedTokens")
         rotated = sum(answer["granted"] for answer in answers if isinstance(answer, dict))
-        report(answers=len(answers), proven=proven, answered_by_token=rotated, bound=row.bound_at is not None)
         assert (row.generation, row.revoked_at) == (1, None)
         assert proven == (row.bound_at is not None)
         assert rotated == (0 if proven else THREADS * len(tokens))
@@ -162,7 +137,7 @@ class TestParallelRequestsWithOneProof:
 class TestRevoking:
     SESSIONS = 48
 
-    def test_a_session_that_ended_never_becomes_valid_again(self, processes, report):
+    def test_a_session_that_ended_never_becomes_valid_again(self, processes):
         user = UserFactory()
         holders = [Holder(user, Client("192.0.2.7", f"App {n}")) for n in range(self.SESSIONS)]
         for number, part in enumerate((holders[::2], holders[1::2])):
@@ -171,7 +146,6 @@ class TestRevoking:
         results = together(processes)
         successors = [answer["successor"] for answer in chain(*results[:2]) if answer["granted"]]
         won = len(successors)
-        report(sessions=self.SESSIONS, refreshed_before_their_end=won, rejected=self.SESSIONS - won)
         assert list(chain(*results[2:])) == [1] * self.SESSIONS
         before = list(RefreshToken.objects.order_by("id").values())
         for process, tokens in zip(processes, ([h.token for h in holders], successors, successors), strict=False):
@@ -246,14 +220,13 @@ class TestPurging:
             SecurityEvent(kind="revoked", session_id=device.id, **row) for device in devices
         )
 
-    def test_in_several_processes_deletes_each_row_once(self, processes, ended, report):
+    def test_in_several_processes_deletes_each_row_once(self, processes, ended):
         deleted = in_all(processes, "purge", 20, threads=1, **self.SOON)
-        report(purges=len(deleted), deleted=[found["sessions"] for found in deleted])
         sums = {kind: sum(found[kind] for found in deleted) for kind in deleted[0]}
         assert sums == {"sessions": self.ENDED, "events": self.ENDED, "revocations": self.ENDED}
         assert [table.objects.count() for table in (RefreshToken, Device, SecurityEvent, Revocation)] == [0] * 4
 
-    def test_disturbs_no_refresh_and_deletes_no_live_session(self, processes, ended, report):
+    def test_disturbs_no_refresh_and_deletes_no_live_session(self, processes, ended):
         user = UserFactory()
         live = [Holder(user) for _ in range(self.LIVE)]
         for process in processes[:2]:
@@ -262,7 +235,6 @@ class TestPurging:
             process.prepare("refresh", [[holder.token] for holder in live])
         results = together(processes)
         refreshed = list(chain(*results[2:]))
-        report(refreshes=len(refreshed), deleted=[found[0]["sessions"] for found in results[:2]])
         assert all(answer["granted"] for answer in refreshed)
         assert set(RefreshToken.objects.values_list("id", flat=True)) == {holder.id for holder in live}
         assert {holder.row.generation for holder in live} == {1}
