@@ -61,10 +61,9 @@ class Server:
     ``highest``: the highest generation of which a refresh token was issued.
     """
 
-    __slots__ = ("decide", "highest", "log", "noticed", "policy", "state")
+    __slots__ = ("decide", "highest", "log", "noticed", "state")
 
-    def __init__(self, policy: Policy = POLICY, decide: Decide = decide) -> None:
-        self.policy = policy
+    def __init__(self, decide: Decide = decide) -> None:
         self.decide = decide
         self.state = State(generation=0, since=LOGIN)
         # (when, state) of each commit. Only the first entry has waited for disk and standby.
@@ -75,7 +74,7 @@ class Server:
     def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
         """Decide on a presented generation, carry the decision out, and return both the decision and the response."""
         state, at = self.state, instant(now)
-        decision = self.decide(state, presented, at, self.policy)
+        decision = self.decide(state, presented, at, POLICY)
         if decision in BEGINS_GENERATION:
             following = state.generation + 1 if decision is Decision.ROTATE else presented
             self._commit(begin(state, following, at), now, durable=False)
@@ -92,7 +91,7 @@ class Server:
     def notices(self, access: Access, now: float) -> bool:
         """Return whether to acknowledge after this use of an access token. A process does so once per generation."""
         valid = now < access.iat + ACCESS_LIFETIME
-        late = now > access.iat + self.policy.acknowledge_after.total_seconds()
+        late = now > access.iat + ACKNOWLEDGE_AFTER
         if not (valid and late) or access.generation in self.noticed or access.generation != self.state.generation:
             return False
         self.noticed.add(access.generation)

@@ -22,7 +22,7 @@ KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 SESSION, ANOTHER = UUID("01a20a65-5189-764f-8426-b0731478d342"), UUID("01a20a65-4511-7180-b9d3-f54cc5d14402")
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 QUARTER, MINUTE, SECOND = timedelta(minutes=15), timedelta(seconds=60), timedelta(seconds=1)
-CLAIMS = {"jti": "c"}
+CLAIMS, OTHERS = {"jti": "c"}, {"jti": "d"}
 UNSIGNED_HS256 = f"{encoded({'alg': 'HS256', 'typ': 'dbsc+jwt'})}.{encoded(CLAIMS)}"
 
 
@@ -67,6 +67,7 @@ def with_signature(key: Any, signature: bytes) -> str:
 
 NOT_SIGNED_BY_THE_KEY = {
     "another key": lambda key: sign(a_key(), CLAIMS),
+    "the key, but with other claims": lambda key: sign(key, OTHERS).replace(encoded(OTHERS), encoded(CLAIMS)),
     "another type": lambda key: sign(key, CLAIMS, typ="JWT"),
     "the type in capitals": lambda key: sign(key, CLAIMS, typ="DBSC+JWT"),
     "no type": lambda key: sign(key, CLAIMS, raw={"alg": "ES256"}),

@@ -14,8 +14,17 @@ from django.db import OperationalError, transaction
 from django.db.models import F
 
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.service.holders import ELSEWHERE, GRACE, HOME, STILL_TIME, Holder, columns
-from tests.tokens.service.statements import before_the_update, failing, query
+from tests.tokens.service.holders import (
+    ELSEWHERE,
+    GRACE,
+    HOME,
+    STILL_TIME,
+    Holder,
+    change_password,
+    columns,
+    deactivate_in_sql,
+)
+from tests.tokens.service.statements import before_the_update, failing
 from tokens.conf import keyring
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
@@ -69,17 +78,8 @@ def state_of(holder: Holder) -> State:
     return row.state(row.since)
 
 
-def save_password(user: Any) -> None:
-    user.set_password("another one")
-    user.save()
-
-
 def update_password(user: Any) -> None:
     get_user_model()._base_manager.filter(pk=user.pk).update(password="!")
-
-
-def deactivate_in_sql(user: Any) -> None:
-    query("UPDATE accounts_user SET is_active = %s", False)
 
 
 class TestADecision:
@@ -280,7 +280,7 @@ class TestSigningInAgainOnADevice:
 
 class TestAPassword:
     CHANGES = {
-        "changed by the model": (save_password, _Reason.PASSWORD_CHANGED),
+        "changed by the model": (change_password, _Reason.PASSWORD_CHANGED),
         "changed by a raw update": (update_password, _Reason.PASSWORD_CHANGED),
         "of a user who was deactivated by raw SQL": (deactivate_in_sql, _Reason.USER_DISABLED),
     }
@@ -295,7 +295,7 @@ class TestAPassword:
 
     def test_that_was_changed_ends_no_other_users_session_and_none_that_begins_later(self, rotated):
         other = Holder(UserFactory())
-        save_password(rotated.user)
+        change_password(rotated.user)
         other.refresh()
         assert other.row.revoked_at is None
         Holder(rotated.user).refresh()
@@ -353,7 +353,7 @@ class TestAPassword:
         assert outdated[0].row.revoked_at is None
 
     def test_that_is_changed_during_a_refresh_ends_the_session(self, holder):
-        with before_the_update(lambda: save_password(holder.user)):
+        with before_the_update(lambda: change_password(holder.user)):
             holder.present()
         assert holder.is_refused()
 
