@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
-from accounts import mail
+from accounts import delivery
 from tests.browsers import FIREFOX, login
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
@@ -111,7 +111,7 @@ def _new_process() -> Iterator[None]:
 def _mail_at_once() -> Iterator[None]:
     """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mail, "_pool", SimpleNamespace(submit=lambda job, message: job(message)))
+        patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: job()))
         yield
 
 

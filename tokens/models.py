@@ -219,6 +219,7 @@ class SecurityEvent(models.Model):
         PASSWORD_RESET = "password_reset", _("password reset asked for")
         PASSWORD_CHANGED = "password_changed", _("password changed")
         ALARM = "alarm", _("the owner says: this was not me")
+        MAIL_DROPPED = "mail_dropped", _("notice not sent")
         PURGED = "purged", _("purged")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

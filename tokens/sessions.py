@@ -32,7 +32,7 @@ from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
-from tokens.service.client import network
+from tokens.service.client import Client, network
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
 from tokens.web import attempts, session
@@ -155,14 +155,14 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     return True
 
 
-def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
+def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
     """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret."""
     events.write(
         [
             events.record(
                 kind,
                 clock(writer(SecurityEvent)),
-                client_of(request),
+                client_of(request) if request is not None else Client(),
                 user_id=user and user.pk,
                 session_id=current_id(request),
                 reason=reason,

@@ -3,7 +3,7 @@
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
-from accounts import mail
+from accounts import delivery, mail
 from tokens import sessions
 
 
@@ -12,4 +12,4 @@ def delete(request: HttpRequest) -> None:
     with sessions.change_account(request) as user:
         user.delete()
     logout(request)
-    mail.send(mail.compose("account_deleted", user.email, email=user.email))
+    delivery.send(mail.compose("account_deleted", user.email, email=user.email), is_notice=True)

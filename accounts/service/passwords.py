@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts import links, mail
+from accounts import delivery, links, mail
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD, User
 from tokens import sessions
@@ -57,7 +57,7 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
     recipient = user or User(email=email, password="")
     message = mail.compose_with_link("reset_password", recipient.email, Purpose.PASSWORD_RESET, recipient)
     if may_send and user is not None and user.has_usable_password():
-        mail.send(message)
+        delivery.send(message)
 
 
 def reset(request: HttpRequest, token: str, new: str) -> None:

@@ -63,10 +63,10 @@ class TestANewDevice:
         login(another(), user, device_name='<b>Call</b> "us"')
         assert {(message.to[0], message.subject) for message in mailoutbox} == {(user.email, "A new device signed in")}
         text = mailoutbox[0].body
-        assert "Device: Firefox on Windows\nTime: Jan. 1, 2030, 1 p.m. (UTC)\nAddress: 127.0.0.1\n" in text
+        assert "Device: “Firefox on Windows”\nTime: Jan. 1, 2030, 1 p.m. (UTC)\nAddress: 127.0.0.1\n" in text
         assert "https://testserver/alarm?token=" in text
-        assert 'Device: <b>Call</b> "us"\n' in mailoutbox[1].body
-        assert "&lt;b&gt;Call&lt;/b&gt;" in mailoutbox[1].alternatives[0][0]
+        assert 'Device: “<b>Call<·b> "us"”\n' in mailoutbox[1].body
+        assert "&lt;b&gt;Call&lt;·b&gt;" in mailoutbox[1].alternatives[0][0]
 
     def test_is_told_whatever_door_it_came_in_by(self, known, user, another, mailoutbox):
         sign_in_by_form(another(), user)
@@ -117,7 +117,7 @@ class TestATokenUsedTwice:
         assert who(known) == 401
         (message,) = mailoutbox
         assert (message.to, message.subject) == ([user.email], "A session was ended for your safety")
-        assert "Device: Firefox on Windows\nTime: Jan. 1, 2030, 12:20 p.m. (UTC)\n" in message.body
+        assert "Device: “Firefox on Windows”\nTime: Jan. 1, 2030, 12:20 p.m. (UTC)\n" in message.body
         assert "sign in again" in message.body
         assert "https://testserver/alarm?token=" in message.body
         assert stolen not in message.message().as_string()
