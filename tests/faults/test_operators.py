@@ -31,9 +31,8 @@ def test_purges_revocations_and_new_passwords_race_with_refreshes(site, times, u
 
 
 def test_the_secret_is_changed_node_by_node(site, under_load):
-    """As the README describes it, and back again."""
+    """As the README describes it. The site keeps the new secret: to the other tests, one is as good as the other."""
     old, new = SECRET_KEY, NEW_SECRET_KEY
-    before = dict(site.environment)
     with under_load(site) as load:
         for secret, fallback in ((old, new), (new, old)):
             for number in (0, 1):
@@ -41,9 +40,6 @@ def test_the_secret_is_changed_node_by_node(site, under_load):
                 load.events.append("restarts")
                 site.wait_until_ready(number)
                 load.wait_for_refreshes(10)
-    site.environment = before
-    for number in (0, 1):
-        site.restart(number)
 
 
 def test_a_migration_is_applied_and_taken_back(site, times, under_load):
