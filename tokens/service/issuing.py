@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tokens.conf import codec, keyring, token_settings
+from tokens.conf import BODY, codec, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken
@@ -64,4 +64,5 @@ def refresh_token(session: RefreshToken, secret: bytes) -> str:
     """Return the refresh token of the session's current generation."""
     ring = keyring()
     token = refresh_tokens.RefreshToken(session.id, secret, session.generation)
-    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
+    http = session.mode != BODY and token_settings().writes_http_names
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=http)

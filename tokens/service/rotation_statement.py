@@ -18,6 +18,7 @@ from tokens.database.statements import Columns
 from tokens.database.transactions import writer
 from tokens.models import Device, RefreshToken
 from tokens.protocol import refresh_tokens
+from tokens.service import devices
 from tokens.service.client import Client
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ FROM (
     FROM (SELECT {clock} AS now) AS reading
 ) AS clock, {user.table} AS owner, {device.table} AS device
 WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
+    AND (%s::bytea IS NULL OR device.token_digest = %s)
     AND session.since <= still_since AND session.bound_at IS NULL
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
     AND owner.{user_key} = session.user_id AND device.id = session.device_id
@@ -60,15 +62,21 @@ class _Statement(NamedTuple):
     device: Columns
 
 
-def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> RefreshToken | None:
+def rotate(
+    presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client, *, of_device: bool = False
+) -> RefreshToken | None:
     """Rotate the session of this token, and return its row with user, device and clock. None: `decide` has to be asked.
 
-    The caller has to check whether the user is active and still has the same password.
+    The caller has to check whether the user is active and still has the same password. ``of_device``: whether the
+    client must hold the token of the session's device.
     """
     alias, found = writer(RefreshToken), token_settings()
     connection = connections[alias]
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
+    if of_device and client.is_device_doubtful:
+        return None
+    device_digest = devices.digest_of(client.device_token or "") if of_device else None
     clock, clock_params = _NOW.as_postgresql(None, connection)
     durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
     statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
@@ -83,6 +91,8 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
         # The digest of 128 random bits, in a token whose tag was verified. The time of this comparison reveals nothing.
         presented.digest,
         f"{{{','.join(modes)}}}",
+        device_digest,
+        device_digest,
     ]
     row = statement.prepared.fetchone(connection, params)
     if row is None:
@@ -125,5 +135,5 @@ def _statement(
         user_key=connection.ops.quote_name(user.target_field.column),
         without_flush=without_flush,
     )
-    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]"]
+    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]", "bytea", "bytea"]
     return _Statement(Prepared(text, types), **columns)

@@ -313,10 +313,10 @@ class TestOverHTTP:
         for thread in threads:
             thread.join()
         statuses = Counter(status for status, _ in answers)
-        values = {given.get("__Host-refresh") for _, given in answers}
+        values = {given.get("__Host-Http-refresh") for _, given in answers}
         assert statuses == {200: self.REQUESTS}
         assert len(values) == 1
-        assert values.isdisjoint({None, cookies["__Host-refresh"]})
+        assert values.isdisjoint({None, cookies["__Host-Http-refresh"]})
         row = RefreshToken.objects.get()
         assert (row.generation, row.revoked_at) == (1, None)
 
