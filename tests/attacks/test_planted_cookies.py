@@ -15,6 +15,8 @@ from django.test import Client
 from tests.attacks.test_cookie_tossing import SCOPED_REFRESH, cookie_of, in_both_orders, send, user_of
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import UserFactory
+from tests.tokens.devices import OFFERED
+from tests.tokens.devices import Device as BoundBrowser
 from tests.tokens.edge import EXPIRED, cleared, set_by, who
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
@@ -273,3 +275,29 @@ class TestASiblingHostInModeScoped:
             fresh = Client(headers={"Cookie": f"{DEVICE}={device[1]}"})
             login(fresh, user)
             assert send("POST", REFRESH_PATH, cookie_of(fresh, SCOPED_REFRESH), device).status_code == status
+
+
+class TestASessionThatIsBound:
+    """A bound session has no refresh cookie. So every refresh cookie beside it is planted, or was left behind."""
+
+    def test_is_refreshed_by_its_client_although_a_sibling_host_has_set_a_refresh_cookie(
+        self, api, user, another, settings
+    ):
+        settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
+        attacker = another()
+        login(attacker, UserFactory())
+        BoundBrowser(api).bind(user)
+        cookies = [cookie_of(attacker, SCOPED_REFRESH), cookie_of(api, ACCESS), cookie_of(api, DEVICE)]
+        answer = send("POST", REFRESH_PATH, *cookies)
+        assert (answer.status_code, answer.json()["user"]["id"]) == (200, str(user.pk))
+
+    def test_loses_a_refresh_cookie_of_the_old_name_that_was_left_behind(self, api, user, writes):
+        writes(False, **OFFERED)
+        bound = BoundBrowser(api).sign_in(user)
+        left_behind = api.cookies[OLD_REFRESH].value
+        bound.register()
+        assert OLD_REFRESH in cleared(bound.refresh())
+        writes(True, **OFFERED)
+        api.cookies[OLD_REFRESH] = left_behind
+        bound.lose_access()
+        assert {OLD_REFRESH, REFRESH} <= cleared(bound.refresh())
