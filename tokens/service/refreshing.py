@@ -105,7 +105,7 @@ def _refresh(
         return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
         return refused(_NOT_OURS)
-    if issued := _rotated(presented, modes, client, of_device=of_device):
+    if issued := _rotated(presented, modes, client):
         return issued
     for _ in range(ATTEMPTS):
         row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
@@ -156,14 +156,12 @@ def is_token_of(text: str, session_id: UUID) -> bool:
         return False
 
 
-def _rotated(
-    presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client, *, of_device: bool
-) -> IssuedTokens | None:
+def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
     """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
 
     After a rotation for a user who is deactivated or has a new password, `_answer` follows, and ends the session.
     """
-    row = rotation_statement.rotate(presented, modes, client, of_device=of_device)
+    row = rotation_statement.rotate(presented, modes, client)
     if row is None or not row.user.is_active:
         return None
     auth_digest = renewed_digest(row, row.user)

@@ -1,9 +1,9 @@
 """The most common refresh, a rotation, as one statement on PostgreSQL.
 
 The statement updates the row only if `tokens.protocol.rotation.decide` says ROTATE and the session is not bound to its
-device, and as `tokens.protocol.rotation.begin` does. It is not used for the first rotation of a session, which ends
-other sessions, nor in strict mode, whose commits wait for the disk. If it updates no row, `tokens.service.refreshing`
-reads the row and decides.
+device, and as `tokens.protocol.rotation.begin` does. In mode ``scoped`` the client must hold the token of the session's
+device. It is not used for the first rotation of a session, which ends other sessions, nor in strict mode, whose commits
+wait for the disk. If it updates no row, `tokens.service.refreshing` reads the row and decides.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
 
-from tokens.conf import token_settings
+from tokens.conf import SCOPED, token_settings
 from tokens.database.expressions import DatabaseNow, WithoutFlush
 from tokens.database.statements import Columns
 from tokens.database.transactions import writer
@@ -43,7 +43,7 @@ FROM (
     FROM (SELECT {clock} AS now) AS reading
 ) AS clock, {user.table} AS owner, {device.table} AS device
 WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
-    AND (%s::bytea IS NULL OR device.token_digest = %s)
+    AND (session.mode <> '{scoped}' OR device.token_digest = %s)
     AND session.since <= still_since AND session.bound_at IS NULL
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
     AND owner.{user_key} = session.user_id AND device.id = session.device_id
@@ -62,21 +62,15 @@ class _Statement(NamedTuple):
     device: Columns
 
 
-def rotate(
-    presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client, *, of_device: bool = False
-) -> RefreshToken | None:
+def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> RefreshToken | None:
     """Rotate the session of this token, and return its row with user, device and clock. None: `decide` has to be asked.
 
-    The caller has to check whether the user is active and still has the same password. ``of_device``: whether the
-    client must hold the token of the session's device.
+    The caller has to check whether the user is active and still has the same password.
     """
     alias, found = writer(RefreshToken), token_settings()
     connection = connections[alias]
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
-    if of_device and client.is_device_doubtful:
-        return None
-    device_digest = devices.digest_of(client.device_token or "") if of_device else None
     clock, clock_params = _NOW.as_postgresql(None, connection)
     durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
     statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
@@ -91,8 +85,8 @@ def rotate(
         # The digest of 128 random bits, in a token whose tag was verified. The time of this comparison reveals nothing.
         presented.digest,
         f"{{{','.join(modes)}}}",
-        device_digest,
-        device_digest,
+        # `tokens.service.refreshing` checks how old a doubtful device is.
+        devices.digest_of("" if client.is_device_doubtful else client.device_token or ""),
     ]
     row = statement.prepared.fetchone(connection, params)
     if row is None:
@@ -128,6 +122,7 @@ def _statement(
     without_flush, _ = WithoutFlush().as_postgresql(None, connection)
     text = _TEXT.format(
         **columns,
+        scoped=SCOPED,
         still=still,
         idle=idle,
         unremembered=unremembered,
@@ -135,5 +130,5 @@ def _statement(
         user_key=connection.ops.quote_name(user.target_field.column),
         without_flush=without_flush,
     )
-    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]", "bytea", "bytea"]
+    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]", "bytea"]
     return _Statement(Prepared(text, types), **columns)
