@@ -123,11 +123,11 @@ def _refresh(
 
 
 def fitting(texts: Sequence[str], client: Client) -> str:
-    """Return the refresh token of a session on the client's device. Return the first token if none is."""
-    found = {}
+    """Return the first refresh token of the newest session on the client's device. If there is none: the first."""
+    found: dict[UUID, str] = {}
     for text in texts if len(texts) > 1 else ():
         with suppress(InvalidRefreshToken):
-            found[refresh_tokens.loads(text, keyring().mac_keys).session_id] = text
+            found.setdefault(refresh_tokens.loads(text, keyring().mac_keys).session_id, text)
     if not found or client.device_token is None:
         return texts[0]
     rows = RefreshToken.objects.using(writer(RefreshToken)).filter(

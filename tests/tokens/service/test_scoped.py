@@ -76,3 +76,9 @@ def test_the_newest_session_of_the_device_is_taken(holder, clock):
         answer = refresh(first.token, {SCOPED}, holder.browser, others=[second.token])
         assert isinstance(answer, IssuedTokens)
         assert answer.session.id == newer.id
+
+
+def test_of_two_tokens_of_one_session_the_first_is_taken(holder, clock):
+    """A browser can have one under each name. The one under the new name counts, and the other may be too old."""
+    assert isinstance(presented(holder, holder.browser, holder.first), IssuedTokens)
+    assert holder.ending == ("", 0)
