@@ -10,7 +10,7 @@ from django.test.client import ClientHandler
 from tests.factories import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0"
-ACCESS, REFRESH, DEVICE, OPEN = "__Host-access", "__Host-refresh", "__Host-device", "__Host-open"
+ACCESS, REFRESH, DEVICE, OPEN = "__Host-access", "__Host-Http-refresh", "__Host-Http-device", "__Host-open"
 
 
 def post(client: Client, path: str, data: Any = None, **headers: str) -> Any:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from accounts.models import User
-from tests.browsers import FIREFOX, AsyncBrowser, login, post
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import PATIENCE, AnotherProcess, Holder
 from tests.tokens.service.statements import query
@@ -187,7 +187,7 @@ def test_a_sign_in_that_has_checked_the_password_opens_nothing_if_meanwhile(open
     browser, response = opener(staff)
     assert not RefreshToken.objects.exists()
     assert response.status_code in {200, 302, 401}
-    assert not [name for name in ("__Host-access", "__Host-refresh") if name in response.cookies]
+    assert not [name for name in (ACCESS, REFRESH) if name in response.cookies]
     monkeypatch.setattr(opening, "open_session", original)
     assert browser.get("/api/auth/me").status_code == 401
     assert not RefreshToken.objects.exists()

@@ -100,7 +100,8 @@ class DeviceRefresh(DeviceView):
             headers = _challenge(answer.text, answer.session_id)
             return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
         left_behind = cookies.read_refresh(request._request)
-        if left_behind and is_token_of(left_behind.text, answer.session.id):
+        left_behind_texts = [left_behind.text, *(left_behind.others or ())] if left_behind else []
+        if any(is_token_of(text, answer.session.id) for text in left_behind_texts):
             answer = replace(answer, binds=True)  # The response that should have deleted this cookie was lost.
         return self.respond_with(answer)
 

@@ -100,7 +100,7 @@ class Refresh(Public):
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
-        if not refusal.bound:
+        if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
             return cookies.retry_without_access(self.request._request)

@@ -102,6 +102,12 @@ class TokenSettings:
     )
     claims_hook: str = _setting("text", "", "dotted path of a function that takes the user and returns more claims")
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
+    http_cookie_names: bool = _setting(
+        "flag",
+        True,
+        "write the refresh and device cookies under names that scripts cannot set (`__Host-Http-…`); false: "
+        "under their older names, while processes of an earlier release are running",
+    )
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
     device_bound: str = _setting(
         "text",
@@ -134,6 +140,11 @@ class TokenSettings:
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")
+
+    @cached_property
+    def writes_http_names(self) -> bool:
+        """Whether the refresh and device cookies are written under names with ``Http`` in their prefix."""
+        return self.secure and self.http_cookie_names
 
     @cached_property
     def offers_binding(self) -> bool:

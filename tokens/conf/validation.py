@@ -25,7 +25,15 @@ _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a
 
 def validate(found: TokenSettings) -> list[CheckMessage]:
     """Return what is wrong with these settings."""
-    return [*_modes(found), *_networks(found), *_binding(found), *_durations(found), *_origins(found), *_secrets(found)]
+    return [
+        *_modes(found),
+        *_networks(found),
+        *_binding(found),
+        *_cookies(found),
+        *_durations(found),
+        *_origins(found),
+        *_secrets(found),
+    ]
 
 
 def _modes(found: TokenSettings) -> Iterator[CheckMessage]:
@@ -61,6 +69,15 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
             f"({_text(found.access_lifetime)}) is less than {_text(SHORT_BOUND_LIFETIME)}.",
             hint="Browsers limit how often they sign. The default is 600.",
             id="tokens.W005",
+        )
+
+
+def _cookies(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.secure and not found.http_cookie_names:
+        yield Warning(
+            "HTTP_COOKIE_NAMES is false: a script can plant the session of an attacker in a browser.",
+            hint="Set it to true when all processes run this release.",
+            id="tokens.W009",
         )
 
 

@@ -10,7 +10,8 @@ A token is the prefix ``latchkey_rt_``, by which secret scanners find it, and 75
   digest.
 - ``generation`` is unsigned and big-endian.
 - ``tag`` is HMAC-SHA256 (RFC 2104) over all bytes before it, truncated to 128 bits. RFC 2104 section 5 requires at
-  least half of the output.
+  least half of the output. If the token was issued for a cookie that scripts cannot set, ``Http`` follows these bytes
+  under the HMAC. Such a token is rejected in a cookie of an older name, where a script can have planted it.
 
 So the successor of a token is derived from session, secret and generation, and never stored. To make one takes the
 server's key and the secret, which the server does not keep.
@@ -33,6 +34,8 @@ PREFIX = "latchkey_rt_"
 SECRET_BYTES = 16
 KEY_ID_BYTES = 4
 TAG_BYTES = 16
+HTTP = b"Http"
+"""Follows the bytes under the tag of a token that was issued for a cookie with ``Http`` in the prefix of its name."""
 MAX_GENERATION = 2**32 - 1
 
 _BODY = struct.Struct(f">{KEY_ID_BYTES}s16s{SECRET_BYTES}sI")
@@ -65,29 +68,33 @@ class RefreshToken:
         return RefreshToken(self.session_id, self.secret, generation)
 
 
-def dumps(token: RefreshToken, key_id: bytes, key: bytes) -> str:
-    """Return the token's text. ``key_id`` has 4 bytes, ``key`` 32."""
+def dumps(token: RefreshToken, key_id: bytes, key: bytes, *, http: bool = False) -> str:
+    """Return the token's text. ``key_id`` has 4 bytes, ``key`` 32.
+
+    ``http``: whether the token is for a cookie that scripts cannot set.
+    """
     body = _BODY.pack(key_id, token.session_id.bytes, token.secret, token.generation)
-    return PREFIX + urlsafe_b64encode(body + _tag(key, body)).rstrip(b"=").decode("ascii")
+    return PREFIX + urlsafe_b64encode(body + _tag(key, body, http=http)).rstrip(b"=").decode("ascii")
 
 
-def loads(text: str, keys: Mapping[bytes, bytes]) -> RefreshToken:
+def loads(text: str, keys: Mapping[bytes, bytes], *, old_name: bool = False) -> RefreshToken:
     """Return the content of a token, after verifying its tag. Raise `InvalidRefreshToken` or `UnknownKey`.
 
-    ``keys`` maps key ids to keys.
+    ``keys`` maps key ids to keys. ``old_name``: whether the token came in a cookie of the older name.
     """
     raw = _get_unverified_bytes(text)
     body, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
     key_id, session_id, secret, generation = _BODY.unpack(body)
     if key_id not in keys:
         raise UnknownKey
-    if not hmac.compare_digest(tag, _tag(keys[key_id], body)):
+    allowed = (False,) if old_name else (False, True)
+    if not any(hmac.compare_digest(tag, _tag(keys[key_id], body, http=http)) for http in allowed):
         raise InvalidRefreshToken
     return RefreshToken(UUID(bytes=session_id), secret, generation)
 
 
-def _tag(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:TAG_BYTES]
+def _tag(key: bytes, body: bytes, *, http: bool) -> bytes:
+    return hmac.digest(key, body + HTTP if http else body, "sha256")[:TAG_BYTES]
 
 
 def _get_unverified_bytes(text: str) -> bytes:

@@ -10,11 +10,16 @@ MAX_USER_AGENT = 300
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The sender of a request. ``ip`` is an address or None. ``device_token`` identifies a known device, or is None."""
+    """The sender of a request. ``ip`` is an address or None. ``device_token`` identifies a known device, or is None.
+
+    ``is_device_doubtful``: whether the device token came in a cookie of the older name, which a script can plant,
+    although such cookies are no longer written.
+    """
 
     ip: str | None = None
     user_agent: str = ""
     device_token: str | None = field(default=None, repr=False)
+    is_device_doubtful: bool = False
 
     @property
     def user_agent_digest(self) -> bytes:

@@ -65,3 +65,10 @@ def refresh_token(session: RefreshToken, secret: bytes) -> str:
     ring = keyring()
     token = refresh_tokens.RefreshToken(session.id, secret, session.generation)
     return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
+
+
+def for_http_cookie(text: str) -> str:
+    """Return a refresh token that was just issued, as it is written to a cookie that scripts cannot set."""
+    ring = keyring()
+    token = refresh_tokens.loads(text, ring.mac_keys)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=True)

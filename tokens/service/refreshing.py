@@ -5,8 +5,9 @@ request has changed the row meanwhile, the row is read again and decided again. 
 answer is a value, `IssuedTokens` or `Refusal`, and not an exception, so that the end of a session is always committed.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID
@@ -22,7 +23,7 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, events, issuing, rotation_statement
+from tokens.service import acknowledgements, devices, events, issuing, rotation_statement
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -37,11 +38,13 @@ _Reason = RefreshToken.Reason
 
 _UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION = "unknown key", "not a token of ours", "unknown session"
 _FORGED, _ANOTHER_MODE, _OVER = "forged with a key of ours", "another storage mode", "session ended"
-_WITHOUT_KEY = "bound to its device"
+_WITHOUT_KEY, _ANOTHER_DEVICE = "bound to its device", "another device"
+_FOREIGN = {_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _ANOTHER_DEVICE}
+"""The causes for which a token that a sibling host can have planted counts as if it had not come."""
 
 _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
 _CAUSES: tuple[str, ...] = (
-    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY),
+    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
 )
 """All causes of a refusal, as logs and metrics name them."""
@@ -56,11 +59,13 @@ class Refusal:
     - ``definite``: whether every other process would reject it too. Cookies may be deleted only then.
     - ``bound``: the session, if it is still live but refreshed by the key of its device, and not by a token.
     - ``cause``: the reason, for logs and metrics. Clients are not told.
+    - ``foreign``: whether a sibling host can have planted the token. It says nothing about the user's own session.
     """
 
     definite: bool = True
     bound: RefreshToken | None = field(default=None, compare=False, repr=False)
     cause: str = field(default="", compare=False)
+    foreign: bool = field(default=False, compare=False)
 
 
 def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
@@ -70,14 +75,32 @@ def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
 
 
 @metrics.counted(metrics.REFRESHES, metrics.REFRESH_SECONDS, _labels)
-def refresh(text: str, modes: Collection[str], client: Client) -> IssuedTokens | Refusal:
+def refresh(
+    text: str, modes: Collection[str], client: Client, *, old_name: bool = False, others: Sequence[str] | None = None
+) -> IssuedTokens | Refusal:
     """Answer a presented refresh token.
 
     ``modes`` are the storage modes whose tokens may come in this way, by this cookie or in the body. Raise
     `OperationalError` if the database does not answer. The client can then try again with the same token.
+
+    - ``old_name``: whether it came in a cookie of the older name, which scripts can set.
+    - ``others``: further cookies of this name, if sibling hosts can set it, or None. Then the session counts only
+      together with the token of its device, which sibling hosts cannot set.
     """
+    if others is None:
+        return _refresh(text, modes, client, old_name=old_name, of_device=False)
+    text = fitting([text, *others], client)
+    answer = _refresh(text, modes, client, old_name=old_name, of_device=True)
+    if isinstance(answer, Refusal) and answer.cause in _FOREIGN:
+        return replace(answer, definite=False, foreign=True)
+    return answer
+
+
+def _refresh(
+    text: str, modes: Collection[str], client: Client, *, old_name: bool, of_device: bool
+) -> IssuedTokens | Refusal:
     try:
-        presented = refresh_tokens.loads(text, keyring().mac_keys)
+        presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
     except UnknownKey:
         return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
@@ -92,9 +115,26 @@ def refresh(text: str, modes: Collection[str], client: Client) -> IssuedTokens |
             return refused(_FORGED, row.id)
         if row.mode not in modes:
             return refused(_ANOTHER_MODE, row.id)
+        if of_device and not devices.is_held(row.device, client, row.now):
+            return refused(_ANOTHER_DEVICE, row.id)
         if answer := _answer(row, presented, client):
             return answer
     raise OperationalError("a refresh lost every race for its row")
+
+
+def fitting(texts: Sequence[str], client: Client) -> str:
+    """Return the first refresh token of the newest session on the client's device. If there is none: the first."""
+    found: dict[UUID, str] = {}
+    for text in texts if len(texts) > 1 else ():
+        with suppress(InvalidRefreshToken):
+            found.setdefault(refresh_tokens.loads(text, keyring().mac_keys).session_id, text)
+    if not found or client.device_token is None:
+        return texts[0]
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(
+        id__in=found, device__token_digest=devices.digest_of(client.device_token)
+    )
+    newest = rows.order_by("-id").values_list("id", flat=True).first()
+    return texts[0] if newest is None else found[newest]
 
 
 def presented_session(text: str, modes: Collection[str]) -> UUID | None:

@@ -1,9 +1,9 @@
 """The most common refresh, a rotation, as one statement on PostgreSQL.
 
 The statement updates the row only if `tokens.protocol.rotation.decide` says ROTATE and the session is not bound to its
-device, and as `tokens.protocol.rotation.begin` does. It is not used for the first rotation of a session, which ends
-other sessions, nor in strict mode, whose commits wait for the disk. If it updates no row, `tokens.service.refreshing`
-reads the row and decides.
+device, and as `tokens.protocol.rotation.begin` does. In mode ``scoped`` the client must hold the token of the session's
+device. It is not used for the first rotation of a session, which ends other sessions, nor in strict mode, whose commits
+wait for the disk. If it updates no row, `tokens.service.refreshing` reads the row and decides.
 """
 
 from collections.abc import Collection
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
 
-from tokens.conf import token_settings
+from tokens.conf import SCOPED, token_settings
 from tokens.database.expressions import DatabaseNow, WithoutFlush
 from tokens.database.statements import Columns
 from tokens.database.transactions import writer
 from tokens.models import Device, RefreshToken
 from tokens.protocol import refresh_tokens
+from tokens.service import devices
 from tokens.service.client import Client
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ FROM (
     FROM (SELECT {clock} AS now) AS reading
 ) AS clock, {user.table} AS owner, {device.table} AS device
 WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s AND session.mode = ANY(%s::varchar[])
+    AND (session.mode <> '{scoped}' OR device.token_digest = %s)
     AND session.since <= still_since AND session.bound_at IS NULL
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
     AND owner.{user_key} = session.user_id AND device.id = session.device_id
@@ -83,6 +85,8 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
         # The digest of 128 random bits, in a token whose tag was verified. The time of this comparison reveals nothing.
         presented.digest,
         f"{{{','.join(modes)}}}",
+        # `tokens.service.refreshing` checks how old a doubtful device is.
+        devices.digest_of("" if client.is_device_doubtful else client.device_token or ""),
     ]
     row = statement.prepared.fetchone(connection, params)
     if row is None:
@@ -118,6 +122,7 @@ def _statement(
     without_flush, _ = WithoutFlush().as_postgresql(None, connection)
     text = _TEXT.format(
         **columns,
+        scoped=SCOPED,
         still=still,
         idle=idle,
         unremembered=unremembered,
@@ -125,5 +130,5 @@ def _statement(
         user_key=connection.ops.quote_name(user.target_field.column),
         without_flush=without_flush,
     )
-    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]"]
+    types = ["inet", "bytea", *["timestamptz"] * clock_params, "uuid", "bigint", "bytea", "varchar[]", "bytea"]
     return _Statement(Prepared(text, types), **columns)

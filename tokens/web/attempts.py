@@ -19,6 +19,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
+from django.utils import timezone
 
 from tokens.conf import token_settings
 from tokens.database.statements import Read
@@ -87,7 +88,9 @@ def _user(name: str) -> Any:
 def _known_source(user: Any, client: Client, exchange: Exchange | None) -> Any:
     """Return the id of the user's device or session that the attempt comes from, or None."""
     rows = _devices(reader(Device), token_digest=devices.digest_of(client.device_token or ""))
-    device_id = next((id for id, user_id in rows if user and user_id == user.pk), None)
+    now = timezone.now()
+    own = [row for row in rows if user and row[1] == user.pk and devices.is_credible(client, row[2], now)]
+    device_id = own[0][0] if own else None
     access = exchange.access if exchange else None
     if device_id is None and access is not None and user and access.subject == str(user.pk):
         return access.session_id
@@ -96,8 +99,8 @@ def _known_source(user: Any, client: Client, exchange: Exchange | None) -> Any:
 
 @Read
 def _devices(alias: str, **digest: Any) -> Any:
-    """Select the devices with this token, and their users."""
-    return Device.objects.using(alias).filter(**digest).values_list("pk", "user")
+    """Select the devices with this token, their users, and when they were created."""
+    return Device.objects.using(alias).filter(**digest).values_list("pk", "user", "created_at")
 
 
 def _account(name: str, password: str) -> str:

@@ -18,11 +18,12 @@ MAX_DEVICE_TOKEN = 100
 
 def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
     """Return who sent the request. ``device_token`` comes from the body, and takes precedence over the cookie."""
-    token = device_token or cookies.read_device(request)
+    token, is_doubtful = (device_token, False) if device_token else cookies.read_device(request)
     return Client(
         ip=client_ip(request),
         user_agent=request.META.get("HTTP_USER_AGENT", ""),
         device_token=token if token and len(token) <= MAX_DEVICE_TOKEN else None,
+        is_device_doubtful=is_doubtful,
     )
 
 

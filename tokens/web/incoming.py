@@ -125,7 +125,8 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN, is_stale
     if presented:
-        answer = yield partial(refresh, presented.text, presented.modes, client_of(request))
+        text, modes, old_name, others = presented
+        answer = yield partial(refresh, text, modes, client_of(request), old_name=old_name, others=others)
         if isinstance(answer, Refusal):
             is_stale = _note_refusal(answer, request, exchange)
         else:

@@ -42,14 +42,14 @@ def finish(
     if issued and exchange.issued_before_view and not (yield partial(_is_still_current, issued.session)):
         issued = None
     if issued:
-        _set_cookies(response, issued, exchange)
+        _set_cookies(request, response, issued, exchange)
     elif exchange.clear and not (exchange.clear is Clear.REJECTED and (yield partial(_has_signed_in, request))):
-        cookies.clear(response)
+        cookies.clear(request, response)
     else:
         if exchange.bound and (yield partial(_is_still_current, exchange.bound)):
-            cookies.clear_refresh(response, exchange.bound)
+            cookies.clear_refresh(request, response, exchange.bound)
         if arrival.is_stale:
-            cookies.clear_access(response)
+            cookies.clear_access(request, response)
     return response
 
 
@@ -83,8 +83,8 @@ def _session_hash(request: HttpRequest) -> str | None:
     return found.get(HASH_SESSION_KEY) if found is not None and found.modified else None
 
 
-def _set_cookies(response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
-    cookies.set_tokens(response, issued, timezone.now())
+def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
+    cookies.set_tokens(request, response, issued, client_of(request, exchange.device_token), timezone.now())
     if issued.is_new:
         _offer_binding(response, issued)
         metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)

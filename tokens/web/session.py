@@ -85,7 +85,8 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
     A rotation is not throttled. Rejections and repetitions are, because an honest client seldom needs them.
     """
     exchange, client = required_exchange(request), client_of(request)
-    answer = refreshing.refresh(presented.text, presented.modes, client)
+    text, modes, old_name, others = presented
+    answer = refreshing.refresh(text, modes, client, old_name=old_name, others=others)
     if isinstance(answer, IssuedTokens):
         if answer.decision is Decision.REPEAT:
             throttles.take(Tally("refresh_session", str(answer.session.id)))
@@ -181,8 +182,10 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> Non
     A session is named by a refresh token of any generation, or by an access token, even an expired one.
     """
     session_ids: set[UUID] = set()
-    if presented and (session_id := refreshing.presented_session(presented.text, presented.modes)):
-        session_ids.add(session_id)
+    if presented:
+        text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
+        if session_id := refreshing.presented_session(text, presented.modes):
+            session_ids.add(session_id)
     if access := bearer_token(request) or cookies.read_access(request):
         with suppress(InvalidAccessToken):
             session_ids.add(codec().loads_expired(access).session_id)

@@ -63,7 +63,7 @@ class TestARevokedSession:
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
         assert navigations == [f"{site.origin}/sign-in?next=%2Faccount"]
         assert tokens(context) == (None, None)
-        assert cookie(context, "__Host-device")
+        assert cookie(context, "__Host-Http-device")
         sign_in(page, person, path=page.url)
         assert visitor.facts()["gen"] == 0
 

@@ -8,7 +8,8 @@ const AUTH = process.env.AUTH_SERVER; // the address of Latchkey for this server
 // paths that Latchkey answers
 const FORWARDED = /^\/(account\/delete|(api\/auth|\.well-known|static|sign-in|sign-out|signed-out|register|mail-sent|email|password|alarm)(\/|$))/;
 const PUBLIC = /^\/($|about$)/; // pages for anonymous users
-const ACCESS = "__Host-access", REFRESH = "__Host-refresh"; // over http in development: access, refresh
+const ACCESS = "__Host-access"; // over http in development: access
+const REFRESH = ["__Host-Http-refresh", "__Host-refresh"]; // the name, and the one before; over http: refresh
 const PRIVATE = { "Cache-Control": "private, no-store" }; // Next.js allows caches to keep pages that were rendered at build time
 
 const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", AUTH));
@@ -29,7 +30,7 @@ export async function guard(request) {
   if (access && (await verify(access, 10).catch(() => null)))
     return NextResponse.next(PUBLIC.test(path) ? {} : { headers: PRIVATE });
 
-  const answer = request.cookies.has(REFRESH) ? await refresh(request) : null;
+  const answer = REFRESH.some((name) => request.cookies.has(name)) ? await refresh(request) : null;
   if (answer?.ok) return handOver(request, answer);
   const ended = answer?.status === 401;
   const response = PUBLIC.test(path) ? NextResponse.next() : answer && !ended ? unavailable() : signIn(request, here);
@@ -48,9 +49,10 @@ const refresh = ({ headers }) =>
 /** Passes the new cookies to the browser, and to the code that renders this request. */
 function handOver(request, answer) {
   const headers = new Headers(request.headers);
-  const fresh = answer.headers.getSetCookie().map((line) => line.split(";", 1)[0]);
-  const isFresh = (pair) => fresh.some((other) => other.split("=", 1)[0] === pair.split("=", 1)[0]);
-  const others = headers.get("cookie").split(/; */).filter((pair) => !isFresh(pair));
+  const changed = answer.headers.getSetCookie().map((line) => line.split(";", 1)[0]);
+  const isChanged = (pair) => changed.some((other) => other.split("=", 1)[0] === pair.split("=", 1)[0]);
+  const others = headers.get("cookie").split(/; */).filter((pair) => !isChanged(pair));
+  const fresh = changed.filter((pair) => !pair.endsWith("=")); // The others are deleted.
   headers.set("cookie", [...others, ...fresh].join("; "));
   return withCookies(NextResponse.next({ request: { headers } }), answer);
 }

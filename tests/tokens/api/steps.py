@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 
-from tests.browsers import login
+from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke
 
@@ -26,10 +26,10 @@ def state_of(session_id: str) -> str:
 
 
 def client_with(**cookies: str) -> Client:
-    """Return a client that holds nothing but these cookies, by their names without the prefix ``__Host-``."""
+    """Return a client that holds nothing but these cookies, by their names without a prefix."""
     client = Client()
     for name, value in cookies.items():
-        client.cookies[f"__Host-{name}"] = value
+        client.cookies[{"access": ACCESS, "refresh": REFRESH, "device": DEVICE}[name]] = value
     return client
 
 

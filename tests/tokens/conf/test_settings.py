@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "SIGNING_KEYS": (("derived",), [KEY, "derived"], f"{pem('EdDSA')},derived", (KEY, "derived")),
     "CLAIMS_HOOK": ("", HOOK, HOOK, HOOK),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
+    "HTTP_COOKIE_NAMES": (True, False, "off", False),
     "TRUSTED_ORIGINS": ((), (APP, LOCALHOST), f"{APP},{LOCALHOST}", (APP, LOCALHOST)),
     "DEVICE_BOUND": ("off", "offer", "offer", "offer"),
     "INTROSPECTION_CLIENTS": ((), [f"api:{DIGEST}"], f"api:{DIGEST}", (f"api:{DIGEST}",)),

@@ -4,6 +4,9 @@
 caller, which is a seeded simulation or Hypothesis, chooses the delays and the losses. Times are seconds since the
 login, as floats. Only `Server` converts them into the instants of `tokens.protocol.rotation`.
 
+A refresh token is in one of two cookies, because the cookie gets a new name. A `Release` is a server process of one
+release, and says which names it reads and which it writes. All processes share the session's row.
+
 A fail-over loses the last commits of the server. Rotations, catching up and acknowledgements wait for neither disk nor
 standby. A recovery and the end of the session wait for both, and so save all commits before them.
 """
@@ -12,6 +15,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, NamedTuple
 
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
@@ -36,6 +40,35 @@ Decide = Callable[[State, int, datetime, Policy], Decision]
 
 def instant(seconds: float) -> datetime:
     return LOGIN + timedelta(seconds=seconds)
+
+
+NEW, OLD = "new", "old"
+"""The names of the refresh cookie. Scripts cannot set the new one."""
+PLANTED = -1
+"""A refresh token of an attacker's session, which a script has put into a cookie of the victim's browser."""
+
+Cookies = dict[str, int | None]
+"""Refresh tokens by the name of their cookie. None in a response: the cookie is deleted."""
+
+
+class Release(Enum):
+    """A process by the names that it reads, the first one first, and the name that it writes."""
+
+    BEFORE = (OLD,), OLD
+    """The release before, which does not know the new name."""
+    WRITES_OLD = (NEW, OLD), OLD
+    WRITES_NEW = (NEW, OLD), NEW
+
+    def presented(self, cookies: Cookies) -> int | None:
+        """Return the refresh token that counts among the cookies of a request, or None."""
+        return next((cookies[name] for name in self.value[0] if name in cookies), None)
+
+    def changes(self, cookies: Cookies, refresh: int | None) -> Cookies:
+        """Return the cookies that the response sets and deletes. ``cookies``: those of the request."""
+        reads, writes = self.value
+        if refresh is None:
+            return {}
+        return {writes: refresh} | {name: None for name in reads if name in cookies and name != writes}
 
 
 class Access(NamedTuple):
@@ -121,35 +154,43 @@ class Server:
 class Browser:
     """One cookie jar and the tabs that share it. ``life`` counts its crashes: older responses do not reach it."""
 
-    __slots__ = ("access", "kept", "life", "refresh", "saved")
+    __slots__ = ("access", "cookies", "kept", "life", "saved")
 
-    def __init__(self, refresh: int = 0, access: Access = AT_LOGIN) -> None:
-        self.refresh = refresh
+    def __init__(self, refresh: int = 0, access: Access = AT_LOGIN, name: str = NEW) -> None:
+        self.cookies: Cookies = {name: refresh}
         self.access = access
-        # (since when, refresh, access) of all cookies that the jar has held. The first entry is on disk.
-        self.saved = [(float("-inf"), refresh, access)]
+        # (since when, refresh cookies, access) of all cookies that the jar has held. The first entry is on disk.
+        self.saved = [(float("-inf"), self.cookies, access)]
         # A tab may still use an access token after the jar has received another one.
         self.kept = [access]
         self.life = 0
 
-    def receive(self, answer: Answer, now: float) -> None:
+    def receive(self, changes: Cookies, access: Access, now: float) -> None:
         """Store the tokens of a response. Responses arrive in any order, so a late one may overwrite a newer one."""
-        if answer.access is None:
-            return
-        if answer.refresh is not None:
-            self.refresh = answer.refresh
-        self.access = answer.access
-        self.kept.append(answer.access)
-        self.saved.append((now, self.refresh, self.access))
+        self.cookies = changed(self.cookies, changes)
+        self.access = access
+        self.kept.append(access)
+        self.saved.append((now, self.cookies, self.access))
+
+    def plant(self, now: float) -> None:
+        """Let a script plant an attacker's token under the old name. It cannot overwrite a cookie of the server."""
+        if OLD not in self.cookies:
+            self.cookies = {**self.cookies, OLD: PLANTED}
+            self.saved.append((now, self.cookies, self.access))
 
     def crash(self, now: float, unsaved: float) -> None:
         """Lose the cookies of the last ``unsaved`` seconds, all tabs, and the responses that they wait for."""
         while len(self.saved) > 1 and self.saved[-1][0] > now - unsaved:
             self.saved.pop()
-        _, self.refresh, self.access = self.saved[-1]
-        self.saved = [(float("-inf"), self.refresh, self.access)]
+        _, self.cookies, self.access = self.saved[-1]
+        self.saved = [(float("-inf"), self.cookies, self.access)]
         self.kept = [self.access]
         self.life += 1
+
+
+def changed(cookies: Cookies, changes: Cookies) -> Cookies:
+    """Return the cookies of a jar after a response."""
+    return {name: token for name, token in (cookies | changes).items() if token is not None}
 
 
 class Attacker(Browser):
@@ -158,29 +199,43 @@ class Attacker(Browser):
     __slots__ = ("distance",)
 
     def __init__(self, victim: Browser, distance: float) -> None:
-        super().__init__(victim.refresh, victim.access)
+        super().__init__(access=victim.access)
+        self.cookies = victim.cookies
         self.distance = distance
 
 
 class World:
     """The server of one session, and the messages to and from it that have not arrived yet."""
 
-    __slots__ = ("_events", "_number", "_written_after", "ended", "now", "server")
+    __slots__ = ("_events", "_number", "_written_after", "ended", "now", "server", "signed_out")
 
     def __init__(self, server: Server, written_after: Callable[[], float] = lambda: 0.0) -> None:
         self.server = server
         self.now = 0.0
         self.ended: Decision | None = None
+        # Whether a server found no refresh token of the owner's in a request: the user is nobody, or the attacker.
+        self.signed_out = False
         # (when, number, what to do, arguments). The number keeps events of the same instant in order.
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
         self._written_after = written_after
 
     def refresh(
-        self, party: Browser, there: float, back: float, *, lost: bool = False, rendered: float | None = None
+        self,
+        party: Browser,
+        there: float,
+        back: float,
+        *,
+        lost: bool = False,
+        rendered: float | None = None,
+        releases: tuple[Release, Release] = (Release.WRITES_NEW, Release.WRITES_NEW),
     ) -> None:
-        """Send the jar's refresh token. ``rendered``: through a server-side renderer, which takes so many seconds."""
-        self._later(there, self._presented, party, party.life, party.refresh, back, lost, rendered, None)
+        """Send the jar's refresh cookies.
+
+        ``rendered``: through a server-side renderer, which takes so many seconds. ``releases``: of the process that
+        answers, and of the one that answers the renderer's second request.
+        """
+        self._later(there, self._presented, party, party.life, party.cookies, back, lost, rendered, releases, {})
 
     def use(self, access: Access, there: float) -> None:
         """Send an ordinary request with an access token. Its response changes no cookie."""
@@ -211,30 +266,36 @@ class World:
         self,
         party: Browser,
         life: int,
-        presented: int,
+        cookies: Cookies,
         back: float,
         lost: bool,
         rendered: float | None,
-        held: int | None,
+        releases: tuple[Release, Release],
+        held: Cookies,
     ) -> None:
+        release, following = releases
+        presented = release.presented(cookies)
+        if presented is None or presented == PLANTED:
+            self.signed_out = True
+            return
         decision, answer = self.server.answer(presented, self.now)
         if decision in ENDS_SESSION:
             self.ended = decision
-        # A renderer passes on the newest refresh token that it has received.
-        answer = Answer(held if answer.refresh is None else answer.refresh, answer.access)
         if answer.access is None:
             return
+        # A renderer passes on all changes of the cookies that it has received.
+        changes = held | release.changes(cookies, answer.refresh)
         if rendered is not None:
             # The renderer needs data before the browser has the cookies, so it uses the new tokens itself.
             self._later(rendered, self._used, answer.access)
-            has = presented if answer.refresh is None else answer.refresh
-            self._later(rendered, self._presented, party, life, has, back, lost, None, answer.refresh)
+            has = changed(cookies, changes)
+            self._later(rendered, self._presented, party, life, has, back, lost, None, (following, following), changes)
         elif not lost:
-            self._later(back, self._answered, party, life, answer)
+            self._later(back, self._answered, party, life, changes, answer.access)
 
-    def _answered(self, party: Browser, life: int, answer: Answer) -> None:
+    def _answered(self, party: Browser, life: int, changes: Cookies, access: Access) -> None:
         if party.life == life:
-            party.receive(answer, self.now)
+            party.receive(changes, access, self.now)
 
     def _used(self, access: Access) -> None:
         if self.server.notices(access, self.now):

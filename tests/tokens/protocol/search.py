@@ -17,26 +17,35 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
 REFRESH, ORPHAN, USE, ANSWER = range(4)
 """The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response."""
 CURRENT = 8
 """The number of the server's generation in a key."""
+DELETED = 255
+"""Stands in a response for a cookie that it deletes."""
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _UNIT = timedelta(seconds=1)
 
 
 class Scale(NamedTuple):
-    """The durations in units, in the proportions of the defaults. The last three fields break the protocol."""
+    """The durations in units, in the proportions of the defaults.
+
+    ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. The last four
+    fields break the protocol.
+    """
 
     grace: int = 2
     messages: int = 3
     fail_over: int = 1
+    renames: bool = False
     still_time_cut: int = 0
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
+    other_name_stays: bool = False
 
 
 class Access(NamedTuple):
@@ -44,10 +53,30 @@ class Access(NamedTuple):
     iat: int
 
 
+class Refresh(NamedTuple):
+    """The refresh cookies by name. In a response `DELETED` deletes a cookie, and None leaves it as it is."""
+
+    new: int | None
+    old: int | None = None
+
+    @classmethod
+    def of(cls, cookies: Cookies, absent: int | None = None) -> "Refresh":
+        return cls(*(absent if name in cookies and cookies[name] is None else cookies.get(name) for name in (NEW, OLD)))
+
+    @property
+    def cookies(self) -> Cookies:
+        found = {NEW: self.new, OLD: self.old}
+        return {name: None if token == DELETED else token for name, token in found.items() if token is not None}
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token for token in self if token not in {None, DELETED}]
+
+
 class Jar(NamedTuple):
     """``accesses``: the oldest access token of each generation. A newer one cannot acknowledge it sooner."""
 
-    refresh: int
+    refresh: Refresh
     accesses: tuple[Access, ...]
 
 
@@ -56,7 +85,7 @@ class Message(NamedTuple):
 
     kind: int
     sent: int
-    refresh: int | None
+    refresh: Refresh | None
     access: Access | None
 
 
@@ -87,11 +116,12 @@ class Rules:
         self.saved_within = scale.grace
         self.still = 3 * scale.grace - scale.still_time_cut
         self.acknowledge = 3 * scale.grace - scale.acknowledged_early
+        self.releases = (Release.WRITES_NEW, Release.WRITES_OLD) if scale.renames else (Release.WRITES_NEW,)
         self.policy = Policy(scale.grace * _UNIT, self.still * _UNIT, max_recoveries=1_000_000)
 
     def start(self) -> World:
         """Return the world some time after the login, when the browser has saved its cookies."""
-        return World(self.acknowledge, State(0, _EPOCH), (), Jar(0, (Access(0, 0),)), (), ())
+        return World(self.acknowledge, State(0, _EPOCH), (), Jar(Refresh(0), (Access(0, 0),)), (), ())
 
     def successors(self, world: World) -> Iterator[Successor]:
         for step, after in self._steps(world):
@@ -132,22 +162,31 @@ class Rules:
             if generation == rest.row.generation and rest.now >= iat + self.acknowledge:
                 yield f"acknowledge {generation}", rest._replace(row=replace(rest.row, acknowledged=True))
         elif message.kind == ANSWER and message.access is not None:
-            refresh = rest.jar.refresh if message.refresh is None else message.refresh
+            refresh = rest.jar.refresh
+            if message.refresh is not None:
+                refresh = Refresh.of(changed(refresh.cookies, message.refresh.cookies))
             oldest = {
                 access.generation: access for access in sorted((message.access, *rest.jar.accesses), reverse=True)
             }
             jar = Jar(refresh, tuple(oldest.values()))
             yield f"receive {_name(message)}", rest._replace(jar=jar, before=((rest.now, rest.jar), *rest.before))
-            if message.refresh is not None and self._decide(rest, message.refresh) is not Decision.REPEAT:
+            if message.refresh is not None and self._decide(rest, message.refresh.tokens[0]) is not Decision.REPEAT:
                 # A server-side renderer has the token before the browser and uses it. A repeat would only delay it.
-                yield self._presented(rest, message, message.refresh)
+                for release in self.releases:
+                    yield self._presented(rest, message, release, message.refresh)
         elif message.refresh is not None:
-            yield self._presented(rest, message, message.refresh)
+            for release in self.releases:
+                yield self._presented(rest, message, release, Refresh(None))
 
     def _decide(self, world: World, presented: int) -> Decision:
         return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy)
 
-    def _presented(self, rest: World, message: Message, presented: int) -> Successor:
+    def _presented(self, rest: World, message: Message, release: Release, held: Refresh) -> Successor:
+        """Return the world after a request with the cookies of a message. ``held``: changes that a renderer has."""
+        cookies = changed({}, message.refresh.cookies) if message.refresh else {}
+        presented = release.presented(cookies)
+        if presented is None:
+            return "no refresh token is presented", None
         row, now = rest.row, _EPOCH + rest.now * _UNIT
         decision = self._decide(rest, presented)
         step = f"{presented} is {decision.value}"
@@ -161,7 +200,13 @@ class Rules:
             commits = ()  # a recovery waits for disk and standby, and so for all commits before it
             row = recover(row, now)
         there_already = decision is Decision.REPEAT and presented == row.generation
-        refresh = None if there_already and not self.scale.repeat_sends_refresh else row.generation
+        changes = release.changes(
+            cookies, None if there_already and not self.scale.repeat_sends_refresh else row.generation
+        )
+        if self.scale.other_name_stays:
+            changes = {name: token for name, token in changes.items() if token is not None}
+        changes = held.cookies | changes
+        refresh = Refresh.of(changes, DELETED) if changes else None
         answer = Message(ANSWER, message.sent, refresh, Access(row.generation, rest.now))
         messages = rest.messages if message.kind == ORPHAN else (*rest.messages, answer)
         return step, rest._replace(row=row, commits=commits, messages=messages)
@@ -173,7 +218,7 @@ class Rules:
             if message.kind != ANSWER
         )
         for _, jar in ((world.now, world.jar), *world.before):
-            yield f"crash, back to {jar.refresh}", world._replace(jar=jar, before=(), messages=left)
+            yield f"crash, back to {jar.refresh.tokens}", world._replace(jar=jar, before=(), messages=left)
 
     def key(self, world: World) -> bytes:
         """Return all that can matter later, in a few dozen bytes, because millions of worlds must fit into memory."""
@@ -187,8 +232,12 @@ class Rules:
             matters = access.generation >= lowest
             return (access.generation + to_key, min(now - access.iat, self.acknowledge)) if matters else (0, 0)
 
+        def of_refresh(refresh: Refresh | None) -> tuple[int, int]:
+            new, old = (0 if n is None else n if n == DELETED else n + to_key for n in refresh or Refresh(None))
+            return new, old
+
         def of_jar(jar: Jar) -> tuple[int, ...]:
-            return jar.refresh + to_key, *(n for access in jar.accesses for n in of_access(access) if n)
+            return *of_refresh(jar.refresh), *(n for access in jar.accesses for n in of_access(access) if n)
 
         current = of_jar(world.jar)
         before: dict[tuple[int, ...], int] = {}
@@ -201,7 +250,7 @@ class Rules:
         for content, age in sorted(before.items()):
             key += (age, len(content), *content)
         for message in sorted(
-            (kind, now - sent, 0 if refresh is None else refresh + to_key, *(of_access(access) if access else (0, 0)))
+            (kind, now - sent, *of_refresh(refresh), *(of_access(access) if access else (0, 0)))
             for kind, sent, refresh, access in world.messages
         ):
             key += message
@@ -255,5 +304,5 @@ def _history(rules: Rules, came_from: dict[bytes, bytes | None], last: bytes) ->
 
 def _name(message: Message) -> str:
     access = "" if message.access is None else f"access token {message.access.generation}"
-    refresh = "" if message.refresh is None else f"refresh token {message.refresh}"
+    refresh = "" if message.refresh is None else f"refresh token {message.refresh.tokens}"
     return " and ".join(filter(None, (refresh, access)))

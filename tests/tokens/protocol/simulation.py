@@ -12,6 +12,8 @@ from tests.tokens.protocol.model import (
     ACCESS_LIFETIME,
     ACKNOWLEDGE_AFTER,
     GRACE,
+    NEW,
+    OLD,
     POLICY,
     REQUEST_LIFE,
     SAVED_WITHIN,
@@ -19,6 +21,7 @@ from tests.tokens.protocol.model import (
     Attacker,
     Browser,
     Decide,
+    Release,
     Server,
     World,
 )
@@ -42,6 +45,25 @@ def without_recovery(state: State, presented: int, now: datetime, policy: Policy
     return Decision.REUSE if decision in {Decision.RECOVER, Decision.EXHAUSTED} else decision
 
 
+Phases = tuple[tuple[float, tuple[Release, ...]], ...]
+"""Until which share of a history which releases are running."""
+BEFORE, WRITES_OLD, WRITES_NEW = Release.BEFORE, Release.WRITES_OLD, Release.WRITES_NEW
+ONE_RELEASE: Phases = ((1.0, (WRITES_NEW,)),)
+UPGRADE: Phases = (
+    (0.1, (BEFORE,)),
+    (0.25, (BEFORE, WRITES_OLD)),
+    (0.3, (WRITES_OLD,)),
+    (0.5, (WRITES_OLD, WRITES_NEW)),
+    (0.55, (WRITES_NEW,)),
+    (0.7, (WRITES_OLD, WRITES_NEW)),  # rolled back
+    (0.75, (WRITES_OLD,)),
+    (0.9, (WRITES_OLD, WRITES_NEW)),
+    (1.0, (WRITES_NEW,)),
+)
+"""A rolling deployment of the new name of the refresh cookie: known first, then written, rolled back, written again."""
+HASTY: Phases = ((0.1, (BEFORE,)), (0.9, (BEFORE, WRITES_NEW)), (1.0, (WRITES_NEW,)))
+"""The new name is written while processes are running that do not know it."""
+
 VARIANTS: dict[str, Decide] = {
     "as designed": decide,
     "without the still time": without_still_time,
@@ -55,7 +77,8 @@ class Conditions:
 
     ``lost``: the share of responses that are lost. ``crashes``, ``fail_overs``: the share of page loads with one.
     ``request_life``: the longest time of a request, there and back, in seconds. ``queued``: all of that time passes
-    before the server decides, because it has a backlog.
+    before the server decides, because it has a backlog. ``phases``: which releases are running. ``planted``: the share
+    of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
     """
 
     lost: float = 0.1
@@ -63,10 +86,14 @@ class Conditions:
     fail_overs: float = 0.0
     request_life: float = REQUEST_LIFE
     queued: bool = False
+    phases: Phases = ONE_RELEASE
+    planted: float = 0.0
 
 
 AS_ABOVE = "as above"
 QUEUED = "the same, all of it in the server's queue"
+UPGRADED = "both, 30 % lost, a cookie renamed in a rolling deployment, and its old name planted by a script"
+HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
     AS_ABOVE: Conditions(),
     "40 % lost": Conditions(lost=0.4),
@@ -77,6 +104,8 @@ ROWS = {
     "requests that live the whole grace": Conditions(request_life=GRACE),
     "requests that live twice the grace": Conditions(request_life=2 * GRACE),
     QUEUED: Conditions(request_life=2 * GRACE, queued=True),
+    UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
+    HASTILY: Conditions(phases=HASTY),
 }
 
 
@@ -88,43 +117,55 @@ def seeded(row: str, number: int) -> Random:
 def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     """Run the history of one browser: `STEPS` page loads, each of one to five parallel requests."""
     world = World(Server(decide=decide), written_after=lambda: WRITTEN_WITHIN * random.random())
-    browser = Browser()
+    browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
     now = 0.0
-    for _ in range(STEPS):
+    for step in range(STEPS):
         # Five seconds to an hour, evenly distributed over the orders of magnitude.
         now += 5 * 720 ** random.random()
         world.run(now)
-        if world.ended:
+        if world.ended or world.signed_out:
             break
         if random.random() < conditions.crashes:
             world.crash(browser, after=SAVED_WITHIN * random.random(), unsaved=SAVED_WITHIN * random.random())
         if random.random() < conditions.fail_overs:
             world.fail_over(after=conditions.request_life * random.random())
-        _load_a_page(world, browser, random, conditions, at_will)
+        releases = next(releases for until, releases in conditions.phases if step < until * STEPS)
+        if conditions.planted and random.random() < conditions.planted:
+            browser.plant(now)
+        _load_a_page(world, browser, random, conditions, at_will, releases)
     world.run(now + 10 * GRACE)
     return world
 
 
-def _load_a_page(world: World, browser: Browser, random: Random, conditions: Conditions, at_will: float) -> None:
+def _load_a_page(
+    world: World,
+    browser: Browser,
+    random: Random,
+    conditions: Conditions,
+    at_will: float,
+    releases: tuple[Release, ...],
+) -> None:
     expired = world.now >= browser.access.iat + ACCESS_LIFETIME
     for _ in range(random.randint(1, REQUESTS_AT_ONCE)):
         life = conditions.request_life * random.random()
         there = life if conditions.queued else life * random.random()
         back = life - there
         lost = random.random() < conditions.lost
+        # Without a choice no number is drawn, so that the other rows stay the same.
+        answering = (releases[0],) * 2 if len(releases) == 1 else (random.choice(releases), random.choice(releases))
         if not expired and random.random() >= at_will:
             world.use(browser.access, there)
         elif random.random() < RENDERED:
-            world.refresh(browser, there, back / 2, lost=lost, rendered=back / 2)
+            world.refresh(browser, there, back / 2, lost=lost, rendered=back / 2, releases=answering)
         else:
-            world.refresh(browser, there, back, lost=lost)
+            world.refresh(browser, there, back, lost=lost, releases=answering)
 
 
 def signed_out(row: str, histories: int, variant: str = "as designed") -> int:
-    """Return how many of so many honest sessions were ended."""
-    ends = [live(seeded(row, number), ROWS[row], VARIANTS[variant]).ended for number in range(histories)]
-    return len(ends) - ends.count(None)
+    """Return how many of so many honest people were signed out, or became the attacker."""
+    worlds = [live(seeded(row, number), ROWS[row], VARIANTS[variant]) for number in range(histories)]
+    return sum(world.ended is not None or world.signed_out for world in worlds)
 
 
 @dataclass(frozen=True, slots=True)

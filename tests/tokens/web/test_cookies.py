@@ -46,17 +46,20 @@ def cookies(request: pytest.FixtureRequest, settings: Any, clock: Any, another: 
     clock.forward(EXPIRED)
     answers += [post(browser, "/api/auth/refresh"), browser.get("/password/change"), post(browser, "/api/auth/logout")]
     found = [*browser.cookies.values()] + [cookie for answer in answers for cookie in answer.cookies.values()]
-    assert {cookie.key for cookie in found} >= {"__Host-csrf", "__Host-session", "__Host-device"}
+    assert {cookie.key for cookie in found} >= {"__Host-csrf", "__Host-session", "__Host-Http-device"}
     return found
 
 
 def test_each_has_a_prefix_is_secure_and_lax_and_none_but_the_forms_is_read_by_scripts(cookies):
     for cookie in cookies:
-        assert cookie.key.startswith(("__Host-", "__Secure-")), cookie.key
+        assert cookie.key.startswith(("__Host-", "__Secure-", "__Http-")), cookie.key
         assert (bool(cookie["secure"]), cookie["samesite"]) == (True, "Lax"), cookie.key
         assert not cookie.value or bool(cookie["httponly"]) is (cookie.key not in SCRIPTS_MAY_READ), cookie.key
         assert not cookie["domain"] or cookie.key == SHARED, cookie.key
         assert cookie["path"] == "/" or not cookie.key.startswith("__Host-"), cookie.key
+        # A script can plant the other cookies of an attacker, but none that lasts.
+        is_guarded = cookie.key.startswith(("__Host-Http-", "__Http-"))
+        assert not cookie.value or is_guarded is cookie.key.endswith(("refresh", "device")), cookie.key
 
 
 def test_each_is_far_smaller_than_what_browsers_keep(cookies):

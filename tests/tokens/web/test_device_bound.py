@@ -478,7 +478,7 @@ class TestTheEndOfASession:
     def test_an_expired_cookie_of_an_unbound_session_is_left_to_its_client(self, api, user, clock, settings):
         settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
         login(api, user)
-        del api.cookies["__Secure-refresh"]  # A browser sends it only to the auth API, the test client to every path.
+        del api.cookies["__Http-refresh"]  # A browser sends it only to the auth API, the test client to every path.
         clock.forward(EXPIRED)
         answer = open_members_page(api)
         assert (answer.status_code, len(answer.cookies)) == (302, 0)

@@ -12,7 +12,7 @@ from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
-SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Secure-refresh"
+SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Http-refresh"
 APP = "https://app.example.org"
 COOKIES = {
     "cookie": {ACCESS, REFRESH, DEVICE},

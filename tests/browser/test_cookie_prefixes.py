@@ -1,0 +1,94 @@
+"""Cookie prefixes in real browsers: a script cannot set ``__Host-Http-…``, and so plants no session that lasts.
+
+Firefox is tested if it is installed (``apt-get install firefox-esr``).
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.firefox import PROGRAMS, firefox
+from tests.browser.sites import Person, Site
+from tests.browser.steps import ACCESS, EXPIRED, NOTE, REFRESH, cookie, sign_in_by_api
+
+DEVICE = "__Host-Http-device"
+OLD_REFRESH, OLD_DEVICE = "__Host-refresh", "__Host-device"
+HOST = "app.test"
+FILL = """() => { for (let i = 0; i < 400; i++) document.cookie = `filler${i}=1; Path=/; Secure`; }"""
+EMPTY = """() => { for (let i = 0; i < 400; i++) document.cookie = `filler${i}=; Path=/; Secure; Max-Age=0`; }"""
+PLANT = """(cookies) => {
+    for (const [name, value] of cookies) document.cookie = `${name}=${value}; Path=/; Secure; Max-Age=3600`;
+}"""
+SIGN_IN = """(data) => fetch('/api/auth/login', {
+    method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(data)
+}).then((response) => response.status)"""
+WHO = "() => document.querySelector('#who').textContent"
+
+
+class Chromium:
+    """The same methods as those of `tests.browser.firefox.Firefox`."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.goto, self.evaluate = page.goto, page.evaluate
+
+    def cookies(self) -> dict[str, str]:
+        return {found["name"]: found["value"] for found in self.page.context.cookies()}
+
+
+@pytest.fixture(params=["Chromium", "Firefox"])
+def browser(request: pytest.FixtureRequest, new_context: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
+    """The browser of the victim, as users have it: other versions may not know the prefixes."""
+    if request.param == "Chromium":
+        yield Chromium(new_context().new_page())
+    elif not any(map(shutil.which, PROGRAMS)):
+        pytest.skip("Firefox is not installed.")
+    else:
+        with firefox(tmp_path / "profile", HOST) as found:
+            yield found
+
+
+@pytest.fixture(params=["true", "false"], ids=["new names", "old names"])
+def site(request: pytest.FixtureRequest, sites: Callable[..., Site]) -> Site:
+    """The site with each setting. With the old names the attack succeeds: the control of this test."""
+    return sites(HOST, TOKENS_HTTP_COOKIE_NAMES=request.param)
+
+
+def user_of(browser: Any, site: Site) -> str:
+    browser.goto(f"{site.origin}{NOTE}")
+    return str(browser.evaluate(WHO))
+
+
+def test_a_script_that_fills_the_cookie_store_plants_no_session(browser, site, person, new_context, request):
+    are_new = "new names" in request.node.name
+    refresh, device = (REFRESH, DEVICE) if are_new else (OLD_REFRESH, OLD_DEVICE)
+    attacker: Person = site.new_person()
+    context = new_context(base_url=site.origin)
+    sign_in_by_api(context.new_page(), attacker)
+    stolen = {name: cookie(context, name) for name in (ACCESS, refresh, device)}
+
+    browser.goto(f"{site.origin}{NOTE}")
+    assert browser.evaluate(SIGN_IN, {"email": person.email, "password": person.password}) == 200
+    assert user_of(browser, site) == person.email
+    browser.evaluate(PLANT, list(stolen.items()))
+    assert user_of(browser, site) == person.email  # A script cannot overwrite these cookies.
+
+    browser.evaluate(FILL)
+    browser.evaluate(EMPTY)
+    assert {ACCESS, refresh, device}.isdisjoint(browser.cookies())
+    names = {ACCESS: ACCESS, REFRESH: refresh, DEVICE: device, OLD_REFRESH: refresh, OLD_DEVICE: device}
+    browser.evaluate(PLANT, [(name, stolen[of]) for name, of in names.items()])
+    assert {REFRESH, DEVICE}.isdisjoint(browser.cookies())
+    assert {ACCESS, OLD_REFRESH, OLD_DEVICE} <= set(browser.cookies())
+
+    # The access cookie has no such prefix. It counts until its token expires.
+    assert user_of(browser, site) == attacker.email
+    site.forward(EXPIRED)
+    try:
+        assert user_of(browser, site) == ("nobody" if are_new else attacker.email)
+        browser.evaluate(SIGN_IN, {"email": person.email, "password": person.password})
+        assert browser.cookies()[device] != stolen[device] or not are_new
+    finally:
+        site.forward(-EXPIRED)

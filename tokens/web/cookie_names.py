@@ -1,0 +1,134 @@
+r"""The cookies: their names, and the values that a request has under a name.
+
+========================  ===============================  ======================================================
+the access token          ``__Host-access``                modes ``cookie`` and ``scoped``
+\                         ``__Secure-access``, Domain=     mode ``subdomain``: sent to all hosts of the site
+the refresh token         ``__Host-Http-refresh``          modes ``cookie`` and ``subdomain``: only this host
+\                         ``__Http-refresh``, Path=        mode ``scoped``: sent only to the auth API
+the device token          ``__Host-Http-device``           kept when the user signs out
+an open browser           ``__Host-open``                  for bound sessions without "remember me"
+========================  ===============================  ======================================================
+
+All are HttpOnly and Secure, and all but ``__Host-open`` are SameSite=Lax. The prefix ``__Host-`` makes the browser
+enforce Path=/ and no Domain (RFC 6265bis section 4.1.3.2). The prefixes ``__Host-Http-`` and ``__Http-`` also make it
+refuse a cookie that a script sets (Chromium from 140 on, Firefox from 143 on). The access cookie has no such prefix,
+because Chromium refuses to bind a cookie with it to a device. ``__Host-open`` is SameSite=None: it has to be sent with
+a refresh that follows a link on another site, and it identifies nobody. The access cookie lives as long as the refresh
+cookie, so that the server sees an expired token. The access cookie of a bound session (`tokens.protocol.dbsc`) lives
+only as long as its token, because the browser refreshes when it is missing.
+
+A sibling host can set a cookie with the name ``__Http-refresh``. So it is read only below the auth API, and counts only
+together with the device cookie of its session. Of several such cookies, the one that fits is taken.
+
+The refresh and device cookies had the names ``__Host-refresh``, ``__Secure-refresh`` and ``__Host-device`` before. Both
+names are read, and HTTP_COOKIE_NAMES says which is written. The older name counts only if there is no cookie of the new
+name, and only for tokens that were issued for it (`refresh_tokens.HTTP`, `devices.HTTP`): since the new names are
+written, there are no new ones. Such a refresh token ends with its session, and such a device token `devices.LIFETIME`
+after its device was first seen. The response that sets the new name deletes the older one.
+
+If `TokenSettings.origin` is http, which is allowed only in development, names have no prefix and cookies are not
+Secure, because not every browser keeps such cookies from http://localhost.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.http import HttpRequest
+
+from tokens.conf import COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.web.paths import auth_api
+
+REMEMBERED = 1024
+"""How many parsed ``Cookie`` headers a process remembers. A browser sends the same header many times."""
+MAX_REMEMBERED = 8192
+"""Longer ``Cookie`` headers, in bytes, are not remembered, so that clients cannot fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie. ``plain`` is its name without a prefix, for development over http. ``older`` is its name of before."""
+
+    prefixed: str
+    plain: str
+    older: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name under which the cookie is written."""
+        found = token_settings()
+        if not found.secure:
+            return self.plain
+        return self.older if self.older and not found.http_cookie_names else self.prefixed
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which the cookie is read. The first that is there counts."""
+        if not token_settings().secure:
+            return (self.plain,)
+        return (self.prefixed, self.older) if self.older else (self.prefixed,)
+
+    @property
+    def path(self) -> str:
+        return (auth_api() or "/") if self is SCOPED_REFRESH else "/"
+
+    @property
+    def domain(self) -> str | None:
+        return (token_settings().cookie_domain or None) if self is SITE_ACCESS else None
+
+
+HOST_ACCESS = Cookie("__Host-access", "access")
+SITE_ACCESS = Cookie("__Secure-access", "site-access")
+HOST_REFRESH = Cookie("__Host-Http-refresh", "refresh", "__Host-refresh")
+SCOPED_REFRESH = Cookie("__Http-refresh", "scoped-refresh", "__Secure-refresh")
+DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
+OPEN = Cookie("__Host-open", "open")
+
+OF_MODE = {
+    COOKIE: (HOST_ACCESS, HOST_REFRESH),
+    SCOPED: (HOST_ACCESS, SCOPED_REFRESH),
+    SUBDOMAIN: (SITE_ACCESS, HOST_REFRESH),
+}
+
+
+def read(request: HttpRequest, name: str) -> str | None:
+    """Return the value of the cookie with exactly this name, or None if there is none, or more than one.
+
+    ``request.COOKIES`` is not used. Django strips Unicode white space from names, and keeps the last of several
+    cookies. Browsers do not enforce the rules of a prefix after a no-break space. So a sibling host could set such a
+    cookie, and sign our user in to its own account.
+    """
+    values = _all(request).get(name, [])
+    return values[0] if len(values) == 1 else None
+
+
+def values_by_name(request: HttpRequest, cookie: Cookie) -> dict[str, list[str]]:
+    """Return the values of the cookie under each of its names, in the order in which they count."""
+    sent = _all(request)
+    # A proxy that has applied a deletion leaves an empty value.
+    found = {name: [value for value in sent.get(name, []) if value] for name in cookie.names}
+    return {name: values for name, values in found.items() if values}
+
+
+def is_sent(request: HttpRequest, name: str | None) -> bool:
+    """Return whether the request has a cookie of this name."""
+    return name in _all(request)
+
+
+def _all(request: HttpRequest) -> dict[str, list[str]]:
+    header = request.META.get("HTTP_COOKIE", "")
+    return (_remembered_values if len(header) <= MAX_REMEMBERED else _values)(header)
+
+
+def _values(header: str) -> dict[str, list[str]]:
+    """Return the values in a ``Cookie`` header by name."""
+    found: dict[str, list[str]] = {}
+    for chunk in header.split(";"):
+        key, equals, value = chunk.partition("=")
+        if equals:
+            name = key.strip(" \t")
+            # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
+            found.setdefault(name, []).append(value.strip(' \t"'))
+    return found
+
+
+_remembered_values = lru_cache(maxsize=REMEMBERED)(_values)
