@@ -151,8 +151,9 @@ class TestTheCookies:
     def test_they_are_for_one_host_and_not_for_scripts_and_over_https_secure(self, api, user, settings, origin, prefix):
         settings.DEBUG, settings.ORIGIN = not prefix, origin
         login(api, user)
-        assert set(api.cookies) == {f"{prefix}{name}" for name in ("access", "refresh", "device")}
-        for cookie in api.cookies.values():
+        ours = {f"{prefix}{name}" for name in ("access", "refresh", "device")}
+        assert set(api.cookies) == ours | {django_settings.SESSION_COOKIE_NAME, django_settings.CSRF_COOKIE_NAME}
+        for cookie in map(api.cookies.__getitem__, ours):
             names = ("httponly", "samesite", "path", "domain")
             assert [cookie[name] for name in names] == [True, "Lax", "/", ""]
             assert bool(cookie["secure"]) == bool(prefix)
@@ -232,13 +233,16 @@ class TestARefusal:
     def test_the_response_to_a_navigation_clears_the_cookies_except_that_of_the_device(self, api, headers):
         response = api.get("/probe/public", headers=headers)
         assert response.status_code == 200
-        assert {name: cookie["max-age"] for name, cookie in response.cookies.items()} == {ACCESS: 0, REFRESH: 0}
+        session = django_settings.SESSION_COOKIE_NAME
+        ages = {name: cookie["max-age"] for name, cookie in response.cookies.items()}
+        assert ages == {ACCESS: 0, REFRESH: 0, session: 0}
         assert "no-store" in response["Cache-Control"]
 
     @pytest.mark.parametrize("path", ["/api/auth/me", "/api/auth/sessions", "/api/auth/sessions/"])
     def test_the_auth_api_clears_the_cookies(self, api, path):
         response = api.get(path)
-        assert (response.json()["code"], set(response.cookies)) == ("session_ended", TOKENS)
+        cookies = TOKENS | {django_settings.SESSION_COOKIE_NAME}
+        assert (response.json()["code"], set(response.cookies)) == ("session_ended", cookies)
 
     def test_any_other_response_leaves_the_cookies(self, api):
         response = api.get("/probe/who", headers=BY_SCRIPT)

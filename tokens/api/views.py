@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
@@ -73,8 +72,6 @@ class Login(Public):
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )
-        # The receiver of `tokens` ignores the signal, because the session is open already.
-        user_logged_in.send(sender=type(user), request=request._request, user=user)
         return _token_response(issued)
 
 

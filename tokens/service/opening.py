@@ -1,6 +1,7 @@
-"""Opens a session for a user who has just authenticated, whichever way they signed in."""
+"""Opens a session for a user who has authenticated, whichever way they signed in."""
 
 import secrets
+from datetime import timedelta
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -28,11 +29,13 @@ def open_session(
     remember: bool = False,
     device_name: str = "",
     identity: refresh_tokens.RefreshToken | None = None,
+    authenticated_ago: timedelta | None = timedelta(),
 ) -> IssuedTokens:
-    """Open a session for a user who has just authenticated, and return its tokens.
+    """Open a session for a user who has authenticated, and return its tokens.
 
     ``mode`` is one of `RefreshToken.Mode`, and never changes. ``device_name`` is what the user calls this device.
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
+    ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
@@ -48,8 +51,8 @@ def open_session(
             secret_digest=identity.digest,
             since=now,
             created_at=now,
-            authenticated_at=now,
-            authentication_methods=PASSWORD,
+            authenticated_at=None if authenticated_ago is None else now - authenticated_ago,
+            authentication_methods=[] if authenticated_ago is None else PASSWORD,
             remember=remember,
             idle_expires_at=now + idle,
             expires_at=now + found.absolute_lifetime,

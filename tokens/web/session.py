@@ -8,6 +8,9 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
 from tokens.conf import BODY, codec, token_settings
@@ -19,7 +22,7 @@ from tokens.service.client import network
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
-from tokens.web import cookies
+from tokens.web import cookies, django_session
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
@@ -30,11 +33,22 @@ IN_BODY = frozenset({BODY})
 
 
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
-    """Open a session for a user who has just authenticated. The response carries its tokens."""
+    """Open a session for a user who has just authenticated. The response carries its tokens.
+
+    Django's session gets the sign-in too. In mode ``body`` it stays as it is, like all cookies.
+    """
     exchange = required_exchange(request)
     client = client_of(request, exchange.device_token)
     issued = opening.open_session(user, client, mode=mode, remember=remember, device_name=device_name)
     exchange.issue(issued)
+    # The receiver of Django's signal opens no second session.
+    if mode == BODY:
+        user_logged_in.send(sender=type(user), request=request, user=user)
+    else:
+        login(request, user)
+        if remember:
+            # With an expiry, Django's session does not end when the browser is closed.
+            request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     return issued
 
 
@@ -42,7 +56,17 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
     """Open a session for a user whom a view has signed in with `django.contrib.auth.login`."""
     remember = not request.session.get_expire_at_browser_close()
     mode = token_settings().mode_of_pages
-    required_exchange(request).issue(opening.open_session(user, client_of(request), mode=mode, remember=remember))
+    issued = opening.open_session(user, client_of(request), mode=mode, remember=remember)
+    required_exchange(request).issue(issued)
+    django_session.note_opened(request, issued.session.id)
+
+
+def withdraw(request: HttpRequest, exchange: Exchange) -> None:
+    """End the session that the view has opened, because the response does not carry its tokens."""
+    if exchange.issued is not None:
+        sessions = RefreshToken.objects.filter(id=exchange.issued.session.id)
+        revocation.revoke(sessions, RefreshToken.Reason.SIGNED_OUT, client=client_of(request), note="failed")
+        exchange.issued = None
 
 
 def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusal:
@@ -85,6 +109,7 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
     revocation.revoke(RefreshToken.objects.filter(id=session_id), reason, client=client_of(request))
     if is_current:
         required_exchange(request).sign_out()
+        request.session.flush()
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
