@@ -9,58 +9,29 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
   session is deleted before the view runs. So is the session of another person than the one who is signed in.
 - Django's session of a request that a Bearer token authenticates is put aside, unless it belongs to the same person.
 
-A sign-in that only Django's session knows becomes a session of ours, once. It was made outside of our middleware
-(``force_login`` in tests), or before the middleware was installed. So nobody who was signed in is signed out. The id of
-the session is a digest of Django's session cookie, and its secret is derived from the cookie with a key of the server.
-So parallel first requests get the same session, also while keys are being changed. A late copy of the cookie presents
-generation 0 of a session that has been refreshed since, which the protocol treats as any old token. After that, what
-Django's session has signs nobody in.
-
-A copy may also have been left from before the user signed out. So no session is opened if the user's sessions were
-revoked after Django's session was saved. A session in a signed cookie has no identity that a sign-out could delete, so
-for it a sign-out counts as well, in whatever browser.
+`hand_over` opens a session of ours for a sign-in that only Django's session knows.
 """
 
-import hmac
 import secrets
 import time
-from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
-from django.contrib.sessions.backends import db, signed_cookies
-from django.core.signing import b62_decode
-from django.db import IntegrityError
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
-from django.utils import timezone
 
-from tokens.conf import codec, keyring, token_settings
-from tokens.models import RefreshToken
-from tokens.protocol import refresh_tokens
+from tokens.conf import codec, token_settings
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
-from tokens.service import auth_hash, queries
+from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
-from tokens.service.refreshing import Refusal, refresh
-from tokens.service.revocation import revoke
 from tokens.web import cookies
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
+from tokens.web.hand_over import MARK, NONCE, SESSION_ID, hand_over
 from tokens.web.user import primary_key
 
-DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
-MARK = "_tokens_opened"
-"""The key in Django's session under which a sign-in is marked as done. Its value is the time, or 0."""
-NONCE = "_tokens_handover"
-"""The key of what a sign-in outside of the middleware leaves: a nonce and the time, ``<nonce>:<POSIX seconds>``.
-
-It is removed when the session has been opened.
-"""
-SESSION_ID = "_tokens_session"
-"""The key of the id of our session."""
 OWNER = "_tokens_owner"
 """The key of the user whose data is in a session in which Django has signed in nobody. It signs nobody in.
 
@@ -121,9 +92,9 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
     ``may_open`` is false if the request comes from another origin.
     """
     session, access = request.session, exchange.access
-    was_accessed = session.accessed
+    was_accessed, was_modified = session.accessed, session.modified
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
-    if session.modified:
+    if session.modified and not was_modified:
         # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
         _put_aside(request, exchange)
         return None
@@ -132,15 +103,17 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
             _put_aside(request, exchange)
             return None
         if access is None or session.get(NONCE) is not None or not _is_subject(owner, access):
-            issued = _hand_over(request)
+            issued = hand_over(request)
             if issued is None:
                 _delete(request, exchange)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
-    elif (owner is not None and not _is_subject(owner, access)) if access else _has_ended(request, exchange):
+    elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):
         _delete(request, exchange)
         return None
     if access is not None:
+        if SESSION_KEY in session and SESSION_ID not in session:
+            session[SESSION_ID] = str(access.session_id)  # It is from an earlier release.
         _remember(str(_cookie(request)), access.subject)
     if not session.modified:
         session.accessed = was_accessed  # The response does not depend on it.
@@ -158,6 +131,12 @@ def examine_beside_bearer(request: HttpRequest, exchange: Exchange) -> None:
     elif access is not None:
         _remember(str(_cookie(request)), access.subject)
     session.accessed = was_accessed
+
+
+def is_live(session: Any) -> bool:
+    """Return whether the sign-in in Django's session has a session of ours that has not ended. Or it has no sign-in."""
+    session_id = session.get(SESSION_ID)
+    return SESSION_KEY not in session or (session_id is not None and queries.is_live(UUID(session_id)))
 
 
 def is_saved(request: HttpRequest) -> bool:
@@ -231,6 +210,14 @@ def _is_undone(session: Any, access: AccessToken | None) -> bool:
     return access is None and time.time() - marked < token_settings().reuse_grace.total_seconds()
 
 
+def _is_of_another(session: Any, owner: Any, access: AccessToken) -> bool:
+    """Return whether the session belongs to another person, or to an earlier session that has ended."""
+    session_id = session.get(SESSION_ID)
+    if owner is not None and not _is_subject(owner, access):
+        return True
+    return session_id not in {None, str(access.session_id)} and not queries.is_live(UUID(session_id))
+
+
 def _has_ended(request: HttpRequest, exchange: Exchange) -> bool:
     """Return whether our session of this Django session has ended. The request is not authenticated."""
     session_id = request.session.get(SESSION_ID)
@@ -253,130 +240,3 @@ def _put_aside(request: HttpRequest, exchange: Exchange) -> None:
     """Give the view an empty session. Django's session stays as it is, unless the view writes to the empty one."""
     request.session = type(request.session)()
     exchange.session_replaced = True
-
-
-def _hand_over(request: HttpRequest) -> IssuedTokens | None:
-    """Open a session for a sign-in that only Django's session knows. None: it is not valid any more."""
-    session, cookie, client = request.session, str(_cookie(request)), client_of(request)
-    user = _user(session)
-    if user is None:
-        return None
-    nonce = session.get(NONCE)
-    signed_in_at = _time_in(nonce)
-    saved_ago = _saved_ago(session, cookie, signed_in_at)
-    is_signed_cookie = isinstance(session, signed_cookies.SessionStore)
-    # A time that is rounded down may be that of a revocation before which the session was saved.
-    since = None if saved_ago is None else saved_ago + timedelta(microseconds=int(signed_in_at is None))
-    if queries.was_revoked_within(user, since, or_signed_out=is_signed_cookie):
-        return None
-    noted = session.get(SESSION_ID) if MARK in session else None
-    session_id = UUID(noted) if noted else _id(cookie, nonce, _signed_at(session, cookie, signed_in_at))
-    mode, remember = token_settings().mode_of_pages, not session.get_expire_at_browser_close()
-    identities = _identities(session_id, cookie)
-    ago = None if signed_in_at is None else timedelta(seconds=max(time.time() - signed_in_at, 0))
-    issued: IssuedTokens | None
-    try:
-        issued = open_session(user, client, mode=mode, remember=remember, identity=identities[0], authenticated_ago=ago)
-    except IntegrityError:
-        # An earlier or a parallel request has opened the session. Present its first refresh token again.
-        issued = _present_again(identities, mode, client)
-    else:
-        # A revocation that was committed meanwhile has not seen this session.
-        if queries.was_revoked_within(user, since, or_signed_out=is_signed_cookie):
-            revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
-            return None
-    if issued is not None:
-        session.pop(NONCE, None)
-        session[SESSION_ID] = str(session_id)
-        if MARK not in session:
-            session[MARK] = time.time()
-    return issued
-
-
-def _user(session: Any) -> Any:
-    """Return the user as `django.contrib.auth.get_user` does, or None.
-
-    That function changes the key if the session is verified by a fallback of ``SECRET_KEY``, and parallel requests
-    would then find no session.
-    """
-    if session.get(BACKEND_SESSION_KEY) == DJANGOS_BACKEND and OUR_BACKEND in settings.AUTHENTICATION_BACKENDS:
-        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # Our backend has replaced Django's.
-    path = session.get(BACKEND_SESSION_KEY)
-    if path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = load_backend(path).get_user(primary_key(session[SESSION_KEY]))
-    if user is None or not user.is_active:
-        return None
-    held = sha256(str(session.get(HASH_SESSION_KEY, "")).encode()).digest()
-    if not any(hmac.compare_digest(held, digest) for digest in auth_hash.valid_digests(user)):
-        return None
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    return user
-
-
-def _time_in(nonce: str | None) -> float | None:
-    """Return when a sign-in outside of the middleware was made, in POSIX seconds. None: it is not known."""
-    _, _, text = (nonce or "").rpartition(":")
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _signed_at(session: Any, cookie: str, signed_in_at: float | None) -> float:
-    """Return a time of the sign-in for the id of the session, in POSIX seconds: always the same one for a cookie."""
-    if signed_in_at is not None:
-        return signed_in_at
-    return _time_of_signature(cookie) if isinstance(session, signed_cookies.SessionStore) else 0
-
-
-def _saved_ago(session: Any, cookie: str, signed_in_at: float | None) -> timedelta | None:
-    """Return how long ago Django's session was saved at the latest before now, or None if that is not known.
-
-    It is a duration, because the clocks of the server and the database may differ.
-    """
-    if signed_in_at is not None:
-        return timedelta(seconds=max(time.time() - signed_in_at, 0))
-    if isinstance(session, signed_cookies.SessionStore):
-        return timedelta(seconds=max(time.time() - _time_of_signature(cookie), 0))
-    if isinstance(session, db.SessionStore):
-        rows = session.model.objects.filter(session_key=session.session_key)
-        expires_at: datetime | None = rows.values_list("expire_date", flat=True).first()
-        if expires_at is not None:
-            return max(timezone.now() - expires_at + timedelta(seconds=session.get_expiry_age()), timedelta())
-    return None
-
-
-def _time_of_signature(cookie: str) -> int:
-    """Return when Django signed a session cookie that it has verified, in POSIX seconds (`TimestampSigner`)."""
-    return int(b62_decode(cookie.rsplit(":", 2)[1]))
-
-
-def _id(cookie: str, nonce: str | None, signed_at: float) -> UUID:
-    """Return the id of the session of a sign-in: a UUIDv7 (RFC 9562 section 5.7).
-
-    It does not depend on a key of the server. Otherwise a change of keys would open a second session.
-    """
-    digest = sha256(f"latchkey: hand-over\n{nonce or ''}\n{cookie}".encode()).digest()
-    id_bytes = bytearray(int(signed_at * 1000).to_bytes(6, "big") + digest[:10])
-    id_bytes[6] = id_bytes[6] & 0x0F | 0x70  # The version.
-    id_bytes[8] = id_bytes[8] & 0x3F | 0x80  # The variant.
-    return UUID(bytes=bytes(id_bytes))
-
-
-def _identities(session_id: UUID, cookie: str) -> list[refresh_tokens.RefreshToken]:
-    """Return the session's id with its secret by each key of the server, the current one first."""
-    seed = f"{session_id}\n{cookie}".encode()
-    found = [hmac.digest(key, seed, "sha256") for key in keyring().django_session_keys]
-    return [refresh_tokens.RefreshToken(session_id, raw[: refresh_tokens.SECRET_BYTES], 0) for raw in found]
-
-
-def _present_again(identities: list[refresh_tokens.RefreshToken], mode: str, client: Any) -> IssuedTokens | None:
-    ring = keyring()
-    digest = queries.secret_digest(identities[0].session_id)
-    for identity in identities:
-        if digest is not None and hmac.compare_digest(digest, identity.digest):
-            text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
-            answer = refresh(text, {mode}, client)
-            return None if isinstance(answer, Refusal) else answer
-    return None

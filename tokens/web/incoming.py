@@ -6,7 +6,7 @@
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
-A sign-in that only Django's session knows becomes a session of ours (`django_session`), also if the cookies have
+A sign-in that only Django's session knows becomes a session of ours (`hand_over`), also if the cookies have
 authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
 
 Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends

@@ -18,7 +18,7 @@ from tests.tokens.edge import EXPIRED, who
 from tokens.conf import codec
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
-from tokens.web.django_session import NONCE
+from tokens.web.hand_over import NONCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
 

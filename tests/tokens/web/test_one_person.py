@@ -221,6 +221,19 @@ def test_a_signed_in_request_after_a_sign_in_needs_no_statement(api, user, clock
         assert api.get("/probe/who").json()["pk"] == str(user.pk)
 
 
+def test_a_session_that_has_ended_does_not_come_back_beside_a_newer_one(api, user, clock):
+    """Someone who knows the password must not add a second factor from a copy of the owner's cookie."""
+    session = django_settings.SESSION_COOKIE_NAME
+    login(api, user)
+    api.get("/probe/store/otp")
+    copy = api.cookies[session].value
+    revoke_everything()
+    clock.forward(1)
+    login(api, user)
+    api.cookies[session] = copy
+    assert seen(api)["data"] == {}
+
+
 def test_the_session_of_another_person_from_before_the_upgrade_is_deleted(api, user, signed_in_by_django):
     """Releases that left Django's session alone could leave two people in one browser."""
     other = AdminFactory()
