@@ -163,7 +163,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
             raise Http404 from None
         sessions = RefreshToken.objects.live().filter(user=user)
         if request.method == "POST":
-            self._revoke(request, sessions)
+            self._revoke(request, sessions, user)
             return redirect(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[user.pk]))
         context = {
             **self.admin_site.each_context(request),
@@ -173,11 +173,10 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         }
         return render(request, "admin/tokens/revoke_user.html", context)
 
-    def _revoke(self, request: HttpRequest, sessions: Any) -> None:
+    def _revoke(self, request: HttpRequest, sessions: Any, user: Any = None) -> None:
         reason = RefreshToken.Reason.ENDED_BY_STAFF
-        ended = revoke_all(
-            sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request)
-        )
+        by = get_user_model()._default_manager.get(pk=request.user.pk)
+        ended = revoke_all(sessions, reason, user=user, by=by, client=client_of(request))
         self.message_user(
             request, ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended, messages.SUCCESS
         )

@@ -117,7 +117,7 @@ def sign_out_elsewhere(request: HttpRequest) -> None:
     session_id = current_id(request)
     others = queries.live_sessions(request.user)
     others = others.exclude(id=session_id) if session_id is not None else others
-    revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+    revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=request.user, client=client_of(request))
 
 
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:

@@ -2,18 +2,20 @@
 
 import threading
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
+from django.core.management import call_command
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
 
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, login, post
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.edge import EXPIRED, who
 from tokens.conf import codec
 from tokens.models import RefreshToken
@@ -163,6 +165,31 @@ class TestACopy:
         clock.forward(1)
         settings.SESSION_SAVE_EVERY_REQUEST = False
         assert who(copy) is None
+
+
+class TestARevocationThatFindsNoSession:
+    """The user has not come to us yet, so there is no row to revoke."""
+
+    def test_by_staff_keeps_the_browser_out(self, earlier, user, clock):
+        clock.forward(60)
+        staff = Client()
+        login(staff, AdminFactory())
+        path = f"/admin/tokens/refreshtoken/user/{user.pk}/revoke/"
+        assert staff.post(path).status_code == 302
+        assert who(earlier) is None
+
+    def test_by_command_keeps_the_browser_out(self, earlier, user, clock):
+        clock.forward(60)
+        call_command("revoke_sessions", user=user.email, no_input=True, stdout=StringIO())
+        assert who(earlier) is None
+
+    def test_by_the_user_keeps_the_browser_out(self, earlier, user, clock):
+        clock.forward(60)
+        other = Client()
+        login(other, user)
+        assert other.delete(OTHERS).status_code == 204
+        assert who(earlier) is None
+        assert who(other) == str(user.pk)
 
 
 class TestASignedCookie:
