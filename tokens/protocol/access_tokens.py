@@ -207,11 +207,10 @@ def _is_canonical(segment: str) -> bool:
 
 
 def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
-    optional = claims.get("gen"), claims.get("auth_time")
     if (
         any(type(claims.get(name)) is not int for name in _TIMES)
         or any(type(claims.get(name)) is not str for name in _TEXTS)
-        or any(number is not None and type(number) is not int for number in optional)
+        or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
     ):
         raise InvalidAccessToken

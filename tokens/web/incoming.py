@@ -38,7 +38,7 @@ from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.paths import is_auth_api, is_navigation, is_refresh, refreshes_itself
+from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
 from tokens.web.user import LazyUser
 
@@ -122,6 +122,8 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
     presented = None if exchange.access else cookies.read_refresh(request)
     if access and exchange.access is None and presented is None:
         is_stale = yield from _is_stale(access, request, exchange)
+    # These views say by themselves whether the session has ended, and do not use Django's session.
+    left_to_view = is_for_device(request) or (presented is not None and is_refresh(request))
     if presented and refreshes_itself(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
@@ -132,7 +134,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
             is_stale = _note_refusal(answer, request, exchange)
         else:
             _note_issued(answer, exchange)
-    if django_session.is_possible(request, exchange.access):
+    if not left_to_view and django_session.is_possible(request, exchange.access):
         may_open = not (is_unsafe(request) and is_cross_origin(request))
         issued = yield partial(django_session.examine, request, exchange, may_open=may_open)
         if issued:

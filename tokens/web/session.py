@@ -87,6 +87,9 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
         exchange.bound = answer.bound
     elif answer.definite and presented.modes != IN_BODY:
         exchange.reject()
+        exchange.has_ended = True
+        if django_session.is_possible(request, exchange.access):
+            django_session.examine(request, exchange, may_open=False)
     return answer
 
 
