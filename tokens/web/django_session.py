@@ -170,7 +170,7 @@ def keep_cookie(request: HttpRequest) -> None:
 
 
 def _cookie(request: HttpRequest) -> str | None:
-    return request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    return request.COOKIES.get(settings.SESSION_COOKIE_NAME) or None
 
 
 def _remember(cookie: str, subject: str) -> None:

@@ -45,7 +45,8 @@ def finish(
         return problems.respond(request, problems.UNAVAILABLE)
     if exchange.skipped and exchange.issued is None and _asks_to_sign_in(request, response):
         response = problems.respond(request, problems.UNAVAILABLE)
-    has_signed_in = _asks_whether_signed_in(request, exchange) and (yield partial(_has_signed_in, request))
+    asks = _asks_whether_signed_in(request, exchange, response)
+    has_signed_in = asks and (yield partial(_has_signed_in, request))
     issued = exchange.issued
     if issued and exchange.issued_before_view and not (yield partial(_is_still_current, issued.session)):
         issued = None
@@ -59,7 +60,7 @@ def finish(
         if arrival.is_stale:
             cookies.clear_access(response)
     if django_session.is_saved(request) or exchange.session_replaced:
-        yield partial(_finish_django_session, request, exchange, has_signed_in)
+        yield partial(_finish_django_session, request, exchange, is_cookie_kept=not asks or has_signed_in)
     return response
 
 
@@ -108,20 +109,26 @@ def _session_hash(request: HttpRequest) -> str | None:
     return found.get(HASH_SESSION_KEY) if found is not None and found.modified else None
 
 
-def _asks_whether_signed_in(request: HttpRequest, exchange: Exchange) -> bool:
+def _asks_whether_signed_in(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> bool:
     """Return whether cookies are to be deleted unless the browser has signed in meanwhile."""
+    if exchange.clear is Clear.REJECTED:
+        return True
     has_lost_session = exchange.session_deleted and exchange.access is None
-    return exchange.clear is Clear.REJECTED or (has_lost_session and (is_navigation(request) or is_auth_api(request)))
+    is_throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS  # It changes no cookie.
+    return has_lost_session and not is_throttled and (is_navigation(request) or is_auth_api(request))
 
 
-def _finish_django_session(request: HttpRequest, exchange: Exchange, has_signed_in: bool) -> None:
-    """Keep the cookie of a session that was replaced, unless it has to be deleted. Then settle what is saved."""
+def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cookie_kept: bool) -> None:
+    """Keep the cookie of a session that was replaced, unless it has to be deleted. Then settle what is saved.
+
+    ``is_cookie_kept`` says whether the cookie of a session that has ended is kept.
+    """
     if exchange.session_replaced:
         is_wrong = exchange.session_deleted and (
             exchange.access is not None
             # Django would not find the row that it is to save.
             or settings.SESSION_SAVE_EVERY_REQUEST
-            or (_asks_whether_signed_in(request, exchange) and not has_signed_in)
+            or not is_cookie_kept
         )
         if not is_wrong:
             django_session.keep_cookie(request)
