@@ -42,6 +42,8 @@ def finish(
         else:
             yield from _carry_out_failed(request, exchange)
     except DATABASE_DOWN:
+        if exchange.session_replaced:
+            django_session.keep_cookie(request)
         return problems.respond(request, problems.UNAVAILABLE)
     if exchange.skipped and exchange.issued is None and _asks_to_sign_in(request, response):
         response = problems.respond(request, problems.UNAVAILABLE)
