@@ -15,7 +15,9 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 class ReportFilter(SafeExceptionReporterFilter):
     """Hides the values of cookies, form fields and local variables. DEFAULT_EXCEPTION_REPORTER_FILTER."""
 
-    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|QUERY_STRING|REFERER", re.I)
+    hidden_settings = re.compile(
+        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|QUERY_STRING|REFERER|CSRF_COOKIE$", re.I
+    )
 
     def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
         return dict.fromkeys(super().get_safe_cookies(request), self.cleansed_substitute)

@@ -109,9 +109,11 @@ def test_a_dotted_path_that_settings_name_stays_the_same(path):
 
 
 def test_what_is_stored_in_djangos_session_stays_the_same():
-    django_session = importlib.import_module("tokens.web.django_session")
-    assert (django_session.MARK, django_session.NONCE) == ("_tokens_opened", "_tokens_handover")
-    assert django_session.OUR_BACKEND == "tokens.backends.ModelBackend"
+    hand_over = importlib.import_module("tokens.web.hand_over")
+    stored = (hand_over.MARK, hand_over.NONCE, hand_over.SESSION_ID)
+    assert stored == ("_tokens_opened", "_tokens_handover", "_tokens_session")
+    assert importlib.import_module("tokens.web.django_session").OWNER == "_tokens_owner"
+    assert hand_over.OUR_BACKEND == "tokens.backends.ModelBackend"
 
 
 class TestAProjectWithTemplatesOfItsOwn:

@@ -185,7 +185,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         may_view = request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
         shown = str(user if may_view else user.pk)
         if request.method == "POST":
-            self._revoke(request, sessions, (user, shown))
+            self._revoke(request, sessions, (user, shown), user=user)
             change = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
             return redirect(reverse(change, args=[user.pk]) if may_view else reverse("admin:index"))
         context = {
@@ -196,11 +196,11 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         }
         return render(request, "admin/tokens/revoke_user.html", context)
 
-    def _revoke(self, request: HttpRequest, sessions: Any, *logged: tuple[Any, str]) -> None:
+    def _revoke(self, request: HttpRequest, sessions: Any, *logged: tuple[Any, str], user: Any = None) -> None:
         """Revoke sessions, and note it in the admin's log with these objects and their names."""
         reason = RefreshToken.Reason.ENDED_BY_STAFF
         current = get_user_model()._default_manager.get(pk=request.user.pk)
-        ended = revoke_all(sessions, reason, by=current, client=client_of(request))
+        ended = revoke_all(sessions, reason, user=user, by=current, client=client_of(request))
         message = ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended
         types = ContentType.objects.get_for_models(*{type(row) for row, _name in logged})
         LogEntry.objects.bulk_create(

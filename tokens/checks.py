@@ -26,7 +26,7 @@ from tokens.conf import read
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.service import triggers
-from tokens.web.django_session import OUR_BACKEND
+from tokens.web.hand_over import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"

@@ -116,7 +116,7 @@ class RefreshToken(models.Model):
     acknowledged = models.BooleanField(_("acknowledged"), default=False)
 
     created_at = models.DateTimeField(_("signed in"))
-    authenticated_at = models.DateTimeField(_("last authenticated"))
+    authenticated_at = models.DateTimeField(_("last authenticated"), null=True)
     authentication_methods = models.JSONField(_("authenticated by"), default=list, help_text=_("RFC 8176 values"))
     remember = models.BooleanField(_("remembered"), default=False)
     idle_expires_at = models.DateTimeField(_("ends if unused"))

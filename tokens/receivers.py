@@ -16,6 +16,7 @@ from django.db.models.signals import post_migrate, post_save, pre_delete, pre_sa
 from django.dispatch import receiver
 
 from tokens import metrics
+from tokens.conf import BODY
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
@@ -38,13 +39,16 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if exchange is None:
         if session is not None:
-            django_session.leave_nonce(session)
+            django_session.leave_nonce(session, user)
         return
-    if session is not None and SESSION_KEY in session:
-        django_session.mark(session)
-    # The API's login view has opened the session already, and sends the signal for other receivers.
-    if exchange.issued is None or exchange.issued_before_view:
+    opened = exchange.issued.session if exchange.issued and exchange.is_opened_by_view else None
+    if session is not None and SESSION_KEY in session and (opened is None or opened.mode != BODY):
+        django_session.follow_sign_in(request, user, exchange)
+    # The API has opened the session already.
+    if opened is None:
         exchange.signed_in = user
+    elif opened.mode != BODY:
+        django_session.note_opened(request, opened.id)
 
 
 @receiver(user_logged_out)

@@ -135,7 +135,7 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
 
 def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
     """End all sessions of the user. ``note`` is added to the reason in the security events."""
-    revocation.revoke_all(queries.live_sessions(user), reason, client=client_of(request), note=note)
+    revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client_of(request), note=note)
 
 
 def throttle(request: HttpRequest, what: str, email: str) -> bool:

@@ -217,4 +217,5 @@ class TestDjangosOwnCookies:
         login(victim, UserFactory())
         cookies = [cookie_of(victim, name) for name in victim.cookies]
         page = Client().get("/", headers=header_of(*cookies, (f"\u2000{SESSION}", value))).content.decode()
-        assert ("signed out everywhere else" in page) is not is_ours
+        # With Django's request class the planted session counts, but it belongs to another person than the tokens.
+        assert "signed out everywhere else" not in page

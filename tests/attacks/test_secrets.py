@@ -136,7 +136,7 @@ class TestAnAttackerWhoKnowsTheSecretKey:
             bytes(16),
             session_id.bytes,
             sha256(session_id.bytes).digest()[:16],
-            ring.django_session_key[:16],
+            ring.django_session_keys[0][:16],
         ):
             for generation in (0, 1, refresh_tokens.MAX_GENERATION):
                 forged = refresh_tokens.RefreshToken(session_id, guess, generation)

@@ -127,7 +127,7 @@ class Introspect(Public):
         with suppress(InvalidAccessToken):
             access = codec().loads_expired(text)
             if is_active(access):
-                said = {name: access.claims[name] for name in CLAIMS}
+                said = {name: access.claims[name] for name in CLAIMS if name in access.claims}
                 return Response({"active": True, **said, "token_type": "Bearer"}, headers=NO_STORE)
         return Response({"active": False}, headers=NO_STORE)
 

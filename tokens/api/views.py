@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
@@ -77,8 +76,6 @@ class Login(Public):
             )
         except UserChanged:
             raise ProblemError(problems.INVALID_CREDENTIALS) from None
-        # The receiver of `tokens` ignores the signal, because the session is open already.
-        user_logged_in.send(sender=type(user), request=request._request, user=user)
         return _token_response(issued)
 
 

@@ -8,7 +8,8 @@ An example of header and claims::
      "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
 
 ``gen`` is the generation of the session. A token whose use proves no receipt of a refresh token (after a
-reauthentication, or of a bound session) has no ``gen``. Times are whole seconds of the database's clock, rounded down.
+reauthentication, or of a bound session) has no ``gen``. A token of a user who authenticated at an unknown time has no
+``auth_time``, and no ``amr`` if it is not known how. Times are whole seconds of the database's clock, rounded down.
 A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
 section 4.1.6).
 
@@ -42,9 +43,9 @@ JITTER = 20
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_TIMES = ("exp", "iat", "auth_time")
+_TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-_REGISTERED = {"iss", "aud", "gen", "amr", "nbf", "open", *_TIMES, *_TEXTS}
+_REGISTERED = {"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", *_TIMES, *_TEXTS}
 
 
 class InvalidAccessToken(Exception):
@@ -59,6 +60,8 @@ class ExpiredAccessToken(InvalidAccessToken):
 class AccessToken:
     """The content of an access token. ``claims`` contains all claims, also the project's own.
 
+    ``authenticated_at`` is None if it is not known when the user authenticated.
+
     ``while_open``: if it comes in a cookie, it is valid only until the browser is closed.
     """
 
@@ -67,7 +70,7 @@ class AccessToken:
     generation: int | None
     issued_at: int
     expires_at: int
-    authenticated_at: int
+    authenticated_at: int | None
     while_open: bool
     claims: Mapping[str, Any] = field(repr=False)
 
@@ -98,7 +101,7 @@ class Codec:
         now: datetime,
         lifetime: timedelta,
         session_ends_at: datetime,
-        authenticated_at: datetime,
+        authenticated_at: datetime | None,
         methods: list[str],
         while_open: bool = False,
         extra: Mapping[str, Any] | None = None,
@@ -122,9 +125,11 @@ class Codec:
             "jti": str(uuid7()),
             "client_id": self._client_id,
             "sid": str(session_id),
-            "auth_time": floor(authenticated_at.timestamp()),
-            "amr": methods,
         }
+        if authenticated_at is not None:
+            claims["auth_time"] = floor(authenticated_at.timestamp())
+        if methods:
+            claims["amr"] = methods
         if generation is not None:
             claims["gen"] = generation
         if while_open:
@@ -202,11 +207,10 @@ def _is_canonical(segment: str) -> bool:
 
 
 def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
-    generation = claims.get("gen")
     if (
         any(type(claims.get(name)) is not int for name in _TIMES)
         or any(type(claims.get(name)) is not str for name in _TEXTS)
-        or (generation is not None and type(generation) is not int)
+        or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
     ):
         raise InvalidAccessToken
@@ -226,7 +230,7 @@ def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
         generation=claims.get("gen"),
         issued_at=claims["iat"],
         expires_at=claims["exp"],
-        authenticated_at=claims["auth_time"],
+        authenticated_at=claims.get("auth_time"),
         while_open=claims.get("open") is True,
         claims=claims,
     )

@@ -6,7 +6,7 @@ weaken another. Derived are:
 - an Ed25519 key pair that signs access tokens,
 - the MAC key of refresh tokens, and the four bytes that name it,
 - the MAC key of challenges to devices (`tokens.protocol.dbsc`),
-- the key from which a session for a sign-in in Django's own session gets its id and secret.
+- the key from which a session for a sign-in in Django's own session gets its secret.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
 add the new secret as a fallback on every server first, then swap the two.
@@ -35,7 +35,7 @@ class KeyRing:
 
     ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
     ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
-    all verify.
+    all verify. The same holds for ``django_session_keys`` and the secrets of sessions.
     """
 
     signing_key: SigningKey
@@ -43,7 +43,7 @@ class KeyRing:
     key_id: bytes
     mac_keys: Mapping[bytes, bytes]
     binding_keys: Sequence[bytes]
-    django_session_key: bytes
+    django_session_keys: Sequence[bytes]
 
     @property
     def kid(self) -> str:
@@ -74,7 +74,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,))
         key_id=next(iter(mac_keys)),
         mac_keys=mac_keys,
         binding_keys=[_hkdf(secret, "device binding, MAC", 32) for secret in secrets],
-        django_session_key=_hkdf(secrets[0], "hand-over", 32),
+        django_session_keys=[_hkdf(secret, "hand-over", 32) for secret in secrets],
     )
 
 

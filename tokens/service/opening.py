@@ -1,6 +1,7 @@
-"""Opens a session for a user who has just authenticated, whichever way they signed in."""
+"""Opens a session for a user who has authenticated, whichever way they signed in."""
 
 import secrets
+from datetime import timedelta
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -29,14 +30,16 @@ def open_session(
     device_name: str = "",
     identity: refresh_tokens.RefreshToken | None = None,
     replaced: RefreshToken | None = None,
+    authenticated_ago: timedelta | None = timedelta(),
 ) -> IssuedTokens:
-    """Open a session for a user who has just authenticated, and return its tokens.
+    """Open a session for a user who has authenticated, and return its tokens.
 
     ``mode`` is one of `RefreshToken.Mode`, and never changes. ``device_name`` is what the user calls this device.
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
     ``replaced`` is an ended session that the new one takes the place of: the user did not authenticate again, and the
     new session ends when that one would have.
     Raise `UserChanged` if the user is not any more what they were when they authenticated.
+    ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
@@ -44,6 +47,9 @@ def open_session(
     with durable(alias):
         current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
+        authenticated_at = None if authenticated_ago is None else now - authenticated_ago
+        if replaced is not None:
+            authenticated_at = replaced.authenticated_at
         idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
             id=identity.session_id,
@@ -53,8 +59,12 @@ def open_session(
             secret_digest=identity.digest,
             since=now,
             created_at=now,
-            authenticated_at=replaced.authenticated_at if replaced else now,
-            authentication_methods=replaced.authentication_methods if replaced else PASSWORD,
+            authenticated_at=authenticated_at,
+            authentication_methods=[]
+            if authenticated_at is None
+            else replaced.authentication_methods
+            if replaced
+            else PASSWORD,
             remember=remember,
             idle_expires_at=now + idle,
             expires_at=replaced.expires_at if replaced else now + found.absolute_lifetime,

@@ -1,14 +1,17 @@
 """Reads sessions, always from the database that takes writes."""
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from tokens.conf import token_settings
+from tokens.database.expressions import DatabaseNow
 from tokens.database.transactions import writer
-from tokens.models import RefreshToken, RefreshTokenQuerySet
+from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service import auth_hash, devices
 from tokens.service.client import Client
@@ -26,6 +29,38 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
         .select_related("device")
         .order_by("-id")
     )
+
+
+def is_live(session_id: UUID) -> bool:
+    """Return whether the session has not ended."""
+    return RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id).exists()
+
+
+def secret_digest(session_id: UUID) -> bytes | None:
+    """Return the digest of the session's secret, or None if there is no such session."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
+    digest = rows.values_list("secret_digest", flat=True).first()
+    return None if digest is None else bytes(digest)
+
+
+def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bool) -> bool:
+    """Return whether a session of the user was revoked within the last ``period`` (None: ever), by the security events.
+
+    A session that made way for a newer one does not count, and a sign-out counts only with ``or_signed_out``. If the
+    period is longer than events are kept, the answer is true.
+    """
+    if period is not None and period >= token_settings().event_retention:
+        return True
+    kinds, reasons = SecurityEvent.Kind, RefreshToken.Reason
+    harmless = [reasons.SUPERSEDED, reasons.TOO_MANY, *([] if or_signed_out else [reasons.SIGNED_OUT])]
+    rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(
+        user=user.pk, kind__in=[kinds.REVOKED, kinds.REUSE_DETECTED, kinds.RECOVERIES_EXHAUSTED, kinds.ALARM]
+    )
+    if period is not None:
+        rows = rows.filter(created_at__gt=DatabaseNow() - period)
+    for reason in harmless:
+        rows = rows.exclude(Q(reason=reason) | Q(reason__startswith=f"{reason}: "))
+    return rows.exists()
 
 
 def bound_session(session_id: UUID) -> RefreshToken | None:

@@ -36,4 +36,6 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
 
 def is_recent(access: AccessToken) -> bool:
     """Return whether the user authenticated recently enough for a sensitive change (REAUTHENTICATION_AGE)."""
+    if access.authenticated_at is None:
+        return False
     return timezone.now() - instant(access.authenticated_at) <= token_settings().reauthentication_age

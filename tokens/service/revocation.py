@@ -12,7 +12,7 @@ from django.db import transaction
 
 from tokens import metrics
 from tokens.database.expressions import DatabaseNow
-from tokens.database.transactions import durable, writer
+from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
@@ -78,9 +78,30 @@ def revoke(
     return ids
 
 
-def revoke_all(sessions: RefreshTokenQuerySet, reason: RefreshToken.Reason, **options: Any) -> int:
-    """End all of these sessions, in batches that are committed one by one. Return how many were ended."""
+def revoke_all(
+    sessions: RefreshTokenQuerySet,
+    reason: RefreshToken.Reason,
+    *,
+    user: Any = None,
+    by: Any = None,
+    client: Client | None = None,
+    note: str = "",
+) -> int:
+    """End all of these sessions, in batches that are committed one by one. Return how many were ended.
+
+    ``user`` is given if everything of that user is to end. Then there is an event even if no session was live, because
+    a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). The other arguments are
+    those of `revoke`.
+    """
     total = 0
-    while ended := revoke(sessions, reason, **options):
+    while ended := revoke(sessions, reason, by=by, client=client, note=note):
         total += len(ended)
+    if user is not None and not total:
+        alias = writer(SecurityEvent)
+        text = f"{reason}: {note}" if note else reason
+        event = events.record(
+            SecurityEvent.Kind.REVOKED, clock(alias), client or Client(), user_id=user.pk, reason=text, actor=by
+        )
+        with durable(alias):
+            events.write([event])
     return total

@@ -1,91 +1,205 @@
-"""A sign-in that only Django's own session knows becomes a session of ours, once.
+"""Django's own session and ours. Both belong to the same person in every request.
 
-`django.contrib.auth.login` writes to ``request.session``. If that happens behind our middleware, `tokens.web.outgoing`
-opens a session, and a mark is left beside what Django wrote. Without a mark, the sign-in was made outside of the
-middleware (``force_login`` in tests), or before the middleware was installed. The first request then opens a session
-for it, so that nobody who was signed in is signed out.
+Views, and web sockets that read ``request.session``, ask Django's session who is signed in
+(`django.contrib.auth.get_user`). So these rules hold:
 
-This works once. The id and the secret of the session are derived from Django's session cookie, or from a nonce that the
-sign-in left. So parallel first requests get the same session, and a late copy of the cookie presents generation 0 of a
-session that has been refreshed since, which the protocol treats as any old token. After that, what Django wrote signs
-nobody in.
+- Each sign-in writes to Django's session what `django.contrib.auth.login` writes. It gets a new key, and if another
+  person's data was in it, that is deleted.
+- Django's session has the id of our session. If a request is not authenticated, and our session has ended, Django's
+  session is deleted before the view runs. So is the session of another person than the one who is signed in.
+- Django's session of a request that a Bearer token authenticates is put aside, unless it belongs to the same person.
+
+`hand_over` opens a session of ours for a sign-in that only Django's session knows.
 """
 
-import hmac
 import secrets
 import time
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, get_user
-from django.db import IntegrityError
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 
-from tokens.conf import keyring, token_settings
-from tokens.protocol import refresh_tokens
-from tokens.protocol.access_tokens import AccessToken
-from tokens.protocol.refresh_tokens import RefreshToken
+from tokens.conf import codec, token_settings
+from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
+from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
-from tokens.service.refreshing import Refusal, refresh
-from tokens.service.users import UserChanged
+from tokens.web import cookies
 from tokens.web.client import client_of
+from tokens.web.exchange import Exchange
+from tokens.web.hand_over import MARK, NONCE, SESSION_ID, hand_over
+from tokens.web.user import primary_key
 
-DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
-MARK = "_tokens_opened"
-"""The key in Django's session under which a sign-in is marked as done. Its value is the time, or 0."""
-NONCE = "_tokens_handover"
-"""The key in Django's session of the nonce that a sign-in outside of the middleware leaves."""
+OWNER = "_tokens_owner"
+"""The key of the user whose data is in a session in which Django has signed in nobody. It signs nobody in.
+
+It is empty in a session that began after another one was deleted.
+"""
 REMEMBERED = 4096
 """How many session cookies a process remembers to have examined."""
 
-_examined: dict[str, None] = {}
+_examined: dict[tuple[str, str], None] = {}
 
 
-def mark(session: Any, taken_over_at: float = 0) -> None:
-    """Mark the sign-in in Django's session as done. ``taken_over_at``: when `take_over` did it, in POSIX seconds."""
-    session[MARK] = taken_over_at
-
-
-def leave_nonce(session: Any) -> None:
+def leave_nonce(session: Any, user: Any) -> None:
     """Let the next request open a session for a sign-in outside of the middleware."""
+    _drop_data(session, session.pop(OWNER, None), user)
     session.pop(MARK, None)
-    session[NONCE] = secrets.token_urlsafe(16)
+    session.pop(SESSION_ID, None)
+    session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
+
+
+def follow_sign_in(request: HttpRequest, user: Any, exchange: Exchange) -> None:
+    """Complete what `django.contrib.auth.login` has done to Django's session.
+
+    Django keeps the key if the same person was signed in. It also keeps data if it does not know that another person
+    was signed in.
+    """
+    session = request.session
+    before = session.pop(OWNER, None)
+    _drop_data(session, _last_subject(request, exchange) if before is None else before, user)
+    if session.session_key is not None and session.session_key == _cookie(request):
+        session.cycle_key()
+    session.pop(NONCE, None)
+    session[MARK] = 0
+
+
+def note_opened(request: HttpRequest, session_id: UUID) -> None:
+    """Note in Django's session which session of ours was opened for the sign-in of a view."""
+    session: Any = request.session
+    if SESSION_KEY in session:
+        session[SESSION_ID] = str(session_id)
+        if session.session_key is not None and not isinstance(session, signed_cookies.SessionStore):
+            _remember(session.session_key, session[SESSION_KEY])
 
 
 def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
-    """Return whether Django's session may know of a sign-in that we do not. The session is not loaded for this.
+    """Return whether Django's session may have another user than the request. The session is not loaded for this.
 
     If the user is signed in, each session cookie is examined once. A new sign-in changes the cookie.
     """
-    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    return cookie is not None and hasattr(request, "session") and (access is None or cookie not in _examined)
+    cookie = _cookie(request)
+    if cookie is None or not hasattr(request, "session"):
+        return False
+    return access is None or (cookie, access.subject) not in _examined
 
 
-def take_over(request: HttpRequest, access: AccessToken | None) -> IssuedTokens | None:
-    """Open a session for a sign-in that only Django's session knows, and return its tokens.
+def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
+    """Let Django's session belong to the user of the request. Return the tokens of a session that was opened for it.
 
-    None: there is no such sign-in.
+    ``may_open`` is false if the request comes from another origin.
     """
-    session = request.session
-    cookie = request.COOKIES[settings.SESSION_COOKIE_NAME]
+    session, access = request.session, exchange.access
+    was_accessed, was_modified = session.accessed, session.modified
+    owner = session.get(SESSION_KEY) or session.get(OWNER) or None
+    if session.modified and not was_modified:
+        # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
+        _put_aside(request, exchange)
+        return None
+    if SESSION_KEY in session and _is_undone(session, access):
+        if not may_open:
+            _put_aside(request, exchange)
+            return None
+        if access is None or session.get(NONCE) is not None or not _is_subject(owner, access):
+            issued = hand_over(request)
+            if issued is None:
+                _delete(request, exchange)
+            return issued
+        session[MARK], session[SESSION_ID] = 0, str(access.session_id)
+    elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):
+        _delete(request, exchange)
+        return None
+    if access is not None:
+        if SESSION_KEY in session and SESSION_ID not in session:
+            session[SESSION_ID] = str(access.session_id)  # It is from an earlier release.
+        _remember(str(_cookie(request)), access.subject)
+    if not session.modified:
+        session.accessed = was_accessed  # The response does not depend on it.
+    return None
+
+
+def examine_beside_bearer(request: HttpRequest, exchange: Exchange) -> None:
+    """Put Django's session aside for this request, unless it belongs to the user of the Bearer token."""
+    session, access = request.session, exchange.access
+    was_accessed = session.accessed
+    owner = session.get(SESSION_KEY) or session.get(OWNER) or None
+    is_undone = SESSION_KEY in session and MARK not in session
+    if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
+        _put_aside(request, exchange)
+    elif access is not None:
+        _remember(str(_cookie(request)), access.subject)
+    session.accessed = was_accessed
+
+
+def is_live(session: Any) -> bool:
+    """Return whether the sign-in in Django's session has a session of ours that has not ended. Or it has no sign-in."""
+    session_id = session.get(SESSION_ID)
+    return SESSION_KEY not in session or (session_id is not None and queries.is_live(UUID(session_id)))
+
+
+def is_saved(request: HttpRequest) -> bool:
+    """Return whether Django's session will be saved after the response."""
+    session = getattr(request, "session", None)
+    return session is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+def settle(request: HttpRequest, exchange: Exchange) -> None:
+    """Prepare Django's session to be saved after a view.
+
+    It notes whose data is in it, so that the next person who signs in does not find what the view has stored. It marks
+    a sign-in that has no session of ours as done: when Django signs a cookie anew, it looks like a new sign-in.
+    """
+    session, access = request.session, exchange.access
+    if session.is_empty():
+        return
+    if SESSION_KEY in session:
+        if MARK not in session:
+            session[MARK] = 0
+    elif session.modified and access is not None and not exchange.signed_out and exchange.clear is None:
+        session[OWNER], session[SESSION_ID] = access.subject, str(access.session_id)
+    elif session.modified and exchange.session_deleted:
+        session[OWNER] = ""
+
+
+def keep_cookie(request: HttpRequest) -> None:
+    """Let the response neither delete nor set Django's session cookie, unless the view has written to the session."""
+    if not request.session.modified:
+        request.session = type(request.session)(_cookie(request))
+
+
+def _cookie(request: HttpRequest) -> str | None:
+    return request.COOKIES.get(settings.SESSION_COOKIE_NAME) or None
+
+
+def _remember(cookie: str, subject: str) -> None:
     while len(_examined) >= REMEMBERED:
         _examined.pop(next(iter(_examined)), None)
-    _examined[cookie] = None
-    if SESSION_KEY not in session or not _is_undone(session, access):
+    _examined[cookie, subject] = None
+
+
+def _drop_data(session: Any, before: str | None, user: Any) -> None:
+    """Delete what another person's views have stored, and keep the sign-in of ``user``. ``before``: a primary key."""
+    if before and before != str(user.pk):
+        entries = {key: session[key] for key in (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)}
+        session.flush()
+        session.update(entries)
+
+
+def _last_subject(request: HttpRequest, exchange: Exchange) -> str | None:
+    """Return the subject of the last access token of this browser, even if it has expired."""
+    if exchange.access is not None:
+        return exchange.access.subject
+    text = cookies.read_access(request)
+    try:
+        return codec().loads_expired(text).subject if text else None
+    except InvalidAccessToken:
         return None
-    if session.get(BACKEND_SESSION_KEY) == DJANGOS_BACKEND and OUR_BACKEND in settings.AUTHENTICATION_BACKENDS:
-        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # Our backend has replaced Django's.
-    user: Any = get_user(request)
-    if not user.is_authenticated:
-        return None
-    if MARK not in session:
-        mark(session, time.time())
-    nonce = session.get(NONCE)
-    if access is not None and access.subject == str(user.pk) and nonce is None:
-        return None
-    return _open_once(request, user, _identity(user, nonce or cookie))
+
+
+def _is_subject(owner: Any, access: AccessToken) -> bool:
+    return bool(primary_key(owner) == primary_key(access.subject))
 
 
 def _is_undone(session: Any, access: AccessToken | None) -> bool:
@@ -96,26 +210,33 @@ def _is_undone(session: Any, access: AccessToken | None) -> bool:
     return access is None and time.time() - marked < token_settings().reuse_grace.total_seconds()
 
 
-def _open_once(request: HttpRequest, user: Any, identity: RefreshToken) -> IssuedTokens | None:
-    client, mode = client_of(request), token_settings().mode_of_pages
-    remember = not request.session.get_expire_at_browser_close()
-    try:
-        return open_session(user, client, mode=mode, remember=remember, identity=identity)
-    except UserChanged:
-        return None
-    except IntegrityError:
-        # An earlier or a parallel request has opened the session. Present its first refresh token again.
-        ring = keyring()
-        text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
-        answer = refresh(text, {mode}, client)
-        return None if isinstance(answer, Refusal) else answer
+def _is_of_another(session: Any, owner: Any, access: AccessToken) -> bool:
+    """Return whether the session belongs to another person, or to an earlier session that has ended."""
+    session_id = session.get(SESSION_ID)
+    if owner is not None and not _is_subject(owner, access):
+        return True
+    return session_id not in {None, str(access.session_id)} and not queries.is_live(UUID(session_id))
 
 
-def _identity(user: Any, seed: str) -> RefreshToken:
-    """Derive the session's secret, and its id: a UUIDv7 of the time of the sign-in (RFC 9562 section 5.7)."""
-    random = hmac.digest(keyring().django_session_key, seed.encode(), "sha256")
-    milliseconds = int(user.last_login.timestamp() * 1000) if user.last_login else 0
-    id_bytes = bytearray(milliseconds.to_bytes(6, "big") + random[:10])
-    id_bytes[6] = id_bytes[6] & 0x0F | 0x70  # The version.
-    id_bytes[8] = id_bytes[8] & 0x3F | 0x80  # The variant.
-    return RefreshToken(UUID(bytes=bytes(id_bytes)), random[16:], generation=0)
+def _has_ended(request: HttpRequest, exchange: Exchange) -> bool:
+    """Return whether our session of this Django session has ended. The request is not authenticated."""
+    session_id = request.session.get(SESSION_ID)
+    if session_id is not None:
+        return not queries.is_live(UUID(session_id))
+    if OWNER in request.session:
+        return False  # It began after a session had ended.
+    # A session of an earlier release does not name ours.
+    return exchange.has_ended or (SESSION_KEY in request.session and not queries.has_live_session(client_of(request)))
+
+
+def _delete(request: HttpRequest, exchange: Exchange) -> None:
+    """Delete Django's session, and give the view an empty one."""
+    request.session.flush()
+    _put_aside(request, exchange)
+    exchange.session_deleted = True
+
+
+def _put_aside(request: HttpRequest, exchange: Exchange) -> None:
+    """Give the view an empty session. Django's session stays as it is, unless the view writes to the empty one."""
+    request.session = type(request.session)()
+    exchange.session_replaced = True

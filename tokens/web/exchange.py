@@ -39,6 +39,12 @@ class Exchange:
     """Why the response deletes the cookies, or None if it keeps them."""
     bound: RefreshToken | None = None
     """A session that is bound to its device, whose refresh token was presented: the response deletes that cookie."""
+    has_ended: bool = False
+    """Whether the session of the request has certainly ended. Another token or sign-in may still authenticate it."""
+    session_replaced: bool = False
+    """Whether the view got an empty ``request.session`` instead of the one that the cookie names."""
+    session_deleted: bool = False
+    """Whether the session that the cookie names was deleted."""
     skipped: bool = False
     """Whether the browser says that it could not refresh a bound session (``Secure-Session-Skipped``)."""
     signed_in: Any = None
@@ -63,7 +69,13 @@ class Exchange:
             or self.signed_out
             or self.bound is not None
             or self.skipped
+            or self.session_replaced
         )
+
+    @property
+    def is_opened_by_view(self) -> bool:
+        """Whether a view has opened the session whose tokens the response carries."""
+        return self.issued is not None and self.issued.is_new and not self.issued_before_view
 
     @property
     def seconds(self) -> float:

@@ -6,8 +6,8 @@
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
-A sign-in that only Django's session knows becomes a session of ours (`django_session`), also if the cookies have
-authenticated an earlier one.
+A sign-in that only Django's session knows becomes a session of ours (`hand_over`), also if the cookies have
+authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
 
 Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends
 the request. For them there are two more cases. A stale access cookie, which is rejected although the browser considers
@@ -38,7 +38,7 @@ from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.paths import is_auth_api, is_navigation, is_refresh, refreshes_itself
+from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
 from tokens.web.user import LazyUser
 
@@ -90,6 +90,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     try:
         if (bearer := bearer_token(request)) is not None:
             yield from _verify(bearer, exchange)
+            if django_session.is_possible(request, exchange.access):
+                yield partial(django_session.examine_beside_bearer, request, exchange)
             rejected = None
         else:
             rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
@@ -116,10 +118,12 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
     if access := cookies.read_access(request):
         yield from _verify(access, exchange)
         if exchange.access and exchange.access.while_open and not cookies.is_open(request):
-            exchange.access, exchange.problem = None, problems.SESSION_ENDED
+            exchange.access, exchange.problem, exchange.has_ended = None, problems.SESSION_ENDED, True
     presented = None if exchange.access else cookies.read_refresh(request)
     if access and exchange.access is None and presented is None:
         is_stale = yield from _is_stale(access, request, exchange)
+    # These views say by themselves whether the session has ended, and do not use Django's session.
+    left_to_view = is_for_device(request) or (presented is not None and is_refresh(request))
     if presented and refreshes_itself(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
@@ -131,8 +135,9 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
             is_stale = _note_refusal(answer, request, exchange)
         else:
             _note_issued(answer, exchange)
-    if django_session.is_possible(request, exchange.access) and not (is_unsafe(request) and is_cross_origin(request)):
-        issued = yield partial(django_session.take_over, request, exchange.access)
+    if not left_to_view and django_session.is_possible(request, exchange.access):
+        may_open = not (is_unsafe(request) and is_cross_origin(request))
+        issued = yield partial(django_session.examine, request, exchange, may_open=may_open)
         if issued:
             _note_issued(issued, exchange)
             is_stale = False
@@ -161,7 +166,7 @@ def _verify(text: str, exchange: Exchange) -> Flow[None]:
     if is_revoked is None:
         is_revoked = yield partial(feed.is_revoked, token.session_id, token.subject)
     if is_revoked:
-        exchange.problem = problems.SESSION_ENDED
+        exchange.problem, exchange.has_ended = problems.SESSION_ENDED, True
     else:
         acknowledgements.note(token, now.timestamp())
         exchange.access = token
@@ -194,6 +199,7 @@ def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) ->
     """Note that the refresh token was rejected. Return whether the access cookie is stale."""
     exchange.problem = problems.SESSION_ENDED
     exchange.bound = refusal.bound
+    exchange.has_ended = refusal.definite and refusal.bound is None
     # Other requests leave the cookies alone: a page sends several at once, and some responses arrive late.
     if not (is_navigation(request) or is_auth_api(request)):
         return False

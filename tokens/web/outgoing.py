@@ -4,6 +4,7 @@ from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, REDIRECT_FIELD_NAME
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -14,42 +15,54 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, problems, session
+from tokens.web import cookies, django_session, problems, session
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
 from tokens.web.incoming import Arrival
-from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api
+from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_navigation
 from tokens.web.problems import DATABASE_DOWN
 
 
 def is_needed(request: HttpRequest, exchange: Exchange, arrival: Arrival) -> bool:
     """Return whether `finish` has anything to do."""
-    return exchange.is_unfinished or arrival.is_stale or _session_hash(request) is not None
+    return exchange.is_unfinished or arrival.is_stale or django_session.is_saved(request)
 
 
 def finish(
     request: HttpRequest, exchange: Exchange, arrival: Arrival, response: HttpResponseBase
 ) -> Flow[HttpResponseBase]:
-    """Carry out the view's sign-in or sign-out, set or delete the cookies, and return the response."""
+    """Carry out the view's sign-in or sign-out, set or delete the cookies, and return the response.
+
+    If the response is an error of the server, no sign-in is carried out. Django does not save its session then either.
+    """
     try:
-        yield from _carry_out(request, exchange)
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            yield from _carry_out(request, exchange)
+        else:
+            yield from _carry_out_failed(request, exchange)
     except DATABASE_DOWN:
+        if exchange.session_replaced:
+            django_session.keep_cookie(request)
         return problems.respond(request, problems.UNAVAILABLE)
     if exchange.skipped and exchange.issued is None and _asks_to_sign_in(request, response):
         response = problems.respond(request, problems.UNAVAILABLE)
+    asks = _asks_whether_signed_in(request, exchange, response)
+    has_signed_in = asks and (yield partial(_has_signed_in, request))
     issued = exchange.issued
     if issued and exchange.issued_before_view and not (yield partial(_is_still_current, issued.session)):
         issued = None
     if issued:
         _set_cookies(request, response, issued, exchange)
-    elif exchange.clear and not (exchange.clear is Clear.REJECTED and (yield partial(_has_signed_in, request))):
+    elif exchange.clear and not (exchange.clear is Clear.REJECTED and has_signed_in):
         cookies.clear(request, response)
     else:
         if exchange.bound and (yield partial(_is_still_current, exchange.bound)):
             cookies.clear_refresh(request, response, exchange.bound)
         if arrival.is_stale:
             cookies.clear_access(request, response)
+    if django_session.is_saved(request) or exchange.session_replaced:
+        yield partial(_finish_django_session, request, exchange, is_cookie_kept=not asks or has_signed_in)
     return response
 
 
@@ -70,7 +83,22 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
         yield partial(session.sign_out, request, exchange)
     if exchange.signed_in is not None:
         yield partial(session.open_for_page, request, exchange.signed_in)
-    elif exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
+    elif not exchange.is_opened_by_view:
+        yield from _follow_password_change(request, exchange)
+
+
+def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
+    """Carry out what the view has asked for, except a sign-in."""
+    if exchange.signed_out:
+        yield partial(session.sign_out, request, exchange)
+    if exchange.is_opened_by_view:
+        yield partial(session.withdraw, request, exchange)
+    elif exchange.signed_in is None:
+        yield from _follow_password_change(request, exchange)
+
+
+def _follow_password_change(request: HttpRequest, exchange: Exchange) -> Flow[None]:
+    if exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
         yield partial(session.follow_password_change, request, exchange.access, session_hash)
 
 
@@ -81,6 +109,33 @@ def _session_hash(request: HttpRequest) -> str | None:
     """
     found = getattr(request, "session", None)
     return found.get(HASH_SESSION_KEY) if found is not None and found.modified else None
+
+
+def _asks_whether_signed_in(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> bool:
+    """Return whether cookies are to be deleted unless the browser has signed in meanwhile."""
+    if exchange.clear is Clear.REJECTED:
+        return True
+    has_lost_session = exchange.session_deleted and exchange.access is None
+    is_throttled = response.status_code == HTTPStatus.TOO_MANY_REQUESTS  # It changes no cookie.
+    return has_lost_session and not is_throttled and (is_navigation(request) or is_auth_api(request))
+
+
+def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cookie_kept: bool) -> None:
+    """Keep the cookie of a session that was replaced, unless it has to be deleted. Then settle what is saved.
+
+    ``is_cookie_kept`` says whether the cookie of a session that has ended is kept.
+    """
+    if exchange.session_replaced:
+        is_wrong = exchange.session_deleted and (
+            exchange.access is not None
+            # Django would not find the row that it is to save.
+            or settings.SESSION_SAVE_EVERY_REQUEST
+            or not is_cookie_kept
+        )
+        if not is_wrong:
+            django_session.keep_cookie(request)
+    if django_session.is_saved(request):
+        django_session.settle(request, exchange)
 
 
 def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:

@@ -45,6 +45,12 @@ def is_refresh(request: HttpRequest) -> bool:
     return root is not None and request.path.rstrip("/") == f"{root}refresh"
 
 
+def is_for_device(request: HttpRequest) -> bool:
+    """Return whether the browser itself sends the request, for a session that is bound to its device."""
+    root = auth_api()
+    return root is not None and request.path.rstrip("/") in {root + DEVICE_REGISTER, root + DEVICE_REFRESH}
+
+
 def is_navigation(request: HttpRequest) -> bool:
     """Return whether a user is going to a page. Browsers say so in a header; for others it is a guess."""
     mode = request.headers.get("Sec-Fetch-Mode")

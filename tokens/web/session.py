@@ -9,6 +9,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
 from tokens.conf import BODY, codec, token_settings
@@ -32,7 +35,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import cookies
+from tokens.web import cookies, django_session
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
@@ -44,11 +47,22 @@ IN_BODY = frozenset({BODY})
 
 
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
-    """Open a session for a user who has just authenticated. The response carries its tokens."""
+    """Open a session for a user who has just authenticated. The response carries its tokens.
+
+    Django's session gets the sign-in too. In mode ``body`` it stays as it is, like all cookies.
+    """
     exchange = required_exchange(request)
     client = client_of(request, exchange.device_token)
     issued = opening.open_session(user, client, mode=mode, remember=remember, device_name=device_name)
     exchange.issue(issued)
+    # The receiver of Django's signal opens no second session.
+    if mode == BODY:
+        user_logged_in.send(sender=type(user), request=request, user=user)
+    else:
+        login(request, user)
+        if remember:
+            # With an expiry, Django's session does not end when the browser is closed.
+            request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     return issued
 
 
@@ -65,6 +79,7 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
         request.session.flush()
         return
     required_exchange(request).issue(issued)
+    django_session.note_opened(request, issued.session.id)
 
 
 def follow_password_change(request: HttpRequest, access: AccessToken, session_hash: str) -> None:
@@ -76,7 +91,17 @@ def follow_password_change(request: HttpRequest, access: AccessToken, session_ha
     client = client_of(request)
     ended = user_changes.follow_password_change(access.subject, access.session_id, session_hash, client)
     if ended is not None:
-        required_exchange(request).issue(opening.replace_session(ended, client))
+        issued = opening.replace_session(ended, client)
+        required_exchange(request).issue(issued)
+        django_session.note_opened(request, issued.session.id)
+
+
+def withdraw(request: HttpRequest, exchange: Exchange) -> None:
+    """End the session that the view has opened, because the response does not carry its tokens."""
+    if exchange.issued is not None:
+        sessions = RefreshToken.objects.filter(id=exchange.issued.session.id)
+        revocation.revoke(sessions, RefreshToken.Reason.SIGNED_OUT, client=client_of(request), note="failed")
+        exchange.issued = None
 
 
 def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusal:
@@ -98,6 +123,9 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
         exchange.bound = answer.bound
     elif answer.definite and presented.modes != IN_BODY:
         exchange.reject()
+        exchange.has_ended = True
+        if django_session.is_possible(request, exchange.access):
+            django_session.examine(request, exchange, may_open=False)
     return answer
 
 
@@ -141,6 +169,7 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
         revocation.revoke(RefreshToken.objects.filter(id=session_id), reason, client=client_of(request))
     if is_current:
         required_exchange(request).sign_out()
+        request.session.flush()
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
@@ -148,7 +177,7 @@ def sign_out_elsewhere(request: HttpRequest) -> None:
     session_id: Any = current_id(request)
     with change_account(request) as user:
         others = queries.live_sessions(user).exclude(id=session_id)
-        revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+        revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))
 
 
 def rename_device(request: HttpRequest, row: RefreshToken, name: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.db.models import F
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import HOUR, LOGIN, LOGOUT, ME, REAUTHENTICATE, RECENT, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke_row, sign_in, state_of
@@ -162,7 +162,7 @@ class TestEndingOneSession:
     def test_signs_out_if_it_is_the_current_one(self, clock, api, current):
         clock.forward(RECENT + 1)
         response = delete(api, current)
-        assert (response.status_code, max_ages(response)) == (204, {ACCESS: 0, REFRESH: 0})
+        assert (response.status_code, max_ages(response)) == (204, {ACCESS: 0, REFRESH: 0, SESSION: 0})
         assert state_of(current) == "signed_out"
         assert api.get(ME).status_code == 401
 

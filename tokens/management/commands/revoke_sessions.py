@@ -43,15 +43,17 @@ class Command(BaseCommand):
             raise CommandError("say which sessions: --user, --device or --older-than, or only --all")
         alias = writer(RefreshToken)
         sessions = RefreshToken.objects.using(alias).live()
-        if user is not None:
-            sessions = sessions.filter(user=user_named(user))
+        found = user_named(user) if user is not None else None
+        if found is not None:
+            sessions = sessions.filter(user=found)
         if device is not None:
             sessions = sessions.filter(device=device)
         if older_than is not None:
             sessions = sessions.filter(created_at__lt=clock(alias) - older_than)
         if not no_input and not self._confirmed(sessions.count()):
             raise CommandError("nothing was revoked")
-        ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, note=reason)
+        all_of = found if device is None and older_than is None else None
+        ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=reason)
         self.stdout.write(f"{ended} sessions revoked")
 
     def _confirmed(self, count: int) -> bool:

@@ -1,0 +1,75 @@
+"""Web sockets: after a revocation they find neither the user nor the session, without another request."""
+
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth import get_user
+from django.http import HttpRequest
+from django.test import Client
+
+from tests.browsers import login, post
+from tests.tokens.edge import who
+from tokens.models import RefreshToken
+from tokens.service.revocation import revoke_all
+from tokens.sockets import LiveSessionMiddleware
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
+
+
+@pytest.fixture
+def connect(stored: Any) -> Any:
+    """Return a function that opens a web socket behind what Channels' AuthMiddlewareStack does.
+
+    It returns the user and the data that the socket's consumer finds. Channels' own steps are those of `get_user`.
+    """
+
+    def connect(client: Client) -> tuple[Any, dict[str, Any]]:
+        found: list[Any] = []
+
+        async def consumer(scope: Any, receive: Any, send: Any) -> None:
+            mine = {name: value for name, value in await scope["session"].aitems() if not name.startswith("_")}
+            found.append((scope["user"].pk, mine))
+
+        async def handshake() -> None:
+            request = HttpRequest()
+            request.session = stored(client)
+            scope = {"type": "websocket", "session": request.session, "user": await sync_to_async(get_user)(request)}
+            await LiveSessionMiddleware(consumer)(scope, None, None)
+
+        async_to_sync(handshake)()
+        return found[0]  # type: ignore[no-any-return]
+
+    return connect
+
+
+def test_a_socket_has_the_user_and_the_data_of_the_browser(api, user, connect):
+    login(api, user)
+    api.get("/probe/store/mine")
+    assert connect(api) == (user.pk, {"note": "mine"})
+
+
+def test_after_a_revocation_it_has_neither(api, user, connect):
+    login(api, user)
+    api.get("/probe/store/mine")
+    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+    assert connect(api) == (None, {})
+
+
+def test_after_a_sign_out_it_has_neither(api, user, connect):
+    login(api, user)
+    assert post(api, "/api/auth/logout").status_code == 204
+    assert connect(api) == (None, {})
+
+
+def test_an_anonymous_one_keeps_its_data(api, connect):
+    api.get("/probe/store/mine")
+    assert connect(api) == (None, {"note": "mine"})
+
+
+def test_a_sign_in_that_was_not_moved_over_yet_is_nobody(api, user, connect):
+    """Whether it may be moved over is decided by the next request."""
+    api.force_login(user)
+    assert connect(api) == (None, {})
+    assert who(api) == str(user.pk)
+    assert connect(api) == (user.pk, {})

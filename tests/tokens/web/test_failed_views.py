@@ -1,0 +1,71 @@
+"""A sign-in in a view whose response is an error of the server is not carried out."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.signals import user_logged_in
+from django.test import Client
+
+from tests.browsers import ACCESS, REFRESH, login, post
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.edge import EXPIRED, set_by, who
+from tokens.models import RefreshToken
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
+
+
+@pytest.fixture
+def api(browser: Client, engine: str) -> Client:
+    """The browser in front of either kind of server, which gets a response instead of the view's exception.
+
+    Django's test client would raise it, and a test would not see the cookies of the response.
+    """
+    browser.raise_request_exception = False
+    return browser
+
+
+@pytest.fixture(params=["in-and-fail", "in-and-fail-async"], ids=["a sync view", "an async view"])
+def path(request: pytest.FixtureRequest) -> str:
+    """The view that signs in and fails. Only one of the two functions to sign in might be undone."""
+    return f"/probe/{request.param}"
+
+
+@pytest.mark.parametrize("how", ["raises", "500", "503"])
+def test_the_response_signs_nobody_in(api, user, stored, path, how):
+    response = api.get(f"{path}/{user.pk}/{how}")
+    assert response.status_code == (500 if how == "raises" else int(how))
+    assert not set_by(response) & {ACCESS, REFRESH, django_settings.SESSION_COOKIE_NAME}
+    assert not RefreshToken.objects.exists()
+    assert api.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
+
+
+@pytest.mark.parametrize("how", ["200", "302", "404"])
+def test_any_other_response_signs_in(api, user, path, how):
+    api.get(f"{path}/{user.pk}/{how}")
+    seen = api.get("/probe/seen").json()
+    assert (seen["user"], seen["django"]) == (str(user.pk), str(user.pk))
+
+
+def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(api, user, clock, path):
+    login(api, user)
+    clock.forward(EXPIRED)
+    response = api.get(f"{path}/{UserFactory().pk}/raises")
+    assert {ACCESS, REFRESH} <= set_by(response)
+    assert who(api) == str(user.pk)
+    assert RefreshToken.objects.get().generation == 1
+
+
+def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):
+    def fails(**kwargs: Any) -> None:
+        raise RuntimeError("a bug")
+
+    user_logged_in.connect(fails)
+    try:
+        response = post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+    finally:
+        user_logged_in.disconnect(fails)
+    assert response.status_code == 500
+    assert not set_by(response) & {ACCESS, REFRESH, django_settings.SESSION_COOKIE_NAME}
+    assert not RefreshToken.objects.live().exists()
+    assert who(api) is None

@@ -1,0 +1,183 @@
+"""A sign-in that only Django's session knows becomes a session of ours, once.
+
+The sign-in was made outside of our middleware (``force_login`` in tests), or before the middleware was installed. So
+nobody who was signed in is signed out. The id of the session is a digest of Django's session cookie, and its secret is
+derived from the cookie with a key of the server. So parallel first requests get the same session, also while keys are
+being changed. A late copy of the cookie presents generation 0 of a session that has been refreshed since, which the
+protocol treats as any old token. After that, what Django's session has signs nobody in. Its key stays the same, because
+parallel requests come with it.
+
+A copy may also have been left from before the user signed out. So no session is opened if the user's sessions were
+revoked after Django's session was saved. A session in a signed cookie has no identity that a sign-out could delete, so
+for it a sign-out counts as well, in whatever browser.
+"""
+
+import hmac
+import time
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
+from django.contrib.sessions.backends import db, signed_cookies
+from django.core.signing import b62_decode
+from django.db import IntegrityError
+from django.http import HttpRequest
+
+from tokens.conf import keyring, token_settings
+from tokens.models import RefreshToken
+from tokens.protocol import refresh_tokens
+from tokens.service import auth_hash, queries
+from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import open_session
+from tokens.service.refreshing import Refusal, refresh
+from tokens.service.revocation import revoke
+from tokens.service.users import UserChanged
+from tokens.web.client import client_of
+from tokens.web.user import primary_key
+
+DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
+MARK = "_tokens_opened"
+"""The key in Django's session under which a sign-in is marked as done. Its value is the time, or 0."""
+NONCE = "_tokens_handover"
+"""The key of what a sign-in outside of the middleware leaves: a nonce and the time, ``<nonce>:<POSIX seconds>``.
+
+It is removed when the session has been opened.
+"""
+SESSION_ID = "_tokens_session"
+"""The key of the id of our session."""
+
+
+def hand_over(request: HttpRequest) -> IssuedTokens | None:
+    """Open a session for a sign-in that only Django's session knows. None: it is not valid any more."""
+    session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], client_of(request)
+    user = _user(session)
+    if user is None:
+        return None
+    nonce = session.get(NONCE)
+    signed_in_at = _time_in(nonce)
+    signed_in_ago = None if signed_in_at is None else _ago(signed_in_at)
+    saved_ago = _saved_ago(session, cookie) if signed_in_ago is None else signed_in_ago
+    is_signed_cookie = isinstance(session, signed_cookies.SessionStore)
+    if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
+        return None
+    noted = session.get(SESSION_ID) if MARK in session else None
+    session_id = UUID(noted) if noted else _id(session, cookie, nonce)
+    identities = _identities(session_id, cookie)
+    mode, remember = token_settings().mode_of_pages, not session.get_expire_at_browser_close()
+    issued: IssuedTokens | None
+    try:
+        issued = open_session(
+            user, client, mode=mode, remember=remember, identity=identities[0], authenticated_ago=signed_in_ago
+        )
+    except UserChanged:
+        return None
+    except IntegrityError:
+        # An earlier or a parallel request has opened the session. Present its first refresh token again.
+        issued = _present_again(identities, mode, client)
+    else:
+        # A revocation that was committed meanwhile has not seen this session.
+        if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
+            revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
+            return None
+    if issued is not None:
+        session.pop(NONCE, None)
+        session[SESSION_ID] = str(session_id)
+        if MARK not in session:
+            session[MARK] = time.time()
+    return issued
+
+
+def _user(session: Any) -> Any:
+    """Return the user as `django.contrib.auth.get_user` does, or None.
+
+    That function changes the key if the session is verified by a fallback of ``SECRET_KEY``, and parallel requests
+    would then find no session.
+    """
+    if session.get(BACKEND_SESSION_KEY) == DJANGOS_BACKEND and OUR_BACKEND in settings.AUTHENTICATION_BACKENDS:
+        session[BACKEND_SESSION_KEY] = OUR_BACKEND  # Our backend has replaced Django's.
+    path = session.get(BACKEND_SESSION_KEY)
+    if path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = load_backend(path).get_user(primary_key(session[SESSION_KEY]))
+    if user is None or not user.is_active:
+        return None
+    held = sha256(str(session.get(HASH_SESSION_KEY, "")).encode()).digest()
+    if not auth_hash.is_same_password(held, user):
+        return None
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    return user
+
+
+def _time_in(nonce: str | None) -> float | None:
+    """Return when a sign-in outside of the middleware was made, in POSIX seconds. None: it is not known."""
+    _, _, text = (nonce or "").rpartition(":")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _ago(seconds: float) -> timedelta:
+    """Return how long ago a time in POSIX seconds was.
+
+    It is compared as a duration, because the clocks of the server and the database may differ.
+    """
+    return timedelta(seconds=max(time.time() - seconds, 0))
+
+
+def _saved_ago(session: Any, cookie: str) -> timedelta | None:
+    """Return how long ago Django's session was last saved, or None if that is not known.
+
+    A revocation in the same instant counts as a later one, because the time of a signature is rounded down.
+    """
+    if isinstance(session, signed_cookies.SessionStore):
+        return _ago(_time_of_signature(cookie)) + timedelta(microseconds=1)
+    if isinstance(session, db.SessionStore):
+        rows = session.model.objects.filter(session_key=session.session_key)
+        expires_at: datetime | None = rows.values_list("expire_date", flat=True).first()
+        if expires_at is not None:
+            return _ago(expires_at.timestamp() - session.get_expiry_age()) + timedelta(microseconds=1)
+    return None
+
+
+def _time_of_signature(cookie: str) -> int:
+    """Return when Django signed a session cookie that it has verified, in POSIX seconds (`TimestampSigner`)."""
+    return int(b62_decode(cookie.rsplit(":", 2)[1]))
+
+
+def _id(session: Any, cookie: str, nonce: str | None) -> UUID:
+    """Return the id of the session for a sign-in: a UUIDv7 (RFC 9562 section 5.7), always the same one.
+
+    Its time is that of the sign-in, or of the signature of the cookie, or 0. It does not depend on a key of the server.
+    Otherwise a change of keys would open a second session.
+    """
+    signed_at = _time_in(nonce)
+    if signed_at is None:
+        signed_at = _time_of_signature(cookie) if isinstance(session, signed_cookies.SessionStore) else 0
+    digest = sha256(f"latchkey: hand-over\n{nonce or ''}\n{cookie}".encode()).digest()
+    id_bytes = bytearray(int(signed_at * 1000).to_bytes(6, "big") + digest[:10])
+    id_bytes[6] = id_bytes[6] & 0x0F | 0x70  # The version.
+    id_bytes[8] = id_bytes[8] & 0x3F | 0x80  # The variant.
+    return UUID(bytes=bytes(id_bytes))
+
+
+def _identities(session_id: UUID, cookie: str) -> list[refresh_tokens.RefreshToken]:
+    """Return the session's id with its secret by each key of the server, the current one first."""
+    seed = f"{session_id}\n{cookie}".encode()
+    found = [hmac.digest(key, seed, "sha256") for key in keyring().django_session_keys]
+    return [refresh_tokens.RefreshToken(session_id, raw[: refresh_tokens.SECRET_BYTES], 0) for raw in found]
+
+
+def _present_again(identities: list[refresh_tokens.RefreshToken], mode: str, client: Client) -> IssuedTokens | None:
+    ring = keyring()
+    digest = queries.secret_digest(identities[0].session_id)
+    for identity in identities:
+        if digest is not None and hmac.compare_digest(digest, identity.digest):
+            text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
+            answer = refresh(text, {mode}, client)
+            return None if isinstance(answer, Refusal) else answer
+    return None
