@@ -36,13 +36,14 @@ class DeviceNameForm(forms.Form):
 
 
 def require_user(view: _View) -> _View:
-    """Lead an anonymous user to the page to sign in, and also one who was deleted since the access token was issued."""
+    """Lead an anonymous user to the page to sign in, and one whose session has ended since the token was issued."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.user.is_active:
+        try:
+            return view(request, *args, **kwargs) if request.user.is_active else redirect_to_login(reverse("home"))
+        except sessions.SessionEnded:
             return redirect_to_login(reverse("home"))
-        return view(request, *args, **kwargs)
 
     return guarded
 
@@ -74,7 +75,7 @@ class Rename(Home):
         form = DeviceNameForm(request.POST)
         if not form.is_valid():
             return self.render_to_response(self.get_context_data(renamed=session.id, form=form))
-        sessions.rename_device(session, form.cleaned_data["name"])
+        sessions.rename_device(request, session, form.cleaned_data["name"])
         messages.success(request, _("The device is called “%(name)s” now.") % {"name": session.device.name})
         return redirect("home")
 

@@ -1,4 +1,4 @@
-"""Mails: composed during the request, and delivered after it.
+"""The texts of mails. They are composed during the request, and `accounts.delivery` sends them after it.
 
 The template ``templates/accounts/mail/<name>.txt`` is a mail. Its first line is the subject, and its paragraphs are
 separated by empty lines. ``templates/accounts/mail/layout.html`` shows the same paragraphs as HTML. Two kinds of
@@ -9,17 +9,11 @@ paragraphs are shown in a special way::
 
     Device: Firefox on Windows              two or more lines with a name and a value: a list
     Address: 192.0.2.1
-
-No request waits for the mail server, because the time would tell whether there was a mail to send. If the server
-rejects a mail, the error is logged in ``accounts``. A process that ends regularly delivers the mails that are still
-waiting.
 """
 
-import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
+import unicodedata
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 from typing import Any
 
 from django.conf import settings
@@ -30,12 +24,10 @@ from django.urls import reverse
 from accounts import links
 from accounts.models import User
 
-WAITING = 1000
-"""Mails that wait for a slow mail server. Further ones are dropped."""
-
-logger = logging.getLogger("accounts")
-_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
-_places = BoundedSemaphore(WAITING)
+MAX_NAME = 40
+"""Characters of a device's name in a mail."""
+_LINKED = re.compile(r"[./:@\\]")
+"""What makes a mail program show a text as a link to a site or an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +77,13 @@ def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:
     return compose(name, to, reset=f"{settings.ORIGIN}{reverse('reset-password')}", **context)
 
 
-def send(message: EmailMessage) -> None:
-    """Deliver a mail in the background. Call it after the commit."""
-    if not _places.acquire(blocking=False):
-        logger.error("mail dropped, because %s are waiting", WAITING)
-        return
-    _pool.submit(_deliver, message)
+def quoted(name: str) -> str:
+    """Return a device's name in quotes, cut to `MAX_NAME` characters, without anything that becomes a link.
 
-
-def _deliver(message: EmailMessage) -> None:
-    try:
-        message.send()
-    except Exception as error:  # Mail servers and networks fail in many ways.
-        # The log contains neither the mail, which may hold a link, nor the server's message, which may quote it.
-        logger.error("mail not sent: %s", type(error).__name__)
-    finally:
-        _places.release()
+    Whoever signs in chooses the name, and the owner of the account reads it.
+    """
+    plain = _LINKED.sub("·", unicodedata.normalize("NFKC", name))
+    return f"“{plain if len(plain) <= MAX_NAME else plain[: MAX_NAME - 1] + '…'}”"
 
 
 def _hours(purpose: links.Purpose) -> int:

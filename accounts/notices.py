@@ -15,7 +15,7 @@ from django.dispatch import receiver
 from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
-from accounts import mail
+from accounts import delivery, mail
 from accounts.links import Purpose
 from accounts.models import User
 from tokens import sessions
@@ -38,7 +38,9 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)
         if device is not None and not (event.kind == sessions.Kind.NEW_DEVICE and device.is_first_ever):
-            _send(name, device.user, device=device.name, time=event.created_at, ip=event.ip or _("unknown"))
+            _send(
+                name, device.user, device=mail.quoted(device.name), time=event.created_at, ip=event.ip or _("unknown")
+            )
 
 
 def _send(name: str, owner: Any, **facts: Any) -> None:
@@ -48,4 +50,5 @@ def _send(name: str, owner: Any, **facts: Any) -> None:
         # A project can use our user model with pages of its own.
         logger.warning("mail %s was not sent, because its link needs accounts.urls in the URLs", name)
     else:
-        mail.send(message)
+        if not delivery.send(message, is_notice=True):
+            sessions.record(None, sessions.Kind.MAIL_DROPPED, owner, name)

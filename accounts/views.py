@@ -151,7 +151,7 @@ class SignedInForm(AccountForm):
         self.owner = user
         try:
             return super().dispatch(request, *args, **kwargs)
-        except passwords.SessionEnded:
+        except sessions.SessionEnded:
             return redirect_to_login(self.here)
 
 
@@ -251,4 +251,4 @@ class DeleteAccount(OwnAccountForm):
     text = _("You will be signed out on all devices. The account cannot be restored.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        deletion.delete(self.request, self.owner)
+        deletion.delete(self.request)

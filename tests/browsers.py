@@ -32,6 +32,11 @@ def refresh(client: Client, token: str | None = None) -> Any:
     return post(client, "/api/auth/refresh")
 
 
+def browser_at(address: str) -> Client:
+    """Return a new browser at this IP address, without cookies."""
+    return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
+
+
 class AsyncHandler(ClientHandler):
     """Calls the middlewares as an ASGI server does: the async version of each middleware that has one."""
 

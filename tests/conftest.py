@@ -14,11 +14,14 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.test import Client
+from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts import delivery
 from tests.browsers import FIREFOX, login
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
+from tests.hashers import CheapArgon2
 from tokens.database.expressions import DatabaseNow
 from tokens.service import acknowledgements, throttles
 from tokens.service.revocation_feed import RevocationFeed, feed
@@ -97,9 +100,38 @@ def _new_process() -> Iterator[None]:
     feed.__init__()  # type: ignore[misc]
     throttles.forget_outage()
     cache.clear()
+    translation.deactivate()  # A request leaves its language active.
     yield
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _mail_at_once() -> Iterator[None]:
+    """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: job()))
+        yield
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls of the password hasher, in order. An attacker could measure which accounts cost more hashing."""
+    calls: list[str] = []
+
+    def recorded(name: str) -> Callable[..., Any]:
+        original = getattr(CheapArgon2, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            calls.append(name)
+            return original(*args, **options)
+
+        return call
+
+    for name in ("encode", "verify"):
+        monkeypatch.setattr(CheapArgon2, name, recorded(name))
+    return calls
 
 
 @pytest.fixture

@@ -60,10 +60,8 @@ class Databases:
         connections.settings = connections.configure_settings(settings.DATABASES)
 
     def _postgresql(self) -> dict[str, Any]:
-        url = PG_URL if PG_URL.startswith("postgres") else self._start_server()
+        url = PG_URL
+        if not url.startswith("postgres"):
+            url, server = start_server()
+            self._servers.append(server)
         return {**environ.Env.db_url_config(url), "TEST": {"NAME": f"test_latchkey{self._suffix}"}}
-
-    def _start_server(self) -> str:
-        url, server = start_server()
-        self._servers.append(server)
-        return url

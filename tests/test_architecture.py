@@ -52,15 +52,6 @@ def test_packages_arrows_layers_and_lines_stay_within_their_limits():
     assert structure.main() == 0
 
 
-def test_the_protocol_imports_neither_django_nor_another_part_of_tokens():
-    names = [f"tokens.protocol.{path.stem}" for path in (ROOT / "tokens/protocol").glob("[a-z]*.py")]
-    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    ours = {name for name in loaded.split() if name.partition(".")[0] == "tokens"}
-    assert ours == {"tokens", "tokens.protocol", *names}
-    assert not {name for name in loaded.split() if name.partition(".")[0] in {"django", "rest_framework", "psycopg"}}
-
-
 def test_the_services_know_no_request_and_no_response():
     for path in (ROOT / "tokens/service").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from gettext import GNUTranslations
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,6 @@ PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z]")
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 
 each_app = pytest.mark.parametrize("app", APPS)
-
-
-@pytest.fixture(autouse=True)
-def _english_afterwards() -> Iterator[None]:
-    """English again after the test. A request leaves its language active, so the next test would see it."""
-    with translation.override("en"):
-        yield
 
 
 def catalogue(app: str, root: Path = ROOT) -> Path:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from django.contrib.auth import login, logout
+from django.contrib.auth import alogin, login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
@@ -49,6 +49,12 @@ def fails(request: HttpRequest) -> HttpResponse:
 def sign_in(request: HttpRequest, address: str) -> HttpResponse:
     """Signs a user in with Django's own function, as other packages do."""
     login(request, User.objects.get(email=address), backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse("in")
+
+
+async def sign_in_async(request: HttpRequest, address: str) -> HttpResponse:
+    user = await User.objects.aget(email=address)
+    await alogin(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponse("in")
 
 
@@ -111,6 +117,7 @@ urlpatterns = [
     path("probe/public", public),
     path("probe/fails", fails),
     path("probe/sign-in/<str:address>", sign_in),
+    path("probe/sign-in-async/<str:address>", sign_in_async),
     path("probe/sign-out", sign_out),
     path("probe/members", members),
     path("probe/rest", rest),

@@ -6,10 +6,12 @@ It shows no secrets and edits no rows.
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import JSONField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
@@ -24,6 +26,7 @@ from tokens.web.client import client_of
 
 MAX_LISTED = 10_000
 """Rows that a list counts and shows."""
+_LOOKUPS = {"exact", "in", "gt", "gte", "lt", "lte", "isnull"}
 _USER = f"user__{get_user_model().USERNAME_FIELD}"
 
 
@@ -63,6 +66,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         of_users = queryset.filter(user__in=users[:MAX_LISTED].values("pk"))
         rows = [rows.order_by().values("pk") for rows in (found, of_users)]
         return queryset.filter(pk__in=rows[0].union(rows[1])), duplicates
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """Return whether the address of the list may contain this filter: a comparison of a field that it shows.
+
+        Django would also allow hidden columns, such as digests, and regular expressions.
+        """
+        name, *rest = lookup.split("__")
+        if name not in {key for field in self.opts.fields for key in (field.name, field.attname)}:
+            return super().lookup_allowed(lookup, value, request)
+        field = self.opts.get_field(name)
+        related: Any = field.related_model
+        keys = {related._meta.pk.name} if related else set()
+        shown: set[Any] = {*(self.fields or ()), *self.list_display}
+        is_shown = field.name in shown and not isinstance(field, JSONField)
+        return is_shown and {*rest} <= _LOOKUPS | keys
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -146,7 +164,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Revoke selected sessions"), permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
-        self._revoke(request, RefreshToken.objects.live().filter(pk__in=queryset.values("pk")))
+        sessions = RefreshToken.objects.live().filter(pk__in=queryset.values("pk"))
+        self._revoke(request, sessions, *((session, str(session)) for session in sessions))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.revoke_user)
@@ -162,25 +181,40 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         except (model.DoesNotExist, ValidationError, ValueError):
             raise Http404 from None
         sessions = RefreshToken.objects.live().filter(user=user)
+        # A member of the staff who may only revoke knows the user's key, and learns nothing else.
+        may_view = request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+        shown = str(user if may_view else user.pk)
         if request.method == "POST":
-            self._revoke(request, sessions)
-            return redirect(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[user.pk]))
+            self._revoke(request, sessions, (user, shown))
+            change = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+            return redirect(reverse(change, args=[user.pk]) if may_view else reverse("admin:index"))
         context = {
             **self.admin_site.each_context(request),
             "title": _("Revoke all sessions"),
-            "object": user,
+            "object": shown,
             "sessions": sessions.count(),
         }
         return render(request, "admin/tokens/revoke_user.html", context)
 
-    def _revoke(self, request: HttpRequest, sessions: Any) -> None:
+    def _revoke(self, request: HttpRequest, sessions: Any, *logged: tuple[Any, str]) -> None:
+        """Revoke sessions, and note it in the admin's log with these objects and their names."""
         reason = RefreshToken.Reason.ENDED_BY_STAFF
-        ended = revoke_all(
-            sessions, reason, by=get_user_model()._default_manager.get(pk=request.user.pk), client=client_of(request)
+        current = get_user_model()._default_manager.get(pk=request.user.pk)
+        ended = revoke_all(sessions, reason, by=current, client=client_of(request))
+        message = ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended
+        types = ContentType.objects.get_for_models(*{type(row) for row, _name in logged})
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=current.pk,
+                content_type=types[type(row)],
+                object_id=row.pk,
+                object_repr=name[:200],
+                action_flag=CHANGE,
+                change_message=message,
+            )
+            for row, name in logged
         )
-        self.message_user(
-            request, ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended, messages.SUCCESS
-        )
+        self.message_user(request, message, messages.SUCCESS)
 
 
 @admin.register(Device)

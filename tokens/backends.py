@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 
-from tokens.service import throttles
+from tokens.service import auth_hash, throttles
 from tokens.web.attempts import attempt
 
 
@@ -33,6 +33,7 @@ class ModelBackend(backends.ModelBackend):
         if found.user is None:
             get_user_model()().set_password(password)  # A name without an account must take as long.
             return None
+        setattr(found.user, auth_hash.VERIFIED, found.user.password)
         is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
         return found.user if is_valid else None
 

@@ -7,6 +7,7 @@
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
+- ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
 
 `tokens.conf` has all other checks.
 """
@@ -24,6 +25,7 @@ from tokens.backends import ModelBackend
 from tokens.conf import read
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
+from tokens.service import triggers
 from tokens.web.django_session import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
@@ -116,3 +118,14 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
     if vendor in {"postgresql", "sqlite"}:
         return []
     return [Error(f"{vendor} is not supported.", hint="Use PostgreSQL 15 or newer, or SQLite.", id="tokens.E009")]
+
+
+@register(Tags.database)
+def check_triggers(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the triggers are installed, when all migrations have been applied."""
+    alias = writer(RefreshToken)
+    if alias not in (databases or ()) or not triggers.has_tables(alias):
+        return []
+    hint = "Run `manage.py migrate` as a role that may create triggers on these tables."
+    what = "Changes of users by SQL or by querysets end no session until its next refresh"
+    return [Warning(f"{what}: {name} is missing.", hint=hint, id="tokens.W006") for name in triggers.missing(alias)]

@@ -14,9 +14,11 @@ from django.http.response import HttpResponseBase
 from tokens.conf import token_settings
 from tokens.hashers import Busy
 from tokens.service.throttles import Throttled
-from tokens.web import incoming, outgoing, problems
+from tokens.service.users import SessionEnded
+from tokens.web import incoming, outgoing, problems, session
 from tokens.web.exchange import attach
 from tokens.web.flow import arun, run
+from tokens.web.origins import is_unsafe
 
 
 class TokenMiddleware(AuthenticationMiddleware):
@@ -50,8 +52,16 @@ class TokenMiddleware(AuthenticationMiddleware):
             response = await arun(outgoing.finish(request, exchange, arrival, response))
         return outgoing.describe_audience(response, exchange)
 
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        """Before the admin changes anything, check the row of the session, and not only the access token."""
+        is_admin = request.resolver_match is not None and "admin" in request.resolver_match.app_names
+        if is_admin and is_unsafe(request) and session.current_id(request) is not None:
+            session.anonymise_if_ended(request)
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a view, also one of the admin, that could not check a password: 429 or 503."""
+        """Answer for a view, also one of the admin, that could not check a password, or whose session has ended."""
         if isinstance(exception, Throttled):
             return problems.respond(request, problems.throttled(request, exception))
+        if isinstance(exception, SessionEnded):
+            return problems.respond(request, problems.SESSION_ENDED)
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None

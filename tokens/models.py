@@ -1,4 +1,4 @@
-"""The rows: a `RefreshToken` for each session, its `Device`, each `SecurityEvent`, and each recent `Revocation`.
+"""The rows: a `RefreshToken` for each session, its `Device`, each `SecurityEvent`, recent `Revocation`s and `Rehash`es.
 
 Only `tokens.service` writes them. Reads for a decision use the database that takes writes.
 """
@@ -219,6 +219,7 @@ class SecurityEvent(models.Model):
         PASSWORD_RESET = "password_reset", _("password reset asked for")
         PASSWORD_CHANGED = "password_changed", _("password changed")
         ALARM = "alarm", _("the owner says: this was not me")
+        MAIL_DROPPED = "mail_dropped", _("notice not sent")
         PURGED = "purged", _("purged")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -249,16 +250,36 @@ class SecurityEvent(models.Model):
 
 
 class Revocation(models.Model):
-    """A session that was ended before its time.
+    """A session that was ended before its time, or a user whose sessions have to be checked.
 
-    Every process reads these rows, and rejects the access tokens of these sessions. The row is written in the
-    transaction that ends the session, and kept while an access token of it may be valid.
+    Every process reads these rows, and rejects the access tokens of these sessions. The row of a session is written in
+    the transaction that ends it, and kept while an access token of it may be valid. The row of a user has no session:
+    a trigger writes it when somebody changes the user's password hash or deactivates the user
+    (`tokens.service.triggers`), and `tokens.service.user_changes` then decides which sessions end.
     """
 
-    session_id = models.UUIDField(_("session"))
+    session_id = models.UUIDField(_("session"), null=True)
+    user_key = models.CharField(_("user"), max_length=255, blank=True, default="", db_default="")
     transaction_id = models.BigIntegerField(db_default=TransactionId(), db_index=True, editable=False)
     created_at = models.DateTimeField(_("when"), db_index=True)
 
     class Meta:
         verbose_name = _("revocation")
         verbose_name_plural = _("revocations")
+
+
+class Rehash(models.Model):
+    """A password hash that Django replaced by another hash of the same password, at a sign-in.
+
+    The row is written before the hash is replaced. It holds digests of both session auth hashes. Without it, the new
+    hash would look like a new password, which ends sessions.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    old_digest = models.BinaryField(max_length=32, editable=False)
+    new_digest = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField(_("when"), db_index=True)
+
+    class Meta:
+        verbose_name = _("rehash")
+        verbose_name_plural = _("rehashes")

@@ -1,29 +1,34 @@
-"""Receivers of Django's signals: sign-ins and sign-outs by any view, and users that are deactivated or deleted.
+"""Receivers of signals: sign-ins and sign-outs by any view, and users that are changed or deleted.
 
 A receiver only notes a sign-in or sign-out on the exchange. `tokens.web.outgoing` carries it out after the view,
 outside of ``ATOMIC_REQUESTS``.
 """
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
-from django.conf import settings
+from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.db.models.signals import post_save, pre_delete, pre_save
+from django.db.models import Case, F, Value, When
+from django.db.models.signals import post_migrate, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 
 from tokens import metrics
 from tokens.database.transactions import clock, writer
-from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import auth_hash, events, throttles
+from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
+from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
 from tokens.service.client import Client
 from tokens.service.revocation import revoke_all
+from tokens.service.revocation_feed import users_changed
 from tokens.web import django_session
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 
-_REHASHED_FROM = "_tokens_rehashed_from"
+_REHASH = "_tokens_rehash"
+"""The attribute of a user with the hash that was verified, and the one that Django replaces it with."""
 
 
 @receiver(user_logged_in)
@@ -64,30 +69,81 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 
 
-@receiver(pre_save, sender=settings.AUTH_USER_MODEL)
-def notice_rehash(*, sender: Any, instance: Any, using: str, update_fields: Any, **kwargs: Any) -> None:
-    """Notice that Django is rehashing the same password at a sign-in. A new password would be in ``_password``."""
-    if update_fields == {"password"} and instance._password is None:
-        old = sender._base_manager.using(using).filter(pk=instance.pk).values_list("password", flat=True).first()
-        if old and auth_hash.is_rehash(old, instance.password):
-            setattr(instance, _REHASHED_FROM, old)
+def announce_rehash(*, sender: Any, instance: Any, using: str, update_fields: Any, **kwargs: Any) -> None:
+    """Announce that Django is about to replace a password hash by another hash of the same password.
+
+    Django does so at a sign-in, in `AbstractBaseUser.check_password`. The hash is only replaced if it is still the one
+    that was verified. Otherwise a sign-in with the old password could undo a change of the password.
+    """
+    # A new password is in ``_password`` until it is saved, and a hash that was assigned leaves no such attribute.
+    if update_fields != {"password"} or instance.__dict__.get("_password", "") is not None:
+        return
+    new, stored = instance.password, _stored_password(sender, instance, using)
+    verified = instance.__dict__.get(auth_hash.VERIFIED)
+    if stored is not None and stored == (verified or stored) and auth_hash.is_rehash(stored, new):
+        auth_hash.announce_rehash(instance, stored, new)
+        verified = stored
+        instance.password = Case(When(password=stored, then=Value(new)), default=F("password"))
+    else:
+        instance.password = F("password")  # Another request has replaced or changed the hash already.
+    setattr(instance, _REHASH, (verified or new, new))
 
 
-@receiver(post_save, sender=settings.AUTH_USER_MODEL)
-def follow_user(*, instance: Any, created: bool, raw: bool, **kwargs: Any) -> None:
-    """End the sessions of a user who was deactivated. Keep those of one whose password was rehashed."""
+def follow_user(*, sender: Any, instance: Any, using: str, created: bool, raw: bool, **kwargs: Any) -> None:
+    """Finish a rehash, and end the sessions of a user who was deactivated."""
+    if rehash := instance.__dict__.pop(_REHASH, None):
+        verified, new = rehash
+        # If another request has replaced the hash first, the user keeps the hash that was verified. It opens a session
+        # only if it belongs to the password that the user has now.
+        instance.password = new if new == _stored_password(sender, instance, using) else verified
     if created or raw:
         return
-    if old := instance.__dict__.pop(_REHASHED_FROM, None):
-        auth_hash.follow_rehash(instance, old)
+    alias = writer(RefreshToken)
     if not instance.is_active:
         revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DISABLED)
+    elif not triggers.are_installed(alias):
+        Revocation.objects.using(alias).create(user_key=str(instance.pk), created_at=clock(alias))
 
 
-@receiver(pre_delete, sender=settings.AUTH_USER_MODEL)
 def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
-    """End the sessions of a user who is about to be deleted."""
+    """End the sessions of a user who is about to be deleted. Lock the user first, as everyone does.
+
+    Django has collected the rows that it deletes before. A sign-in may have added some since, so delete all of them.
+    """
+    alias = writer(RefreshToken)
+    users.lock(alias, instance.pk)
     revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DELETED)
+    SecurityEvent.objects.using(alias).filter(user=instance.pk).update(user=None)
+    for model in (RefreshToken, Device, Rehash):
+        rows: Any = model._default_manager.using(alias).filter(user=instance.pk)
+        rows._raw_delete(alias)
+
+
+# Without a sender, `pre_delete` would make Django read every row that it deletes, of any model.
+for _model in apps.get_models():
+    if issubclass(_model, get_user_model()):
+        pre_save.connect(announce_rehash, sender=_model)
+        post_save.connect(follow_user, sender=_model)
+        pre_delete.connect(revoke_sessions_of_deleted_user, sender=_model)
+
+
+@receiver(post_migrate)
+def install_triggers(*, app_config: Any, using: str, **kwargs: Any) -> None:
+    """Install the triggers, after the migrations of this app and of the user's."""
+    labels = {RefreshToken._meta.app_label, get_user_model()._meta.app_label}
+    if app_config.label in labels and using == writer(RefreshToken) and triggers.has_tables(using):
+        triggers.install(using)
+
+
+@receiver(users_changed)
+def end_outdated_sessions(*, subjects: Sequence[str], **kwargs: Any) -> list[UUID]:
+    """End the sessions of changed users that are not valid any more, and return their ids."""
+    return user_changes.end_outdated(subjects)
+
+
+def _stored_password(model: Any, user: Any, using: str) -> str | None:
+    found: str | None = model._base_manager.using(using).filter(pk=user.pk).values_list("password", flat=True).first()
+    return found
 
 
 def _live_sessions(user: Any) -> Any:

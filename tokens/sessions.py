@@ -1,12 +1,15 @@
 """The public Python API of `tokens`: what any other app may import. It does not import REST framework.
 
-An app that changes an account ends sessions in the same transaction::
+An app that changes the account of the request's user does so in a transaction that also checks the session, because
+an access token outlives its session for a moment. It ends other sessions in the same transaction::
 
-    with sessions.durable():
+    with sessions.change_account(request) as user:  # Raises SessionEnded.
+        user.set_password(new)
         user.save(update_fields=["password"])
-        if not sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded  # The exception rolls the change back.
+        sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
+
+The middleware answers `SessionEnded` for views that do not catch it.
 
 When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate
 such views with `django.db.transaction.non_atomic_requests`.
@@ -28,9 +31,10 @@ from django.http import HttpRequest
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles
-from tokens.service.client import network
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
+from tokens.service.client import Client, network
 from tokens.service.throttles import Tally
+from tokens.service.users import SessionEnded
 from tokens.web import attempts, session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -39,7 +43,9 @@ __all__ = [
     "MAX_DEVICE_NAME",
     "Kind",
     "Reason",
+    "SessionEnded",
     "allow_sign_in_after_reset",
+    "change_account",
     "could_not_refresh",
     "current_id",
     "device_of",
@@ -64,9 +70,10 @@ Reason = RefreshToken.Reason
 happened = events.happened
 current_id = session.current_id
 revoke = session.revoke
+change_account = session.change_account
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
-rename_device = devices.rename
+rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters
@@ -115,15 +122,14 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
 
     Return False, and do nothing, if the session of this request has ended: the user must not change anything then.
     """
-    session_id, sessions = current_id(request), queries.live_sessions(user)
-    # Everyone locks sessions in this order, so that two transactions that end the same sessions cannot deadlock.
-    if session_id not in {row.id for row in sessions.order_by("id").select_for_update(of=("self",))}:
+    session_id, alias = current_id(request), writer(RefreshToken)
+    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
         return False
-    own = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
-    own.update(auth_hash_digest=auth_hash.digest_of(user))
+    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
-    revocation.revoke_all(sessions.exclude(id=session_id), reason, client=client_of(request))
+    others = queries.live_sessions(user).exclude(id=session_id)
+    revocation.revoke_all(others, reason, client=client_of(request))
     return True
 
 
@@ -149,14 +155,14 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     return True
 
 
-def record(request: HttpRequest, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
+def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
     """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret."""
     events.write(
         [
             events.record(
                 kind,
                 clock(writer(SecurityEvent)),
-                client_of(request),
+                client_of(request) if request is not None else Client(),
                 user_id=user and user.pk,
                 session_id=current_id(request),
                 reason=reason,

@@ -5,12 +5,13 @@ about the request and about the change. Only the owner of the new address learns
 """
 
 from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import links, mail
+from accounts import delivery, links, mail
 from accounts.links import InvalidLink, Purpose
 from accounts.models import User
 from tokens import sessions
@@ -19,21 +20,21 @@ from tokens import sessions
 def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     """Send a link that changes the user's address to ``email``.
 
-    Raise `ValidationError` if it is the user's address already, and `Throttled`.
+    Raise `ValidationError` if it is the user's address already, `Throttled`, and `SessionEnded`.
     """
     email = email.lower()
     if email == user.email:
         raise ValidationError(_("This is already your address."))
     may_send = sessions.throttle(request, "register", email)
-    with sessions.durable():
+    with sessions.change_account(request) as user:
         is_taken = _of_confirmed(email)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
     # Compose both mails, so that the time does not reveal which one is sent.
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
     notice = mail.compose_notice("account_exists", email, email=email)
     if may_send:
-        mail.send(notice if is_taken else confirmation)
-    mail.send(mail.compose_notice("email_change_asked", user.email, email=email))
+        delivery.send(notice if is_taken else confirmation)
+    _tell_old_address(request, mail.compose_notice("email_change_asked", user.email, email=email), user)
 
 
 def confirm(request: HttpRequest, token: str) -> None:
@@ -67,7 +68,12 @@ def _change(request: HttpRequest, link: links.Link) -> None:
         except IntegrityError:
             raise InvalidLink from None
         sessions.record(request, sessions.Kind.EMAIL_CHANGED, user)
-    mail.send(mail.compose_with_link("email_changed", old, Purpose.ALARM, user))
+    _tell_old_address(request, mail.compose_with_link("email_changed", old, Purpose.ALARM, user), user)
+
+
+def _tell_old_address(request: HttpRequest, message: EmailMessage, user: User) -> None:
+    if not delivery.send(message, is_notice=True):
+        sessions.record(request, sessions.Kind.MAIL_DROPPED, user)
 
 
 def _of_confirmed(email: str) -> bool:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts import links, mail
+from accounts import delivery, links, mail
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD, User
 from tokens import sessions
@@ -17,10 +17,6 @@ from tokens import sessions
 
 class WrongPassword(Exception):
     """The current password is wrong."""
-
-
-class SessionEnded(Exception):
-    """The session of the request has ended meanwhile. Nothing was changed."""
 
 
 def check_password_rules(password: str, user: User) -> None:
@@ -33,7 +29,7 @@ def check_password_rules(password: str, user: User) -> None:
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
     """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
     if not sessions.reauthenticate(request, _known(request, user, current)):
-        raise SessionEnded
+        raise sessions.SessionEnded
 
 
 def change(request: HttpRequest, user: User, current: str, new: str) -> None:
@@ -42,13 +38,11 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     check_password_rules(new, known)
     before = known.password
     known.set_password(new)
-    with sessions.durable():
-        row = User.objects.for_decision().select_for_update(no_key=True).filter(pk=known.pk).first()
-        if row is None or row.password != before:
+    with sessions.change_account(request) as row:
+        if row.password != before:
             raise WrongPassword  # Another request has changed it meanwhile.
         known.save(update_fields=["password"])
-        if not sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED):
-            raise SessionEnded
+        sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
 
 
@@ -63,7 +57,7 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
     recipient = user or User(email=email, password="")
     message = mail.compose_with_link("reset_password", recipient.email, Purpose.PASSWORD_RESET, recipient)
     if may_send and user is not None and user.has_usable_password():
-        mail.send(message)
+        delivery.send(message)
 
 
 def reset(request: HttpRequest, token: str, new: str) -> None:

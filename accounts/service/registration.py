@@ -12,7 +12,7 @@ an existing account        gets a mail that says so
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 
-from accounts import mail
+from accounts import delivery, mail
 from accounts.links import Purpose
 from accounts.models import User
 from accounts.service.passwords import check_password_rules
@@ -44,4 +44,4 @@ def register(request: HttpRequest, email: str, password: str) -> None:
     confirmation = mail.compose_with_link("confirm_registration", user.email, Purpose.REGISTRATION, row or user)
     notice = mail.compose_notice("account_exists", user.email, email=user.email)
     if may_send:
-        mail.send(notice if outcome is _THERE else confirmation)
+        delivery.send(notice if outcome is _THERE else confirmation)

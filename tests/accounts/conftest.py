@@ -1,32 +1,14 @@
-"""Fixtures for accounts: mail without threads, signed-in browsers, and a record of the password hashing."""
+"""Fixtures for accounts: signed-in browsers, the tokens in mails, and the ways to send data and to set a password."""
 
 import re
-from concurrent.futures import Future
 
 import pytest
 from django.test import Client
 
-from accounts import mail
 from accounts.links import Purpose, make
 from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
 from tests.browsers import login
 from tests.factories import PASSWORD
-from tests.hashers import CheapArgon2
-
-
-class NoThreads:
-    """Replaces the thread pool: `submit` returns when the job is done."""
-
-    def submit(self, job, *args):
-        done = Future()
-        done.set_result(job(*args))
-        return done
-
-
-@pytest.fixture(autouse=True)
-def _mail_at_once(monkeypatch):
-    """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
-    monkeypatch.setattr(mail, "_pool", NoThreads())
 
 
 @pytest.fixture(params=[ask, fill_in], ids=["API", "page"])
@@ -64,7 +46,10 @@ def signed_in_by_form(api, user, clock) -> Client:
 
 @pytest.fixture(params=["register", "password/change", "password/reset/confirm"])
 def set_password(request, send, api, user):
-    """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule."""
+    """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule.
+
+    In a password ``{email}`` stands for the address.
+    """
     path = request.param
     if path == "password/change":
         login(api, user)
@@ -73,23 +58,5 @@ def set_password(request, send, api, user):
         "password/change": ("new_password", {"current_password": PASSWORD}),
         "password/reset/confirm": ("password", {"token": make(Purpose.PASSWORD_RESET, user)}),
     }[path]
-    return lambda password: send(api, path, fields | {name: password})
-
-
-@pytest.fixture
-def hashed(monkeypatch) -> list[str]:
-    """The calls of the password hasher, in order. An attacker could measure which accounts cost more hashing."""
-    calls = []
-
-    def recorded(name):
-        original = getattr(CheapArgon2, name)
-
-        def call(*args, **options):
-            calls.append(name)
-            return original(*args, **options)
-
-        return call
-
-    for name in ("encode", "verify"):
-        monkeypatch.setattr(CheapArgon2, name, recorded(name))
-    return calls
+    email = fields.get("email", user.email)
+    return lambda password: send(api, path, fields | {name: password.replace("{email}", email)})

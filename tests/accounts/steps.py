@@ -1,5 +1,7 @@
 """What the tests of accounts do and compare, as functions."""
 
+from html import unescape
+
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -62,6 +64,12 @@ def leads_to(response) -> str:
     """Return where a page redirects to."""
     assert response.status_code == 302, response.content
     return str(response["Location"])
+
+
+def text(response) -> str:
+    """Return the HTML of a page, with its characters unescaped."""
+    assert response.status_code == 200
+    return unescape(response.content.decode())
 
 
 def form_errors(response) -> set[str]:

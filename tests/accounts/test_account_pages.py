@@ -15,6 +15,7 @@ from accounts.models import User
 from tests.accounts.steps import CROSS_SITE, TWICE, clears_the_tokens, form_errors, live, sign_in_by_form, who
 from tests.browsers import FIREFOX, login
 from tests.factories import PASSWORD
+from tokens.models import Device, RefreshToken
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +26,7 @@ OWN = ["/account/delete", "/email/change", "/password/change"]
 OPEN = ["/email/confirm", "/password/reset", "/password/reset/confirm", "/register"]
 """Pages for users who are not signed in."""
 FORMS = [*OWN, *OPEN, "/sign-in/again"]
+EVERY_FORM = [*FORMS, "/alarm", "/sign-out", "/sessions/end-others", "/sessions/{}/end", "/sessions/{}/rename"]
 DONE = ["/account/deleted", "/email/confirmed", "/mail-sent", "/password/changed", "/password/reset/done"]
 
 
@@ -96,18 +98,28 @@ class TestAPageThatChangesTheAccount:
         assert response["Location"] == path
         assert signed_in_by_form.get(path).status_code == 200
 
-    def test_it_rejects_a_form_from_another_origin(self, signed_in_by_form, path):
-        assert signed_in_by_form.post(path, FILLED_IN, headers=CROSS_SITE).status_code == 403
-        assert User.objects.get().check_password(PASSWORD)
 
-
-@pytest.mark.parametrize("path", [*FORMS, "/alarm", "/sign-out"])
+@pytest.mark.parametrize("path", EVERY_FORM)
 def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
-    login(strict, user)
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user)}
-    assert strict.post(path, given, headers={"Origin": "https://testserver"}).status_code == 403
+    session = login(strict, user)["session"]["id"]
+    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    assert strict.post(path.format(session), given, headers={"Origin": "https://testserver"}).status_code == 403
     assert (User.objects.get().email, live()) == (user.email, 1)
+    assert not mailoutbox
+
+
+@pytest.mark.parametrize("path", EVERY_FORM)
+def test_a_form_of_another_site_changes_nothing_and_rotates_nothing(signed_in_by_form, user, path, clock, mailoutbox):
+    session, name = RefreshToken.objects.get(), Device.objects.get().name
+    clock.forward(601)
+    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    response = signed_in_by_form.post(path.format(session.id), given, headers=CROSS_SITE)
+    assert (response.status_code, len(response.cookies)) == (403, 0)
+    session.refresh_from_db()
+    assert (session.generation, session.revoked_at, session.device.name) == (0, None, name)
+    row = User.objects.get()
+    assert (row.email, row.check_password(PASSWORD)) == (user.email, True)
     assert not mailoutbox
 
 

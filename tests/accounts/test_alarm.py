@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from accounts.links import LIFETIMES, InvalidLink, Purpose, make, read
+from accounts.links import LIFETIMES, Purpose, make
 from accounts.models import User
-from tests.accounts.steps import ask, confirm, events, form_errors, live, reset_password, who
+from tests.accounts.steps import ask, confirm, events, form_errors, live, who
 from tests.browsers import REFRESH, login, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -115,15 +115,6 @@ class TestTheLink:
         assert response.status_code == 200
         assert "This link is not valid." in response.content.decode()
         assert len(events(SecurityEvent.Kind.ALARM)) == 1
-
-    def test_sets_no_password_and_cannot_be_used_for_another_purpose(self, thief, user, token):
-        press(token)
-        login(Client(), user)
-        for purpose in OTHER_PURPOSES:
-            with pytest.raises(InvalidLink):
-                read(token, purpose)
-        assert reset_password(Client(), token).status_code == confirm(Client(), token).status_code == 400
-        assert User.objects.get().check_password(PASSWORD)
 
     def test_that_is_forged_or_for_another_purpose_ends_nothing(self, thief, user, token):
         forged = ["", token[:-1], "x" + token]

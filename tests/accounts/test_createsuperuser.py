@@ -74,11 +74,6 @@ class TestCreatingASuperuser:
         assert asked == ["e-mail address", "password", "password (again)"]
         assert authenticate(username=EMAIL, password=PASSWORD) == User.objects.get()
 
-    def test_a_terminal_is_asked_again_after_an_invalid_address(self, typed):
-        typed("root", "", "root@example.org", PASSWORD, PASSWORD)
-        assert "Enter a valid email address" in create_at_a_terminal()
-        assert User.objects.get().email == "root@example.org"
-
     def test_a_taken_address_is_rejected_in_any_spelling(self, typed):
         UserFactory(email="root@example.org")
         with pytest.raises(CommandError, match="That e-mail address is already taken"):
@@ -89,10 +84,7 @@ class TestCreatingASuperuser:
         assert users == {("root@example.org", False), ("other@example.org", True)}
 
     REJECTED = {
-        "without a domain": (["--email", "root"], None),
-        "with an empty domain": (["--email", "root@"], None),
-        "without a name": (["--email", "@example.org"], None),
-        "with a space": (["--email", "a b@example.org"], None),
+        "no valid address": (["--email", "root"], None),
         "an empty address": (["--email", ""], None),
         "no address": ([], "You must use --email with --noinput"),
         "a user name": (["--username", "root", "--email", EMAIL], "unrecognized arguments"),
@@ -112,7 +104,3 @@ class TestChangingAPassword:
         assert authenticate(username=user.email, password=PASSWORD) == user
         clock.forward(601)
         assert refresh(signed_in).status_code == 401
-
-    def test_an_unknown_address_is_rejected(self):
-        with pytest.raises(CommandError, match=r"user 'nobody@example\.org' does not exist"):
-            call_command("changepassword", "nobody@example.org")

@@ -1,13 +1,11 @@
 """The pages, the admin and the mails in German: the language is the one that the browser asks for."""
 
 import re
-from html import unescape
 
 import pytest
 from django.test import Client
-from django.utils import translation
 
-from tests.accounts.steps import TWICE, ask, sign_in_by_form
+from tests.accounts.steps import TWICE, ask, sign_in_by_form, text
 from tests.browsers import FIREFOX, login
 from tests.config.demo import test_demo as demo
 from tests.factories import PASSWORD, AdminFactory, UserFactory
@@ -18,22 +16,10 @@ pytestmark = pytest.mark.django_db
 ADDRESS = "ada@example.org"
 
 
-@pytest.fixture(autouse=True)
-def _english_afterwards():
-    """Restore English. Django leaves the language of a request active, and the next test would get German texts."""
-    with translation.override("en"):
-        yield
-
-
 @pytest.fixture
 def german() -> Client:
     """A browser that asks for German. Without it a text that has no translation would go unnoticed."""
     return Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"})
-
-
-def text(response) -> str:
-    assert response.status_code == 200
-    return unescape(response.content.decode())
 
 
 PAGES = {

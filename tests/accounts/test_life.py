@@ -4,8 +4,6 @@ Schemathesis sends what the description allows (`tests.tokens.api.test_schema`).
 knows no password and no link from a mail.
 """
 
-from base64 import b64encode
-from hashlib import sha256
 from urllib.parse import urlencode
 
 import pytest
@@ -13,13 +11,12 @@ import requests
 import schemathesis
 from schemathesis.core.transport import Response
 
+from tests.attacks.doors import AS_SERVICE, INTROSPECTION
 from tests.factories import PASSWORD
 from tests.tokens.api.test_schema import OPERATIONS, described
 
 EMAIL, ANOTHER_EMAIL = "ada@example.org", "ada@example.net"
 NEW_PASSWORD, LAST_PASSWORD = "another long passphrase", "the third long passphrase"
-SERVICE_SECRET = "a service's secret: as random as it should be"
-SERVICE = "Basic " + b64encode(f"api:{SERVICE_SECRET}".encode()).decode()
 FORM = "application/x-www-form-urlencoded"
 ONLY_FOR_BROWSERS = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
 """Operations that a browser calls by itself, over HTTPS. `tests.tokens.web.test_device_bound` tests them."""
@@ -50,13 +47,12 @@ class Caller:
 
 @pytest.mark.django_db
 def test_each_operation_responds_as_the_description_says(api, settings, token_in, clock):
-    clients = [f"api:{sha256(SERVICE_SECRET.encode()).hexdigest()}"]
-    settings.TOKENS = {"INTROSPECTION_CLIENTS": clients, "MODES": ["cookie", "body"]}
+    settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"]}
     call = Caller(api)
     call("post", "register", {"email": EMAIL, "password": PASSWORD})
     call("post", "email/confirm", {"token": token_in(EMAIL)})
     granted = call("post", "login", {"email": EMAIL, "password": PASSWORD, "mode": "body", "device_name": "Laptop"})
-    assert call("post", "introspect", {"token": granted["access_token"]}, Authorization=SERVICE)["active"] is True
+    assert call("post", "introspect", {"token": granted["access_token"]}, **AS_SERVICE)["active"] is True
     call("post", "refresh", {"refresh_token": granted["refresh_token"]})
     call("post", "login", {"email": EMAIL, "password": PASSWORD})
     own = call("get", "me")["session"]["id"]

@@ -2,11 +2,9 @@
 
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
-from threading import Event
 
 import django
 import pytest
@@ -19,10 +17,10 @@ from accounts import mail
 from accounts.links import Purpose
 from accounts.models import User
 from config.environment import mail_settings
-from tests.accounts.steps import NEW_PASSWORD, ask, reset_password, seen
+from tests.accounts.steps import NEW_PASSWORD, ask, seen
 from tests.factories import PASSWORD
 
-FOLDER = Path(configured.BASE_DIR) / "templates/mail"
+FOLDER = Path(configured.BASE_DIR) / "templates/accounts/mail"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 ADA = {"email": "ada@example.org", "password": PASSWORD}
 SECRET = "eyJ.a-token-that-is.secret"
@@ -190,46 +188,21 @@ class TestAMailThatCannotBeSent:
         assert SECRET not in caplog.text
 
 
-@pytest.mark.django_db
-def test_no_token_and_no_password_is_logged(api, user, token_in, caplog):
-    caplog.set_level(logging.DEBUG)
-    ask(api, "password/reset", {"email": user.email})
-    token = token_in(user.email)
-    for used in (token + "x", token, token):
-        reset_password(api, used)
-    # Django logs the SQL statements when debugging is on. Only what the project logs is checked.
-    ours = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("django.db"))
-    assert token not in ours
-    assert NEW_PASSWORD not in ours
+NAMES_OF_DEVICES = {
+    "a name of the default kind": ("Firefox on Windows", "“Firefox on Windows”"),
+    "a URL": ("https://evil.example/x", "“https···evil·example·x”"),
+    "a host": ("Call www.evil.example now", "“Call www·evil·example now”"),
+    "a host with full-width dots": ("evil．example", "“evil·example”"),
+    "an address": ("help@evil.example", "“help·evil·example”"),
+    "a path of Windows": ("\\\\evil\\share", "“··evil·share”"),
+    "a long name": ("x" * 41, f"“{'x' * 39}…”"),
+    "a name of 40 characters": ("x" * 40, f"“{'x' * 40}”"),
+}
 
 
-class TestTheThreadPool:
-    @pytest.fixture
-    def server(self, monkeypatch, _mail_at_once):
-        """A mail server that answers when the event is set. A request that waits for a fast one would go unnoticed."""
-        answers, pool = Event(), ThreadPoolExecutor(2)
-        monkeypatch.setattr(mail, "_pool", pool)
-        monkeypatch.setattr(EmailMessage, "send", lambda self, *args, **options: answers.wait(10))
-        yield answers
-        answers.set()
-        pool.shutdown()
-
-    @pytest.mark.django_db
-    def test_a_response_does_not_wait_for_the_mail_server(self, api, server):
-        assert ask(api, "register", ADA).status_code == 202
-        assert not server.is_set()
-
-    def test_mails_beyond_the_limit_are_dropped_and_logged(self, server, monkeypatch, caplog):
-        monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(3))
-        for _ in range(5):
-            mail.send(EmailMessage("s", "b", to=["a@example.org"]))
-        assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["mail dropped"] * 2
-
-    def test_a_mail_that_was_sent_or_lost_makes_room_for_another(self, broken, monkeypatch):
-        monkeypatch.setattr(mail, "_places", mail.BoundedSemaphore(1))
-        for _ in range(3):
-            mail.send(EmailMessage("s", "b", to=["a@example.org"]))
-        assert mail._places.acquire(blocking=False)
+@pytest.mark.parametrize(("name", "shown"), NAMES_OF_DEVICES.values(), ids=NAMES_OF_DEVICES)
+def test_the_name_of_a_device_is_quoted_short_and_no_link(name, shown):
+    assert mail.quoted(name) == shown
 
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"

@@ -7,7 +7,6 @@ from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 
 from accounts.models import User
-from tests.accounts.steps import who
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -106,9 +105,3 @@ class TestAnUpdate:
     def test_of_another_field_sends_none(self, users, signals):
         assert User.objects.filter(pk=users[0].pk).update(is_staff=True) == 1
         assert signals == []
-
-    @pytest.mark.parametrize(("is_active", "status"), [(False, 401), (True, 200)], ids=["off", "on"])
-    def test_signs_a_user_out_only_if_it_switches_the_user_off(self, user, signed_in, clock, is_active, status):
-        User.objects.filter(pk=user.pk).update(is_active=is_active)
-        clock.forward(2)
-        assert who(signed_in) == status

@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import User
 from accounts.service import passwords
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
+from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
@@ -104,25 +104,6 @@ class TestARejectedChange:
         assert outcome(response) == "401 invalid_credentials"
         assert PASSWORD not in response.content.decode()
         assert events(SecurityEvent.Kind.SIGN_IN_FAILED)[0].user == user
-
-    def test_of_a_client_that_is_not_signed_in(self, api):
-        assert outcome(ask(api, PATH, RIGHT)) == "401 not_authenticated"
-
-    def test_of_a_sign_in_that_is_not_recent(self, signed_in, clock):
-        clock.forward(901)
-        assert outcome(ask(signed_in, PATH, RIGHT)) == "403 reauthentication_required"
-
-    def test_from_another_origin(self, signed_in):
-        assert outcome(ask(signed_in, PATH, RIGHT, **CROSS_SITE)) == "403 cross_origin"
-
-    @pytest.mark.parametrize("new", ["short", "12345678901", "password", "x" * 4097], ids=lambda new: new[:12])
-    def test_of_a_new_password_that_is_not_good_enough(self, signed_in, send, new):
-        response = send(signed_in, PATH, RIGHT | {"new_password": new})
-        assert outcome(response) == "400 invalid password"
-        assert PASSWORD not in response.content.decode()
-
-    def test_of_a_new_password_like_the_address(self, signed_in, send, user):
-        assert outcome(send(signed_in, PATH, RIGHT | {"new_password": user.email})) == "400 invalid password"
 
     @pytest.mark.parametrize("missing", RIGHT)
     def test_of_a_missing_or_empty_field(self, signed_in, missing):

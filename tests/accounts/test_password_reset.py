@@ -1,27 +1,19 @@
-"""Resetting the password by a link in a mail: all sessions end, and no response shows whether there is an account."""
+"""Resetting the password by a link in a mail: all sessions end. `test_enumeration` tests what the responses show."""
 
 import pytest
 
-from accounts import mail
 from accounts.models import User
 from accounts.service import passwords
 from tests.accounts import steps
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, seen, who
+from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, seen, who
 from tests.browsers import login, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
 
 PATH = "password/reset"
 reset = steps.reset_password
-OTHERS = {
-    "nobody": None,
-    "off": {"is_active": False},
-    "never": {"is_active": False, "email_confirmed_at": None},
-    "bare": {"password": None},
-}
-"""Addresses that get no mail, and the accounts that they have."""
 
 
 @pytest.fixture
@@ -61,10 +53,8 @@ class TestAReset:
         ended = RefreshToken.objects.exclude(revoked_at=None)
         assert set(ended.values_list("revoked_reason", flat=True)) == {RefreshToken.Reason.PASSWORD_CHANGED}
 
-    @pytest.mark.parametrize("password", ["short", "12345678", "password", "the address of the user"])
-    def test_a_bad_password_is_rejected_and_the_link_stays_valid(self, api, send, user, token, password):
-        bad = user.email if password == "the address of the user" else password
-        assert outcome(reset(api, token, bad, send)) == "400 invalid password"
+    def test_after_a_bad_password_the_link_stays_valid(self, api, send, token):
+        assert outcome(reset(api, token, "short", send)) == "400 invalid password"
         assert outcome(reset(api, token, send=send)) == "done"
 
     @pytest.mark.parametrize("missing", ["token", "password"])
@@ -73,10 +63,6 @@ class TestAReset:
         assert outcome(ask(api, "password/reset/confirm", data | {missing: ""})) == f"400 invalid {missing}"
         del data[missing]
         assert outcome(ask(api, "password/reset/confirm", data)) == f"400 invalid {missing}"
-
-    def test_from_another_origin_is_rejected(self, api, user, token):
-        assert outcome(reset(api, token, **CROSS_SITE)) == "403 cross_origin"
-        assert User.objects.get().check_password(PASSWORD)
 
     def test_of_two_parallel_requests_with_one_link_the_later_is_rejected(self, api, token, monkeypatch, another):
         check = passwords.check_password_rules
@@ -90,33 +76,3 @@ class TestAReset:
         assert seen(reset(api, token)) == seen(reset(api, "nonsense"))
         assert User.objects.get().check_password("the password of the first")
         assert live() == 0
-
-
-class TestNothingShowsWhetherThereIsAnAccount:
-    @pytest.fixture
-    def answers(self, clock, api, send, hashed, user):
-        """The response and the statements, for each address. A difference would show which one gets a mail."""
-        # Time stands still, because the pages send the current second in the Expires header.
-        addresses = {"there": user.email} | {name: f"{name}@example.org" for name in OTHERS}
-        for name, fields in OTHERS.items():
-            if fields is not None:
-                UserFactory(email=addresses[name], **fields)
-        hashed.clear()
-        return {name: steps.statements(api, PATH, {"email": email}, send) for name, email in addresses.items()}
-
-    @pytest.mark.parametrize("name", OTHERS)
-    def test_the_response_and_the_statements_are_the_same(self, answers, hashed, name):
-        assert answers[name] == answers["there"]
-        assert hashed == []
-
-    def test_only_an_active_account_gets_mail_and_every_request_is_recorded(self, answers, mailoutbox, user):
-        assert [message.to for message in mailoutbox] == [[user.email]]
-        asked = [event.user_id for event in events(SecurityEvent.Kind.PASSWORD_RESET)]
-        assert (asked[:2], len(asked)) == ([user.pk, None], 5)
-
-    def test_a_mail_is_composed_for_an_unknown_address_as_well(self, api, monkeypatch):
-        composed = []
-        compose = mail.compose
-        monkeypatch.setattr(mail, "compose", lambda *args, **more: composed.append(args) or compose(*args, **more))
-        ask(api, PATH, {"email": "nobody@example.org"})
-        assert composed == [("reset_password", "nobody@example.org")]

@@ -1,4 +1,4 @@
-"""Registration: an address is confirmed by mail, and no response shows whether there is an account."""
+"""Registration: an address is confirmed by mail. `test_enumeration` tests that nothing shows which are taken."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome, seen, statements
+from tests.accounts.steps import CROSS_SITE, NEW_PASSWORD, ask, can_sign_in, confirm, events, outcome
 from tests.browsers import FIREFOX
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import SecurityEvent
@@ -18,15 +18,11 @@ ADDRESS = "ada@example.org"
 ADA = {"email": ADDRESS, "password": PASSWORD}
 NEWER = {"email": ADDRESS, "password": NEW_PASSWORD}
 BAD = {
-    "a password that is too short": ADA | {"password": "short"},
-    "a password like the address": ADA | {"password": ADDRESS},
-    "a password of digits": ADA | {"password": "12345678"},
-    "a password that is too long": ADA | {"password": "x" * 4097},
-    "a text that is no address": ADA | {"email": "no address"},
-    "an address that is too long": ADA | {"email": f"{'a' * 250}@example.org"},
-    "an address with a NUL": ADA | {"email": "a\0b@example.org"},
-    "an address with a mail header": ADA | {"email": f"{ADDRESS}\nBcc: eve@example.org"},
-    "an empty address": ADA | {"email": ""},
+    "a text that is no address": "no address",
+    "an address that is too long": f"{'a' * 250}@example.org",
+    "an address with a NUL": "a\0b@example.org",
+    "an address with a mail header": f"{ADDRESS}\nBcc: eve@example.org",
+    "an empty address": "",
 }
 BAD_JSON = {
     "an empty password": (ADA | {"password": ""}, "password"),
@@ -86,10 +82,9 @@ class TestRegistering:
         clock.forward(40 * 86400)
         assert ask(signed_in, "register/", ADA).status_code == 202, "The trailing slash is accepted as well."
 
-    @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
-    def test_an_invalid_field_is_named_and_no_account_is_made(self, api, send, mailoutbox, data):
-        (field,) = (name for name in ADA if data[name] != ADA[name])
-        assert outcome(send(api, "register", data)) == f"400 invalid {field}"
+    @pytest.mark.parametrize("address", BAD.values(), ids=BAD)
+    def test_an_invalid_address_is_reported_and_no_account_is_made(self, api, send, mailoutbox, address):
+        assert outcome(send(api, "register", ADA | {"email": address})) == "400 invalid email"
         assert not mailoutbox
         assert not User.objects.exists()
 
@@ -114,46 +109,6 @@ class TestRegistering:
         assert User.objects.count() == 1
 
 
-class TestNothingShowsWhetherThereIsAnAccount:
-    ACCOUNTS = {
-        "there": {},
-        "off": {"is_active": False},
-        "bare": {"password": None},
-        "never": {"is_active": False, "email_confirmed_at": None},
-    }
-
-    @pytest.fixture
-    def answers(self, clock, api, send, hashed):
-        """The response, the statements and the hashing, for each account. A difference would show which one exists."""
-        # Time stands still, because the pages send the current second in the Expires header.
-        for name, fields in self.ACCOUNTS.items():
-            UserFactory(email=f"{name}@example.org", **fields)
-        found = {}
-        for name in ("new", *self.ACCOUNTS):
-            hashed.clear()
-            found[name] = (*statements(api, "register", ADA | {"email": f"{name}@example.org"}, send), list(hashed))
-        return found
-
-    @pytest.mark.parametrize("name", ACCOUNTS)
-    def test_the_answer_the_statements_and_the_hashing_are_the_same(self, answers, name):
-        assert answers[name] == answers["new"]
-        assert answers["new"][2] == ["encode"]
-
-    def test_every_address_gets_one_mail(self, answers, mailoutbox):
-        assert [message.to for message in mailoutbox] == [[f"{name}@example.org"] for name in answers]
-
-    @pytest.mark.parametrize("email", ["there@example.org", "new@example.org"])
-    def test_a_bad_password_gets_the_same_error(self, answers, api, send, email):
-        response = send(api, "register", {"email": email, "password": "password"})
-        assert outcome(response) == "400 invalid password"
-        assert response.content.decode().count("This password") == 1
-
-    def test_signing_in_to_an_unconfirmed_account_looks_like_a_wrong_password(self, api):
-        UserFactory(email=ADDRESS, is_active=False, email_confirmed_at=None)
-        rejected = ask(api, "login", ADA)
-        assert seen(rejected) == seen(ask(api, "login", ADA | {"email": "nobody@example.org"}))
-
-
 @pytest.mark.parametrize("path", ["register", "email/confirm", "password/reset", "password/reset/confirm"])
 class TestEveryEndpointWithoutASignIn:
     def test_deeply_nested_json_is_invalid(self, api, path):
@@ -165,13 +120,6 @@ class TestEveryEndpointWithoutASignIn:
     def test_a_request_from_another_origin_is_rejected(self, api, path, mailoutbox):
         assert outcome(ask(api, path, ADA, **CROSS_SITE)) == "403 cross_origin"
         assert not mailoutbox
-
-    def test_only_post_with_a_json_object_is_accepted(self, api, path):
-        assert ask(api, path, "[]").status_code == 400
-        assert api.post(f"/api/auth/{path}", "{", content_type="application/json").status_code == 400
-        assert api.post(f"/api/auth/{path}", {"email": ADDRESS}).status_code == 415
-        rejected = api.get(f"/api/auth/{path}")
-        assert (rejected.status_code, rejected["Content-Type"]) == (405, "application/problem+json")
 
 
 @pytest.mark.parametrize("by", ["save", "update"])

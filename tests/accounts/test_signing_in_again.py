@@ -65,11 +65,6 @@ class TestGivingThePasswordAgain:
         assert stale.get(DELETE).status_code == 302
         assert live() == 1
 
-    def test_a_wrong_password_is_recorded(self, stale, user):
-        give(stale, "wrong")
-        (event,) = events(SecurityEvent.Kind.SIGN_IN_FAILED)
-        assert event.user == user
-
     def test_a_user_who_was_switched_off_by_raw_sql_has_to_sign_in(self, stale, user):
         User._base_manager.filter(pk=user.pk).update(is_active=False)
         assert give(stale, next=DELETE)["Location"] == SIGN_IN

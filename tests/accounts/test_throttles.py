@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from tests.accounts.steps import HOUR, NEW_PASSWORD, ask, events, reset_password, statements
-from tests.browsers import FIREFOX
+from tests.browsers import browser_at
 from tests.factories import PASSWORD
 from tokens.models import SecurityEvent
 
@@ -21,10 +21,6 @@ KINDS = {REGISTRATION: SecurityEvent.Kind.REGISTRATION, RESET: SecurityEvent.Kin
 @pytest.fixture(autouse=True)
 def _on(throttled, clock):
     """Switch throttles on, and stop the clock. A test that runs into the next period would fail at random."""
-
-
-def browser_at(address) -> Client:
-    return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
 
 
 def unknown(number) -> Client:

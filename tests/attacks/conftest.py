@@ -1,14 +1,11 @@
-"""Fixtures for attacks: mail that is delivered synchronously, and accounts with a long history."""
+"""Fixtures for attacks: accounts with a long history."""
 
 from typing import Any
 
 import pytest
 
-from tests.accounts.conftest import _mail_at_once, hashed
 from tests.attacks.doors import INTROSPECTION
 from tests.attacks.use import Use
-
-__all__ = ["_mail_at_once", "hashed"]
 
 
 @pytest.fixture

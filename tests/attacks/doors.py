@@ -16,6 +16,8 @@ from tokens.conf import codec
 SERVICE = "a service's secret: as random as it should be"
 INTROSPECTION = {"INTROSPECTION_CLIENTS": [f"api:{sha256(SERVICE.encode()).hexdigest()}"]}
 """Settings that let one service introspect tokens."""
+AS_SERVICE = {"Authorization": "Basic " + b64encode(f"api:{SERVICE}".encode()).decode()}
+"""The header by which the service authenticates itself."""
 
 
 def minted(**changes: Any) -> str:
@@ -33,12 +35,8 @@ def by_cookie(client: Client, text: str) -> Any:
 
 def by_service(client: Client, text: str) -> Any:
     """Introspect the token (RFC 7662), as a service does that received it."""
-    return client.post(
-        "/api/auth/introspect",
-        urlencode({"token": text}),
-        content_type="application/x-www-form-urlencoded",
-        headers={"Authorization": "Basic " + b64encode(f"api:{SERVICE}".encode()).decode()},
-    )
+    form = "application/x-www-form-urlencoded"
+    return client.post("/api/auth/introspect", urlencode({"token": text}), content_type=form, headers=AS_SERVICE)
 
 
 WAYS: tuple[Callable[[Client, str], Any], ...] = (by_header, by_cookie, by_service)

@@ -1,4 +1,7 @@
-"""Known attacks on JSON Web Tokens, against the endpoints of the server instead of the codec."""
+"""Known attacks on JSON Web Tokens, against the endpoints of the server instead of the codec.
+
+`tests.tokens.protocol.test_access_tokens` tests tokens that are too long, and changed ones that our own key signed.
+"""
 
 import hmac
 import json
@@ -14,10 +17,9 @@ from django.test import Client
 
 from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
 from tests.browsers import ACCESS
-from tests.tokens.protocol.jws import VECTORS, changed, encoded, opened, signed
+from tests.tokens.protocol.jws import encoded, opened, signed
 from tokens.conf import codec, keyring
 from tokens.protocol import signing_keys
-from tokens.protocol.access_tokens import MAX_LENGTH
 
 ATTACKER = Ed25519PrivateKey.generate()
 
@@ -55,10 +57,6 @@ def forged(header: bytes | dict[str, Any], claims: bytes | dict[str, Any]) -> It
 def test_a_token_of_ours_is_accepted_as_it_is_and_when_signed_here():
     for text in (minted(), signed_by_us(*good())):
         codec().loads(text, datetime.now(UTC))
-
-
-def test_a_changed_token_is_rejected_even_if_our_own_key_signed_it():
-    assert_rejected(signed_by_us(*changed(vector, minted())) for vector in VECTORS["invalid"])
 
 
 ALGORITHMS = ["none", "None", "NONE", "nOnE", "HS256", "HS512", "EdDSA", "ES256", "RS256", "", None, ["EdDSA"]]
@@ -126,13 +124,6 @@ def test_json_that_is_costly_to_parse_is_rejected_without_an_error(bomb):
         assert_rejected(forged(head.encode(), claims))
     for name in ("exp", "aud", "sid", "amr"):
         assert_rejected(forged(header, json.dumps(claims | {name: "HERE"}).replace('"HERE"', bomb).encode()))
-
-
-def test_a_huge_token_is_rejected():
-    head, payload, signature = minted().split(".")
-    more = "A" * MAX_LENGTH
-    assert_rejected([more + "A", f"{head}.{payload}{more}.{signature}", f"{head}.{payload}.{signature}{more}"])
-    assert_rejected(["." * MAX_LENGTH, "A." * (MAX_LENGTH // 2), ".".join(["A" * 2**17] * 3)])
 
 
 def test_a_token_inside_a_token_is_not_unpacked():

@@ -1,96 +1,15 @@
-"""Attacks with refresh tokens on the endpoint: changed tokens, scripts that ask for tokens, and session fixation."""
+"""Attacks with the refresh tokens of a session: scripts that ask for tokens, and session fixation.
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
-from itertools import product
-from struct import unpack
-from typing import Any
+`tests.tokens.protocol.test_refresh_tokens` changes, cuts and mixes tokens. `tests.tokens.api.test_bad_input` presents
+forged ones at the endpoints.
+"""
 
 import pytest
-from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import PASSWORD, UserFactory
-from tokens.models import RefreshToken, SecurityEvent
-from tokens.protocol.refresh_tokens import PREFIX
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
-
-
-def raw(token: str) -> bytes:
-    return urlsafe_b64decode(token.removeprefix(PREFIX) + "=")
-
-
-def text(data: bytes) -> str:
-    return PREFIX + urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def flipped(token: str, *masks: int) -> list[str]:
-    """Return the token with one byte changed by each mask, for every byte."""
-    data = raw(token)
-    return [text(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :]) for at in range(len(data)) for mask in masks]
-
-
-def parts(token: str) -> tuple[bytes, ...]:
-    """Return key id, session id, secret, generation and tag."""
-    return unpack("4s16s16s4s16s", raw(token))
-
-
-@pytest.fixture
-def assert_refused(django_assert_num_queries: Any) -> Callable[[Iterable[str]], None]:
-    """A function that presents tokens by cookie and in a body, and holds the server to one response for all of them.
-
-    Without the count of queries an attacker could load the database with forged tokens, or measure the difference.
-    """
-
-    def check(tokens: Iterable[str]) -> None:
-        client, answers = Client(), set()
-        with django_assert_num_queries(0):
-            for token in tokens:
-                for answer in (
-                    post(client, "/api/auth/refresh", Cookie=f"{REFRESH}={token}"),
-                    post(client, "/api/auth/refresh", {"refresh_token": token}),
-                ):
-                    answers.add((answer.status_code, answer.content))
-        assert [status for status, _ in answers] == [401]
-
-    return check
-
-
-def test_a_token_with_any_byte_flipped_is_refused(clock, signed_in, assert_refused):
-    assert_refused(flipped(signed_in.cookies[REFRESH].value, 0x01, 0x80, 0xFF))
-    assert refresh(signed_in).status_code == 200
-
-
-def test_a_token_that_is_cut_anywhere_is_refused(clock, signed_in, assert_refused):
-    token = signed_in.cookies[REFRESH].value
-    assert_refused(cut for at in range(1, len(token)) for cut in (token[:at], token[at:]))
-    assert refresh(signed_in).status_code == 200
-
-
-def test_a_mixture_of_two_tokens_is_refused(clock, signed_in, another, assert_refused):
-    """The two tokens are of two users, or of two generations of one session."""
-    other_user = another()
-    login(other_user, UserFactory())
-    first = signed_in.cookies[REFRESH].value
-    clock.forward(601)
-    assert refresh(signed_in).status_code == 200
-    for other in (other_user.cookies[REFRESH].value, signed_in.cookies[REFRESH].value):
-        mixed = {text(b"".join(choice)) for choice in product(*zip(parts(first), parts(other), strict=True))}
-        mixed -= {first, other}
-        assert len(mixed) >= 2
-        assert_refused(mixed)
-    assert not RefreshToken.objects.exclude(revoked_at=None).exists()
-    assert refresh(signed_in).status_code == refresh(other_user).status_code == 200
-
-
-def test_a_changed_token_neither_ends_the_session_nor_records_an_event(clock, signed_in):
-    """An attacker who only knows the format of tokens must not fill the list of a user's security events."""
-    before = SecurityEvent.objects.count()
-    for token in flipped(signed_in.cookies[REFRESH].value, 0x55):
-        refresh(Client(), token)
-    assert SecurityEvent.objects.count() == before
-    assert signed_in.get("/api/auth/me").status_code == 200
 
 
 @pytest.mark.parametrize("mode", ["cookie", "scoped"])

@@ -25,7 +25,7 @@ from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.utils import timezone
 
-from accounts import mail
+from accounts import delivery, mail
 from accounts.links import Purpose
 from accounts.models import User
 from tests.browsers import login, post
@@ -100,7 +100,7 @@ def _mail_at_once() -> Iterator[None]:
     With synchronous mails the test would find a leak that production does not have.
     """
     yield
-    for done in [mail._pool.submit(lambda: None) for _ in range(20)]:
+    for done in [delivery._pool.submit(lambda: None) for _ in range(20)]:
         done.result()
 
 

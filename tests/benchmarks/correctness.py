@@ -2,11 +2,9 @@
 
 A process serves each peer that refreshes, over HTTP, on a PostgreSQL that the benchmark starts, with the protocol's
 default durations. Hours pass by moving that process's clock. Every session was refreshed an hour before. `Findings`
-lists what is examined. The result is a Markdown table, or with ``--json`` the findings of each round.
+lists what is examined. The result is a Markdown table.
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,7 @@ from tests.benchmarks.clients import PEERS, Client, Peer, Request, Response
 from tests.benchmarks.command import postgres_started
 from tests.benchmarks.options import parser, progress
 from tests.benchmarks.projects.populate import PASSWORD, address
-from tests.clients.projects import Server
-from tests.scale.cluster import ROOT, kept_environment, running
+from tests.clients.projects import ROOT, Server, clean_environment, started
 
 PARALLEL = 10
 LATER = 60
@@ -162,10 +159,8 @@ def _replay(site: Site, owner: Client) -> tuple[bool, bool, bool]:
 @contextmanager
 def served(peer: Peer, database_url: str) -> Iterator[Site]:
     """Serve a peer's project on a database."""
-    environment = {**kept_environment(), **peer.environment, "DATABASE_URL": database_url}
     command = [sys.executable, "-m", "tests.clients.existing_project.serve"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with running(command, cwd=ROOT, env=environment, **pipes) as process:
+    with started(command, ROOT, clean_environment(**peer.environment, DATABASE_URL=database_url)) as process:
         yield Site(process)
 
 
@@ -206,11 +201,8 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def main() -> None:
-    options = parser(run, __doc__, rounds="rounds of parallel refreshes")
-    options.add_argument("--json", action="store_true", help="print the findings of each round")
-    given = options.parse_args()
-    found = run(given.rounds)
-    print(json.dumps(found, indent=2) if given.json else table(found))  # noqa: T201
+    given = parser(run, __doc__, rounds="rounds of parallel refreshes").parse_args()
+    print(table(run(given.rounds)))  # noqa: T201
 
 
 if __name__ == "__main__":

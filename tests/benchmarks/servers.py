@@ -11,15 +11,8 @@ import psutil
 
 from tests.benchmarks.command import postgres_started
 from tests.browser.proxies import reserved_port
-from tests.scale.cluster import (
-    ROOT,
-    Database,
-    Node,
-    Redis,
-    kept_environment,
-    node_started,
-    redis_started,
-)
+from tests.clients.projects import clean_environment
+from tests.scale.cluster import ROOT, Database, Node, Redis, node_started, redis_started
 
 DURATIONS = {"TOKENS_REUSE_GRACE": "1", "TOKENS_ACKNOWLEDGE_AFTER": "2"}
 """Seconds after which a session of Latchkey can be rotated again. The defaults are 30 and 90."""
@@ -59,7 +52,7 @@ def stores_started() -> Iterator[Stores]:
 def granian_started(environment: Mapping[str, str], folder: Path) -> Iterator[Node]:
     """Serve the project that the environment names, with the options of `deploy/`. ``folder``: for the log."""
     # The server's threads stay, however long a peer waits for its turn.
-    variables = {**kept_environment(), **environment, "GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT": "600"}
+    variables = clean_environment(**environment, GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT="600")
     application = "tests.benchmarks.projects.wsgi:application"
     with (
         reserved_port() as port,
@@ -72,4 +65,4 @@ def granian_started(environment: Mapping[str, str], folder: Path) -> Iterator[No
 def populate(users: int, environment: Mapping[str, str]) -> None:
     """Create the tables and users of the project that the environment names."""
     command = [sys.executable, "-m", "tests.benchmarks.projects.populate", str(users)]
-    subprocess.run(command, cwd=ROOT, env={**kept_environment(), **environment}, check=True)
+    subprocess.run(command, cwd=ROOT, env=clean_environment(**environment), check=True)

@@ -5,19 +5,15 @@ production. All are configured with PostgreSQL, and none connects to it. A line 
 the start of the interpreter, as CPU time and on the clock, in milliseconds, and how much more this project takes than
 the others. All modules are compiled before, even where Python may not write files.
 
-With ``--imports`` the benchmark says which packages the projects import, and how long each took by itself. ``--python``
-is for an interpreter without the developers' tools (``uv sync --no-dev``), because Django REST framework imports some
-of them if they are installed.
+``--python`` is for an interpreter without the developers' tools (``uv sync --no-dev``), because Django REST framework
+imports some of them if they are installed.
 """
 
 import os
-import re
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,25 +132,6 @@ def run(python: str = sys.executable, rounds: int = 15) -> None:
         print()  # noqa: T201
 
 
-def show_imports(python: str, count: int) -> None:
-    """Print the packages that take longest until the first answer, each without those that it imports."""
-    found = {project.name: _imports(python, project) for project in PROJECTS}
-    _print("imports, ms", *found)
-    _print("all", *(sum(times.values()) for times in found.values()))
-    for package, _ in found[OURS.name].most_common(count):
-        _print(package, *(times[package] for times in found.values()))
-
-
-def _imports(python: str, project: Project) -> Counter[str]:
-    """Return the milliseconds that the import of each package's modules took."""
-    command = [python, "-X", "importtime", *project.stages()["first answer"]]
-    answer = subprocess.run(command, env=project.whole_environment(), capture_output=True, text=True, check=True)
-    found: Counter[str] = Counter()
-    for line in re.finditer(r"import time: +(\d+) \| +\d+ \| +(\w+)", answer.stderr):
-        found[line[2]] += int(line[1]) / 1000
-    return found
-
-
 def _print(first: str, *cells: object) -> None:
     texts = ("" if cell is None else f"{cell:.0f}" if isinstance(cell, float) else str(cell) for cell in cells)
     print(f"{first:<34}" + "".join(f"{text:>14}" for text in texts))  # noqa: T201
@@ -162,14 +139,8 @@ def _print(first: str, *cells: object) -> None:
 
 def main() -> None:
     options = parser(run, __doc__, python="the interpreter to start", rounds="how often each stage is measured")
-    text = "show the packages whose import takes longest instead; 25 if no number is given"
-    options.add_argument("--imports", type=int, nargs="?", const=25, metavar="COUNT", help=text)
-    given = options.parse_args()
     os.chdir(ROOT)
-    if given.imports:
-        show_imports(given.python, given.imports)
-    else:
-        run(given.python, given.rounds)
+    run(**vars(options.parse_args()))
 
 
 if __name__ == "__main__":

@@ -187,6 +187,6 @@ def axe(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def visit(page, site, person, new_context, sites) -> Visit:
+def visit(page, site, person, sites) -> Visit:
     """A user in front of a browser, who can go to each of `pages.PAGES`."""
-    return Visit(page, site, person, new_context, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))
+    return Visit(page, site, person, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))

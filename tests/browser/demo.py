@@ -17,7 +17,7 @@ from tests.clients.projects import ROOT, clean_environment
 
 DEMO_USER = Person("demo@latchkey.test", "latchkey-demo")
 STORY = 30_000
-"""The time limit of a button's story, in milliseconds: it pauses between its steps so that the user can follow."""
+"""The time limit of a button's story, in milliseconds."""
 
 
 class Demo:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from tests.browser.sites import Person, Site
-from tests.browser.steps import sign_in, sign_in_by_api, sign_out
+from tests.browser.steps import sign_in, sign_out
 
 SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
 LONG_NAME = "The very old laptop in the shed behind the house, beside Donaudampfschifffahrtsgesellschaftskapitäne"
@@ -29,13 +28,21 @@ class Visit:
     page: Page
     site: Site
     person: Person
-    new_context: Callable[..., BrowserContext]
     down: Callable[[], Site]
 
-    def sign_in_elsewhere(self, name: str = "", **options: Any) -> None:
-        """Sign in by the API in another browser. ``name``: of the device; the user agent names it by default."""
-        page = self.new_context(base_url=self.site.origin, **options).new_page()
-        sign_in_by_api(page, self.person, **({"device_name": name} if name else {}))
+    def sign_in_elsewhere(self, name: str = "", ip: str = "127.0.0.1") -> None:
+        """Let the user sign in on a phone. ``name``: of the device; its browser names it by default."""
+        self.site.do(
+            "from accounts.models import User\n"
+            "from tokens.service.client import Client\n"
+            "from tokens.service.opening import open_session\n"
+            "client = Client(ip, user_agent)\n"
+            "open_session(User.objects.get(email=email), client, mode='cookie', device_name=name)",
+            email=self.person.email,
+            ip=ip,
+            user_agent=SAFARI,
+            name=name,
+        )
 
     def open_mail(self, person: Person | None = None) -> None:
         """Follow the link in the latest mail to the user, or to another one."""
@@ -86,15 +93,8 @@ def confirm_email_refused(visit: Visit) -> None:
 
 
 def devices(visit: Visit) -> None:
-    visit.sign_in_elsewhere(LONG_NAME)
-    visit.sign_in_elsewhere(user_agent=SAFARI)
-    visit.site.do(
-        "from tokens.models import RefreshToken\n"
-        "for row, ip in zip(RefreshToken.objects.filter(user__email=email).order_by('id'), ips):\n"
-        "    RefreshToken.objects.filter(id=row.id).update(ip=ip)",
-        email=visit.person.email,
-        ips=["2001:db8:85a3:1319:8a2e:370:7344:8a2e", "203.0.113.77"],
-    )
+    visit.sign_in_elsewhere(LONG_NAME, "2001:db8:85a3:1319:8a2e:370:7344:8a2e")
+    visit.sign_in_elsewhere(ip="203.0.113.77")
     sign_in(visit.page, visit.person)
 
 

@@ -23,16 +23,20 @@ def reserved_port() -> Iterator[int]:
 
 @contextmanager
 def nginx_started(configuration: Path, folder: Path, certificate: Certificate, **filled: int) -> Iterator[None]:
-    """Run nginx, which goes into the background as soon as it listens.
-
-    ``filled``: the values of the words in capitals in its configuration. ``folder``: where it may write.
-    """
-    assert shutil.which("nginx"), "nginx is not installed. These tests run it as a proxy: apt-get install nginx-light."
+    """Run nginx. ``filled``: the words in capitals in its configuration. ``folder``: where it may write."""
     text = configuration.read_text()
     words = {"USER": getpass.getuser(), "CERTIFICATE": certificate.path, "KEY": certificate.key_path, **filled}
     for word, value in words.items():
         text = re.sub(rf"\b{word}\b", str(value), text)
     (folder / "nginx.conf").write_text(text)
+    with nginx_running(folder):
+        yield
+
+
+@contextmanager
+def nginx_running(folder: Path) -> Iterator[None]:
+    """Run nginx with the configuration in this folder. It goes into the background as soon as it listens."""
+    assert shutil.which("nginx"), "nginx is not installed. These tests run it as a proxy: apt-get install nginx-light."
     command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     subprocess.run(command, check=True, timeout=60)
     try:

@@ -22,6 +22,8 @@ SECRET_KEY = "the secret of a site that browsers visit, as long as it has to be"
 HOSTS = ("app.test", "*.app.test", "example.test", "*.example.test", "evil.test")
 """Names that the tests' browser resolves to this machine. `example.test` has a host for each part of a site."""
 PASSWORD = "a password of somebody's"
+THREE_MODES = {"TOKENS_MODES": "cookie,scoped,body"}
+"""The variables for the settings of a site whose clients choose their storage mode."""
 
 
 class Certificate:
@@ -176,7 +178,7 @@ class Site(Server):
         """Return the mails to a user, oldest first, including those that are still being sent."""
         return self.do(
             "from django.core import mail\n"
-            "from accounts import mail as ours\n"
+            "from accounts import delivery as ours\n"
             "for done in [ours._pool.submit(lambda: None) for _ in range(20)]: done.result()\n"
             "result = [\n"
             "    {'subject': m.subject, 'text': m.body,\n"

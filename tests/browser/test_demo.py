@@ -14,7 +14,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
 from tests.browser.palette import SCREENSHOTS, WANTED
-from tests.browser.steps import fill_in, sign_in, sign_out
+from tests.browser.steps import FAST_TIMERS, fill_in, policy_violations, sign_in, sign_out
+from tests.scale.cluster import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def context(new_context, demo) -> BrowserContext:
 def page(context) -> Iterator[Page]:
     """A page without errors or warnings on its console. Otherwise a violation of its policy would go unnoticed."""
     page = context.new_page()
+    page.add_init_script(FAST_TIMERS)  # A story pauses between its steps so that a user can follow.
     complaints: list[str] = []
     page.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -67,9 +69,12 @@ def test_a_request_with_a_good_token_is_served(at_demo, demo):
 
 
 def test_the_token_expires_and_the_next_request_refreshes(at_demo, demo):
-    press(at_demo, "expire")
+    button = at_demo.get_by_role("button", name="Let the token expire")
+    button.focus()
+    at_demo.keyboard.press("Enter")
     expect(at_demo.locator("#left")).to_have_text("0:00")
     expect(at_demo.locator("#life")).to_have_text("expired: the next request refreshes")
+    expect(button).to_be_focused()
     expect(at_demo.locator("#timeline .lanes .expired")).not_to_have_count(0)
     assert demo.session()["generation"] == 0
     press(at_demo, "ask")
@@ -89,8 +94,10 @@ def test_time_passes_and_the_token_is_that_much_older(at_demo):
     assert drawn(at_demo) == ["served", "served"]
 
 
-def test_of_twenty_parallel_requests_one_refreshes_and_all_are_answered(at_demo, demo):
+def test_of_twenty_parallel_requests_one_refreshes_and_all_are_answered_and_drawn_on_a_phone(at_demo, demo):
+    at_demo.set_viewport_size({"width": 360, "height": 740})
     press(at_demo, "burst")
+    assert at_demo.evaluate("document.documentElement.scrollWidth <= innerWidth")
     outcomes = Counter(drawn(at_demo)[1:])
     # A request that the browser sends after the first answer has a good token.
     assert outcomes["repeated"] + outcomes["served"] == 19
@@ -153,25 +160,43 @@ def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_demo,
     expect(at_demo.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
-def test_the_buttons_work_by_keyboard_and_keep_the_focus(at_demo):
-    button = at_demo.get_by_role("button", name="Let the token expire")
-    button.focus()
-    at_demo.keyboard.press("Enter")
-    expect(at_demo.locator("#life")).to_have_text("expired: the next request refreshes")
-    expect(button).to_be_focused()
-
-
-def test_nothing_is_wider_than_a_phone(at_demo):
-    at_demo.set_viewport_size({"width": 360, "height": 740})
-    press(at_demo, "burst")
-    assert at_demo.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
 def test_without_javascript_the_page_says_that_it_needs_it(new_context, demo):
     page = new_context(base_url=demo.origin, java_script_enabled=False).new_page()
     sign_in(page, DEMO_USER, path="/demo")
     expect(page.get_by_text("This page needs JavaScript.")).to_be_visible()
     expect(page.locator("[data-do]").first).to_be_hidden()
+
+
+def test_the_mailbox_shows_mails_and_their_links_work(demo, new_context):
+    assert f"{demo.origin}/mailbox" in demo.log.read_text()
+    first, second = new_context(base_url=demo.origin), new_context(base_url=demo.origin, color_scheme="dark")
+    refused = policy_violations(first)
+    owner, other = first.new_page(), second.new_page()
+    sign_in(owner, DEMO_USER)
+    sign_in(other, DEMO_USER)
+
+    def has_come() -> bool:
+        owner.goto("/mailbox")
+        return mail.count() > 0
+
+    mail = owner.get_by_role("link", name="A new device signed in")
+    wait_for(has_come, "a mail, which is sent after the sign-in is answered")
+    mail.first.click()
+    expect(owner.get_by_role("heading", level=1)).to_have_text("A new device signed in")
+    expect(owner.locator("main")).to_contain_text("If this was you, you do not have to do anything.")
+    frame = owner.frame_locator("iframe")
+    expect(frame.get_by_role("heading")).to_have_text("A new device signed in")
+    # The policy permits the mail's style.
+    expect(frame.get_by_role("link", name="This was not me")).to_have_css("background-color", "rgb(163, 38, 28)")
+    assert refused == []
+
+    with first.expect_page() as opened:
+        frame.get_by_role("link", name="This was not me").click()
+    opened.value.get_by_role("button", name="Sign out everywhere").click()
+    expect(opened.value.get_by_role("heading")).to_have_text("You are signed out everywhere")
+    other.goto("/")
+    expect(other.get_by_label("Password")).to_be_visible()
+    assert refused == []
 
 
 PICTURES = {"demo": (900, ["burst", "lose", "thief"]), "demo-phone": (390, ["burst", "lose"])}

@@ -4,14 +4,11 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
-from tests.browser.conftest import at_length
 from tests.browser.sites import Person, Site
 from tests.browser.steps import EXPIRED, NOTE, REFRESH, assert_user, cookie, sign_in
 
-AFTER_GRACE = 61
-how_late = pytest.mark.parametrize(
-    "late", [1, *at_length(AFTER_GRACE), 3 * 3600], ids=["a second later", "a minute later", "hours later"]
-)
+LATE = 3 * 3600
+"""The seconds until the next request. How late it comes does not matter: see `tests.tokens.protocol.test_rotation`."""
 
 
 @pytest.fixture
@@ -47,31 +44,19 @@ def leave(page: Page, site: Site, how: str) -> None:
     site.deliver_to_nobody()
 
 
-@how_late
 @pytest.mark.parametrize("how", ["navigating away", "closing the tab", "a broken connection"])
-def test_an_answer_that_is_lost_does_not_end_the_session(signed_in, context, site, person, how, late):
+def test_an_answer_that_is_lost_does_not_end_the_session(signed_in, context, site, person, how):
     before = cookie(context, REFRESH)
     if how == "a broken connection":
         lose_answer(signed_in, site)
     else:
         leave(signed_in, site, how)
     assert cookie(context, REFRESH) == before
-    site.forward(late)
+    site.forward(LATE)
     assert_continues(context.new_page(), site, person)
 
 
-def test_answers_that_are_lost_again_and_again_do_not_end_the_session(signed_in, site, person):
-    for _ in range(8):
-        lose_answer(signed_in, site)
-        site.forward(AFTER_GRACE)
-        assert_user(signed_in, person)
-        site.forward(EXPIRED)
-    assert site.reasons(person) == [""]
-    assert site.events(person).count("refresh_recovered") == 8
-
-
-@how_late
-def test_a_browser_that_is_killed_before_it_has_saved_its_new_cookies_is_still_signed_in(profile, site, person, late):
+def test_a_browser_that_is_killed_before_it_has_saved_its_new_cookies_is_still_signed_in(profile, site, person):
     browser = profile.open()
     sign_in(browser.new_page(), person, remember=True)
     browser.close()  # The browser saves its cookies when a user closes it.
@@ -82,7 +67,7 @@ def test_a_browser_that_is_killed_before_it_has_saved_its_new_cookies_is_still_s
     assert_user(browser.new_page(), person)
     assert cookie(browser, REFRESH) != before
     profile.kill()
-    site.forward(late)
+    site.forward(LATE)
     browser = profile.open()
     assert cookie(browser, REFRESH) == before
     assert_continues(browser.new_page(), site, person)

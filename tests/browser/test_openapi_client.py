@@ -10,12 +10,13 @@ from shutil import copy
 import pytest
 
 from tests.browser.node import converse, node_environment
+from tests.browser.sites import THREE_MODES
 from tests.clients.conftest import HERE
 
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    return {"TOKENS_MODES": "body"}
+    return THREE_MODES
 
 
 @pytest.fixture

@@ -1,10 +1,16 @@
-"""Pages fit a phone, are accessible in both colour schemes, work by keyboard, and obey their security policy."""
+"""Pages fit a phone, are accessible in both colour schemes, work by keyboard, and obey their security policy.
+
+The screenshots are taken on request::
+
+    SCREENSHOTS=1 uv run pytest -n0 -m browser tests/browser/test_pages.py
+"""
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
 from tests.browser.pages import PAGES
+from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.sites import Person
 from tests.browser.steps import sign_out
 
@@ -39,6 +45,11 @@ def focused(page: Page) -> str:
 def test_a_page_fits_a_phone_and_is_accessible_and_obeys_its_policy(visit, name, axe, refused):
     PAGES[name](visit)
     page = visit.page
+    if WANTED:
+        page.set_viewport_size({"width": 720, "height": 560})
+        for scheme in RULES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            (SCREENSHOTS / f"{name}-{scheme}.png").write_bytes(with_palette(page.screenshot(full_page=True)))
     page.evaluate(axe)
     for size in (PHONE, LAPTOP):
         page.set_viewport_size(size)
@@ -48,6 +59,11 @@ def test_a_page_fits_a_phone_and_is_accessible_and_obeys_its_policy(visit, name,
             assert page.evaluate(RUN_AXE, rules) == [], (size, scheme)
     assert page.title().endswith(" · Latchkey")
     assert refused == []
+
+
+def test_every_page_has_its_screenshots():
+    existing = {path.name for path in SCREENSHOTS.glob("*.png")}
+    assert existing >= {f"{name}-{scheme}.png" for name in PAGES for scheme in RULES}
 
 
 @pytest.mark.parametrize("path", [OWN[0], PUBLIC[0], *at_length(*OWN[1:], *PUBLIC[1:])])

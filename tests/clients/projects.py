@@ -79,17 +79,17 @@ class Project:
         return done.stdout + done.stderr
 
     @contextmanager
-    def served(self, **environment: str) -> Iterator["Server"]:
+    def served(self) -> Iterator["Server"]:
         """Serve the project in a separate process."""
-        with started([self._python, "serve.py"], self.folder, self._environment(**environment)) as process:
+        with started([self._python, "serve.py"], self.folder, self._environment()) as process:
             yield Server(process)
 
     def _copy(self, app: str) -> None:
         if not self._installed:
             shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def _environment(self, **more: str) -> dict[str, str]:
-        return clean_environment(PYTHONDONTWRITEBYTECODE="1", **{**self.environment, **more})
+    def _environment(self) -> dict[str, str]:
+        return clean_environment(PYTHONDONTWRITEBYTECODE="1", **self.environment)
 
 
 class Server:

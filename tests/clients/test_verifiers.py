@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqli
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SECRET = "the secret of a server of this test, long enough to be a real one"
+OLD_SECRET = "the secret that the server had before and which is a fallback now"
 RUN_PYTHON = """
 import json, sys
 from verify import verify
@@ -63,8 +64,8 @@ class Auth:
         self.origin = f"http://127.0.0.1:{self.port}"
         self.ring = keys.derive([SECRET])
         environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
-        url = url_of(connections["default"].settings_dict)
-        self.server = WebServer(url, **environment, TOKENS_MODES="cookie,body")
+        environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body"}
+        self.server = WebServer(url_of(connections["default"].settings_dict), **environment)
 
     def sign_in(self) -> dict[str, Any]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -152,12 +153,12 @@ def test_a_verifier_accepts_a_good_token_and_rejects_all_others(auth, verify):
         "garbage": "garbage",
         "nothing": "",
     }
-    first, *refused, minted = verify(good, *bad.values(), auth.minted())
+    of_old_key = auth.minted(keys.derive([OLD_SECRET]))
+    first, *refused, minted, old = verify(good, *bad.values(), auth.minted(), of_old_key)
     assert first["sub"] == signed_in["user"]["id"]
     assert first["sid"] == signed_in["session"]["id"]
-    assert (
-        minted["sub"] == "42"
-    )  # So the others are rejected for what is wrong with them, and not because this test made them.
+    # So the others are rejected for what is wrong with them, and not because this test made them.
+    assert minted["sub"] == old["sub"] == "42"
     for why, result in zip(bad, refused, strict=True):
         assert set(result) == {"refused"}, why
         assert result["refused"].startswith(("ERR_J", "Invalid", "Expired", "Decode", "MissingRequired", "PyJWKClient"))

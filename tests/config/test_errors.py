@@ -106,10 +106,20 @@ def test_an_outage_is_a_page_that_can_be_reloaded_unless_a_form_was_sent(browser
     assert 'href=""' not in page(browser.post("/sign-out"), 503), "A link does not send a form again."
 
 
-@pytest.mark.parametrize("accept", ["*/*", "", "image/png", "text/plain"])
-def test_a_client_that_does_not_accept_html_gets_a_line_of_text(accept):
+PAGE, PROBLEM, LINE = "text/html; charset=utf-8", "application/problem+json", "text/plain; charset=utf-8"
+KINDS = {
+    **dict.fromkeys(["text/html,application/xhtml+xml,*/*;q=0.8", "application/json, text/html"], PAGE),
+    **dict.fromkeys(["application/json", "application/problem+json", "application/json, text/plain, */*"], PROBLEM),
+    **dict.fromkeys(["application/json;a*=bogus''x", "json;a*=utf-8''%00;q=é"], PROBLEM),
+    **dict.fromkeys(["*/*", "", "text/*", "text/plain", "image/png"], LINE),
+}
+
+
+@pytest.mark.parametrize(("accept", "kind"), KINDS.items(), ids=lambda value: value or "nothing")
+def test_the_client_gets_a_page_a_problem_or_a_line_of_text_as_it_prefers(accept, kind):
     response = Client().get("/nothing", headers={"Accept": accept})
-    assert (response.status_code, response.content) == (404, b"There is nothing here.\n")
+    assert (response.status_code, response["Content-Type"]) == (404, kind)
+    assert kind != LINE or response.content == b"There is nothing here.\n"
 
 
 def test_over_tls_a_browser_is_told_to_stay_there():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import people
-from tests.faults.people import Load
+from tests.faults.people import FEW, Load
 from tests.faults.site import Site, started
 
 _FIGURES = "figures"
@@ -32,6 +32,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def times(request: pytest.FixtureRequest) -> int:
     """How many times as often the fault happens. A failure that is rare shows only in the long version."""
     return int(request.param)
+
+
+@pytest.fixture
+def users(times: int) -> int:
+    """How many users there are while processes start. In the short version few, so that a start does not last long."""
+    return FEW if times == 1 else 2 * FEW
 
 
 @pytest.fixture

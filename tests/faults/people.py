@@ -31,6 +31,8 @@ OURS = {ACCESS, REFRESH, DEVICE}
 OUTAGES = {503, 429}
 IN_TIME = 15
 """Seconds in which a request must be answered: the database's deadline, the wait for a sign-in, a worker's restart."""
+FEW = 4
+"""So many users leave some time of the processor to a process that is started meanwhile."""
 PAUSE = 0.05, 0.25
 """The shortest and the longest pause of a user between two actions, in seconds."""
 

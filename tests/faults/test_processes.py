@@ -5,8 +5,8 @@ from itertools import cycle, islice
 from tests.scale.cluster import wait_for
 
 
-def test_workers_are_killed_during_a_refresh(site, times, under_load):
-    with under_load(site) as load:
+def test_workers_are_killed_during_a_refresh(site, times, users, under_load):
+    with under_load(site, users=users) as load:
         for number in islice(cycle((0, 1)), 5 * times):
             with site.transaction("SELECT id FROM tokens_refreshtoken FOR UPDATE"):
                 wait_for(site.waiting, "a statement that waits for a lock")

@@ -25,9 +25,9 @@ import psutil
 import psycopg
 import redis
 
-from tests.browser.proxies import reserved_port
+from tests.browser.proxies import nginx_running, reserved_port
 from tests.browser.sites import Certificate
-from tests.clients.projects import Server
+from tests.clients.projects import Server, clean_environment
 from tests.postgresql import PostgresServer
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +49,6 @@ def wait_for(happens: Callable[[], Any], what: str, seconds: float = SECONDS) ->
             return found
         time.sleep(0.05)
     raise AssertionError(f"{what}: not in {seconds} s")
-
-
-def kept_environment() -> dict[str, str]:
-    """Return what every process may know of this machine. It contains none of the tests' own settings."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 @contextmanager
@@ -268,16 +263,11 @@ class Front(Server):
 @contextmanager
 def front_started(folder: Path, certificate: Certificate, https: int, a: int, b: int) -> Iterator[Front]:
     """Start nginx in front of the nodes at the ports ``a`` and ``b``."""
-    assert shutil.which("nginx"), "nginx is not installed: apt-get install nginx-light"
     addresses = {name: f"127.0.0.1:{port}" for name, port in (("HTTPS", https), ("NODE_A", a), ("NODE_B", b))}
     files = {"CERTIFICATE": certificate.path, "KEY": certificate.key_path, "ERROR_LOG": "error.log"}
     filled("nginx.conf.template", folder, NGINX_USER=getpass.getuser(), **files, **addresses)
-    command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    subprocess.run(command, check=True, timeout=SECONDS)
-    try:
+    with nginx_running(folder):
         yield Front(https, certificate)
-    finally:
-        subprocess.run([*command, "-s", "stop"], check=True, timeout=SECONDS)
 
 
 class Deployment:
@@ -303,7 +293,7 @@ class Deployment:
         self.pgbouncer = stack.enter_context(pgbouncer_started(self.primary, self.replica))
         self.url, self.origin = self.pgbouncer.url(), f"https://{HOST}:{self._https}"
         self.environment = {
-            **kept_environment(),
+            **clean_environment(),
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             "DEBUG": "false",

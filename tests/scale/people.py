@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from tests.browsers import ACCESS, REFRESH
+from tests.browsers import REFRESH
 from tests.clients.projects import Answer, Server
 from tests.clients.projects import Browser as AnyBrowser
 
@@ -43,9 +43,6 @@ class Browser(AnyBrowser):
     def end(self, at: Server, other: "Browser") -> None:
         """End the session of another browser of the same user."""
         assert self.delete(at, f"/api/auth/sessions/{other.session_id}").status == 204
-
-    def let_access_token_expire(self) -> None:
-        del self.cookies[ACCESS]
 
 
 @dataclass(slots=True)

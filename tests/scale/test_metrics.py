@@ -102,11 +102,3 @@ def test_every_node_reports_a_purge_by_command(cluster):
     before = scrape(cluster.a).get(PURGED_AT, 0)
     cluster.manage("purge_tokens")
     assert scrape(cluster.a)[PURGED_AT] == scrape(cluster.b)[PURGED_AT] > before
-
-
-def test_without_its_database_a_node_is_live_and_not_ready(cluster):
-    with cluster.another_node(DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing") as node:
-        assert prober(node).get(node, "/health/live").status == 200
-        answer = prober(node).get(node, "/health/ready")
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
-        assert scrape(node)["latchkey_database_up",] == 0

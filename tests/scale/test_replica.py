@@ -1,4 +1,4 @@
-"""The revocation feed is read from the replica while that is fresh. While it is not, no revocation is missed."""
+"""Both nodes learn of revocations, by the replica while that is fresh, and by the primary while it is not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +58,16 @@ def ended(cluster: Cluster, account: Account) -> Browser:
     found = account.browser(cluster.a)
     assert found.me(cluster.a).status == 200
     return found
+
+
+def test_a_session_ended_on_one_node_is_over_on_the_other_within_the_lags(cluster, account):
+    """There are two lags: the feed is read once a second, and a replica may be behind."""
+    ended, owner = account.browser(cluster.b), account.browser(cluster.a)
+    assert ended.me(cluster.b).status == 200
+    owner.end(cluster.a, ended)
+    sleep(2 * LAG)
+    assert ended.me(cluster.b).status == SIGNED_OUT
+    assert owner.me(cluster.b).status == 200
 
 
 @pytest.mark.usefixtures("busy")

@@ -1,8 +1,6 @@
 """Browsers that bind their sessions to a key, as Chromium does: they register it, prove it and refresh by it."""
 
-import json
 import re
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -14,6 +12,7 @@ from django.utils import timezone
 
 from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
+from tests.tokens.protocol.jws import encoded
 from tests.tokens.service.holders import Holder
 from tokens.protocol import signing_keys
 from tokens.service import binding
@@ -33,25 +32,20 @@ def a_key(algorithm: str = "ES256") -> Any:
 
 
 @lru_cache
-def an_rsa_key(bits: int = 2048) -> Any:
-    return rsa.generate_private_key(65537, bits)
+def an_rsa_key() -> Any:
+    return rsa.generate_private_key(65537, 2048)
 
 
 def jwk_of(key: Any) -> dict[str, str]:
     return signing_keys.required_members(key.public_key())
 
 
-def segment(data: Any) -> str:
-    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def sign(key: Any, claims: Any, algorithm: str = "ES256", **header: Any) -> str:
     """Return a proof. ``header`` adds or replaces members of its header; ``raw`` replaces the header as a whole."""
     protected = header.pop("raw", {"alg": algorithm, "typ": "dbsc+jwt", **header})
-    unsigned = f"{segment(protected)}.{segment(claims)}"
+    unsigned = f"{encoded(protected)}.{encoded(claims)}"
     signature = jwt.get_algorithm_by_name(algorithm).sign(unsigned.encode(), key)
-    return f"{unsigned}.{segment(signature)}"
+    return f"{unsigned}.{encoded(signature)}"
 
 
 def registration(key: Any, algorithm: str, challenge: str, authorization: str, /, **claims: Any) -> str:

@@ -1,11 +1,11 @@
 """What tests of the request edge (middleware, cookies, device-bound sessions) do and look at."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from django.db import OperationalError, connection
 from django.test import Client
+
+from tests.tokens.service.statements import failing
 
 EXPIRED = 601
 """Seconds after a sign-in or a refresh, when the access token has expired."""
@@ -34,15 +34,9 @@ def values_of(client: Client, *names: str) -> dict[str, str]:
     return {name: client.cookies[name].value for name in names or client.cookies if client.cookies[name].value}
 
 
-@contextmanager
-def database_down() -> Iterator[None]:
+def database_down() -> AbstractContextManager[Any]:
     """Let every statement of this thread fail, as when the database cannot be reached."""
-
-    def fail(*args: Any) -> Any:
-        raise OperationalError("the database is down")
-
-    with connection.execute_wrapper(fail):
-        yield
+    return failing()
 
 
 def is_unavailable(response: Any) -> bool:

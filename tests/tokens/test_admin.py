@@ -11,12 +11,12 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
 from accounts.models import User
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.service.statements import statements
 from tokens import admin as admin_module
 from tokens.admin import MAX_LISTED, RefreshTokenAdmin
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
@@ -130,9 +130,6 @@ class TestSigningIn:
     def test_the_administrators_own_session_is_in_the_list_and_ends_when_revoked(self, admin, clock):
         own = RefreshToken.objects.get()
         assert listed(admin) == {own.pk}
-        html = admin.get(SESSIONS).content.decode()
-        assert "boss@example.org" in html
-        assert "Firefox on Windows" in html
         revoke(admin, own)
         assert is_signed_out(admin, clock)
         assert is_sent_to_login(admin.get("/admin/"))
@@ -143,10 +140,6 @@ class TestSigningIn:
             assert response.status_code == 200
             assert ACCESS not in response.cookies
         assert not RefreshToken.objects.exists()
-
-    def test_a_sign_in_by_the_api_opens_the_admin_too(self, api, boss):
-        login(api, boss)
-        assert api.get(SESSIONS).status_code == 200
 
 
 FILTERS: dict[str, tuple[dict[str, str], set[str]]] = {
@@ -184,9 +177,9 @@ SEARCHES = {
 
 @pytest.fixture
 def one_of_each(user: Any, clock: Any) -> dict[str, RefreshToken]:
-    """Sessions in every state. Each ended exactly now, so that a filter that is a second late shows."""
+    """Sessions in every state. A filter that is a second early or late shows: one ends in a second, the others now."""
     return {
-        "live": session_of(user),
+        "live": session_of(user, idle_expires_at=clock.now + timedelta(seconds=1)),
         "unused": session_of(user, idle_expires_at=clock.now),
         "over": session_of(user, expires_at=clock.now),
         "signed out": session_of(user, revoked_at=clock.now, revoked_reason="signed_out"),
@@ -214,12 +207,6 @@ class TestTheLists:
         html = admin.get(f"{SESSIONS}{one_of_each[name].pk}/change/").content.decode()
         [state] = re.findall(r'<label>State:</label>\s*<div class="readonly">([^<]*)</div>', html)
         assert state == text
-
-    def test_a_session_is_live_until_the_second_of_its_end(self, user, admin, clock):
-        session = session_of(user, idle_expires_at=clock.now + timedelta(seconds=1))
-        assert session.pk in listed(admin, state="live")
-        clock.forward(1)
-        assert session.pk in listed(admin, state="expired")
 
     def test_the_list_can_be_filtered_by_mode(self, admin, user, settings):
         settings.TOKENS = {"MODES": ["cookie", "body"]}
@@ -258,10 +245,8 @@ class TestTheLists:
             SecurityEvent.objects.create(kind="revoked", created_at=clock.now, **about)
 
         def queries() -> int:
-            admin.get(path)
-            with CaptureQueriesContext(connection) as captured:
-                assert admin.get(path).status_code == 200
-            return len(captured)
+            assert admin.get(path).status_code == 200
+            return len(statements(lambda: admin.get(path)))
 
         add()
         before = queries()
@@ -273,9 +258,9 @@ class TestTheLists:
     @pytest.mark.parametrize("query", [{}, {"q": "example.org"}], ids=["all rows", "a search"])
     @ALL_LISTS
     def test_a_list_does_not_count_the_whole_table(self, path, query, admin):
-        with CaptureQueriesContext(connection) as captured:
-            assert listed(admin, path, **query)
-        [count] = [query["sql"] for query in captured if "COUNT(" in query["sql"].upper()]
+        assert listed(admin, path, **query)
+        sent = statements(lambda: admin.get(path, query))
+        [count] = [sql for sql in sent if "COUNT(" in sql.upper()]
         assert f"LIMIT {MAX_LISTED}" in count
 
     def test_a_list_that_is_too_long_shows_its_newest_and_the_search_finds_the_rest(self, admin, monkeypatch):
@@ -375,7 +360,10 @@ class TestPermissions:
     def test_only_a_member_of_the_staff_who_may_revoke_is_offered_it_and_can(self, permissions, may, staff, user):
         one, two, browser = session_of(user), session_of(user), staff(*permissions)
         user_page, session_page = f"{USERS}{user.pk}/change/", f"{SESSIONS}{one.pk}/change/"
-        html = {path: browser.get(path).content for path in (SESSIONS, user_page, session_page)}
+        pages = {path: browser.get(path) for path in (SESSIONS, user_page, session_page)}
+        if {*VIEW} <= {*permissions}:
+            assert [page.status_code for page in pages.values()] == [200] * 3
+        html = {path: page.content for path, page in pages.items()}
         assert (b"revoke_selected" in html[SESSIONS], b"Revoke all sessions" in html[user_page]) == (may, may)
         assert b"revoke_selected" not in html[session_page]
         revoke(browser, one)
@@ -386,11 +374,6 @@ class TestPermissions:
         assert statuses == ((200, 302) if may else (403, 403))
         assert live_sessions(user=user) == (set() if may else {one, two})
         assert Revocation.objects.exists() == may
-
-    def test_who_may_only_look_sees_the_pages(self, staff, user, session):
-        browser = staff(*VIEW)
-        for path in (SESSIONS, f"{SESSIONS}{session.pk}/change/", f"{USERS}{user.pk}/change/"):
-            assert browser.get(path).status_code == 200
 
     @ALL_LISTS
     def test_a_list_needs_the_permission_to_look(self, path, staff):
@@ -506,8 +489,3 @@ class TestDeletingAndDeactivatingUsers:
         event = SecurityEvent.objects.get(kind="revoked", session_id=session.pk)
         assert (event.user, event.actor) == (user, None)
         connection.check_constraints()
-
-    def test_a_user_who_is_deactivated_is_signed_out(self, admin, user, users_browser, clock):
-        assert admin.post(f"{USERS}{user.pk}/change/", {"email": user.email, "_save": "Save"}).status_code == 302
-        assert RefreshToken.objects.get(user=user).revoked_reason == "user_disabled"
-        assert is_signed_out(users_browser, clock)

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import authenticate
 from django.db import OperationalError
-from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from prometheus_client import REGISTRY
 
@@ -17,10 +16,10 @@ from tests.factories import PASSWORD
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
 from tests.tokens.edge import who
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.service.statements import failing
 from tokens import hashers
 from tokens.conf.rates import NAMES
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import revocation_feed as feeds
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed
 
@@ -66,10 +65,6 @@ SIGNED_IN = [event("signed_in"), event("new_device"), ("sign_in_seconds_count", 
 SIGN_IN_FAILED = [event("sign_in_failed"), ("sign_in_seconds_count", "failed")]
 
 
-def fail(*given: Any, **more: Any) -> None:
-    raise OperationalError("the database is down")
-
-
 class TestRefreshes:
     @pytest.fixture
     def holder(self, user: Any, clock: Any) -> Holder:
@@ -102,9 +97,8 @@ class TestRefreshes:
             with counted(*refreshed("refused", reason)):
                 assert holder.is_refused(token)
 
-    def test_a_refresh_that_the_database_did_not_answer_is_counted(self, holder, monkeypatch):
-        monkeypatch.setattr(CursorWrapper, "_execute_with_wrappers", fail)
-        with counted(*refreshed("failed")), pytest.raises(OperationalError):
+    def test_a_refresh_that_the_database_did_not_answer_is_counted(self, holder):
+        with counted(*refreshed("failed")), failing(), pytest.raises(OperationalError):
             holder.refresh()
 
 
@@ -215,10 +209,9 @@ class TestBoundSessions:
         with counted(("device_registrations_total", "refused", "wrong proof")):
             holder.register("whatever a client makes up")
 
-    def test_a_refresh_that_the_database_did_not_answer_is_counted(self, user, clock, monkeypatch):
+    def test_a_refresh_that_the_database_did_not_answer_is_counted(self, user, clock):
         holder = KeyHolder(user).bind()
-        monkeypatch.setattr(RefreshToken.objects, "for_decision", fail)
-        with counted(*refreshed_by_key(("failed", ""))), pytest.raises(OperationalError):
+        with counted(*refreshed_by_key(("failed", ""))), failing(), pytest.raises(OperationalError):
             holder.challenge()
 
     @pytest.mark.parametrize(
@@ -256,10 +249,9 @@ class TestTheFeed:
         assert self.read() == (0, 0)
         assert counts()["feed_reads_total", "primary"] == before + 1
 
-    def test_while_it_cannot_be_read_its_lag_grows(self, clock, monkeypatch):
+    def test_while_it_cannot_be_read_its_lag_grows(self, clock):
         self.read()
-        with monkeypatch.context() as patch:
-            patch.setattr(feeds, "_ask_primary", fail)
+        with failing():
             for age in (5, 10, 15):
                 clock.forward(5)
                 assert self.read() == (age, 1)

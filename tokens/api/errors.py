@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from tokens.hashers import Busy
 from tokens.service.throttles import Throttled
+from tokens.service.users import SessionEnded
 from tokens.web import problems
 from tokens.web.exchange import exchange_of
 from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
@@ -37,6 +38,7 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
     (exceptions.UnsupportedMediaType, problems.UNSUPPORTED_MEDIA_TYPE),
     ((exceptions.PermissionDenied, PermissionDenied), problems.PERMISSION_DENIED),
     (RequestDataTooBig, problems.PAYLOAD_TOO_LARGE),
+    (SessionEnded, problems.SESSION_ENDED),
     ((*DATABASE_DOWN, Busy), problems.UNAVAILABLE),
 ]
 

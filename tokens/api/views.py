@@ -36,9 +36,10 @@ from tokens.api.serializers import (
 )
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
-from tokens.service import devices, queries, reauthentication
+from tokens.service import queries, reauthentication
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
+from tokens.service.users import UserChanged
 from tokens.web import cookies, problems, session
 from tokens.web.cookies import Presented
 from tokens.web.session import IN_BODY
@@ -66,13 +67,16 @@ class Login(Public):
         user = authenticate(request._request, username=given["email"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
-        issued = session.open_session(
-            request._request,
-            user,
-            mode=given.get("mode", token_settings().modes[0]),
-            remember=given.get("remember", False),
-            device_name=given.get("device_name", ""),
-        )
+        try:
+            issued = session.open_session(
+                request._request,
+                user,
+                mode=given.get("mode", token_settings().modes[0]),
+                remember=given.get("remember", False),
+                device_name=given.get("device_name", ""),
+            )
+        except UserChanged:
+            raise ProblemError(problems.INVALID_CREDENTIALS) from None
         # The receiver of `tokens` ignores the signal, because the session is open already.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return _token_response(issued)
@@ -197,7 +201,7 @@ class Session(Sessions):
     )
     def patch(self, request: Request, session_id: str) -> Response:
         row = self._session(session_id)
-        devices.rename(row, valid(DeviceNameInput, request)["device_name"])
+        session.rename_device(request._request, row, valid(DeviceNameInput, request)["device_name"])
         return Response(session_data(row, self.access.session_id))
 
     @Operation(

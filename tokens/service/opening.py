@@ -11,7 +11,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing
+from tokens.service import auth_hash, devices, events, issuing, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import revoke
@@ -28,16 +28,21 @@ def open_session(
     remember: bool = False,
     device_name: str = "",
     identity: refresh_tokens.RefreshToken | None = None,
+    replaced: RefreshToken | None = None,
 ) -> IssuedTokens:
     """Open a session for a user who has just authenticated, and return its tokens.
 
     ``mode`` is one of `RefreshToken.Mode`, and never changes. ``device_name`` is what the user calls this device.
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
+    ``replaced`` is an ended session that the new one takes the place of: the user did not authenticate again, and the
+    new session ends when that one would have.
+    Raise `UserChanged` if the user is not any more what they were when they authenticated.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
     alias = writer(RefreshToken)
     with durable(alias):
+        current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
         idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
@@ -48,12 +53,12 @@ def open_session(
             secret_digest=identity.digest,
             since=now,
             created_at=now,
-            authenticated_at=now,
-            authentication_methods=PASSWORD,
+            authenticated_at=replaced.authenticated_at if replaced else now,
+            authentication_methods=replaced.authentication_methods if replaced else PASSWORD,
             remember=remember,
             idle_expires_at=now + idle,
-            expires_at=now + found.absolute_lifetime,
-            auth_hash_digest=auth_hash.digest_of(user),
+            expires_at=replaced.expires_at if replaced else now + found.absolute_lifetime,
+            auth_hash_digest=auth_hash.digest_of(current),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
@@ -68,6 +73,11 @@ def open_session(
         text, access = issuing.access_token(session, user, session.generation, now)
     refresh_token = issuing.refresh_token(session, identity.secret)
     return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True)
+
+
+def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:
+    """Open a session in the place of one that was ended although its user goes on, and return its tokens."""
+    return open_session(ended.user, client, mode=ended.mode, remember=ended.remember, replaced=ended)
 
 
 def _make_room(session: RefreshToken, client: Client) -> None:

@@ -9,7 +9,7 @@ from tokens.conf import token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import issuing
+from tokens.service import issuing, users
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import PASSWORD
 
@@ -17,9 +17,12 @@ from tokens.service.opening import PASSWORD
 def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
 
-    The access token names no generation. It was issued without a refresh, so its use acknowledges nothing.
+    The access token names no generation. It was issued without a refresh, so its use acknowledges nothing. Raise
+    `UserChanged` if the user is not any more what they were when they authenticated.
     """
-    with durable(writer(RefreshToken)):
+    alias = writer(RefreshToken)
+    with durable(alias):
+        users.lock_authenticated(alias, user)
         rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user)
         session = rows.select_for_update(of=("self",)).first()
         if session is None:

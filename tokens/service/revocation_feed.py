@@ -16,16 +16,25 @@ further behind, does not know how far, has not reached the cursor, or does not a
 cursor means the same on both, because a replica replays the transactions of the primary.
 
 A flood (more than `FLOOD` sessions at once) is not kept in memory. Until it is over, each check asks the database.
+
+The feed also brings the users who were changed, by whatever means. The signal `users_changed` lets
+`tokens.service.user_changes` decide which of their sessions end. Each turn sends some of these users, and a request of
+a user who is still waiting sends this user first, so that nobody gets in only because many users were changed at once.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import Error, connections
 from django.db.models import Max
+from django.dispatch import Signal
 from django.utils import timezone
 
 from tokens import metrics
@@ -43,13 +52,23 @@ MARGIN = 5.0
 RESPITE = 30.0
 """Seconds for which a replica that did not answer is not asked again, because each try may delay a request."""
 
+USERS_OF_A_TURN = 100
+"""How many changed users one turn sends, because a request waits for it."""
+
+users_changed = Signal()
+"""The signal that is sent with the ``subjects`` of changed users. Its receiver ends sessions, and returns their ids."""
+
 metrics.start_at_zero(metrics.FEED_READS, ("primary",), ("nobody",))
 if reader(Revocation) != writer(Revocation):
     # Without a replica, this count would trigger the alert about a replica that is not read.
     metrics.start_at_zero(metrics.FEED_READS, ("replica",))
 
-News = tuple[int, list[UUID]]
-"""The next cursor, and the ids of the sessions that were revoked."""
+
+class News(NamedTuple):
+    """The next cursor, and rows of `Revocation`: id, session (None in the row of a user), and user."""
+
+    cursor: int
+    rows: Sequence[tuple[int, UUID | None, str]]
 
 
 class FeedUnavailable(Exception):
@@ -67,21 +86,25 @@ class RevocationFeed:
         self._asked_at = self._answered_at = self._fresh_until = float("-inf")
         self._readable = True
         self._flooded_until: float | None = None
+        self._changed: dict[str, None] = {}
+        self._seen_changes: dict[int, float] = {}
         self._replica_rests_until = float("-inf")
 
-    def knows_revoked(self, session_id: UUID) -> bool | None:
+    def knows_revoked(self, session_id: UUID, subject: str = "") -> bool | None:
         """Return what `is_revoked` would, if no query is needed for it, else None."""
         revoked = self._revoked  # Read before the flood, as in `is_revoked`.
-        if self._monotonic() >= self._fresh_until or self._flooded_until is not None:
+        if self._monotonic() >= self._fresh_until or self._flooded_until is not None or subject in self._changed:
             return None
         return bool(revoked) and session_id in revoked
 
-    def is_revoked(self, session_id: UUID) -> bool:
-        """Return whether the session was revoked. Raise `FeedUnavailable`."""
+    def is_revoked(self, session_id: UUID, subject: str = "") -> bool:
+        """Return whether the session was revoked. ``subject`` is its user. Raise `FeedUnavailable`."""
         now = self._monotonic()
         if self._is_due(now):
             self._turn(now)
-        self._require_readable()
+        if subject and (subject in self._changed or self._flooded_until is not None):
+            self._send_changed([subject])
+        self._require_readable(subject)
         revoked = self._revoked  # Read before the flood: when a flood begins, this is emptied afterwards.
         if self._flooded_until is not None:
             alias = writer(RefreshToken)
@@ -92,8 +115,9 @@ class RevocationFeed:
         """Add revocations that this process has just committed."""
         self._keep(list(session_ids), self._monotonic())
 
-    def _require_readable(self) -> None:
-        if not self._readable and token_settings().revocation_strict:
+    def _require_readable(self, subject: str) -> None:
+        is_unknown = not self._readable or subject in self._changed
+        if is_unknown and token_settings().revocation_strict:
             raise FeedUnavailable
 
     def _is_due(self, now: float) -> bool:
@@ -112,6 +136,20 @@ class RevocationFeed:
                 acknowledgements.flush()
         except Error as error:
             events.log("acknowledgements not written", error=type(error).__name__)
+        if waiting := list(islice(self._changed, USERS_OF_A_TURN)):
+            self._send_changed(waiting)
+
+    def _send_changed(self, subjects: Sequence[str]) -> None:
+        """Let the sessions of changed users end. If the database does not answer, the users wait for the next turn."""
+        try:
+            answers: Any = users_changed.send(sender=type(self), subjects=subjects)
+        except Error as error:
+            events.log("changed users not checked", error=type(error).__name__)
+            return
+        for _, ended in answers:
+            self._keep(ended, self._monotonic())
+        for subject in subjects:
+            self._changed.pop(subject, None)
 
     def _ask(self, now: float) -> bool:
         """Read the feed, unless another thread does so or has done so since ``now``.
@@ -141,18 +179,26 @@ class RevocationFeed:
     def _read(self, now: float) -> None:
         flood_is_over = self._flooded_until is not None and self._flooded_until <= now
         since = None if flood_is_over else self._cursor
-        cursor, session_ids = self._news(since, now)
-        if since is not None and cursor < since:
+        news = self._news(since, now)
+        if since is not None and news.cursor < since:
             # The database was restored to an earlier state. All of its revocations may be new to this process.
-            cursor, session_ids = _ask_primary(None)
-        for session_id, until in list(self._revoked.items()):
-            if until > now:
-                break
-            del self._revoked[session_id]
-        self._keep(session_ids, now)
+            news = _ask_primary(None)
+        _forget_before(now, self._revoked)
+        _forget_before(now, self._seen_changes)
+        self._keep([session_id for _, session_id, _ in news.rows if session_id is not None], now)
+        self._note_changes([(id, key) for id, session_id, key in news.rows if session_id is None], now)
+        if len(news.rows) > FLOOD:
+            self._begin_flood(now)
         if self._flooded_until is not None and self._flooded_until <= now:
             self._flooded_until = None
-        self._cursor = cursor
+        self._cursor = news.cursor
+
+    def _note_changes(self, changes: Iterable[tuple[int, str]], now: float) -> None:
+        """Note the users who were changed. A row is read more than once while an older transaction is open."""
+        for id, key in changes:
+            if id not in self._seen_changes and (subject := _subject(key)) is not None:
+                self._changed[subject] = None
+            self._seen_changes[id] = _kept_until(now)
 
     def _news(self, since: int | None, now: float) -> News:
         """Return what is new, from the replica if it is recent enough."""
@@ -170,16 +216,38 @@ class RevocationFeed:
         return news
 
     def _keep(self, session_ids: list[UUID], now: float) -> None:
-        until = now + token_settings().access_lifetime.total_seconds() + MARGIN
         for session_id in session_ids:
-            self._revoked.setdefault(session_id, until)
+            self._revoked.setdefault(session_id, _kept_until(now))
         if len(self._revoked) > FLOOD:
-            self._flooded_until = until
-            self._revoked = {}
+            self._begin_flood(now)
+
+    def _begin_flood(self, now: float) -> None:
+        self._flooded_until = _kept_until(now)
+        self._revoked = {}
+
+
+def _kept_until(now: float) -> float:
+    return now + token_settings().access_lifetime.total_seconds() + MARGIN
+
+
+def _forget_before(now: float, kept: dict[Any, float]) -> None:
+    """Forget the oldest entries. They are in the order of their ends."""
+    for key, until in list(kept.items()):
+        if until > now:
+            break
+        del kept[key]
+
+
+def _subject(key: str) -> str | None:
+    """Return the subject of the user with this primary key, as the trigger writes it: on SQLite without dashes."""
+    try:
+        return str(get_user_model()._meta.pk.to_python(key))
+    except ValidationError:
+        return None
 
 
 _FEED = (
-    "SELECT snapshot.xmin, revocation.session_id"
+    "SELECT snapshot.xmin, revocation.id, revocation.session_id, revocation.user_key"
     " FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS snapshot"
     " LEFT JOIN tokens_revocation AS revocation ON {} LIMIT %s"
 )
@@ -199,7 +267,7 @@ def _ask_primary(cursor: int | None) -> News:
     rows = Revocation.objects.using(alias)
     last = rows.aggregate(last=Max("id"))["last"] or 0
     fresh = rows.filter(created_at__gt=_recently()) if cursor is None else rows.filter(id__gt=cursor)
-    return last, list(fresh.values_list("session_id", flat=True)[: FLOOD + 1])
+    return News(last, list(fresh.values_list("id", "session_id", "user_key")[: FLOOD + 1]))
 
 
 def _ask_replica(alias: str, cursor: int | None) -> News | None:
@@ -209,7 +277,7 @@ def _ask_replica(alias: str, cursor: int | None) -> News | None:
         if age is None or age >= token_settings().revocation_lag:
             return None
         news = _query(alias, cursor)
-    return news if cursor is None or news[0] >= cursor else None
+    return news if cursor is None or news.cursor >= cursor else None
 
 
 def _query(alias: str, cursor: int | None) -> News:
@@ -217,7 +285,7 @@ def _query(alias: str, cursor: int | None) -> News:
         query, start = (_RECENT, _recently()) if cursor is None else (_SINCE_CURSOR, cursor)
         database.execute(query, [start, FLOOD + 1])
         rows = database.fetchall()
-    return rows[0][0], [session_id for _, session_id in rows if session_id is not None]
+    return News(rows[0][0], [row for _, *row in rows if row[0] is not None])
 
 
 def _recently() -> datetime:

@@ -29,6 +29,7 @@ from tokens.protocol.refresh_tokens import RefreshToken
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
+from tokens.service.users import UserChanged
 from tokens.web.client import client_of
 
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
@@ -100,6 +101,8 @@ def _open_once(request: HttpRequest, user: Any, identity: RefreshToken) -> Issue
     remember = not request.session.get_expire_at_browser_close()
     try:
         return open_session(user, client, mode=mode, remember=remember, identity=identity)
+    except UserChanged:
+        return None
     except IntegrityError:
         # An earlier or a parallel request has opened the session. Present its first refresh token again.
         ring = keyring()

@@ -73,14 +73,14 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
     if (
         token is None
         or token.while_open
-        or feed.knows_revoked(token.session_id) is not False
+        or feed.knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
     ):
         return False
     acknowledgements.note(token, now)
     exchange.access = token
-    _set_user(request, exchange)
+    set_user(request, exchange)
     return True
 
 
@@ -95,7 +95,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
             rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
     except DATABASE_DOWN:
         rejected = problems.UNAVAILABLE
-    _set_user(request, exchange)
+    set_user(request, exchange)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
     if is_stale and (is_navigation(request) or is_refresh(request)):
@@ -157,9 +157,9 @@ def _verify(text: str, exchange: Exchange) -> Flow[None]:
     except InvalidAccessToken:
         exchange.problem = problems.NOT_OUR_TOKEN
         return
-    is_revoked = feed.knows_revoked(token.session_id)
+    is_revoked = feed.knows_revoked(token.session_id, token.subject)
     if is_revoked is None:
-        is_revoked = yield partial(feed.is_revoked, token.session_id)
+        is_revoked = yield partial(feed.is_revoked, token.session_id, token.subject)
     if is_revoked:
         exchange.problem = problems.SESSION_ENDED
     else:
@@ -205,7 +205,8 @@ def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) ->
     return False
 
 
-def _set_user(request: HttpRequest, exchange: Exchange) -> None:
+def set_user(request: HttpRequest, exchange: Exchange) -> None:
+    """Set ``request.user``, ``request.auser`` and ``request.auth`` to what the exchange knows."""
     user: Any
     if exchange.access is None:
         user = SimpleLazyObject(lambda: _anonymous(exchange))

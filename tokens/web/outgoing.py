@@ -12,7 +12,7 @@ from django.utils import timezone
 from tokens import metrics
 from tokens.models import RefreshToken
 from tokens.protocol import dbsc
-from tokens.service import auth_hash, binding, queries
+from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies, problems, session
 from tokens.web.client import client_of
@@ -71,7 +71,7 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     if exchange.signed_in is not None:
         yield partial(session.open_for_page, request, exchange.signed_in)
     elif exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
-        yield partial(auth_hash.follow_password_change, exchange.access, session_hash, client_of(request))
+        yield partial(session.follow_password_change, request, exchange.access, session_hash)
 
 
 def _session_hash(request: HttpRequest) -> str | None:

@@ -4,26 +4,40 @@
 exchange what the response's cookies become.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 
 from tokens.conf import BODY, codec, token_settings
+from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import InvalidAccessToken
+from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.protocol.rotation import Decision
-from tokens.service import opening, queries, reauthentication, refreshing, revocation, throttles
+from tokens.service import (
+    devices,
+    opening,
+    queries,
+    reauthentication,
+    refreshing,
+    revocation,
+    throttles,
+    user_changes,
+    users,
+)
 from tokens.service.client import network
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
+from tokens.service.users import SessionEnded, UserChanged
 from tokens.web import cookies
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.incoming import bearer_token
+from tokens.web.incoming import bearer_token, set_user
+from tokens.web.problems import SESSION_ENDED
 
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
@@ -39,10 +53,30 @@ def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, 
 
 
 def open_for_page(request: HttpRequest, user: Any) -> None:
-    """Open a session for a user whom a view has signed in with `django.contrib.auth.login`."""
+    """Open a session for a user whom a view has signed in with `django.contrib.auth.login`.
+
+    If the user is not any more what they were when they authenticated, nobody is signed in, in Django's session either.
+    """
     remember = not request.session.get_expire_at_browser_close()
     mode = token_settings().mode_of_pages
-    required_exchange(request).issue(opening.open_session(user, client_of(request), mode=mode, remember=remember))
+    try:
+        issued = opening.open_session(user, client_of(request), mode=mode, remember=remember)
+    except UserChanged:
+        request.session.flush()
+        return
+    required_exchange(request).issue(issued)
+
+
+def follow_password_change(request: HttpRequest, access: AccessToken, session_hash: str) -> None:
+    """Keep the session of a request whose view has changed the password, and end the user's other sessions.
+
+    ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If the change has
+    ended this session already, because another process has read of it first, a new session takes its place.
+    """
+    client = client_of(request)
+    ended = user_changes.follow_password_change(access.subject, access.session_id, session_hash, client)
+    if ended is not None:
+        required_exchange(request).issue(opening.replace_session(ended, client))
 
 
 def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusal:
@@ -70,30 +104,68 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
-    Return None, and do nothing, if the session of this request has ended.
+    Return None, and do nothing, if the session of this request has ended, or the user is not any more what they were
+    when they authenticated.
     """
-    session_id = current_id(request)
-    issued = reauthentication.reauthenticate(user, session_id) if session_id is not None else None
+    session_id, issued = current_id(request), None
+    if session_id is not None:
+        with suppress(UserChanged):
+            issued = reauthentication.reauthenticate(user, session_id)
     if issued is not None:
         required_exchange(request).issue(issued)
     return issued
 
 
+@contextmanager
+def change_account(request: HttpRequest) -> Iterator[Any]:
+    """A transaction in which the user of this request may change their account. Yield the user.
+
+    The rows of the user and of the request's session are locked, and both are checked. Raise `SessionEnded` if the
+    session has ended. The commit waits for the disk.
+    """
+    alias, session_id = writer(RefreshToken), current_id(request)
+    if session_id is None:
+        raise SessionEnded
+    with durable(alias):
+        yield users.lock_signed_in(alias, request.user.pk, session_id)
+
+
 def revoke(request: HttpRequest, session_id: UUID) -> None:
-    """End one of the user's sessions. If it is the one of this request, the response deletes the cookies."""
+    """End one of the user's sessions. If it is the one of this request, the response deletes the cookies.
+
+    Raise `SessionEnded` if the session of this request has ended, unless it is to be ended.
+    """
     is_current = session_id == current_id(request)
     reason = RefreshToken.Reason.SIGNED_OUT if is_current else RefreshToken.Reason.ENDED_BY_USER
-    revocation.revoke(RefreshToken.objects.filter(id=session_id), reason, client=client_of(request))
+    with nullcontext() if is_current else change_account(request):
+        revocation.revoke(RefreshToken.objects.filter(id=session_id), reason, client=client_of(request))
     if is_current:
         required_exchange(request).sign_out()
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
-    """End all sessions of the user except the one of this request."""
-    session_id = current_id(request)
-    others = queries.live_sessions(request.user)
-    others = others.exclude(id=session_id) if session_id is not None else others
-    revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+    """End all sessions of the user except the one of this request. Raise `SessionEnded` if that one has ended."""
+    session_id: Any = current_id(request)
+    with change_account(request) as user:
+        others = queries.live_sessions(user).exclude(id=session_id)
+        revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+
+
+def rename_device(request: HttpRequest, row: RefreshToken, name: str) -> None:
+    """Set the name of the device of one of the user's sessions. Raise `SessionEnded` if this request's has ended."""
+    with change_account(request):
+        devices.rename(row, name)
+
+
+def anonymise_if_ended(request: HttpRequest) -> None:
+    """Treat the user of this request as anonymous if its session has ended, according to the database."""
+    exchange = required_exchange(request)
+    try:
+        with change_account(request):
+            pass
+    except SessionEnded:
+        exchange.access, exchange.problem = None, SESSION_ENDED
+        set_user(request, exchange)
 
 
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:

@@ -9,11 +9,8 @@ from playwright.sync_api import Browser
 from tests.browser.conftest import contexts_of
 from tests.browser.device_bound.devices import WITH_KEYS, Device
 
-OFFER = {
-    "DJANGO_SETTINGS_MODULE": "tests.browser.device_bound.settings",
-    "TOKENS_DEVICE_BOUND": "offer",
-    "DATABASE_POOL": "0",  # A test can then take the database away.
-}
+OFFER = {"TOKENS_DEVICE_BOUND": "offer", "DATABASE_POOL": "0"}
+"""Without a pool, a test can take the database away."""
 
 
 @pytest.fixture

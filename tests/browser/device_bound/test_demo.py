@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.demo import drawn, generations, press, sentence
 from tests.browser.device_bound.conftest import OFFER
-from tests.browser.steps import sign_in
+from tests.browser.steps import FAST_TIMERS, sign_in
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def environment() -> dict[str, str]:
 
 def test_the_thief_fails_and_the_owner_stays_signed_in(device, site, person):
     page = device.page
+    page.add_init_script(FAST_TIMERS)
     sign_in(page, person, path="/demo")
     device.wait_for_key()
     press(page, "ask")

@@ -7,12 +7,10 @@ from playwright.sync_api import BrowserContext
 
 from tests.browser.conftest import at_length
 from tests.browser.session.worlds import Tab, World
-from tests.browser.sites import Person
+from tests.browser.sites import THREE_MODES, Person
 
 MODES = [*at_length("cookie", "scoped", "subdomain"), "body"]
-WITH_APP = {"DJANGO_SETTINGS_MODULE": "tests.browser.session.settings"}
 SUBDOMAIN = {
-    **WITH_APP,
     "TOKENS_MODES": "subdomain",
     "TOKENS_COOKIE_DOMAIN": "example.test",
     "TOKENS_ISSUER": "https://auth.example.test",
@@ -39,7 +37,7 @@ def world(mode, sites) -> World:
     Without the second process a test would not notice that the app's host cannot see what the auth host knows.
     """
     if mode != "subdomain":
-        site = sites(TOKENS_MODES="cookie,scoped,body", **WITH_APP)
+        site = sites(**THREE_MODES)
         return World(mode, site, site)
     app = sites("app.example.test", **SUBDOMAIN)
     auth = sites("auth.example.test", TOKENS_TRUSTED_ORIGINS=app.origin, **SUBDOMAIN)

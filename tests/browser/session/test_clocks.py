@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.conftest import at_length
-from tests.browser.session.conftest import WITH_APP
 from tests.browser.session.worlds import World
 
 in_the_page = pytest.mark.parametrize("mode", ["scoped", *at_length("cookie", "subdomain")], indirect=True)
@@ -82,7 +81,7 @@ def test_a_tab_that_wakes_compares_the_clocks(signed_in, world, person, event):
 
 def test_a_token_with_a_short_lifetime_is_refreshed_in_the_worker_before_it_expires(sites, new_context):
     """A test cannot move a worker's clock, so the token really expires."""
-    site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8", **WITH_APP)
+    site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8")
     world = World("body", site, site)
     tab, person = world.tab(new_context()), site.new_person()
     tab.sign_in(person)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.steps import FAST_TIMERS
+
 client_refreshes = pytest.mark.parametrize("mode", ["scoped", "subdomain", "body"], indirect=True)
 """The modes in which the client refreshes. In mode ``cookie`` the middleware does."""
 RESTORE = "void (globalThis.begun = session.restore().then(({ email }) => email))"
@@ -34,6 +36,7 @@ def test_where_the_middleware_refreshes_the_app_gets_its_503_and_the_user_stays_
         signed_in.page.evaluate(RESTORE)
         while not world.answered("/api/auth/me"):
             signed_in.page.wait_for_timeout(100)
+    signed_in.end_pause()
     assert signed_in.page.evaluate("begun") == person.email
     assert signed_in.heard == [["signin", person.email]]
 
@@ -54,6 +57,7 @@ def test_a_request_that_is_aborted_stops_waiting_and_the_others_continue(signed_
         assert reason == "no time"
         late = 'session.fetch("/api/orders", { signal: AbortSignal.timeout(1) }).catch((error) => error.name)'
         assert signed_in.page.evaluate(late) == "TimeoutError"
+    signed_in.end_pause()
     assert signed_in.end() == [200]
 
 
@@ -139,4 +143,5 @@ def test_a_sign_out_that_the_server_did_not_process_fails(signed_in, world, pers
 @pytest.mark.parametrize("mode", ["body"], indirect=True)
 def test_a_worker_that_never_answers_is_an_error_after_a_while(context, new_tab):
     context.add_init_script("globalThis.SharedWorker = class { port = new MessageChannel().port1; }")
+    context.add_init_script(FAST_TIMERS)
     assert new_tab().fetch() == ["SessionError"]

@@ -149,6 +149,10 @@ class Tab:
         """Wait until neither a tab nor the worker holds the lock, or waits for it."""
         self.page.evaluate(_WAIT_FOR_LOCKS.replace("CONDITION", "!held.concat(pending).some(isOurs)"))
 
+    def end_pause(self) -> None:
+        """Let the client send its next request now, as it does when the browser is online again."""
+        self.page.evaluate("void dispatchEvent(new Event('online'))")
+
     @property
     def user(self) -> str | None:
         return self.page.evaluate("session.user?.email ?? null")

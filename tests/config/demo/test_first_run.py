@@ -11,14 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 import pytest
+import requests
 
 from tests.databases import start_server
 
@@ -102,7 +99,7 @@ class Site:
                 stderr=log,
                 start_new_session=True,
             )
-        self.browser: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
+        self.browser = requests.Session()
 
     @property
     def output(self) -> str:
@@ -128,14 +125,10 @@ class Site:
 
     def ask(self, path: str, data: Any = None, *, form: bool = False, **headers: str) -> tuple[int, str]:
         """GET, or POST the data as JSON or as a form; return the status and the text."""
-        if data is not None:
-            data = urlencode(data).encode() if form else json.dumps(data).encode()
-            headers = {"Content-Type": f"application/{'x-www-form-urlencoded' if form else 'json'}", **headers}
-        try:
-            with self.browser.open(Request(self.url + path, data, headers), timeout=TIMEOUT) as answer:  # noqa: S310
-                return answer.status, answer.read().decode()
-        except HTTPError as error:
-            return error.code, error.read().decode()
+        body = {} if data is None else {"data" if form else "json": data}
+        method = "POST" if body else "GET"
+        answer = self.browser.request(method, self.url + path, headers=headers, timeout=TIMEOUT, **body)
+        return answer.status_code, answer.text
 
     def sign_in(self) -> None:
         status, text = self.ask("/api/auth/login", {"email": DEMO, "password": PASSWORD, "remember": True})

@@ -8,16 +8,11 @@ from hashlib import sha256
 import pytest
 from django.conf import settings as configured
 from django.core.mail import EmailMessage
-from django.urls import include, path
 
 from accounts import mail
 from config.demo import mailbox
-from config.urls import urlpatterns as project
 
-urlpatterns = [path("", include("config.demo.urls")), *project]
-"""The URLs that `config.urls` has with DEBUG on."""
-
-in_development = pytest.mark.urls("tests.config.demo.test_mailbox")
+in_development = pytest.mark.urls("tests.config.demo.test_demo")
 each_page = pytest.mark.parametrize("page", ["/mailbox", "/mailbox/1", "/mailbox/1/html"])
 SECRET_LINK = "https://testserver/password/reset/confirm?token=a&b=c"
 SANDBOX = "allow-popups allow-popups-to-escape-sandbox"

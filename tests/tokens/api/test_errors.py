@@ -101,7 +101,6 @@ BAD_PATHS = [
     *["/api/auth/login//", "/api/auth//login", "/api/AUTH/login", "/api/auth/login%0a", "/api/auth/login%00"],
     *["/api/auth/%ff", "/api/auth/../me", "/api/" + "x" * 10_000, "/api/auth/sessions/1/2"],
 ]
-PROBLEM, HTML, PLAIN = "application/problem+json", "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
 
 class TestAnUnknownPath:
@@ -112,25 +111,6 @@ class TestAnUnknownPath:
 
     def test_gets_the_same_response_signed_in_or_not(self, signed_in):
         assert signed_in.get("/api/nothing").content == Client().get("/api/nothing").content
-
-    @pytest.mark.parametrize(
-        ("accept", "content_type"),
-        [
-            ("application/json", PROBLEM),
-            ("application/problem+json", PROBLEM),
-            ("application/json, text/plain, */*", PROBLEM),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", HTML),
-            ("application/json, text/html", HTML),
-            ("text/*", PLAIN),
-            ("*/*", PLAIN),
-            ("", PLAIN),
-            ("application/json;a*=bogus''x", PROBLEM),
-            ("json;a*=utf-8''%00;q=é", PROBLEM),
-        ],
-    )
-    def test_outside_the_api_is_a_problem_if_json_is_preferred(self, api, accept, content_type):
-        response = api.get("/nothing", headers={"Accept": accept})
-        assert (response.status_code, response["Content-Type"]) == (404, content_type)
 
 
 ALLOWED = {
@@ -194,6 +174,8 @@ OTHER_ORIGINS = [
 
 
 class TestAnotherOrigin:
+    """`tests.tokens.web.test_origins` tests which origins are trusted, `tests.tokens.web.test_modes` an app on one."""
+
     @pytest.mark.parametrize("headers", OTHER_ORIGINS, ids=lambda headers: ascii(headers)[:60])
     def test_changes_nothing_and_sets_no_cookie(self, clock, signed_in, user, another, headers):
         session_id = signed_in.get(ME).json()["session"]["id"]
@@ -209,21 +191,6 @@ class TestAnotherOrigin:
                 assert not response.cookies
         assert list(RefreshToken.objects.values()) == before
         assert signed_in.get(ME).json()["session"]["device"]["name"] == "Firefox on Windows"
-
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            {},
-            {"Sec-Fetch-Site": "same-origin", "Origin": "https://testserver"},
-            {"Sec-Fetch-Site": "none"},
-            {"Origin": "https://testserver"},
-            {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
-        ],
-        ids=str,
-    )
-    def test_may_sign_in_if_it_is_trusted(self, api, user, settings, headers):
-        settings.TOKENS = {"TRUSTED_ORIGINS": ["https://app.example"]}
-        assert ask(api, user, "sign in", **headers).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "[::1", "a b", "test_server"])

@@ -2,11 +2,9 @@
 
 import json
 from base64 import b64encode
-from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote_plus, urlencode
-from uuid import uuid4
 
 import pytest
 from django.core.checks import ERROR
@@ -17,13 +15,11 @@ from tests.browsers import ACCESS, REFRESH, login, refresh
 from tests.factories import UserFactory
 from tests.tokens.api.paths import ME
 from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, change
-from tests.tokens.protocol.pems import pem
+from tests.tokens.protocol.jws import minted
 from tokens import conf
 from tokens.api import introspection
-from tokens.conf import codec, introspection_clients, keyring, token_settings
+from tokens.conf import codec, introspection_clients, token_settings
 from tokens.models import RefreshToken, Revocation
-from tokens.protocol.access_tokens import Codec
-from tokens.protocol.keys import derive
 from tokens.service.revocation import revoke
 from tokens.service.revocation_feed import feed
 
@@ -108,12 +104,6 @@ class TestAValidToken:
         answer = login(api, user)
         assert ask(api.cookies["__Secure-access"].value).json()["sid"] == answer["session"]["id"]
 
-    @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-    def test_may_be_signed_with_any_algorithm(self, algorithm, api, user, settings):
-        settings.TOKENS = {**settings.TOKENS, "ALGORITHM": algorithm, "SIGNING_KEYS": [pem(algorithm)]}
-        login(api, user)
-        assert is_active(api.cookies[ACCESS].value)
-
     @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "something new", ""])
     def test_may_be_sent_with_any_hint(self, hint, token):
         assert ask(token, token_type_hint=hint).json()["active"] is True
@@ -139,20 +129,6 @@ def test_no_response_is_stored(token):
         assert not response.cookies
 
 
-def minted(by: Codec, clock: Any) -> str:
-    """Return an access token of a session that does not exist."""
-    return by.dumps(
-        subject="42",
-        session_id=uuid4(),
-        generation=0,
-        now=clock.now,
-        lifetime=timedelta(minutes=10),
-        session_ends_at=clock.now + timedelta(days=1),
-        authenticated_at=clock.now,
-        methods=["pwd"],
-    )[0]
-
-
 ENDED = {
     **ENDINGS,
     "a session of another user": lambda row: change(row, user=UserFactory()),
@@ -162,6 +138,8 @@ GARBAGE = ["x", " ", "a.b.c", "é", "☃", "\n", "null", "{}", "A" * 9000, "..",
 
 
 class TestAnInactiveToken:
+    """`tests.attacks` presents tokens that this server did not sign. `tests.attacks.doors` introspects each of them."""
+
     def test_is_that_of_a_revoked_session_before_the_feed_is_read(self, token, monkeypatch):
         assert is_active(token)
         monkeypatch.setattr(feed, "add", lambda ids: None)
@@ -181,21 +159,8 @@ class TestAnInactiveToken:
         for hint in ("refresh_token", "access_token"):
             assert ask(signed_in.cookies[REFRESH].value, token_type_hint=hint).json() == INACTIVE
 
-    def test_is_one_that_this_server_did_not_sign_for_this_audience(self, token, clock):
-        header, claims, signature = token.split(".")
-        attackers = Codec(derive(["an attacker's secret"]), "https://testserver", "https://testserver", "latchkey")
-        others = Codec(keyring(), "https://testserver", "https://other.example", "latchkey")
-        for text in (
-            f"{header}.{claims}.{signature[:-4]}AAAA",
-            f"{header}.{claims}.",
-            f"{header}.{claims}",
-            minted(attackers, clock),
-            minted(others, clock),
-        ):
-            assert not is_active(text)
-
     def test_is_one_of_a_session_that_never_existed(self, clock):
-        assert not is_active(minted(codec(), clock))
+        assert not is_active(minted(codec(), now=clock.now))
 
     @pytest.mark.parametrize("text", GARBAGE, ids=lambda text: ascii(text[:15]))
     def test_is_a_text_that_is_not_a_token_and_costs_no_query(self, text, django_assert_num_queries):

@@ -68,16 +68,3 @@ def test_an_access_token_of_an_ended_session_is_rejected(signed_in, event):
 def test_an_access_token_of_a_user_who_was_deactivated_in_sql_is_rejected_elsewhere_too(signed_in, user):
     deactivate_in_sql(user)
     assert refusal(signed_in.get(SESSIONS)) == (401, "session_ended")
-
-
-def test_a_new_address_of_the_user_is_shown(signed_in, user):
-    user.email = "new@example.org"
-    user.save()
-    assert signed_in.get(ME).json()["user"]["email"] == "new@example.org"
-
-
-def test_reading_changes_nothing(signed_in):
-    before = RefreshToken.objects.values().get()
-    for _ in range(3):
-        signed_in.get(ME)
-    assert RefreshToken.objects.values().get() == before

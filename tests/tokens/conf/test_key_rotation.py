@@ -1,221 +1,100 @@
-"""A rolling change of keys: two servers on one database are restarted in turn, and no user is signed out.
+"""A rolling change of signing keys: two servers on one database are restarted in turn, and no user is signed out.
 
-The servers are real processes, restarted with another environment at each step that the README describes. Two clients
-send each of their requests to the next server, as behind a load balancer. One keeps cookies, and the server refreshes
-its session when needed. The other sends its access token as a Bearer token and refreshes by itself, so a token that one
-of the servers rejects is always noticed.
+A server is a value of ``TOKENS`` here, and each request reaches the next one, as behind a load balancer. `tests.faults`
+restarts real servers, with another secret.
 """
 
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.cookies import SimpleCookie
-from json import dumps, loads
+from functools import cache
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH
-from tests.factories import PASSWORD, UserFactory
+from tests.browsers import ACCESS, login, post
 from tests.tokens.protocol.jws import opened
 from tests.tokens.protocol.pems import pem
-from tests.tokens.service.processes import WebServer, url_of
+from tokens.conf import signing_keys
 from tokens.models import RefreshToken, SecurityEvent
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-LIFETIME = 4
-"""The lifetime of access tokens here, in seconds. Half of it is the still time, after which a refresh rotates."""
-VISITS = 6
-"""The number of visits of each client between two changes. Each server gets half of the requests."""
-OLD_SECRET, NEW_SECRET = (f"the {age} secret of a test that is long enough to be a real one" for age in ("old", "new"))
-ENVIRONMENT = {
-    "SECRET_KEY": OLD_SECRET,
-    "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
-    "TOKENS_MODES": "cookie,body",
-}
-
-
-class Client(ABC):
-    """A client that signs in. ``seen``: the algorithm and the key of every access token that it was given."""
-
-    mode: str
-
-    def __init__(self, fleet: "Fleet", email: str) -> None:
-        self.fleet = fleet
-        self.turn = 0
-        self.cookies: dict[str, str] = {}
-        self.seen: list[tuple[str, str]] = []
-        body = {"email": email, "password": PASSWORD, "mode": self.mode, "remember": True}
-        self.session = self.ask("POST", "login", body)["session"]["id"]
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Send a request to the server whose turn it is, keep the tokens of the response, and return its JSON."""
-        self.turn += 1
-        port = self.fleet.serving[self.turn % len(self.fleet.serving)].port
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        try:
-            headers |= {"Host": "testserver", "Content-Type": "application/json"}
-            connection.request(method, f"/api/auth/{path}", body and dumps(body), headers)
-            response = connection.getresponse()
-            data = loads(response.read())
-        finally:
-            connection.close()
-        assert response.status == 200, data
-        given: SimpleCookie = SimpleCookie()
-        for value in response.headers.get_all("Set-Cookie", []):
-            given.load(value)
-        cookies = {name: morsel.value for name, morsel in given.items()}
-        assert all(cookies.get(name, "kept") for name in (ACCESS, REFRESH)), "signed out"
-        self.cookies |= cookies
-        self.keep(data, cookies)
-        return data
-
-    def saw(self, access_token: str) -> None:
-        header, _ = opened(access_token)
-        self.seen.append((header["alg"], header["kid"]))
-
-    @abstractmethod
-    def keep(self, data: Any, cookies: dict[str, str]) -> None:
-        """Keep the tokens of a response."""
-
-    @abstractmethod
-    def visit(self) -> None:
-        """Send a request as this kind of client does."""
+VISITS = 2
+"""The number of visits between two changes."""
+STEPS: list[tuple[str, list[str], int]] = [
+    # ALGORITHM, SIGNING_KEYS, and how many seconds pass before the next step, in which access tokens may expire
+    ("EdDSA", ["derived", pem("ES256")], 0),
+    ("ES256", [pem("ES256"), "derived"], 601),
+    # One step removes the key that is no longer needed and adds the next one.
+    ("ES256", [pem("ES256"), pem("RS256")], 0),
+    ("RS256", [pem("RS256"), pem("ES256")], 601),
+    ("RS256", [pem("RS256")], 601),
+]
 
 
-class WithCookies(Client):
-    """A browser. It keeps every cookie that is set."""
-
-    mode = "cookie"
-
-    def keep(self, data: Any, cookies: dict[str, str]) -> None:
-        if ACCESS in cookies:
-            self.saw(cookies[ACCESS])
-
-    def visit(self) -> None:
-        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        assert self.ask("GET", "me", Cookie=cookies)["session"]["id"] == self.session
-
-
-class WithBearerToken(Client):
-    """An app. It refreshes at one server, presents the token to the other one, and then to the first.
-
-    These are three requests, so at the next visit the other server makes the token.
-    """
-
-    mode = "body"
-    refresh = ""
-
-    def keep(self, data: Any, cookies: dict[str, str]) -> None:
-        if "access_token" in data:
-            self.access, self.refresh = data["access_token"], data.get("refresh_token", self.refresh)
-            self.saw(self.access)
-
-    def visit(self) -> None:
-        self.ask("POST", "refresh", {"refresh_token": self.refresh})
-        for _ in range(2):
-            assert self.ask("GET", "me", Authorization=f"Bearer {self.access}")["session"]["id"] == self.session
+def server(algorithm: str, keys: list[str]) -> dict[str, Any]:
+    return {"ALGORITHM": algorithm, "SIGNING_KEYS": keys, "MODES": ["cookie", "body"]}
 
 
 class Fleet:
-    """Two servers, and the clients that visit them."""
+    """Two servers, and two clients that visit them.
 
-    def __init__(self, **environment: str) -> None:
-        self._url = url_of(connections["default"].settings_dict)
-        self.serving = [self.start(environment) for _ in range(2)]
-        self.clients: list[Client] = []
+    The server refreshes the session of the browser when needed. The app refreshes by itself and sends its access token
+    as a Bearer token, so a token that one of the servers rejects is always noticed. ``seen``: the algorithms of all
+    access tokens.
+    """
 
-    def start(self, environment: dict[str, str]) -> WebServer:
-        return WebServer(self._url, **ENVIRONMENT | environment)
+    def __init__(self, user: Any, settings: Any, clock: Any) -> None:
+        self._settings, self._clock, self._turn = settings, clock, 0
+        self.serving = [server("EdDSA", ["derived"])] * 2
+        self._browser, self.seen = Client(), set()
+        self._go_to_the_next_server()
+        answers = [login(client, user, mode=mode) for client, mode in ((self._browser, "cookie"), (Client(), "body"))]
+        self._in_browser, self._in_app = (answer["session"]["id"] for answer in answers)
+        self._token = answers[1]["refresh_token"]
 
     def visit(self) -> None:
+        """Send an odd number of requests again and again, so that each of them reaches either server."""
         for _ in range(VISITS):
-            for client in self.clients:
-                client.visit()
+            for _ in range(2):
+                self._ask(self._browser, self._in_browser)
+                self._see(self._browser.cookies[ACCESS].value)
+            self._go_to_the_next_server()
+            answer = post(Client(), "/api/auth/refresh", {"refresh_token": self._token}).json()
+            self._token = answer.get("refresh_token", self._token)
+            self._see(answer["access_token"])
+            for _ in range(2):
+                self._ask(Client(headers={"Authorization": f"Bearer {answer['access_token']}"}), self._in_app)
+            self._clock.forward(100)
 
-    def roll(self, **environment: str) -> None:
+    def roll(self, changed: dict[str, Any]) -> None:
         """Restart one server after the other. The clients visit after each step."""
-        for leaving in list(self.serving):
-            self.serving.remove(leaving)
-            leaving.stop()
+        for _ in range(2):
+            del self.serving[0]
             self.visit()
-            self.serving.append(self.start(environment))
+            self.serving.append(changed)
             self.visit()
 
-    def wait(self) -> None:
-        """Wait until every access token has expired, and let the clients visit."""
-        time.sleep(LIFETIME)
-        self.visit()
+    def _go_to_the_next_server(self) -> None:
+        self._turn += 1
+        self._settings.TOKENS = self.serving[self._turn % len(self.serving)]
+
+    def _ask(self, client: Client, session_id: str) -> None:
+        self._go_to_the_next_server()
+        answer = client.get("/api/auth/me").json()
+        assert answer.get("session", answer)["id"] == session_id
+
+    def _see(self, access_token: str) -> None:
+        self.seen.add(opened(access_token)[0]["alg"])
 
 
-@contextmanager
-def a_fleet(**environment: str) -> Iterator[Fleet]:
-    """Start two servers with this environment, and let two clients sign in."""
-    fleet = Fleet(**environment)
-    try:
-        email = UserFactory().email
-        fleet.clients = [WithCookies(fleet, email), WithBearerToken(fleet, email)]
+def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_no_user_out(user, settings, clock, monkeypatch):
+    monkeypatch.setattr(signing_keys, "load", cache(signing_keys.load))  # It takes long to read an RSA key.
+    fleet = Fleet(user, settings, clock)
+    fleet.visit()
+    for algorithm, keys, seconds in STEPS:
+        fleet.roll(server(algorithm, keys))
+        clock.forward(seconds)
         fleet.visit()
-        yield fleet
-    finally:
-        for server in fleet.serving:
-            server.stop()
-
-
-def assert_undisturbed(fleet: Fleet, algorithms: list[str]) -> None:
-    """Hold the clients to having one session each, and to having received tokens of exactly these keys."""
-    for client in fleet.clients:
-        assert sorted(algorithm for algorithm, _ in set(client.seen)) == algorithms
-    assert RefreshToken.objects.filter(revoked_at=None).count() == len(fleet.clients)
+    assert fleet.seen == {"EdDSA", "ES256", "RS256"}
+    assert RefreshToken.objects.live().count() == 2
     assert set(SecurityEvent.objects.values_list("kind", flat=True)) == {"signed_in", "new_device"}
-
-
-@pytest.mark.exhaustive  # `tests.faults` tests the same with more clients.
-@pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_the_secret_signs_no_user_out():
-    with a_fleet() as fleet:
-        fleet.roll(SECRET_KEY_FALLBACKS=NEW_SECRET)
-        fleet.roll(SECRET_KEY=NEW_SECRET, SECRET_KEY_FALLBACKS=OLD_SECRET)
-        fleet.wait()
-        fleet.roll(SECRET_KEY=NEW_SECRET)
-        fleet.wait()
-    assert_undisturbed(fleet, ["EdDSA", "EdDSA"])
-
-
-@pytest.mark.only_on("postgresql")
-def test_a_rolling_change_of_keys_and_of_their_algorithm_signs_no_user_out(tmp_path):
-    """From the derived key to a key in a file with another algorithm, and from there to a third one."""
-    es256, rs256 = tmp_path / "es256.pem", tmp_path / "rs256.pem"
-    es256.write_text(pem("ES256"))
-    rs256.write_text(pem("RS256"))
-    with a_fleet() as fleet:
-        fleet.roll(TOKENS_SIGNING_KEYS=f"derived,{es256}")
-        fleet.roll(TOKENS_SIGNING_KEYS=f"{es256},derived", TOKENS_ALGORITHM="ES256")
-        fleet.wait()
-        # One step removes the key that is no longer needed and adds the next one.
-        fleet.roll(TOKENS_SIGNING_KEYS=f"{es256},{rs256}", TOKENS_ALGORITHM="ES256")
-        fleet.roll(TOKENS_SIGNING_KEYS=f"{rs256},{es256}", TOKENS_ALGORITHM="RS256")
-        fleet.wait()
-        fleet.roll(TOKENS_SIGNING_KEYS=str(rs256), TOKENS_ALGORITHM="RS256")
-        fleet.wait()
-    assert_undisturbed(fleet, ["ES256", "EdDSA", "RS256"])
-
-
-@pytest.mark.only_on("sqlite")
-def test_the_client_without_cookies_notices_if_the_first_step_is_skipped(tmp_path):
-    """A control: a server that does not have a key rejects its tokens, and the test above notices it."""
-    path = tmp_path / "key.pem"
-    path.write_text(pem("EdDSA"))
-    with a_fleet() as fleet:
-        with_cookies, without = fleet.clients
-        fleet.serving.pop().stop()
-        fleet.serving.append(fleet.start({"TOKENS_SIGNING_KEYS": str(path)}))
-        with pytest.raises(AssertionError, match="not_authenticated"):
-            without.visit()
-        # Refresh tokens have other keys. The browser's session is refreshed instead, and its user notices nothing.
-        for _ in range(VISITS):
-            with_cookies.visit()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from tests import settings as settings_of_the_suite
 from tests.tokens.protocol.pems import pem
 from tokens import conf
-from tokens.conf import SETTINGS, TokenSettings, token_settings
+from tokens.conf import SETTINGS, token_settings
 from tokens.conf.rates import NO_RATES, Rate, Rates
-from tokens.middleware import TokenMiddleware
 
 ORIGIN = "https://testserver"
 OTHER_SECRET = "another secret that is long enough to be taken for a real one"
@@ -277,6 +276,7 @@ class TestInvalidValues:
         environment(**{name: "600"})
         assert reported() == ["E002 (warning)"]
         assert name in messages()[0].msg
+        assert messages()[0].hint
         assert token_settings().access_lifetime == seconds(600)
 
     def test_an_unknown_mode_is_rejected(self, settings):
@@ -307,6 +307,7 @@ INEQUALITIES = {
     "the same with a lifetime of a minute": (1, 33, 60, ["E005"]),
     "the same with a lifetime below a minute": (1, 33, 59, ["E005 (warning)"]),
     "two mistakes": (2, 2, 1, ["E004", "E005 (warning)"]),
+    "two warnings": (7, 8, 10, ["E005 (warning)", "W002 (warning)"]),
     "the still time is less than two graces and 30 s": (30, 89, 600, ["W002 (warning)"]),
     "the same with another grace": (29, 87, 600, ["W002 (warning)"]),
     "the still time is exactly two graces and 30 s": (29, 88, 600, []),
@@ -447,21 +448,9 @@ class TestTheObject:
         for only_a_warning in ("STRANGER", "REUSE_GRACE"):
             assert only_a_warning not in str(raised.value)
 
-    def test_a_server_with_a_mistake_does_not_start(self, settings):
-        TokenMiddleware(lambda request: None)
-        settings.TOKENS = {"ACCESS_LIFETIME": 0}
-        with pytest.raises(ImproperlyConfigured, match="ACCESS_LIFETIME"):
-            TokenMiddleware(lambda request: None)
-
     def test_the_object_cannot_be_changed(self):
-        found = token_settings()
-        for item in fields(TokenSettings):
-            with pytest.raises(FrozenInstanceError):
-                setattr(found, item.name, None)
-        with pytest.raises((FrozenInstanceError, TypeError)):
-            found.anything_else = 1  # type: ignore[attr-defined]
-        assert isinstance(found.modes, tuple)
-        assert isinstance(found.trusted_origins, tuple)
+        with pytest.raises(FrozenInstanceError):
+            token_settings().modes = ()  # type: ignore[misc]
 
     def test_a_list_that_is_changed_later_does_not_change_the_object(self, settings):
         origins = [APP]

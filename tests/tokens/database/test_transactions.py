@@ -2,12 +2,15 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from django.db import connection
 
 from accounts.models import User
 from tests.factories import UserFactory
+from tests.tokens.service.statements import query
+from tests.tokens.service.threads import in_thread
 from tokens.database.transactions import durable
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
@@ -17,25 +20,25 @@ SETTINGS = {"our own": (NORMAL, FULL), "SQLite's default": (FULL, FULL), "more t
 
 
 def synchronous() -> int:
-    with connection.cursor() as cursor:
-        return int(cursor.execute("PRAGMA synchronous").fetchone()[0])
-
-
-def set_synchronous(value: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"PRAGMA synchronous = {value}")
+    return int(query("PRAGMA synchronous")[0])
 
 
 @pytest.mark.parametrize(("usual", "within"), SETTINGS.values(), ids=SETTINGS)
-def test_a_durable_commit_waits_for_the_disk_and_the_setting_is_restored(usual, within):
+def test_a_durable_commit_waits_for_the_disk_and_the_setting_is_restored_even_after_a_failure(usual, within):
     before = synchronous()
     try:
-        set_synchronous(usual)
+        query(f"PRAGMA synchronous = {usual}")
         with durable("default"):
             assert synchronous() == within
+            with durable("default"):
+                assert synchronous() == within
+            assert synchronous() == within
+        assert synchronous() == usual
+        with suppress(ZeroDivisionError), durable("default"):
+            raise ZeroDivisionError
         assert synchronous() == usual
     finally:
-        set_synchronous(before)
+        query(f"PRAGMA synchronous = {before}")
 
 
 def test_a_transaction_that_reads_first_waits_before_it_writes():
@@ -47,18 +50,12 @@ def test_a_transaction_that_reads_first_waits_before_it_writes():
         connection.ensure_connection()
         connection.transaction_mode = None  # type: ignore[attr-defined]
         both_there.wait(10)
-        try:
-            with durable("default"):
-                found = User.objects.get(pk=user.pk)
-                time.sleep(0.1)
-                found.save(update_fields=["is_staff"])
-            results.append(connection.transaction_mode)  # type: ignore[attr-defined]
-        finally:
-            connection.close()
+        with durable("default"):
+            found = User.objects.get(pk=user.pk)
+            time.sleep(0.1)
+            found.save(update_fields=["is_staff"])
+        results.append(connection.transaction_mode)  # type: ignore[attr-defined]
 
-    threads = [threading.Thread(target=write) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    with in_thread(write), in_thread(write):
+        pass
     assert results == [None, None]

@@ -1,13 +1,10 @@
 """``purge_tokens`` deletes what is past its retention, to the second, and nothing else, with any number of rows."""
 
-import json
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -15,13 +12,14 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.db.models.signals import post_init
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from tests.browsers import login
+from tests.tokens.service.statements import explained, query, statements
+from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import purge
 from tokens.service.revocation import revoke_all
@@ -106,13 +104,6 @@ def sessions_of(size: int) -> Iterator[int]:
 def exist(*sessions: RefreshToken) -> list[bool]:
     found = set(RefreshToken.objects.values_list("pk", flat=True))
     return [session.pk in found for session in sessions]
-
-
-def queries_of(action: Callable[[], Any]) -> list[str]:
-    """Return the statements that this sends to the database."""
-    with CaptureQueriesContext(connection) as captured:
-        action()
-    return [query["sql"] for query in captured]
 
 
 class TestRetention:
@@ -216,7 +207,7 @@ class TestTheOutput:
         before = counts()
         expected = "sessions: 5 would be deleted\nevents: 2 would be deleted\nrevocations: 1 would be deleted\n"
         outputs: list[str] = []
-        assert all(sql.startswith("SELECT") for sql in queries_of(lambda: outputs.append(run("--dry-run"))))
+        assert all(sql.startswith("SELECT") for sql in statements(lambda: outputs.append(run("--dry-run"))))
         assert (outputs, counts()) == ([expected], before)
         assert run() == expected.replace("would be deleted", "deleted")
         assert counts() == [3, 3, 0, 0]
@@ -234,7 +225,7 @@ class TestTheOutput:
         assert "3/3" in shown
 
     def test_without_a_progress_bar_needs_no_counting(self, rows):
-        assert not [sql for sql in queries_of(run) if "COUNT(" in sql.upper()]
+        assert not [sql for sql in statements(run) if "COUNT(" in sql.upper()]
 
 
 def test_the_last_run_is_recorded_but_no_dry_run(rows, clock):
@@ -271,16 +262,16 @@ class TestBatches:
         assert not reads
 
     def test_take_as_many_statements_whatever_their_size(self, rows):
-        def statements(count: int) -> int:
+        def of_a_batch(count: int) -> int:
             rows.revoked(count)
             batches = sessions_of(count + 1)  # One more, because the live session is looked at first.
             deleted: list[int] = []
-            queries = queries_of(lambda: deleted.append(next(batches)))
+            queries = statements(lambda: deleted.append(next(batches)))
             batches.close()
             assert deleted == [count]
             return len(queries)
 
-        assert statements(2) == statements(100) <= 8
+        assert of_a_batch(2) == of_a_batch(100) <= 8
 
     @pytest.mark.parametrize("size", ["0", "-1", "50001", "many", "1.5", ""])
     def test_of_an_invalid_size_are_rejected(self, size, rows):
@@ -313,24 +304,10 @@ class TestBatches:
 def statements_of_a_purge(table: str, size: int) -> list[str]:
     """Return the statements that find where each batch ends, and those that delete it. Roll the purge back."""
     with transaction.atomic():
-        queries = queries_of(lambda: [list(found.batches(size)) for found in purge.purges()])
+        queries = statements(lambda: [list(found.batches(size)) for found in purge.purges()])
         transaction.set_rollback(True)
     kinds = (f'SELECT "{table}"', f'DELETE FROM "{table}"')  # noqa: S608
     return [sql for sql in queries if sql.startswith(kinds) and "LIMIT" in sql]
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from nodes(part)
-
-
-def explained(sql: str) -> list[dict[str, Any]]:
-    """Execute a statement, and return the nodes of PostgreSQL's plan."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
-        found = cursor.fetchone()[0]
-    return list(nodes((json.loads(found) if isinstance(found, str) else found)[0]["Plan"]))
 
 
 def rows_read(plan: list[dict[str, Any]]) -> float:
@@ -354,8 +331,7 @@ def large_tables(rows: Rows, clock: Any) -> None:
         SecurityEvent.objects.bulk_create(
             SecurityEvent(kind="signed_in", created_at=at + number * INSTANT) for number in range(count)
         )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    query("ANALYZE")
 
 
 @pytest.mark.only_on("postgresql")
@@ -391,20 +367,6 @@ def test_sqlite_finds_the_sessions_by_their_id_and_the_events_by_their_time(larg
                 assert number <= 1 or "(id>?" in plan
 
 
-def in_threads(*jobs: Callable[[], Any]) -> None:
-    """Run each job in its own thread with its own connection. Raise the first exception of a job."""
-
-    def work(job: Callable[[], Any]) -> None:
-        try:
-            job()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        for future in [pool.submit(work, job) for job in jobs]:
-            future.result(timeout=30)
-
-
 @pytest.mark.django_db(transaction=True)
 class TestConcurrency:
     """`tests.tokens.service.test_concurrency` runs many purges, and purges during sign-ins, in processes."""
@@ -418,14 +380,14 @@ class TestConcurrency:
         def slowly(found: Any, name: str) -> list[Any]:
             deleted = delete(found, name)
             if not both_deleted.broken:
-                with suppress(
-                    threading.BrokenBarrierError
-                ):  # The barrier breaks if the other purge waits for this one.
+                # The barrier breaks if the other purge waits for this one.
+                with suppress(threading.BrokenBarrierError):
                     both_deleted.wait(timeout=0.5)
             return deleted
 
         monkeypatch.setattr(purge, "delete_returning", slowly)
-        in_threads(*[lambda: list(sessions_of(1))] * 2)
+        with in_thread(lambda: list(sessions_of(1))), in_thread(lambda: list(sessions_of(1))):
+            pass
         assert rows.are_all_purged()
 
     @pytest.mark.only_on("postgresql")
@@ -433,7 +395,8 @@ class TestConcurrency:
         held, *others = rows.revoked(3)
         with transaction.atomic():
             RefreshToken.objects.select_for_update().get(pk=held.pk)
-            in_threads(lambda: list(sessions_of(2)))
+            with in_thread(lambda: list(sessions_of(2))):
+                pass
         assert exist(held, *others) == [True, False, False]
         assert list(sessions_of(2)) == [1]
 
@@ -442,22 +405,12 @@ class TestConcurrency:
         """The purge saw no session of the device before it waited. Its commit fails, and its next attempt sees one."""
         [device] = rows.devices(1)
         [ended] = rows.revoked(1, device=device)
-        is_locked, opened = threading.Event(), []
-        waiting = "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-
-        def sign_in() -> None:
-            with transaction.atomic():
-                Device.objects.select_for_update().get(pk=device.pk)
-                opened.extend(rows.sessions(1, device=device))
-                is_locked.set()
-                with connection.cursor() as cursor:
-                    while not cursor.execute(waiting).rowcount:
-                        time.sleep(0.01)
-
-        def purge_meanwhile() -> None:
-            assert is_locked.wait(timeout=30)
-            assert list(sessions_of(10)) == [1]
-
-        in_threads(sign_in, purge_meanwhile)
+        with ExitStack() as other, transaction.atomic():
+            Device.objects.select_for_update().get(pk=device.pk)
+            opened = rows.sessions(1, device=device)
+            purged: list[int] = []
+            other.enter_context(in_thread(lambda: purged.extend(sessions_of(10))))
+            wait_until_blocked()
+        assert purged == [1]
         assert exist(ended, *opened) == [False, True]
         assert Device.objects.filter(pk=device.pk).exists()

@@ -123,26 +123,14 @@ class TestTheChoice:
         assert run("--all", ARMED) == "3 sessions revoked\n"
         assert not RefreshToken.objects.live().exists()
 
-    def test_by_age_ends_what_a_restored_backup_made_live_again(self, sessions, clock, api):
-        clock.forward(7200)
-        login(api, UserFactory())
-        run("--older-than=1h", "--reason=restored from a backup", ARMED)
-        assert RefreshToken.objects.live().count() == 1
-        assert api.get("/api/auth/me").status_code == 200
-
 
 class TestTheEffect:
-    def test_makes_the_access_tokens_invalid(self, clock, signed_in, user):
-        run("--user", user.email, ARMED)
-        clock.forward(2)
-        assert signed_in.get("/api/auth/me").status_code == 401
-        assert Revocation.objects.count() == 1
-
-    def test_is_recorded_in_the_row_and_the_event(self, sessions, clock):
+    def test_is_recorded_in_the_row_the_event_and_the_revocation_feed(self, sessions, clock):
         run("--user=grace@example.org", ARMED)
         row = RefreshToken.objects.get(pk=sessions["grace"].pk)
         assert (row.revoked_reason, row.revoked_at, row.revoked_by) == ("ended_by_command", clock.now, None)
         assert events().get().reason == "ended_by_command"
+        assert Revocation.objects.get().session_id == row.pk
 
     def test_is_recorded_with_the_reason(self, sessions):
         run("--user=ada@example.org", "--reason", "laptop stolen, ticket 4711 ☂", ARMED)
@@ -191,9 +179,6 @@ class TestTheQuestion:
             for duration in ("-1d", "1.5h", "1w", "1 d", "٣d", "9999999999", "999999999d", "999999d")
         ),
         (["--device=firefox"], "invalid UUID value: 'firefox'"),
-        (["--device="], "invalid UUID value"),
-        (["--device=1"], "invalid UUID value"),
-        (["--everything"], "unrecognized arguments"),
     ],
     ids=str,
 )

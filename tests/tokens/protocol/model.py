@@ -9,8 +9,6 @@ release, and says which names it reads and which it writes. All processes share 
 
 A fail-over loses the last commits of the server. Rotations, catching up and acknowledgements wait for neither disk nor
 standby. A recovery and the end of the session wait for both, and so save all commits before them.
-
-`Ledger` computes the correct answers in another way, for tests that compare the two.
 """
 
 import heapq
@@ -18,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
@@ -92,22 +89,25 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """The session's row, the process that changes it, and the log of its commits."""
+    """The session's row, the process that changes it, and the log of its commits.
 
-    __slots__ = ("decide", "log", "noticed", "policy", "state")
+    ``highest``: the highest generation of which a refresh token was issued.
+    """
 
-    def __init__(self, policy: Policy = POLICY, decide: Decide = decide) -> None:
-        self.policy = policy
+    __slots__ = ("decide", "highest", "log", "noticed", "state")
+
+    def __init__(self, decide: Decide = decide) -> None:
         self.decide = decide
         self.state = State(generation=0, since=LOGIN)
         # (when, state) of each commit. Only the first entry has waited for disk and standby.
         self.log = [(0.0, self.state)]
         self.noticed: set[int] = set()
+        self.highest = 0
 
     def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
         """Decide on a presented generation, carry the decision out, and return both the decision and the response."""
         state, at = self.state, instant(now)
-        decision = self.decide(state, presented, at, self.policy)
+        decision = self.decide(state, presented, at, POLICY)
         if decision in BEGINS_GENERATION:
             following = state.generation + 1 if decision is Decision.ROTATE else presented
             self._commit(begin(state, following, at), now, durable=False)
@@ -124,7 +124,7 @@ class Server:
     def notices(self, access: Access, now: float) -> bool:
         """Return whether to acknowledge after this use of an access token. A process does so once per generation."""
         valid = now < access.iat + ACCESS_LIFETIME
-        late = now > access.iat + self.policy.acknowledge_after.total_seconds()
+        late = now > access.iat + ACKNOWLEDGE_AFTER
         if not (valid and late) or access.generation in self.noticed or access.generation != self.state.generation:
             return False
         self.noticed.add(access.generation)
@@ -145,6 +145,7 @@ class Server:
 
     def _commit(self, state: State, now: float, *, durable: bool) -> None:
         self.state = state
+        self.highest = max(self.highest, state.generation)
         if durable:
             self.log.clear()
         self.log.append((now, state))
@@ -302,54 +303,3 @@ class World:
 
     def _written(self, generation: int) -> None:
         self.server.acknowledge(generation, self.now)
-
-
-class Entry(NamedTuple):
-    what: str
-    generation: int
-    at: float
-
-
-class Ledger:
-    """A reference without a state: the list of all commits, from which every decision is computed again."""
-
-    def __init__(self) -> None:
-        self.entries = [Entry("begun", 0, 0.0)]
-        self.safe = 1  # the number of entries that are on the standby
-
-    def chapters(self) -> list[list[Entry]]:
-        """Return the entries of each generation since the login. The current generation is the last."""
-        chapters: list[list[Entry]] = []
-        for entry in self.entries:
-            if entry.what == "begun":
-                chapters.append([])
-            chapters[-1].append(entry)
-        return chapters
-
-    def verdict(self, n: int, now: float) -> Decision:
-        *earlier, current = self.chapters()
-        g = current[0].generation
-        recoveries = [entry for entry in current if entry.what == "recovered"]
-        since = recoveries[-1].at if recoveries else current[0].at
-        if "ended" in (entry.what for entry in current):
-            return Decision.REFUSE
-        match g - n:
-            case 0:
-                return Decision.REPEAT if g and now - since < ACKNOWLEDGE_AFTER else Decision.ROTATE
-            case 1 if now - since < GRACE:
-                return Decision.REPEAT
-            case 1 if "acknowledged" not in (entry.what for entry in current):
-                row = sum(1 for _ in takewhile(lambda chapter: "recovered" in {e.what for e in chapter}, earlier[::-1]))
-                left = len(recoveries) < 4 * 8 if recoveries else row < 8
-                return Decision.RECOVER if left else Decision.EXHAUSTED
-            case behind:
-                return Decision.CATCH_UP if behind < 0 else Decision.REUSE
-
-    def write(self, what: str, generation: int, at: float) -> None:
-        self.entries.append(Entry(what, generation, at))
-        if what in {"recovered", "ended"}:
-            self.safe = len(self.entries)
-
-    def fail_over(self, now: float, lost: float) -> None:
-        kept = [e for place, e in enumerate(self.entries) if place < self.safe or e.at <= now - lost]
-        self.entries, self.safe = kept, len(kept)

@@ -9,19 +9,13 @@ Each simplification makes the world harder than the real one. Access tokens neve
 that it received until the browser crashes. A use may acknowledge a moment early, because ``iat`` is rounded down. A
 fail-over loses a whole unit of commits. Any number of responses may be lost, because recoveries are never exhausted.
 The simulation shows the effect of the limits on recoveries.
-
-``python -m tests.tokens.protocol.search`` searches deep. Its last options break the protocol, and it prints the history
-found.
 """
 
-import argparse
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
@@ -276,25 +270,22 @@ class Result(NamedTuple):
     history: list[str] | None
 
 
-def search(
-    scale: Scale, worlds: int, depth: int | None = None, progress: Callable[[int], object] = lambda _: None
-) -> Result:
+def search(scale: Scale, worlds: int) -> Result:
     """Examine all reachable worlds, nearest first, until so many are known or an honest session has ended."""
     rules = Rules(scale)
     start = rules.start()
     came_from: dict[bytes, bytes | None] = {rules.key(start): None}
-    todo = deque([(0, start)])
-    while todo and len(came_from) < worlds and todo[0][0] != depth:
-        steps, world = todo.popleft()
-        key, known = rules.key(world), len(came_from)
+    todo = deque([start])
+    while todo and len(came_from) < worlds:
+        world = todo.popleft()
+        key = rules.key(world)
         for step, successor in rules.successors(world):
             if successor is None:
                 return Result(len(came_from), len(todo), [*_history(rules, came_from, key), step])
             successor_key = rules.key(successor)
             if successor_key not in came_from:
                 came_from[successor_key] = key
-                todo.append((steps + 1, successor))
-        progress(len(came_from) - known)
+                todo.append(successor)
     return Result(len(came_from), len(todo), None)
 
 
@@ -315,24 +306,3 @@ def _name(message: Message) -> str:
     access = "" if message.access is None else f"access token {message.access.generation}"
     refresh = "" if message.refresh is None else f"refresh token {message.refresh.tokens}"
     return " and ".join(filter(None, (refresh, access)))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--states", type=int, default=20_000_000, metavar="N", help="at most (%(default)s)")
-    parser.add_argument("--depth", type=int, metavar="N", help="steps at most (default: until no states are left)")
-    parser.add_argument("--grace", type=int, default=6, metavar="UNITS", help="%(default)s: a unit is five seconds")
-    parser.add_argument("--messages", type=int, default=3, metavar="N", help="under way at once (%(default)s)")
-    parser.add_argument("--still-time-cut", type=int, default=0, metavar="UNITS", help="a mutation (%(default)s)")
-    parser.add_argument("--acknowledged-early", type=int, default=0, metavar="UNITS", help="a mutation (%(default)s)")
-    parser.add_argument("--repeat-sends-refresh", action="store_true", help="a mutation")
-    arguments = vars(parser.parse_args())
-    limits = arguments.pop("states"), arguments.pop("depth")
-    with tqdm(unit=" states", mininterval=1) as bar:
-        result = search(Scale(**arguments), *limits, bar.update)
-    tqdm.write(f"{result.worlds:,} states found, {result.left:,} of them not examined")
-    tqdm.write("\n".join(result.history) if result.history else "no history ends an honest session")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,19 +1,12 @@
 """A seeded simulation of many histories of one browser under hard conditions, and of an attacker with its cookies.
 
-``python -m tests.tokens.protocol.simulation`` prints the two tables at the end of the protocol's description. With
-``--histories 100`` it takes seconds. Each row of the first table has other `Conditions`, and each column has another
-variant of the decision. A cell is the number of honest sessions that were ended. The second table shows when a stolen
-session ends.
+`ROWS` are the conditions, and `VARIANTS` the protocol and what is left of it without one of its parts.
 """
 
-import argparse
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from typing import Any
-
-from tqdm import tqdm
 
 from tests.tokens.protocol.model import (
     ACCESS_LIFETIME,
@@ -39,8 +32,6 @@ STEPS = 300
 REQUESTS_AT_ONCE = 5
 RENDERED = 0.2
 """The share of requests that a server-side renderer makes for the browser."""
-
-Progress = Callable[[int], object]
 
 
 def without_still_time(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
@@ -171,14 +162,10 @@ def _load_a_page(
             world.refresh(browser, there, back, lost=lost, releases=answering)
 
 
-def signed_out(row: str, histories: int, variant: str = "as designed", progress: Progress = lambda _: None) -> int:
+def signed_out(row: str, histories: int, variant: str = "as designed") -> int:
     """Return how many of so many honest people were signed out, or became the attacker."""
-    count = 0
-    for number in range(histories):
-        world = live(seeded(row, number), ROWS[row], VARIANTS[variant])
-        count += world.ended is not None or world.signed_out
-        progress(1)
-    return count
+    worlds = (live(seeded(row, number), ROWS[row], VARIANTS[variant]) for number in range(histories))
+    return sum(world.ended is not None or world.signed_out for world in worlds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,60 +233,3 @@ def frozen_minutes(random: Random, *, every: float, patient: bool = False) -> fl
         next_theft += 2 * ACKNOWLEDGE_AFTER if patient and one_too_many else every
         shown += patient and one_too_many
     return world.now / 60
-
-
-def honest_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
-    table: list[tuple[str, ...]] = [("signed out", *VARIANTS)]
-    for row in ROWS:
-        cells = [signed_out(row, histories, variant, progress) for variant in VARIANTS]
-        table.append((row, *(f"{cell:,}" for cell in cells)))
-    return table
-
-
-def theft_table(histories: int, progress: Progress) -> list[tuple[str, ...]]:
-    table: list[tuple[str, ...]] = [("an attacker", "access tokens used here", "used elsewhere only")]
-    for row, distance in (THEFTS | INSIDE_THE_GRACE).items():
-        cells = []
-        for used_here in (True, False):
-            theft = Theft(distance, used_here)
-            ends = [theft.generations(seeded(row, number)) for number in range(histories)]
-            progress(len(ends))
-            cells.append("never" if set(ends) == {None} else _span("generation", ends))
-        table.append((row, *cells))
-    for row, arguments in FREEZES.items():
-        minutes = [round(frozen_minutes(seeded(row, number), **arguments)) for number in range(histories)]
-        progress(len(minutes))
-        table.append((row, _span("minute", minutes), ""))
-    return table
-
-
-def _span(unit: str, values: Sequence[int | None]) -> str:
-    numbers = [value for value in values if value is not None]
-    first, last = min(numbers), max(numbers)
-    survivors = len(values) - len(numbers)
-    text = f"ended at {unit} {first}" if first == last else f"ended at {unit} {first} to {last}"
-    return text if not survivors else f"{text}, {survivors} never"
-
-
-def _text(table: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join((lines[0], "-" * max(map(len, lines)), *lines[1:]))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N", help="of each cell (%(default)s)")
-    histories = parser.parse_args().histories
-    thefts = max(1, histories // 10)
-    total = histories * len(ROWS) * len(VARIANTS)
-    total += thefts * (2 * len(THEFTS | INSIDE_THE_GRACE) + len(FREEZES))
-    with tqdm(total=total, unit=" histories") as bar:
-        honest = honest_table(histories, bar.update)
-        theft = theft_table(thefts, bar.update)
-    tqdm.write(f"{histories:,} honest histories of {STEPS} page loads each\n\n{_text(honest)}")
-    tqdm.write(f"\n{thefts:,} histories of each theft\n\n{_text(theft)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,28 +6,23 @@ rejected.
 
 import hmac
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256, sha512
+from datetime import UTC, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.browsers import ACCESS, login
-from tests.clients.serving import served
 from tests.tokens.protocol import jws
-from tests.tokens.protocol.jws import ALPHABET, NOW, SESSION, VECTORS, claims_of, dumped, encoded, opened, signed
-from tokens import conf
+from tests.tokens.protocol.jws import ALPHABET, NOW, SESSION, VECTORS, claims_of, dumped, opened, signed
 from tokens.conf import codec
-from tokens.protocol import access_tokens, keys, signing_keys
+from tokens.protocol import access_tokens, keys
 from tokens.protocol.access_tokens import (
     MAX_LENGTH,
     AccessToken,
@@ -137,11 +132,6 @@ class TestTheLifetime:
         assert claims_of(minted())["exp"] == START + lifetime
         assert bounds == [31]  # 0 to 30 s, which is 5 % of ten minutes.
 
-    def test_is_spread_so_that_sessions_do_not_refresh_together(self):
-        lifetimes = {claims_of(minted())["exp"] - START for _ in range(400)}
-        assert 570 <= min(lifetimes) <= max(lifetimes) <= 600
-        assert len(lifetimes) > 15
-
     @pytest.mark.parametrize("seconds", [1, 2, 19])
     def test_of_a_few_seconds_is_not_shortened(self, seconds):
         assert claims_of(minted(lifetime=timedelta(seconds=seconds)))["exp"] == START + seconds
@@ -197,15 +187,13 @@ class TestATokenSignedByUs:
     def test_is_refused_when_changed(self, vector):
         assert_refused(signed_by_us(*jws.changed(vector, minted())))
 
-    NO_OBJECTS = [[], "text", 1, None, True, b"", b"{", b"\xff\xfe", b"[" * 3000]
+    NO_OBJECTS = [[], "text", 1, None, True, b"", b"{", b"NaN", b"\xff\xfe", b"[" * 3000]
 
-    @pytest.mark.parametrize("header", NO_OBJECTS)
-    def test_is_refused_when_the_header_is_no_object(self, header):
-        assert_refused(signed_by_us(header, good()[1]))
-
-    @pytest.mark.parametrize("claims", [*NO_OBJECTS, b"NaN"])
-    def test_is_refused_when_the_claims_are_no_object(self, claims):
-        assert_refused(signed_by_us(good()[0], claims))
+    @pytest.mark.parametrize("value", NO_OBJECTS)
+    def test_is_refused_when_the_header_or_the_claims_are_no_object(self, value):
+        header, claims = good()
+        assert_refused(signed_by_us(value, claims))
+        assert_refused(signed_by_us(header, value))
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 5000], ids=lambda text: text[:9])
     @pytest.mark.parametrize("name", ["exp", "iat", "auth_time"])
@@ -236,20 +224,6 @@ class TestASignature:
         header, claims = good()
         assert_refused(signed_by_us(header | {"kid": keys.derive([OLD_SECRET]).kid}, claims))
 
-    @pytest.mark.parametrize("alg", ["HS256", "HS512", "EdDSA"])
-    def test_made_with_our_public_key_for_a_secret_is_refused(self, alg):
-        header, claims = good()
-        public = PRIVATE.public_key()
-        members = signing_keys.required_members(public)
-        spki = PublicFormat.SubjectPublicKeyInfo
-        secrets = [
-            public.public_bytes_raw(),
-            *(public.public_bytes(form, spki) for form in (Encoding.PEM, Encoding.DER)),
-        ]
-        for secret in (*secrets, members["x"].encode(), json.dumps(members).encode(), b""):
-            digest = sha512 if alg == "HS512" else sha256
-            assert_refused(signed(header | {"alg": alg}, claims, lambda text: hmac.digest(secret, text, digest)))  # noqa: B023
-
     @pytest.mark.parametrize("spare", range(1, 16))
     def test_has_no_spare_bits_set(self, spare):
         text = minted()
@@ -268,11 +242,6 @@ class TestASignature:
         text = minted()
         for length in range(len(text)):
             assert_refused(text[:length])
-
-    def test_covers_every_character(self):
-        codec = a_codec()
-        for changed in jws.each_character_replaced(minted()):
-            assert_refused(changed, codec)
 
     def test_belongs_to_one_token(self):
         head, claims, signature = minted().split(".")
@@ -378,15 +347,6 @@ def roles_of(user: Any) -> Mapping[str, Any]:
 
 
 class TestKeys:
-    def test_of_a_fallback_secret_verify_but_do_not_sign(self):
-        old = a_codec(keys.derive([OLD_SECRET]))
-        assert a_codec().loads(minted(old), NOW).session_id == SESSION
-        assert_refused(minted(), old)
-        assert good()[0]["kid"] == keys.derive([SECRET]).kid
-
-    def test_of_a_removed_secret_do_not_verify(self):
-        assert_refused(minted(a_codec(keys.derive([OLD_SECRET]))), a_codec(keys.derive([SECRET])))
-
     def test_follow_the_settings(self, settings):
         text = minted(codec())
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -412,44 +372,8 @@ class TestKeys:
             assert not other.startswith(one)  # A key id, which is public, is not the beginning of a key.
         assert not [key for key in found if key in SECRET.encode()]
 
-    def test_stay_the_same_from_release_to_release(self):
-        # Another derivation would sign every user out. These values were computed once and may never change.
-        assert (RING.kid, RING.key_id.hex()) == ("g6GA4DIStgIZALdo08yEXwH-9A_7fbr4-OnR4dq4CDw", "9c77af2a")
-
-    def test_show_nothing_secret(self):
-        for private in (PRIVATE.private_bytes_raw(), *RING.mac_keys.values()):
-            for spelling in (repr(private)[2:-1], private.hex(), encoded(private)):
-                assert spelling not in repr(RING) + str(RING)
-
 
 def hkdf(secret: str, label: bytes, length: int) -> bytes:
     """Return RFC 5869 with SHA-256 and no salt, for at most 32 bytes, written out independently of the code."""
     extracted = hmac.digest(bytes(32), secret.encode(), "sha256")
     return hmac.digest(extracted, label + b"\x01", "sha256")[:length]
-
-
-class TestThePublishedKeys:
-    def test_are_served_to_every_client_and_cacheable_without_a_query(self, api, settings):
-        settings.SECRET_KEY_FALLBACKS = [OLD_SECRET]
-        response = api.get("/.well-known/jwks.json")
-        assert (response.status_code, response["Content-Type"]) == (200, "application/jwk-set+json")
-        assert response.json() == conf.keyring().jwks
-        kids = [keys.derive([secret]).kid for secret in (settings.SECRET_KEY, OLD_SECRET)]
-        assert [key["kid"] for key in response.json()["keys"]] == kids
-        assert {*re.split(r",\s*", response["Cache-Control"])} == {"public", "max-age=300"}
-        assert "Cookie" not in response.get("Vary", "")
-        assert not response.cookies
-
-    def test_verify_our_tokens_in_pyjwt(self, api, user, settings):
-        old = minted(codec(), now=datetime.now(UTC))
-        settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], SECRET
-        subject = login(api, user)["user"]["id"]
-        ours = {"audience": "https://testserver", "issuer": "https://testserver"}
-        options: Any = {"require": ["exp", "iat", "sub", "jti", "client_id", "sid"]}
-        with served() as address:
-            client = jwt.PyJWKClient(f"{address}/.well-known/jwks.json")
-            for text, expected in ((api.cookies[ACCESS].value, subject), (old, "42")):
-                key = client.get_signing_key_from_jwt(text)
-                assert jwt.decode(text, key, ["EdDSA"], options, **ours)["sub"] == expected
-                with pytest.raises(jwt.InvalidSignatureError):
-                    jwt.decode(text[:-10] + "A" * 10, key, ["EdDSA"], **ours)

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.tokens.devices import a_key, an_rsa_key, jwk_of, segment, sign
+from tests.tokens.devices import a_key, an_rsa_key, jwk_of, sign
+from tests.tokens.protocol.jws import encoded
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof
 
@@ -21,8 +22,8 @@ KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 SESSION, ANOTHER = UUID("01a20a65-5189-764f-8426-b0731478d342"), UUID("01a20a65-4511-7180-b9d3-f54cc5d14402")
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 QUARTER, MINUTE, SECOND = timedelta(minutes=15), timedelta(seconds=60), timedelta(seconds=1)
-CLAIMS = {"jti": "c"}
-UNSIGNED_HS256 = f"{segment({'alg': 'HS256', 'typ': 'dbsc+jwt'})}.{segment(CLAIMS)}"
+CLAIMS, OTHERS = {"jti": "c"}, {"jti": "d"}
+UNSIGNED_HS256 = f"{encoded({'alg': 'HS256', 'typ': 'dbsc+jwt'})}.{encoded(CLAIMS)}"
 
 
 class TestAChallenge:
@@ -57,15 +58,16 @@ class TestAChallenge:
 def signed_with_the_public_key(key: Any) -> str:
     """Return a proof signed with the public key, as if it were the secret of an HMAC."""
     secret = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return f"{UNSIGNED_HS256}.{segment(hmac.digest(secret, UNSIGNED_HS256.encode(), 'sha256'))}"
+    return f"{UNSIGNED_HS256}.{encoded(hmac.digest(secret, UNSIGNED_HS256.encode(), 'sha256'))}"
 
 
 def with_signature(key: Any, signature: bytes) -> str:
-    return sign(key, CLAIMS).rpartition(".")[0] + "." + segment(signature)
+    return sign(key, CLAIMS).rpartition(".")[0] + "." + encoded(signature)
 
 
 NOT_SIGNED_BY_THE_KEY = {
     "another key": lambda key: sign(a_key(), CLAIMS),
+    "the key, but with other claims": lambda key: sign(key, OTHERS).replace(encoded(OTHERS), encoded(CLAIMS)),
     "another type": lambda key: sign(key, CLAIMS, typ="JWT"),
     "the type in capitals": lambda key: sign(key, CLAIMS, typ="DBSC+JWT"),
     "no type": lambda key: sign(key, CLAIMS, raw={"alg": "ES256"}),
@@ -76,7 +78,7 @@ NOT_SIGNED_BY_THE_KEY = {
     "an RSA key": lambda key: sign(an_rsa_key(), CLAIMS, "RS256"),
     "another curve": lambda key: sign(ec.generate_private_key(ec.SECP384R1()), CLAIMS, "ES384"),
     "an HMAC with the public key": signed_with_the_public_key,
-    "no signature": lambda key: f"{segment({'alg': 'none', 'typ': 'dbsc+jwt'})}.{segment(CLAIMS)}.AA",
+    "no signature": lambda key: f"{encoded({'alg': 'none', 'typ': 'dbsc+jwt'})}.{encoded(CLAIMS)}.AA",
     "a signature of zeros": lambda key: with_signature(key, b"\0" * 64),
     "a signature that is too short": lambda key: with_signature(key, b"\0" * 63),
     "a signature of ones": lambda key: with_signature(key, b"\xff" * 64),
@@ -218,14 +220,14 @@ class TestARegistration:
     @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192])
     @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
     def test_with_an_rsa_key_that_is_weak_or_costly_is_refused(self, bits):
-        number = segment(((1 << bits - 1) | 1).to_bytes(bits // 8, "big"))
+        number = encoded(((1 << bits - 1) | 1).to_bytes(bits // 8, "big"))
         text = sign(an_rsa_key(), CLAIMS, "RS256", jwk={"kty": "RSA", "n": number, "e": "AQAB"})
         with pytest.raises(InvalidProof):
             dbsc.unverified(text).registered_key()
 
     @pytest.mark.parametrize("exponent", TOO_COSTLY_EXPONENTS.values(), ids=TOO_COSTLY_EXPONENTS)
     def test_with_an_rsa_key_whose_exponent_is_invalid_or_costly_is_refused(self, exponent):
-        jwk = {**jwk_of(an_rsa_key()), "e": segment(exponent)}
+        jwk = {**jwk_of(an_rsa_key()), "e": encoded(exponent)}
         with pytest.raises(InvalidProof):
             dbsc.unverified(sign(an_rsa_key(), CLAIMS, "RS256", jwk=jwk)).registered_key()
 

@@ -70,12 +70,6 @@ class TestTheVectors:
         assert refusal.__cause__ is None
         assert refusal.__context__ is None or refusal.__suppress_context__
 
-    @pytest.mark.parametrize("kind", ["valid", "invalid"])
-    def test_no_vector_is_there_twice(self, kind):
-        vectors = VECTORS[kind]
-        assert len({described(vector) for vector in vectors}) == len(vectors)
-        assert len({vector["token"] for vector in vectors}) == len(vectors)
-
 
 def test_a_token_is_spelled_as_the_docstring_says():
     session_id, secret = UUID("01939d2a-7c00-7abc-8def-0123456789ab"), bytes(range(100, 116))
@@ -141,17 +135,9 @@ def test_the_tag_is_compared_in_constant_time(monkeypatch):
 class TestTheSuccessor:
     TOKEN = RefreshToken(UUID(int=7), b"sixteen bytes ..", 41)
 
-    def test_is_the_same_for_every_caller(self):
-        made = {dumps(self.TOKEN.of(42), KEY_ID, KEYS[KEY_ID]) for _ in range(3)}
-        assert len(made) == 1
-        assert loads(made.pop(), KEYS) == RefreshToken(self.TOKEN.session_id, self.TOKEN.secret, 42)
-
-    def test_keeps_the_digest_that_the_row_holds(self):
+    def test_has_the_same_session_and_secret_and_so_the_digest_that_the_row_holds(self):
+        assert self.TOKEN.of(42) == RefreshToken(self.TOKEN.session_id, self.TOKEN.secret, 42)
         assert self.TOKEN.of(42).digest == self.TOKEN.digest == sha256(b"sixteen bytes ..").digest()
-
-    def test_is_made_with_the_new_key_even_if_an_old_key_made_its_predecessor(self):
-        old = loads(dumps(self.TOKEN, OTHER_KEY_ID, KEYS[OTHER_KEY_ID]), KEYS)
-        assert bytes_of(dumps(old.of(42), KEY_ID, KEYS[KEY_ID])).startswith(KEY_ID)
 
     @pytest.mark.parametrize("generation", [-1, MAX_GENERATION + 1])
     def test_with_a_generation_of_more_than_32_bits_raises_an_error(self, generation):
@@ -179,12 +165,6 @@ tokens = st.builds(
 @given(token=tokens, key_id=st.binary(min_size=4, max_size=4), key=st.binary(min_size=32, max_size=32))
 def test_every_token_is_read_as_it_was_made(token, key_id, key):
     assert loads(dumps(token, key_id, key), {key_id: key}) == token
-
-
-@given(one=tokens, other=tokens)
-def test_different_tokens_have_different_texts(one, other):
-    texts = {dumps(token, KEY_ID, KEYS[KEY_ID]) for token in (one, other)}
-    assert len(texts) == len({one, other})
 
 
 @given(text=st.text() | st.text(ALPHABET, min_size=75, max_size=75).map(PREFIX.__add__))

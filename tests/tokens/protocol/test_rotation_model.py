@@ -1,8 +1,8 @@
 """Three properties hold for every interleaving of requests: no false alarm, no fork, no undetected theft.
 
-The tests look for a counter-example in three ways. Hypothesis drives the model step by step, and compares each step of
-the server with a reference that works differently (`Ledger`). The simulation runs many long histories under hard
-conditions. The search examines all short histories. Each has a short version, and a long one marked ``exhaustive``.
+The tests look for a counter-example in three ways. Hypothesis drives the model step by step. The simulation runs many
+long histories under hard conditions. The search examines all short histories. Each has a short version, and a long one
+marked ``exhaustive``.
 """
 
 from typing import NamedTuple
@@ -19,10 +19,8 @@ from tests.tokens.protocol.model import (
     LOST_BY_FAIL_OVER,
     POLICY,
     SAVED_WITHIN,
-    Answer,
     Attacker,
     Browser,
-    Ledger,
     Server,
     World,
     instant,
@@ -31,55 +29,6 @@ from tests.tokens.protocol.search import Scale, search
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, decide
 
 pytestmark = pytest.mark.long
-
-
-class CheckedServer(Server):
-    """The server of the model. Each of its steps is compared with the ledger."""
-
-    __slots__ = ("highest", "ledger")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ledger = Ledger()
-        self.highest = 0
-
-    def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
-        expected, before = self.ledger.verdict(presented, now), self.state.generation
-        decision, answer = super().answer(presented, now)
-        assert decision is expected
-        generation = self.state.generation
-        self.highest = max(self.highest, generation)
-        if decision in BEGINS_GENERATION:
-            assert generation == max(before + 1, presented)
-            self.ledger.write("begun", generation, now)
-        elif decision is Decision.RECOVER:
-            self.ledger.write("recovered", generation, now)
-        elif decision in ENDS_SESSION:
-            self.ledger.write("ended", generation, now)
-        self._agrees()
-        refused = decision is Decision.REFUSE or decision in ENDS_SESSION
-        has_it_already = decision is Decision.REPEAT and presented == generation
-        assert answer.refresh == (None if refused or has_it_already else generation)
-        assert (answer.access is None) == refused
-        return decision, answer
-
-    def acknowledge(self, generation: int, now: float) -> None:
-        super().acknowledge(generation, now)
-        begun, *since = self.ledger.chapters()[-1]
-        if begun.generation == generation and not {"acknowledged", "ended"} & {entry.what for entry in since}:
-            self.ledger.write("acknowledged", generation, now)
-        self._agrees()
-
-    def fail_over(self, now: float, lost: float) -> None:
-        super().fail_over(now, lost)
-        self.ledger.fail_over(now, lost)
-        self._agrees()
-
-    def _agrees(self) -> None:
-        begun, *since = self.ledger.chapters()[-1]
-        assert self.state.generation == begun.generation
-        assert self.state.recovered == sum(1 for entry in since if entry.what == "recovered")
-        assert self.state.acknowledged == any(entry.what == "acknowledged" for entry in since)
 
 
 class Request(NamedTuple):
@@ -109,7 +58,7 @@ class HonestSession(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.written_after = 0.0
-        self.server = CheckedServer()
+        self.server = Server()
         self.world = World(self.server, lambda: self.written_after)
         self.browser = Browser()
         self.attacker: Attacker | None = None

@@ -5,6 +5,7 @@ A key's text must never show up in an error message, a log or a repr.
 
 import hmac
 import json
+import re
 import traceback
 from hashlib import sha256
 from typing import Any
@@ -240,10 +241,15 @@ def test_the_public_key_is_published_with_its_algorithm_and_nothing_else(algorit
     assert jwt.PyJWK(jwk).key.public_bytes(Encoding.PEM, SPKI).decode() == public_pem(algorithm)
 
 
-def test_the_published_keys_are_those_that_verify(api, settings):
+def test_the_published_keys_are_those_that_verify_and_every_client_may_store_them(api, settings):
     settings.TOKENS = {"ALGORITHM": "RS256", "SIGNING_KEYS": [pem("RS256"), pem("ES256"), DERIVED]}
     settings.SECRET_KEY_FALLBACKS = [SECRET]
-    published = api.get("/.well-known/jwks.json").json()["keys"]
+    response = api.get("/.well-known/jwks.json")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/jwk-set+json")
+    assert {*re.split(r",\s*", response["Cache-Control"])} == {"public", "max-age=300"}
+    assert ("Cookie" in response.get("Vary", ""), len(response.cookies)) == (False, 0)
+    assert response.json() == conf.keyring().jwks
+    published = response.json()["keys"]
     assert [key["alg"] for key in published] == ["RS256", "ES256", "EdDSA", "EdDSA"]
     assert [key["kid"] for key in published] == list(conf.keyring().verifying_keys)
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {member for key in published for member in key}
@@ -272,17 +278,19 @@ def test_a_derived_key_verifies_only_where_the_setting_names_it():
     assert not accepts(codec("ES256"), text)
 
 
-@pytest.mark.parametrize("alg", [*ALGORITHMS, "PS256", "RS512", "HS256", "none"])
+@pytest.mark.parametrize("alg", [*ALGORITHMS, "PS256", "RS512", "HS256", "HS512", "none"])
 @each_algorithm
 def test_a_key_verifies_only_its_own_algorithm(algorithm, alg):
     """An attacker can write any header. It must not choose what is done with a key, even among our own algorithms."""
     reader, key = codec(*ALGORITHMS), ring(algorithm).signing_key
     header, claims = opened(minted(codec(algorithm)))
     text = f"{encoded(header | {'alg': alg})}.{encoded(claims)}"
-    if alg == "HS256":
-        public = key.verifying.public
-        secrets = [*(public.public_bytes(form, SPKI) for form in (Encoding.PEM, Encoding.DER)), key.kid.encode()]
-        signatures = [hmac.digest(secret, text.encode(), "sha256") for secret in secrets]
+    if alg in {"HS256", "HS512"}:
+        public, members = key.verifying.public, key.verifying.jwk
+        secrets = [public.public_bytes(form, SPKI) for form in (Encoding.PEM, Encoding.DER)]
+        secrets += [json.dumps(members).encode(), b"", *(value.encode() for value in members.values())]
+        secrets += [raw(members[name]) for name in MEMBERS[algorithm] - {"kty", "crv"}]
+        signatures = [hmac.digest(secret, text.encode(), f"sha{alg[2:]}") for secret in secrets]
     elif alg == "none":
         signatures = [b""]
     else:
@@ -311,9 +319,11 @@ def test_people_sign_in_with_each_algorithm(algorithm, api, user, settings):
 
 def test_keys_show_nothing_secret(settings):
     settings.TOKENS = {"SIGNING_KEYS": [pem("EdDSA"), pem("RS256")]}
-    found = token_settings()
-    shown = repr((found, found.keys, conf.keyring(), conf.keyring().signing_key, UnusableKey(Flaw.SHORT)))
-    private = private_key("EdDSA").private_bytes_raw()
+    found, derived = token_settings(), ring(None)
+    shown = repr((found, found.keys, conf.keyring(), conf.keyring().signing_key, derived, UnusableKey(Flaw.SHORT)))
     secrets = [line for name in ("EdDSA", "RS256") for line in pem(name).splitlines()]
-    secrets += [private.hex(), encoded(private), str(private_key("RS256").private_numbers().d)]
+    secrets += [str(private_key("RS256").private_numbers().d)]
+    ours: Any = derived.signing_key.private
+    for key in (private_key("EdDSA").private_bytes_raw(), ours.private_bytes_raw(), *derived.mac_keys.values()):
+        secrets += [repr(key)[2:-1], key.hex(), encoded(key)]
     assert not [secret for secret in secrets if secret in shown]

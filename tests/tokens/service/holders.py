@@ -5,6 +5,7 @@ from datetime import timedelta
 from threading import Lock, Semaphore
 from typing import Any, Self
 
+from tests.tokens.service.statements import query
 from tokens.conf import COOKIE
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
@@ -87,6 +88,16 @@ class Holder:
 
     def revocations(self) -> int:
         return Revocation.objects.filter(session_id=self.id).count()
+
+
+def change_password(user: Any) -> None:
+    user.set_password("quite another passphrase")
+    user.save()
+
+
+def deactivate_in_sql(user: Any) -> None:
+    """Deactivate every user. No signal and no manager of Django notices it, so no session ends before it is used."""
+    query("UPDATE accounts_user SET is_active = %s", False)
 
 
 def columns() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The SQL statements that an action sends: count them, make them fail, or do something just before one of them."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,6 +72,15 @@ def query(sql: str, *params: Any) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, params or None)
         return cursor.fetchone() if cursor.description else None
+
+
+def explained(sql: str) -> list[dict[str, Any]]:
+    """Execute a statement, and return the nodes of PostgreSQL's plan."""
+    [found] = query(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+    nodes = [(json.loads(found) if isinstance(found, str) else found)[0]["Plan"]]
+    for node in nodes:
+        nodes += node.get("Plans", [])
+    return nodes
 
 
 def effect_on_the_table(action: Callable[[], None]) -> tuple[int, int, int]:

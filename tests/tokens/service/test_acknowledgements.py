@@ -4,7 +4,6 @@ A process collects them, writes each of them once, and writes them before it dec
 """
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
@@ -16,7 +15,6 @@ from tokens.models import RefreshToken
 from tokens.service import acknowledgements
 from tokens.service.issuing import IssuedTokens
 from tokens.service.reauthentication import reauthenticate
-from tokens.service.revocation_feed import feed
 
 pytestmark = pytest.mark.django_db
 
@@ -214,19 +212,6 @@ class TestARecovery:
         assert holder.is_refused(holder.first)
 
 
-def test_a_new_process_knows_nothing_of_what_another_one_noted(used):
-    acknowledgements.forget()
-    assert not acknowledgements.flush()
-
-
 def test_nothing_to_write_is_no_statement(holder):
     assert statements(acknowledgements.flush) == []
     assert not acknowledgements.flush()
-
-
-def test_the_feed_is_read_and_acknowledgements_are_written_at_the_same_time(holder, clock):
-    feed.is_revoked(uuid4())
-    clock.forward(STILL_TIME)
-    use(holder.grant, clock)
-    feed.is_revoked(uuid4())
-    assert holder.row.acknowledged

@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
-from tests.tokens.service.holders import ELSEWHERE, GRACE, STILL_TIME, Holder
+from tests.tokens.service.holders import ELSEWHERE, GRACE, STILL_TIME, Holder, change_password, deactivate_in_sql
 from tests.tokens.service.statements import WITHOUT_FLUSH, before_the_update, statements, verbs
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import binding
@@ -61,17 +61,6 @@ def ask(holder: KeyHolder, proof: str | None = None) -> Any:
     return binding.refresh(holder.id, proof, holder.client)
 
 
-def deactivate(user: Any) -> None:
-    """Deactivate the user without a signal, so that the session does not end before it is used."""
-    type(user)._base_manager.filter(pk=user.pk).update(is_active=False)
-    RefreshToken.objects.update(revoked_at=None, revoked_reason="")
-
-
-def change_password(user: Any) -> None:
-    user.set_password("quite another passphrase")
-    user.save()
-
-
 class TestARegistration:
     def test_stores_the_key_as_pending_and_leaves_the_refresh_token_valid(self, pending, clock):
         row = pending.row
@@ -95,17 +84,10 @@ class TestARegistration:
             assert cause_of(holder.register()) == "another key"
         assert isinstance(holder.present(), IssuedTokens)
 
-    def test_with_claims_that_were_not_offered_to_this_session_is_rejected(self, holder):
-        other = KeyHolder(UserFactory())
-        ticket = binding.offer(other.row, other.row.since).ticket
-        for claims in ({"jti": "x"}, {"authorization": "x"}, {"authorization": None}, {"authorization": ticket}):
-            assert isinstance(holder.register(holder.registration(**claims)), Refusal), claims
-        assert RefreshToken.objects.filter(bound_key__isnull=True).count() == 2
-
     AFTER = {
         "a minute": (lambda holder, clock: clock.forward(61), "wrong proof"),
         "the end of the session": (lambda holder, clock: holder.end(), "session ended"),
-        "the user was deactivated": (lambda holder, clock: deactivate(holder.user), "session ended"),
+        "the user was deactivated": (lambda holder, clock: deactivate_in_sql(holder.user), "session ended"),
     }
 
     @pytest.mark.parametrize(("event", "cause"), AFTER.values(), ids=AFTER)
@@ -232,17 +214,8 @@ class TestAProof:
         ):
             bound.prove(text)
 
-    CHALLENGES = {
-        "of another session": lambda bound, clock: KeyHolder(UserFactory()).bind().challenge(),
-        "of the registration": lambda bound, clock: binding.offer(bound.row, clock.now).challenge,
-        "that is cut off": lambda bound, clock: bound.challenge()[:-1],
-        "that is no challenge": lambda bound, clock: "garbage",
-        "that is empty": lambda bound, clock: "",
-    }
-
-    @pytest.mark.parametrize("challenge", CHALLENGES.values(), ids=CHALLENGES)
-    def test_of_a_challenge_that_is_not_the_sessions_has_to_be_signed_again(self, bound, clock, challenge):
-        text = challenge(bound, clock)
+    def test_of_a_challenge_of_another_session_has_to_be_signed_again(self, bound, clock):
+        text = KeyHolder(UserFactory()).bind().challenge()
         assert cause_of(ask(bound, sign(bound.key, {"jti": text}))) == binding.STALE
         assert bound.row.generation == 1
 
@@ -259,19 +232,9 @@ class TestAProof:
         assert isinstance(bound.prove(bound.proof(first)), IssuedTokens)
         assert cause_of(bound.prove(bound.proof(second))) == binding.STALE
 
-    def test_whose_challenge_was_replaced_is_rejected(self, bound, clock):
-        head, _, signature = bound.proof().split(".")
-        clock.forward(5)
-        _, payload, _ = bound.proof().split(".")
-        assert cause_of(bound.prove(f"{head}.{payload}.{signature}")) == binding.WRONG
-
     WRONG = {
         "by another key": (lambda bound: KeyHolder(UserFactory()).proof(bound.challenge()), binding.WRONG),
-        "of another typ": (lambda bound: bound.proof(typ="JWT"), binding.WRONG),
-        "with the algorithm none": (lambda bound: bound.proof(alg="none"), binding.WRONG),
-        "with trailing data": (lambda bound: bound.proof() + ".", binding.MALFORMED),
         "that is no JWT": (lambda bound: "garbage", binding.MALFORMED),
-        "that is empty": (lambda bound: "", binding.MALFORMED),
     }
 
     @pytest.mark.parametrize(("wrong_proof", "cause"), WRONG.values(), ids=WRONG)
@@ -312,7 +275,7 @@ class TestARefreshIsRejected:
     AFTER = {
         "the session was revoked": (lambda bound, clock: bound.end(), "session ended"),
         "two weeks without use": (lambda bound, clock: clock.forward(14 * 24 * HOUR), "session ended"),
-        "the user was deactivated": (lambda bound, clock: deactivate(bound.user), _Reason.USER_DISABLED),
+        "the user was deactivated": (lambda bound, clock: deactivate_in_sql(bound.user), _Reason.USER_DISABLED),
         "the password was changed": (lambda bound, clock: change_password(bound.user), _Reason.PASSWORD_CHANGED),
     }
 

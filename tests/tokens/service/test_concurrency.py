@@ -1,17 +1,9 @@
-"""Real concurrency: several processes with many threads work on the same rows. Nothing is simulated.
+"""Real concurrency: several processes with many threads work on the same rows. Nothing is simulated."""
 
-A test whose numbers differ from run to run reports them: in the output (pytest's option ``-s``) and as properties in
-the JUnit file.
-"""
-
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from http.client import HTTPConnection
-from http.cookies import SimpleCookie
 from itertools import chain
-from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -23,7 +15,7 @@ from tests.databases import Databases
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
-from tests.tokens.service.processes import Process, WebServer, together, url_of
+from tests.tokens.service.processes import Process, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
 from tokens.service.devices import digest_of, new_token
@@ -32,10 +24,7 @@ from tokens.service.issuing import IssuedTokens
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 PROCESSES, THREADS = 4, 60
-EMAIL, PASSWORD = "demo@latchkey.test", "latchkey-demo"
 _Reason = RefreshToken.Reason
-
-Report = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +42,6 @@ def processes(url: str) -> Iterator[list[Process]]:
     yield found
     for process in found:
         process.stop()
-
-
-@pytest.fixture
-def report(request: pytest.FixtureRequest, database: str, record_property: Callable[..., None]) -> Report:
-    """Return a function that reports numbers that differ from run to run.
-
-    Without them, a developer could not see whether both outcomes of a race occur.
-    """
-
-    def write(**figures: object) -> None:
-        for name, value in figures.items():
-            record_property(name, value)
-        sys.stdout.write(f"\n{database}: {request.node.originalname}: {figures}\n")
-
-    return write
 
 
 def in_all(processes: list[Process], job: str, *arguments: Any, threads: int = THREADS, **tokens: Any) -> list[Any]:
@@ -143,9 +117,7 @@ class TestParallelRequestsWithOneProof:
         kinds = SecurityEvent.Kind.BOUND, SecurityEvent.Kind.UNPROVEN
         assert [pending.events(kind) for kind in kinds] == [1, 0]
 
-    def test_that_is_the_first_beside_requests_with_the_refresh_token_let_one_of_them_win(
-        self, pending, processes, report
-    ):
+    def test_that_is_the_first_beside_requests_with_the_refresh_token_let_one_of_them_win(self, pending, processes):
         proofs, tokens = processes[::2], processes[1::2]
         for process in proofs:
             process.prepare("prove", [(str(pending.id), pending.proof())] * THREADS, **OFFERED)
@@ -155,7 +127,6 @@ class TestParallelRequestsWithOneProof:
         row = pending.row
         proven = answers.count("IssuedTokens")
         rotated = sum(answer["granted"] for answer in answers if isinstance(answer, dict))
-        report(answers=len(answers), proven=proven, answered_by_token=rotated, bound=row.bound_at is not None)
         assert (row.generation, row.revoked_at) == (1, None)
         assert proven == (row.bound_at is not None)
         assert rotated == (0 if proven else THREADS * len(tokens))
@@ -166,7 +137,7 @@ class TestParallelRequestsWithOneProof:
 class TestRevoking:
     SESSIONS = 48
 
-    def test_a_session_that_ended_never_becomes_valid_again(self, processes, report):
+    def test_a_session_that_ended_never_becomes_valid_again(self, processes):
         user = UserFactory()
         holders = [Holder(user, Client("192.0.2.7", f"App {n}")) for n in range(self.SESSIONS)]
         for number, part in enumerate((holders[::2], holders[1::2])):
@@ -175,7 +146,6 @@ class TestRevoking:
         results = together(processes)
         successors = [answer["successor"] for answer in chain(*results[:2]) if answer["granted"]]
         won = len(successors)
-        report(sessions=self.SESSIONS, refreshed_before_their_end=won, rejected=self.SESSIONS - won)
         assert list(chain(*results[2:])) == [1] * self.SESSIONS
         before = list(RefreshToken.objects.order_by("id").values())
         for process, tokens in zip(processes, ([h.token for h in holders], successors, successors), strict=False):
@@ -228,7 +198,7 @@ class TestParallelSignIns:
 
 @pytest.mark.at_length_on("sqlite")
 class TestPurging:
-    ENDED, LIVE = 300, 40
+    ENDED = 300
     SOON = {"SESSION_RETENTION": 1}
     """Seconds. With the default, a purge would skip sessions whose ids are of today."""
 
@@ -250,27 +220,11 @@ class TestPurging:
             SecurityEvent(kind="revoked", session_id=device.id, **row) for device in devices
         )
 
-    def test_in_several_processes_deletes_each_row_once(self, processes, ended, report):
+    def test_in_several_processes_deletes_each_row_once(self, processes, ended):
         deleted = in_all(processes, "purge", 20, threads=1, **self.SOON)
-        report(purges=len(deleted), deleted=[found["sessions"] for found in deleted])
         sums = {kind: sum(found[kind] for found in deleted) for kind in deleted[0]}
         assert sums == {"sessions": self.ENDED, "events": self.ENDED, "revocations": self.ENDED}
         assert [table.objects.count() for table in (RefreshToken, Device, SecurityEvent, Revocation)] == [0] * 4
-
-    def test_disturbs_no_refresh_and_deletes_no_live_session(self, processes, ended, report):
-        user = UserFactory()
-        live = [Holder(user) for _ in range(self.LIVE)]
-        for process in processes[:2]:
-            process.prepare("purge", [[10]], **self.SOON)
-        for process in processes[2:]:
-            process.prepare("refresh", [[holder.token] for holder in live])
-        results = together(processes)
-        refreshed = list(chain(*results[2:]))
-        report(refreshes=len(refreshed), deleted=[found[0]["sessions"] for found in results[:2]])
-        assert all(answer["granted"] for answer in refreshed)
-        assert set(RefreshToken.objects.values_list("id", flat=True)) == {holder.id for holder in live}
-        assert {holder.row.generation for holder in live} == {1}
-        assert Device.objects.count() == self.LIVE
 
     def test_keeps_the_device_of_a_user_who_signs_in_meanwhile(self, processes):
         """The last session of the device is purged while its user signs in again."""
@@ -283,56 +237,3 @@ class TestPurging:
         opened, *_ = together(processes)
         for table, name in ((RefreshToken, "session"), (Device, "device")):
             assert {row[name] for row in opened} == {str(id) for id in table.objects.values_list("id", flat=True)}
-
-
-@pytest.mark.at_length_on("sqlite")
-class TestOverHTTP:
-    REQUESTS = 200
-
-    @pytest.fixture
-    def servers(self, url: str) -> Iterator[list[WebServer]]:
-        """Two servers on one database, as behind a load balancer. One alone would not show that both agree."""
-        found = [WebServer(url) for _ in range(2)]
-        yield found
-        for server in found:
-            server.stop()
-
-    def test_two_hundred_parallel_refreshes_get_the_same_cookie(self, servers):
-        UserFactory(email=EMAIL, password=PASSWORD)
-        _, cookies = _post(servers[0], "login", {}, f'{{"email": "{EMAIL}", "password": "{PASSWORD}"}}')
-        barrier = Barrier(self.REQUESTS)
-        answers: list[tuple[int, dict[str, str]]] = []
-
-        def work(server: WebServer) -> None:
-            barrier.wait()
-            answers.append(_post(server, "refresh", cookies))
-
-        threads = [Thread(target=work, args=[servers[n % len(servers)]]) for n in range(self.REQUESTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        statuses = Counter(status for status, _ in answers)
-        values = {given.get("__Host-Http-refresh") for _, given in answers}
-        assert statuses == {200: self.REQUESTS}
-        assert len(values) == 1
-        assert values.isdisjoint({None, cookies["__Host-Http-refresh"]})
-        row = RefreshToken.objects.get()
-        assert (row.generation, row.revoked_at) == (1, None)
-
-
-def _post(server: WebServer, view: str, cookies: dict[str, str], body: str = "") -> tuple[int, dict[str, str]]:
-    """Send a POST request, and return the status and the cookies of the response."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-    headers = {"Host": "testserver", "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
-    if body:
-        headers["Content-Type"] = "application/json"
-    connection.request("POST", f"/api/auth/{view}", body, headers)
-    response = connection.getresponse()
-    given: SimpleCookie = SimpleCookie()
-    for name, value in response.getheaders():
-        if name.lower() == "set-cookie":
-            given.load(value)
-    response.read()
-    connection.close()
-    return response.status, {name: morsel.value for name, morsel in given.items()}

@@ -15,7 +15,7 @@ from django.db import connection
 from tests.databases import start_server
 from tests.tokens.service.holders import GRACE, PATIENCE, Holder
 from tests.tokens.service.processes import Process, values_of
-from tokens.database.transactions import durable
+from tests.tokens.service.statements import query
 
 Session = dict[str, Any]
 Waiting = Callable[..., tuple[bool, Any]]
@@ -177,31 +177,11 @@ class TestOnSQLite:
         def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
             verb, *words = sql.split()
             if verb in {"INSERT", "UPDATE", "DELETE"}:
-                found.append((f"{verb} {words[1] if verb == 'INSERT' else words[0]}", self._synchronous()))
+                found.append((f"{verb} {words[1] if verb == 'INSERT' else words[0]}", query("PRAGMA synchronous")[0]))
             return execute(sql, params, many, context)
 
         with connection.execute_wrapper(note):
             yield found
-
-    @staticmethod
-    def _synchronous() -> int:
-        connection.ensure_connection()
-        level: int = connection.connection.execute("PRAGMA synchronous").fetchone()[0]
-        return level
-
-    def test_a_commit_that_must_be_durable_waits_for_the_disk_and_the_next_one_does_not(self):
-        assert self._synchronous() == self.NORMAL
-        with durable("default"):
-            assert self._synchronous() == self.FULL
-            with durable("default"):
-                assert self._synchronous() == self.FULL
-            assert self._synchronous() == self.FULL
-        assert self._synchronous() == self.NORMAL
-
-    def test_the_next_commit_after_a_failure_does_not_wait_either(self):
-        with pytest.raises(ZeroDivisionError), durable("default"):
-            raise ZeroDivisionError
-        assert self._synchronous() == self.NORMAL
 
     def test_a_rotation_does_not_wait(self, user, clock, written):
         holder = Holder(user)

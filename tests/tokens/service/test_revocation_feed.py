@@ -345,16 +345,6 @@ class TestAFeedThatCannotBeReadInStrictMode:
         cut_off.forward(LAG)
         assert not cut_off.is_revoked(holder.id)
 
-    def test_is_answered_with_503(self, signed_in, clock):
-        clock.forward(LAG)
-        with failing():
-            response = signed_in.get("/api/auth/me")
-        assert response.status_code == 503
-        assert "Retry-After" in response
-        assert not response.cookies
-        clock.forward(LAG)
-        assert signed_in.get("/api/auth/me").status_code == 200
-
 
 @pytest.mark.only_on("postgresql")
 class TestALock:

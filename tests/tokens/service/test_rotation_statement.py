@@ -4,10 +4,10 @@ Its effect must be that of `tokens.protocol.rotation` and two statements.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from django.test.utils import isolate_apps
 from accounts.models import User
 from tests.tokens.service.holders import HOME, STILL_TIME, Holder, columns, rotated_once
 from tests.tokens.service.statements import query
+from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.conf import BODY, COOKIE, SCOPED, keyring, token_settings
 from tokens.database.statements import Columns
 from tokens.models import RefreshToken
@@ -113,14 +114,6 @@ def test_rotates_only_the_session_with_this_id_this_secret_and_one_of_these_stor
     assert rotation_statement.rotate(presented, [SCOPED, COOKIE], HOME)
 
 
-def test_does_nothing_in_strict_mode_whose_commits_have_to_wait_for_the_disk(
-    holder, presented, settings, django_assert_num_queries
-):
-    settings.TOKENS = {"REUSE_GRACE": 0}
-    with django_assert_num_queries(0):
-        assert rotation_statement.rotate(presented, [COOKIE], HOME) is None
-
-
 @isolate_apps("accounts")
 def test_is_left_to_the_orm_if_users_are_stored_in_several_tables():
     class Employee(User):
@@ -129,15 +122,6 @@ def test_is_left_to_the_orm_if_users_are_stored_in_several_tables():
 
     with pytest.raises(ValueError, match="Employee is in several tables"):
         Columns(Employee, "owner", "default")
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"), [({"is_active": False}, _Reason.USER_DISABLED), ({"password": "!"}, _Reason.PASSWORD_CHANGED)]
-)
-def test_ends_the_session_if_the_user_was_deactivated_or_has_a_new_password(holder, change, reason):
-    get_user_model()._base_manager.filter(pk=holder.user.pk).update(**change)
-    assert holder.is_refused()
-    assert holder.ending == (reason, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -185,22 +169,10 @@ class TestWhileAnotherTransactionHoldsTheRow:
 
         def refresh(change: Callable[[], None]) -> Any:
             answers: list[Any] = []
-
-            def present() -> None:
-                try:
-                    answers.append(holder.present())
-                finally:
-                    connection.close()
-
-            other = Thread(target=present)
-            with transaction.atomic():
+            with ExitStack() as other, transaction.atomic():
                 change()
-                other.start()
-                while not query(
-                    "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-                ):
-                    assert other.is_alive()
-            other.join()
+                other.enter_context(in_thread(lambda: answers.append(holder.present())))
+                wait_until_blocked()
             return answers[0]
 
         return refresh

@@ -1,5 +1,6 @@
 """Threads beside a test's own, each with its own database connections."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -7,6 +8,7 @@ from threading import Event, Thread
 from django.db import connections
 
 from tests.tokens.service.holders import PATIENCE
+from tests.tokens.service.statements import query
 
 
 @contextmanager
@@ -50,3 +52,11 @@ def paused(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
             yield
         finally:
             go_on.set()
+
+
+def wait_until_blocked() -> None:
+    """Wait until another connection waits for a lock that this transaction holds, on PostgreSQL."""
+    until = time.monotonic() + PATIENCE
+    while not query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"):
+        assert time.monotonic() < until
+        time.sleep(0.01)

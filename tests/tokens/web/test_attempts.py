@@ -16,7 +16,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from tests.accounts.steps import ask, statements, who
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, browser_at, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tokens.models import SecurityEvent
 from tokens.service import throttles
@@ -36,11 +36,6 @@ LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 NEW_PASSWORD = "a brand new and better one"
 
 Rates = Callable[..., None]
-
-
-def browser_at(address: str) -> Client:
-    """Return a new browser at this address, without a device cookie."""
-    return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
 
 
 def sign_in(client: Client, email: str, password: str = PASSWORD, **more: Any) -> Any:

@@ -16,7 +16,16 @@ CASES: dict[str, tuple[list[str], str, str | None, str | None]] = {
     "what the client itself wrote into the header is ignored": (TRUSTED, PROXY, f"{OTHER}, {CLIENT}", CLIENT),
     "two proxies": (TRUSTED, PROXY, f"{CLIENT}, 10.1.2.3", CLIENT),
     "a request of the proxy itself": (TRUSTED, PROXY, None, PROXY),
-    "an invalid header": (TRUSTED, PROXY, "garbage\r\nX: y", PROXY),
+    **{
+        f"an invalid header: {ascii(header)[:40]}": (TRUSTED, PROXY, header, PROXY)
+        for header in (
+            *("garbage\r\nX: y", "", ",", f"{CLIENT}:443", "[2001:db8::1]", "999.1.1.1", f"{CLIENT}\0", "١٢٧.0.0.1"),
+            *("10.0.0.1, 10.0.0.1", "'; DROP TABLE tokens_refreshtoken; --", f"{CLIENT}," * 10_000),
+        )
+    },
+    "after an invalid entry": (TRUSTED, PROXY, f"garbage, {CLIENT}", CLIENT),
+    "an IPv4 address mapped to IPv6 in the header": (TRUSTED, PROXY, f"::ffff:{CLIENT}", CLIENT),
+    "a scope in the header": (TRUSTED, PROXY, "fe80::1%eth0", "fe80::1"),
     "before an invalid entry all entries are ignored": (TRUSTED, PROXY, f"{CLIENT}, unknown", PROXY),
     "IPv6": (["::1"], "::1", "2001:db8::1", "2001:db8::1"),
     "an IPv4 address mapped to IPv6 is the IPv4 address": ([], "::ffff:203.0.113.7", None, CLIENT),

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD
 from tests.tokens.edge import EXPIRED, set_by, who
 from tokens.models import RefreshToken
 
@@ -118,13 +118,6 @@ class TestEachMode:
         login(api, user, mode="subdomain")
         settings.TOKENS = {"MODES": ["cookie"]}
         assert who(api) is None
-
-    def test_a_cookie_of_this_host_precedes_that_of_the_site(self, api, another, user):
-        login(api, user)
-        attacker = another()
-        login(attacker, UserFactory(), mode="subdomain")
-        api.cookies[SITE_ACCESS] = attacker.cookies[SITE_ACCESS].value
-        assert who(api) == str(user.pk)
 
     def test_pages_sign_in_in_the_first_mode_with_cookies(self, api, user, settings):
         settings.TOKENS = {"MODES": ["body", "scoped"]}

@@ -1,12 +1,15 @@
 """Tests that the project adds with Latchkey, of what only Latchkey does."""
 
+from io import StringIO
+
 from django.core.cache import cache
+from django.core.management import call_command
 from django.db import connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from shop.tests import PASSWORD, make_user
+from shop.tests import NEW, PASSWORD, make_user
 from tokens.models import RefreshToken
 
 
@@ -37,6 +40,40 @@ class LatchkeyTests(TestCase):
         self.assertLessEqual({"access", "refresh"}, set(response.cookies))
         self.assertEqual(RefreshToken.objects.get().user, self.user)
 
+    def test_first_request_may_call_the_api(self):
+        self.client.force_login(self.user)
+        self.assertEqual(self.client.get("/api/auth/me").json()["user"]["id"], str(self.user.pk))
+
+    def test_first_request_may_fail(self):
+        self.client.force_login(self.user)
+        self.client.raise_request_exception = False
+        with self.assertLogs("django.request", "ERROR"):
+            response = self.client.get("/fails")
+        self.assertLessEqual({"access", "refresh"}, set(response.cookies))
+
+    def test_session_that_ends_with_the_browser_is_not_remembered(self):
+        self.client.force_login(self.user)
+        session = self.client.session
+        session.set_expiry(0)
+        session.save()
+        response = self.client.get("/who")
+        self.assertEqual([response.cookies[name]["max-age"] for name in ("access", "refresh")], ["", ""])
+        self.assertFalse(RefreshToken.objects.get().remember)
+
+    def test_view_of_rest_framework_is_refreshed(self):
+        self.client.force_login(self.user)
+        self.client.get("/who")
+        del self.client.cookies["access"]
+        answer = self.client.post("/api/me")
+        self.assertEqual(answer.json(), {"name": self.user.get_username()})
+        self.assertIn("access", answer.cookies)
+
+    def test_sessions_are_revoked_by_the_user_s_name(self):
+        self.client.force_login(self.user)
+        self.client.get("/who")
+        call_command("revoke_sessions", user=self.user.get_username(), no_input=True, stdout=StringIO())
+        self.assertEqual(RefreshToken.objects.get().revoked_reason, "ended_by_command")
+
     def test_request_user_pk_costs_no_query(self):
         self.client.force_login(self.user)
         self.client.get("/who")
@@ -64,6 +101,9 @@ class LatchkeyTests(TestCase):
         answer = self.client.get("/api/me")
         self.assertEqual((answer.status_code, answer.json()["code"]), (401, "not_authenticated"))
         self.assertEqual(answer.headers["WWW-Authenticate"], "Bearer")
+        self.assertEqual(self.client.get("/api/auth/me").json()["code"], "not_authenticated")
+        answer = self.client.get("/api/nothing")
+        self.assertEqual((answer.status_code, answer.json()["code"]), (404, "not_found"))
 
     def test_problems_of_the_project_s_own_views(self):
         self.client.force_login(self.user)
@@ -85,3 +125,47 @@ class LatchkeyTests(TestCase):
         answer = client.get("/api/me")
         self.assertEqual((answer.status_code, answer.json()["code"]), (401, "not_authenticated"))
         self.assertEqual(answer.headers["WWW-Authenticate"], 'Bearer error="invalid_token"')
+
+
+class AllauthTests(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        cls.user = make_user("ada")
+
+    def sign_in(self, password=PASSWORD, **fields):
+        """Return a new browser, and the response to its sign-in."""
+        client = self.client_class(headers={"User-Agent": "Firefox/130.0"})
+        fields = {"login": self.user.get_username(), "password": password, **fields}
+        return client, client.post("/accounts/login/", fields)
+
+    def test_sign_in_is_remembered_if_this_was_asked_for(self):
+        for fields, remembered in (({}, False), ({"remember": "on"}, True)):
+            _, response = self.sign_in(**fields)
+            for name in ("access", "refresh"):
+                self.assertEqual(bool(response.cookies[name]["max-age"]), remembered)
+            session = RefreshToken.objects.latest("created_at")
+            self.assertEqual((session.user, session.remember), (self.user, remembered))
+            self.assertIn("Firefox", session.device.name)
+
+    def test_registration_opens_a_session(self):
+        fields = {"username": "grace", "email": "grace@example.org", "password1": PASSWORD, "password2": PASSWORD}
+        self.client.post("/accounts/signup/", fields)
+        self.assertEqual(RefreshToken.objects.get().user.email, "grace@example.org")
+
+    def test_wrong_password_opens_no_session(self):
+        self.assertEqual(self.sign_in("wrong")[1].status_code, 200)
+        self.assertFalse(RefreshToken.objects.exists())
+
+    def test_sign_out_ends_the_session(self):
+        client, _ = self.sign_in()
+        response = client.post("/accounts/logout/")
+        self.assertEqual([response.cookies[name].value for name in ("access", "refresh")], ["", ""])
+        self.assertEqual(RefreshToken.objects.get().revoked_reason, "signed_out")
+
+    def test_password_change_keeps_this_session_and_ends_the_others(self):
+        (client, _), _ = self.sign_in(), self.sign_in()
+        fields = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+        self.assertEqual(client.post("/accounts/password/change/", fields).status_code, 302)
+        self.assertContains(client.get("/members"), "members")
+        reasons = RefreshToken.objects.order_by("created_at").values_list("revoked_reason", flat=True)
+        self.assertEqual(list(reasons), ["", "password_changed"])

@@ -2,10 +2,10 @@
 
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import AnonymousUser, Permission
-from django.test import RequestFactory, TestCase, override_settings
+from django.test import TestCase, override_settings
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
-from shop import api, views
+from shop import api
 from shop.models import Product
 
 PASSWORD = "correct horse battery staple"
@@ -155,13 +155,6 @@ class PagesTests(TestCase):
         with self.assertLogs("django.request", "ERROR"):
             self.assertEqual(self.client.get("/fails").status_code, 500)
         self.assertContains(self.client.get("/members"), "members")
-
-    def test_view_called_by_request_factory(self):
-        request = RequestFactory().get("/members")
-        request.user = self.user
-        self.assertEqual(views.members(request).status_code, 200)
-        request.user = AnonymousUser()
-        self.assertEqual(views.members(request).status_code, 302)
 
     @override_settings(DEBUG=True)
     def test_with_debug(self):

@@ -1,0 +1,325 @@
+"""The doors: every way to open, keep or change an account, and what each does if the account changes meanwhile."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from threading import Barrier
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import update_last_login
+from django.core.management import get_commands
+from django.db import transaction
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+
+from accounts.models import User
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, post
+from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.service.holders import PATIENCE, AnotherProcess, Holder
+from tests.tokens.service.statements import query
+from tests.tokens.service.threads import in_thread, paused
+from tokens.models import Device, RefreshToken
+from tokens.service import devices, opening, reauthentication
+
+OPENS, KEEPS, CHANGES, ENDS = "opens a session", "keeps a session", "changes an account", "ends sessions"
+
+DOORS = {
+    "api/auth/login": {OPENS},
+    "api/auth/refresh": {KEEPS},
+    "api/auth/reauthenticate": {KEEPS},
+    "api/auth/device/register": {KEEPS},
+    "api/auth/device/refresh": {KEEPS},
+    "api/auth/logout": {ENDS},
+    "api/auth/sessions": {ENDS},
+    "api/auth/sessions/(?P<session_id>[^/]+)": {CHANGES, ENDS},
+    "api/auth/register": {CHANGES},
+    "api/auth/email/confirm": {CHANGES},
+    "api/auth/email/change": {CHANGES},
+    "api/auth/password/change": {CHANGES, KEEPS, ENDS},
+    "api/auth/password/reset": {CHANGES},
+    "api/auth/password/reset/confirm": {CHANGES, ENDS},
+    "api/auth/me": {CHANGES, ENDS},
+    "": {OPENS},
+    "sign-in": {OPENS},
+    "sign-in/again": {KEEPS},
+    "sign-out": {ENDS},
+    "sessions/end-others": {ENDS},
+    "sessions/<uuid:session_id>/end": {ENDS},
+    "sessions/<uuid:session_id>/rename": {CHANGES},
+    "register": {CHANGES},
+    "email/confirm": {CHANGES},
+    "email/change": {CHANGES},
+    "password/change": {CHANGES, KEEPS, ENDS},
+    "password/reset": {CHANGES},
+    "password/reset/confirm": {CHANGES, ENDS},
+    "alarm": {ENDS},
+    "account/delete": {CHANGES, ENDS},
+    "admin/login/": {OPENS},
+    "admin/logout/": {ENDS},
+    "admin/password_change/": {CHANGES, KEEPS, ENDS},
+    "admin/auth/group/add/": {CHANGES},
+    "admin/auth/group/<path:object_id>/change/": {CHANGES},
+    "admin/auth/group/<path:object_id>/delete/": {CHANGES},
+    "admin/auth/group/": {CHANGES},
+    "admin/accounts/user/": {CHANGES, ENDS},
+    "admin/accounts/user/add/": {CHANGES},
+    "admin/accounts/user/<id>/password/": {CHANGES, ENDS},
+    "admin/accounts/user/<path:object_id>/change/": {CHANGES, ENDS},
+    "admin/accounts/user/<path:object_id>/delete/": {CHANGES, ENDS},
+    "admin/tokens/refreshtoken/": {ENDS},
+    "admin/tokens/refreshtoken/user/<path:user_id>/revoke/": {ENDS},
+    "manage.py changepassword": {CHANGES, ENDS},
+    "manage.py createsuperuser": {CHANGES},
+    "manage.py revoke_sessions": {ENDS},
+    "manage.py loaddata": {CHANGES, ENDS},
+    "manage.py flush": {CHANGES, ENDS},
+}
+"""Every URL and command that can open, keep or change an account, or end its sessions."""
+
+HARMLESS = {
+    *("api/", "api/docs", "api/schema", "api/auth/introspect", ".well-known/jwks.json"),
+    *("signed-out", "mail-sent", "email/confirmed", "password/changed", "password/reset/done", "alarm/raised"),
+    *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
+    *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
+    *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
+}
+"""Every other URL and command of the project."""
+
+READ_ONLY = ("admin/tokens/refreshtoken", "admin/tokens/device", "admin/tokens/securityevent")
+"""Models that the admin shows, but does not add, change or delete."""
+
+DJANGOS = {"manage.py changepassword", "manage.py createsuperuser", "manage.py loaddata", "manage.py flush"}
+"""Commands of Django's that change accounts. Its other commands change none."""
+
+
+def routes(resolver: Any, prefix: str = "") -> Iterator[str]:
+    """Yield every URL of the project, without the anchors of regular expressions."""
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern).removeprefix("^").removesuffix("$").removesuffix("(?:/)?")
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, route)
+        else:
+            yield route
+
+
+def is_shown_only(route: str) -> bool:
+    """Return whether this is a page of the admin that cannot change anything."""
+    pages = ("add/", "<path:object_id>/change/", "<path:object_id>/delete/")
+    if route.endswith(("<path:object_id>/history/", "<path:object_id>/")):
+        return True
+    return route.startswith(READ_ONLY) and (route.endswith(pages) or route in {f"{start}/" for start in READ_ONLY[1:]})
+
+
+def test_every_url_and_command_is_either_a_door_or_harmless():
+    commands = {f"manage.py {name}" for name, app in get_commands().items() if app in {"tokens", "accounts", "config"}}
+    found = {route for route in routes(get_resolver("config.urls")) if not is_shown_only(route)} | commands | DJANGOS
+    assert found == DOORS.keys() | HARMLESS
+    assert not DOORS.keys() & HARMLESS
+
+
+def by_api(browser: Client, user: Any) -> Any:
+    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+
+
+def by_form(path: str) -> Callable[[Client, Any], Any]:
+    return lambda browser, user: browser.post(path, {"username": user.email, "password": PASSWORD})
+
+
+OPENERS: dict[str, tuple[Callable[..., Any], Callable[[Client, Any], Any]]] = {
+    "login by the API": (Client, by_api),
+    "the page to sign in": (Client, by_form("/sign-in")),
+    "the admin": (Client, by_form("/admin/login/")),
+    "Django's LoginView": (Client, by_form("/accounts/login/")),
+    "auth.login() in a view": (Client, lambda browser, user: browser.get(f"/probe/sign-in/{user.email}")),
+    "auth.login() under ASGI": (AsyncBrowser, lambda browser, user: browser.get(f"/probe/sign-in/{user.email}")),
+    "auth.alogin() in an async view": (
+        AsyncBrowser,
+        lambda browser, user: browser.get(f"/probe/sign-in-async/{user.email}"),
+    ),
+}
+"""The ways to sign in: a class of browsers, and the request."""
+
+
+@pytest.fixture(params=OPENERS.values(), ids=OPENERS)
+def opener(request: pytest.FixtureRequest, settings: Any) -> Callable[[Any], tuple[Client, Any]]:
+    """Each way to sign in. The value is a function that signs a user in, and returns the browser and the response.
+
+    A test with one way would not notice that another one does not check the account.
+    """
+    settings.ROOT_URLCONF = "tests.urls"
+    kind, sign_in = request.param
+    browser = kind(headers={"User-Agent": FIREFOX}, raise_request_exception=False)
+    return lambda user: (browser, sign_in(browser, user))
+
+
+def change_password(user: Any) -> None:
+    row = get_user_model().objects.get(pk=user.pk)
+    row.set_password("what the owner has chosen meanwhile")
+    row.save()
+
+
+CHANGED = {
+    "the password is changed": change_password,
+    "the user is deactivated": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "the user is deleted": lambda user: User.objects.get(pk=user.pk).delete(),
+}
+
+
+@pytest.fixture
+def staff(transactional_db: None) -> Any:
+    """A user who may sign in by every door, the admin's included."""
+    return UserFactory(is_staff=True)
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_sign_in_that_has_checked_the_password_opens_nothing_if_meanwhile(opener, staff, monkeypatch, change):
+    original = opening.open_session
+
+    def after_the_change(*args: Any, **options: Any) -> Any:
+        with in_thread(lambda: change(staff)):
+            pass
+        return original(*args, **options)
+
+    monkeypatch.setattr(opening, "open_session", after_the_change)
+    browser, response = opener(staff)
+    assert not RefreshToken.objects.exists()
+    assert response.status_code in {200, 302, 401}
+    assert not [name for name in (ACCESS, REFRESH) if name in response.cookies]
+    monkeypatch.setattr(opening, "open_session", original)
+    assert browser.get("/api/auth/me").status_code == 401
+    assert not RefreshToken.objects.exists()
+
+
+def until_one_waits() -> None:
+    """Return when a connection waits for a lock."""
+    deadline = time.monotonic() + PATIENCE
+    while query("SELECT count(*) FROM pg_locks WHERE NOT granted") == (0,):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_change_that_begins_while_a_session_is_opened_waits_for_it_and_ends_it(staff, monkeypatch, change):
+    recognise, process, opened = devices.recognise, AnotherProcess(), []
+    process.is_revoked(uuid4())
+
+    def open_slowly(pause: Callable[[], None]) -> None:
+        def pause_first(*args: Any) -> Any:
+            pause()
+            return recognise(*args)
+
+        monkeypatch.setattr(devices, "recognise", pause_first)
+        opened.append(Holder(staff))
+
+    with ExitStack() as changing, paused(open_slowly):
+        changing.enter_context(in_thread(lambda: change(staff)))
+        until_one_waits()
+    process.forward(1)
+    assert process.is_revoked(opened[0].id, str(staff.pk))
+    assert not RefreshToken.objects.live().exists()
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("is_within", [False, True], ids=["by itself", "within the caller's transaction"])
+def test_one_user_signs_in_on_eight_connections_at_once(staff, is_within):
+    together = Barrier(8)
+
+    def sign_in() -> None:
+        with transaction.atomic() if is_within else nullcontext():
+            together.wait(PATIENCE)
+            Holder(staff)
+            update_last_login(None, staff)
+
+    with ExitStack() as threads:
+        for _ in range(8):
+            threads.enter_context(in_thread(sign_in))
+    assert RefreshToken.objects.live().count() == 8
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_reauthentication_that_has_checked_the_password_changes_nothing_if_meanwhile(staff, monkeypatch, change):
+    browser = Client(headers={"User-Agent": FIREFOX})
+    login(browser, staff)
+    before = list(RefreshToken.objects.values_list("authenticated_at"))
+    original = reauthentication.reauthenticate
+
+    def after_the_change(*args: Any) -> Any:
+        with in_thread(lambda: change(staff)):
+            pass
+        return original(*args)
+
+    monkeypatch.setattr(reauthentication, "reauthenticate", after_the_change)
+    assert post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 401
+    assert list(RefreshToken.objects.values_list("authenticated_at")) in ([], before)
+
+
+CHANGERS: dict[str, Callable[[Client], Any]] = {
+    "a new address is asked for": lambda browser: post(
+        browser, "/api/auth/email/change", {"email": "thief@example.org"}
+    ),
+    "a new address is asked for on the page": lambda browser: browser.post(
+        "/email/change", {"email": "thief@example.org"}
+    ),
+    "the password is changed": lambda browser: post(
+        browser,
+        "/api/auth/password/change",
+        {"current_password": PASSWORD, "new_password": "what the thief has chosen"},
+    ),
+    "the password is changed on the page": lambda browser: browser.post(
+        "/password/change",
+        {"current_password": PASSWORD, "password1": "what the thief likes", "password2": "what the thief likes"},
+    ),
+    "the account is deleted": lambda browser: browser.delete("/api/auth/me"),
+    "the account is deleted on the page": lambda browser: browser.post("/account/delete", {"sure": "on"}),
+    "all other sessions are ended": lambda browser: browser.delete("/api/auth/sessions"),
+    "all other sessions are ended on the page": lambda browser: browser.post("/sessions/end-others"),
+    "another session is ended": lambda browser: browser.delete(f"/api/auth/sessions/{other_session().pk}"),
+    "another session is ended on the page": lambda browser: browser.post(f"/sessions/{other_session().pk}/end"),
+    "another device is named": lambda browser: browser.patch(
+        f"/api/auth/sessions/{other_session().pk}", {"device_name": "mine"}, content_type="application/json"
+    ),
+    "another device is named on the page": lambda browser: browser.post(
+        f"/sessions/{other_session().pk}/rename", {"name": "mine"}
+    ),
+    "the admin revokes": lambda browser: browser.post(
+        "/admin/tokens/refreshtoken/",
+        {"action": "revoke_selected", "_selected_action": [str(other_session().pk)]},
+    ),
+    "the admin deletes a user": lambda browser: browser.post(
+        f"/admin/accounts/user/{other_session().user_id}/delete/", {"post": "yes"}
+    ),
+}
+"""What a session can do to an account, to its devices and to other sessions."""
+
+
+def other_session() -> RefreshToken:
+    return RefreshToken.objects.order_by("id")[0]
+
+
+def everything() -> list[Any]:
+    """Return every row that one of `CHANGERS` could change, but the events."""
+    return [
+        list(rows.order_by("pk").values())
+        for rows in (User.objects.all(), Device.objects.all(), RefreshToken.objects.filter(revoked_reason=""))
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_live", [False, True], ids=["has ended", "is live"])
+@pytest.mark.parametrize("change", CHANGERS.values(), ids=CHANGERS)
+def test_a_session_changes_something_only_if_it_is_live_in_the_database(change, is_live, clock, mailoutbox):
+    boss, browser = AdminFactory(), Client(headers={"User-Agent": FIREFOX})
+    Holder(boss)
+    login(browser, boss)
+    own = RefreshToken.objects.order_by("id")[1]
+    assert browser.get("/api/auth/me").status_code == 200
+    if not is_live:
+        # Another process has ended the session. This one has read the feed just before.
+        RefreshToken.objects.filter(pk=own.pk).update(revoked_at=clock.now, revoked_reason="ended_by_user")
+    before = [*everything(), len(mailoutbox)]
+    response = change(browser)
+    assert ([*everything(), len(mailoutbox)] != before) is is_live, response.content
+    assert is_live or response.status_code in {302, 401}

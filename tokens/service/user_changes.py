@@ -1,0 +1,89 @@
+"""What ends when a user is changed: all sessions of a deactivated user, and the other sessions after a new password.
+
+Anything can change a user: a page, the admin, a command, another package, or SQL. A trigger notes each change of the
+password hash and each deactivation (`tokens.service.triggers`), and every process reads the notes with the revocation
+feed. Which sessions end is decided here, from the rows as they are. So a session that already holds the digest of the
+new password stays live, and several processes can decide about the same change.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils.crypto import constant_time_compare
+
+from tokens.conf import token_settings
+from tokens.database.expressions import DatabaseNow
+from tokens.database.transactions import bounded, clock, durable, writer
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.service import auth_hash, events, users
+from tokens.service.client import Client
+from tokens.service.revocation import revoke_all
+
+_Reason = RefreshToken.Reason
+
+
+def end_outdated(subjects: Iterable[str]) -> list[UUID]:
+    """End the sessions of these users that are not valid any more. ``subjects`` are primary keys, as text.
+
+    Return the sessions that were ended, here or by another process, so long ago that access tokens may be valid.
+    """
+    alias = writer(RefreshToken)
+    recently = Q(revoked_at__gt=DatabaseNow() - token_settings().access_lifetime)
+    rows: Any = RefreshToken.objects.using(alias).filter(Q(revoked_at=None) | recently, expires_at__gt=DatabaseNow())
+    with bounded(alias):
+        found = list(rows.filter(user__in=subjects).select_related("user"))
+    ended = [row.id for row in found if row.revoked_at is not None]
+    # Most changes end no session. Only the users of those that do are locked, each in a transaction of its own.
+    for user_id in dict.fromkeys(row.user_id for row in found if row.revoked_at is None and _outdated(row, row.user)):
+        with bounded(alias), durable(alias):
+            user = users.lock(alias, user_id)
+            if user is not None:
+                ended += _end(users.lock_sessions(alias, user_id), user, Client())
+    return ended
+
+
+def follow_password_change(subject: str, session_id: UUID, session_hash: str, client: Client) -> RefreshToken | None:
+    """Keep the session in which the password was changed, and end the user's other sessions.
+
+    ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If it is not the
+    user's current session auth hash, the password was not changed, and nothing happens.
+
+    Return the session if the change has ended it already, because a process has read of it first. Otherwise return
+    None.
+    """
+    alias = writer(RefreshToken)
+    own = RefreshToken.objects.using(alias).filter(user=subject, id=session_id).select_related("user").first()  # type: ignore[misc]
+    if own is None or bytes(own.auth_hash_digest) == auth_hash.digest_of(own.user):
+        return None
+    with durable(alias):
+        user = users.lock(alias, subject)
+        if user is None or not constant_time_compare(session_hash, user.get_session_auth_hash()):
+            return None
+        live = users.lock_sessions(alias, user.pk)
+        own.refresh_from_db(using=alias)
+        if own.revoked_at is not None and own.revoked_reason != _Reason.PASSWORD_CHANGED:
+            return None
+        if _outdated(own, user):
+            changed = {"user_id": user.pk, "session_id": session_id}
+            events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
+            _end([session for session in live if session.id != session_id], user, client)
+        RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
+    return own if own.revoked_at is not None else None
+
+
+def _outdated(session: RefreshToken, user: Any) -> RefreshToken.Reason | None:
+    """Return why the session is not valid any more, or None if it is."""
+    if not user.is_active:
+        return _Reason.USER_DISABLED
+    return _Reason.PASSWORD_CHANGED if auth_hash.renewed_digest(session, user) is None else None
+
+
+def _end(sessions: Iterable[RefreshToken], user: Any, client: Client) -> list[UUID]:
+    """End those of the locked sessions that are not valid for the locked user, and return their ids."""
+    outdated = [(session.id, reason) for session in sessions if (reason := _outdated(session, user))]
+    for reason in dict.fromkeys(reason for _, reason in outdated):
+        ids = [id for id, of_session in outdated if of_session == reason]
+        revoke_all(RefreshToken.objects.filter(id__in=ids), reason, client=client)
+    return [id for id, _ in outdated]

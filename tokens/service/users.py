@@ -1,0 +1,61 @@
+"""The user's row as it is now, under a lock.
+
+Whatever opens a session, keeps it, or changes an account calls one of these functions first, in the transaction that
+commits the change. The lock is FOR NO KEY UPDATE: it conflicts with an update of the password hash and with a deletion,
+but not with the key shares that inserted rows take (PostgreSQL, “Explicit Locking”). All transactions lock the user
+first, then devices, then sessions in the order of their ids, so that two of them cannot deadlock.
+
+On SQLite a writing transaction excludes all others, and there is nothing to lock.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+
+from tokens.models import RefreshToken
+from tokens.service import auth_hash
+
+
+class UserChanged(Exception):
+    """Since the user authenticated, they were deleted or deactivated, or their password was changed."""
+
+
+class SessionEnded(Exception):
+    """The session of a request has ended since its access token was issued. Nothing was changed."""
+
+
+def lock(alias: str, key: Any) -> Any:
+    """Return the user with this primary key, locked until the commit, or None."""
+    return get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk=key).first()
+
+
+def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
+    """Return the live sessions of the user with this primary key, locked until the commit in the order of their ids."""
+    rows = RefreshToken.objects.using(alias).live().filter(user=key)
+    return list(rows.order_by("id").select_for_update(of=("self",)))
+
+
+def lock_authenticated(alias: str, user: Any) -> Any:
+    """Return the row of a user who has authenticated, locked until the commit.
+
+    Raise `UserChanged` if the user was deleted, is not active, or does not have the password any more that ``user``
+    was loaded with. Another hash of the same password is not a change.
+    """
+    row = lock(alias, user.pk)
+    if row is None or not row.is_active or not auth_hash.is_same_password(auth_hash.digest_of(user), row):
+        raise UserChanged
+    return row
+
+
+def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
+    """Return the user of a live session. The user and all their live sessions are locked until the commit.
+
+    Raise `SessionEnded` if the session has ended, or its user is not active or has another password. An access token
+    proves none of this: it outlives its session until this process has read the revocation feed.
+    """
+    user = lock(alias, key)
+    session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
+    if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
+        raise SessionEnded
+    return user
