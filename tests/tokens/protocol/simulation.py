@@ -164,7 +164,7 @@ def _load_a_page(
 
 def signed_out(row: str, histories: int, variant: str = "as designed") -> int:
     """Return how many of so many honest people were signed out, or became the attacker."""
-    worlds = [live(seeded(row, number), ROWS[row], VARIANTS[variant]) for number in range(histories)]
+    worlds = (live(seeded(row, number), ROWS[row], VARIANTS[variant]) for number in range(histories))
     return sum(world.ended is not None or world.signed_out for world in worlds)
 
 
