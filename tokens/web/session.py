@@ -14,7 +14,7 @@ from tokens.conf import BODY, codec, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.protocol.rotation import Decision
-from tokens.service import opening, queries, reauthentication, refreshing, revocation, throttles
+from tokens.service import devices, opening, queries, reauthentication, refreshing, revocation, throttles
 from tokens.service.client import network
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
@@ -88,8 +88,9 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
-    """End all sessions of the user except the one of this request."""
+    """End all sessions of the user except the one of this request, and forget the user's other devices."""
     session_id = current_id(request)
+    devices.forget_others(request.user, client_of(request), session_id)
     others = queries.live_sessions(request.user)
     others = others.exclude(id=session_id) if session_id is not None else others
     revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
