@@ -102,7 +102,9 @@ def recognise(user: Any, client: Client, name: str = "") -> tuple[Device, str | 
     device.last_sign_in = _order(device, now)
     insert(alias, device)
     if forgotten:
-        Device.objects.using(alias).filter(pk=forgotten.pk).update(replaced_by=device.pk)
+        # After a double click on "sign in", the other request may have replaced the device already.
+        *_, last = _with_successors(Device.objects.using(alias).filter(pk=forgotten.pk))
+        Device.objects.using(alias).filter(pk=last).update(replaced_by=device.pk)
     return device, token, now
 
 
@@ -151,11 +153,20 @@ def _latest(alias: str, token_digest: Any, refresh_tokens__id: Any) -> Any:
 
 
 def here(client: Client) -> list[UUID]:
-    """Return the ids of the devices with the client's token, and of those that have replaced them."""
+    """Return the ids of the devices with the client's token, and of those that have replaced them since."""
     if client.device_token is None:
         return []
-    rows = Device.objects.using(writer(Device)).filter(token_digest=digest_of(client.device_token))
-    return [id for ids in rows.values_list("pk", "replaced_by") for id in ids if id]
+    rows = Device.objects.using(writer(Device))
+    return _with_successors(rows.filter(token_digest=digest_of(client.device_token)))
+
+
+def _with_successors(rows: QuerySet[Device]) -> list[UUID]:
+    """Return the ids of these devices, then of those that have replaced them, and so on."""
+    found: list[UUID] = []
+    while pairs := list(rows.values_list("pk", "replaced_by")):
+        found += [id for id, _ in pairs]
+        rows = Device.objects.using(rows.db).filter(pk__in=[successor for _, successor in pairs if successor])
+    return found
 
 
 def forget_others(user: Any, client: Client, session_id: UUID | None = None) -> None:
