@@ -1,4 +1,4 @@
-"""One registered user who signs in in a loop does not keep others from signing in. Passwords cost what they really do."""
+"""One registered user who signs in in a loop keeps nobody from signing in. Passwords cost what they really do."""
 
 import sys
 from collections import Counter

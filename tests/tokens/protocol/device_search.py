@@ -74,15 +74,14 @@ def all_successors(world: World, device: int) -> list[int]:
     return found
 
 
-class Limits(NamedTuple):
-    messages: int = 3
-    sign_ins: int = 4
+MESSAGES, SESSIONS = 3, 4
+"""How many messages are under way at once, and how many sessions there are in all."""
 
 
-def successors(world: World, rule: Rule, limits: Limits) -> Iterator[tuple[str, World | None]]:
+def successors(world: World, rule: Rule) -> Iterator[tuple[str, World | None]]:
     """Yield what can happen next, and the world after it. None: an honest person may be signed out."""
-    if len(world.messages) < limits.messages:
-        if len(world.sessions) < limits.sign_ins:
+    if len(world.messages) < MESSAGES:
+        if len(world.sessions) < SESSIONS:
             yield "send a sign-in", _sent(world, Message(SIGN_IN, world.device))
         if world.session != NONE:
             yield "send a request", _sent(world, Message(ASK, world.device, world.session))
@@ -149,14 +148,14 @@ class Result(NamedTuple):
     history: list[str] | None
 
 
-def search(rule: Rule, limits: Limits = Limits()) -> Result:
+def search(rule: Rule) -> Result:
     """Examine all reachable worlds, nearest first, until an honest person may be signed out."""
     start = World(0, 0, (Device(),), (Session(0),))
     came_from: dict[World, tuple[str, World] | None] = {start: None}
     todo = deque([start])
     while todo:
         world = todo.popleft()
-        for step, after in successors(world, rule, limits):
+        for step, after in successors(world, rule):
             if after is None:
                 history = [step]
                 while (before := came_from[world]) is not None:
