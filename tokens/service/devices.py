@@ -122,7 +122,7 @@ def _note_sign_in(device: Device, name: str, now: datetime) -> None:
 
 
 def _order(device: Device, now: datetime) -> UUID:
-    """Return a value whose order is that of the sign-ins, also within one instant. All new devices come first."""
+    """Return a value that sorts devices by their last sign-in, also within one instant, and new ones before others."""
     order = uuid7()
     return UUID(int=order.int >> 1) if now - device.created_at < NEW_FOR else order
 

@@ -118,13 +118,12 @@ def _own_budget(user: Any, asker: Asker, client: Client, exchange: Exchange | No
     found = [str(device)] if device else []
     if number is not None:
         found.append(f"{_reset_by(asker)}\n{number}")
-    if len(found) > 1 and throttles.is_exceeded(*(Tally(name, found[0]) for name in OF_DEVICE)):
+    if len(found) > 1 and throttles.is_exceeded(
+        *(Tally(f"{what}_device", found[0]) for what in ("sign_in", "attempts"))
+    ):
         # A thief may have a copy of the device's cookie. The owner has just reset the password.
         return found[1]
     return found[0] if found else ""
-
-
-OF_DEVICE = ("sign_in_device", "attempts_device")
 
 
 def _reset_by(asker: Asker) -> str:
