@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 
-from tokens.service import auth_hash, throttles
+from tokens.service import auth_hash
 from tokens.web.attempts import attempt
 
 
@@ -23,18 +23,21 @@ class ModelBackend(backends.ModelBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
-        """Return the user with this name and password, or None. Raise `Throttled` after too many wrong passwords."""
+        """Return the user with this name and password, or None.
+
+        Raise `Throttled` after too many attempts, and `Busy` if too many passwords are being hashed.
+        """
         name = username if username is not None else kwargs.get(get_user_model().USERNAME_FIELD)
         if name is None or password is None:
             return None
         found = attempt(request, name)
-        throttles.check(*found.tallies)
-        # From here on the same as Django's backend, which would look up the user a second time.
-        if found.user is None:
-            get_user_model()().set_password(password)  # A name without an account must take as long.
-            return None
-        setattr(found.user, auth_hash.VERIFIED, found.user.password)
-        is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
+        with found.checking():
+            # From here on the same as Django's backend, which would look up the user a second time.
+            if found.user is None:
+                get_user_model()().set_password(password)  # A name without an account must take as long.
+                return None
+            setattr(found.user, auth_hash.VERIFIED, found.user.password)
+            is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
         return found.user if is_valid else None
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> Any:

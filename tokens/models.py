@@ -4,6 +4,7 @@ Only `tokens.service` writes them. Reads for a decision use the database that ta
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -30,6 +31,12 @@ class Device(models.Model):
     token_digest = models.BinaryField(max_length=32, editable=False)
     name = models.CharField(_("name"), max_length=100)
     created_at = models.DateTimeField(_("first seen"))
+    last_sign_in = models.UUIDField(default=uuid7, db_default=UUID(int=0), editable=False)
+    """Orders a user's devices by the last sign-in on each (`tokens.service.devices`)."""
+    forgotten = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether its token is not accepted any more. The row stays, so that the token is never accepted again."""
+    replaced_by = models.UUIDField(null=True, editable=False)
+    """The device as which the browser was recorded when it came back with the token of a forgotten device."""
 
     class Meta:
         verbose_name = _("device")
@@ -37,6 +44,9 @@ class Device(models.Model):
         constraints = [
             # The digest comes first: a sign-in looks for the sessions of the browser's other users.
             models.UniqueConstraint(fields=["token_digest", "user"], name="tokens_device_of_one_user")
+        ]
+        indexes = [
+            models.Index(fields=["user", "-last_sign_in"], name="tokens_device_latest", condition=Q(forgotten=False))
         ]
 
     def __str__(self) -> str:

@@ -64,7 +64,7 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     """Count the attempt, and write a security event with the account that it was for, if there is one."""
     name = str(credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD) or "")
     failed = attempt(request, name)
-    throttles.count(*failed.tallies)
+    throttles.count(*failed.if_wrong)
     alias = writer(SecurityEvent)
     client = client_of(request) if request is not None else Client()
     user_id = failed.user.pk if failed.user else None

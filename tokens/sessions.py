@@ -33,6 +33,7 @@ from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
 from tokens.service.client import Client, network
+from tokens.service.names import canonical
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
 from tokens.web import attempts, session
@@ -120,35 +121,44 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
 def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
     """End all sessions of the user except the one of this request, which stays valid with the user's new password.
 
-    Return False, and do nothing, if the session of this request has ended: the user must not change anything then.
+    The user's other devices are forgotten. Return False, and do nothing, if the session of this request has ended: the
+    user must not change anything then.
     """
-    session_id, alias = current_id(request), writer(RefreshToken)
+    session_id, alias, client = current_id(request), writer(RefreshToken), client_of(request)
+    other_devices = devices.lock_others(user, client, session_id)
     if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
         return False
     RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
+    devices.forget(other_devices)
     others = queries.live_sessions(user).exclude(id=session_id)
-    revocation.revoke_all(others, reason, client=client_of(request))
+    revocation.revoke_all(others, reason, client=client)
     return True
 
 
 def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
-    """End all sessions of the user. ``note`` is added to the reason in the security events."""
-    revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client_of(request), note=note)
+    """End all sessions of the user, and forget the user's devices except the one that sends this request.
+
+    ``note`` is added to the reason in the security events.
+    """
+    client = client_of(request)
+    devices.forget_others(user, client)
+    revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client, note=note)
 
 
 def throttle(request: HttpRequest, what: str, email: str) -> bool:
     """Count a request for a mail. ``what`` is "register" or "reset", as in the setting THROTTLES.
 
-    Return False if there were too many for this address. The caller then sends no mail, and answers as if it had.
+    All spellings of an address count together. Return False if there were too many for this address. The caller then
+    sends no mail, and answers as if it had.
     Raise `Throttled` if there were too many from the client's network.
     """
     client = client_of(request)
     if client_network := network(client.ip):
         throttles.take(Tally(f"{what}_network", client_network))
     try:
-        throttles.take(Tally(f"{what}_account", email))
+        throttles.take(Tally(f"{what}_account", canonical(email)))
     except throttles.Throttled as error:
         events.log("throttled", name=error.name, wait=error.wait, ip=client.ip)
         return False

@@ -79,7 +79,8 @@ class TokenSettings:
     max_hashings: int = _setting(
         "count",
         0,
-        "passwords that a process hashes at a time; as many more wait, and others get 503; 0: half of the cores",
+        "passwords that a process hashes at a time; as many more wait, and at least four, but only one for each "
+        "account and one from each network; others get 503; 0: half of the cores",
         "hashings",
         least=0,
     )

@@ -96,9 +96,10 @@ def _make_room(session: RefreshToken, client: Client) -> None:
     Earlier sessions of the same user on this device end when the new session is first refreshed. If they ended now, a
     double click on "sign in" could leave the user without a session.
     """
-    alias, digest = writer(RefreshToken), session.device.token_digest
-    # A device whose token is new has no other users.
-    if client.device_token and devices.digest_of(client.device_token) == digest:
+    alias = writer(RefreshToken)
+    if client.device_token:
+        # The token that the browser has sent, because a new one replaces that of a forgotten device.
+        digest = devices.digest_of(client.device_token)
         rows = _own_and_others_here(alias, id=session.id, user=session.user_id, device__token_digest=digest)
     else:
         rows = _own(alias, id=session.id, user=session.user_id)

@@ -95,11 +95,9 @@ def is_still_current(session: RefreshToken) -> bool:
 
 
 def has_live_session(client: Client) -> bool:
-    """Return whether any user is signed in on the client's device."""
-    if client.device_token is None:
-        return False
-    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
-    return rows.filter(device__token_digest=devices.digest_of(client.device_token)).exists()
+    """Return whether any user is signed in on the client's device, or on the one that has replaced it."""
+    here = devices.here(client)
+    return bool(here) and RefreshToken.objects.using(writer(RefreshToken)).live().filter(device__in=here).exists()
 
 
 def _newest_of_device(device_id: UUID) -> QuerySet[RefreshToken, tuple[UUID]]:

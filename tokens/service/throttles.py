@@ -6,8 +6,8 @@ A `Tally` names what is counted, and for whom::
     throttles.count(Tally("reset_network", "203.0.113.0/24"))
 
 A throttled request is not counted, so that a client that keeps trying still gets its share in every period. Other
-requests can pass between the check and the count. A password is counted after it has proved wrong, so at most
-MAX_HASHINGS passwords can be tried beyond the limit.
+requests can pass between the check and the count. A wrong password is counted after it was checked, so at most as many
+passwords can be tried beyond the limit as `tokens.hashers` checks at a time.
 
 The cache holds numbers under keyed digests, and no names. If the cache does not answer, nothing is throttled, because
 its loss must not keep users from signing in. It is then not asked for `PAUSE` seconds, so that requests do not queue
@@ -16,7 +16,8 @@ for it. The timeout of an answer is an option of the cache.
 
 import json
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import ceil
@@ -64,15 +65,15 @@ class Tally:
 
 def check(*tallies: Tally) -> None:
     """Raise `Throttled` if one of these would exceed its rate."""
-    now = time()
-    rated = [(tally, rate) for tally in tallies if (rate := tally.rate)]
-    keys = {key for tally, rate in rated for key in _keys(tally, rate, now)}
-    found: dict[str, int] = _ask(partial(cache.get_many, keys), {}) if keys else {}
-    waits = [(_wait(tally, rate, now, found), tally.name) for tally, rate in rated]
-    wait, name = max(waits, default=(0, ""))
+    wait, name = _longest_wait(tallies)
     if wait:
         metrics.THROTTLED.labels(name).inc()
         raise Throttled(name, wait)
+
+
+def is_exceeded(*tallies: Tally) -> bool:
+    """Return whether one of these would exceed its rate."""
+    return _longest_wait(tallies)[0] > 0
 
 
 def count(*tallies: Tally) -> None:
@@ -90,13 +91,23 @@ def take(*tallies: Tally) -> None:
 
 
 def mark(whom: str, seconds: int) -> None:
-    """Mark ``whom`` for so many seconds."""
-    _ask(partial(cache.set, _mark(whom), 1, seconds), None)
+    """Mark ``whom`` for so many seconds, with a number of this mark's own."""
+    _ask(partial(cache.set, _mark(whom), secrets.randbits(63), seconds), None)
 
 
-def is_marked(whom: str) -> bool:
-    """Return whether ``whom`` is marked."""
-    return _ask(partial(cache.get, _mark(whom)), None) is not None
+def mark_of(whom: str) -> int | None:
+    """Return the number of the mark, or None if ``whom`` is not marked."""
+    number: int | None = _ask(partial(cache.get, _mark(whom)), None)
+    return number
+
+
+def _longest_wait(tallies: Iterable[Tally]) -> tuple[int, str]:
+    """Return the longest wait in seconds, and the name of its rate. 0 seconds: no rate is exceeded."""
+    now = time()
+    rated = [(tally, rate) for tally in tallies if (rate := tally.rate)]
+    keys = {key for tally, rate in rated for key in _keys(tally, rate, now)}
+    found: dict[str, int] = _ask(partial(cache.get_many, keys), {}) if keys else {}
+    return max(((_wait(tally, rate, now, found), tally.name) for tally, rate in rated), default=(0, ""))
 
 
 def _mark(whom: str) -> str:

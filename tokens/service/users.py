@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 
-from tokens.models import RefreshToken
+from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
 
 
@@ -49,12 +49,13 @@ def lock_authenticated(alias: str, user: Any) -> Any:
 
 
 def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
-    """Return the user of a live session. The user and all their live sessions are locked until the commit.
+    """Return the user of a live session. The user, their devices and live sessions are locked until the commit.
 
     Raise `SessionEnded` if the session has ended, or its user is not active or has another password. An access token
     proves none of this: it outlives its session until this process has read the revocation feed.
     """
     user = lock(alias, key)
+    list(Device.objects.using(alias).filter(user=key).order_by("pk").select_for_update(no_key=True).values_list("pk"))
     session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
     if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
         raise SessionEnded

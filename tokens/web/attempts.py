@@ -1,32 +1,34 @@
 """Which throttles count an attempt to sign in, and whose account it is for.
 
-Before a password is checked, the wrong ones are counted: a correct password after too many wrong ones is rejected too,
-with `Throttled`, which is answered 429. Only wrong passwords count, and they count whether or not the account exists.
-Where an attempt comes from decides what it counts against:
+Before a password is checked, the attempts are counted: a correct password after too many wrong ones is rejected too,
+with `Throttled`, which is answered 429. Wrong passwords count, whether or not the account exists, and so do passwords
+that were not checked because too many were waiting. All attempts count too, with higher limits, because correct
+passwords also take the hasher's time. Where an attempt comes from decides which limits apply:
 
-- A device of the account: that device only. Attempts from elsewhere do not keep the owner out, and neither do those of
-  others in the same network (OWASP calls this a device cookie).
-- A session of the account: that session only. The user is asked for the password again.
-- The network that has just reset the password: that network and account only, for an hour.
-- Anywhere else: the account, and the client's network.
+- One of the five devices of the account on which the user signed in last: that device's only. Attempts from elsewhere
+  do not keep the owner out, and neither do those of others in the same network (OWASP calls this a device cookie). The
+  device is known by its cookie, or by its session when the user is asked for the password again.
+- The network that has just reset the password: that network's and account's only, for an hour.
+- Anywhere else: the account's, and those of the client's network.
 
-The password hash is part of what an account is counted under, so that the count starts at zero after a new password.
+The client's network counts all of them. An account is counted under its canonical name, which depends on the request
+only. Nothing that is counted depends on whether the account exists, or on its password: otherwise the limits would tell
+who has an account.
 """
 
-import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
-from django.utils import timezone
 
 from tokens.conf import token_settings
-from tokens.database.statements import Read
-from tokens.database.transactions import reader
-from tokens.models import Device
+from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import devices, throttles
 from tokens.service.client import Client, network
+from tokens.service.names import canonical
 from tokens.service.throttles import Tally
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange, exchange_of
@@ -39,11 +41,27 @@ ALLOWED_FOR = 3600
 class Attempt:
     """An attempt to sign in.
 
-    ``user`` is None if no account has this name. ``tallies`` are the counts that it adds to.
+    ``user`` is None if no account has this name. ``limits`` must not be exceeded. ``in_any_case`` and ``if_wrong`` are
+    the counts that it adds to.
     """
 
     user: Any
-    tallies: tuple[Tally, ...]
+    asker: Asker
+    limits: tuple[Tally, ...] = ()
+    in_any_case: tuple[Tally, ...] = ()
+    if_wrong: tuple[Tally, ...] = ()
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """Check the password in this block. Raise `Throttled`, or `Busy` if it has no place to wait."""
+        throttles.check(*self.limits)
+        throttles.count(*self.in_any_case)
+        with hashing_for(self.asker):
+            try:
+                yield
+            except Busy:
+                throttles.count(*(tally for tally in self.if_wrong if tally.name == "sign_in_network"))
+                raise
 
 
 def attempt(request: HttpRequest | None, name: str) -> Attempt:
@@ -52,27 +70,34 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     The statements are the same for every account.
     """
     user = _user(name)
-    if token_settings().throttles.are_off:
-        return Attempt(user, ())
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None) if request is not None else Client()
-    account = _account(name, user.password if user else "")
-    known = _known_source(user, client, exchange)
-    if known is not None:
-        return Attempt(user, (Tally("sign_in_device", f"{account}\n{known}"),))
-    after_reset = _after_reset(account, client)
-    if after_reset and throttles.is_marked(after_reset):
-        return Attempt(user, (Tally("sign_in_device", after_reset),))
-    tallies = [Tally("sign_in_account", account)]
-    if client_network := network(client.ip):
-        tallies.append(Tally("sign_in_network", client_network))
-    return Attempt(user, tuple(tallies))
+    asker = Asker(canonical(name), network(client.ip) or "")
+    if token_settings().throttles.are_off:
+        return Attempt(user, asker)
+    own = _own_budget(user, asker, client, exchange)
+    kind, whom = ("device", own) if own else ("account", asker.account)
+    wrong, every = Tally(f"sign_in_{kind}", whom), Tally(f"attempts_{kind}", whom)
+    if not asker.network:
+        return Attempt(user, asker, (wrong, every), (every,), (wrong,))
+    wrong_there, every_there = Tally("sign_in_network", asker.network), Tally("attempts_network", asker.network)
+    return Attempt(
+        user,
+        asker,
+        limits=(wrong, every) if own else (wrong, every, wrong_there, every_there),
+        in_any_case=(every, every_there),
+        if_wrong=(wrong, wrong_there),
+    )
 
 
 def allow_after_reset(request: HttpRequest, user: Any) -> None:
-    """Let the client that has just reset the user's password sign in, however many others try to meanwhile."""
-    if after_reset := _after_reset(_account(user.get_username(), user.password), client_of(request)):
-        throttles.mark(after_reset, ALLOWED_FOR)
+    """Let the client that has just reset the user's password sign in, however many others try to meanwhile.
+
+    Each reset begins a new count.
+    """
+    asker = Asker(canonical(user.get_username()), network(client_of(request).ip) or "")
+    if asker.network:
+        throttles.mark(_reset_by(asker), ALLOWED_FOR)
 
 
 def _user(name: str) -> Any:
@@ -85,30 +110,21 @@ def _user(name: str) -> Any:
         return None
 
 
-def _known_source(user: Any, client: Client, exchange: Exchange | None) -> Any:
-    """Return the id of the user's device or session that the attempt comes from, or None."""
-    rows = _devices(reader(Device), token_digest=devices.digest_of(client.device_token or ""))
-    now = timezone.now()
-    own = [row for row in rows if user and row[1] == user.pk and devices.is_credible(client, row[2], now)]
-    device_id = own[0][0] if own else None
+def _own_budget(user: Any, asker: Asker, client: Client, exchange: Exchange | None) -> str:
+    """Return what an attempt is counted under that has limits of its own, or ""."""
     access = exchange.access if exchange else None
-    if device_id is None and access is not None and user and access.subject == str(user.pk):
-        return access.session_id
-    return device_id
+    device = devices.with_own_budget(user, client, access.session_id if access else None)
+    number = throttles.mark_of(_reset_by(asker)) if asker.network else None
+    found = [str(device)] if device else []
+    if number is not None:
+        found.append(f"{_reset_by(asker)}\n{number}")
+    if len(found) > 1 and throttles.is_exceeded(
+        *(Tally(f"{what}_device", found[0]) for what in ("sign_in", "attempts"))
+    ):
+        # A thief may have a copy of the device's cookie. The owner has just reset the password.
+        return found[1]
+    return found[0] if found else ""
 
 
-@Read
-def _devices(alias: str, **digest: Any) -> Any:
-    """Select the devices with this token, their users, and when they were created."""
-    return Device.objects.using(alias).filter(**digest).values_list("pk", "user", "created_at")
-
-
-def _account(name: str, password: str) -> str:
-    """Return what an account is counted under. Spellings that may name the same account count as one."""
-    return f"{unicodedata.normalize('NFKC', name).casefold().strip()}\n{password}"
-
-
-def _after_reset(account: str, client: Client) -> str:
-    """Return what an account and a network are counted under together, or "" if the network is not known."""
-    client_network = network(client.ip)
-    return f"{account}\n{client_network}" if client_network else ""
+def _reset_by(asker: Asker) -> str:
+    return f"{asker.account}\n{asker.network}"

@@ -173,9 +173,13 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
-    """End all sessions of the user except the one of this request. Raise `SessionEnded` if that one has ended."""
+    """End all sessions of the user except the one of this request, and forget the user's other devices.
+
+    Raise `SessionEnded` if the session of this request has ended.
+    """
     session_id: Any = current_id(request)
     with change_account(request) as user:
+        devices.forget_others(user, client_of(request), session_id)
         others = queries.live_sessions(user).exclude(id=session_id)
         revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))
 

@@ -42,9 +42,9 @@ class TestASignIn:
     def test_on_a_new_device_does_not_look_for_another_user_of_the_device(self, user):
         assert verbs(lambda: Holder(user)) == ["BEGIN", *["SELECT"] * 2, *["INSERT"] * 3, "SELECT", "COMMIT", "SELECT"]
 
-    def test_on_a_known_device_reads_the_device_with_the_clock_and_looks_for_other_sessions_by_a_union(self, user):
+    def test_on_a_known_device_reads_and_writes_the_device_and_looks_for_other_sessions_by_a_union(self, user):
         holder = Holder(user)
-        assert verbs(holder.sign_in_again) == ["BEGIN", *["SELECT"] * 2, *["INSERT"] * 2, "(SELECT", "COMMIT"]
+        assert verbs(holder.sign_in_again) == ["BEGIN", *["SELECT"] * 2, "UPDATE", *["INSERT"] * 2, "(SELECT", "COMMIT"]
 
 
 class TestARefresh:
