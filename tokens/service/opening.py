@@ -97,9 +97,9 @@ def _make_room(session: RefreshToken, client: Client) -> None:
     double click on "sign in" could leave the user without a session.
     """
     alias = writer(RefreshToken)
-    if client.device_token:
-        # The token that the browser has sent, because a new one replaces that of a forgotten device.
-        digest = devices.digest_of(client.device_token)
+    # The token that the browser has sent, because a new one replaces that of a forgotten device.
+    digest = devices.digest_of(client.device_token or "")
+    if digest == session.device.token_digest or (client.device_token and not client.is_device_doubtful):
         rows = _own_and_others_here(alias, id=session.id, user=session.user_id, device__token_digest=digest)
     else:
         rows = _own(alias, id=session.id, user=session.user_id)
