@@ -27,6 +27,7 @@ from django.http import HttpRequest
 
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
+from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles
 from tokens.service.client import network
@@ -48,6 +49,7 @@ __all__ = [
     "is_live",
     "is_recent",
     "live_sessions",
+    "password_spellings",
     "reauthenticate",
     "record",
     "rename_device",

@@ -27,7 +27,9 @@ def check_password_rules(password: str, user: User) -> None:
     """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
         raise ValidationError(_("This password is too long."))
-    validate_password(password, user)
+    # The hash is made from the normalised password, so it must be good enough too: "ｐａｓｓｗｏｒｄ１" is common.
+    for spelling in sessions.password_spellings(password):
+        validate_password(spelling, user)
 
 
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:

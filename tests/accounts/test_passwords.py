@@ -23,7 +23,7 @@ CHOSEN = {
     "punctuation only": "!!??%%&&((--",
     "blanks at both ends": " a blank before, and one behind ",
     "letters of other scripts": "пароль 密码 \N{LOCK WITH INK PEN}",
-    "two forms of é": "re\N{LATIN SMALL LETTER E WITH ACUTE}sume\N{COMBINING ACUTE ACCENT}",
+    "two forms of é": "re\N{LATIN SMALL LETTER E WITH ACUTE}sume\N{COMBINING ACUTE ACCENT} of mine",
     "tabs, quotes and escapes": "a\ttab, 'quotes', <b> and \\ %s {0}",
     "more than 64 characters": "of sixty-four characters and more, which is what a good sentence has",
     "the maximal length": "the longest that there may be: ".ljust(MAX_PASSWORD, "x"),
@@ -33,9 +33,10 @@ EASILY_CHANGED = dict(list(CHOSEN.items())[2:6])
 
 def near_misses(password) -> set[str]:
     """Return what a server that changes a password before it checks it could take for the same password."""
-    forms = {normalize(form, password) for form in ("NFC", "NFD", "NFKC", "NFKD")}
     cut = {password[:size] for size in (8, 16, 32, 64, 72, 128, MAX_PASSWORD - 1)}
-    return {*forms, *cut, password.strip(), password.swapcase(), password.casefold(), f"{password} "} - {password}
+    without_accents = normalize("NFKD", password).encode("ascii", "ignore").decode()
+    changed = {password.strip(), password.swapcase(), password.casefold(), f"{password} ", without_accents}
+    return {*cut, *changed} - {password}
 
 
 @pytest.mark.parametrize("password", CHOSEN.values(), ids=CHOSEN)
