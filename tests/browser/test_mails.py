@@ -38,7 +38,7 @@ def test_a_stolen_cookie_ends_the_session_for_both_and_the_mails_link_ends_all_o
     assert not is_signed_in(stolen, person)
     assert not is_signed_in(signed_in, person)
     assert site.reasons(person) == ["reuse_detected"]
-    (mail,) = site.mails(person)
+    *_, mail = site.mails(person)
     assert mail["subject"] == "A session was ended for your safety"
 
     # The attacker also has the password. The owner signs in again, as the mail recommends.
@@ -61,14 +61,14 @@ def test_a_stolen_cookie_ends_the_session_for_both_and_the_mails_link_ends_all_o
     assert site.mails(person)[-1]["subject"] == "Choose a new password"
 
 
-def test_a_sign_in_in_a_second_browser_is_reported_once_and_the_first_ever_is_not(signed_in, new_context, site, person):
-    assert site.mails(person) == []
+def test_a_sign_in_in_a_second_browser_is_reported_once_like_the_first_ever(signed_in, new_context, site, person):
+    (first,) = site.mails(person)
     second = new_context(base_url=site.origin).new_page()
     sign_in(second, person)
     sign_out(second)
     sign_in(second, person)
-    (mail,) = site.mails(person)
-    assert mail["subject"] == "A new device signed in"
+    _, mail = site.mails(person)
+    assert mail["subject"] == first["subject"] == "A new device signed in"
     assert re.search(r"^Device: .*Chrome.* on Linux$", mail["text"], re.MULTILINE)
     assert re.search(r"^Address: 127\.0\.0\.1$", mail["text"], re.MULTILINE)
 
@@ -85,7 +85,7 @@ def test_in_development_a_page_shows_the_mails_and_their_links_work(tmp_path, ne
         sign_in(other, DEMO_USER)
 
         _wait_for_mail(owner, "A new device signed in")
-        owner.get_by_role("link", name="A new device signed in").click()
+        owner.get_by_role("link", name="A new device signed in").first.click()
         expect(owner.get_by_role("heading", level=1)).to_have_text("A new device signed in")
         expect(owner.locator("main")).to_contain_text("If this was you, you do not have to do anything.")
         frame = owner.frame_locator("iframe")
