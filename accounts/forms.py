@@ -8,6 +8,7 @@ from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import validate_new_address
 from accounts.links import MAX_TOKEN
 from accounts.models import MAX_PASSWORD
 
@@ -51,7 +52,13 @@ class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]
         return self.cleaned_data
 
 
-class RegistrationForm(EmailForm, NewPasswordForm):
+class NewEmailForm(EmailForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].validators.append(validate_new_address)
+
+
+class RegistrationForm(NewEmailForm, NewPasswordForm):
     password1, password2 = SetPasswordMixin.create_password_fields()
     password2.help_text = ""
     field_order = ("email", "password1", "password2")
@@ -74,6 +81,19 @@ class LinkForm(forms.Form):
     """The token of a link in a mail. The user submits it with a button, because programs also open links."""
 
     token = forms.CharField(max_length=MAX_TOKEN, widget=forms.HiddenInput)
+
+
+class ConfirmRegistrationForm(LinkForm, NewPasswordForm):
+    """The password that was given with the registration, once, or a new one, twice."""
+
+    password1, password2 = SetPasswordMixin.create_password_fields(_("Password"), _("The same password again"))
+    password1.widget.attrs["autocomplete"] = "current-password"
+    password1.help_text = _("The password with which you have registered.")
+    password2.required = False
+    password2.help_text = _("Only if you choose another password now.")
+
+    def clean(self) -> dict[str, Any]:
+        return super().clean() if self.cleaned_data.get("password2") else self.cleaned_data
 
 
 class PasswordResetForm(LinkForm, NewPasswordForm):

@@ -9,6 +9,9 @@ active, and when its address was confirmed, and for a reset also from the last s
 them, so that a link works once. It also becomes invalid when one of them changes in another way. ``address`` is the new
 address, if the link changes it. The server stores nothing.
 
+The link that confirms a registration names the registration (`accounts.models.Registration`) instead of a user, and
+has no fingerprint. It works until its registration is deleted, which happens when any link of the address is used.
+
 The link of the alarm ("This was not me") is an exception: its fingerprint is computed only from the account's id. An
 attacker who changes the password and the address must not make the link in the owner's mailbox invalid. It also works
 more than once, so that the owner can sign out an attacker who comes back, until the link is too old.
@@ -25,6 +28,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
@@ -47,6 +51,7 @@ class Purpose(StrEnum):
 
 
 LIFETIMES = {
+    # A registration ends after a day. Links of earlier releases, which can be older, name registrations too.
     Purpose.REGISTRATION: timedelta(days=3),
     Purpose.EMAIL_CHANGE: timedelta(days=1),
     Purpose.PASSWORD_RESET: timedelta(hours=1),
@@ -66,7 +71,10 @@ class InvalidLink(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link with a valid signature. Only the row of its user tells whether it can still be used."""
+    """A link with a valid signature. Only the row of its user tells whether it can still be used.
+
+    ``user_id`` of a link that confirms a registration is the primary key of the registration.
+    """
 
     purpose: Purpose
     user_id: str
@@ -88,6 +96,11 @@ def make(purpose: Purpose, user: User, email: str = "") -> str:
     return _signer(purpose).sign_object([str(user.pk), _fingerprint(purpose, user), email])
 
 
+def make_for_registration(registration_id: UUID) -> str:
+    """Return the token of a new link that confirms this registration."""
+    return _signer(Purpose.REGISTRATION).sign_object([str(registration_id), "", ""])
+
+
 def read(token: str, *purposes: Purpose) -> Link:
     """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`."""
     for purpose in purposes:
@@ -97,6 +110,15 @@ def read(token: str, *purposes: Purpose) -> Link:
             continue
         return Link(purpose, user_id, fingerprint, email)
     raise InvalidLink
+
+
+def is_for(token: str, purpose: Purpose) -> bool:
+    """Return whether this is the token of a link for this purpose that is not too old."""
+    try:
+        read(token, purpose)
+    except InvalidLink:
+        return False
+    return True
 
 
 def url(purpose: Purpose, token: str) -> str:

@@ -22,6 +22,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts import links
+from accounts.addresses import deliverable
 from accounts.models import User
 
 MAX_NAME = 40
@@ -55,7 +56,7 @@ def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
     context = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in context.items()}
     text = render_to_string(f"accounts/mail/{name}.txt", {"origin": settings.ORIGIN, **context})
     subject, *paragraphs = re.split(r"\n{2,}", text.strip())
-    message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[to])
+    message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[deliverable(to)])
     shown = {"subject": subject, "paragraphs": [Paragraph(text) for text in paragraphs], "origin": settings.ORIGIN}
     html = render_to_string(
         "accounts/mail/layout.html", {**shown, "is_alarm": context.get("purpose") == links.Purpose.ALARM}

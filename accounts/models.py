@@ -1,16 +1,23 @@
-"""The user model: users sign in with their e-mail address."""
+"""The user model: users sign in with their e-mail address. Beside it: canonical addresses, and registrations."""
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models, router, transaction
-from django.db.models import Q, Value
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, router, transaction
+from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
+
+from accounts.addresses import MAX_ADDRESS, canonical, validate_new_address
 
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
@@ -37,20 +44,36 @@ class UserQuerySet(models.QuerySet["User"]):
         """Return the rows from the database that takes writes, because a replica may be behind."""
         return self.using(router.db_for_write(self.model))
 
+    def at_address(self, address: str) -> "User | None":
+        """Return the user whom this spelling of an address means, or None. This takes one statement.
+
+        The exact spelling wins. Any other one finds the user to whom the canonical address belongs, if that is still
+        the user's address (`accounts.addresses`).
+        """
+        wanted = canonical(address)
+        owner = CanonicalAddress.objects.using(self.db).filter(address=wanted).values("user")
+        rows = list(self.filter(Q(email=address) | Q(pk=Subquery(owner))))
+        exact = [user for user in rows if user.email == address.lower()]
+        return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
+
     def update(self, **values: Any) -> int:
         """Update as Django does. If ``is_active`` changes, also send ``post_save``, which Django does not.
 
         Receivers end the sessions of a user who is deactivated. The address of a user who is activated counts as
-        confirmed, as in `User.save`.
+        confirmed, as in `User.save`. If ``email`` changes, the canonical addresses do too.
         """
-        if "is_active" not in values:
+        if not {"is_active", "email"} & values.keys():
             return super().update(**values)
-        if values["is_active"] is True:
+        if values.get("is_active") is True:
             values.setdefault("email_confirmed_at", Coalesce("email_confirmed_at", Value(timezone.now())))
         with transaction.atomic(using=self.db):
             changed = list(self.values_list("pk", flat=True))
             rows = super().update(**values)
-            for user in self.model._base_manager.using(self.db).filter(pk__in=changed).iterator():
+            for user in list(self.model._base_manager.using(self.db).filter(pk__in=changed)):
+                if "email" in values:
+                    CanonicalAddress.claim(user)
+                if "is_active" not in values:
+                    continue
                 post_save.send(
                     sender=self.model,
                     instance=user,
@@ -60,6 +83,18 @@ class UserQuerySet(models.QuerySet["User"]):
                     using=self.db,
                 )
         return rows
+
+    def bulk_create(self, objs: Iterable["User"], *args: Any, **options: Any) -> list["User"]:
+        """Create users as Django does, with their canonical addresses.
+
+        With ``ignore_conflicts`` or ``update_conflicts`` it is not known which rows were written. Run
+        ``manage.py canonical_addresses`` afterwards.
+        """
+        with transaction.atomic(using=self.db):
+            made = super().bulk_create(objs, *args, **options)
+            if not (options.get("ignore_conflicts") or options.get("update_conflicts")):
+                CanonicalAddress.claim_all(made, self.db)
+        return made
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
@@ -75,6 +110,16 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Create a user with all permissions."""
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user whom this spelling of an address means. Raise `DoesNotExist`."""
+        user: User | None = self.at_address(username or "")
+        if user is None:
+            raise self.model.DoesNotExist
+        return user
+
+    async def aget_by_natural_key(self, username: str | None) -> "User":
+        return await sync_to_async(self.get_by_natural_key)(username)
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -115,13 +160,119 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return str(self.email)
 
-    def save(self, **options: Any) -> None:
-        """Save the user. The address of an active user counts as confirmed.
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """Return the address as it is. Django's forms would write the NFKC form, which may be another account's."""
+        return username
 
-        Otherwise an old registration link could activate a user who is deactivated later.
+    def validate_unique(self, exclude: Any = None) -> None:
+        """Also raise `ValidationError` if the address is new and means another account, or cannot be a new one."""
+        super().validate_unique(exclude)
+        if "email" in (exclude or ()) or self._stored_email() == self.email.lower():
+            return
+        try:
+            validate_new_address(self.email)
+        except ValidationError as error:
+            raise ValidationError({"email": error}) from None
+        if CanonicalAddress.means_another(self):
+            raise ValidationError({"email": self.unique_error_message(User, ("email",))})
+
+    def save(self, **options: Any) -> None:
+        """Save the user and the canonical address. The address of an active user counts as confirmed.
+
+        Raise `IntegrityError` if another spelling of a new address has an account.
         """
         if self.is_active and self.email_confirmed_at is None:
             self.email_confirmed_at = timezone.now()
             if (fields := options.get("update_fields")) is not None and "is_active" in fields:
                 options["update_fields"] = {*fields, "email_confirmed_at"}
-        super().save(**options)
+        fields = options.get("update_fields")
+        if fields is not None and "email" not in fields:
+            super().save(**options)
+            return
+        with transaction.atomic(using=options.get("using") or router.db_for_write(User, instance=self)):
+            before = self._stored_email()
+            super().save(**options)
+            if self.email != before:
+                CanonicalAddress.claim(self)
+
+    def _stored_email(self) -> str | None:
+        if self._state.adding:
+            return None
+        rows = User._base_manager.using(router.db_for_write(User, instance=self))
+        return rows.filter(pk=self.pk).values_list("email", flat=True).first()
+
+
+class CanonicalAddress(models.Model):
+    """Whom the spellings of an address mean. `accounts.addresses` describes the table, and how it stays right."""
+
+    address = models.CharField(max_length=MAX_ADDRESS, primary_key=True)
+    # Without a constraint in the database, SQL can delete a user as before. The row that is left finds nobody.
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, db_constraint=False, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return self.address
+
+    @classmethod
+    def claim(cls, user: User) -> None:
+        """Make the spellings of a saved address mean this user. Raise `IntegrityError` if they mean another one.
+
+        Call it in the transaction that saves the address.
+        """
+        alias, address = user._state.db, canonical(user.email)
+        cls.objects.using(alias).filter(user=user.pk).exclude(address=address).delete()
+        if len(address) > MAX_ADDRESS:
+            return  # It was not validated. Only its exact spelling is found.
+        try:
+            with transaction.atomic(using=alias):
+                cls.objects.using(alias).create(address=address, user_id=user.pk)
+        except IntegrityError:
+            entry = cls.objects.using(alias).select_for_update().filter(address=address).first()
+            if entry is None or (entry.user_id != user.pk and not entry._is_stale()):
+                raise
+            entry.user_id = user.pk
+            entry.save(using=alias, update_fields=["user"])
+
+    @classmethod
+    def claim_all(cls, users: list[User], alias: str) -> None:
+        """Do the same as `claim` for new users, in one statement if no address is taken."""
+        try:
+            with transaction.atomic(using=alias):
+                entries = [CanonicalAddress(address=canonical(user.email), user_id=user.pk) for user in users]
+                kept = [entry for entry in entries if len(entry.address) <= MAX_ADDRESS]
+                CanonicalAddress.objects.using(alias).bulk_create(kept)
+        except IntegrityError:
+            for user in users:
+                cls.claim(user)
+
+    @classmethod
+    def means_another(cls, user: User) -> bool:
+        """Return whether the address of ``user`` belongs to another account, or to several."""
+        entry = cls.objects.using(router.db_for_write(User)).filter(address=canonical(user.email)).first()
+        return entry is not None and entry.user_id != user.pk and not entry._is_stale()
+
+    def _is_stale(self) -> bool:
+        """Return whether the user has another address now, or was deleted, by a writer that did not call the model."""
+        if self.user_id is None:
+            return False
+        email = User._base_manager.using(self._state.db).filter(pk=self.user_id).values_list("email", flat=True).first()
+        return email is None or canonical(email) != self.address
+
+
+class Registration(models.Model):
+    """An address that was registered and is not confirmed yet. It is no account, and nobody can sign in to it."""
+
+    LIFETIME = timedelta(days=1)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(max_length=MAX_ADDRESS)
+    canonical_address = models.CharField(max_length=MAX_ADDRESS, db_index=True)
+    password = models.CharField(max_length=128)
+    # How often the page behind the link was given a password.
+    tries = models.PositiveSmallIntegerField(default=0)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.email

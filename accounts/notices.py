@@ -2,7 +2,7 @@
 
 They report a sign-in on a new device, a session that ended because its refresh token was used twice, and a new
 password, whichever way it was set. `accounts.service` reports a change of the address, because it knows the old one.
-The first sign-in of an account is not reported.
+The first sign-in of an account is reported like any other on a new device.
 
 Receivers run in the request that caused the event. Its response must be the same for an attacker and for the user, so
 they do not use the request. Times in the mails are in UTC.
@@ -37,7 +37,7 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
             _send("password_changed", owner)
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)
-        if device is not None and not (event.kind == sessions.Kind.NEW_DEVICE and device.is_first_ever):
+        if device is not None:
             _send(
                 name, device.user, device=mail.quoted(device.name), time=event.created_at, ip=event.ip or _("unknown")
             )

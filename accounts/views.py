@@ -23,8 +23,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
-from accounts import forms
-from accounts.links import InvalidLink
+from accounts import forms, links
+from accounts.links import InvalidLink, Purpose
 from accounts.models import User
 from accounts.service import alarm, deletion, emails, passwords, registration
 from tokens import sessions
@@ -118,6 +118,8 @@ class AccountForm(FormView):  # type: ignore[type-arg]
             form.add_error(self.blamed, error)
         except InvalidLink:
             form.add_error(None, self.bad_link)
+        except registration.UnknownPassword:
+            form.add_error("password2", _("You have registered with another password. To choose this one, repeat it."))
         except passwords.WrongPassword:
             form.add_error("current_password", _("This is not your current password."))
         else:
@@ -193,15 +195,21 @@ class Register(AccountForm):
 
 
 class ConfirmEmail(LinkFormView):
-    form_class = forms.LinkForm
-    heading, button, done = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed"
+    """Confirms a new address, or a registration, whose form also asks for the password."""
+
+    heading, button, done, blamed = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed", "password1"
+
+    def get_form_class(self) -> type[forms.LinkForm]:
+        token = self.request.POST.get("token", self.request.GET.get("token", ""))
+        return forms.ConfirmRegistrationForm if links.is_for(token, Purpose.REGISTRATION) else forms.LinkForm
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        emails.confirm(self.request, given["token"])
+        password = given.get("password1")
+        emails.confirm(self.request, given["token"], password, is_given=not given.get("password2"))
 
 
 class ChangeEmail(OwnAccountForm):
-    form_class = forms.EmailForm
+    form_class = forms.NewEmailForm
     heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
     text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
 

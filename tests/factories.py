@@ -3,8 +3,11 @@
 from typing import Any
 
 import factory
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Registration, User
+from tokens.sessions import canonical
 
 PASSWORD = "correct horse battery staple"
 
@@ -19,6 +22,12 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **fields: Any) -> Any:
         return model_class.objects.create_user(password=fields.pop("password", PASSWORD), **fields)
+
+
+def pending(email: str, password: str = PASSWORD, **fields: Any) -> Registration:
+    """Return a registration of this address that is not confirmed yet."""
+    given = {"canonical_address": canonical(email), "expires_at": timezone.now() + Registration.LIFETIME, **fields}
+    return Registration.objects.create(email=email, password=make_password(password), **given)
 
 
 class AdminFactory(UserFactory):

@@ -4,7 +4,7 @@ All ways to sign in that call `django.contrib.auth.authenticate` use it::
 
     AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]
 
-`tokens.web.attempts` says what an attempt counts against.
+`tokens.web.attempts` says what an attempt counts against, and `tokens.hashers` which spellings of a password are tried.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 
+from tokens.hashers import password_spellings
 from tokens.service import auth_hash
 from tokens.web.attempts import attempt
 
@@ -33,8 +34,10 @@ class ModelBackend(backends.ModelBackend):
         found = attempt(request, name)
         with found.checking():
             # From here on the same as Django's backend, which would look up the user a second time.
-            if found.user is None:
-                get_user_model()().set_password(password)  # A name without an account must take as long.
+            if found.user is None or not found.user.has_usable_password():
+                # A name without an account, or without a password, must take as long.
+                for _ in password_spellings(password):
+                    get_user_model()().set_password(password)
                 return None
             setattr(found.user, auth_hash.VERIFIED, found.user.password)
             is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)

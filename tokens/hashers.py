@@ -9,16 +9,22 @@ Whether a request is refused depends only on the requests that wait, and not on 
 name without an account, after the same statements. All algorithms share the limit. Otherwise the algorithm of an
 account could be found out.
 
+Passwords are normalised by NFKC before they are hashed (NIST SP 800-63B-4 section 3.1.1.2), because keyboards and
+browsers encode the same characters differently. A hash may be older than this rule, or be made by another class. So a
+password that NFKC changes is verified twice: normalised, and as it was typed. Both are always hashed, so that the time
+does not show which of them the hash was made from. A hash is not replaced because the password was not normalised.
+
     PASSWORD_HASHERS = ["tokens.hashers.Argon2", "tokens.hashers.PBKDF2", "tokens.hashers.Scrypt"]
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, ScryptPasswordHasher
 
@@ -125,23 +131,39 @@ def turns() -> Turns:
 _turns = lru_cache(maxsize=1)(Turns)
 
 
-class Argon2(Argon2PasswordHasher):
-    def encode(self, *args: Any, **options: Any) -> str:
+def password_spellings(password: Any) -> tuple[Any, ...]:
+    """Return what a typed password may have been hashed as: normalised by NFKC, and as it is, if that differs."""
+    normalised = unicodedata.normalize("NFKC", password) if isinstance(password, str) else password
+    return (normalised,) if normalised == password else (normalised, password)
+
+
+class _Bounded:
+    """Takes turns, hashes new passwords normalised by NFKC, and verifies both spellings of a password."""
+
+    _as_typed: ClassVar[Any]
+    """Django's hasher of the same algorithm, which hashes a password as it is."""
+
+    def encode(self, password: Any, *args: Any, **options: Any) -> str:
         with turns().turn():
-            return super().encode(*args, **options)
+            encoded: str = super().encode(password_spellings(password)[0], *args, **options)  # type: ignore[misc]
+            return encoded
 
-    def verify(self, *args: Any, **options: Any) -> bool:
+    def verify(self, password: Any, encoded: str) -> bool:
+        verified = [self._verify(spelling, encoded) for spelling in password_spellings(password)]
+        return any(verified)
+
+    def _verify(self, password: Any, encoded: str) -> bool:
         with turns().turn():
-            return super().verify(*args, **options)
+            return bool(self._as_typed.verify(password, encoded))
 
 
-class PBKDF2(PBKDF2PasswordHasher):
-    def encode(self, *args: Any, **options: Any) -> str:  # `verify` encodes.
-        with turns().turn():
-            return super().encode(*args, **options)
+class Argon2(_Bounded, Argon2PasswordHasher):
+    _as_typed = Argon2PasswordHasher()
 
 
-class Scrypt(ScryptPasswordHasher):
-    def encode(self, *args: Any, **options: Any) -> str:  # `verify` encodes.
-        with turns().turn():
-            return super().encode(*args, **options)
+class PBKDF2(_Bounded, PBKDF2PasswordHasher):
+    _as_typed = PBKDF2PasswordHasher()
+
+
+class Scrypt(_Bounded, ScryptPasswordHasher):
+    _as_typed = ScryptPasswordHasher()

@@ -22,14 +22,15 @@ caused the event. An exception in a receiver is logged, and does not affect the 
 
 import warnings
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
+from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
 from tokens.service.client import Client, network
@@ -46,6 +47,7 @@ __all__ = [
     "Reason",
     "SessionEnded",
     "allow_sign_in_after_reset",
+    "canonical",
     "change_account",
     "could_not_refresh",
     "current_id",
@@ -55,6 +57,7 @@ __all__ = [
     "is_live",
     "is_recent",
     "live_sessions",
+    "password_spellings",
     "reauthenticate",
     "record",
     "rename_device",
@@ -62,6 +65,7 @@ __all__ = [
     "revoke_all",
     "revoke_others",
     "sign_out_elsewhere",
+    "take_turns",
     "throttle",
     "validate_device_name",
 ]
@@ -83,6 +87,12 @@ validate_device_name = devices.without_control_characters
 def durable() -> AbstractContextManager[None]:
     """Return a transaction whose commit waits for the disk. What it changed is stored when the block is left."""
     return transactions.durable(writer(RefreshToken))
+
+
+def take_turns(name: str) -> None:
+    """In the transaction of `durable`, wait until no other one has the turn of this name. Keep it until the commit."""
+    lock_id = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:8], signed=True)
+    transactions.take_turns(writer(RefreshToken), lock_id)
 
 
 def is_recent(request: HttpRequest) -> bool:
@@ -182,15 +192,10 @@ def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = No
 
 
 def device_of(event: SecurityEvent) -> Any:
-    """Return the device of an event, with its user, by one query. None if there is no such device.
-
-    Its attribute ``is_first_ever`` says whether the user had never signed in before, on any device.
-    """
+    """Return the device of an event, with its user, by one query. None if there is no such device."""
     if event.device_id is None:
         return None
-    earlier = SecurityEvent.objects.filter(user=OuterRef("user"), kind=Kind.SIGNED_IN)
-    rows = Device.objects.using(writer(Device)).select_related("user").filter(id=event.device_id)
-    return rows.annotate(is_first_ever=~Exists(earlier.exclude(session_id=event.session_id))).first()
+    return Device.objects.using(writer(Device)).select_related("user").filter(id=event.device_id).first()
 
 
 _RENAMED = {

@@ -4,12 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import MAX_TOKEN
 from accounts.models import MAX_PASSWORD
 from tokens.api.public import Text
-
-MAX_EMAIL = 254
-"""Characters of an e-mail address (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
 
 class Email(Text, serializers.EmailField):
@@ -21,15 +19,28 @@ def _password() -> Text:
 
 
 class EmailInput(serializers.Serializer[Any]):
-    email = Email(max_length=MAX_EMAIL)
+    email = Email(max_length=MAX_ADDRESS)
 
 
-class RegistrationInput(EmailInput):
+class NewEmailInput(serializers.Serializer[Any]):
+    email = Email(max_length=MAX_ADDRESS, validators=[validate_new_address])
+
+
+class RegistrationInput(NewEmailInput):
     password = _password()
 
 
 class TokenInput(serializers.Serializer[Any]):
     token = Text(max_length=MAX_TOKEN)
+
+
+class ConfirmEmailInput(TokenInput):
+    password = Text(
+        max_length=MAX_PASSWORD,
+        trim_whitespace=False,
+        required=False,
+        help_text="Required if the link confirms a registration: the password given there, or a new one.",
+    )
 
 
 class PasswordChangeInput(serializers.Serializer[Any]):

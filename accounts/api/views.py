@@ -13,11 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.serializers import (
+    ConfirmEmailInput,
     EmailInput,
+    NewEmailInput,
     PasswordChangeInput,
     PasswordResetInput,
     RegistrationInput,
-    TokenInput,
 )
 from accounts.links import InvalidLink
 from accounts.models import User
@@ -45,10 +46,16 @@ class Register(Public):
 
 
 class ConfirmEmail(Public):
-    @Operation("Confirm an e-mail address.", problems.INVALID_TOKEN, status=204, takes=TokenInput)
+    @Operation(
+        "Confirm an e-mail address. For a registration this makes the account, with the password that is sent.",
+        problems.INVALID_TOKEN,
+        status=204,
+        takes=ConfirmEmailInput,
+    )
     def post(self, request: Request) -> Response:
-        with _problems_of("token"):
-            emails.confirm(request._request, valid(TokenInput, request)["token"])
+        given = valid(ConfirmEmailInput, request)
+        with _problems_of("password"):
+            emails.confirm(request._request, given["token"], given.get("password"))
         return Response(status=204)
 
 
@@ -59,12 +66,12 @@ class ChangeEmail(ApiView):
         problems.THROTTLED,
         answers=AskedOutput,
         status=202,
-        takes=EmailInput,
+        takes=NewEmailInput,
     )
     def post(self, request: Request) -> Response:
         user = _owner(request)
         with _problems_of("email"):
-            emails.ask_for_change(request._request, user, valid(EmailInput, request)["email"])
+            emails.ask_for_change(request._request, user, valid(NewEmailInput, request)["email"])
         return Response(ASKED, status=202)
 
 

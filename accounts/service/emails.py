@@ -1,4 +1,4 @@
-"""E-mail addresses: confirming the address of a new account, and changing it.
+"""E-mail addresses: confirming the address of a registration, and changing it.
 
 The user asks for the change, and confirms it with a link that is sent to the new address. The old address gets a mail
 about the request and about the change. Only the owner of the new address learns whether it already has an account.
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import delivery, links, mail
 from accounts.links import InvalidLink, Purpose
 from accounts.models import User
+from accounts.service import registration
 from tokens import sessions
 
 
@@ -25,43 +26,35 @@ def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     email = email.lower()
     if email == user.email:
         raise ValidationError(_("This is already your address."))
-    may_send = sessions.throttle(request, "register", email)
+    may_send = sessions.throttle(request, "register", sessions.canonical(email))
     with sessions.change_account(request) as user:
-        is_taken = _of_confirmed(email)
+        other = _other_at(email, user)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
     # Compose both mails, so that the time does not reveal which one is sent.
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, user, email)
-    notice = mail.compose_notice("account_exists", email, email=email)
+    stored = other.email if other else email
+    notice = mail.compose_notice("account_exists", stored, email=stored)
     if may_send:
-        delivery.send(notice if is_taken else confirmation)
+        delivery.send(notice if other else confirmation)
     _tell_old_address(request, mail.compose_notice("email_change_asked", user.email, email=email), user)
 
 
-def confirm(request: HttpRequest, token: str) -> None:
-    """Confirm a registration or a new address, by the token of a link. Raise `InvalidLink`."""
+def confirm(request: HttpRequest, token: str, password: str | None = None, *, is_given: bool = False) -> None:
+    """Confirm a registration or a new address, by the token of a link. Raise `InvalidLink`.
+
+    The password and ``is_given`` are for a registration (`registration.confirm`, which can raise more).
+    """
     link = links.read(token, Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
     if link.purpose is Purpose.REGISTRATION:
-        _confirm_registration(request, link)
+        registration.confirm(request, link, password, is_given=is_given)
     else:
         _change(request, link)
-
-
-def _confirm_registration(request: HttpRequest, link: links.Link) -> None:
-    with sessions.durable():
-        # An account that an administrator has deactivated has another fingerprint, so its link is invalid.
-        user = link.holder(lock=True)
-        user.is_active, user.email_confirmed_at = True, timezone.now()
-        user.save(update_fields=["is_active", "email_confirmed_at"])
-        sessions.record(request, sessions.Kind.EMAIL_CONFIRMED, user)
 
 
 def _change(request: HttpRequest, link: links.Link) -> None:
     with sessions.durable():
         user = link.holder(lock=True)
         old, user.email, user.email_confirmed_at = user.email, link.email, timezone.now()
-        # A registration of this address that was never confirmed must not prevent the change.
-        for stranger in User.objects.filter(email=link.email, email_confirmed_at=None, is_active=False):
-            stranger.delete()
         try:
             with transaction.atomic(using=user._state.db):
                 user.save(update_fields=["email", "email_confirmed_at"])
@@ -76,6 +69,7 @@ def _tell_old_address(request: HttpRequest, message: EmailMessage, user: User) -
         sessions.record(request, sessions.Kind.MAIL_DROPPED, user)
 
 
-def _of_confirmed(email: str) -> bool:
-    rows = User.objects.for_decision().filter(email=email).exclude(email_confirmed_at=None)
-    return bool(rows.exists())
+def _other_at(email: str, user: User) -> User | None:
+    """Return the other account that has this address, in any spelling."""
+    found: User | None = User.objects.for_decision().at_address(email)
+    return None if found == user else found

@@ -23,7 +23,9 @@ def check_password_rules(password: str, user: User) -> None:
     """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
         raise ValidationError(_("This password is too long."))
-    validate_password(password, user)
+    # The hash is made from the normalised password, so it must be good enough too: "ｐａｓｓｗｏｒｄ１" is common.
+    for spelling in sessions.password_spellings(password):
+        validate_password(spelling, user)
 
 
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
@@ -48,9 +50,10 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
     """Send a link that resets the password, if there is an active account with a password. Raise `Throttled`."""
-    email = email.lower()
-    may_send = sessions.throttle(request, "reset", email)
-    user = User.objects.for_decision().filter(email=email, is_active=True).first()
+    may_send = sessions.throttle(request, "reset", sessions.canonical(email))
+    user: User | None = User.objects.for_decision().at_address(email)
+    if user is not None and not user.is_active:
+        user = None
     with sessions.durable():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
     # Also without an account, so that both cases take the same time.

@@ -5,10 +5,10 @@ import re
 import pytest
 from django.test import Client
 
-from accounts.links import Purpose, make
+from accounts.links import Purpose, make, make_for_registration
 from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
 from tests.browsers import login
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, pending
 
 
 @pytest.fixture(params=[ask, fill_in], ids=["API", "page"])
@@ -44,7 +44,7 @@ def signed_in_by_form(api, user, clock) -> Client:
     return api
 
 
-@pytest.fixture(params=["register", "password/change", "password/reset/confirm"])
+@pytest.fixture(params=["register", "email/confirm", "password/change", "password/reset/confirm"])
 def set_password(request, send, api, user):
     """Sets the password of `user` or new@example.org, in each way that there is. One of them could ignore a rule.
 
@@ -53,10 +53,14 @@ def set_password(request, send, api, user):
     path = request.param
     if path == "password/change":
         login(api, user)
+    token = make(Purpose.PASSWORD_RESET, user)
+    if path == "email/confirm":
+        token = make_for_registration(pending("new@example.org").pk)
     name, fields = {
         "register": ("password", {"email": "new@example.org"}),
+        "email/confirm": ("password", {"token": token}),
         "password/change": ("new_password", {"current_password": PASSWORD}),
-        "password/reset/confirm": ("password", {"token": make(Purpose.PASSWORD_RESET, user)}),
+        "password/reset/confirm": ("password", {"token": token}),
     }[path]
     email = fields.get("email", user.email)
     return lambda password: send(api, path, fields | {name: password.replace("{email}", email)})

@@ -86,9 +86,9 @@ def can_sign_in(client, email, password=PASSWORD) -> bool:
     return bool(ask(client, "login", {"email": email, "password": password}).status_code == 200)
 
 
-def confirm(client, token, send=ask):
-    """Confirm an e-mail address by the token of a link."""
-    return send(client, "email/confirm", {"token": token})
+def confirm(client, token, send=ask, password=PASSWORD):
+    """Confirm an e-mail address by the token of a link. The password is only used for a registration."""
+    return send(client, "email/confirm", {"token": token, "password": password})
 
 
 def reset_password(client, token, password=NEW_PASSWORD, send=ask, **headers):

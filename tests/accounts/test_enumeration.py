@@ -6,8 +6,9 @@
 
 import pytest
 
-from tests.accounts.steps import NEW_PASSWORD, events, outcome, statements
-from tests.factories import UserFactory
+from accounts.service.registration import MAX_PENDING
+from tests.accounts.steps import NEW_PASSWORD, ask, events, outcome, seen, statements
+from tests.factories import PASSWORD, UserFactory, pending
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -17,12 +18,14 @@ ACCOUNTS = {
     "active@example.org": {},
     "off@example.org": {"is_active": False},
     "bare@example.org": {"password": None},
-    "never@example.org": {"is_active": False, "email_confirmed_at": None},
 }
+REGISTRATIONS = {"once@example.org": 1, "full@example.org": MAX_PENDING}
+"""How many registrations of these addresses are pending."""
+ADDRESSES = [*ACCOUNTS, *REGISTRATIONS]
 UNKNOWN, ACTIVE, *_ = ACCOUNTS
 REQUESTS = {
     # path: the kind of event, the hashing, the addresses that get a mail
-    "register": (SecurityEvent.Kind.REGISTRATION, ["encode"], list(ACCOUNTS)),
+    "register": (SecurityEvent.Kind.REGISTRATION, ["encode"], ADDRESSES),
     "password/reset": (SecurityEvent.Kind.PASSWORD_RESET, [], [ACTIVE]),
 }
 
@@ -33,17 +36,20 @@ def test_the_answer_the_statements_and_the_hashing_are_the_same(api, send, hashe
     for email, fields in ACCOUNTS.items():
         if fields is not None:
             UserFactory(email=email, **fields)
+    for email, count in REGISTRATIONS.items():
+        for _ in range(count):
+            pending(email)
     kind, hashing, reached = expected
     answers = {}
-    for email in ACCOUNTS:
+    for email in ADDRESSES:
         hashed.clear()
         data = {"email": email} | ({"password": NEW_PASSWORD} if path == "register" else {})
         answers[email] = (*statements(api, path, data, send), list(hashed))
-    assert answers == dict.fromkeys(ACCOUNTS, answers[ACTIVE])
+    assert answers == dict.fromkeys(ADDRESSES, answers[ACTIVE])
     assert answers[ACTIVE][2] == hashing
     assert [message.to for message in mailoutbox] == [[email] for email in reached]
     users = [event.user and event.user.email for event in events(kind)]
-    assert (users[:2], len(users)) == ([UNKNOWN if path == "register" else None, ACTIVE], len(ACCOUNTS))
+    assert (users[:2], len(users)) == ([None, ACTIVE], len(ADDRESSES))
 
 
 @pytest.mark.parametrize("email", [ACTIVE, UNKNOWN])
@@ -52,3 +58,11 @@ def test_a_bad_password_gets_the_same_error(api, send, email):
     response = send(api, "register", {"email": email, "password": "password"})
     assert outcome(response) == "400 invalid password"
     assert response.content.decode().count("This password") == 1
+
+
+def test_signing_in_before_the_address_is_confirmed_looks_like_a_wrong_password(api):
+    pending("once@example.org")
+    answers = [
+        seen(ask(api, "login", {"email": email, "password": PASSWORD})) for email in ("once@example.org", UNKNOWN)
+    ]
+    assert answers[0] == answers[1]

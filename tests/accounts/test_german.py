@@ -76,13 +76,14 @@ class TestAMail:
             "Wählen Sie ein neues Passwort",
             "Choose a new password",
         ]
-        assert "innerhalb von 72 Stunden" in mailoutbox[0].body
+        assert "innerhalb von 24 Stunden" in mailoutbox[0].body
         assert "innerhalb von 1 Stunde diese Seite" in mailoutbox[2].body
         assert "within 1 hour and" in mailoutbox[3].body
 
     @pytest.mark.django_db(transaction=True)
     def test_mails_about_changes_are_german(self, german, user, mailoutbox):
         sign_in_by_form(german, user)
+        mailoutbox.clear()
         german.post("/email/change", {"email": ADDRESS})
         german.post("/password/change", {"current_password": PASSWORD, **TWICE})
         german.post("/account/delete", {"sure": "on"})
@@ -99,6 +100,7 @@ class TestAMail:
     def test_the_mail_about_the_thief_of_the_demo_is_german(self, german, user, settings, live_server, mailoutbox):
         settings.DEBUG, settings.ORIGIN = True, live_server.url
         login(german, user)
+        mailoutbox.clear()
         demo.backstage(german, "steal")
         for seconds in (demo.EXPIRED, 120):
             demo.backstage(german, "time", seconds=seconds)

@@ -50,7 +50,7 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"]}
     call = Caller(api)
     call("post", "register", {"email": EMAIL, "password": PASSWORD})
-    call("post", "email/confirm", {"token": token_in(EMAIL)})
+    call("post", "email/confirm", {"token": token_in(EMAIL), "password": PASSWORD})
     granted = call("post", "login", {"email": EMAIL, "password": PASSWORD, "mode": "body", "device_name": "Laptop"})
     assert call("post", "introspect", {"token": granted["access_token"]}, **AS_SERVICE)["active"] is True
     call("post", "refresh", {"refresh_token": granted["refresh_token"]})

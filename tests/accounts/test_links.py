@@ -5,17 +5,16 @@ The link that raises the alarm has other rules, see `test_alarm`.
 
 import pytest
 
-from accounts.links import InvalidLink, Purpose, make, read
-from accounts.models import User
+from accounts.links import InvalidLink, Purpose, make, make_for_registration, read
+from accounts.models import Registration, User
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password
-from tests.factories import UserFactory
+from tests.factories import UserFactory, pending
 
 pytestmark = pytest.mark.django_db
 
 NEW = "new@example.org"
-LIFETIMES = {Purpose.REGISTRATION: 3 * DAY, Purpose.EMAIL_CHANGE: DAY, Purpose.PASSWORD_RESET: HOUR}
+LIFETIMES = {Purpose.REGISTRATION: DAY, Purpose.EMAIL_CHANGE: DAY, Purpose.PASSWORD_RESET: HOUR}
 COVERED = {
-    Purpose.REGISTRATION: ["password", "email"],
     Purpose.EMAIL_CHANGE: ["password", "email", "is_active"],
     Purpose.PASSWORD_RESET: ["password", "email", "is_active", "last_login"],
 }
@@ -31,14 +30,15 @@ of_each_purpose = pytest.mark.parametrize("purpose", LIFETIMES)
 
 
 @pytest.fixture
-def owner(purpose, clock) -> User:
-    """The user of the link, unconfirmed if it confirms a registration. On a confirmed one it would change nothing."""
-    unconfirmed = {"is_active": False, "email_confirmed_at": None}
-    return UserFactory(**unconfirmed if purpose is Purpose.REGISTRATION else {})
+def owner(purpose, clock) -> User | Registration:
+    """The user of the link, or its registration. A link to a user who is there would confirm nothing."""
+    return pending("ada@example.org") if purpose is Purpose.REGISTRATION else UserFactory()
 
 
 @pytest.fixture
 def token(purpose, owner) -> str:
+    if purpose is Purpose.REGISTRATION:
+        return make_for_registration(owner.pk)
     return make(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
 
 
@@ -97,8 +97,8 @@ def test_a_link_is_invalid_after_a_change_of_the_account(api, purpose, field, to
 
 
 @pytest.mark.parametrize(("purpose", "other"), [(purpose, other) for purpose in OTHERS for other in OTHERS[purpose]])
-def test_a_link_for_another_purpose_is_rejected(api, purpose, other, owner):
-    token = make(other, owner, NEW)
+def test_a_link_for_another_purpose_is_rejected(api, purpose, other, user):
+    token = make(other, user, NEW)
     assert_rejected(api, purpose, token)
     with pytest.raises(InvalidLink):  # Already before its user is looked at.
         read(token, purpose)

@@ -15,7 +15,7 @@ from django.utils import translation
 
 from accounts import mail
 from accounts.links import Purpose
-from accounts.models import User
+from accounts.models import Registration, User
 from config.environment import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, seen
 from tests.factories import PASSWORD
@@ -173,7 +173,7 @@ class TestAMailThatCannotBeSent:
         assert new.status_code == 202
         assert seen(ask(api, "register", {"email": user.email, "password": PASSWORD})) == seen(new)
         assert ask(api, "password/reset", {"email": user.email}).status_code == 202
-        assert User.objects.filter(email=ADA["email"]).exists()
+        assert Registration.objects.filter(email=ADA["email"]).exists()
 
     def test_does_not_undo_the_change_that_it_reports(self, signed_in, broken):
         data = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}

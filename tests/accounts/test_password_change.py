@@ -58,6 +58,7 @@ class TestAChange:
 
     @pytest.mark.django_db(transaction=True)
     def test_the_owner_is_told_and_it_is_written_down(self, signed_in, send, user, mailoutbox):
+        mailoutbox.clear()
         send(signed_in, PATH, RIGHT)
         assert [message.to for message in mailoutbox] == [[user.email]]
         assert "/alarm?token=" in mailoutbox[0].body

@@ -5,11 +5,12 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.test import Client
 
 from accounts.links import Purpose, make
-from accounts.models import MAX_PASSWORD, User
+from accounts.models import MAX_PASSWORD, Registration, User
 from tests.accounts.steps import DAY, ask, confirm, outcome, reset_password, who
 from tests.browsers import ACCESS, login
 from tests.factories import UserFactory
@@ -23,7 +24,7 @@ CHOSEN = {
     "punctuation only": "!!??%%&&((--",
     "blanks at both ends": " a blank before, and one behind ",
     "letters of other scripts": "пароль 密码 \N{LOCK WITH INK PEN}",
-    "two forms of é": "re\N{LATIN SMALL LETTER E WITH ACUTE}sume\N{COMBINING ACUTE ACCENT}",
+    "two forms of é": "re\N{LATIN SMALL LETTER E WITH ACUTE}sume\N{COMBINING ACUTE ACCENT} of mine",
     "tabs, quotes and escapes": "a\ttab, 'quotes', <b> and \\ %s {0}",
     "more than 64 characters": "of sixty-four characters and more, which is what a good sentence has",
     "the maximal length": "the longest that there may be: ".ljust(MAX_PASSWORD, "x"),
@@ -33,17 +34,18 @@ EASILY_CHANGED = dict(list(CHOSEN.items())[2:6])
 
 def near_misses(password) -> set[str]:
     """Return what a server that changes a password before it checks it could take for the same password."""
-    forms = {normalize(form, password) for form in ("NFC", "NFD", "NFKC", "NFKD")}
     cut = {password[:size] for size in (8, 16, 32, 64, 72, 128, MAX_PASSWORD - 1)}
-    return {*forms, *cut, password.strip(), password.swapcase(), password.casefold(), f"{password} "} - {password}
+    without_accents = normalize("NFKD", password).encode("ascii", "ignore").decode()
+    changed = {password.strip(), password.swapcase(), password.casefold(), f"{password} ", without_accents}
+    return {*cut, *changed} - {password}
 
 
 @pytest.mark.parametrize("password", CHOSEN.values(), ids=CHOSEN)
 def test_any_characters_will_do_and_all_of_them_count(user, set_password, password):
     assert outcome(set_password(password)) == "done"
-    found = User.objects.filter(email="new@example.org").first() or User.objects.get(pk=user.pk)
-    assert found.check_password(password)
-    assert not any(found.check_password(other) for other in near_misses(password))
+    found = User.objects.exclude(pk=user.pk).first() or Registration.objects.first() or User.objects.get(pk=user.pk)
+    assert check_password(password, found.password)
+    assert not any(check_password(other, found.password) for other in near_misses(password))
 
 
 @pytest.mark.parametrize("password", EASILY_CHANGED.values(), ids=EASILY_CHANGED)

@@ -68,7 +68,9 @@ class Use:
     def _by_api(self) -> None:
         browser = self.browser()
         self._post(browser, "register", email=OWNER, password=FIRST)
-        self._post(browser, "email/confirm", token=self.link(OWNER))
+        self._post(browser, "email/confirm", token=self.link(OWNER), password=FIRST)
+        self._post(browser, "register", email="waiting@example.org", password=FIRST)
+        self.link("waiting@example.org")
         self._post(browser, "login", email=OWNER, password=WRONG)
         first: dict[str, Any] = {"email": OWNER, "password": FIRST}
         for mode in ("cookie", "scoped", "body"):

@@ -36,7 +36,7 @@ def test_a_stolen_cookie_ends_the_session_for_both(signed_in, context, new_conte
     assert not is_signed_in(stolen, person)
     assert not is_signed_in(signed_in, person)
     assert site.reasons(person) == ["reuse_detected"]
-    (mail,) = site.mails(person)
+    *_, mail = site.mails(person)
     assert mail["subject"] == "A session was ended for your safety"
 
     # The attacker also has the password. The owner signs in again, as the mail recommends.
@@ -59,14 +59,14 @@ def test_a_stolen_cookie_ends_the_session_for_both(signed_in, context, new_conte
     assert site.mails(person)[-1]["subject"] == "Choose a new password"
 
 
-def test_a_sign_in_in_a_second_browser_is_reported_once_and_the_first_ever_is_not(signed_in, new_context, site, person):
-    assert site.mails(person) == []
+def test_a_sign_in_in_a_second_browser_is_reported_once_like_the_first_ever(signed_in, new_context, site, person):
+    (first,) = site.mails(person)
     second = new_context(base_url=site.origin).new_page()
     sign_in(second, person)
     sign_out(second)
     sign_in(second, person)
-    (mail,) = site.mails(person)
-    assert mail["subject"] == "A new device signed in"
+    _, mail = site.mails(person)
+    assert mail["subject"] == first["subject"] == "A new device signed in"
     assert re.search(r"^Device: .*Chrome.* on Linux$", mail["text"], re.MULTILINE)
     assert re.search(r"^Address: 127\.0\.0\.1$", mail["text"], re.MULTILINE)
 

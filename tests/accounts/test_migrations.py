@@ -1,0 +1,86 @@
+"""Migrations of accounts: they convert what is there, never fail, and join no accounts."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import QuerySet
+from django.test import Client
+
+from accounts.links import Purpose, make
+from accounts.models import CanonicalAddress, Registration, User
+from tests.accounts.steps import DAY, can_sign_in, confirm, outcome
+from tests.factories import PASSWORD, UserFactory
+from tokens.models import SecurityEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE, UNCONFIRMED = "0002_few_among_many", {"is_active": False, "email_confirmed_at": None}
+COLLIDING = ["ada@bücher.example", "ada@xn--bcher-kva.example", "straße@example.org", "strasse@example.org"]
+
+
+def migrate(name: str) -> None:
+    MigrationExecutor(connection).migrate([("accounts", name)])
+
+
+@pytest.fixture
+def upgrade() -> Iterator[Callable[[], None]]:
+    """Upgrades the database from the state before registrations and canonical addresses. At the end it is up to date.
+
+    Otherwise every later test would find an old schema.
+    """
+    [(_, last)] = MigrationExecutor(connection).loader.graph.leaf_nodes("accounts")
+
+    def run() -> None:
+        migrate(BEFORE)
+        migrate(last)
+
+    yield run
+    migrate(last)
+
+
+def test_an_account_that_was_never_confirmed_becomes_a_registration_whose_link_works_until_it_is_too_old(
+    upgrade, clock, user
+):
+    waiting = [User(email=f"{name}@example.org", **UNCONFIRMED) for name in ("early", "late")]
+    for account in waiting:
+        account.set_password(PASSWORD)
+        account.save()
+    SecurityEvent.objects.create(kind="registration", created_at=clock.now, user=waiting[0])
+    off = UserFactory(is_active=False)
+    # As the release before made them.
+    tokens = [make(Purpose.REGISTRATION, account) for account in waiting]
+    clock.forward(DAY)
+    upgrade()
+    assert set(User.objects.values_list("pk", flat=True)) == {user.pk, off.pk}
+    assert SecurityEvent.objects.get().user is None
+    clock.forward(2 * DAY - 1)
+    assert outcome(confirm(Client(), tokens[0])) == "done"
+    assert can_sign_in(Client(), "early@example.org")
+    clock.forward(2)
+    assert outcome(confirm(Client(), tokens[1])) == "400 invalid_token"
+    assert Registration.objects.get().email == "late@example.org"
+
+
+def test_an_old_link_of_an_account_that_was_confirmed_is_invalid(upgrade, user):
+    token = make(Purpose.REGISTRATION, user)
+    upgrade()
+    assert outcome(confirm(Client(), token)) == "400 invalid_token"
+
+
+def test_addresses_that_collide_keep_their_exact_spelling_and_all_others_are_found_in_every_spelling(upgrade):
+    users = [User(email=email) for email in (*COLLIDING, "grace@example.org", "ada@xn--a.example")]
+    for user in users:
+        user.set_password(PASSWORD)
+    QuerySet(User).bulk_create(users)
+    upgrade()
+    for user in users:
+        assert User.objects.filter().at_address(user.email) == user
+        assert can_sign_in(Client(), user.email)
+    assert User.objects.filter().at_address("Grace@ｅxample.org") == users[4]
+    assert User.objects.filter().at_address("ada@ｂücher.example") is None
+    assert set(CanonicalAddress.objects.filter(user=None).values_list("address", flat=True)) == {
+        "ada@bücher.example",
+        "strasse@example.org",
+    }
