@@ -108,7 +108,7 @@ class TestAMail:
         assert demo.backstage(german, "thief").json() == {"outcome": "refused"}
         (mail,) = mailoutbox
         assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
-        assert "Gerät: Firefox auf Windows\n" in mail.body
+        assert "Gerät: “Firefox auf Windows”\n" in mail.body
 
 
 ADMIN = {

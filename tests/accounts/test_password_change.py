@@ -8,6 +8,7 @@ from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, o
 from tests.browsers import ACCESS, SESSION, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.service.auth_hash import digest_of
 from tokens.service.revocation import revoke
 from tokens.service.revocation_feed import feed
 
@@ -82,6 +83,8 @@ class TestAChange:
             row = User.objects.get(pk=user.pk)
             row.set_password("the password of the first")
             row.save()
+            # Another request of the same session keeps the session.
+            RefreshToken.objects.update(auth_hash_digest=digest_of(row))
 
         monkeypatch.setattr(passwords, "check_password_rules", change_first)
         assert outcome(ask(signed_in, PATH, RIGHT)) == "401 invalid_credentials"
