@@ -71,6 +71,7 @@ DOORS = {
     "admin/accounts/user/<path:object_id>/delete/": {CHANGES, ENDS},
     "admin/tokens/refreshtoken/": {ENDS},
     "admin/tokens/refreshtoken/user/<path:user_id>/revoke/": {ENDS},
+    "manage.py canonical_addresses": {CHANGES},
     "manage.py changepassword": {CHANGES, ENDS},
     "manage.py createsuperuser": {CHANGES},
     "manage.py revoke_sessions": {ENDS},
@@ -85,6 +86,7 @@ HARMLESS = {
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
     *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
+    "manage.py purge_registrations",
 }
 """Every other URL and command of the project."""
 

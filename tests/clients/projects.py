@@ -60,11 +60,11 @@ class Project:
         self._installed, self._python = bool(python), python or sys.executable
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
         if environment.get("USERS") == "accounts.User":
-            self._copy("accounts")
+            self._copy_apps()
 
     def add_latchkey(self, *, migrate: bool = True) -> None:
         """Follow the README's steps. Their changes to settings and URLs are in the project, behind an ``if``."""
-        self._copy("tokens")
+        self._copy_apps()
         self.environment["WITH_LATCHKEY"] = "yes"
         if migrate:
             self.manage("migrate")
@@ -84,9 +84,11 @@ class Project:
         with started([self._python, "serve.py"], self.folder, self._environment()) as process:
             yield Server(process)
 
-    def _copy(self, app: str) -> None:
-        if not self._installed:
-            shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
+    def _copy_apps(self) -> None:
+        # Both at once, as in the wheel: `accounts` imports what `tokens` knows about names.
+        for app in () if self._installed else ("accounts", "tokens"):
+            if not (self.folder / app).exists():
+                shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _environment(self) -> dict[str, str]:
         return clean_environment(PYTHONDONTWRITEBYTECODE="1", **self.environment)

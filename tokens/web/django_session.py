@@ -106,6 +106,8 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
             issued = hand_over(request)
             if issued is None:
                 _delete(request, exchange)
+            else:
+                _remember(str(_cookie(request)), issued.access.subject)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
     elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):

@@ -140,7 +140,9 @@ class TestOnPostgreSQL:
     def test_an_acknowledgement_does_not_wait(self, session, waiting):
         assert waiting("acknowledge", session["session"], 1) == (False, True)
 
-    def test_a_sign_in_waits(self, process, user_id, waiting):
+    def test_a_sign_in_waits(self, process, waiting):
+        # Of another user than the probe's, whose row is locked.
+        user_id = process.run("open_account", f"another{time.monotonic_ns()}@example.org")
         waited, opened = waiting("sign_in", user_id)
         assert waited
         assert process.run("refresh", opened["token"])["granted"]
