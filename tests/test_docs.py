@@ -94,6 +94,21 @@ def test_the_tests_that_security_md_names_exist(requirement, answer, tests):
     if tests.startswith(("not met: ", "does not apply: ")):
         return
     assert ": " in answer, "The row needs both the requirement and how it is met."
+    assert_exist(tests)
+
+
+DOORS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`[^|]+`) \|$", SECURITY.partition("## Doors")[2], re.MULTILINE)
+"""The rows of the table of doors in SECURITY.md: a door, what holds there, and the tests."""
+DOORS = [row for row in DOORS if row not in STANDARDS]
+
+
+@pytest.mark.parametrize("tests", [row[2] for row in DOORS], ids=[row[0] for row in DOORS])
+def test_the_tests_of_each_door_exist(tests):
+    assert_exist(tests)
+
+
+def assert_exist(tests: str) -> None:
+    """Check that each of these tests exists. They are separated by line breaks of HTML."""
     for named in tests.split("<br>"):
         match = re.fullmatch(r"`([^:`]+)::(test_\w+)`", named)
         assert match, named

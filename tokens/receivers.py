@@ -11,8 +11,9 @@ from uuid import UUID
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db import connections
 from django.db.models import Case, F, Value, When
-from django.db.models.signals import post_migrate, post_save, pre_delete, pre_save
+from django.db.models.signals import post_migrate, post_save, pre_delete, pre_migrate, pre_save
 from django.dispatch import receiver
 
 from tokens import metrics
@@ -129,6 +130,13 @@ for _model in apps.get_models():
         pre_save.connect(announce_rehash, sender=_model)
         post_save.connect(follow_user, sender=_model)
         pre_delete.connect(revoke_sessions_of_deleted_user, sender=_model)
+
+
+@receiver(pre_migrate)
+def remove_triggers(*, app_config: Any, using: str, **kwargs: Any) -> None:
+    """On SQLite, remove the triggers before the migrations."""
+    if app_config.label == RefreshToken._meta.app_label and connections[using].vendor == "sqlite":
+        triggers.remove(using)
 
 
 @receiver(post_migrate)

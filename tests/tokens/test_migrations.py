@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.models import User
 from tests.tokens.service.holders import Holder
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,3 +40,8 @@ def test_the_column_with_the_date_for_the_purge_is_filled_when_its_removal_is_re
     assert sessions.get(pk=revoked.id).ends_on == clock.now.date()
     migrate(all_applied)
     assert live.row.generation == 0
+
+
+def test_users_can_be_changed_when_the_table_that_the_triggers_write_to_is_gone(user, all_applied):
+    migrate("0010_seldom_analyzed")
+    assert User.objects.update(password="another") == 1

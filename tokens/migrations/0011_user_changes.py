@@ -1,6 +1,15 @@
+from typing import Any
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+
+from tokens.service import triggers
+
+
+def _remove_triggers(apps: Any, schema_editor: Any) -> None:
+    """Remove the triggers, which would fail without the table that they write to."""
+    triggers.remove(schema_editor.connection.alias)
 
 
 class Migration(migrations.Migration):
@@ -44,4 +53,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "rehashes",
             },
         ),
+        # `post_migrate` installs the triggers.
+        migrations.RunPython(migrations.RunPython.noop, _remove_triggers),
     ]

@@ -9,6 +9,7 @@
 A trigger decides nothing. `tokens.service.user_changes` does, from the rows as they are.
 
 They are installed after every ``migrate``, because SQLite drops a table's triggers when a migration remakes the table.
+On SQLite they are removed before, because a table that a trigger writes to cannot be remade.
 On PostgreSQL a trigger runs with the rights of the role that installed it, so that a role that may only change users
 can do so.
 """
@@ -43,6 +44,7 @@ END"""
 
 _NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')"}
 
+USER_CHANGED, SESSION_DELETED = "tokens_user_changed", "tokens_session_deleted"
 _installed: set[str] = set()
 """The databases in which this process has found all triggers."""
 
@@ -69,6 +71,19 @@ def install(alias: str) -> None:
             events.log("trigger not installed", trigger=trigger.name, table=trigger.table, error=type(error).__name__)
 
 
+def remove(alias: str) -> None:
+    """Remove the triggers that are installed."""
+    _installed.discard(alias)
+    found = _found(alias)
+    is_postgresql = connections[alias].vendor == "postgresql"
+    with connections[alias].cursor() as cursor:
+        for name, table in found:
+            on = f" ON {connections[alias].ops.quote_name(table)}" if is_postgresql else ""
+            cursor.execute(f"DROP TRIGGER {name}{on}")
+            if is_postgresql:
+                cursor.execute(f"DROP FUNCTION IF EXISTS {name}()")
+
+
 def has_tables(alias: str) -> bool:
     """Return whether all migrations that the triggers need have been applied."""
     connection = connections[alias]
@@ -92,7 +107,8 @@ def are_installed(alias: str) -> bool:
     return alias in _installed
 
 
-def _missing(alias: str) -> list[_Trigger]:
+def _found(alias: str) -> set[tuple[str, str]]:
+    """Return the triggers that are installed: their names and tables."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         query = "SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgenabled <> 'D'"
@@ -100,7 +116,11 @@ def _missing(alias: str) -> list[_Trigger]:
         query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
     with connection.cursor() as cursor:
         cursor.execute(query)
-        found = set(cursor.fetchall())
+        return {(name, table) for name, table in cursor.fetchall() if name in {USER_CHANGED, SESSION_DELETED}}
+
+
+def _missing(alias: str) -> list[_Trigger]:
+    found = _found(alias)
     return [trigger for trigger in _required(alias) if (trigger.name, trigger.table) not in found]
 
 
@@ -118,10 +138,10 @@ def _required(alias: str) -> Iterator[_Trigger]:
         changes.setdefault(field.model, []).append(differs if name == "password" else f"({old} AND NOT {new})")
     for model, conditions in changes.items():
         user = f"CAST(OLD.{quote(model._meta.pk.column)} AS {'varchar' if is_postgresql else 'text'})"
-        yield _Trigger("tokens_user_changed", model._meta.db_table, "UPDATE", " OR ".join(conditions), "NULL", user)
+        yield _Trigger(USER_CHANGED, model._meta.db_table, "UPDATE", " OR ".join(conditions), "NULL", user)
     # The purge deletes expired sessions, which need no note.
     live = f"OLD.revoked_at IS NULL AND OLD.expires_at > {_NOW[connections[alias].vendor]}"
-    yield _Trigger("tokens_session_deleted", RefreshToken._meta.db_table, "DELETE", live, "OLD.id", "''")
+    yield _Trigger(SESSION_DELETED, RefreshToken._meta.db_table, "DELETE", live, "OLD.id", "''")
 
 
 def _statement(trigger: _Trigger, alias: str) -> str:
