@@ -224,8 +224,9 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         # Lifetimes are shortened at random, but the end of the session is not. So the end of the session sets ``exp``.
         lifetime=2 * found.access_lifetime,
         session_ends_at=instant(token.expires_at) - passed,
-        authenticated_at=instant(token.authenticated_at) - passed,
-        methods=token.claims["amr"],
+        authenticated_at=None if token.authenticated_at is None else instant(token.authenticated_at) - passed,
+        methods=token.claims.get("amr", []),
         while_open=token.while_open,
+        actor=token.actor,
         extra=found.claims(user) if found.claims else None,
     )

@@ -8,7 +8,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from tests.factories import AdminFactory
 from tests.tokens.service.holders import Holder
+from tokens.service import impersonation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,3 +41,13 @@ def test_the_column_with_the_date_for_the_purge_is_filled_when_its_removal_is_re
     assert sessions.get(pk=revoked.id).ends_on == clock.now.date()
     migrate(all_applied)
     assert live.row.generation == 0
+
+
+def test_an_impersonation_is_deleted_when_its_migration_is_reversed(user, all_applied):
+    """Without the actor the session would look like the user's own."""
+    own = Holder(AdminFactory())
+    impersonation.begin(own.user.pk, own.id, user.pk, own.browser)
+    sessions = migrate("0012_mail_dropped").get_model("tokens", "RefreshToken").objects
+    assert [row.pk for row in sessions.all()] == [own.id]
+    migrate(all_applied)
+    assert own.row.actor is None

@@ -8,9 +8,14 @@ An example of header and claims::
      "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
 
 ``gen`` is the generation of the session. A token whose use proves no receipt of a refresh token (after a
-reauthentication, or of a bound session) has no ``gen``. Times are whole seconds of the database's clock, rounded down.
+reauthentication, or of a bound session) has no ``gen``. A token of a user who authenticated at an unknown time has no
+``auth_time``, and no ``amr`` if it is not known how. Times are whole seconds of the database's clock, rounded down.
 A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
 section 4.1.6).
+
+``act`` names the actor, if another person than ``sub`` uses the token (RFC 8693 section 4.1)::
+
+    "act": {"sub": "<actor's primary key>"}
 
 `Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, the ``kid`` of one of our keys,
 the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises `InvalidAccessToken` without a
@@ -42,9 +47,9 @@ JITTER = 20
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_TIMES = ("exp", "iat", "auth_time")
+_TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-_REGISTERED = {"iss", "aud", "gen", "amr", "nbf", "open", *_TIMES, *_TEXTS}
+_REGISTERED = {"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS}
 
 
 class InvalidAccessToken(Exception):
@@ -59,6 +64,10 @@ class ExpiredAccessToken(InvalidAccessToken):
 class AccessToken:
     """The content of an access token. ``claims`` contains all claims, also the project's own.
 
+    ``authenticated_at`` is None if it is not known when the user authenticated.
+
+    ``actor`` is the primary key, as text, of the person who uses the token in the place of its subject, or None.
+
     ``while_open``: if it comes in a cookie, it is valid only until the browser is closed.
     """
 
@@ -67,8 +76,9 @@ class AccessToken:
     generation: int | None
     issued_at: int
     expires_at: int
-    authenticated_at: int
+    authenticated_at: int | None
     while_open: bool
+    actor: str | None
     claims: Mapping[str, Any] = field(repr=False)
 
 
@@ -98,9 +108,10 @@ class Codec:
         now: datetime,
         lifetime: timedelta,
         session_ends_at: datetime,
-        authenticated_at: datetime,
+        authenticated_at: datetime | None,
         methods: list[str],
         while_open: bool = False,
+        actor: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> tuple[str, AccessToken]:
         """Return the text and the content of a new token. It expires at the latest when its session does.
@@ -122,13 +133,17 @@ class Codec:
             "jti": str(uuid7()),
             "client_id": self._client_id,
             "sid": str(session_id),
-            "auth_time": floor(authenticated_at.timestamp()),
-            "amr": methods,
         }
+        if authenticated_at is not None:
+            claims["auth_time"] = floor(authenticated_at.timestamp())
+        if methods:
+            claims["amr"] = methods
         if generation is not None:
             claims["gen"] = generation
         if while_open:
             claims["open"] = True
+        if actor is not None:
+            claims["act"] = {"sub": actor}
         unsigned = b".".join((self._header, _segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
         return b".".join((unsigned, _base64url(signature))).decode(), _said(claims, session_id)
@@ -202,12 +217,12 @@ def _is_canonical(segment: str) -> bool:
 
 
 def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
-    generation = claims.get("gen")
     if (
         any(type(claims.get(name)) is not int for name in _TIMES)
         or any(type(claims.get(name)) is not str for name in _TEXTS)
-        or (generation is not None and type(generation) is not int)
+        or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
+        or ("act" in claims and not _is_actor(claims["act"]))
     ):
         raise InvalidAccessToken
     try:
@@ -219,6 +234,10 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
     return _said(claims, session_id)
 
 
+def _is_actor(claim: Any) -> bool:
+    return type(claim) is dict and claim.keys() == {"sub"} and type(claim["sub"]) is str
+
+
 def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
     return AccessToken(
         subject=claims["sub"],
@@ -226,8 +245,9 @@ def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
         generation=claims.get("gen"),
         issued_at=claims["iat"],
         expires_at=claims["exp"],
-        authenticated_at=claims["auth_time"],
+        authenticated_at=claims.get("auth_time"),
         while_open=claims.get("open") is True,
+        actor=claims["act"]["sub"] if "act" in claims else None,
         claims=claims,
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
-    """Return the user's live sessions with their devices, newest first."""
+    """Return the user's live sessions with their devices and actors, newest first."""
     return (
         RefreshToken.objects.using(writer(RefreshToken))
         .live()
         .filter(user=user)
-        .select_related("device")
+        .select_related("device", "actor")
         .order_by("-id")
     )
 
@@ -45,7 +45,19 @@ def is_active(access: AccessToken) -> bool:
         and str(session.user.pk) == access.subject
         and session.user.is_active
         and auth_hash.renewed_digest(session, session.user) is not None
+        and has_actor(session)
     )
+
+
+def has_actor(session: RefreshToken) -> bool:
+    """Return whether the actor of an impersonation still has the session in which it was begun.
+
+    True for any other session, without a query.
+    """
+    if session.actor_session_id is None:
+        return session.actor_id is None
+    own = RefreshToken.objects.for_decision().live().filter(id=session.actor_session_id, user=session.actor_id).first()
+    return own is not None and own.user.is_active and auth_hash.renewed_digest(own, own.user) is not None
 
 
 def is_still_current(session: RefreshToken) -> bool:
@@ -60,10 +72,15 @@ def is_still_current(session: RefreshToken) -> bool:
 
 
 def has_live_session(client: Client) -> bool:
-    """Return whether any user is signed in on the client's device."""
+    """Return whether any user is signed in on the client's device.
+
+    A session in which an impersonation was begun does not count, unless it is bound: the browser does not have its
+    tokens any more.
+    """
     if client.device_token is None:
         return False
-    rows = RefreshToken.objects.using(writer(RefreshToken)).live()
+    begun = RefreshToken.objects.filter(actor_session_id=OuterRef("id"))
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(~Exists(begun) | Q(bound_at__isnull=False))
     return rows.filter(device__token_digest=devices.digest_of(client.device_token)).exists()
 
 
