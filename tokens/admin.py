@@ -117,8 +117,8 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(ReadOnlyAdmin):
-    list_display = ("user", "device", "ip", "mode", "bound", "created_at", "since", "state")
-    list_select_related = ("user", "device")  # type: ignore[assignment]
+    list_display = ("user", "actor", "device", "ip", "mode", "bound", "created_at", "since", "state")
+    list_select_related = ("user", "actor", "device")  # type: ignore[assignment]
     list_filter = (StateFilter, "mode", "revoked_reason")
     search_fields = (_USER, "device__name", "ip")
     search_help_text = _(
@@ -128,6 +128,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
     fields = (
         "id",
         "user",
+        "actor",
         "device",
         "mode",
         "state",

@@ -8,6 +8,7 @@
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
+- ``tokens.W008``: impersonations by django-hijack look like sign-ins of the user.
 
 `tokens.conf` has all other checks.
 """
@@ -15,6 +16,7 @@
 import ipaddress
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -30,6 +32,7 @@ from tokens.web.hand_over import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
 @register(Tags.security)
@@ -99,6 +102,15 @@ def check_backends(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Put {OUR_BACKEND!r} first in AUTHENTICATION_BACKENDS, instead of Django's, or set THROTTLES = off."
     return [Warning("Sign-ins are not throttled.", hint=hint, id="tokens.W003")]
+
+
+@register(Tags.security)
+def check_hijack(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the adapter for django-hijack is there, if django-hijack is."""
+    if not apps.is_installed("hijack") or HIJACK_MIDDLEWARE in settings.MIDDLEWARE:
+        return []
+    hint = f"Replace 'hijack.middleware.HijackUserMiddleware' by {HIJACK_MIDDLEWARE!r}."
+    return [Warning("Impersonations by django-hijack look like sign-ins.", hint=hint, id="tokens.W008")]
 
 
 @register(Tags.security, deploy=True)

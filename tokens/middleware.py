@@ -53,10 +53,18 @@ class TokenMiddleware(AuthenticationMiddleware):
         return outgoing.describe_audience(response, exchange)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
-        """Before the admin changes anything, check the row of the session, and not only the access token."""
-        is_admin = request.resolver_match is not None and "admin" in request.resolver_match.app_names
-        if is_admin and is_unsafe(request) and session.current_id(request) is not None:
+        """Before the admin changes anything, check the row of the session, and not only the access token.
+
+        In an impersonation the admin changes nothing.
+        """
+        match = request.resolver_match
+        if match is None or "admin" not in match.app_names or not is_unsafe(request):
+            return
+        if session.current_id(request) is not None:
             session.anonymise_if_ended(request)
+        if match.url_name != "logout":
+            # The admin's log would name the user, and not the actor.
+            session.refuse_impersonation(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer for a view, also one of the admin, that could not check a password, or whose session has ended."""

@@ -84,6 +84,10 @@ class RefreshToken(models.Model):
     The refresh token cannot be made from the row (`tokens.protocol.refresh_tokens`). `tokens.protocol.rotation` defines
     ``generation``, ``since``, ``recovered``, ``recoveries`` and ``acknowledged``.
 
+    ``actor`` is set if the session is an impersonation: the actor uses it in the place of ``user``. It was opened from
+    the actor's own session ``actor_session_id``, and ends when that one ends (`tokens.service.impersonation`). Its
+    ``device``, ``authenticated_at`` and ``authentication_methods`` are the actor's.
+
     If ``bound_key`` is set and ``bound_at`` is not, the key of the device is registered, but not proven yet, and the
     refresh token is still valid. After the first proof only the key refreshes the session (`tokens.service.binding`).
     """
@@ -110,12 +114,24 @@ class RefreshToken(models.Model):
         USER_DELETED = "user_deleted", _("the account was deleted")
         SUPERSEDED = "superseded", _("signed in again on this device")
         TOO_MANY = "too_many_sessions", _("too many sessions")
+        RELEASED = "released", _("impersonation ended")
+        ACTOR_ENDED = "actor_ended", _("the session of the actor ended")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="refresh_tokens", verbose_name=_("user")
     )
     device = models.ForeignKey(Device, models.CASCADE, related_name="refresh_tokens", verbose_name=_("device"))
+    # Without the actor the session would look like the user's own, so it is deleted with the actor.
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("impersonated by"),
+    )
+    actor_session_id = models.UUIDField(_("session of the actor"), null=True, editable=False)
     mode = models.CharField(_("storage mode"), max_length=10, choices=Mode)
     secret_digest = models.BinaryField(max_length=32, editable=False)
 
@@ -164,6 +180,8 @@ class RefreshToken(models.Model):
                 fields=["revoked_reason", "id"], name="tokens_session_reason", condition=~Q(revoked_reason="")
             ),
             models.Index(fields=["id"], name="tokens_session_revoked", condition=~Q(revoked_at=None)),
+            models.Index(fields=["actor"], name="tokens_session_actor", condition=~Q(actor=None)),
+            models.Index(fields=["actor_session_id"], name="tokens_session_acts", condition=~Q(actor_session_id=None)),
         ]
         permissions = [("revoke_refreshtoken", "Can revoke sessions")]
 
@@ -215,6 +233,7 @@ class SecurityEvent(models.Model):
         SIGNED_IN = "signed_in", _("signed in")
         SIGN_IN_FAILED = "sign_in_failed", _("sign-in failed")
         NEW_DEVICE = "new_device", _("new device")
+        IMPERSONATED = "impersonated", _("impersonation began")
         RECOVERED = "refresh_recovered", _("refresh recovered")
         REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
         RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recoveries exhausted")

@@ -119,6 +119,9 @@ def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
     users.lock(alias, instance.pk)
     revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DELETED)
     SecurityEvent.objects.using(alias).filter(user=instance.pk).update(user=None)
+    SecurityEvent.objects.using(alias).filter(actor=instance.pk).update(actor=None)
+    impersonations: Any = RefreshToken.objects.using(alias).filter(actor=instance.pk)
+    impersonations._raw_delete(alias)
     for model in (RefreshToken, Device, Rehash):
         rows: Any = model._default_manager.using(alias).filter(user=instance.pk)
         rows._raw_delete(alias)

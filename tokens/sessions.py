@@ -9,7 +9,8 @@ an access token outlives its session for a moment. It ends other sessions in the
         sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
-The middleware answers `SessionEnded` for views that do not catch it.
+The middleware answers `SessionEnded` for views that do not catch it. In an impersonation, `change_account` raises
+`ImpersonationRefused`, which is a `django.core.exceptions.PermissionDenied`.
 
 When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate
 such views with `django.db.transaction.non_atomic_requests`.
@@ -34,18 +35,21 @@ from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
 from tokens.service.client import Client, network
+from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, session
+from tokens.web import attempts, impersonation, session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 
 __all__ = [
     "MAX_DEVICE_NAME",
+    "ImpersonationRefused",
     "Kind",
     "Reason",
     "SessionEnded",
+    "actor_id",
     "allow_sign_in_after_reset",
     "canonical",
     "change_account",
@@ -54,12 +58,14 @@ __all__ = [
     "device_of",
     "durable",
     "happened",
+    "impersonate",
     "is_live",
     "is_recent",
     "live_sessions",
     "password_spellings",
     "reauthenticate",
     "record",
+    "release",
     "rename_device",
     "revoke",
     "revoke_all",
@@ -74,6 +80,9 @@ Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
 current_id = session.current_id
+impersonate = impersonation.impersonate
+release = impersonation.release
+actor_id = impersonation.actor_id
 revoke = session.revoke
 change_account = session.change_account
 sign_out_elsewhere = session.sign_out_elsewhere
@@ -96,7 +105,10 @@ def take_turns(name: str) -> None:
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """Return whether the user authenticated recently enough to change the account. False for an anonymous user."""
+    """Return whether the user authenticated recently enough to change the account.
+
+    False for an anonymous user, and in an impersonation.
+    """
     exchange = exchange_of(request)
     return exchange is not None and exchange.access is not None and reauthentication.is_recent(exchange.access)
 
@@ -131,9 +143,11 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
 def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
     """End all sessions of the user except the one of this request, which stays valid with the user's new password.
 
-    The user's other devices are forgotten. Return False, and do nothing, if the session of this request has ended: the
-    user must not change anything then.
+    The user's other devices are forgotten, and impersonations by the user end as well. Return False, and do nothing,
+    if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
+    an impersonation.
     """
+    session.refuse_impersonation(request)
     session_id, alias, client = current_id(request), writer(RefreshToken), client_of(request)
     other_devices = devices.lock_others(user, client, session_id)
     if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
@@ -144,6 +158,8 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
     devices.forget(other_devices)
     others = queries.live_sessions(user).exclude(id=session_id)
     revocation.revoke_all(others, reason, client=client)
+    begun = RefreshToken.objects.live().filter(actor=user)
+    revocation.revoke_all(begun, Reason.ACTOR_ENDED, client=client)
     return True
 
 
@@ -176,7 +192,10 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
 
 
 def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
-    """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret."""
+    """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret.
+
+    In an impersonation it names the actor.
+    """
     events.write(
         [
             events.record(
@@ -186,6 +205,7 @@ def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = No
                 user_id=user and user.pk,
                 session_id=current_id(request),
                 reason=reason,
+                actor_id=actor_id(request),
             )
         ]
     )

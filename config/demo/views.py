@@ -227,5 +227,6 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         authenticated_at=None if token.authenticated_at is None else instant(token.authenticated_at) - passed,
         methods=token.claims.get("amr", []),
         while_open=token.while_open,
+        actor=token.actor,
         extra=found.claims(user) if found.claims else None,
     )

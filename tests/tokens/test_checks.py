@@ -86,6 +86,11 @@ def missing_trigger(settings: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(triggers, "missing", lambda alias: ["tokens_user_changed on accounts_user"])
 
 
+def hijack_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "hijack"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "hijack.middleware.HijackUserMiddleware"]
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -125,6 +130,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
+    ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
 

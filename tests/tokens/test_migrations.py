@@ -9,7 +9,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
+from tests.factories import AdminFactory
 from tests.tokens.service.holders import Holder
+from tokens.service import impersonation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,3 +47,13 @@ def test_the_column_with_the_date_for_the_purge_is_filled_when_its_removal_is_re
 def test_users_can_be_changed_when_the_table_that_the_triggers_write_to_is_gone(user, all_applied):
     migrate("0010_seldom_analyzed")
     assert User.objects.update(password="another") == 1
+
+
+def test_an_impersonation_is_deleted_when_its_migration_is_reversed(user, all_applied):
+    """Without the actor the session would look like the user's own."""
+    own = Holder(AdminFactory())
+    impersonation.begin(own.user.pk, own.id, user.pk, own.browser)
+    sessions = migrate("0014_forgotten_devices").get_model("tokens", "RefreshToken").objects
+    assert [row.pk for row in sessions.all()] == [own.id]
+    migrate(all_applied)
+    assert own.row.actor is None

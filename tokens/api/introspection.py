@@ -31,7 +31,7 @@ from tokens.web import problems
 from tokens.web.client import client_of
 
 MAX_PARAMETERS = 20
-CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time")
+CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time", "act")
 """The claims in the answer. The service can read the project's own claims in the token."""
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -55,6 +55,10 @@ class IntrospectionInput(serializers.Serializer[Any]):
     token_type_hint = Text(required=False, allow_blank=True, help_text="Ignored.")
 
 
+class ActOutput(serializers.Serializer[Any]):
+    sub = serializers.CharField()
+
+
 class IntrospectionOutput(serializers.Serializer[Any]):
     """The answer of RFC 7662 section 2.2. For a token that is not valid it has only `active`."""
 
@@ -68,6 +72,7 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     jti = serializers.CharField(required=False)
     sid = serializers.UUIDField(required=False, help_text="The session.")
     auth_time = serializers.IntegerField(required=False)
+    act = ActOutput(required=False, help_text="Who uses the token in the place of its subject (RFC 8693 section 4.1).")
     token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
 
 

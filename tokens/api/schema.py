@@ -24,6 +24,7 @@ _SESSION_EXAMPLE = {
     "last_used_at": "2030-01-01T12:10:00Z",
     "ip": "203.0.113.7",
     "bound": False,
+    "actor": None,
     "current": True,
 }
 _USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
@@ -44,6 +45,11 @@ class DeviceOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
 
 
+class ActorOutput(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
 class SessionOutput(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     device = DeviceOutput()
@@ -52,6 +58,7 @@ class SessionOutput(serializers.Serializer[Any]):
     last_used_at = serializers.DateTimeField(help_text="Rounded down to ten minutes.")
     ip = serializers.CharField(allow_null=True)
     bound = serializers.BooleanField(help_text="Whether a key of the device refreshes the session, and no token does.")
+    actor = ActorOutput(allow_null=True, help_text="Who uses the account in the place of its user. Null: the user.")
     current = serializers.BooleanField(help_text="Whether this request was authenticated with it.")
 
 

@@ -84,6 +84,10 @@ def user_data(user: Any) -> dict[str, Any]:
     return {"id": str(user.pk), "email": getattr(user, get_user_model().get_email_field_name())}
 
 
+def actor_data(actor: Any) -> dict[str, Any] | None:
+    return None if actor is None else {"id": str(actor.pk), "name": actor.get_username()}
+
+
 def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
     return {
         "id": str(session.id),
@@ -93,6 +97,7 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
         "last_used_at": text_of(session.last_used_at),
         "ip": session.ip,
         "bound": session.bound_at is not None,
+        "actor": actor_data(session.actor),
         "current": session.id == current,
     }
 

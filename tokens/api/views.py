@@ -131,6 +131,7 @@ class Reauthenticate(ApiView):
         takes=PasswordInput,
     )
     def post(self, request: Request) -> HttpResponse:
+        session.refuse_impersonation(request._request)
         given = valid(PasswordInput, request)
         name = request.user.get_username()
         user = authenticate(request._request, username=name, password=given["password"])

@@ -13,6 +13,10 @@ reauthentication, or of a bound session) has no ``gen``. A token of a user who a
 A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
 section 4.1.6).
 
+``act`` names the actor, if another person than ``sub`` uses the token (RFC 8693 section 4.1)::
+
+    "act": {"sub": "<actor's primary key>"}
+
 `Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, the ``kid`` of one of our keys,
 the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises `InvalidAccessToken` without a
 message, or `ExpiredAccessToken` for a token that was valid.
@@ -45,7 +49,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-_REGISTERED = {"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", *_TIMES, *_TEXTS}
+_REGISTERED = {"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS}
 
 
 class InvalidAccessToken(Exception):
@@ -62,6 +66,8 @@ class AccessToken:
 
     ``authenticated_at`` is None if it is not known when the user authenticated.
 
+    ``actor`` is the primary key, as text, of the person who uses the token in the place of its subject, or None.
+
     ``while_open``: if it comes in a cookie, it is valid only until the browser is closed.
     """
 
@@ -72,6 +78,7 @@ class AccessToken:
     expires_at: int
     authenticated_at: int | None
     while_open: bool
+    actor: str | None
     claims: Mapping[str, Any] = field(repr=False)
 
 
@@ -104,6 +111,7 @@ class Codec:
         authenticated_at: datetime | None,
         methods: list[str],
         while_open: bool = False,
+        actor: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> tuple[str, AccessToken]:
         """Return the text and the content of a new token. It expires at the latest when its session does.
@@ -134,6 +142,8 @@ class Codec:
             claims["gen"] = generation
         if while_open:
             claims["open"] = True
+        if actor is not None:
+            claims["act"] = {"sub": actor}
         unsigned = b".".join((self._header, _segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
         return b".".join((unsigned, _base64url(signature))).decode(), _said(claims, session_id)
@@ -212,6 +222,7 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
         or any(type(claims.get(name)) is not str for name in _TEXTS)
         or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
+        or ("act" in claims and not _is_actor(claims["act"]))
     ):
         raise InvalidAccessToken
     try:
@@ -223,6 +234,10 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
     return _said(claims, session_id)
 
 
+def _is_actor(claim: Any) -> bool:
+    return type(claim) is dict and claim.keys() == {"sub"} and type(claim["sub"]) is str
+
+
 def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
     return AccessToken(
         subject=claims["sub"],
@@ -232,6 +247,7 @@ def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
         expires_at=claims["exp"],
         authenticated_at=claims.get("auth_time"),
         while_open=claims.get("open") is True,
+        actor=claims["act"]["sub"] if "act" in claims else None,
         claims=claims,
     )
 

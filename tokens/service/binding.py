@@ -76,8 +76,8 @@ class Challenge:
 
 
 def is_offered(session: RefreshToken) -> bool:
-    """Return whether the browser is offered to bind this new session."""
-    return token_settings().offers_binding and session.mode in MODES
+    """Return whether the browser is offered to bind this new session. An impersonation, which is short, never is."""
+    return token_settings().offers_binding and session.mode in MODES and session.actor_id is None
 
 
 def offer(session: RefreshToken, now: datetime) -> dbsc.Offer:

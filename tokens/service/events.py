@@ -45,9 +45,12 @@ def record(
     session_id: UUID | None = None,
     device_id: UUID | None = None,
     reason: str = "",
-    actor: Any = None,
+    actor_id: Any = None,
 ) -> SecurityEvent:
-    """Return an event that is not saved yet. `write` saves it."""
+    """Return an event that is not saved yet. `write` saves it.
+
+    ``actor_id`` is the user who did it, if that is not the user whom the event is about.
+    """
     return SecurityEvent(
         kind=kind,
         created_at=now,
@@ -55,7 +58,7 @@ def record(
         session_id=session_id,
         device_id=device_id,
         reason=reason[:200],
-        actor=actor,
+        actor_id=actor_id,
         ip=client.ip,
         user_agent=client.printable_user_agent,
     )

@@ -36,8 +36,11 @@ class IssuedTokens:
 
 
 def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
-    """Return a new access token of this session: its text, and its claims."""
-    found = token_settings()
+    """Return a new access token of this session: its text, and its claims.
+
+    That of an impersonation names the actor, and does not say when the user authenticated, because the user did not.
+    """
+    found, is_own = token_settings(), session.actor_id is None
     return codec().dumps(
         subject=str(user.pk),
         session_id=session.id,
@@ -45,9 +48,10 @@ def access_token(session: RefreshToken, user: Any, generation: int | None, now: 
         now=now,
         lifetime=found.access_lifetime,
         session_ends_at=session.ends_at,
-        authenticated_at=session.authenticated_at,
-        methods=session.authentication_methods,
+        authenticated_at=session.authenticated_at if is_own else None,
+        methods=session.authentication_methods if is_own else [],
         while_open=ends_with_browser(session),
+        actor=None if is_own else str(session.actor_id),
         extra=found.claims(user) if found.claims else None,
     )
 

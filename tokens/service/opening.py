@@ -36,8 +36,8 @@ def open_session(
 
     ``mode`` is one of `RefreshToken.Mode`, and never changes. ``device_name`` is what the user calls this device.
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
-    ``replaced`` is an ended session that the new one takes the place of: the user did not authenticate again, and the
-    new session ends when that one would have.
+    ``replaced`` is a session that has ended, or that the caller ends, and that the new one takes the place of: the user
+    did not authenticate again, and the new session ends when that one would have.
     Raise `UserChanged` if the user is not any more what they were when they authenticated.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
     """
@@ -78,7 +78,7 @@ def open_session(
         if device_token:
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
-        _make_room(session, client)
+        _make_room(session, client, replaced)
         # In the transaction: a claims hook that fails must not leave a session behind.
         text, access = issuing.access_token(session, user, session.generation, now)
     refresh_token = issuing.refresh_token(session, identity.secret)
@@ -90,7 +90,7 @@ def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:
     return open_session(ended.user, client, mode=ended.mode, remember=ended.remember, replaced=ended)
 
 
-def _make_room(session: RefreshToken, client: Client) -> None:
+def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | None) -> None:
     """End the sessions of other users in this browser, and the least recently used ones beyond MAX_SESSIONS.
 
     Earlier sessions of the same user on this device end when the new session is first refreshed. If they ended now, a
@@ -104,14 +104,16 @@ def _make_room(session: RefreshToken, client: Client) -> None:
     else:
         rows = _own(alias, id=session.id, user=session.user_id)
     superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
-    unused = [id for id, user_id, _ in rows if user_id == session.user_id][token_settings().max_sessions - 1 :]
+    own = [id for id, user_id, _ in rows if user_id == session.user_id and not (replaced and id == replaced.id)]
+    unused = own[token_settings().max_sessions - 1 :]
     for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:
         if ids:
             revoke(RefreshToken.objects.filter(id__in=ids), reason, client=client)
 
 
 def _live(alias: str) -> Any:
-    return RefreshToken.objects.using(alias).live().values_list("id", "user", "since")
+    # Impersonations do not count. They end with the session in which they were begun.
+    return RefreshToken.objects.using(alias).live().filter(actor=None).values_list("id", "user", "since")
 
 
 @Read

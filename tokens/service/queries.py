@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tokens.conf import token_settings
 from tokens.database.expressions import DatabaseNow
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
-    """Return the user's live sessions with their devices, newest first."""
+    """Return the user's live sessions with their devices and actors, newest first."""
     return (
         RefreshToken.objects.using(writer(RefreshToken))
         .live()
         .filter(user=user)
-        .select_related("device")
+        .select_related("device", "actor")
         .order_by("-id")
     )
 
@@ -80,7 +80,19 @@ def is_active(access: AccessToken) -> bool:
         and str(session.user.pk) == access.subject
         and session.user.is_active
         and auth_hash.renewed_digest(session, session.user) is not None
+        and has_actor(session)
     )
+
+
+def has_actor(session: RefreshToken) -> bool:
+    """Return whether the actor of an impersonation still has the session in which it was begun.
+
+    True for any other session, without a query.
+    """
+    if session.actor_session_id is None:
+        return session.actor_id is None
+    own = RefreshToken.objects.for_decision().live().filter(id=session.actor_session_id, user=session.actor_id).first()
+    return own is not None and own.user.is_active and auth_hash.renewed_digest(own, own.user) is not None
 
 
 def is_still_current(session: RefreshToken) -> bool:
@@ -95,9 +107,17 @@ def is_still_current(session: RefreshToken) -> bool:
 
 
 def has_live_session(client: Client) -> bool:
-    """Return whether any user is signed in on the client's device, or on the one that has replaced it."""
+    """Return whether any user is signed in on the client's device, or on the one that has replaced it.
+
+    A session in which an impersonation was begun does not count, unless it is bound: the browser does not have its
+    tokens any more.
+    """
     here = devices.here(client)
-    return bool(here) and RefreshToken.objects.using(writer(RefreshToken)).live().filter(device__in=here).exists()
+    if not here:
+        return False
+    begun = RefreshToken.objects.filter(actor_session_id=OuterRef("id"))
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(~Exists(begun) | Q(bound_at__isnull=False))
+    return rows.filter(device__in=here).exists()
 
 
 def _newest_of_device(device_id: UUID) -> QuerySet[RefreshToken, tuple[UUID]]:

@@ -23,7 +23,7 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
     alias = writer(RefreshToken)
     with durable(alias):
         users.lock_authenticated(alias, user)
-        rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user)
+        rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
         session = rows.select_for_update(of=("self",)).first()
         if session is None:
             return None
@@ -35,7 +35,10 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
 
 
 def is_recent(access: AccessToken) -> bool:
-    """Return whether the user authenticated recently enough for a sensitive change (REAUTHENTICATION_AGE)."""
-    if access.authenticated_at is None:
+    """Return whether the user authenticated recently enough for a sensitive change (REAUTHENTICATION_AGE).
+
+    In an impersonation the user has not authenticated at all.
+    """
+    if access.authenticated_at is None or access.actor is not None:
         return False
     return timezone.now() - instant(access.authenticated_at) <= token_settings().reauthentication_age

@@ -23,7 +23,7 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, devices, events, issuing, rotation_statement
+from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -46,6 +46,7 @@ _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
 _CAUSES: tuple[str, ...] = (
     *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
+    _Reason.ACTOR_ENDED,
 )
 """All causes of a refusal, as logs and metrics name them."""
 metrics.start_at_zero(metrics.REFRESHES, *((decision.value, "") for decision in _GRANTED), metrics.FAILED)
@@ -159,10 +160,11 @@ def is_token_of(text: str, session_id: UUID) -> bool:
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
     """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
 
-    After a rotation for a user who is deactivated or has a new password, `_answer` follows, and ends the session.
+    After a rotation for a user who is deactivated or has a new password, or for an actor whose own session has ended,
+    `_answer` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
-    if row is None or not row.user.is_active:
+    if row is None or not row.user.is_active or not queries.has_actor(row):
         return None
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
@@ -184,6 +186,8 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
         return ended(row, _Reason.PASSWORD_CHANGED, client)
+    if not queries.has_actor(row):
+        return ended(row, _Reason.ACTOR_ENDED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
     if decision is Decision.REUSE:
@@ -228,6 +232,9 @@ def begin_generation(
     if row.generation == 0:
         # Before the rotation, so that a retry after a failure does both.
         earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
+        if row.actor_session_id is not None:
+            # Not the actor's own session, to which the actor goes back.
+            earlier = earlier.filter(actor_session_id=row.actor_session_id)
         revoke(earlier.live(), _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
     if not flushed and not token_settings().policy.strict:
@@ -314,5 +321,12 @@ def event_of(
 ) -> SecurityEvent:
     """Return an event of this session, unsaved."""
     return events.record(
-        kind, now, client, user_id=row.user_id, session_id=row.id, device_id=row.device_id, reason=reason
+        kind,
+        now,
+        client,
+        user_id=row.user_id,
+        session_id=row.id,
+        device_id=row.device_id,
+        reason=reason,
+        actor_id=row.actor_id,
     )

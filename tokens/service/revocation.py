@@ -26,6 +26,14 @@ _KINDS = {
     RefreshToken.Reason.RECOVERIES_EXHAUSTED: SecurityEvent.Kind.RECOVERIES_EXHAUSTED,
 }
 
+_BY_ITS_HOLDER = {
+    RefreshToken.Reason.SIGNED_OUT,
+    RefreshToken.Reason.RELEASED,
+    RefreshToken.Reason.ACTOR_ENDED,
+    *_KINDS,
+}
+"""Reasons that come from whoever uses the session. The event of an impersonation then names its actor."""
+
 metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
 
 
@@ -40,41 +48,70 @@ def revoke(
     """End at most `BATCH` of these sessions that are not revoked yet, and return the ids of those that were ended.
 
     ``by`` is the user who asked for it, if that is not the user of the session. ``note`` is added to the reason in the
-    event.
+    event. The impersonations that were begun in one of these sessions end with it. Their ids are not returned.
     """
+    return [row.id for row in _revoke(sessions, reason, by, client, note)]
+
+
+def sign_out(session_id: UUID, client: Client) -> None:
+    """End the session of a person who signs out. Whoever signs out of an impersonation signs out as the actor too."""
+    for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
+        if row.actor_session_id is not None:
+            # In a transaction of its own, because sessions are locked in the order of their ids.
+            sign_out(row.actor_session_id, client)
+
+
+def _revoke(
+    sessions: RefreshTokenQuerySet,
+    reason: RefreshToken.Reason,
+    by: Any = None,
+    client: Client | None = None,
+    note: str = "",
+) -> list[RefreshToken]:
     alias = writer(RefreshToken)
     with durable(alias):
-        rows = list(
-            sessions.using(alias)
-            .filter(revoked_at=None)
-            .annotate(now=DatabaseNow())  # type: ignore[no-redef]
-            .order_by("id")
-            .select_for_update(of=("self",))[:BATCH]
-        )
+        rows = _lock(alias, sessions)
         if not rows:
             return []
-        now = rows[0].now
-        ids = [row.id for row in rows]
-        RefreshToken.objects.using(alias).filter(id__in=ids).update(
-            revoked_at=now, revoked_reason=reason, revoked_by=by
+        ids = _end(alias, rows, reason, by, client, note)
+        # Read after the lock, because an impersonation is opened under the same lock.
+        if begun := _lock(alias, RefreshToken.objects.filter(actor_session_id__in=ids)):
+            _end(alias, begun, RefreshToken.Reason.ACTOR_ENDED, by, client, note)
+    return rows
+
+
+def _lock(alias: str, sessions: RefreshTokenQuerySet) -> list[RefreshToken]:
+    return list(
+        sessions.using(alias)
+        .filter(revoked_at=None)
+        .annotate(now=DatabaseNow())  # type: ignore[no-redef]
+        .order_by("id")
+        .select_for_update(of=("self",))[:BATCH]
+    )
+
+
+def _end(
+    alias: str, rows: list[RefreshToken], reason: RefreshToken.Reason, by: Any, client: Client | None, note: str
+) -> list[UUID]:
+    now, ids = rows[0].now, [row.id for row in rows]
+    RefreshToken.objects.using(alias).filter(id__in=ids).update(revoked_at=now, revoked_reason=reason, revoked_by=by)
+    Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
+    # Before the events, so that no request is authenticated by an ended session while receivers run.
+    transaction.on_commit(lambda: feed.add(ids), using=alias)
+    transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
+    events.write(
+        events.record(
+            _KINDS.get(reason, SecurityEvent.Kind.REVOKED),
+            now,
+            client or Client(),
+            user_id=row.user_id,
+            session_id=row.id,
+            device_id=row.device_id,
+            reason=f"{reason}: {note}" if note else reason,
+            actor_id=by.pk if by else row.actor_id if reason in _BY_ITS_HOLDER else None,
         )
-        Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
-        # Before the events, so that no request is authenticated by an ended session while receivers run.
-        transaction.on_commit(lambda: feed.add(ids), using=alias)
-        transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
-        events.write(
-            events.record(
-                _KINDS.get(reason, SecurityEvent.Kind.REVOKED),
-                now,
-                client or Client(),
-                user_id=row.user_id,
-                session_id=row.id,
-                device_id=row.device_id,
-                reason=f"{reason}: {note}" if note else reason,
-                actor=by,
-            )
-            for row in rows
-        )
+        for row in rows
+    )
     return ids
 
 
@@ -100,7 +137,12 @@ def revoke_all(
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason
         event = events.record(
-            SecurityEvent.Kind.REVOKED, clock(alias), client or Client(), user_id=user.pk, reason=text, actor=by
+            SecurityEvent.Kind.REVOKED,
+            clock(alias),
+            client or Client(),
+            user_id=user.pk,
+            reason=text,
+            actor_id=by and by.pk,
         )
         with durable(alias):
             events.write([event])

@@ -69,6 +69,7 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
             changed = {"user_id": user.pk, "session_id": session_id}
             events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
             _end([session for session in live if session.id != session_id], user, client)
+            revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)
         RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     return own if own.revoked_at is not None else None
 

@@ -30,6 +30,16 @@ def lock(alias: str, key: Any) -> Any:
     return get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk=key).first()
 
 
+def lock_both(alias: str, *keys: Any) -> list[Any]:
+    """Return the users with these primary keys in this order, or None in their place. They are locked by their keys.
+
+    In the order of their keys, so that two transactions that lock the same users cannot deadlock.
+    """
+    rows = get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
+    found = {row.pk: row for row in rows}
+    return [found.get(key) for key in keys]
+
+
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
     """Return the live sessions of the user with this primary key, locked until the commit in the order of their ids."""
     rows = RefreshToken.objects.using(alias).live().filter(user=key)

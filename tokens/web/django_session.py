@@ -29,7 +29,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
-from tokens.web.hand_over import MARK, NONCE, SESSION_ID, hand_over
+from tokens.web.hand_over import MARK, NONCE, OUR_BACKEND, SESSION_ID, hand_over
 from tokens.web.user import primary_key
 
 OWNER = "_tokens_owner"
@@ -41,6 +41,25 @@ REMEMBERED = 4096
 """How many session cookies a process remembers to have examined."""
 
 _examined: dict[tuple[str, str], None] = {}
+
+
+def sign_in(request: HttpRequest, user: Any) -> None:
+    """Let Django's session belong to the user, as `django.contrib.auth.login` does, without its signal.
+
+    The signal would say that this user has authenticated.
+    """
+    session: Any = request.session
+    if session.get(SESSION_KEY) not in {None, user._meta.pk.value_to_string(user)}:
+        session.flush()
+    else:
+        session.cycle_key()
+    backends = settings.AUTHENTICATION_BACKENDS
+    session[SESSION_KEY] = user._meta.pk.value_to_string(user)
+    session[BACKEND_SESSION_KEY] = OUR_BACKEND if OUR_BACKEND in backends else backends[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.pop(OWNER, None)
+    session.pop(NONCE, None)
+    session[MARK] = 0
 
 
 def leave_nonce(session: Any, user: Any) -> None:

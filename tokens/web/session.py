@@ -5,7 +5,7 @@ exchange what the response's cookies become.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from tokens.service import (
     users,
 )
 from tokens.service.client import network
+from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
@@ -133,8 +134,9 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
     Return None, and do nothing, if the session of this request has ended, or the user is not any more what they were
-    when they authenticated.
+    when they authenticated. Raise `ImpersonationRefused` in an impersonation.
     """
+    refuse_impersonation(request)
     session_id, issued = current_id(request), None
     if session_id is not None:
         with suppress(UserChanged):
@@ -149,8 +151,9 @@ def change_account(request: HttpRequest) -> Iterator[Any]:
     """A transaction in which the user of this request may change their account. Yield the user.
 
     The rows of the user and of the request's session are locked, and both are checked. Raise `SessionEnded` if the
-    session has ended. The commit waits for the disk.
+    session has ended, and `ImpersonationRefused` in an impersonation. The commit waits for the disk.
     """
+    refuse_impersonation(request)
     alias, session_id = writer(RefreshToken), current_id(request)
     if session_id is None:
         raise SessionEnded
@@ -163,13 +166,15 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
 
     Raise `SessionEnded` if the session of this request has ended, unless it is to be ended.
     """
-    is_current = session_id == current_id(request)
-    reason = RefreshToken.Reason.SIGNED_OUT if is_current else RefreshToken.Reason.ENDED_BY_USER
-    with nullcontext() if is_current else change_account(request):
-        revocation.revoke(RefreshToken.objects.filter(id=session_id), reason, client=client_of(request))
-    if is_current:
+    client = client_of(request)
+    if session_id == current_id(request):
+        revocation.sign_out(session_id, client)
         required_exchange(request).sign_out()
         request.session.flush()
+        return
+    with change_account(request):
+        sessions = RefreshToken.objects.filter(id=session_id)
+        revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client)
 
 
 def sign_out_elsewhere(request: HttpRequest) -> None:
@@ -185,17 +190,24 @@ def sign_out_elsewhere(request: HttpRequest) -> None:
 
 
 def rename_device(request: HttpRequest, row: RefreshToken, name: str) -> None:
-    """Set the name of the device of one of the user's sessions. Raise `SessionEnded` if this request's has ended."""
+    """Set the name of the device of one of the user's sessions. Raise `SessionEnded` if this request's has ended.
+
+    Raise `ImpersonationRefused` for the session of an actor, because the device is the actor's.
+    """
+    if row.actor_id is not None:
+        raise ImpersonationRefused
     with change_account(request):
         devices.rename(row, name)
 
 
 def anonymise_if_ended(request: HttpRequest) -> None:
     """Treat the user of this request as anonymous if its session has ended, according to the database."""
-    exchange = required_exchange(request)
+    exchange, alias = required_exchange(request), writer(RefreshToken)
+    if exchange.access is None:
+        return
     try:
-        with change_account(request):
-            pass
+        with durable(alias):
+            users.lock_signed_in(alias, request.user.pk, exchange.access.session_id)
     except SessionEnded:
         exchange.access, exchange.problem = None, SESSION_ENDED
         set_user(request, exchange)
@@ -204,8 +216,7 @@ def anonymise_if_ended(request: HttpRequest) -> None:
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:
     """End the session of this request, if there is one. The response deletes the cookies."""
     if exchange.access:
-        sessions = RefreshToken.objects.filter(id=exchange.access.session_id)
-        revocation.revoke(sessions, RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
+        revocation.sign_out(exchange.access.session_id, client_of(request))
     exchange.sign_out()
 
 
@@ -223,9 +234,15 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> Non
         with suppress(InvalidAccessToken):
             session_ids.add(codec().loads_expired(access).session_id)
     for session_id in session_ids:
-        sessions = RefreshToken.objects.filter(id=session_id)
-        revocation.revoke(sessions, RefreshToken.Reason.SIGNED_OUT, client=client_of(request))
+        revocation.sign_out(session_id, client_of(request))
     required_exchange(request).sign_out()
+
+
+def refuse_impersonation(request: Any) -> None:
+    """Raise `ImpersonationRefused` if somebody else uses the account of this request's user."""
+    exchange = exchange_of(request)
+    if exchange is not None and exchange.access is not None and exchange.access.actor is not None:
+        raise ImpersonationRefused
 
 
 def current_id(request: Any) -> UUID | None:

@@ -55,6 +55,7 @@ def test_a_session_is_an_object_in_json(ada, clock):
     assert row == {
         "id": str(ada.pk),
         "user": "ada@example.org",
+        "actor": None,
         "device": {"id": str(ada.device_id), "name": "Firefox on Windows"},
         "mode": "cookie",
         "ip": "127.0.0.1",

@@ -96,6 +96,7 @@ class TestANewToken:
             expires_at=read.claims["exp"],
             authenticated_at=START - 3600,
             while_open=False,
+            actor=None,
             claims=read.claims,
         )
 
@@ -104,6 +105,17 @@ class TestANewToken:
         text = minted(generation=None)
         assert "gen" not in claims_of(text)
         assert a_codec().loads(text, NOW).generation is None
+
+    def test_names_the_actor_and_not_when_an_unknown_user_authenticated(self):
+        text = minted(actor="7", authenticated_at=None, methods=[])
+        claims, read = claims_of(text), a_codec().loads(text, NOW)
+        assert (claims["act"], read.actor, read.authenticated_at) == ({"sub": "7"}, "7", None)
+        assert not {"auth_time", "amr"} & claims.keys()
+
+    @pytest.mark.parametrize("act", [None, "7", {}, {"sub": 7}, {"sub": "7", "act": {"sub": "8"}}, [], False])
+    def test_with_another_kind_of_actor_is_refused(self, act):
+        header, claims = good()
+        assert_refused(signed_by_us(header, {**claims, "act": act}))
 
     def test_has_whole_seconds_rounded_down(self):
         late = timedelta(microseconds=999_999)

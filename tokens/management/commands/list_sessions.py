@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
         alias = writer(RefreshToken)
-        sessions = RefreshToken.objects.using(alias).live().select_related("user", "device")
+        sessions = RefreshToken.objects.using(alias).live().select_related("user", "actor", "device")
         if user is not None:
             sessions = sessions.filter(user=user_named(user))
         # In one transaction, because behind a pooler in transaction mode a cursor lives no longer.
@@ -40,6 +40,7 @@ def _as_json(session: RefreshToken) -> str:
         {
             "id": str(session.id),
             "user": session.user.get_username(),
+            "actor": session.actor and session.actor.get_username(),
             "device": {"id": str(session.device_id), "name": session.device.name},
             "mode": session.mode,
             "ip": session.ip,
@@ -54,4 +55,6 @@ def _as_json(session: RefreshToken) -> str:
 
 def _as_line(session: RefreshToken) -> str:
     refreshed = session.since.strftime("%Y-%m-%d %H:%M")
-    return f"{session.id}  {refreshed}  {session.ip or '-':<15}  {session.user.get_username()}  {session.device.name}"
+    actor = f" (used by {session.actor.get_username()})" if session.actor else ""
+    user = f"{session.user.get_username()}{actor}"
+    return f"{session.id}  {refreshed}  {session.ip or '-':<15}  {user}  {session.device.name}"

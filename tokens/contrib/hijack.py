@@ -1,0 +1,77 @@
+"""The adapter for django-hijack: its views begin and end impersonations (`tokens.sessions.impersonate`).
+
+In ``MIDDLEWARE``, put our middleware in the place of ``hijack.middleware.HijackUserMiddleware``, which it is a subclass
+of::
+
+    "tokens.contrib.hijack.HijackUserMiddleware"
+
+django-hijack signs the user in by `django.contrib.auth.login`, and then sends a signal. Without the adapter this would
+be a sign-in of the user. ``HIJACK_PERMISSION_CHECK`` decides who may impersonate whom. If `tokens.sessions.impersonate`
+refuses nevertheless, the response is 403, and the session of before continues.
+"""
+
+from typing import Any
+
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.dispatch import receiver
+from django.http import HttpRequest
+from hijack import middleware
+from hijack.signals import hijack_ended, hijack_started
+
+from tokens.service.impersonation import ImpersonationRefused
+from tokens.service.users import SessionEnded
+from tokens.web import django_session, impersonation
+from tokens.web.exchange import required_exchange
+
+_HISTORY = "hijack_history"
+"""The key in Django's session of the primary keys of the actors. django-hijack releases the last one."""
+
+
+class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[misc]
+    """django-hijack's middleware. ``request.user.is_hijacked`` says whether our session is an impersonation."""
+
+    @staticmethod
+    def setup_user(request: HttpRequest, user: Any) -> Any:
+        user.is_hijacked = impersonation.actor_id(request) is not None
+        return user
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        """Before one of django-hijack's views, write to Django's session what the view reads from it.
+
+        Our sessions do not depend on Django's, so that it may be empty, or of another user.
+        """
+        match = request.resolver_match
+        if match is None or "hijack" not in match.app_names or not request.user.is_authenticated:
+            return
+        actor_id = impersonation.actor_id(request)
+        if match.url_name == "acquire" and actor_id is not None:
+            raise ImpersonationRefused
+        session: Any = request.session
+        key = request.user._meta.pk.value_to_string(request.user)
+        if session.get(SESSION_KEY) != key or BACKEND_SESSION_KEY not in session:
+            django_session.sign_in(request, request.user)
+        history = [] if actor_id is None else [str(actor_id)]
+        if session.get(_HISTORY, []) != history:
+            session[_HISTORY] = history
+
+
+@receiver(hijack_started)
+def begin(*, request: HttpRequest, hijacked: Any, **kwargs: Any) -> None:
+    """Turn the sign-in of django-hijack's view into an impersonation."""
+    _carry_out(request, lambda: impersonation.begin(request, hijacked))
+
+
+@receiver(hijack_ended)
+def end(*, request: HttpRequest, **kwargs: Any) -> None:
+    """Turn the sign-in of django-hijack's view into the end of the impersonation."""
+    _carry_out(request, lambda: impersonation.end(request))
+
+
+def _carry_out(request: HttpRequest, step: Any) -> None:
+    try:
+        step()
+    except (ImpersonationRefused, SessionEnded):
+        # The view has already written its sign-in to Django's session.
+        required_exchange(request).signed_in = None
+        request.session.flush()
+        raise

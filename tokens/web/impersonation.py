@@ -1,0 +1,76 @@
+"""Impersonation in a request: it begins, and it ends. `tokens.service.impersonation` says what holds."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+
+from tokens.service import impersonation
+from tokens.service.impersonation import ImpersonationRefused
+from tokens.service.issuing import IssuedTokens
+from tokens.web import django_session
+from tokens.web.client import client_of
+from tokens.web.exchange import exchange_of, required_exchange
+from tokens.web.incoming import set_user
+from tokens.web.user import primary_key
+
+
+def impersonate(request: HttpRequest, user: Any) -> None:
+    """Let the person of this request use the account of ``user``, from this request on.
+
+    **The caller decides who may impersonate whom**, and has to check that before, for example by a permission. Only
+    this is refused always: a superuser as the target of somebody else, an inactive user, oneself, an impersonation in
+    an impersonation, and a session whose tokens are not in cookies. Then `ImpersonationRefused` is raised, which is a
+    `django.core.exceptions.PermissionDenied`, and nothing is changed. Raise `SessionEnded` if the session of the
+    request has ended.
+    """
+    _sign_in_to_django(request, begin(request, user))
+
+
+def release(request: HttpRequest) -> None:
+    """End the impersonation of this request. The actor goes on as before, with the ``auth_time`` of before.
+
+    Raise `ImpersonationRefused` if the request's session is no impersonation, and `SessionEnded` if it has ended.
+    """
+    _sign_in_to_django(request, end(request))
+
+
+def begin(request: HttpRequest, user: Any) -> IssuedTokens:
+    """Do what `impersonate` does, except in Django's session."""
+    exchange = required_exchange(request)
+    if exchange.access is None:
+        raise ImpersonationRefused
+    actor_key = primary_key(exchange.access.subject)
+    issued = impersonation.begin(actor_key, exchange.access.session_id, user.pk, client_of(request))
+    return _carry(request, issued)
+
+
+def end(request: HttpRequest) -> IssuedTokens:
+    """Do what `release` does, except in Django's session."""
+    access = required_exchange(request).access
+    if access is None or access.actor is None:
+        raise ImpersonationRefused
+    return _carry(request, impersonation.end(access.session_id, client_of(request)))
+
+
+def actor_id(request: Any) -> Any:
+    """Return the primary key of the person who impersonates the user of this request. None: nobody does."""
+    exchange = exchange_of(request)
+    actor = exchange.access.actor if exchange is not None and exchange.access is not None else None
+    return None if actor is None else primary_key(actor)
+
+
+def _carry(request: HttpRequest, issued: IssuedTokens) -> IssuedTokens:
+    """Let the response carry these tokens, and the rest of the view see their user."""
+    exchange = required_exchange(request)
+    exchange.signed_in = None  # A view may also have called `django.contrib.auth.login`.
+    exchange.issue(issued)
+    exchange.access = issued.access
+    set_user(request, exchange)
+    return issued
+
+
+def _sign_in_to_django(request: HttpRequest, issued: IssuedTokens) -> None:
+    django_session.sign_in(request, issued.user)
+    django_session.note_opened(request, issued.session.id)
+    rotate_token(request)
