@@ -17,14 +17,16 @@ from tokens.models import SecurityEvent
 
 
 @pytest.fixture
-def server(monkeypatch, _mail_at_once):
+def server(_mail_at_once):
     """A mail server that answers when the event is set. A request that waits for a fast one would go unnoticed."""
     answers, pool = Event(), ThreadPoolExecutor(2)
-    monkeypatch.setattr(delivery, "_pool", pool)
-    monkeypatch.setattr(EmailMessage, "send", lambda self, *args, **options: answers.wait(10))
-    yield answers
-    answers.set()
-    pool.shutdown()
+    # `monkeypatch` can be undone after `_mail_at_once`, and would then leave its pool behind.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "_pool", pool)
+        patch.setattr(EmailMessage, "send", lambda self, *args, **options: answers.wait(10))
+        yield answers
+        answers.set()
+        pool.shutdown()
 
 
 @pytest.mark.django_db
@@ -36,11 +38,13 @@ def test_a_response_does_not_wait_for_the_mail_server(api, server):
 
 class TestAQueue:
     @pytest.fixture(autouse=True)
-    def _waiting(self, monkeypatch, _mail_at_once):
+    def _waiting(self, _mail_at_once):
         """Let mails wait until the test delivers them. On a fast server none would have to wait."""
-        monkeypatch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: None))
-        monkeypatch.setattr(delivery, "_links", delivery.Queue())
-        monkeypatch.setattr(delivery, "_notices", delivery.Queue())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: None))
+            patch.setattr(delivery, "_links", delivery.Queue())
+            patch.setattr(delivery, "_notices", delivery.Queue())
+            yield
 
     def test_a_link_is_delivered_before_any_notice(self, mailoutbox):
         for _ in range(1000):

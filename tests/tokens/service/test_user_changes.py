@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.checks import Tags, run_checks
+from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import connection, models
 
@@ -244,6 +245,12 @@ class TestARehash:
     def test_is_not_taken_for_one_if_another_hash_was_assigned(self, elsewhere, outdated):
         saved(password=NEW, update_fields=["password"])(outdated.user)
         assert is_ended(elsewhere, outdated)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush_leaves_no_notes_behind(holder):
+    call_command("flush", "--no-input", verbosity=0)
+    assert not Revocation.objects.exists()
 
 
 class TestWithoutTriggers:
