@@ -67,7 +67,7 @@ def test_a_sign_in_in_a_second_browser_is_reported_once_like_the_first_ever(sign
     sign_in(second, person)
     _, mail = site.mails(person)
     assert mail["subject"] == first["subject"] == "A new device signed in"
-    assert re.search(r"^Device: .*Chrome.* on Linux$", mail["text"], re.MULTILINE)
+    assert re.search(r"^Device: “.*Chrome.* on Linux”$", mail["text"], re.MULTILINE)
     assert re.search(r"^Address: 127\.0\.0\.1$", mail["text"], re.MULTILINE)
 
 
