@@ -51,7 +51,7 @@ class UserQuerySet(models.QuerySet["User"]):
         the user's address (`accounts.addresses`).
         """
         wanted = canonical(address)
-        owner = CanonicalAddress.objects.using(self.db).filter(address=wanted).values("user")
+        owner = CanonicalAddress.objects.using(self.db).filter(address=wanted).values("user")[:1]
         rows = list(self.filter(Q(email=address) | Q(pk=Subquery(owner))))
         exact = [user for user in rows if user.email == address.lower()]
         return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
