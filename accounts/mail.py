@@ -81,7 +81,7 @@ def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:
 def quoted(name: str) -> str:
     """Return a device's name in quotes, cut to `MAX_NAME` characters, without anything that becomes a link.
 
-    Whoever signs in chooses the name, and the owner of the account reads it.
+    The person who signs in chooses the name. The owner of the account, who may be another person, reads it.
     """
     plain = _LINKED.sub("·", unicodedata.normalize("NFKC", name))
     return f"“{plain if len(plain) <= MAX_NAME else plain[: MAX_NAME - 1] + '…'}”"

@@ -1,8 +1,8 @@
 """Registration: makes an account when the owner of the address confirms it, with a password of the owner's choice.
 
 Until then it is a row of its own, and no account. Strangers can register an address too. They do not change what the
-owner has registered, and their passwords do not sign in to anything: whoever confirms gives the password, either the
-one that was given with this registration, or a new one. The link of each mail works until one of them was used.
+owner has registered. Their passwords do not sign in to anything, because the person who confirms gives the password:
+either the one of this registration, or a new one. The link of each mail works until one of them was used.
 
 The response does not reveal whether an account exists. Every outcome takes the same statements, one password hash, and
 one mail, which is sent to the address:

@@ -18,7 +18,7 @@ from tokens.models import Device
 pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 LIMIT, PERIOD = 10, 900
-"""The default: how many wrong passwords are accepted in so many seconds, for an account or for one of its devices."""
+"""The default limit: a number of wrong passwords, and a period in seconds. An account or a device has it."""
 ATTEMPTS_OF_A_DEVICE = 20
 OWN = 5
 """How many devices have a budget of their own."""

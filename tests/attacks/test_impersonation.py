@@ -1,4 +1,4 @@
-"""Impersonation: whoever uses another person's account is named everywhere, changes no account, and comes back."""
+"""Impersonation: the actor is named everywhere, changes no account, and returns to their own sign-in."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

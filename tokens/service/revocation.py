@@ -32,7 +32,7 @@ _BY_ITS_HOLDER = {
     RefreshToken.Reason.ACTOR_ENDED,
     *_KINDS,
 }
-"""Reasons that come from whoever uses the session. The event of an impersonation then names its actor."""
+"""Reasons caused by the person who uses the session. The event of an impersonation then names its actor."""
 
 metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
 

@@ -1,4 +1,4 @@
-"""A changed user: which sessions end within the lag of the feed, whoever has written the change."""
+"""A changed user: which sessions end within the lag of the feed. It does not matter which program wrote the change."""
 
 from collections.abc import Callable
 from typing import Any
