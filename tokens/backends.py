@@ -14,7 +14,6 @@ from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 
 from tokens.hashers import password_spellings
-from tokens.service import auth_hash
 from tokens.web.attempts import attempt
 
 
@@ -39,7 +38,6 @@ class ModelBackend(backends.ModelBackend):
                 for _ in password_spellings(password):
                     get_user_model()().set_password(password)
                 return None
-            setattr(found.user, auth_hash.VERIFIED, found.user.password)
             is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
         return found.user if is_valid else None
 

@@ -13,7 +13,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connections
 from django.db.models import Case, F, Value, When
-from django.db.models.signals import post_migrate, post_save, pre_delete, pre_migrate, pre_save
+from django.db.models.signals import post_init, post_migrate, post_save, pre_delete, pre_migrate, pre_save
 from django.dispatch import receiver
 
 from tokens import metrics
@@ -29,6 +29,8 @@ from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 
+_LOADED = "_tokens_loaded_password"
+"""The attribute of a user with the hash that was read or saved last."""
 _REHASH = "_tokens_rehash"
 """The attribute of a user with the hash that was verified, and the one that Django replaces it with."""
 
@@ -74,6 +76,11 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 
 
+def note_loaded_password(*, instance: Any, **kwargs: Any) -> None:
+    """Note the password hash that the user was read with. A password is verified against this one."""
+    instance.__dict__[_LOADED] = instance.__dict__.get("password")
+
+
 def announce_rehash(*, sender: Any, instance: Any, using: str, update_fields: Any, **kwargs: Any) -> None:
     """Announce that Django is about to replace a password hash by another hash of the same password.
 
@@ -84,14 +91,17 @@ def announce_rehash(*, sender: Any, instance: Any, using: str, update_fields: An
     if update_fields != {"password"} or instance.__dict__.get("_password", "") is not None:
         return
     new, stored = instance.password, _stored_password(sender, instance, using)
-    verified = instance.__dict__.get(auth_hash.VERIFIED)
-    if stored is not None and stored == (verified or stored) and auth_hash.is_rehash(stored, new):
+    if stored is None:
+        return
+    verified = instance.__dict__.get(_LOADED) or stored
+    if not auth_hash.is_rehash(verified, new):
+        return  # A hash was assigned, or the password was made unusable.
+    if stored == verified:
         auth_hash.announce_rehash(instance, stored, new)
-        verified = stored
         instance.password = Case(When(password=stored, then=Value(new)), default=F("password"))
     else:
         instance.password = F("password")  # Another request has replaced or changed the hash already.
-    setattr(instance, _REHASH, (verified or new, new))
+    setattr(instance, _REHASH, (verified, new))
 
 
 def follow_user(*, sender: Any, instance: Any, using: str, created: bool, raw: bool, **kwargs: Any) -> None:
@@ -101,6 +111,7 @@ def follow_user(*, sender: Any, instance: Any, using: str, created: bool, raw: b
         # If another request has replaced the hash first, the user keeps the hash that was verified. It opens a session
         # only if it belongs to the password that the user has now.
         instance.password = new if new == _stored_password(sender, instance, using) else verified
+    instance.__dict__[_LOADED] = instance.__dict__.get("password")
     if created or raw:
         return
     alias = writer(RefreshToken)
@@ -117,6 +128,7 @@ def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
     """
     alias = writer(RefreshToken)
     users.lock(alias, instance.pk)
+    users.lock_devices(alias, instance.pk)
     revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DELETED)
     SecurityEvent.objects.using(alias).filter(user=instance.pk).update(user=None)
     SecurityEvent.objects.using(alias).filter(actor=instance.pk).update(actor=None)
@@ -130,6 +142,7 @@ def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
 # Without a sender, `pre_delete` would make Django read every row that it deletes, of any model.
 for _model in apps.get_models():
     if issubclass(_model, get_user_model()):
+        post_init.connect(note_loaded_password, sender=_model)
         pre_save.connect(announce_rehash, sender=_model)
         post_save.connect(follow_user, sender=_model)
         pre_delete.connect(revoke_sessions_of_deleted_user, sender=_model)
@@ -148,8 +161,8 @@ def install_triggers(*, app_config: Any, using: str, **kwargs: Any) -> None:
     labels = {RefreshToken._meta.app_label, get_user_model()._meta.app_label}
     if app_config.label in labels and using == writer(RefreshToken) and triggers.has_tables(using):
         triggers.install(using)
-        if not RefreshToken.objects.using(using).exists():
-            # On SQLite, `flush` deletes row by row, and the trigger notes each deleted session.
+        if connections[using].vendor == "sqlite" and not RefreshToken.objects.using(using).exists():
+            # There `flush` deletes row by row, and the trigger notes each deleted session.
             Revocation.objects.using(using).all().delete()
 
 

@@ -10,6 +10,8 @@ be a sign-in of the user. ``HIJACK_PERMISSION_CHECK`` decides who may impersonat
 refuses nevertheless, the response is 403, and the session of before continues.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
@@ -19,6 +21,7 @@ from hijack import middleware
 from hijack.signals import hijack_ended, hijack_started
 
 from tokens.service.impersonation import ImpersonationRefused
+from tokens.service.issuing import IssuedTokens
 from tokens.service.users import SessionEnded
 from tokens.web import django_session, impersonation
 from tokens.web.exchange import required_exchange
@@ -33,6 +36,8 @@ class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[mis
     @staticmethod
     def setup_user(request: HttpRequest, user: Any) -> Any:
         user.is_hijacked = impersonation.actor_id(request) is not None
+        if user.is_hijacked:
+            request.session.get(_HISTORY)  # django-hijack shows its bar only if the session was read.
         return user
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
@@ -58,20 +63,21 @@ class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[mis
 @receiver(hijack_started)
 def begin(*, request: HttpRequest, hijacked: Any, **kwargs: Any) -> None:
     """Turn the sign-in of django-hijack's view into an impersonation."""
-    _carry_out(request, lambda: impersonation.begin(request, hijacked))
+    _carry_out(request, partial(impersonation.begin, request, hijacked))
 
 
 @receiver(hijack_ended)
 def end(*, request: HttpRequest, **kwargs: Any) -> None:
     """Turn the sign-in of django-hijack's view into the end of the impersonation."""
-    _carry_out(request, lambda: impersonation.end(request))
+    _carry_out(request, partial(impersonation.end, request))
 
 
-def _carry_out(request: HttpRequest, step: Any) -> None:
+def _carry_out(request: HttpRequest, step: Callable[[], IssuedTokens]) -> None:
     try:
-        step()
+        issued = step()
     except (ImpersonationRefused, SessionEnded):
         # The view has already written its sign-in to Django's session.
         required_exchange(request).signed_in = None
         request.session.flush()
         raise
+    django_session.note_opened(request, issued.session.id)

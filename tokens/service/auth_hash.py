@@ -17,9 +17,6 @@ from tokens.conf import token_settings
 from tokens.database.transactions import clock, writer
 from tokens.models import RefreshToken, Rehash
 
-VERIFIED = "_tokens_verified_password"
-"""The attribute of a user with the password hash that `tokens.backends` has verified the password against."""
-
 
 def digest_of(user: Any) -> bytes:
     """Return the digest of the user's current session auth hash, 32 bytes."""

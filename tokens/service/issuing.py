@@ -17,6 +17,7 @@ class IssuedTokens:
 
     - ``device_token``: set if the device is new.
     - ``is_new``: whether the session was opened just now.
+    - ``continues``: whether it was opened in the place of a session that has ended, without a sign-in.
     - ``decision``: what the protocol decided about a presented refresh token, or None if none was presented.
     - ``binds``: whether the session was bound to its device just now, which made its refresh token invalid.
     - ``keep_for``: seconds for which a browser with a bound session keeps the access cookie, if that is less than the
@@ -30,6 +31,7 @@ class IssuedTokens:
     refresh_token: str | None = field(default=None, repr=False)
     device_token: str | None = field(default=None, repr=False)
     is_new: bool = False
+    continues: bool = False
     decision: Decision | None = None
     binds: bool = False
     keep_for: int | None = None

@@ -82,7 +82,8 @@ def open_session(
         # In the transaction: a claims hook that fails must not leave a session behind.
         text, access = issuing.access_token(session, user, session.generation, now)
     refresh_token = issuing.refresh_token(session, identity.secret)
-    return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True)
+    continues = replaced is not None
+    return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True, continues=continues)
 
 
 def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:

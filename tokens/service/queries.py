@@ -52,7 +52,13 @@ def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bo
     if period is not None and period >= token_settings().event_retention:
         return True
     kinds, reasons = SecurityEvent.Kind, RefreshToken.Reason
-    harmless = [reasons.SUPERSEDED, reasons.TOO_MANY, *([] if or_signed_out else [reasons.SIGNED_OUT])]
+    harmless = [
+        reasons.SUPERSEDED,
+        reasons.TOO_MANY,
+        reasons.RELEASED,
+        reasons.ACTOR_ENDED,
+        *([] if or_signed_out else [reasons.SIGNED_OUT]),
+    ]
     rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(
         user=user.pk, kind__in=[kinds.REVOKED, kinds.REUSE_DETECTED, kinds.RECOVERIES_EXHAUSTED, kinds.ALARM]
     )

@@ -86,7 +86,7 @@ class RevocationFeed:
         self._asked_at = self._answered_at = self._fresh_until = float("-inf")
         self._readable = True
         self._flooded_until: float | None = None
-        self._changed: dict[str, None] = {}
+        self._changed: dict[str, int] = {}
         self._seen_changes: dict[int, float] = {}
         self._replica_rests_until = float("-inf")
 
@@ -141,6 +141,7 @@ class RevocationFeed:
 
     def _send_changed(self, subjects: Sequence[str]) -> None:
         """Let the sessions of changed users end. If the database does not answer, the users wait for the next turn."""
+        sent = {subject: self._changed.get(subject) for subject in subjects}
         try:
             answers: Any = users_changed.send(sender=type(self), subjects=subjects)
         except Error as error:
@@ -148,8 +149,10 @@ class RevocationFeed:
             return
         for _, ended in answers:
             self._keep(ended, self._monotonic())
-        for subject in subjects:
-            self._changed.pop(subject, None)
+        for subject, id in sent.items():
+            # A change that was read meanwhile has another id, and has not been decided.
+            if id is not None and self._changed.get(subject) == id:
+                self._changed.pop(subject, None)
 
     def _ask(self, now: float) -> bool:
         """Read the feed, unless another thread does so or has done so since ``now``.
@@ -197,7 +200,7 @@ class RevocationFeed:
         """Note the users who were changed. A row is read more than once while an older transaction is open."""
         for id, key in changes:
             if id not in self._seen_changes and (subject := _subject(key)) is not None:
-                self._changed[subject] = None
+                self._changed[subject] = id
             self._seen_changes[id] = _kept_until(now)
 
     def _news(self, since: int | None, now: float) -> News:

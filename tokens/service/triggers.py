@@ -21,19 +21,20 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import Error, connections, transaction
+from django.db.backends.utils import truncate_name
 
 from tokens.models import RefreshToken, Revocation
 from tokens.service import events
 
 _POSTGRESQL = """\
-CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION {schema}.{function}() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO {schema}.{notes} (session_id, user_key, created_at) VALUES ({session}, {user}, {now});
     RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW WHEN ({condition})
-EXECUTE FUNCTION {schema}.{name}()"""
+EXECUTE FUNCTION {schema}.{function}()"""
 
 _SQLITE = """\
 CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition}
@@ -81,7 +82,7 @@ def remove(alias: str) -> None:
             on = f" ON {connections[alias].ops.quote_name(table)}" if is_postgresql else ""
             cursor.execute(f"DROP TRIGGER {name}{on}")
             if is_postgresql:
-                cursor.execute(f"DROP FUNCTION IF EXISTS {name}()")
+                cursor.execute(f"DROP FUNCTION IF EXISTS {_function(name, table, alias)}()")
 
 
 def has_tables(alias: str) -> bool:
@@ -112,6 +113,7 @@ def _found(alias: str) -> set[tuple[str, str]]:
     connection = connections[alias]
     if connection.vendor == "postgresql":
         query = "SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgenabled <> 'D'"
+        query += " AND pg_table_is_visible(tgrelid)"
     else:
         query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
     with connection.cursor() as cursor:
@@ -144,6 +146,11 @@ def _required(alias: str) -> Iterator[_Trigger]:
     yield _Trigger(SESSION_DELETED, RefreshToken._meta.db_table, "DELETE", live, "OLD.id", "''")
 
 
+def _function(name: str, table: str, alias: str) -> str:
+    """Return the name of a trigger's function. Each table has its own, because their keys have different names."""
+    return connections[alias].ops.quote_name(truncate_name(f"{name}_{table}", 63))
+
+
 def _statement(trigger: _Trigger, alias: str) -> str:
     connection = connections[alias]
     quote, is_postgresql = connection.ops.quote_name, connection.vendor == "postgresql"
@@ -155,6 +162,7 @@ def _statement(trigger: _Trigger, alias: str) -> str:
     return (_POSTGRESQL if is_postgresql else _SQLITE).format(
         schema=schema,
         name=trigger.name,
+        function=_function(trigger.name, trigger.table, alias) if is_postgresql else "",
         event=trigger.event,
         table=quote(trigger.table),
         condition=trigger.condition,

@@ -40,6 +40,11 @@ def lock_both(alias: str, *keys: Any) -> list[Any]:
     return [found.get(key) for key in keys]
 
 
+def lock_devices(alias: str, key: Any) -> None:
+    """Lock the devices of the user with this primary key until the commit, in the order of their ids."""
+    list(Device.objects.using(alias).filter(user=key).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
     """Return the live sessions of the user with this primary key, locked until the commit in the order of their ids."""
     rows = RefreshToken.objects.using(alias).live().filter(user=key)
@@ -65,7 +70,7 @@ def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
     proves none of this: it outlives its session until this process has read the revocation feed.
     """
     user = lock(alias, key)
-    list(Device.objects.using(alias).filter(user=key).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    lock_devices(alias, key)
     session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
     if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
         raise SessionEnded

@@ -14,6 +14,7 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 
 import secrets
 import time
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,7 @@ REMEMBERED = 4096
 """How many session cookies a process remembers to have examined."""
 
 _examined: dict[tuple[str, str], None] = {}
+_lock = Lock()
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -149,7 +151,7 @@ def examine_beside_bearer(request: HttpRequest, exchange: Exchange) -> None:
     is_undone = SESSION_KEY in session and MARK not in session
     if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
         _put_aside(request, exchange)
-    elif access is not None:
+    elif access is not None and session.get(SESSION_ID) == str(access.session_id):
         _remember(str(_cookie(request)), access.subject)
     session.accessed = was_accessed
 
@@ -195,9 +197,10 @@ def _cookie(request: HttpRequest) -> str | None:
 
 
 def _remember(cookie: str, subject: str) -> None:
-    while len(_examined) >= REMEMBERED:
-        _examined.pop(next(iter(_examined)), None)
-    _examined[cookie, subject] = None
+    with _lock:
+        while len(_examined) >= REMEMBERED:
+            del _examined[next(iter(_examined))]
+        _examined[cookie, subject] = None
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:

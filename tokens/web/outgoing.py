@@ -92,7 +92,9 @@ def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     if exchange.signed_out:
         yield partial(session.sign_out, request, exchange)
     if exchange.is_opened_by_view:
-        yield partial(session.withdraw, request, exchange)
+        # A session that continues another one is no sign-in. Without its cookies its user would be signed out.
+        if exchange.issued is not None and not exchange.issued.continues:
+            yield partial(session.withdraw, request, exchange)
     elif exchange.signed_in is None:
         yield from _follow_password_change(request, exchange)
 

@@ -150,8 +150,9 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
 def change_account(request: HttpRequest) -> Iterator[Any]:
     """A transaction in which the user of this request may change their account. Yield the user.
 
-    The rows of the user and of the request's session are locked, and both are checked. Raise `SessionEnded` if the
-    session has ended, and `ImpersonationRefused` in an impersonation. The commit waits for the disk.
+    The user, their devices and their live sessions are locked, and the request's session is checked. Raise
+    `SessionEnded` if the session has ended, and `ImpersonationRefused` in an impersonation. The commit waits for the
+    disk.
     """
     refuse_impersonation(request)
     alias, session_id = writer(RefreshToken), current_id(request)
