@@ -41,9 +41,21 @@ def record(request: HttpRequest) -> HttpResponse:
     return who(request)
 
 
+def release_and_fail(request: HttpRequest) -> HttpResponse:
+    sessions.release(request)
+    raise RuntimeError("a bug after the release")
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """A page that does not look at Django's session."""
+    return HttpResponse("<html><body>a page</body></html>")
+
+
 urlpatterns = [
     path("probe/impersonate/<str:address>", impersonate),
     path("probe/release", release),
+    path("probe/release-and-fail", release_and_fail),
+    path("probe/page", page),
     path("probe/whose", who),
     path("probe/record", record),
     path("hijack/", include("hijack.urls")),

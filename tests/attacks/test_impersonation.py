@@ -603,6 +603,25 @@ def test_reuse_of_its_refresh_token_is_reported_to_the_actor_and_not_as_a_device
     assert [message.to for message in mail.outbox] == [[staff.email]]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_fails_after_the_release_leaves_the_actor_signed_in(actor, staff):
+    actor.browser.raise_request_exception = False
+    assert actor.browser.post("/probe/release-and-fail").status_code == 500
+    assert actor.claims["sub"] == str(staff.pk)
+    # Django does not save its session after an error of the server.
+    assert (actor.whose()["user"], actor.whose()["django"]) in [(str(staff.pk), None), (str(staff.pk), str(staff.pk))]
+
+
+@pytest.mark.django_db
+def test_every_page_has_django_hijacks_bar_while_somebody_is_impersonated_and_not_before(staff, owner, another):
+    browser = another()
+    login(browser, staff)
+    pages = [browser.get("/probe/page").content]
+    assert by_hijack(browser, owner).status_code == 302
+    pages += [browser.get("/probe/page").content for _ in range(3)]
+    assert [b"djhj" in page for page in pages] == [False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("middleware", "expected"),
     [("hijack.middleware.HijackUserMiddleware", ["tokens.W008"]), ("tokens.contrib.hijack.HijackUserMiddleware", [])],

@@ -17,6 +17,7 @@ from typing import Any
 from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from hijack import middleware
 from hijack.signals import hijack_ended, hijack_started
 
@@ -36,9 +37,13 @@ class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[mis
     @staticmethod
     def setup_user(request: HttpRequest, user: Any) -> Any:
         user.is_hijacked = impersonation.actor_id(request) is not None
-        if user.is_hijacked:
-            request.session.get(_HISTORY)  # django-hijack shows its bar only if the session was read.
         return user
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> Any:
+        """Insert django-hijack's bar with the button that releases, into every page of an impersonation."""
+        if impersonation.actor_id(request) is not None:
+            request.session.get(_HISTORY)  # Its own method inserts nothing if the session was not read.
+        return super().process_response(request, response)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before one of django-hijack's views, write to Django's session what the view reads from it.
