@@ -68,7 +68,7 @@ def hashing_for(asker: Asker) -> Iterator[None]:
 class Turns:
     """At most ``size`` run at a time.
 
-    Of unknown askers as many more wait. In all as many more wait, and at least `PLACES`.
+    Of unknown askers as many more wait. Of known ones as many more wait too, and at least `PLACES`.
     """
 
     def __init__(self, size: int) -> None:

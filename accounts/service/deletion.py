@@ -12,4 +12,5 @@ def delete(request: HttpRequest) -> None:
     with sessions.change_account(request) as user:
         user.delete()
     logout(request)
-    delivery.send(mail.compose("account_deleted", user.email, email=user.email), is_notice=True)
+    if not delivery.send(mail.compose("account_deleted", user.email, email=user.email), is_notice=True):
+        sessions.record(request, sessions.Kind.MAIL_DROPPED, reason="account_deleted")

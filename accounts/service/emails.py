@@ -26,7 +26,7 @@ def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
     email = email.lower()
     if email == user.email:
         raise ValidationError(_("This is already your address."))
-    may_send = sessions.throttle(request, "register", sessions.canonical(email))
+    may_send = sessions.throttle(request, "register", email)
     with sessions.change_account(request) as user:
         other = _other_at(email, user)
         sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)

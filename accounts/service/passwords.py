@@ -50,7 +50,7 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
     """Send a link that resets the password, if there is an active account with a password. Raise `Throttled`."""
-    may_send = sessions.throttle(request, "reset", sessions.canonical(email))
+    may_send = sessions.throttle(request, "reset", email)
     user: User | None = User.objects.for_decision().at_address(email)
     if user is not None and not user.is_active:
         user = None

@@ -47,7 +47,7 @@ def register(request: HttpRequest, email: str, password: str) -> None:
     email = email.lower()
     check_password_rules(password, User(email=email))
     canonical_address = sessions.canonical(email)
-    may_send = sessions.throttle(request, "register", canonical_address)
+    may_send = sessions.throttle(request, "register", email)
     now = timezone.now()
     new = Registration(
         id=uuid7(),
