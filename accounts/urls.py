@@ -41,18 +41,7 @@ urlpatterns = [
         Notice.as_view(heading=_("Your password has been changed"), text=_("Sign in with the new password.")),
         name="password-reset",
     ),
-    path(
-        "alarm/raised",
-        Notice.as_view(
-            heading=_("You are signed out everywhere"),
-            text=_(
-                "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has "
-                "changed your e-mail address, ask the administrators of this site for help."
-            ),
-            template_name="accounts/alarm_raised.html",
-        ),
-        name="alarm-raised",
-    ),
+    path("alarm/raised", views.AlarmRaised.as_view(), name="alarm-raised"),
     path(
         "account/deleted",
         Notice.as_view(heading=_("Your account has been deleted"), text=_("You cannot sign in with it any more.")),

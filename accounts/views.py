@@ -5,7 +5,7 @@ account require a recent sign-in. Otherwise the user enters the password again, 
 """
 
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
@@ -24,7 +25,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
 from accounts import forms, links
-from accounts.links import InvalidLink, Purpose
+from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
 from accounts.models import User
 from accounts.service import alarm, deletion, emails, passwords, registration
 from tokens import sessions
@@ -180,10 +181,35 @@ class OwnAccountForm(SignedInForm):
 
 
 class LinkFormView(AccountForm):
-    """A page that a link in a mail leads to. Only its button has an effect."""
+    """A page that a link in a mail leads to. Only its button has an effect.
+
+    If the link has been used, the page says what it did, also after a double click.
+    """
 
     def get_initial(self) -> dict[str, Any]:
         return {"token": self.request.GET.get("token", "")}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            self.look_at(request.GET.get("token", ""))
+        except UsedLink as error:
+            return self._used(error)
+        except InvalidLink:
+            pass  # The page says so when its form is submitted.
+        return super().get(request, *args, **kwargs)
+
+    def look_at(self, token: str) -> None:
+        """Raise `UsedLink` or `InvalidLink` if the link cannot be used. The alarm's link can always be used again."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            return super().form_valid(form)
+        except UsedLink as error:
+            return self._used(error)
+
+    def _used(self, error: UsedLink) -> HttpResponse:
+        said = {"heading": self.heading, "text": WHAT_LINKS_DID[error.purpose]}
+        return TemplateResponse(self.request, Notice.template_name, {"view": said})
 
 
 class Register(AccountForm):
@@ -198,6 +224,9 @@ class ConfirmEmail(LinkFormView):
     """Confirms a new address, or a registration, whose form also asks for the password."""
 
     heading, button, done, blamed = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed", "password1"
+
+    def look_at(self, token: str) -> None:
+        emails.look_at(token)
 
     def get_form_class(self) -> type[forms.LinkForm]:
         token = self.request.POST.get("token", self.request.GET.get("token", ""))
@@ -239,6 +268,9 @@ class ConfirmPasswordReset(LinkFormView):
     heading, button, done, blamed = _("Choose a new password"), _("Set the password"), "password-reset", "password1"
     text = _("You will be signed out everywhere.")
 
+    def look_at(self, token: str) -> None:
+        passwords.look_at(token)
+
     def carry_out(self, given: dict[str, Any]) -> None:
         passwords.reset(self.request, given["token"], given["password1"])
 
@@ -251,6 +283,25 @@ class Alarm(LinkFormView):
 
     def carry_out(self, given: dict[str, Any]) -> None:
         alarm.raise_alarm(self.request, given["token"])
+        self._token = given["token"]
+
+    def get_success_url(self) -> str:
+        return f"{super().get_success_url()}?{urlencode({'token': self._token})}"
+
+
+class AlarmRaised(Notice):
+    """Names the changes that the alarm has cancelled. Without the link's token it names none."""
+
+    heading = _("You are signed out everywhere")
+    text = _(
+        "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has changed your "
+        "e-mail address, ask the administrators of this site for help."
+    )
+    template_name = "accounts/alarm_raised.html"
+
+    @method_decorator(never_cache)
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().get(request, cancelled=alarm.cancelled_changes(request.GET.get("token", "")))
 
 
 class DeleteAccount(OwnAccountForm):

@@ -10,11 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
-from accounts.links import Purpose, make
+from accounts.links import Purpose
 from accounts.models import User
 from tests.accounts.steps import CROSS_SITE, TWICE, clears_the_tokens, form_errors, live, sign_in_by_form, who
 from tests.browsers import FIREFOX, login
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, link_token
 from tokens.models import Device, RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ class TestAPageThatALinkLeadsTo:
     def test_it_puts_the_token_into_its_form_and_changes_nothing(self, api, user, path):
         """Mail scanners open links. A scanner must not confirm an address."""
         before = User.objects.values().get()
-        token = make(Purpose.EMAIL_CHANGE, user, "new@example.org")
+        token = link_token(Purpose.EMAIL_CHANGE, user, "new@example.org")
         html = api.get(path, {"token": token}).content.decode()
         assert re.findall(r'name="token" value="([^"]+)"', html) == [token]
         assert User.objects.values().get() == before
@@ -103,7 +103,7 @@ class TestAPageThatChangesTheAccount:
 def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
     session = login(strict, user)["session"]["id"]
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    given = {**FILLED_IN, "token": link_token(Purpose.ALARM, user), "name": "Mine"}
     assert strict.post(path.format(session), given, headers={"Origin": "https://testserver"}).status_code == 403
     assert (User.objects.get().email, live()) == (user.email, 1)
     assert not mailoutbox
@@ -113,7 +113,7 @@ def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
 def test_a_form_of_another_site_changes_nothing_and_rotates_nothing(signed_in_by_form, user, path, clock, mailoutbox):
     session, name = RefreshToken.objects.get(), Device.objects.get().name
     clock.forward(601)
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    given = {**FILLED_IN, "token": link_token(Purpose.ALARM, user), "name": "Mine"}
     response = signed_in_by_form.post(path.format(session.id), given, headers=CROSS_SITE)
     assert (response.status_code, len(response.cookies)) == (403, 0)
     session.refresh_from_db()

@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.core import signing
 from django.test import Client
 
-from accounts.links import LIFETIMES, Purpose, make
+from accounts.links import LIFETIMES, Purpose
 from accounts.models import User
-from tests.accounts.steps import ask, confirm, events, form_errors, live, who
+from accounts.service import pending_changes
+from tests.accounts.steps import ask, confirm, events, form_errors, live, outcome, reset_password, text, who
 from tests.browsers import REFRESH, login, refresh
-from tests.factories import UserFactory
+from tests.factories import UserFactory, link_token
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +29,7 @@ def thief(signed_in) -> Client:
 @pytest.fixture
 def token(user, clock) -> str:
     """The token of the link in a notice."""
-    return make(Purpose.ALARM, user)
+    return link_token(Purpose.ALARM, user)
 
 
 def press(token, browser=None, **options):
@@ -50,7 +52,7 @@ class TestPressingTheButton:
 
     def test_leads_to_the_page_that_resets_the_password(self, thief, token):
         response = press(token, follow=True)
-        assert response.redirect_chain == [("/alarm/raised", 302)]
+        assert response.redirect_chain == [(f"/alarm/raised?token={token}", 302)]
         assert 'href="/password/reset"' in response.content.decode()
 
     def test_is_recorded_and_each_ended_session_names_the_alarm(self, thief, user, token):
@@ -78,7 +80,35 @@ class TestPressingTheButton:
         assert signed_in.cookies[REFRESH].value == ""
 
 
+class TestThePageAfterwards:
+    def test_names_the_changes_that_were_pending_and_are_cancelled_now(self, thief, user, token, token_in):
+        ask(thief, "email/change", {"email": NEW})
+        ask(thief, "password/reset", {"email": user.email})
+        done = press(token, follow=True)
+        page = text(done)
+        assert "a new e-mail address, t…@example.org" in page
+        assert "a new password, by a link to your mailbox" in page
+        assert NEW not in page
+        assert outcome(confirm(Client(), token_in(NEW))) == "400 invalid_token"
+        assert text(Client().get("/alarm/raised", {"token": token})).count("<li>") == page.count("<li>")
+
+    def test_names_nothing_that_was_not_pending_or_is_another_users(self, thief, user, token):
+        reset_password(Client(), link_token(Purpose.PASSWORD_RESET, user))
+        link_token(Purpose.PASSWORD_RESET, UserFactory())
+        assert "They have been cancelled" not in text(press(token, follow=True))
+
+    @pytest.mark.parametrize("token", ["", "nonsense"])
+    def test_without_the_token_of_the_link_names_nothing(self, user, token):
+        pending_changes.cancel(user.pk)
+        assert "They have been cancelled" not in text(Client().get("/alarm/raised", {"token": token}))
+
+
 class TestTheLink:
+    def test_of_an_earlier_release_works(self, thief, user):
+        old = signing.TimestampSigner(salt="accounts.links.alarm", sep=".").sign_object([str(user.pk), "x" * 22, ""])
+        assert press(old).status_code == 302
+        assert live() == 0
+
     def test_does_nothing_until_the_button_is_pressed(self, thief, token):
         response = Client().get("/alarm", {"token": token})
         assert response.status_code == 200
@@ -118,7 +148,7 @@ class TestTheLink:
 
     def test_that_is_forged_or_for_another_purpose_ends_nothing(self, thief, user, token):
         forged = ["", token[:-1], "x" + token]
-        for bad in [*forged, *(make(purpose, user, NEW) for purpose in OTHER_PURPOSES)]:
+        for bad in [*forged, *(link_token(purpose, user, NEW) for purpose in OTHER_PURPOSES)]:
             assert form_errors(press(bad)), bad
         assert live() == 1
         assert not events(SecurityEvent.Kind.ALARM)

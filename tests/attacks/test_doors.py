@@ -84,7 +84,7 @@ HARMLESS = {
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
     *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
-    "manage.py purge_registrations",
+    "manage.py purge_links",
 }
 """Every other URL and command of the project."""
 

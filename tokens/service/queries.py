@@ -1,6 +1,6 @@
 """Reads sessions, always from the database that takes writes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -34,6 +34,22 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
 def is_live(session_id: UUID) -> bool:
     """Return whether the session has not ended."""
     return RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id).exists()
+
+
+def was_ended_since(session_id: UUID, since: datetime) -> bool:
+    """Return whether somebody has ended a session that was live at ``since``, or after that a later one on its device.
+
+    True if there is no such session, or its device was forgotten. A session that the same person replaced on its
+    device, or that made way for a newer one, was not ended.
+    """
+    rows = RefreshToken.objects.using(writer(RefreshToken))
+    session = rows.filter(id=session_id).select_related("device").first()
+    if session is None or session.device.forgotten:
+        return True
+    reasons = RefreshToken.Reason
+    later = Q(device=session.device_id, created_at__gte=session.created_at, revoked_at__gt=since)
+    ended = rows.filter(Q(id=session_id, revoked_at__isnull=False) | later)
+    return ended.exclude(revoked_reason__in=[reasons.SUPERSEDED, reasons.TOO_MANY]).exists()
 
 
 def secret_digest(session_id: UUID) -> bytes | None:
