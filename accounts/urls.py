@@ -41,7 +41,6 @@ urlpatterns = [
         Notice.as_view(heading=_("Your password has been changed"), text=_("Sign in with the new password.")),
         name="password-reset",
     ),
-    path("alarm/raised", views.AlarmRaised.as_view(), name="alarm-raised"),
     path(
         "account/deleted",
         Notice.as_view(heading=_("Your account has been deleted"), text=_("You cannot sign in with it any more.")),

@@ -5,7 +5,7 @@ account require a recent sign-in. Otherwise the user enters the password again, 
 """
 
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
@@ -124,8 +124,12 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except passwords.WrongPassword:
             form.add_error("current_password", _("This is not your current password."))
         else:
-            return super().form_valid(form)
+            return self.finished()
         return self.form_invalid(form)
+
+    def finished(self) -> HttpResponse:
+        """Return the response after `carry_out`."""
+        return redirect(self.get_success_url())
 
     def get_success_url(self) -> str:
         return reverse(self.done)
@@ -180,18 +184,42 @@ class OwnAccountForm(SignedInForm):
     recent = True
 
 
+@_careful
 class LinkFormView(AccountForm):
     """A page that a link in a mail leads to. Only its button has an effect.
 
-    If the link has been used, the page says what it did, also after a double click.
+    The token moves from the URL to Django's session, and the browser is redirected, so that the token is neither in the
+    address bar nor in the history. If the link has been used, the page says what it did, also after a double click.
     """
 
+    purposes: ClassVar[tuple[Purpose, ...]]
+
+    @property
+    def token(self) -> str:
+        """The token of the link, or the empty string."""
+        in_session = self.request.session.get(self._entry, "")
+        return str(self.request.POST.get("token") or self.request.GET.get("token") or in_session)
+
+    @property
+    def _entry(self) -> str:
+        return f"accounts {self.request.path} token"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        # Before the redirect the token is in the URL.
+        response["Referrer-Policy"] = "strict-origin"
+        return response
+
     def get_initial(self) -> dict[str, Any]:
-        return {"token": self.request.GET.get("token", "")}
+        return {"token": self.token}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            self.look_at(request.GET.get("token", ""))
+            links.read(self.token, *self.purposes)
+            if "token" in request.GET:
+                request.session[self._entry] = self.token
+                return redirect(request.path)
+            self.look_at(self.token)
         except UsedLink as error:
             return self._used(error)
         except InvalidLink:
@@ -203,9 +231,12 @@ class LinkFormView(AccountForm):
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
-            return super().form_valid(form)
+            response = super().form_valid(form)
         except UsedLink as error:
-            return self._used(error)
+            response = self._used(error)
+        if not form.errors:
+            self.request.session.pop(self._entry, None)
+        return response
 
     def _used(self, error: UsedLink) -> HttpResponse:
         said = {"heading": self.heading, "text": WHAT_LINKS_DID[error.purpose]}
@@ -224,13 +255,14 @@ class ConfirmEmail(LinkFormView):
     """Confirms a new address, or a registration, whose form also asks for the password."""
 
     heading, button, done, blamed = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed", "password1"
+    purposes = (Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
 
     def look_at(self, token: str) -> None:
         emails.look_at(token)
 
     def get_form_class(self) -> type[forms.LinkForm]:
-        token = self.request.POST.get("token", self.request.GET.get("token", ""))
-        return forms.ConfirmRegistrationForm if links.is_for(token, Purpose.REGISTRATION) else forms.LinkForm
+        is_for_registration = links.is_for(self.token, Purpose.REGISTRATION)
+        return forms.ConfirmRegistrationForm if is_for_registration else forms.LinkForm
 
     def carry_out(self, given: dict[str, Any]) -> None:
         password = given.get("password1")
@@ -267,6 +299,7 @@ class ConfirmPasswordReset(LinkFormView):
     form_class = forms.PasswordResetForm
     heading, button, done, blamed = _("Choose a new password"), _("Set the password"), "password-reset", "password1"
     text = _("You will be signed out everywhere.")
+    purposes = (Purpose.PASSWORD_RESET,)
 
     def look_at(self, token: str) -> None:
         passwords.look_at(token)
@@ -277,31 +310,25 @@ class ConfirmPasswordReset(LinkFormView):
 
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
-    heading, button, done, is_final = _("This was not me"), _("Sign out everywhere"), "alarm-raised", True
+    heading, button, is_final = _("This was not me"), _("Sign out everywhere"), True
     text = _("All devices that are signed in to your account will be signed out, including this one.")
     bad_link = _("This link is not valid. Choose a new password, which also signs out all devices.")
+    purposes = (Purpose.ALARM,)
+    raised: ClassVar[dict[str, Text]] = {
+        "heading": _("You are signed out everywhere"),
+        "text": _(
+            "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has changed "
+            "your e-mail address, ask the administrators of this site for help."
+        ),
+    }
 
     def carry_out(self, given: dict[str, Any]) -> None:
         alarm.raise_alarm(self.request, given["token"])
-        self._token = given["token"]
 
-    def get_success_url(self) -> str:
-        return f"{super().get_success_url()}?{urlencode({'token': self._token})}"
-
-
-class AlarmRaised(Notice):
-    """Names the changes that the alarm has cancelled. Without the link's token it names none."""
-
-    heading = _("You are signed out everywhere")
-    text = _(
-        "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has changed your "
-        "e-mail address, ask the administrators of this site for help."
-    )
-    template_name = "accounts/alarm_raised.html"
-
-    @method_decorator(never_cache)
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return super().get(request, cancelled=alarm.cancelled_changes(request.GET.get("token", "")))
+    def finished(self) -> HttpResponse:
+        """Name what was cancelled. There is no redirect, because the session that could say it may have ended."""
+        shown = {"view": self.raised, "cancelled": alarm.cancelled_changes(self.token)}
+        return TemplateResponse(self.request, "accounts/alarm_raised.html", shown)
 
 
 class DeleteAccount(OwnAccountForm):

@@ -30,15 +30,37 @@ EVERY_FORM = [*FORMS, "/alarm", "/sign-out", "/sessions/end-others", "/sessions/
 DONE = ["/account/deleted", "/email/confirmed", "/mail-sent", "/password/changed", "/password/reset/done"]
 
 
-@pytest.mark.parametrize("path", ["/email/confirm", "/password/reset/confirm"])
+PURPOSES = {"/email/confirm": Purpose.EMAIL_CHANGE, "/password/reset/confirm": Purpose.PASSWORD_RESET}
+
+
+@pytest.mark.parametrize("path", PURPOSES)
 class TestAPageThatALinkLeadsTo:
     def test_it_puts_the_token_into_its_form_and_changes_nothing(self, api, user, path):
         """Mail scanners open links. A scanner must not confirm an address."""
         before = User.objects.values().get()
-        token = link_token(Purpose.EMAIL_CHANGE, user, "new@example.org")
-        html = api.get(path, {"token": token}).content.decode()
+        token = link_token(PURPOSES[path], user, "new@example.org")
+        html = api.get(path, {"token": token}, follow=True).content.decode()
         assert re.findall(r'name="token" value="([^"]+)"', html) == [token]
         assert User.objects.values().get() == before
+
+    def test_it_takes_the_token_out_of_the_address_and_tells_no_other_site(self, api, user, path):
+        """The address bar, the history, the log of a proxy, and the Referer of what the page loads."""
+        token = link_token(PURPOSES[path], user)
+        response = api.get(path, {"token": token}, follow=True)
+        assert response.redirect_chain == [(path, 302)]
+        assert (response["Referrer-Policy"], response["Cache-Control"][:8]) == ("strict-origin", "max-age=")
+        assert token in response.content.decode()
+        assert token in api.get(path).content.decode(), "The page can be loaded again."
+        assert token not in Client().get(path).content.decode()
+
+    def test_a_session_keeps_no_token_that_is_not_ours_or_has_been_used(self, api, user, path):
+        """Otherwise strangers could fill the table of sessions."""
+        token = link_token(PURPOSES[path], user, "new@example.org")
+        api.get(path, {"token": "nonsense"})
+        assert not api.session.items()
+        api.get(path, {"token": token})
+        api.post(path, {"token": token, **TWICE})
+        assert token not in str(dict(api.session.items()))
 
     @pytest.mark.parametrize("token", ["", "nonsense", "x" * 2000, "<script>"], ids=lambda token: token[:10] or "none")
     def test_it_shows_an_error_if_the_link_is_invalid(self, api, path, token):
@@ -129,7 +151,8 @@ class TestEveryForm:
         response = signed_in_by_form.get(path)
         assert response.status_code == 200
         assert "no-store" in response["Cache-Control"]
-        assert (response["Referrer-Policy"], response["X-Frame-Options"]) == ("same-origin", "DENY")
+        referrer = "strict-origin" if path in PURPOSES else "same-origin"
+        assert (response["Referrer-Policy"], response["X-Frame-Options"]) == (referrer, "DENY")
         html = response.content.decode()
         assert "csrfmiddlewaretoken" in html
         assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", html), "The policy (CSP) would block it."

@@ -81,14 +81,17 @@ class TestTheLinkOfEachMail:
 
 class TestThePasswordOfTheAccount:
     def test_is_the_one_given_at_registration_which_the_page_asks_for_once(self, api, token):
-        page = api.get("/email/confirm", {"token": token}).content.decode()
+        page = api.get("/email/confirm", {"token": token}, follow=True).content.decode()
         assert "The password with which you have registered." in page
         assert leads_to(fill_in_once(api, token, PASSWORD)) == "/email/confirmed"
         assert can_sign_in(api, ADDRESS)
 
     def test_is_not_asked_for_if_the_link_changes_the_address_of_an_account(self, api, signed_in, token_in):
         ask(signed_in, "email/change", {"email": ADDRESS})
-        assert 'type="password"' not in api.get("/email/confirm", {"token": token_in(ADDRESS)}).content.decode()
+        assert (
+            'type="password"'
+            not in api.get("/email/confirm", {"token": token_in(ADDRESS)}, follow=True).content.decode()
+        )
         assert ask(api, "email/confirm", {"token": token_in(ADDRESS)}).status_code == 204
 
     def test_is_another_one_only_if_the_page_gets_it_twice(self, api, token):

@@ -164,9 +164,11 @@ def test_a_double_click_does_it_once_and_tells_the_second_what_the_first_has_don
 
 def test_the_page_of_a_link_that_was_used_says_so_before_its_button_is_pressed(api, user):
     token = link_token(Purpose.PASSWORD_RESET, user)
-    assert "This link has been used already." not in text(api.get("/password/reset/confirm", {"token": token}))
+    assert "This link has been used already." not in text(
+        api.get("/password/reset/confirm", {"token": token}, follow=True)
+    )
     reset_password(api, token)
-    assert "It has set a new password" in text(api.get("/password/reset/confirm", {"token": token}))
+    assert "It has set a new password" in text(api.get("/password/reset/confirm", {"token": token}, follow=True))
 
 
 def test_the_problem_says_what_the_link_did(api, user):
