@@ -1,6 +1,7 @@
 """Links in mails. Each contains a signed token for one purpose, which is valid for a limited time.
 
-The token is Django's signed JSON (`django.core.signing`), with a salt for each purpose::
+The token is Django's signed JSON (`django.core.signing`). The salt contains the purpose and ORIGIN, so that two
+deployments with the same SECRET_KEY do not share links::
 
     [primary key]  →  WyIwMTk…IiJd.1xYzA2.kT0…
 
@@ -13,6 +14,7 @@ a link that changes an account, because the key of a pending change has 122 rand
 account. `UsedLink` is raised for one that has done its work.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -82,13 +84,15 @@ def make(purpose: Purpose, key: Any) -> str:
 
 
 def read(token: str, *purposes: Purpose) -> Link:
-    """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`."""
+    """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`.
+
+    Links of earlier releases, whose salt contains only the purpose, are read too.
+    """
     for purpose in purposes:
-        try:
-            key, *_of_earlier_releases = _signer(purpose).unsign_object(token, max_age=LIFETIMES[purpose])
-        except (signing.BadSignature, ValueError):
-            continue
-        return Link(purpose, key)
+        for signer in (_signer(purpose), _signer_of_earlier_releases(purpose)):
+            with suppress(signing.BadSignature, ValueError):
+                key, *_ = signer.unsign_object(token, max_age=LIFETIMES[purpose])
+                return Link(purpose, key)
     raise InvalidLink
 
 
@@ -108,4 +112,8 @@ def url(purpose: Purpose, token: str) -> str:
 
 
 def _signer(purpose: Purpose) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=f"accounts.links.{purpose} {settings.ORIGIN}", sep=".")
+
+
+def _signer_of_earlier_releases(purpose: Purpose) -> signing.TimestampSigner:
     return signing.TimestampSigner(salt=f"accounts.links.{purpose}", sep=".")

@@ -79,6 +79,11 @@ class TestALink:
         settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
         assert use(api, purpose, token) == "done"
 
+    def test_is_invalid_at_another_deployment_with_the_same_secret_key(self, api, purpose, token, settings):
+        settings.ORIGIN = "https://staging.example.org"
+        with pytest.raises(InvalidLink):
+            read(token, purpose)
+
     @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45])
     def test_is_invalid_if_a_character_is_changed(self, api, purpose, token, place):
         letters = list(token)
