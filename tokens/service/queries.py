@@ -95,15 +95,22 @@ def is_active(access: AccessToken) -> bool:
 
     It is valid if it has not expired, and a refresh of its session would not be rejected.
     """
+    session = session_of(access)
+    return session is not None and session.now < instant(access.expires_at)
+
+
+def session_of(access: AccessToken) -> RefreshToken | None:
+    """Return the session of an access token, with its user and device. None: a refresh of it would be rejected."""
     session = RefreshToken.objects.for_decision().live().filter(id=access.session_id).first()
-    return (
-        session is not None
-        and session.now < instant(access.expires_at)
-        and str(session.user.pk) == access.subject
-        and session.user.is_active
-        and auth_hash.renewed_digest(session, session.user) is not None
-        and has_actor(session)
-    )
+    if (
+        session is None
+        or str(session.user.pk) != access.subject
+        or not session.user.is_active
+        or auth_hash.renewed_digest(session, session.user) is None
+        or not has_actor(session)
+    ):
+        return None
+    return session
 
 
 def has_actor(session: RefreshToken) -> bool:
