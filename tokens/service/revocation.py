@@ -45,7 +45,9 @@ def revoke(
     client: Client | None = None,
     note: str = "",
 ) -> list[UUID]:
-    """End at most `BATCH` of these sessions that are not revoked yet, and return the ids of those that were ended.
+    """End some of these sessions that are not revoked yet, and return the ids of those that were ended.
+
+    At most `BATCH` are ended, not counting impersonations. None are left if fewer were ended.
 
     ``by`` is the user who asked for it, if that is not the user of the session. ``note`` is added to the reason in the
     event. The impersonations that were begun in one of these sessions end with it. Their ids are not returned.
@@ -57,7 +59,7 @@ def sign_out(session_id: UUID, client: Client) -> None:
     """End the session of a person who signs out. Whoever signs out of an impersonation signs out as the actor too."""
     for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
         if row.actor_session_id is not None:
-            # In a transaction of its own, because sessions are locked in the order of their ids.
+            # In a transaction of its own, because impersonations are locked after all other sessions.
             sign_out(row.actor_session_id, client)
 
 
@@ -70,29 +72,40 @@ def _revoke(
 ) -> list[RefreshToken]:
     alias = writer(RefreshToken)
     with durable(alias):
-        rows = _lock(alias, sessions)
-        if not rows:
-            return []
-        ids = _end(alias, rows, reason, by, client, note)
-        # Read after the lock, because an impersonation is opened under the same lock.
-        if begun := _lock(alias, RefreshToken.objects.filter(actor_session_id__in=ids)):
+        rows, begun = lock(sessions)
+        if rows:
+            _end(alias, rows, reason, by, client, note)
+        if begun:
             _end(alias, begun, RefreshToken.Reason.ACTOR_ENDED, by, client, note)
     return rows
 
 
-def _lock(alias: str, sessions: RefreshTokenQuerySet) -> list[RefreshToken]:
-    return list(
-        sessions.using(alias)
-        .filter(revoked_at=None)
-        .annotate(now=DatabaseNow())  # type: ignore[no-redef]
-        .order_by("id")
-        .select_for_update(of=("self",))[:BATCH]
-    )
+def lock(sessions: RefreshTokenQuerySet) -> tuple[list[RefreshToken], list[RefreshToken]]:
+    """Lock what `revoke` would end, until the commit. Return those of the sessions, and what was begun in them.
+
+    Whoever ends sessions for several reasons in one transaction locks all of them first.
+    """
+    own = list(_not_revoked(sessions.filter(actor=None)).locked()[:BATCH])
+    impersonations = sessions.exclude(actor=None)
+    if not own:
+        return list(_not_revoked(impersonations).locked()[:BATCH]), []
+    ids = [row.id for row in own]
+    # A statement of its own, because the one above does not see what began while it waited for a lock.
+    found = list(_not_revoked(impersonations | RefreshToken.objects.filter(actor_session_id__in=ids)).locked())
+    begun = {row.id for row in found if row.actor_session_id in ids}
+    if begun:
+        begun -= set(_not_revoked(sessions.filter(id__in=begun)).values_list("id", flat=True))
+    return own + [row for row in found if row.id not in begun], [row for row in found if row.id in begun]
+
+
+def _not_revoked(sessions: RefreshTokenQuerySet) -> RefreshTokenQuerySet:
+    rows = sessions.using(writer(RefreshToken)).filter(revoked_at=None)
+    return rows.annotate(now=DatabaseNow())  # type: ignore[no-redef]
 
 
 def _end(
     alias: str, rows: list[RefreshToken], reason: RefreshToken.Reason, by: Any, client: Client | None, note: str
-) -> list[UUID]:
+) -> None:
     now, ids = rows[0].now, [row.id for row in rows]
     RefreshToken.objects.using(alias).filter(id__in=ids).update(revoked_at=now, revoked_reason=reason, revoked_by=by)
     Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
@@ -112,7 +125,6 @@ def _end(
         )
         for row in rows
     )
-    return ids
 
 
 def revoke_all(
