@@ -57,6 +57,8 @@ def begin(actor_key: Any, session_id: UUID, user_key: Any, client: Client) -> Is
     alias = writer(RefreshToken)
     with durable(alias):
         actor, user = users.lock_both(alias, actor_key, user_key)
+        # The row of the impersonation refers to one of them. A sign-in in the same browser locks it before sessions.
+        users.lock_devices(alias, actor_key)
         own = _own(RefreshToken.objects.select_for_update(of=("self",)), session_id, actor, client)
         if own.mode == BODY or user is None or not user.is_active or user.pk == actor.pk:
             raise ImpersonationRefused

@@ -73,6 +73,10 @@ def release(actor: Actor) -> tuple[Any, ...]:
     return "release", str(actor.impersonation), actor.first.browser.device_token
 
 
+def sign_in_here(actor: Actor) -> tuple[Any, ...]:
+    return "sign_in", str(UserFactory().pk), actor.first.browser.device_token
+
+
 def at_once(processes: list[Process], actors: list[Actor], *jobs: Job) -> None:
     """Run the first job in one process and the second in the other, for all actors at the same time."""
     for process, job in zip(processes, jobs, strict=True):
@@ -96,6 +100,14 @@ def test_a_revocation_and_an_impersonation_that_begins_leave_none_without_its_ac
         actors = [Actor() for _ in range(PAIRS)]
         at_once(processes, actors, impersonate_again, other)
         assert all(actor.live == {actor.third.id} for actor in actors)
+
+
+def test_an_impersonation_that_begins_and_a_sign_in_of_another_user_in_the_same_browser(processes):
+    """The sign-in locks the device of the browser, and then ends the sessions of its other users."""
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        at_once(processes, actors, impersonate_again, sign_in_here)
+        assert all(actor.live == {actor.second.id, actor.third.id} for actor in actors)
 
 
 def test_a_revocation_and_the_release_of_an_impersonation(processes):
