@@ -136,17 +136,17 @@ def revoke_all(
     by: Any = None,
     client: Client | None = None,
     note: str = "",
-) -> int:
-    """End all of these sessions, in batches that are committed one by one. Return how many were ended.
+) -> list[UUID]:
+    """End all of these sessions, in batches that are committed one by one. Return the ids of those that were ended.
 
     ``user`` is given if everything of that user is to end. Then there is an event even if no session was live, because
     a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). The other arguments are
     those of `revoke`.
     """
-    total = 0
-    while ended := revoke(sessions, reason, by=by, client=client, note=note):
-        total += len(ended)
-    if user is not None and not total:
+    ended: list[UUID] = []
+    while batch := revoke(sessions, reason, by=by, client=client, note=note):
+        ended += batch
+    if user is not None and not ended:
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason
         event = events.record(
@@ -159,4 +159,4 @@ def revoke_all(
         )
         with durable(alias):
             events.write([event])
-    return total
+    return ended

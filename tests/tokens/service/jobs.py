@@ -153,7 +153,7 @@ def end_others(user_id: str, session_id: str) -> int:
     with durable(alias):
         user = users.lock_signed_in(alias, UUID(user_id), UUID(session_id))
         others = queries.live_sessions(user).exclude(id=session_id)
-        return revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER)
+        return len(revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER))
 
 
 def impersonate(actor_id: str, session_id: str, user_id: str, device_token: str) -> bool:
