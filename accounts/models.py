@@ -64,7 +64,9 @@ class UserQuerySet(models.QuerySet["User"]):
         if not {"is_active", "email"} & values.keys():
             return super().update(**values)
         with transaction.atomic(using=self.db):
-            changed = list(self.values_list("pk", flat=True))
+            # Rows that are active already, or not, are not loaded.
+            rows_changed = self if "email" in values else self.exclude(is_active=values["is_active"])
+            changed = list(rows_changed.values_list("pk", flat=True))
             rows = super().update(**values)
             for user in list(self.model._base_manager.using(self.db).filter(pk__in=changed)):
                 if "email" in values:
@@ -165,7 +167,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     def validate_unique(self, exclude: Any = None) -> None:
         """Also raise `ValidationError` if the address is new and means another account, or cannot be a new one."""
         super().validate_unique(exclude)
-        if "email" in (exclude or ()) or self._stored_email() == self.email.lower():
+        stored = self._stored_email(router.db_for_write(User, instance=self))
+        if "email" in (exclude or ()) or stored == self.email.lower():
             return
         try:
             validate_new_address(self.email)
@@ -183,16 +186,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         if fields is not None and "email" not in fields:
             super().save(**options)
             return
-        with transaction.atomic(using=options.get("using") or router.db_for_write(User, instance=self)):
-            before = self._stored_email()
+        alias = options.get("using") or router.db_for_write(User, instance=self)
+        with transaction.atomic(using=alias):
+            before = self._stored_email(alias)
             super().save(**options)
             if self.email != before:
                 CanonicalAddress.claim(self)
 
-    def _stored_email(self) -> str | None:
+    def _stored_email(self, alias: str) -> str | None:
         if self._state.adding:
             return None
-        rows = User._base_manager.using(router.db_for_write(User, instance=self))
+        rows = User._base_manager.using(alias)
         return rows.filter(pk=self.pk).values_list("email", flat=True).first()
 
 

@@ -3,7 +3,9 @@
 It shows no secrets and edits no rows.
 """
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -165,8 +167,9 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Revoke selected sessions"), permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
-        sessions = RefreshToken.objects.live().filter(pk__in=queryset.values("pk"))
-        self._revoke(request, sessions, *((session, str(session)) for session in sessions))
+        found = RefreshToken.objects.live().in_bulk(list(queryset.values_list("pk", flat=True)))
+        sessions = RefreshToken.objects.live().filter(pk__in=found)
+        self._revoke(request, sessions, lambda ended: [(found[id], str(id)) for id in ended])
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.revoke_user)
@@ -186,7 +189,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         may_view = request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
         shown = str(user if may_view else user.pk)
         if request.method == "POST":
-            self._revoke(request, sessions, (user, shown), user=user)
+            self._revoke(request, sessions, lambda ended: [(user, shown)], user=user)
             change = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
             return redirect(reverse(change, args=[user.pk]) if may_view else reverse("admin:index"))
         context = {
@@ -197,12 +200,23 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         }
         return render(request, "admin/tokens/revoke_user.html", context)
 
-    def _revoke(self, request: HttpRequest, sessions: Any, *logged: tuple[Any, str], user: Any = None) -> None:
-        """Revoke sessions, and note it in the admin's log with these objects and their names."""
+    def _revoke(
+        self,
+        request: HttpRequest,
+        sessions: Any,
+        objects: Callable[[list[UUID]], list[tuple[Any, str]]],
+        user: Any = None,
+    ) -> None:
+        """Revoke sessions, and note it in the admin's log.
+
+        ``objects`` returns what is named there, with their names. It is given the ids of the sessions that ended here:
+        somebody else may have ended others at the same moment.
+        """
         reason = RefreshToken.Reason.ENDED_BY_STAFF
         current = get_user_model()._default_manager.get(pk=request.user.pk)
         ended = revoke_all(sessions, reason, user=user, by=current, client=client_of(request))
-        message = ngettext("%d session revoked.", "%d sessions revoked.", ended) % ended
+        message = ngettext("%d session revoked.", "%d sessions revoked.", len(ended)) % len(ended)
+        logged = objects(ended)
         types = ContentType.objects.get_for_models(*{type(row) for row, _name in logged})
         LogEntry.objects.bulk_create(
             LogEntry(

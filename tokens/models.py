@@ -8,8 +8,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -76,6 +77,14 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
                 now=DatabaseNow()  # type: ignore[no-redef]
             )
         )
+
+    def locked(self) -> "RefreshTokenQuerySet":
+        """Return the rows in the order in which every transaction locks sessions, locked until the commit.
+
+        Impersonations come last. When a person's own session is locked, no further impersonation begins in it, so that
+        all that were begun can be read and locked then.
+        """
+        return self.order_by(IsNull(F("actor"), False), "id").select_for_update(of=("self",))
 
 
 class RefreshToken(models.Model):

@@ -171,7 +171,7 @@ def test_revocations_are_counted_by_reason_when_they_are_committed(user):
     for _ in range(3):
         Holder(user)
     with counted(*[event("revoked"), ("revocations_total", "ended_by_command")] * 3):
-        assert revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_COMMAND, note="x 1\n") == 3
+        assert len(revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_COMMAND, note="x 1\n")) == 3
 
 
 @pytest.mark.urls("tests.urls")

@@ -1,5 +1,6 @@
 """The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -279,7 +280,8 @@ def _presented(request: Request) -> Presented | None:
 
 
 def _session_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
+    """Return the id that is written in its canonical form. `UUID` also accepts braces, and digits of other scripts."""
+    with suppress(ValueError):
+        if str(found := UUID(text)) == text:
+            return found
+    raise NotFound

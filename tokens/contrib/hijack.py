@@ -8,19 +8,27 @@ of::
 django-hijack signs the user in by `django.contrib.auth.login`, and then sends a signal. Without the adapter this would
 be a sign-in of the user. ``HIJACK_PERMISSION_CHECK`` decides who may impersonate whom. If `tokens.sessions.impersonate`
 refuses nevertheless, the response is 403, and the session of before continues.
+
+django-hijack's views lock the row of the request's user, and only then the other row is known. Importing this module
+makes them lock both, in the order of all other transactions.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, get_user_model
+from django.core.exceptions import ValidationError
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from hijack import middleware
+from hijack import middleware, views
 from hijack.signals import hijack_ended, hijack_started
 
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken
+from tokens.service import users
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.users import SessionEnded
@@ -63,6 +71,24 @@ class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[mis
         history = [] if actor_id is None else [str(actor_id)]
         if session.get(_HISTORY, []) != history:
             session[_HISTORY] = history
+
+
+def _dispatch(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    """Carry out a view of django-hijack, with the rows of both users locked.
+
+    Its own lock comes in another order, so that two people who impersonate each other could deadlock. It is also FOR
+    UPDATE, for which every commit waits that has inserted a row of the user (`tokens.service.users`).
+    """
+    keys = {request.user.pk, impersonation.actor_id(request)}
+    with suppress(ValidationError):  # Then the view finds no user.
+        keys.add(get_user_model()._meta.pk.to_python(request.POST.get("user_pk")))
+    alias = writer(RefreshToken)
+    with durable(alias):
+        users.lock_both(alias, *(keys - {None}))
+        return super(views.LockUserTableMixin, view).dispatch(request, *args, **kwargs)
+
+
+views.LockUserTableMixin.dispatch = _dispatch
 
 
 @receiver(hijack_started)

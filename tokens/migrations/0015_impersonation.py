@@ -3,7 +3,6 @@ from typing import Any
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
-from django.db.models import Q
 
 
 def _delete_impersonations(apps: Any, schema_editor: Any) -> None:
@@ -13,7 +12,7 @@ def _delete_impersonations(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    """Add the actor of a session. Both columns are empty in all rows, so that no row is written."""
+    """Add the actor of a session. Both columns are empty in all rows, so that no row is written. 0016 makes indexes."""
 
     dependencies = [
         ("tokens", "0014_forgotten_devices"),
@@ -39,16 +38,6 @@ class Migration(migrations.Migration):
             field=models.UUIDField(editable=False, null=True, verbose_name="session of the actor"),
         ),
         migrations.RunPython(migrations.RunPython.noop, _delete_impersonations),
-        migrations.AddIndex(
-            model_name="refreshtoken",
-            index=models.Index(condition=~Q(actor=None), fields=["actor"], name="tokens_session_actor"),
-        ),
-        migrations.AddIndex(
-            model_name="refreshtoken",
-            index=models.Index(
-                condition=~Q(actor_session_id=None), fields=["actor_session_id"], name="tokens_session_acts"
-            ),
-        ),
         migrations.AlterField(
             model_name="refreshtoken",
             name="revoked_reason",

@@ -42,8 +42,9 @@ OWN_BUDGETS = 5
 NEW_FOR = timedelta(days=1)
 """For how long after its first sign-in a device is new.
 
-A new device takes no older device's place among the `OWN_BUDGETS`. Otherwise a thief who knows the password could take
-all places within seconds. The user gets a mail about each new device.
+A new device does not displace an older one from the `OWN_BUDGETS` devices that have a budget. Otherwise a thief who
+knows the password could sign in on five new devices within seconds, and the user's own devices would have no budget
+any more. The user gets a mail about each new device, and has this time to react.
 """
 
 # Names are also printed on the terminals of operators, where an escape sequence is a command.
@@ -146,7 +147,11 @@ def _note_sign_in(device: Device, name: str, now: datetime) -> None:
 
 
 def _order(device: Device, now: datetime) -> UUID:
-    """Return a value that sorts devices by their last sign-in, also within one instant, and new ones before others."""
+    """Return the value of ``last_sign_in`` for a sign-in at ``now``. The greater it is, the later was the sign-in.
+
+    It is a UUIDv7, which begins with the time, so that two sign-ins within one instant have an order too. For a new
+    device half of it is returned, which is less than the value of every device that is not new.
+    """
     order = uuid7()
     return UUID(int=order.int >> 1) if now - device.created_at < NEW_FOR else order
 

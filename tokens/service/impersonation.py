@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from tokens.conf import BODY, token_settings
@@ -56,6 +57,8 @@ def begin(actor_key: Any, session_id: UUID, user_key: Any, client: Client) -> Is
     alias = writer(RefreshToken)
     with durable(alias):
         actor, user = users.lock_both(alias, actor_key, user_key)
+        # The row of the impersonation refers to one of them. A sign-in in the same browser locks it before sessions.
+        users.lock_devices(alias, actor_key)
         own = _own(RefreshToken.objects.select_for_update(of=("self",)), session_id, actor, client)
         if own.mode == BODY or user is None or not user.is_active or user.pk == actor.pk:
             raise ImpersonationRefused
@@ -110,8 +113,9 @@ def end(session_id: UUID, client: Client) -> IssuedTokens:
             # Like every access token of a bound session, it names no generation.
             text, access = issuing.access_token(own, actor, None, own.now)
             issued = IssuedTokens(own, actor, access, text, binds=True)
-        both = RefreshToken.objects.using(alias).live().filter(id__in=[own.id, row.id])
-        if len(both.order_by("id").select_for_update()) < 2:
+        # With all that were begun in the actor's own session. No other begins while the actor's row is locked.
+        ending = RefreshToken.objects.using(alias).live().filter(Q(id=own.id) | Q(actor_session_id=own.id))
+        if not {own.id, row.id} <= {session.id for session in ending.locked()}:
             raise SessionEnded
         revoke(RefreshToken.objects.filter(id=row.id), _Reason.RELEASED, client=client)
         if own.bound_at is None:

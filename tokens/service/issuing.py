@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tokens.conf import SUBDOMAIN, codec, keyring, token_settings
+from tokens.conf import BODY, SUBDOMAIN, codec, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken
@@ -77,14 +77,8 @@ def ends_with_browser(session: RefreshToken) -> bool:
 
 
 def refresh_token(session: RefreshToken, secret: bytes) -> str:
-    """Return the refresh token of the session's current generation."""
+    """Return the refresh token of the session's current generation, as its cookie or the response body carries it."""
     ring = keyring()
     token = refresh_tokens.RefreshToken(session.id, secret, session.generation)
-    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
-
-
-def for_http_cookie(text: str) -> str:
-    """Return a refresh token that was just issued, as it is written to a cookie that scripts cannot set."""
-    ring = keyring()
-    token = refresh_tokens.loads(text, ring.mac_keys)
-    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=True)
+    is_http = session.mode != BODY and token_settings().writes_http_names
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=is_http)

@@ -15,7 +15,7 @@ from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.service import auth_hash, devices, events, issuing, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.revocation import revoke
+from tokens.service.revocation import lock, revoke
 
 PASSWORD = ["pwd"]
 """The authentication methods of a user who gave a password (RFC 8176)."""
@@ -107,6 +107,9 @@ def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | N
     superseded = [id for id, user_id, _ in rows if user_id != session.user_id]
     own = [id for id, user_id, _ in rows if user_id == session.user_id and not (replaced and id == replaced.id)]
     unused = own[token_settings().max_sessions - 1 :]
+    # The caller ends the replaced session afterwards.
+    if sum(map(bool, (superseded, unused, replaced))) > 1:
+        lock(RefreshToken.objects.filter(id__in=[*superseded, *unused, *([replaced.id] if replaced else [])]))
     for ids, reason in [(superseded, RefreshToken.Reason.SUPERSEDED), (unused, RefreshToken.Reason.TOO_MANY)]:
         if ids:
             revoke(RefreshToken.objects.filter(id__in=ids), reason, client=client)

@@ -234,11 +234,13 @@ def begin_generation(
     """
     if row.generation == 0:
         # Before the rotation, so that a retry after a failure does both.
-        earlier = RefreshToken.objects.filter(device=row.device_id, created_at__lt=row.created_at)
+        alias = writer(RefreshToken)
+        earlier = RefreshToken.objects.using(alias).live().filter(device=row.device_id, created_at__lt=row.created_at)
         if row.actor_session_id is not None:
             # Not the actor's own session, to which the actor goes back.
             earlier = earlier.filter(actor_session_id=row.actor_session_id)
-        revoke(earlier.live(), _Reason.SUPERSEDED, client=client)
+        if earlier.exists():
+            revoke(earlier, _Reason.SUPERSEDED, client=client)
     unchanged = row.unchanged()
     if not flushed and not token_settings().policy.strict:
         unchanged = unchanged.filter(WithoutFlush())

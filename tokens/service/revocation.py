@@ -53,7 +53,9 @@ def revoke(
     client: Client | None = None,
     note: str = "",
 ) -> list[UUID]:
-    """End at most `BATCH` of these sessions that are not revoked yet, and return the ids of those that were ended.
+    """End some of these sessions that are not revoked yet, and return the ids of those that were ended.
+
+    At most `BATCH` are ended, not counting impersonations. None are left if fewer were ended.
 
     ``by`` is the user who asked for it, if that is not the user of the session. ``note`` is added to the reason in the
     event. The impersonations that were begun in one of these sessions end with it. Their ids are not returned.
@@ -65,7 +67,7 @@ def sign_out(session_id: UUID, client: Client) -> None:
     """End the session of a person who signs out. Whoever signs out of an impersonation signs out as the actor too."""
     for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
         if row.actor_session_id is not None:
-            # In a transaction of its own, because sessions are locked in the order of their ids.
+            # In a transaction of its own, because impersonations are locked after all other sessions.
             sign_out(row.actor_session_id, client)
 
 
@@ -78,29 +80,41 @@ def _revoke(
 ) -> list[RefreshToken]:
     alias = writer(RefreshToken)
     with durable(alias):
-        rows = _lock(alias, sessions)
-        if not rows:
-            return []
-        ids = _end(alias, rows, reason, by, client, note)
-        # Read after the lock, because an impersonation is opened under the same lock.
-        if begun := _lock(alias, RefreshToken.objects.filter(actor_session_id__in=ids)):
+        rows, begun = lock(sessions)
+        if rows:
+            _end(alias, rows, reason, by, client, note)
+        if begun:
             _end(alias, begun, RefreshToken.Reason.ACTOR_ENDED, by, client, note)
     return rows
 
 
-def _lock(alias: str, sessions: RefreshTokenQuerySet) -> list[RefreshToken]:
-    return list(
-        sessions.using(alias)
-        .filter(revoked_at=None)
-        .annotate(now=DatabaseNow())  # type: ignore[no-redef]
-        .order_by("id")
-        .select_for_update(of=("self",))[:BATCH]
-    )
+def lock(sessions: RefreshTokenQuerySet) -> tuple[list[RefreshToken], list[RefreshToken]]:
+    """Lock what `revoke` would end, until the commit. Return those of the sessions, and what was begun in them.
+
+    Whoever ends sessions for several reasons in one transaction locks all of them first.
+    """
+    own = list(_locked(sessions.filter(actor=None))[:BATCH])
+    impersonations = sessions.exclude(actor=None)
+    if not own:
+        return list(_locked(impersonations)[:BATCH]), []
+    ids = [row.id for row in own]
+    # A statement of its own, because the one above does not see what began while it waited for a lock.
+    found = list(_locked(impersonations | RefreshToken.objects.filter(actor_session_id__in=ids)))
+    begun = {row.id for row in found if row.actor_session_id in ids}
+    if begun:
+        begun -= {row.id for row in _locked(sessions.filter(id__in=begun))}
+    return own + [row for row in found if row.id not in begun], [row for row in found if row.id in begun]
+
+
+def _locked(sessions: RefreshTokenQuerySet) -> RefreshTokenQuerySet:
+    """Return those that are not revoked yet, in an order that an index has."""
+    rows = sessions.using(writer(RefreshToken)).filter(revoked_at=None).annotate(now=DatabaseNow())  # type: ignore[no-redef]
+    return rows.order_by("id").select_for_update(of=("self",))
 
 
 def _end(
     alias: str, rows: list[RefreshToken], reason: RefreshToken.Reason, by: Any, client: Client | None, note: str
-) -> list[UUID]:
+) -> None:
     now, ids = rows[0].now, [row.id for row in rows]
     RefreshToken.objects.using(alias).filter(id__in=ids).update(revoked_at=now, revoked_reason=reason, revoked_by=by)
     Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
@@ -122,7 +136,6 @@ def _end(
     )
     if reason in _BY_OPERATORS:
         revoked_by_operators.send(RefreshToken, user_ids={row.user_id for row in rows})
-    return ids
 
 
 def revoke_all(
@@ -133,17 +146,17 @@ def revoke_all(
     by: Any = None,
     client: Client | None = None,
     note: str = "",
-) -> int:
-    """End all of these sessions, in batches that are committed one by one. Return how many were ended.
+) -> list[UUID]:
+    """End all of these sessions, in batches that are committed one by one. Return the ids of those that were ended.
 
     ``user`` is given if everything of that user is to end. Then there is an event even if no session was live, because
     a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). The other arguments are
     those of `revoke`.
     """
-    total = 0
-    while ended := revoke(sessions, reason, by=by, client=client, note=note):
-        total += len(ended)
-    if user is not None and not total:
+    ended: list[UUID] = []
+    while batch := revoke(sessions, reason, by=by, client=client, note=note):
+        ended += batch
+    if user is not None and not ended:
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason
         event = events.record(
@@ -158,4 +171,4 @@ def revoke_all(
             events.write([event])
             if reason in _BY_OPERATORS:
                 revoked_by_operators.send(RefreshToken, user_ids={user.pk})
-    return total
+    return ended

@@ -2,8 +2,9 @@
 
 Whatever opens a session, keeps it, or changes an account calls one of these functions first, in the transaction that
 commits the change. The lock is FOR NO KEY UPDATE: it conflicts with an update of the password hash and with a deletion,
-but not with the key shares that inserted rows take (PostgreSQL, “Explicit Locking”). All transactions lock the user
-first, then devices, then sessions in the order of their ids, so that two of them cannot deadlock.
+but not with the key shares that inserted rows take (PostgreSQL, “Explicit Locking”). So that two transactions cannot
+deadlock, all of them lock in this order, and rows of one kind in the order of their keys: users, devices, sessions
+that are no impersonation, impersonations (`tokens.models.RefreshTokenQuerySet.locked`).
 
 On SQLite a writing transaction excludes all others, and there is nothing to lock.
 """
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.db.models import Q
 
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
@@ -46,9 +48,13 @@ def lock_devices(alias: str, key: Any) -> None:
 
 
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
-    """Return the live sessions of the user with this primary key, locked until the commit in the order of their ids."""
-    rows = RefreshToken.objects.using(alias).live().filter(user=key)
-    return list(rows.order_by("id").select_for_update(of=("self",)))
+    """Return the live sessions of the user with this primary key, locked until the commit.
+
+    The impersonations by the user are locked too, because they end with the user's sessions. The user's row must be
+    locked already, so that no further impersonation begins.
+    """
+    rows = RefreshToken.objects.using(alias).live().filter(Q(user=key) | Q(actor=key)).locked()
+    return [row for row in rows if row.actor_id != key]
 
 
 def lock_authenticated(alias: str, user: Any) -> Any:

@@ -15,7 +15,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from tokens.conf import BODY, COOKIE, OFFER, SCOPED, token_settings
 from tokens.models import RefreshToken
-from tokens.service import devices, events, issuing
+from tokens.service import devices, events
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
 from tokens.service.refreshing import is_token_of
@@ -118,9 +118,7 @@ def set_tokens(
     if issued.binds:
         _clear(request, response, [refresh])
     if issued.refresh_token:
-        is_http = token_settings().writes_http_names
-        text = issuing.for_http_cookie(issued.refresh_token) if is_http else issued.refresh_token
-        _set(response, refresh, text, max_age)
+        _set(response, refresh, issued.refresh_token, max_age)
         _clear_other_names(request, response, refresh)
     if device_token := issued.device_token or _token_of_known_device(request, issued, client, now):
         _set(response, DEVICE, device_token, DEVICE_LIFETIME)

@@ -165,7 +165,8 @@ def change_account(request: HttpRequest) -> Iterator[Any]:
 def revoke(request: HttpRequest, session_id: UUID) -> None:
     """End one of the user's sessions. If it is the one of this request, the response deletes the cookies.
 
-    Raise `SessionEnded` if the session of this request has ended, unless it is to be ended.
+    Raise `SessionEnded` if the session of this request has ended, and `ImpersonationRefused` in an impersonation. Both
+    only if another session is to be ended.
     """
     client = client_of(request)
     if session_id == current_id(request):
@@ -181,7 +182,7 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
 def sign_out_elsewhere(request: HttpRequest) -> None:
     """End all sessions of the user except the one of this request, and forget the user's other devices.
 
-    Raise `SessionEnded` if the session of this request has ended.
+    Raise `SessionEnded` if the session of this request has ended, and `ImpersonationRefused` in an impersonation.
     """
     session_id: Any = current_id(request)
     with change_account(request) as user:

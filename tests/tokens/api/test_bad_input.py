@@ -410,8 +410,9 @@ def test_any_value_of_any_header_is_answered_without_a_server_error(name, value)
 
 
 ARABIC_DIGITS = "%D9%A1" * 32  # Python reads them as a UUID.
-UUIDS = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", ARABIC_DIGITS]
+UUIDS = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]
 NOT_UUIDS = [
+    *[ARABIC_DIGITS, NO_SESSION.replace("-", ""), f"{{{NO_SESSION}}}", f"urn:uuid:{NO_SESSION}"],
     *["nonsense", "1", "0", "-1", "null", "%00", "%ff", "%2e%2e", "%0a", "{}", "' OR 1=1 --", "é"],
     *[NO_SESSION[:-1], NO_SESSION + "c", NO_SESSION[:-1] + "g", NO_SESSION + "%00", "x" * 10_000],
 ]

@@ -21,9 +21,20 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
+from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.protocol.rotation import Decision
-from tokens.service import acknowledgements, binding, opening, refreshing, revocation, throttles
+from tokens.service import (
+    acknowledgements,
+    binding,
+    impersonation,
+    opening,
+    queries,
+    refreshing,
+    revocation,
+    throttles,
+    users,
+)
 from tokens.service.client import Client
 from tokens.service.purge import purges
 from tokens.service.revocation_feed import feed
@@ -129,6 +140,38 @@ def sign_in(user_id: str, device_token: str | None = None) -> dict[str, Any]:
 def end(session_id: str, reason: str = "signed_out") -> int:
     """End a session. Return how many sessions that ended."""
     return len(revocation.revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason(reason)))
+
+
+def end_selected(session_ids: list[str], reason: str) -> int:
+    """End these sessions in one transaction. Return how many sessions that ended."""
+    return len(revocation.revoke(RefreshToken.objects.filter(id__in=session_ids), RefreshToken.Reason(reason)))
+
+
+def end_others(user_id: str, session_id: str) -> int:
+    """End all other sessions of the user of this session, as a change of the account does. Return how many ended."""
+    alias = writer(RefreshToken)
+    with durable(alias):
+        user = users.lock_signed_in(alias, UUID(user_id), UUID(session_id))
+        others = queries.live_sessions(user).exclude(id=session_id)
+        return len(revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER))
+
+
+def impersonate(actor_id: str, session_id: str, user_id: str, device_token: str) -> bool:
+    """Begin an impersonation. Return False if the actor's own session has ended."""
+    try:
+        impersonation.begin(UUID(actor_id), UUID(session_id), UUID(user_id), _client(device_token))
+    except users.SessionEnded:
+        return False
+    return True
+
+
+def release(session_id: str, device_token: str) -> bool:
+    """End an impersonation. Return False if it or the actor's own session has ended."""
+    try:
+        impersonation.end(UUID(session_id), _client(device_token))
+    except users.SessionEnded:
+        return False
+    return True
 
 
 def purge(batch_size: int) -> dict[str, int]:

@@ -70,7 +70,8 @@ def loaded(token: str | None) -> refresh_tokens.RefreshToken:
 def forged(holder: Holder, **changes: Any) -> str:
     """Return the session's token with changed content, authenticated with the server's own key."""
     ring = keyring()
-    return refresh_tokens.dumps(replace(loaded(holder.token), **changes), ring.key_id, ring.mac_keys[ring.key_id])
+    token = replace(loaded(holder.token), **changes)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=True)
 
 
 def state_of(holder: Holder) -> State:

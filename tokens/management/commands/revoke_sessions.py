@@ -54,7 +54,7 @@ class Command(BaseCommand):
             raise CommandError("nothing was revoked")
         all_of = found if device is None and older_than is None else None
         ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=reason)
-        self.stdout.write(f"{ended} sessions revoked")
+        self.stdout.write(f"{len(ended)} sessions revoked")
 
     def _confirmed(self, count: int) -> bool:
         self.stdout.write(f"End {count} live sessions? [y/N] ", ending="")

@@ -1,0 +1,117 @@
+"""Transactions that lock the same rows at the same time never deadlock. Real processes and threads, on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db.models import Q
+
+from tests.factories import AdminFactory, UserFactory
+from tests.tokens.service.holders import ELSEWHERE, HOME, Holder
+from tests.tokens.service.processes import Process, together
+from tests.tokens.service.test_concurrency import url
+from tokens.models import RefreshToken
+from tokens.service import impersonation
+
+__all__ = ["url"]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql"), pytest.mark.long]
+
+ROUNDS, PAIRS = 3, 16
+"""In each round so many pairs of transactions start at the same time."""
+_Reason = RefreshToken.Reason
+
+
+@pytest.fixture(scope="module")
+def processes(url: str) -> Iterator[list[Process]]:
+    """Two processes. Within one process, a lock in Python could hide that two transactions wait for each other."""
+    found = [Process(url) for _ in range(2)]
+    yield found
+    for process in found:
+        process.stop()
+
+
+class Actor:
+    """A member of the staff with three sessions. Between the first and the second one they began an impersonation."""
+
+    def __init__(self) -> None:
+        self.user, self.target = AdminFactory(), UserFactory()
+        self.first = Holder(self.user, HOME)
+        begun = impersonation.begin(self.user.pk, self.first.id, self.target.pk, self.first.browser)
+        self.impersonation = begun.session.id
+        self.second = Holder(self.user, ELSEWHERE)
+        self.third = Holder(self.user, ELSEWHERE)
+
+    @property
+    def live(self) -> set[UUID]:
+        rows = RefreshToken.objects.live().filter(Q(user=self.user) | Q(actor=self.user))
+        return set(rows.values_list("id", flat=True))
+
+
+Job = Callable[[Actor], tuple[Any, ...]]
+
+
+def end_the_impersonation_and_the_second(actor: Actor) -> tuple[Any, ...]:
+    return "end_selected", [str(actor.impersonation), str(actor.second.id)], _Reason.ENDED_BY_STAFF
+
+
+def end_the_first_and_the_second(actor: Actor) -> tuple[Any, ...]:
+    return "end_selected", [str(actor.first.id), str(actor.second.id)], _Reason.ENDED_BY_COMMAND
+
+
+def end_all_but_the_third(actor: Actor) -> tuple[Any, ...]:
+    return "end_others", str(actor.user.pk), str(actor.third.id)
+
+
+def impersonate_again(actor: Actor) -> tuple[Any, ...]:
+    token = actor.first.browser.device_token
+    return "impersonate", str(actor.user.pk), str(actor.first.id), str(actor.target.pk), token
+
+
+def release(actor: Actor) -> tuple[Any, ...]:
+    return "release", str(actor.impersonation), actor.first.browser.device_token
+
+
+def sign_in_here(actor: Actor) -> tuple[Any, ...]:
+    return "sign_in", str(UserFactory().pk), actor.first.browser.device_token
+
+
+def at_once(processes: list[Process], actors: list[Actor], *jobs: Job) -> None:
+    """Run the first job in one process and the second in the other, for all actors at the same time."""
+    for process, job in zip(processes, jobs, strict=True):
+        each = [job(actor) for actor in actors]
+        process.prepare(each[0][0], [arguments for _, *arguments in each])
+    together(processes)
+
+
+@pytest.mark.parametrize("other", [end_the_first_and_the_second, end_all_but_the_third])
+def test_two_revocations_of_sessions_and_of_an_impersonation_begun_in_one(other, processes):
+    """One of them ends it with its actor's session. The other one ends it with a later session of the actor."""
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        at_once(processes, actors, end_the_impersonation_and_the_second, other)
+        assert all(actor.live == {actor.third.id} for actor in actors)
+
+
+@pytest.mark.parametrize("other", [end_the_first_and_the_second, end_all_but_the_third])
+def test_a_revocation_and_an_impersonation_that_begins_leave_none_without_its_actors_session(other, processes):
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        at_once(processes, actors, impersonate_again, other)
+        assert all(actor.live == {actor.third.id} for actor in actors)
+
+
+def test_an_impersonation_that_begins_and_a_sign_in_of_another_user_in_the_same_browser(processes):
+    """The sign-in locks the device of the browser, and then ends the sessions of its other users."""
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        at_once(processes, actors, impersonate_again, sign_in_here)
+        assert all(actor.live == {actor.second.id, actor.third.id} for actor in actors)
+
+
+def test_a_revocation_and_the_release_of_an_impersonation(processes):
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        at_once(processes, actors, release, end_the_impersonation_and_the_second)
+        assert all(not {actor.impersonation, actor.second.id} & actor.live for actor in actors)
