@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
@@ -13,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.forms import AdminSignInForm
 from accounts.models import User
-from accounts.service import emails
 
 MAX_LISTED = 10_000
 """Users that the list counts and shows."""
@@ -58,7 +58,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save the user. If the address changes, both addresses get a mail, and the new one is to be confirmed."""
-        if change and "email" in form.changed_data:
+        if change and "email" in form.changed_data and apps.is_installed("tokens"):
+            # Imported here, because a project can have our users before it installs `tokens`.
+            from accounts.service import emails
+
             emails.change_by_staff(request, obj, form.initial["email"])
         else:
             super().save_model(request, obj, form, change)

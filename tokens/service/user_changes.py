@@ -7,18 +7,19 @@ new password stays live, and several processes can decide about the same change.
 """
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils.crypto import constant_time_compare
 
 from tokens.conf import token_settings
 from tokens.database.expressions import DatabaseNow
 from tokens.database.transactions import bounded, clock, durable, writer
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import auth_hash, events, users
+from tokens.service import auth_hash, events, opening, users
 from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import revoke_all
 
 _Reason = RefreshToken.Reason
@@ -44,14 +45,14 @@ def end_outdated(subjects: Iterable[str]) -> list[UUID]:
     return ended
 
 
-def follow_password_change(subject: str, session_id: UUID, session_hash: str, client: Client) -> RefreshToken | None:
+def follow_password_change(subject: str, session_id: UUID, session_hash: str, client: Client) -> IssuedTokens | None:
     """Keep the session in which the password was changed, and end the user's other sessions.
 
-    ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If it is not the
-    user's current session auth hash, the password was not changed, and nothing happens.
+    ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If it does not
+    belong to the user's current password, nothing happens.
 
-    Return the session if the change has ended it already, because a process has read of it first. Otherwise return
-    None.
+    If the change has ended the session already, because a process has read of it first, return the tokens of a new
+    session that takes its place. Otherwise return None. It is opened under the same lock: a later change ends it.
     """
     alias = writer(RefreshToken)
     own = RefreshToken.objects.using(alias).filter(user=subject, id=session_id).select_related("user").first()  # type: ignore[misc]
@@ -59,10 +60,13 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
         return None
     with durable(alias):
         user = users.lock(alias, subject)
-        if user is None or not constant_time_compare(session_hash, user.get_session_auth_hash()):
+        # A sign-in elsewhere may have replaced the new hash by another one of the same password.
+        if user is None or not user.is_active or not auth_hash.is_same_password(_digest(session_hash), user):
             return None
+        users.lock_devices(alias, user.pk)
         live = users.lock_sessions(alias, user.pk)
         own.refresh_from_db(using=alias)
+        own.user = user
         if own.revoked_at is not None and own.revoked_reason != _Reason.PASSWORD_CHANGED:
             return None
         if _outdated(own, user):
@@ -71,7 +75,11 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
             _end([session for session in live if session.id != session_id], user, client)
             revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)
         RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
-    return own if own.revoked_at is not None else None
+        return opening.replace_session(own, client) if own.revoked_at is not None else None
+
+
+def _digest(session_hash: str) -> bytes:
+    return sha256(session_hash.encode()).digest()
 
 
 def _outdated(session: RefreshToken, user: Any) -> RefreshToken.Reason | None:

@@ -89,10 +89,8 @@ def follow_password_change(request: HttpRequest, access: AccessToken, session_ha
     ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If the change has
     ended this session already, because another process has read of it first, a new session takes its place.
     """
-    client = client_of(request)
-    ended = user_changes.follow_password_change(access.subject, access.session_id, session_hash, client)
-    if ended is not None:
-        issued = opening.replace_session(ended, client)
+    issued = user_changes.follow_password_change(access.subject, access.session_id, session_hash, client_of(request))
+    if issued is not None:
         required_exchange(request).issue(issued)
         django_session.note_opened(request, issued.session.id)
 

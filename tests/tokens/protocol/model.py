@@ -235,17 +235,17 @@ class World:
         ``rendered``: through a server-side renderer, which takes so many seconds. ``releases``: of the process that
         answers, and of the one that answers the renderer's second request.
         """
-        self._later(there, self._presented, party, party.life, party.cookies, back, lost, rendered, releases, {})
+        self.later(there, self._presented, party, party.life, party.cookies, back, lost, rendered, releases, {})
 
     def use(self, access: Access, there: float) -> None:
         """Send an ordinary request with an access token. Its response changes no cookie."""
-        self._later(there, self._used, access)
+        self.later(there, self._used, access)
 
     def crash(self, party: Browser, after: float, unsaved: float) -> None:
-        self._later(after, lambda: party.crash(self.now, unsaved))
+        self.later(after, lambda: party.crash(self.now, unsaved))
 
     def fail_over(self, after: float, lost: float = LOST_BY_FAIL_OVER) -> None:
-        self._later(after, lambda: self.server.fail_over(self.now, lost))
+        self.later(after, lambda: self.server.fail_over(self.now, lost))
 
     def run(self, until: float) -> None:
         """Carry out all events until this time. Nothing happens any more after the end of the session."""
@@ -258,7 +258,8 @@ class World:
     def run_to_next_event(self) -> None:
         self.run(self._events[0][0] if self._events else self.now)
 
-    def _later(self, delay: float, act: Callable[..., None], *arguments: Any) -> None:
+    def later(self, delay: float, act: Callable[..., None], *arguments: Any) -> None:
+        """Add an event that comes after so many seconds."""
         self._number += 1
         heapq.heappush(self._events, (self.now + delay, self._number, act, arguments))
 
@@ -287,11 +288,11 @@ class World:
         changes = held | release.changes(cookies, answer.refresh)
         if rendered is not None:
             # The renderer needs data before the browser has the cookies, so it uses the new tokens itself.
-            self._later(rendered, self._used, answer.access)
+            self.later(rendered, self._used, answer.access)
             has = changed(cookies, changes)
-            self._later(rendered, self._presented, party, life, has, back, lost, None, (following, following), changes)
+            self.later(rendered, self._presented, party, life, has, back, lost, None, (following, following), changes)
         elif not lost:
-            self._later(back, self._answered, party, life, changes, answer.access)
+            self.later(back, self._answered, party, life, changes, answer.access)
 
     def _answered(self, party: Browser, life: int, changes: Cookies, access: Access) -> None:
         if party.life == life:
@@ -299,7 +300,7 @@ class World:
 
     def _used(self, access: Access) -> None:
         if self.server.notices(access, self.now):
-            self._later(self._written_after(), self._written, access.generation)
+            self.later(self._written_after(), self._written, access.generation)
 
     def _written(self, generation: int) -> None:
         self.server.acknowledge(generation, self.now)

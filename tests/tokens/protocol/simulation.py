@@ -8,6 +8,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from tests.tokens.protocol.account import Account, ServerOfAccount
 from tests.tokens.protocol.model import (
     ACCESS_LIFETIME,
     ACKNOWLEDGE_AFTER,
@@ -79,6 +80,8 @@ class Conditions:
     ``request_life``: the longest time of a request, there and back, in seconds. ``queued``: all of that time passes
     before the server decides, because it has a backlog. ``phases``: which releases are running. ``planted``: the share
     of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
+    ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
+    change of the password in this browser.
     """
 
     lost: float = 0.1
@@ -88,11 +91,14 @@ class Conditions:
     queued: bool = False
     phases: Phases = ONE_RELEASE
     planted: float = 0.0
+    rehashes: float = 0.0
+    passwords: float = 0.0
 
 
 AS_ABOVE = "as above"
 QUEUED = "the same, all of it in the server's queue"
 UPGRADED = "both, 30 % lost, a cookie renamed in a rolling deployment, and its old name planted by a script"
+PASSWORDS = "both, 30 % lost, rehashes, and passwords changed in this browser"
 HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
     AS_ABOVE: Conditions(),
@@ -105,6 +111,7 @@ ROWS = {
     "requests that live twice the grace": Conditions(request_life=2 * GRACE),
     QUEUED: Conditions(request_life=2 * GRACE, queued=True),
     UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
+    PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
     HASTILY: Conditions(phases=HASTY),
 }
 
@@ -116,7 +123,9 @@ def seeded(row: str, number: int) -> Random:
 
 def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     """Run the history of one browser: `STEPS` page loads, each of one to five parallel requests."""
-    world = World(Server(decide=decide), written_after=lambda: WRITTEN_WITHIN * random.random())
+    account = Account(random) if conditions.passwords else None
+    server = Server(decide=decide) if account is None else ServerOfAccount(account, decide)
+    world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
     browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
     now = 0.0
@@ -133,6 +142,11 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
         releases = next(releases for until, releases in conditions.phases if step < until * STEPS)
         if conditions.planted and random.random() < conditions.planted:
             browser.plant(now)
+        if account is not None:
+            if random.random() < conditions.rehashes:
+                account.sign_in_elsewhere(world)
+            if random.random() < conditions.passwords:
+                account.change_password(world, there=conditions.request_life * random.random())
         _load_a_page(world, browser, random, conditions, at_will, releases)
     world.run(now + 10 * GRACE)
     return world
