@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -121,7 +122,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except registration.UnknownPassword:
             form.add_error("password2", _("You have registered with another password. To choose this one, repeat it."))
         except passwords.WrongPassword:
-            form.add_error("current_password", _("This is not your current password."))
+            form.add_error("current_password", passwords.WRONG_PASSWORD)
         else:
             return super().form_valid(form)
         return self.form_invalid(form)
@@ -134,11 +135,13 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 class SignedInForm(AccountForm):
     """A form for signed-in users. An anonymous user is sent to the page to sign in, and then to ``here``.
 
-    ``recent``: whether a recent sign-in is required.
+    ``recent``: whether a recent sign-in is required. ``asks_password``: whether the form asks for the current password,
+    which is as good as a recent sign-in.
     """
 
     owner: User
     recent: ClassVar[bool] = False
+    asks_password: bool = False
 
     @property
     def here(self) -> str:
@@ -148,7 +151,7 @@ class SignedInForm(AccountForm):
         user = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
         if user is None:
             return redirect_to_login(self.here)
-        if self.recent and not sessions.is_recent(request):
+        if self.recent and not self.asks_password and not sessions.is_recent(request):
             return redirect_to_login(self.here, "sign-in-again")
         self.owner = user
         try:
@@ -177,6 +180,43 @@ class OwnAccountForm(SignedInForm):
     """A form that changes the user's own account."""
 
     recent = True
+
+
+class ProvenForm(OwnAccountForm):
+    """A form that asks for the current password too, if the request has no refresh token of its session."""
+
+    form_with_password: type[Form]
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.asks_password = not sessions.has_refresh_token(request)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # `_ask_for_password` has shown the field.
+        self.asks_password = self.asks_password or "current_password" in request.POST
+        return super().post(request, *args, **kwargs)
+
+    def get_form_class(self) -> type[Form]:
+        return self.form_with_password if self.asks_password else super().get_form_class()
+
+    def proof(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not self.asks_password:
+            return {}
+        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"])}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            return super().form_valid(form)
+        except sessions.RefreshTokenRequired:
+            return self._ask_for_password()
+
+    def _ask_for_password(self) -> HttpResponse:
+        """Show the form again: the refresh token is not valid, or the password was changed meanwhile."""
+        self.asks_password = True
+        form = self.get_form()
+        if form.is_valid():
+            form.add_error("current_password", passwords.WRONG_PASSWORD)
+        return self.form_invalid(form)
 
 
 class LinkFormView(AccountForm):
@@ -208,13 +248,13 @@ class ConfirmEmail(LinkFormView):
         emails.confirm(self.request, given["token"], password, is_given=not given.get("password2"))
 
 
-class ChangeEmail(OwnAccountForm):
-    form_class = forms.NewEmailForm
+class ChangeEmail(ProvenForm):
+    form_class, form_with_password = forms.NewEmailForm, forms.NewEmailWithPasswordForm
     heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
     text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        emails.ask_for_change(self.request, self.owner, given["email"])
+        emails.ask_for_change(self.request, self.owner, given["email"], **self.proof(given))
 
 
 class ChangePassword(OwnAccountForm):
@@ -253,10 +293,10 @@ class Alarm(LinkFormView):
         alarm.raise_alarm(self.request, given["token"])
 
 
-class DeleteAccount(OwnAccountForm):
-    form_class = forms.DeletionForm
+class DeleteAccount(ProvenForm):
+    form_class, form_with_password = forms.DeletionForm, forms.DeletionWithPasswordForm
     heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
     text = _("You will be signed out on all devices. The account cannot be restored.")
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        deletion.delete(self.request)
+        deletion.delete(self.request, **self.proof(given))

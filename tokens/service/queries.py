@@ -74,20 +74,28 @@ def bound_session(session_id: UUID) -> RefreshToken | None:
     return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
 
 
-def is_active(access: AccessToken) -> bool:
-    """Return whether the access token is valid now, by the session's row and not by the revocation feed (RFC 7662).
+def session_of(access: AccessToken) -> RefreshToken | None:
+    """Return the session of an access token with its user, if it is live by its row and not by the revocation feed.
 
-    It is valid if it has not expired, and a refresh of its session would not be rejected.
+    None also if the user is not active any more, or has another password.
     """
     session = RefreshToken.objects.for_decision().live().filter(id=access.session_id).first()
-    return (
+    is_valid = (
         session is not None
-        and session.now < instant(access.expires_at)
         and str(session.user.pk) == access.subject
         and session.user.is_active
         and auth_hash.renewed_digest(session, session.user) is not None
-        and has_actor(session)
     )
+    return session if is_valid else None
+
+
+def is_active(access: AccessToken) -> bool:
+    """Return whether the access token is valid now (RFC 7662).
+
+    It is valid if it has not expired, and a refresh of its session would not be rejected.
+    """
+    session = session_of(access)
+    return session is not None and session.now < instant(access.expires_at) and has_actor(session)
 
 
 def has_actor(session: RefreshToken) -> bool:
