@@ -413,7 +413,9 @@ class TestAPage:
         before = everything()
         path, _ = page
         if "/sessions/" not in path:
-            assert 'name="current_password"' not in signed.client.get(path).content.decode()
+            for came_from in ("none", "same-origin", "cross-site"):
+                shown = signed.client.get(path, headers={"Sec-Fetch-Site": came_from}).content.decode()
+                assert 'name="current_password"' not in shown
         assert self.submit(signed.client, page).status_code == 302
         assert everything() != before
 

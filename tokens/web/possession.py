@@ -26,7 +26,7 @@ from tokens.web import cookies, django_session
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.incoming import set_user
-from tokens.web.origins import is_cross_origin
+from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED
 
 IN_BODY = frozenset({BODY})
@@ -122,7 +122,7 @@ def _in_cookies(request: HttpRequest) -> Iterator[Presented]:
 
     A page of another origin cannot use the user's cookies for an access token that it has got.
     """
-    if is_cross_origin(request):
+    if is_unsafe(request) and is_cross_origin(request):
         return
     for presented in cookies.all_refresh(request):
         for text in (presented.text, *(presented.others or ())):
