@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.forms import AdminSignInForm
 from accounts.models import User
+from accounts.service import emails
 
 MAX_LISTED = 10_000
 """Users that the list counts and shows."""
@@ -54,6 +55,13 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         (_("Dates"), {"fields": ("email_confirmed_at", "last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save the user. If the address changes, both addresses get a mail, and the new one is to be confirmed."""
+        if change and "email" in form.changed_data:
+            emails.change_by_staff(request, obj, form.initial["email"])
+        else:
+            super().save_model(request, obj, form, change)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

@@ -9,3 +9,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         if apps.is_installed("tokens"):  # Without `tokens` there are no events.
             from accounts import notices  # noqa: F401
+            from accounts.service import pending_changes  # noqa: F401

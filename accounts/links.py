@@ -1,44 +1,32 @@
-"""Links in mails. Each contains a signed token for one purpose and one user, and works once, for a limited time.
+"""Links in mails. Each contains a signed token for one purpose, which is valid for a limited time.
 
-The token is Django's signed JSON (`django.core.signing`), with a salt for each purpose::
+The token is Django's signed JSON (`django.core.signing`). The salt contains the purpose and ORIGIN, so that two
+deployments with the same SECRET_KEY do not share links::
 
-    [user's primary key, fingerprint, address]  →  WyIwMTk…IiwiZjQ…IiwiIl0.1xYzA2.kT0…
+    [primary key]  →  WyIwMTk…IiJd.1xYzA2.kT0…
 
-The fingerprint has 16 bytes, in base64url. It is computed from the address, the password hash, whether the account is
-active, and when its address was confirmed, and for a reset also from the last sign-in. Using the link changes one of
-them, so that a link works once. It also becomes invalid when one of them changes in another way. ``address`` is the new
-address, if the link changes it. The server stores nothing.
+The key is that of the row that the link is about: a registration (`accounts.models.Registration`), a pending change
+(`accounts.models.PendingChange`), or for the alarm the user. The row says whether the link can still be used, and
+`accounts.service` decides that when it is used. An attacker who can sign tokens, but cannot read the table, cannot make
+a link that changes an account, because the key of a pending change has 122 random bits.
 
-The link that confirms a registration names the registration (`accounts.models.Registration`) instead of a user, and
-has no fingerprint. It works until its registration is deleted, which happens when any link of the address is used.
-
-The link of the alarm ("This was not me") is an exception: its fingerprint is computed only from the account's id. An
-attacker who changes the password and the address must not make the link in the owner's mailbox invalid. It also works
-more than once, so that the owner can sign out an attacker who comes back, until the link is too old.
-`accounts.service.alarm` says what it can do.
-
-`InvalidLink` is raised for every token that cannot be used: forged, too old, used, or for another purpose or account.
+`InvalidLink` is raised for every token that cannot be used: forged, too old, cancelled, or for another purpose or
+account. `UsedLink` is raised for one that has done its work.
 """
 
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
-from hashlib import sha256
-from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
-
-FINGERPRINT_BYTES = 16
 MAX_TOKEN = 1024
-"""Characters of a token. With the longest address it has about 500."""
+"""Characters of a token. Those of this release have about 100, and those of earlier ones at most 500."""
 
 
 class Purpose(StrEnum):
@@ -63,52 +51,48 @@ _PAGES = {
     Purpose.PASSWORD_RESET: "confirm-password-reset",
     Purpose.ALARM: "alarm",
 }
+WHAT_LINKS_DID = {
+    Purpose.REGISTRATION: _("This link has been used already. The address is confirmed: use it to sign in."),
+    Purpose.EMAIL_CHANGE: _("This link has been used already. It has confirmed the new e-mail address."),
+    Purpose.PASSWORD_RESET: _("This link has been used already. It has set a new password: use it to sign in."),
+}
+"""What the user is told if a link is used again."""
 
 
 class InvalidLink(Exception):
     """The link cannot be used. It is raised without a reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link with a valid signature. Only the row of its user tells whether it can still be used.
+class UsedLink(Exception):
+    """The link was used before. Nothing was changed now. ``purpose`` tells what it did."""
 
-    ``user_id`` of a link that confirms a registration is the primary key of the registration.
-    """
+    def __init__(self, purpose: Purpose) -> None:
+        super().__init__(purpose)
+        self.purpose = purpose
+
+
+class Link(NamedTuple):
+    """A link with a valid signature that is not too old. ``key`` is the primary key of its row, as text."""
 
     purpose: Purpose
-    user_id: str
-    fingerprint: str
-    email: str
-
-    def holder(self, *, lock: bool = False) -> User:
-        """Return the user of this link. Raise `InvalidLink` if it was used. ``lock`` locks the row until the commit."""
-        rows = User.objects.for_decision().filter(pk=self.user_id)
-        # FOR UPDATE would wait for transactions that insert events about this user.
-        user: User | None = (rows.select_for_update(no_key=True) if lock else rows).first()
-        if user is None or not compare_digest(self.fingerprint, _fingerprint(self.purpose, user)):
-            raise InvalidLink
-        return user
+    key: str
 
 
-def make(purpose: Purpose, user: User, email: str = "") -> str:
-    """Return the token of a new link. ``email`` is the new address, if the link changes it."""
-    return _signer(purpose).sign_object([str(user.pk), _fingerprint(purpose, user), email])
-
-
-def make_for_registration(registration_id: UUID) -> str:
-    """Return the token of a new link that confirms this registration."""
-    return _signer(Purpose.REGISTRATION).sign_object([str(registration_id), "", ""])
+def make(purpose: Purpose, key: Any) -> str:
+    """Return the token of a new link. ``key`` is the primary key of the row that it is about."""
+    return _signer(purpose).sign_object([str(key)])
 
 
 def read(token: str, *purposes: Purpose) -> Link:
-    """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`."""
+    """Return the link with this token, if it is for one of the purposes. Raise `InvalidLink`.
+
+    Links of earlier releases, whose salt contains only the purpose, are read too.
+    """
     for purpose in purposes:
-        try:
-            user_id, fingerprint, email = _signer(purpose).unsign_object(token, max_age=LIFETIMES[purpose])
-        except (signing.BadSignature, ValueError):
-            continue
-        return Link(purpose, user_id, fingerprint, email)
+        for signer in (_signer(purpose), _signer_of_earlier_releases(purpose)):
+            with suppress(signing.BadSignature, ValueError):
+                key, *_ = signer.unsign_object(token, max_age=LIFETIMES[purpose])
+                return Link(purpose, key)
     raise InvalidLink
 
 
@@ -128,14 +112,8 @@ def url(purpose: Purpose, token: str) -> str:
 
 
 def _signer(purpose: Purpose) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=f"accounts.links.{purpose} {settings.ORIGIN}", sep=".")
+
+
+def _signer_of_earlier_releases(purpose: Purpose) -> signing.TimestampSigner:
     return signing.TimestampSigner(salt=f"accounts.links.{purpose}", sep=".")
-
-
-def _fingerprint(purpose: Purpose, user: User) -> str:
-    spoken_of: list[Any] = [user.email, user.password, user.is_active, user.email_confirmed_at]
-    if purpose is Purpose.ALARM:
-        spoken_of = [user.pk]
-    if purpose is Purpose.PASSWORD_RESET:
-        spoken_of.append(user.last_login)  # A user who signs in knows the password, and needs no reset.
-    digest = sha256("\0".join(map(str, spoken_of)).encode()).digest()
-    return urlsafe_b64encode(digest[:FINGERPRINT_BYTES]).decode()

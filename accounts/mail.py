@@ -66,11 +66,17 @@ def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
 
 
 def compose_with_link(
-    name: str, to: str, purpose: links.Purpose, user: User, email: str = "", **context: Any
+    name: str, to: str, purpose: links.Purpose, token: str, *, email: str, **context: Any
 ) -> EmailMessage:
-    """Return a mail with a new link for this user."""
-    url = links.url(purpose, links.make(purpose, user, email))
-    return compose(name, to, link=url, purpose=purpose, hours=_hours(purpose), email=email or user.email, **context)
+    """Return a mail with the link of this token. ``email`` is the address that the text names."""
+    url, hours = links.url(purpose, token), int(links.LIFETIMES[purpose].total_seconds() // 3600)
+    return compose(name, to, link=url, purpose=purpose, hours=hours, email=email, **context)
+
+
+def compose_with_alarm(name: str, to: str, user: User, **context: Any) -> EmailMessage:
+    """Return a mail with the link "This was not me". The text names the user's address."""
+    token = links.make(links.Purpose.ALARM, user.pk)
+    return compose_with_link(name, to, links.Purpose.ALARM, token, email=user.email, **context)
 
 
 def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:
@@ -85,7 +91,3 @@ def quoted(name: str) -> str:
     """
     plain = _LINKED.sub("·", unicodedata.normalize("NFKC", name))
     return f"“{plain if len(plain) <= MAX_NAME else plain[: MAX_NAME - 1] + '…'}”"
-
-
-def _hours(purpose: links.Purpose) -> int:
-    return int(links.LIFETIMES[purpose].total_seconds() // 3600)

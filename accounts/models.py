@@ -1,8 +1,9 @@
-"""The user model: users sign in with their e-mail address. Beside it: canonical addresses, and registrations."""
+"""The user model: users sign in with their e-mail address. Beside it are registrations and other rows."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -10,8 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
-from django.db.models import Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Q, Subquery
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -59,13 +59,10 @@ class UserQuerySet(models.QuerySet["User"]):
     def update(self, **values: Any) -> int:
         """Update as Django does. If ``is_active`` changes, also send ``post_save``, which Django does not.
 
-        Receivers end the sessions of a user who is deactivated. The address of a user who is activated counts as
-        confirmed, as in `User.save`. If ``email`` changes, the canonical addresses do too.
+        Receivers end the sessions of a user who is deactivated. If ``email`` changes, the canonical addresses do too.
         """
         if not {"is_active", "email"} & values.keys():
             return super().update(**values)
-        if values.get("is_active") is True:
-            values.setdefault("email_confirmed_at", Coalesce("email_confirmed_at", Value(timezone.now())))
         with transaction.atomic(using=self.db):
             changed = list(self.values_list("pk", flat=True))
             rows = super().update(**values)
@@ -131,13 +128,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting: it ends every session of theirs.")
     )
-    # An address that is not registered by its user counts as confirmed.
+    # The address of a new user counts as confirmed, because registrations are confirmed before they become users.
     email_confirmed_at = models.DateTimeField(
         _("e-mail address confirmed"),
         default=timezone.now,
         null=True,
         editable=False,
-        help_text=_("Nobody who never confirmed their address is active."),
+        help_text=_("Empty if an administrator has changed the address, and its owner has not confirmed it yet."),
     )
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
 
@@ -178,14 +175,10 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise ValidationError({"email": self.unique_error_message(User, ("email",))})
 
     def save(self, **options: Any) -> None:
-        """Save the user and the canonical address. The address of an active user counts as confirmed.
+        """Save the user and the canonical address.
 
         Raise `IntegrityError` if another spelling of a new address has an account.
         """
-        if self.is_active and self.email_confirmed_at is None:
-            self.email_confirmed_at = timezone.now()
-            if (fields := options.get("update_fields")) is not None and "is_active" in fields:
-                options["update_fields"] = {*fields, "email_confirmed_at"}
         fields = options.get("update_fields")
         if fields is not None and "email" not in fields:
             super().save(**options)
@@ -273,6 +266,44 @@ class Registration(models.Model):
     # How often the page behind the link was given a password.
     tries = models.PositiveSmallIntegerField(default=0)
     expires_at = models.DateTimeField(db_index=True)
+    # Kept until it expires, so that its link can say what it did.
+    used_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.email
+
+
+class PendingChange(models.Model):
+    """A change of an account that waits until the link in a mail is used (`accounts.service.pending_changes`)."""
+
+    class Purpose(models.TextChoices):
+        EMAIL_CHANGE = "email-change"
+        PASSWORD_RESET = "password-reset"  # noqa: S105
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        USED = "used"
+        CANCELLED = "cancelled"
+
+    # Its link is signed with SECRET_KEY only. All bits are random, so that nobody who knows the key can guess an id.
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    # None if a reset was asked for an address without an account. Nobody gets that link.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+    # What the account was when the change was asked for: its address, and a digest of its password.
+    email = models.EmailField(max_length=MAX_ADDRESS)
+    password_digest = models.BinaryField(max_length=32)
+    new_email = models.EmailField(max_length=MAX_ADDRESS, blank=True)
+    # The session that asked for it.
+    session_id = models.UUIDField(null=True)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.PENDING)
+    created_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.email}"
+
+    @property
+    def masked_new_email(self) -> str:
+        """The new address with only the first character before the @. A reader of an old mailbox may see it."""
+        local, _, domain = self.new_email.rpartition("@")
+        return f"{local[:1]}…@{domain}"

@@ -16,7 +16,6 @@ from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
 from accounts import delivery, mail
-from accounts.links import Purpose
 from accounts.models import User
 from tokens import sessions
 
@@ -45,7 +44,7 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
 
 def _send(name: str, owner: Any, **facts: Any) -> None:
     try:
-        message = mail.compose_with_link(name, owner.email, Purpose.ALARM, owner, **facts)
+        message = mail.compose_with_alarm(name, owner.email, owner, **facts)
     except NoReverseMatch:
         # A project can use our user model with pages of its own.
         logger.warning("mail %s was not sent, because its link needs accounts.urls in the URLs", name)

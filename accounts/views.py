@@ -11,10 +11,10 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
@@ -25,9 +25,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
 from accounts import forms, links
-from accounts.links import InvalidLink, Purpose
+from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
 from accounts.models import User
-from accounts.service import alarm, deletion, emails, passwords, registration
+from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
 
 Text = str | Promise
@@ -124,8 +124,12 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except passwords.WrongPassword:
             form.add_error("current_password", passwords.WRONG_PASSWORD)
         else:
-            return super().form_valid(form)
+            return self.finished()
         return self.form_invalid(form)
+
+    def finished(self) -> HttpResponse:
+        """Return the response after `carry_out`."""
+        return redirect(self.get_success_url())
 
     def get_success_url(self) -> str:
         return reverse(self.done)
@@ -182,48 +186,63 @@ class OwnAccountForm(SignedInForm):
     recent = True
 
 
-class ProvenForm(OwnAccountForm):
-    """A form that asks for the current password too, if the request has no refresh token of its session."""
+@_careful
+class LinkFormView(AccountForm):
+    """A page that a link in a mail leads to. Only its button has an effect.
 
-    form_with_password: type[Form]
+    The token moves from the URL to Django's session, and the browser is redirected, so that the token is neither in the
+    address bar nor in the history. If the link has been used, the page says what it did, also after a double click.
+    """
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().setup(request, *args, **kwargs)
-        self.asks_password = not sessions.has_refresh_token(request)
+    purposes: ClassVar[tuple[Purpose, ...]]
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        # `_ask_for_password` has shown the field.
-        self.asks_password = self.asks_password or "current_password" in request.POST
-        return super().post(request, *args, **kwargs)
+    @property
+    def token(self) -> str:
+        """The token of the link, or the empty string."""
+        in_session = self.request.session.get(self._entry, "")
+        return str(self.request.POST.get("token") or self.request.GET.get("token") or in_session)
 
-    def get_form_class(self) -> type[Form]:
-        return self.form_with_password if self.asks_password else super().get_form_class()
+    @property
+    def _entry(self) -> str:
+        return f"accounts {self.request.path} token"
 
-    def proof(self, given: dict[str, Any]) -> dict[str, Any]:
-        if not self.asks_password:
-            return {}
-        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"])}
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        # Before the redirect the token is in the URL.
+        response["Referrer-Policy"] = "strict-origin"
+        return response
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"token": self.token}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            links.read(self.token, *self.purposes)
+            if "token" in request.GET:
+                request.session[self._entry] = self.token
+                return redirect(request.path)
+            self.look_at(self.token)
+        except UsedLink as error:
+            return self._used(error)
+        except InvalidLink:
+            pass  # The page says so when its form is submitted.
+        return super().get(request, *args, **kwargs)
+
+    def look_at(self, token: str) -> None:
+        """Raise `UsedLink` or `InvalidLink` if the link cannot be used. The alarm's link can always be used again."""
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
-            return super().form_valid(form)
-        except sessions.RefreshTokenRequired:
-            return self._ask_for_password()
+            response = super().form_valid(form)
+        except UsedLink as error:
+            response = self._used(error)
+        if not form.errors:
+            self.request.session.pop(self._entry, None)
+        return response
 
-    def _ask_for_password(self) -> HttpResponse:
-        """Show the form again: the refresh token is not valid, or the password was changed meanwhile."""
-        self.asks_password = True
-        form = self.get_form()
-        if form.is_valid():
-            form.add_error("current_password", passwords.WRONG_PASSWORD)
-        return self.form_invalid(form)
-
-
-class LinkFormView(AccountForm):
-    """A page that a link in a mail leads to. Only its button has an effect."""
-
-    def get_initial(self) -> dict[str, Any]:
-        return {"token": self.request.GET.get("token", "")}
+    def _used(self, error: UsedLink) -> HttpResponse:
+        said = {"heading": self.heading, "text": WHAT_LINKS_DID[error.purpose]}
+        return TemplateResponse(self.request, Notice.template_name, {"view": said})
 
 
 class Register(AccountForm):
@@ -238,23 +257,18 @@ class ConfirmEmail(LinkFormView):
     """Confirms a new address, or a registration, whose form also asks for the password."""
 
     heading, button, done, blamed = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed", "password1"
+    purposes = (Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
+
+    def look_at(self, token: str) -> None:
+        emails.look_at(token)
 
     def get_form_class(self) -> type[forms.LinkForm]:
-        token = self.request.POST.get("token", self.request.GET.get("token", ""))
-        return forms.ConfirmRegistrationForm if links.is_for(token, Purpose.REGISTRATION) else forms.LinkForm
+        is_for_registration = links.is_for(self.token, Purpose.REGISTRATION)
+        return forms.ConfirmRegistrationForm if is_for_registration else forms.LinkForm
 
     def carry_out(self, given: dict[str, Any]) -> None:
         password = given.get("password1")
         emails.confirm(self.request, given["token"], password, is_given=not given.get("password2"))
-
-
-class ChangeEmail(ProvenForm):
-    form_class, form_with_password = forms.NewEmailForm, forms.NewEmailWithPasswordForm
-    heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
-    text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        emails.ask_for_change(self.request, self.owner, given["email"], **self.proof(given))
 
 
 class ChangePassword(OwnAccountForm):
@@ -278,6 +292,10 @@ class ConfirmPasswordReset(LinkFormView):
     form_class = forms.PasswordResetForm
     heading, button, done, blamed = _("Choose a new password"), _("Set the password"), "password-reset", "password1"
     text = _("You will be signed out everywhere.")
+    purposes = (Purpose.PASSWORD_RESET,)
+
+    def look_at(self, token: str) -> None:
+        passwords.look_at(token)
 
     def carry_out(self, given: dict[str, Any]) -> None:
         passwords.reset(self.request, given["token"], given["password1"])
@@ -285,18 +303,22 @@ class ConfirmPasswordReset(LinkFormView):
 
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
-    heading, button, done, is_final = _("This was not me"), _("Sign out everywhere"), "alarm-raised", True
+    heading, button, is_final = _("This was not me"), _("Sign out everywhere"), True
     text = _("All devices that are signed in to your account will be signed out, including this one.")
     bad_link = _("This link is not valid. Choose a new password, which also signs out all devices.")
+    purposes = (Purpose.ALARM,)
+    raised: ClassVar[dict[str, Text]] = {
+        "heading": _("You are signed out everywhere"),
+        "text": _(
+            "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has changed "
+            "your e-mail address, ask the administrators of this site for help."
+        ),
+    }
 
     def carry_out(self, given: dict[str, Any]) -> None:
         alarm.raise_alarm(self.request, given["token"])
 
-
-class DeleteAccount(ProvenForm):
-    form_class, form_with_password = forms.DeletionForm, forms.DeletionWithPasswordForm
-    heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
-    text = _("You will be signed out on all devices. The account cannot be restored.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        deletion.delete(self.request, **self.proof(given))
+    def finished(self) -> HttpResponse:
+        """Name what was cancelled. There is no redirect, because the session that could say it may have ended."""
+        shown = {"view": self.raised, "cancelled": alarm.cancelled_changes(self.token)}
+        return TemplateResponse(self.request, "accounts/alarm_raised.html", shown)

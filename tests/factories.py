@@ -6,7 +6,10 @@ import factory
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
+from accounts import links
+from accounts.links import Purpose
 from accounts.models import Registration, User
+from accounts.service import pending_changes
 from tokens.sessions import canonical
 
 PASSWORD = "correct horse battery staple"
@@ -28,6 +31,13 @@ def pending(email: str, password: str = PASSWORD, **fields: Any) -> Registration
     """Return a registration of this address that is not confirmed yet."""
     given = {"canonical_address": canonical(email), "expires_at": timezone.now() + Registration.LIFETIME, **fields}
     return Registration.objects.create(email=email, password=make_password(password), **given)
+
+
+def link_token(purpose: Purpose, user: User, new_email: str = "") -> str:
+    """Return the token of a new link for this user, as in a mail."""
+    if purpose is Purpose.ALARM:
+        return links.make(purpose, user.pk)
+    return pending_changes.add(purpose, user, new_email=new_email)
 
 
 class AdminFactory(UserFactory):

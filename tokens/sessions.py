@@ -34,6 +34,7 @@ caused the event. An exception in a receiver is logged, and does not affect the 
 
 import warnings
 from contextlib import AbstractContextManager
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -75,7 +76,10 @@ __all__ = [
     "impersonate",
     "is_live",
     "is_recent",
+    "is_same_password",
     "live_sessions",
+    "now",
+    "password_digest",
     "password_spellings",
     "reauthenticate",
     "record",
@@ -84,10 +88,12 @@ __all__ = [
     "revoke",
     "revoke_all",
     "revoke_others",
+    "revoked_by_operators",
     "sign_out_elsewhere",
     "take_turns",
     "throttle",
     "validate_device_name",
+    "was_ended_since",
 ]
 
 Kind = SecurityEvent.Kind
@@ -102,6 +108,10 @@ change_account = session.change_account
 has_refresh_token = possession.has_refresh_token
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
+was_ended_since = queries.was_ended_since
+revoked_by_operators = revocation.revoked_by_operators
+password_digest = auth_hash.digest_of
+is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
@@ -111,6 +121,11 @@ validate_device_name = devices.without_control_characters
 def durable() -> AbstractContextManager[None]:
     """Return a transaction whose commit waits for the disk. What it changed is stored when the block is left."""
     return transactions.durable(writer(RefreshToken))
+
+
+def now() -> datetime:
+    """Return the time by the clock of the database, which also times the ends of sessions."""
+    return clock(writer(RefreshToken))
 
 
 def take_turns(name: str) -> None:
@@ -206,10 +221,12 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     return True
 
 
-def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "") -> None:
+def record(
+    request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "", *, by: Any = None
+) -> None:
     """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret.
 
-    In an impersonation it names the actor.
+    ``by`` is the member of the staff who has done it, if any. In an impersonation the event names the actor.
     """
     events.write(
         [
@@ -218,9 +235,9 @@ def record(request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = No
                 clock(writer(SecurityEvent)),
                 client_of(request) if request is not None else Client(),
                 user_id=user and user.pk,
-                session_id=current_id(request),
+                session_id=current_id(request) if by is None else None,
                 reason=reason,
-                actor_id=actor_id(request),
+                actor_id=actor_id(request) if by is None else by.pk,
             )
         ]
     )

@@ -5,6 +5,7 @@ Views for anonymous users answer 202 with the same text, whether an account exis
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +21,7 @@ from accounts.api.serializers import (
     PasswordResetInput,
     RegistrationInput,
 )
-from accounts.links import InvalidLink
+from accounts.links import WHAT_LINKS_DID, InvalidLink, UsedLink
 from accounts.models import User
 from accounts.service import deletion, emails, passwords, registration
 from tokens import sessions
@@ -64,6 +65,7 @@ class ConfirmEmail(Public):
     @Operation(
         "Confirm an e-mail address. For a registration this makes the account, with the password that is sent.",
         problems.INVALID_TOKEN,
+        problems.LINK_USED,
         status=204,
         takes=ConfirmEmailInput,
     )
@@ -126,7 +128,11 @@ class ResetPassword(Public):
 
 class ConfirmPasswordReset(Public):
     @Operation(
-        "Reset the password, which ends all sessions.", problems.INVALID_TOKEN, status=204, takes=PasswordResetInput
+        "Reset the password, which ends all sessions.",
+        problems.INVALID_TOKEN,
+        problems.LINK_USED,
+        status=204,
+        takes=PasswordResetInput,
     )
     def post(self, request: Request) -> Response:
         given = valid(PasswordResetInput, request)
@@ -165,5 +171,7 @@ def _problems_of(field: str) -> Iterator[None]:
         raise serializers.ValidationError({field: error.messages}) from None
     except InvalidLink:
         raise ProblemError(problems.INVALID_TOKEN) from None
+    except UsedLink as error:
+        raise ProblemError(replace(problems.LINK_USED, detail=str(WHAT_LINKS_DID[error.purpose]))) from None
     except passwords.WrongPassword:
         raise ProblemError(problems.INVALID_CREDENTIALS) from None

@@ -4,10 +4,10 @@ Every notice (`accounts.notices`) contains the link. It can be used for a week:
 
 - It ends all sessions, also the owner's own, because the server does not know which belong to the attacker.
 - It works whatever the attacker has changed meanwhile, and more than once (`accounts.links`).
+- It cancels the changes of the account that wait for a link to be used, and the page names them.
 - It does not set a password. The link stays in a mailbox for a week, which is too long for a link that resets the
 password.
-  It leads to the page that sends such a link, to the current address. A new password also makes links invalid that the
-  attacker has requested.
+  It leads to the page that sends such a link, to the current address.
 - It does not restore an old address, although an owner whose address an attacker has changed would need that. A former
   mailbox of the owner, at a previous employer for example, could take the account over. Only the administrators can
   tell these cases apart, so the mail says whom to ask. With access to a former mailbox one can only sign the owner out,
@@ -17,14 +17,27 @@ password.
 from django.http import HttpRequest
 
 from accounts import links
-from accounts.links import Purpose
+from accounts.links import InvalidLink, Purpose
+from accounts.models import PendingChange, User
+from accounts.service import pending_changes
 from tokens import sessions
 
 
 def raise_alarm(request: HttpRequest, token: str) -> None:
-    """End all sessions of the user of this link, and record the alarm. Raise `InvalidLink`."""
+    """End all sessions of the user of this link, cancel pending changes, and record it. Raise `InvalidLink`."""
     link = links.read(token, Purpose.ALARM)
     with sessions.durable():
-        user = link.holder(lock=True)
+        user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=link.key).first()
+        if user is None:
+            raise InvalidLink
+        pending_changes.cancel(user.pk)
         sessions.revoke_all(request, user, sessions.Reason.ENDED_BY_USER, note="alarm")
         sessions.record(request, sessions.Kind.ALARM, user)
+
+
+def cancelled_changes(token: str) -> list[PendingChange]:
+    """Return the changes of this link's user that an alarm, or an administrator, has cancelled, the latest first."""
+    try:
+        return pending_changes.cancelled(links.read(token, Purpose.ALARM).key)
+    except InvalidLink:
+        return []

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from accounts import delivery, links, mail
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD, User
+from accounts.service import pending_changes
 from tokens import sessions
 
 WRONG_PASSWORD = gettext_lazy("This is not your current password.")
@@ -61,23 +62,32 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
     user: User | None = User.objects.for_decision().at_address(email)
     if user is not None and not user.is_active:
         user = None
+    # Also without an account, so that both cases take the same time.
+    nobody = User(email=email, password="")
+    recipient = user or nobody
     with sessions.durable():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
-    # Also without an account, so that both cases take the same time.
-    recipient = user or User(email=email, password="")
-    message = mail.compose_with_link("reset_password", recipient.email, Purpose.PASSWORD_RESET, recipient)
+        token = pending_changes.add(Purpose.PASSWORD_RESET, recipient if may_send else nobody)
+    message = mail.compose_with_link(
+        "reset_password", recipient.email, Purpose.PASSWORD_RESET, token, email=recipient.email
+    )
     if may_send and user is not None and user.has_usable_password():
         delivery.send(message)
 
 
+def look_at(token: str) -> None:
+    """Raise `InvalidLink` or `UsedLink` if this link cannot reset the password."""
+    pending_changes.look_at(links.read(token, Purpose.PASSWORD_RESET))
+
+
 def reset(request: HttpRequest, token: str, new: str) -> None:
-    """Set a new password by a link, and end all sessions. Raise `InvalidLink` or `ValidationError`."""
+    """Set a new password by a link, and end all sessions. Raise `InvalidLink`, `UsedLink` or `ValidationError`."""
     link = links.read(token, Purpose.PASSWORD_RESET)
-    user = link.holder()
+    user = pending_changes.look_at(link)
     check_password_rules(new, user)
     user.set_password(new)
     with sessions.durable():
-        link.holder(lock=True)  # Check again: another request may have used the link.
+        pending_changes.carry_out(link)  # It checks again: another request may have used the link.
         user.save(update_fields=["password"])
         sessions.revoke_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")

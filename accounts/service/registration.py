@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
 from accounts import delivery, links, mail
-from accounts.links import InvalidLink, Purpose
+from accounts.links import InvalidLink, Purpose, UsedLink
 from accounts.models import MAX_PASSWORD, Registration, User
 from accounts.service.passwords import check_password_rules
 from tokens import sessions
@@ -60,7 +60,8 @@ def register(request: HttpRequest, email: str, password: str) -> None:
     with sessions.durable():
         sessions.take_turns(f"registration {canonical_address}")
         user = User.objects.for_decision().at_address(email)
-        pending = list(rows.filter(expires_at__gt=now).order_by("id").values_list("id", flat=True))
+        waiting = rows.filter(expires_at__gt=now, used_at=None)
+        pending = list(waiting.order_by("id").values_list("id", flat=True))
         if not may_send:
             outcome = _THROTTLED
         elif user is not None:
@@ -74,7 +75,7 @@ def register(request: HttpRequest, email: str, password: str) -> None:
         rows.filter(id=linked).update(expires_at=new.expires_at)
         rows.filter(Q(expires_at__lte=now) if is_kept else Q(expires_at__lte=now) | Q(id=new.id)).delete()
         sessions.record(request, sessions.Kind.REGISTRATION, user, outcome)
-    link = links.url(Purpose.REGISTRATION, links.make_for_registration(linked))
+    link = links.url(Purpose.REGISTRATION, links.make(Purpose.REGISTRATION, linked))
     hours = int(Registration.LIFETIME.total_seconds() // 3600)
     confirmation = mail.compose("confirm_registration", email, link=link, hours=hours, email=email)
     owner = user.email if user else email
@@ -84,16 +85,14 @@ def register(request: HttpRequest, email: str, password: str) -> None:
 
 
 def confirm(request: HttpRequest, link: links.Link, password: str | None, *, is_given: bool) -> None:
-    """Make the account of a registration, and end all registrations of its address.
+    """Make the account of a registration, and end all other registrations of its address.
 
     If ``is_given``, the password is the one that was given with this registration: raise `UnknownPassword` if it is
-    not. Otherwise it is a new one, or entered with care. Raise `InvalidLink`, or `ValidationError` if there is no
-    password, or one that is not allowed. The link can be used again after each of these errors.
+    not. Otherwise it is a new one, or entered with care. Raise `ValidationError` if there is no password, or one that
+    is not allowed. The link can be used again after each of these errors. Raise `InvalidLink` or `UsedLink`.
     """
-    rows = Registration.objects.using(router.db_for_write(Registration))
-    registration = rows.filter(id=link.user_id, expires_at__gt=timezone.now()).first()
-    if registration is None:
-        raise InvalidLink
+    registration = look_at(link)
+    rows = Registration.objects.using(registration._state.db)
     if password is None:
         raise ValidationError(_("Send the password that was given with the registration, or a new one."), "required")
     user = User(email=registration.email, password=registration.password)
@@ -105,15 +104,29 @@ def confirm(request: HttpRequest, link: links.Link, password: str | None, *, is_
     of_address = rows.filter(canonical_address=registration.canonical_address)
     with sessions.durable():
         sessions.take_turns(f"registration {registration.canonical_address}")
-        if not of_address.filter(id=registration.id).exists():
-            raise InvalidLink  # Another request has used a link of this address.
+        look_at(link)  # Another request may have used a link of this address.
         try:
             with transaction.atomic(using=rows.db):
                 user.save(force_insert=True)
         except IntegrityError:
             raise InvalidLink from None  # The address has got an account meanwhile.
-        of_address.delete()
+        of_address.exclude(id=registration.id).delete()
+        of_address.update(used_at=timezone.now(), password="")
         sessions.record(request, sessions.Kind.EMAIL_CONFIRMED, user)
+
+
+def look_at(link: links.Link) -> Registration:
+    """Return the registration of this link. Raise `InvalidLink` or `UsedLink` if it cannot be confirmed."""
+    rows = Registration.objects.using(router.db_for_write(Registration))
+    try:
+        registration = rows.filter(id=link.key, expires_at__gt=timezone.now()).first()
+    except (ValidationError, ValueError):
+        registration = None
+    if registration is None:
+        raise InvalidLink
+    if registration.used_at is not None:
+        raise UsedLink(link.purpose)
+    return registration
 
 
 def purge() -> int:

@@ -228,5 +228,6 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         methods=token.claims.get("amr", []),
         while_open=token.while_open,
         actor=token.actor,
+        for_services=token.for_services,
         extra=found.claims(user) if found.claims else None,
     )

@@ -5,10 +5,10 @@ import re
 import pytest
 from django.test import Client
 
-from accounts.links import Purpose, make, make_for_registration
+from accounts.links import Purpose, make
 from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
 from tests.browsers import login
-from tests.factories import PASSWORD, pending
+from tests.factories import PASSWORD, link_token, pending
 
 
 @pytest.fixture(params=[ask, fill_in], ids=["API", "page"])
@@ -53,9 +53,9 @@ def set_password(request, send, api, user):
     path = request.param
     if path == "password/change":
         login(api, user)
-    token = make(Purpose.PASSWORD_RESET, user)
+    token = link_token(Purpose.PASSWORD_RESET, user)
     if path == "email/confirm":
-        token = make_for_registration(pending("new@example.org").pk)
+        token = make(Purpose.REGISTRATION, pending("new@example.org").pk)
     name, fields = {
         "register": ("password", {"email": "new@example.org"}),
         "email/confirm": ("password", {"token": token}),

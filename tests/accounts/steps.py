@@ -53,6 +53,9 @@ def outcome(response) -> str:
     status, page = DONE[path]
     if response.status_code in {status, 302}:
         return "done" if response.get("Location", page) == page else response["Location"]
+    if response.status_code == 200 and "form" not in response.context:
+        assert "This link has been used already." in text(response)
+        return "400 link_used"
     if response.status_code == 200:
         (field,) = form_errors(response)
         problems = {"__all__": "400 invalid_token", "current_password": "401 invalid_credentials"}

@@ -10,11 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
-from accounts.links import Purpose, make
+from accounts.links import Purpose
 from accounts.models import User
 from tests.accounts.steps import CROSS_SITE, TWICE, clears_the_tokens, form_errors, live, sign_in_by_form, who
 from tests.browsers import FIREFOX, login
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, link_token
 from tokens.models import Device, RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -30,15 +30,37 @@ EVERY_FORM = [*FORMS, "/alarm", "/sign-out", "/sessions/end-others", "/sessions/
 DONE = ["/account/deleted", "/email/confirmed", "/mail-sent", "/password/changed", "/password/reset/done"]
 
 
-@pytest.mark.parametrize("path", ["/email/confirm", "/password/reset/confirm"])
+PURPOSES = {"/email/confirm": Purpose.EMAIL_CHANGE, "/password/reset/confirm": Purpose.PASSWORD_RESET}
+
+
+@pytest.mark.parametrize("path", PURPOSES)
 class TestAPageThatALinkLeadsTo:
     def test_it_puts_the_token_into_its_form_and_changes_nothing(self, api, user, path):
         """Mail scanners open links. A scanner must not confirm an address."""
         before = User.objects.values().get()
-        token = make(Purpose.EMAIL_CHANGE, user, "new@example.org")
-        html = api.get(path, {"token": token}).content.decode()
+        token = link_token(PURPOSES[path], user, "new@example.org")
+        html = api.get(path, {"token": token}, follow=True).content.decode()
         assert re.findall(r'name="token" value="([^"]+)"', html) == [token]
         assert User.objects.values().get() == before
+
+    def test_it_takes_the_token_out_of_the_address_and_tells_no_other_site(self, api, user, path):
+        """The address bar, the history, the log of a proxy, and the Referer of what the page loads."""
+        token = link_token(PURPOSES[path], user)
+        response = api.get(path, {"token": token}, follow=True)
+        assert response.redirect_chain == [(path, 302)]
+        assert (response["Referrer-Policy"], response["Cache-Control"][:8]) == ("strict-origin", "max-age=")
+        assert token in response.content.decode()
+        assert token in api.get(path).content.decode(), "The page can be loaded again."
+        assert token not in Client().get(path).content.decode()
+
+    def test_a_session_keeps_no_token_that_is_not_ours_or_has_been_used(self, api, user, path):
+        """Otherwise strangers could fill the table of sessions."""
+        token = link_token(PURPOSES[path], user, "new@example.org")
+        api.get(path, {"token": "nonsense"})
+        assert not api.session.items()
+        api.get(path, {"token": token})
+        api.post(path, {"token": token, **TWICE})
+        assert token not in str(dict(api.session.items()))
 
     @pytest.mark.parametrize("token", ["", "nonsense", "x" * 2000, "<script>"], ids=lambda token: token[:10] or "none")
     def test_it_shows_an_error_if_the_link_is_invalid(self, api, path, token):
@@ -103,7 +125,7 @@ class TestAPageThatChangesTheAccount:
 def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
     strict = Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
     session = login(strict, user)["session"]["id"]
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    given = {**FILLED_IN, "token": link_token(Purpose.ALARM, user), "name": "Mine"}
     assert strict.post(path.format(session), given, headers={"Origin": "https://testserver"}).status_code == 403
     assert (User.objects.get().email, live()) == (user.email, 1)
     assert not mailoutbox
@@ -113,7 +135,7 @@ def test_a_form_needs_its_csrf_token(user, path, mailoutbox):
 def test_a_form_of_another_site_changes_nothing_and_rotates_nothing(signed_in_by_form, user, path, clock, mailoutbox):
     session, name = RefreshToken.objects.get(), Device.objects.get().name
     clock.forward(601)
-    given = {**FILLED_IN, "token": make(Purpose.ALARM, user), "name": "Mine"}
+    given = {**FILLED_IN, "token": link_token(Purpose.ALARM, user), "name": "Mine"}
     response = signed_in_by_form.post(path.format(session.id), given, headers=CROSS_SITE)
     assert (response.status_code, len(response.cookies)) == (403, 0)
     session.refresh_from_db()
@@ -129,7 +151,8 @@ class TestEveryForm:
         response = signed_in_by_form.get(path)
         assert response.status_code == 200
         assert "no-store" in response["Cache-Control"]
-        assert (response["Referrer-Policy"], response["X-Frame-Options"]) == ("same-origin", "DENY")
+        referrer = "strict-origin" if path in PURPOSES else "same-origin"
+        assert (response["Referrer-Policy"], response["X-Frame-Options"]) == (referrer, "DENY")
         html = response.content.decode()
         assert "csrfmiddlewaretoken" in html
         assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", html), "The policy (CSP) would block it."

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.test import Client
 
 from accounts.addresses import MAX_ADDRESS, validate_new_address
-from accounts.links import make_for_registration
+from accounts.links import Purpose, make
 from accounts.models import CanonicalAddress, Registration, User
 from tests.accounts.steps import ask, can_sign_in, confirm, outcome, statements
 from tests.browsers import login
@@ -152,7 +152,7 @@ class TestACollision:
             User(email=THIRD_STREET, password="!").full_clean()
         with pytest.raises(IntegrityError), transaction.atomic():
             UserFactory(email=THIRD_STREET)
-        link = make_for_registration(pending(THIRD_STREET).pk)
+        link = make(Purpose.REGISTRATION, pending(THIRD_STREET).pk)
         assert outcome(confirm(Client(), link)) == "400 invalid_token"
 
     def test_does_not_keep_an_account_from_being_saved(self, streets):

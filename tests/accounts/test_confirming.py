@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from accounts.links import make_for_registration
+from accounts.links import Purpose, make
 from accounts.models import Registration, User
 from accounts.service.registration import MAX_PENDING, MAX_TRIES
 from tests.accounts.steps import (
@@ -37,7 +37,7 @@ OTHERS = {"email": ADDRESS, "password": "what a stranger has chosen"}
 @pytest.fixture
 def token(clock) -> str:
     """The token of the link to a registration of ADDRESS with PASSWORD."""
-    return make_for_registration(pending(ADDRESS).pk)
+    return make(Purpose.REGISTRATION, pending(ADDRESS).pk)
 
 
 def fill_in_once(client, token, password):
@@ -55,8 +55,9 @@ class TestTheLinkOfEachMail:
         assert outcome(confirm(api, tokens[used], send)) == "done"
         assert can_sign_in(api, ADDRESS)
         assert not can_sign_in(api, ADDRESS, OTHERS["password"])
-        for token in tokens:
-            assert outcome(confirm(api, token, send, NEW_PASSWORD)) == "400 invalid_token"
+        answers = [outcome(confirm(api, token, send, NEW_PASSWORD)) for token in tokens]
+        assert sorted(answers) == ["400 invalid_token", "400 link_used"]
+        assert answers[used] == "400 link_used"
         assert can_sign_in(api, ADDRESS)
         assert [event.reason for event in events(SecurityEvent.Kind.REGISTRATION)] == ["new address", "pending"]
 
@@ -74,19 +75,23 @@ class TestTheLinkOfEachMail:
         confirm(api, token)
         User.objects.all().delete()
         pending(ADDRESS)
-        assert outcome(confirm(api, token)) == "400 invalid_token"
+        assert outcome(confirm(api, token)) == "400 link_used"
+        assert not User.objects.exists()
 
 
 class TestThePasswordOfTheAccount:
     def test_is_the_one_given_at_registration_which_the_page_asks_for_once(self, api, token):
-        page = api.get("/email/confirm", {"token": token}).content.decode()
+        page = api.get("/email/confirm", {"token": token}, follow=True).content.decode()
         assert "The password with which you have registered." in page
         assert leads_to(fill_in_once(api, token, PASSWORD)) == "/email/confirmed"
         assert can_sign_in(api, ADDRESS)
 
     def test_is_not_asked_for_if_the_link_changes_the_address_of_an_account(self, api, signed_in, token_in):
         ask(signed_in, "email/change", {"email": ADDRESS})
-        assert 'type="password"' not in api.get("/email/confirm", {"token": token_in(ADDRESS)}).content.decode()
+        assert (
+            'type="password"'
+            not in api.get("/email/confirm", {"token": token_in(ADDRESS)}, follow=True).content.decode()
+        )
         assert ask(api, "email/confirm", {"token": token_in(ADDRESS)}).status_code == 204
 
     def test_is_another_one_only_if_the_page_gets_it_twice(self, api, token):
@@ -146,15 +151,16 @@ class TestRegistrationsOfOneAddress:
         assert (Registration.objects.count(), User.objects.count()) == (MAX_PENDING, 0)
 
     def test_make_one_account_if_their_links_are_used_at_the_same_time(self, settings, parallel):
-        tokens = [make_for_registration(pending(ADDRESS).pk) for _ in range(MAX_PENDING)]
+        tokens = [make(Purpose.REGISTRATION, pending(ADDRESS).pk) for _ in range(MAX_PENDING)]
         passwords = [f"{PASSWORD} {number}" for number in range(MAX_PENDING)]
         answers = parallel(
             lambda number: outcome(confirm(Client(), tokens[number % MAX_PENDING], password=passwords[number % 10]))
         )
         assert answers.count("done") == 1
-        assert set(answers) == {"done", "400 invalid_token"}
+        assert set(answers) == {"done", "400 invalid_token", "400 link_used"}
         assert [User.objects.get().check_password(password) for password in passwords].count(True) == 1
-        assert not Registration.objects.exists()
+        assert not Registration.objects.filter(used_at=None).exists()
+        assert Registration.objects.get().password == ""
 
     def test_are_not_touched_by_a_request_that_is_throttled(self, api, throttled, clock, mailoutbox):
         throttled(register_account="1/h", register_network="3/h")
@@ -170,11 +176,11 @@ class TestRegistrationsOfOneAddress:
         pending("old@example.org")
         clock.forward(DAY - 1)
         pending("new@example.org")
-        call_command("purge_registrations")
-        assert capsys.readouterr().out == "registrations: 0 deleted\n"
+        call_command("purge_links")
+        assert capsys.readouterr().out == "registrations: 0 deleted\npending changes: 0 deleted\n"
         clock.forward(1)
-        call_command("purge_registrations")
-        assert capsys.readouterr().out == "registrations: 1 deleted\n"
+        call_command("purge_links")
+        assert capsys.readouterr().out == "registrations: 1 deleted\npending changes: 0 deleted\n"
         assert Registration.objects.get().email == "new@example.org"
 
     def test_do_not_outlast_their_day_if_the_address_is_registered_again(self, api, clock):

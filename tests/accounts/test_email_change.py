@@ -3,8 +3,10 @@
 import pytest
 
 from accounts.models import User
-from tests.accounts.steps import ask, can_sign_in, confirm, events, outcome, seen, statements, who
-from tests.factories import PASSWORD, UserFactory
+from tests.accounts.steps import DAY, ask, can_sign_in, confirm, events, leads_to, outcome, seen, statements, who
+from tests.browsers import REFRESH, login, refresh
+from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tokens.conf import token_settings
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -88,3 +90,136 @@ def test_without_a_valid_address_no_mail_is_sent(signed_in, send, mailoutbox, da
 def test_the_address_that_the_user_has_is_invalid(signed_in, send, user, mailoutbox):
     assert outcome(send(signed_in, PATH, {"email": user.email.upper()})) == "400 invalid email"
     assert not mailoutbox
+
+
+def sign_in_again(browser, user, another):
+    """Sign in again in the same browser. Its first refresh ends the earlier session."""
+    login(browser, user)
+    assert refresh(browser).status_code == 200
+
+
+def sign_out_the_next_one(browser, user, another):
+    sign_in_again(browser, user, another)
+    ask(browser, "logout")
+
+
+def end_others_after_the_next_one(browser, user, another):
+    sign_in_again(browser, user, another)
+    end_others(browser, user, another)
+
+
+def end_others(browser, user, another):
+    other = another()
+    login(other, user)
+    assert other.delete("/api/auth/sessions").status_code == 204
+
+
+def end_this_one(browser, user, another):
+    other, session = another(), RefreshToken.objects.get()
+    login(other, user)
+    assert other.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
+
+
+def use_an_old_refresh_token(browser, user, another):
+    old = browser.cookies[REFRESH].value
+    RefreshToken.objects.update(generation=5)
+    thief = another()
+    thief.cookies[REFRESH] = old
+    assert refresh(thief).status_code == 401
+
+
+def open_too_many(browser, user, another):
+    for _ in range(token_settings().max_sessions):
+        login(another(), user)
+
+
+ENDED = {
+    "it is signed out": lambda browser, user, another: ask(browser, "logout"),
+    "it is ended in another session": end_this_one,
+    "all others are ended in another session": end_others,
+    "its refresh token is used twice": use_an_old_refresh_token,
+    "the session that has replaced it is signed out": sign_out_the_next_one,
+    "all others are ended after another has replaced it": end_others_after_the_next_one,
+}
+NOT_ENDED = {
+    "the person signs in again on the device": sign_in_again,
+    "it makes way for newer ones": open_too_many,
+    "it is refreshed": lambda browser, user, another: refresh(browser),
+}
+
+
+class TestTheSessionThatAskedForIt:
+    @pytest.mark.parametrize("end", ENDED.values(), ids=ENDED)
+    def test_ends_the_link_if(self, signed_in, user, another, token_in, end, clock):
+        ask(signed_in, PATH, TO_NEW)
+        clock.forward(1)
+        end(signed_in, user, another)
+        assert outcome(confirm(another(), token_in(NEW))) == "400 invalid_token"
+        assert User.objects.get().email == user.email
+
+    @pytest.mark.parametrize("go_on", NOT_ENDED.values(), ids=NOT_ENDED)
+    def test_does_not_end_the_link_if(self, signed_in, user, another, token_in, go_on, clock):
+        ask(signed_in, PATH, TO_NEW)
+        clock.forward(1)
+        go_on(signed_in, user, another)
+        assert outcome(confirm(another(), token_in(NEW))) == "done"
+        assert User.objects.get().email == NEW
+
+
+class TestAChangeByStaff:
+    @pytest.fixture
+    def change(self, user, another, django_capture_on_commit_callbacks):
+        """Saves the page of the user in the admin with another address, and returns the member of the staff."""
+
+        def save(email):
+            staff, browser = AdminFactory(), another()
+            login(browser, staff)
+            page = f"/admin/accounts/user/{user.pk}/change/"
+            with django_capture_on_commit_callbacks(execute=True):
+                assert leads_to(browser.post(page, {"email": email, "is_active": "on"})) == "/admin/accounts/user/"
+            return staff
+
+        return save
+
+    def test_takes_effect_and_is_recorded_with_the_name_of_who_did_it(self, change, user):
+        staff = change(NEW)
+        user.refresh_from_db()
+        assert (user.email, user.email_confirmed_at) == (NEW, None)
+        (event,) = events(SecurityEvent.Kind.EMAIL_CHANGED)
+        assert (event.user, event.actor, event.reason, event.session_id) == (user, staff, "by staff", None)
+
+    def test_is_told_to_the_old_address_with_the_link_of_the_alarm(self, change, user, mailoutbox, token_in, another):
+        old = user.email
+        login(another(), user)
+        mailoutbox.clear()
+        change(NEW)
+        assert [message.to for message in mailoutbox if "alarm?token=" in message.body][-1] == [old]
+        assert "An administrator" in mailoutbox[-1].body
+        another().post("/alarm", {"token": token_in(old)})
+        assert not RefreshToken.objects.live().filter(user=user).exists()
+
+    def test_is_to_be_confirmed_by_the_new_address(self, change, user, token_in, api, mailoutbox):
+        change(NEW)
+        assert outcome(confirm(api, token_in(NEW))) == "done"
+        user.refresh_from_db()
+        assert user.email == NEW
+        assert user.email_confirmed_at
+        assert len(events(SecurityEvent.Kind.EMAIL_CONFIRMED)) == 1
+
+    def test_can_be_confirmed_later_by_asking_for_another_mail(self, change, user, token_in, api, clock):
+        change(NEW)
+        clock.forward(2 * DAY)
+        user.refresh_from_db()
+        login(api, user)
+        assert outcome(ask(api, PATH, TO_NEW)) == "done"
+        assert outcome(confirm(api, token_in(NEW))) == "done"
+        user.refresh_from_db()
+        assert user.email_confirmed_at
+
+    def test_of_something_else_sends_nothing(self, change, user, mailoutbox):
+        before = user.email_confirmed_at
+        change(user.email)
+        user.refresh_from_db()
+        assert user.email_confirmed_at == before
+        assert not events(SecurityEvent.Kind.EMAIL_CHANGED)
+        assert user.email not in [message.to[0] for message in mailoutbox]

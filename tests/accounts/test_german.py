@@ -31,7 +31,6 @@ PAGES = {
     "/password/reset/confirm": "Sie werden überall abgemeldet.",
     "/mail-sent": "Sehen Sie in Ihr Postfach",
     "/alarm": "Das war ich nicht",
-    "/alarm/raised": "Sie sind überall abgemeldet",
     "/account/deleted": "Sie können sich nicht mehr damit anmelden.",
 }
 

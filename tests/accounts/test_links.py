@@ -3,23 +3,26 @@
 The link that raises the alarm has other rules, see `test_alarm`.
 """
 
-import pytest
+from contextlib import ExitStack
+from threading import Barrier
 
-from accounts.links import InvalidLink, Purpose, make, make_for_registration, read
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.links import InvalidLink, Purpose, make, read
 from accounts.models import Registration, User
-from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password
-from tests.factories import UserFactory, pending
+from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password, text, who
+from tests.browsers import login
+from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token, pending
+from tests.tokens.service.threads import in_thread
 
 pytestmark = pytest.mark.django_db
 
 NEW = "new@example.org"
 LIFETIMES = {Purpose.REGISTRATION: DAY, Purpose.EMAIL_CHANGE: DAY, Purpose.PASSWORD_RESET: HOUR}
-COVERED = {
-    Purpose.EMAIL_CHANGE: ["password", "email", "is_active"],
-    Purpose.PASSWORD_RESET: ["password", "email", "is_active", "last_login"],
-}
-"""The fields of a user whose change makes a link invalid."""
-CHANGED = {"password": "new", "email": "newer@example.org", "is_active": False, "last_login": "2030-01-02T00:00:00Z"}
+CHANGES = [Purpose.EMAIL_CHANGE, Purpose.PASSWORD_RESET]
 OTHERS = {
     Purpose.REGISTRATION: [Purpose.PASSWORD_RESET, Purpose.ALARM],
     Purpose.EMAIL_CHANGE: [Purpose.PASSWORD_RESET, Purpose.ALARM],
@@ -38,8 +41,8 @@ def owner(purpose, clock) -> User | Registration:
 @pytest.fixture
 def token(purpose, owner) -> str:
     if purpose is Purpose.REGISTRATION:
-        return make_for_registration(owner.pk)
-    return make(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
+        return make(Purpose.REGISTRATION, owner.pk)
+    return link_token(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
 
 
 def use(client, purpose, token, send=ask) -> str:
@@ -58,7 +61,10 @@ def assert_rejected(client, purpose, token, send=ask):
 class TestALink:
     def test_is_valid_once(self, api, purpose, token, send):
         assert use(api, purpose, token, send) == "done"
-        assert_rejected(api, purpose, token, send)
+        before = list(User.objects.values())
+        assert use(api, purpose, token, send) == "400 link_used"
+        assert list(User.objects.values()) == before
+        assert who(api) == 401
 
     def test_is_valid_until_its_lifetime_ends(self, api, purpose, token, clock):
         clock.forward(LIFETIMES[purpose] - 1)
@@ -72,6 +78,11 @@ class TestALink:
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another secret that is long enough to be taken for a real one, too"
         assert use(api, purpose, token) == "done"
+
+    def test_is_invalid_at_another_deployment_with_the_same_secret_key(self, api, purpose, token, settings):
+        settings.ORIGIN = "https://staging.example.org"
+        with pytest.raises(InvalidLink):
+            read(token, purpose)
 
     @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45])
     def test_is_invalid_if_a_character_is_changed(self, api, purpose, token, place):
@@ -90,15 +101,90 @@ class TestALink:
         assert_rejected(api, purpose, token)
 
 
-@pytest.mark.parametrize(("purpose", "field"), [(purpose, field) for purpose in COVERED for field in COVERED[purpose]])
-def test_a_link_is_invalid_after_a_change_of_the_account(api, purpose, field, token, owner):
-    User.objects.filter(pk=owner.pk).update(**{field: CHANGED[field]})
+def set_password(user):
+    user.set_password("another password that somebody chose")
+    user.save()
+
+
+def rehash(user):
+    """Let Django replace the hash of the same password, as after a change of PASSWORD_HASHERS."""
+    User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+
+
+ENDS = {
+    "another password": set_password,
+    "another address": lambda user: User.objects.filter(pk=user.pk).update(email="newer@example.org"),
+    "a deactivation": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "the alarm": lambda user: Client().post("/alarm", {"token": link_token(Purpose.ALARM, user)}),
+    "a revocation by a command": lambda user: call_command("revoke_sessions", "--user", user.email, "--no-input"),
+    "a revocation by staff": lambda user: by_staff(user),
+}
+"""What ends the links that change an account, whether the user is signed in or not."""
+
+
+def by_staff(user):
+    staff = Client()
+    login(staff, AdminFactory())
+    assert staff.post(f"/admin/tokens/refreshtoken/user/{user.pk}/revoke/").status_code == 302
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "not signed in"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("purpose", CHANGES)
+def test_a_link_is_invalid_after(api, purpose, end, is_signed_in, token, owner, capsys):
+    if is_signed_in:
+        login(Client(), owner)
+    end(owner)
     assert_rejected(api, purpose, token)
+
+
+@pytest.mark.parametrize("purpose", CHANGES)
+def test_a_sign_in_and_another_hash_of_the_same_password_do_not_end_a_link(api, purpose, owner, settings):
+    """A thief who knows the password signs in again and again, and the owner must get a new one all the same."""
+    rehash(owner)
+    owner.refresh_from_db()
+    token = link_token(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
+    before = owner.password
+    login(Client(), owner)
+    owner.refresh_from_db()
+    assert (owner.password != before, bool(owner.last_login)) == (True, True)
+    assert use(api, purpose, token) == "done"
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("purpose", CHANGES)
+def test_a_double_click_does_it_once_and_tells_the_second_what_the_first_has_done(purpose, token, owner):
+    together, answers = Barrier(2), []
+
+    def click():
+        together.wait(10)
+        answers.append(use(Client(), purpose, token))
+
+    with ExitStack() as threads:
+        for _ in range(2):
+            threads.enter_context(in_thread(click))
+    assert sorted(answers) == ["400 link_used", "done"]
+
+
+def test_the_page_of_a_link_that_was_used_says_so_before_its_button_is_pressed(api, user):
+    token = link_token(Purpose.PASSWORD_RESET, user)
+    assert "This link has been used already." not in text(
+        api.get("/password/reset/confirm", {"token": token}, follow=True)
+    )
+    reset_password(api, token)
+    assert "It has set a new password" in text(api.get("/password/reset/confirm", {"token": token}, follow=True))
+
+
+def test_the_problem_says_what_the_link_did(api, user):
+    token = link_token(Purpose.EMAIL_CHANGE, user, NEW)
+    confirm(api, token)
+    assert "It has confirmed the new e-mail address." in confirm(api, token).json()["detail"]
 
 
 @pytest.mark.parametrize(("purpose", "other"), [(purpose, other) for purpose in OTHERS for other in OTHERS[purpose]])
 def test_a_link_for_another_purpose_is_rejected(api, purpose, other, user):
-    token = make(other, user, NEW)
+    token = link_token(other, user, NEW)
     assert_rejected(api, purpose, token)
     with pytest.raises(InvalidLink):  # Already before its user is looked at.
         read(token, purpose)
@@ -106,5 +192,5 @@ def test_a_link_for_another_purpose_is_rejected(api, purpose, other, user):
 
 def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, user):
     """The endpoint accepts both kinds of links. This kind confirms the address that the account has."""
-    confirm(api, make(Purpose.REGISTRATION, user, NEW))
+    confirm(api, make(Purpose.REGISTRATION, user.pk))
     assert User.objects.get().email == user.email

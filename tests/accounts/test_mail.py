@@ -155,8 +155,8 @@ class TestTheHtml:
 @pytest.mark.django_db
 class TestALinkInAMail:
     def test_only_the_button_of_the_alarm_looks_like_an_alarm(self, user):
-        alarm = mail.compose_with_link("password_changed", user.email, Purpose.ALARM, user)
-        reset = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, user)
+        alarm = mail.compose_with_alarm("password_changed", user.email, user)
+        reset = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, "x", email=user.email)
         assert 'class="button alarm"' in html_of(alarm)
         assert 'class="button"' in html_of(reset)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.links import Purpose, make
+from accounts.links import Purpose
 from tests.accounts.steps import DAY, NEW_PASSWORD, ask, reset_password
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, UserFactory, link_token
 from tokens.models import Device
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
@@ -47,7 +47,7 @@ def copy_of(browser: Client, address: str = "203.0.113.1") -> Client:
 
 def reset(browser: Client, user: Any, password: str = PASSWORD) -> None:
     user.refresh_from_db()
-    assert reset_password(browser, make(Purpose.PASSWORD_RESET, user), password).status_code == 204
+    assert reset_password(browser, link_token(Purpose.PASSWORD_RESET, user), password).status_code == 204
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +165,7 @@ class TestAThiefWhoKnowsThePassword:
 
 
 def raise_alarm(browser: Client, user: Any) -> None:
-    assert browser.post("/alarm", {"token": make(Purpose.ALARM, user)}).status_code == 302
+    assert browser.post("/alarm", {"token": link_token(Purpose.ALARM, user)}).status_code == 302
 
 
 def end_others(browser: Client, user: Any) -> None:

@@ -26,7 +26,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import delivery, mail
-from accounts.links import Purpose
+from accounts.links import Purpose, make
 from accounts.models import User
 from tests.browsers import login, post
 from tests.factories import UserFactory
@@ -52,8 +52,10 @@ def a_hash() -> None:
 
 
 def a_mail() -> None:
-    unknown = User(email="nobody@example.org", password="")
-    mail.compose_with_link("reset_password", unknown.email, Purpose.PASSWORD_RESET, unknown)
+    email = "nobody@example.org"
+    mail.compose_with_link(
+        "reset_password", email, Purpose.PASSWORD_RESET, make(Purpose.PASSWORD_RESET, "1"), email=email
+    )
 
 
 def two_mails() -> None:

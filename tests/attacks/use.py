@@ -90,6 +90,7 @@ class Use:
         self._note(post(browser, "/api/auth/refresh"))
         self._post(browser, "reauthenticate", password=WRONG)
         self._post(browser, "reauthenticate", password=FIRST)
+        assert self._post(browser, "service-token").status_code == 200
         assert self._post(browser, "password/change", current_password=FIRST, new_password=CHANGED).status_code < 300
         self._post(browser, "email/change", email="new@example.org")
         self.link("new@example.org")

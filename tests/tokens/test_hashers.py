@@ -13,11 +13,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.links import Purpose, make
+from accounts.links import Purpose
 from accounts.models import User
 from tests.accounts.steps import NEW_PASSWORD, ask, events, seen, statements
 from tests.browsers import ACCESS, login, refresh
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
 from tests.hashers import CheapArgon2
 from tests.tokens.edge import EXPIRED
 from tokens import hashers
@@ -117,7 +117,7 @@ def api_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
     yield "register", {"email": UNKNOWN, "password": NEW_PASSWORD}
     yield "password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     user.refresh_from_db()
-    yield "password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), "password": NEW_PASSWORD}
+    yield "password/reset/confirm", {"token": link_token(Purpose.PASSWORD_RESET, user), "password": NEW_PASSWORD}
 
 
 def page_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
@@ -129,7 +129,7 @@ def page_requests(user: Any) -> Iterator[tuple[str, dict[str, str]]]:
     yield "/register", {"email": UNKNOWN, **new}
     yield "/password/change", {"current_password": PASSWORD, **new}
     user.refresh_from_db()
-    yield "/password/reset/confirm", {"token": make(Purpose.PASSWORD_RESET, user), **new}
+    yield "/password/reset/confirm", {"token": link_token(Purpose.PASSWORD_RESET, user), **new}
 
 
 def submit(client: Client, path: str, data: dict[str, str]) -> Any:

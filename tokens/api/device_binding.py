@@ -23,7 +23,7 @@ from tokens.protocol import dbsc
 from tokens.service import binding
 from tokens.service.binding import Challenge
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, is_token_of
+from tokens.service.refreshing import Refusal
 from tokens.web import cookies, problems
 from tokens.web.client import client_of
 from tokens.web.problems import CONTENT_TYPE
@@ -99,9 +99,7 @@ class DeviceRefresh(DeviceView):
             problem = problems.PROOF_REQUIRED
             headers = _challenge(answer.text, answer.session_id)
             return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
-        left_behind = cookies.read_refresh(request._request)
-        left_behind_texts = [left_behind.text, *(left_behind.others or ())] if left_behind else []
-        if any(is_token_of(text, answer.session.id) for text in left_behind_texts):
+        if cookies.read_refresh_of(request._request, answer.session.id):
             answer = replace(answer, binds=True)  # The response that should have deleted this cookie was lost.
         return self.respond_with(answer)
 

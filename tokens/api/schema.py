@@ -80,6 +80,13 @@ class GrantOutput(WhoOutput):
     device_token = serializers.CharField(required=False, help_text="For a new device. Send it at the next sign-in.")
 
 
+class ServiceTokenOutput(serializers.Serializer[Any]):
+    access_token = serializers.CharField()
+    token_type = serializers.ChoiceField(choices=["Bearer"])
+    expires_in = serializers.IntegerField(help_text="Seconds.")
+    access_token_expires_at = serializers.DateTimeField()
+
+
 class SessionsOutput(serializers.Serializer[Any]):
     results = SessionOutput(many=True)
     next = serializers.CharField(allow_null=True, help_text="The path of the next page.")
@@ -129,6 +136,12 @@ class ProblemOutput(serializers.Serializer[Any]):
 _EXAMPLES: dict[Any, Any] = {
     GrantOutput: _WHO_EXAMPLE,
     WhoOutput: _WHO_EXAMPLE,
+    ServiceTokenOutput: {
+        "access_token": "eyJhbGciOiJFZERTQSIs…",
+        "token_type": "Bearer",
+        "expires_in": 600,
+        "access_token_expires_at": "2030-01-01T12:10:00Z",
+    },
     SessionOutput: _SESSION_EXAMPLE,
     SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
 }

@@ -123,6 +123,15 @@ def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str,
     }
 
 
+def service_token_data(text: str, access: AccessToken) -> dict[str, Any]:
+    return {
+        "access_token": text,
+        "token_type": "Bearer",
+        "expires_in": access.expires_at - access.issued_at,
+        "access_token_expires_at": text_of(instant(access.expires_at)),
+    }
+
+
 def token_response(issued: IssuedTokens) -> dict[str, Any]:
     """Return the answer to a client that gets tokens. It contains them only in mode ``body`` (RFC 6749 section 5.1)."""
     data = who_data(issued.user, issued.session, issued.access)

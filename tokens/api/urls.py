@@ -14,6 +14,7 @@ urlpatterns = [
     endpoint("auth/refresh", views.Refresh, "refresh"),
     endpoint("auth/logout", views.Logout, "logout"),
     endpoint("auth/reauthenticate", views.Reauthenticate, "reauthenticate"),
+    endpoint("auth/service-token", views.ServiceToken, "service-token"),
     endpoint("auth/me", views.Me, "me"),
     endpoint("auth/sessions", views.Sessions, "sessions"),
     endpoint("auth/sessions/(?P<session_id>[^/]+)", views.Session, "session"),

@@ -20,6 +20,7 @@ from tokens.api.schema import (
     GrantOutput,
     Operation,
     Parameter,
+    ServiceTokenOutput,
     SessionOutput,
     SessionsOutput,
     WhoOutput,
@@ -30,6 +31,7 @@ from tokens.api.serializers import (
     PasswordInput,
     ProofInput,
     RefreshInput,
+    service_token_data,
     session_data,
     token_response,
     valid,
@@ -37,7 +39,7 @@ from tokens.api.serializers import (
 )
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
-from tokens.service import queries, reauthentication
+from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
@@ -139,6 +141,28 @@ class Reauthenticate(ApiView):
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
         return _token_response(issued)
+
+
+class ServiceToken(ApiView):
+    """Answers 404 unless SERVICE_AUDIENCE is set."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if not token_settings().service_audience:
+            raise NotFound
+        super().initial(request, *args, **kwargs)
+
+    @Operation(
+        "An access token for services. It is not valid at this API.",
+        *SIGNED_IN,
+        problems.NOT_FOUND,
+        answers=ServiceTokenOutput,
+    )
+    def post(self, request: Request) -> Response:
+        can_refresh = cookies.read_refresh_of(request._request, self.access.session_id) is not None
+        issued = service_tokens.issue(self.access, can_refresh=can_refresh)
+        if issued is None:
+            raise ProblemError(problems.SESSION_ENDED)
+        return Response(service_token_data(*issued), headers=NO_STORE)
 
 
 class Me(ApiView):

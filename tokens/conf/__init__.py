@@ -69,7 +69,7 @@ def keyring() -> KeyRing:
 def codec() -> Codec:
     """Return what makes and verifies the access tokens of this process."""
     found = token_settings()
-    return Codec(keyring(), found.issuer, found.audience, found.client_id)
+    return Codec(keyring(), found.issuer, found.audience, found.client_id, found.service_audience)
 
 
 @receiver(setting_changed)

@@ -92,6 +92,11 @@ class TokenSettings:
     )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
+    service_audience: str = _setting(
+        "text",
+        "",
+        "`aud` of access tokens for services, which open nothing at `/api/auth/`; if empty, there are no such tokens",
+    )
     client_id: str = _setting("text", "latchkey", "`client_id` of access tokens")
     algorithm: str = _setting("text", EDDSA, "signature algorithm of access tokens: `EdDSA`, `ES256` or `RS256`")
     signing_keys: tuple[str, ...] = _setting(

@@ -27,6 +27,7 @@ def validate(found: TokenSettings) -> list[CheckMessage]:
     """Return what is wrong with these settings."""
     return [
         *_modes(found),
+        *_audiences(found),
         *_networks(found),
         *_binding(found),
         *_cookies(found),
@@ -48,6 +49,15 @@ def _modes(found: TokenSettings) -> Iterator[CheckMessage]:
         )
     if not found.modes:
         yield Error("MODES is empty.", hint=hint, id="tokens.E015")
+
+
+def _audiences(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.service_audience == found.audience:
+        yield Error(
+            f"SERVICE_AUDIENCE is the same as AUDIENCE ({found.audience!r}): tokens for services would open accounts.",
+            hint="Choose another text, such as https://api.example.org",
+            id="tokens.E033",
+        )
 
 
 def _networks(found: TokenSettings) -> Iterator[CheckMessage]:

@@ -17,9 +17,12 @@ section 4.1.6).
 
     "act": {"sub": "<actor's primary key>"}
 
-`Codec.loads` accepts only what `Codec.dumps` makes: this ``typ``, issuer and audience, the ``kid`` of one of our keys,
-the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises `InvalidAccessToken` without a
-message, or `ExpiredAccessToken` for a token that was valid.
+``aud`` is one text (RFC 7519 section 4.1.3). A token for services has another one than all other tokens, if the server
+has an audience for services (`AccessToken.for_services`).
+
+`Codec.loads` accepts only what `Codec.dumps` makes: this ``typ`` and issuer, one of these audiences, the ``kid`` of one
+of our keys, the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises
+`InvalidAccessToken` without a message, or `ExpiredAccessToken` for a token that was valid.
 """
 
 import json
@@ -69,6 +72,8 @@ class AccessToken:
     ``actor`` is the primary key, as text, of the person who uses the token in the place of its subject, or None.
 
     ``while_open``: if it comes in a cookie, it is valid only until the browser is closed.
+
+    ``for_services``: it has the audience for services. Services see it, so it must not open the user's account.
     """
 
     subject: str
@@ -79,18 +84,23 @@ class AccessToken:
     authenticated_at: int | None
     while_open: bool
     actor: str | None
+    for_services: bool
     claims: Mapping[str, Any] = field(repr=False)
 
 
 class Codec:
-    """Makes and verifies access tokens, and remembers the last `REMEMBERED` that it has verified."""
+    """Makes and verifies access tokens, and remembers the last `REMEMBERED` that it has verified.
 
-    def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str) -> None:
+    ``service_audience``: the audience of tokens for services. Empty: there are no such tokens.
+    """
+
+    def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str, service_audience: str = "") -> None:
         import jwt  # Slow to import, and commands that see no token do not need it.
 
         self._ring = ring
         self._issuer = issuer
         self._audience = audience
+        self._service_audience = service_audience
         self._client_id = client_id
         # `jwt.encode` would make the header and prepare the key for every token.
         key = ring.signing_key
@@ -112,6 +122,7 @@ class Codec:
         methods: list[str],
         while_open: bool = False,
         actor: str | None = None,
+        for_services: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> tuple[str, AccessToken]:
         """Return the text and the content of a new token. It expires at the latest when its session does.
@@ -127,7 +138,7 @@ class Codec:
             **(extra or {}),
             "iss": self._issuer,
             "sub": subject,
-            "aud": self._audience,
+            "aud": self._service_audience if for_services else self._audience,
             "exp": min(issued_at + seconds, floor(session_ends_at.timestamp())),
             "iat": issued_at,
             "jti": str(uuid7()),
@@ -146,7 +157,7 @@ class Codec:
             claims["act"] = {"sub": actor}
         unsigned = b".".join((self._header, _segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
-        return b".".join((unsigned, _base64url(signature))).decode(), _said(claims, session_id)
+        return b".".join((unsigned, _base64url(signature))).decode(), self._said(claims, session_id)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
         """Return the content of a token. Raise `InvalidAccessToken` or `ExpiredAccessToken`."""
@@ -188,14 +199,28 @@ class Codec:
                 text,
                 key.public,
                 algorithms=[key.algorithm],
-                audience=self._audience,
+                audience=[self._audience, self._service_audience] if self._service_audience else self._audience,
                 issuer=self._issuer,
-                # The caller has the clock, and `_from_claims` checks types more strictly than PyJWT.
+                # The caller has the clock, and `_checked` checks types more strictly than PyJWT.
                 options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise InvalidAccessToken from None
-        return _from_claims(claims)
+        return self._said(claims, _checked(claims))
+
+    def _said(self, claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
+        return AccessToken(
+            subject=claims["sub"],
+            session_id=session_id,
+            generation=claims.get("gen"),
+            issued_at=claims["iat"],
+            expires_at=claims["exp"],
+            authenticated_at=claims.get("auth_time"),
+            while_open=claims.get("open") is True,
+            actor=claims["act"]["sub"] if "act" in claims else None,
+            for_services=claims["aud"] == self._service_audience,
+            claims=claims,
+        )
 
 
 def _segment(data: Mapping[str, Any]) -> bytes:
@@ -216,7 +241,8 @@ def _is_canonical(segment: str) -> bool:
     return _base64url(raw) == segment.encode()
 
 
-def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
+def _checked(claims: Mapping[str, Any]) -> UUID:
+    """Return the session's id, after checking the types of all claims."""
     if (
         any(type(claims.get(name)) is not int for name in _TIMES)
         or any(type(claims.get(name)) is not str for name in _TEXTS)
@@ -231,25 +257,11 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
         raise InvalidAccessToken from None
     if str(session_id) != claims["sid"]:
         raise InvalidAccessToken
-    return _said(claims, session_id)
+    return session_id
 
 
 def _is_actor(claim: Any) -> bool:
     return type(claim) is dict and claim.keys() == {"sub"} and type(claim["sub"]) is str
-
-
-def _said(claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
-    return AccessToken(
-        subject=claims["sub"],
-        session_id=session_id,
-        generation=claims.get("gen"),
-        issued_at=claims["iat"],
-        expires_at=claims["exp"],
-        authenticated_at=claims.get("auth_time"),
-        while_open=claims.get("open") is True,
-        actor=claims["act"]["sub"] if "act" in claims else None,
-        claims=claims,
-    )
 
 
 def instant(seconds: int) -> datetime:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tokens.conf import codec, keyring, token_settings
+from tokens.conf import SUBDOMAIN, codec, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken
@@ -37,10 +37,19 @@ class IssuedTokens:
     keep_for: int | None = None
 
 
-def access_token(session: RefreshToken, user: Any, generation: int | None, now: datetime) -> tuple[str, AccessToken]:
-    """Return a new access token of this session: its text, and its claims.
+def access_token(
+    session: RefreshToken,
+    user: Any,
+    generation: int | None,
+    now: datetime,
+    *,
+    for_services: bool = False,
+    until: datetime | None = None,
+) -> tuple[str, AccessToken]:
+    """Return a new access token of this session: its text, and its claims. It expires at the latest at ``until``.
 
     That of an impersonation names the actor, and does not say when the user authenticated, because the user did not.
+    With SERVICE_AUDIENCE, that of mode ``subdomain`` is always for services, because all hosts of the site see it.
     """
     found, is_own = token_settings(), session.actor_id is None
     return codec().dumps(
@@ -49,11 +58,12 @@ def access_token(session: RefreshToken, user: Any, generation: int | None, now: 
         generation=generation,
         now=now,
         lifetime=found.access_lifetime,
-        session_ends_at=session.ends_at,
+        session_ends_at=session.ends_at if until is None else min(session.ends_at, until),
         authenticated_at=session.authenticated_at if is_own else None,
         methods=session.authentication_methods if is_own else [],
         while_open=ends_with_browser(session),
         actor=None if is_own else str(session.actor_id),
+        for_services=found.service_audience != "" and (for_services or session.mode == SUBDOMAIN),
         extra=found.claims(user) if found.claims else None,
     )
 

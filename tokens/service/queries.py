@@ -1,6 +1,6 @@
 """Reads sessions, always from the database that takes writes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -34,6 +34,22 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
 def is_live(session_id: UUID) -> bool:
     """Return whether the session has not ended."""
     return RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id).exists()
+
+
+def was_ended_since(session_id: UUID, since: datetime) -> bool:
+    """Return whether somebody has ended a session that was live at ``since``, or after that a later one on its device.
+
+    True if there is no such session, or its device was forgotten. A session that the same person replaced on its
+    device, or that made way for a newer one, was not ended.
+    """
+    rows = RefreshToken.objects.using(writer(RefreshToken))
+    session = rows.filter(id=session_id).select_related("device").first()
+    if session is None or session.device.forgotten:
+        return True
+    reasons = RefreshToken.Reason
+    later = Q(device=session.device_id, created_at__gte=session.created_at, revoked_at__gt=since)
+    ended = rows.filter(Q(id=session_id, revoked_at__isnull=False) | later)
+    return ended.exclude(revoked_reason__in=[reasons.SUPERSEDED, reasons.TOO_MANY]).exists()
 
 
 def secret_digest(session_id: UUID) -> bytes | None:
@@ -74,28 +90,27 @@ def bound_session(session_id: UUID) -> RefreshToken | None:
     return RefreshToken.objects.for_decision().live().filter(id=session_id, bound_at__isnull=False).first()
 
 
-def session_of(access: AccessToken) -> RefreshToken | None:
-    """Return the session of an access token with its user, if it is live by its row and not by the revocation feed.
-
-    None also if the user is not active any more, or has another password.
-    """
-    session = RefreshToken.objects.for_decision().live().filter(id=access.session_id).first()
-    is_valid = (
-        session is not None
-        and str(session.user.pk) == access.subject
-        and session.user.is_active
-        and auth_hash.renewed_digest(session, session.user) is not None
-    )
-    return session if is_valid else None
-
-
 def is_active(access: AccessToken) -> bool:
-    """Return whether the access token is valid now (RFC 7662).
+    """Return whether the access token is valid now, by the session's row and not by the revocation feed (RFC 7662).
 
     It is valid if it has not expired, and a refresh of its session would not be rejected.
     """
     session = session_of(access)
-    return session is not None and session.now < instant(access.expires_at) and has_actor(session)
+    return session is not None and session.now < instant(access.expires_at)
+
+
+def session_of(access: AccessToken) -> RefreshToken | None:
+    """Return the session of an access token, with its user and device. None: a refresh of it would be rejected."""
+    session = RefreshToken.objects.for_decision().live().filter(id=access.session_id).first()
+    if (
+        session is None
+        or str(session.user.pk) != access.subject
+        or not session.user.is_active
+        or auth_hash.renewed_digest(session, session.user) is None
+        or not has_actor(session)
+    ):
+        return None
+    return session
 
 
 def has_actor(session: RefreshToken) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from tokens import metrics
 from tokens.database.expressions import DatabaseNow
@@ -33,6 +34,13 @@ _BY_ITS_HOLDER = {
     *_KINDS,
 }
 """Reasons caused by the person who uses the session. The event of an impersonation then names its actor."""
+
+_BY_OPERATORS = {RefreshToken.Reason.ENDED_BY_STAFF, RefreshToken.Reason.ENDED_BY_COMMAND}
+revoked_by_operators = Signal()
+"""The signal that is sent when staff or a command revokes sessions, with the primary keys of their users, ``user_ids``.
+
+It is sent in the transaction that ends them. An exception in a receiver undoes it.
+"""
 
 metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
 
@@ -112,6 +120,8 @@ def _end(
         )
         for row in rows
     )
+    if reason in _BY_OPERATORS:
+        revoked_by_operators.send(RefreshToken, user_ids={row.user_id for row in rows})
     return ids
 
 
@@ -146,4 +156,6 @@ def revoke_all(
         )
         with durable(alias):
             events.write([event])
+            if reason in _BY_OPERATORS:
+                revoked_by_operators.send(RefreshToken, user_ids={user.pk})
     return total

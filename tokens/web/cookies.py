@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -17,6 +18,7 @@ from tokens.models import RefreshToken
 from tokens.service import devices, events, issuing
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
+from tokens.service.refreshing import is_token_of
 from tokens.web.cookie_names import DEVICE, OF_MODE, OPEN, SCOPED_REFRESH, Cookie, is_sent, read, values_by_name
 from tokens.web.paths import is_auth_api
 
@@ -45,9 +47,12 @@ class Presented(NamedTuple):
 
 
 def read_access(request: HttpRequest) -> str | None:
-    """Return the text of the access token, or None. A cookie that sibling hosts can set is read last."""
+    """Return the text of the access token, or None. A cookie that sibling hosts can set is read last.
+
+    A proxy that has applied a deletion leaves an empty value, which does not count.
+    """
     for name in _names().access:
-        if (text := read(request, name)) is not None:
+        if text := read(request, name):
             return text
     return None
 
@@ -70,6 +75,15 @@ def all_refresh(request: HttpRequest) -> Iterator[Presented]:
                 yield Presented(text, modes, name == cookie.older, tuple(others))
         elif len(texts) == 1:
             yield Presented(texts[0], modes, name == cookie.older)
+
+
+def read_refresh_of(request: HttpRequest, session_id: UUID) -> Presented | None:
+    """Return the refresh token, if it is one of this session, of any generation. This needs no query."""
+    found = read_refresh(request)
+    if found is None:
+        return None
+    texts = (found.text, *(found.others or ()))
+    return found if any(is_token_of(text, session_id, old_name=found.old_name) for text in texts) else None
 
 
 def read_device(request: HttpRequest) -> tuple[str | None, bool]:

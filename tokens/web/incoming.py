@@ -6,6 +6,8 @@
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
+Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session.
+
 A sign-in that only Django's session knows becomes a session of ours (`hand_over`), also if the cookies have
 authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
 
@@ -26,7 +28,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from tokens import metrics
-from tokens.conf import OFFER, codec, token_settings
+from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
 from tokens.protocol import dbsc
 from tokens.protocol.access_tokens import ExpiredAccessToken, InvalidAccessToken
 from tokens.service import acknowledgements, queries
@@ -73,6 +75,7 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
     if (
         token is None
         or token.while_open
+        or (token.for_services and is_auth_api(request))
         or feed.knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
@@ -89,7 +92,10 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     is_stale = False
     try:
         if (bearer := bearer_token(request)) is not None:
-            yield from _verify(bearer, exchange)
+            if _is_only_for_services(bearer, request, in_cookie=False):
+                exchange.problem = problems.NOT_OUR_TOKEN
+            else:
+                yield from _verify(bearer, exchange)
             if django_session.is_possible(request, exchange.access):
                 yield partial(django_session.examine_beside_bearer, request, exchange)
             rejected = None
@@ -114,8 +120,10 @@ def bearer_token(request: HttpRequest) -> str | None:
 
 def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
     """Return why the request is rejected, or None, and whether its access cookie is stale."""
-    is_stale = False
-    if access := cookies.read_access(request):
+    is_stale, access = False, cookies.read_access(request)
+    if access and _is_only_for_services(access, request, in_cookie=True):
+        access = None
+    if access:
         yield from _verify(access, exchange)
         if exchange.access and exchange.access.while_open and not cookies.is_open(request):
             exchange.access, exchange.problem, exchange.has_ended = None, problems.SESSION_ENDED, True
@@ -146,6 +154,24 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
         exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
     return None, is_stale
+
+
+def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> bool:
+    """Return whether an access token, which may have expired, is for services and does not count here.
+
+    Below the auth API it would open the user's account to each service that sees it. There it counts only beside a
+    refresh token of its session, in the cookie of mode ``subdomain``, which no service sees.
+    """
+    if not token_settings().service_audience or not is_auth_api(request):
+        return False
+    try:
+        token = codec().loads_expired(text)
+    except InvalidAccessToken:
+        return False
+    if not token.for_services:
+        return False
+    beside = cookies.read_refresh_of(request, token.session_id) if in_cookie else None
+    return beside is None or SUBDOMAIN not in beside.modes
 
 
 def _verify(text: str, exchange: Exchange) -> Flow[None]:

@@ -116,6 +116,7 @@ PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You ma
 MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
 INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid. Request a new one."))
+LINK_USED = Problem(HTTPStatus.BAD_REQUEST, "link_used", _("This link has been used already."))
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
 PAYLOAD_TOO_LARGE = Problem(

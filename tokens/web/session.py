@@ -211,7 +211,8 @@ def sign_out(request: HttpRequest, exchange: Exchange) -> None:
 def sign_out_presented(request: HttpRequest, presented: Presented | None) -> None:
     """End the sessions that a request names. The response deletes the cookies.
 
-    A session is named by a refresh token of any generation, or by an access token, even an expired one.
+    A session is named by a refresh token of any generation, or by an access token, even an expired one. One for
+    services names none, because services must not sign users out.
     """
     session_ids: set[UUID] = set()
     if presented:
@@ -220,7 +221,9 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> Non
             session_ids.add(session_id)
     if access := bearer_token(request) or cookies.read_access(request):
         with suppress(InvalidAccessToken):
-            session_ids.add(codec().loads_expired(access).session_id)
+            token = codec().loads_expired(access)
+            if not token.for_services:
+                session_ids.add(token.session_id)
     for session_id in session_ids:
         revocation.sign_out(session_id, client_of(request))
     required_exchange(request).sign_out()

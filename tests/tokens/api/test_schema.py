@@ -94,7 +94,7 @@ def test_a_typed_client_learns_the_fields_and_the_codes():
 @pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "not signed in"])
 @every_operation
 def test_every_operation_does_what_it_says(api, user, settings, path, method, is_signed_in, generation):
-    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "DEVICE_BOUND": "offer"}
+    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "DEVICE_BOUND": "offer", "SERVICE_AUDIENCE": "services"}
     headers = {}
     if is_signed_in:
         headers["Authorization"] = f"Bearer {login(api, user, mode='body')['access_token']}"

@@ -63,6 +63,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     ),
     "ISSUER": (ORIGIN, AUTH, AUTH, AUTH),
     "AUDIENCE": (ORIGIN, "api", "api", "api"),
+    "SERVICE_AUDIENCE": ("", "services", "services", "services"),
     "CLIENT_ID": ("latchkey", "web", " web ", "web"),
     "ALGORITHM": ("EdDSA", "ES256", " ES256 ", "ES256"),
     "SIGNING_KEYS": (("derived",), [KEY, "derived"], f"{pem('EdDSA')},derived", (KEY, "derived")),
@@ -85,6 +86,7 @@ NEEDED_BESIDE = {"ALGORITHM": {"SIGNING_KEYS": pem("ES256")}}
 """Settings that need a second one. The default signing key is derived from SECRET_KEY, and such keys are EdDSA keys."""
 DURATIONS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "seconds"]
 WHOLE_NUMBERS = [name for name, item in SETTINGS.items() if item.metadata["kind"] in {"seconds", "count"}]
+TEXTS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "text"]
 MAY_BE_ZERO = {"REUSE_GRACE", "MAX_HASHINGS"}
 
 
@@ -206,7 +208,7 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
             *({"reset_account": r} for r in rates),
         ],
         ("REVOCATION_STRICT",): [1, "true", None],
-        ("ISSUER", "AUDIENCE", "CLIENT_ID", "ALGORITHM", "CLAIMS_HOOK", "COOKIE_DOMAIN"): ["", None, 5, b"x", ["a"]],
+        tuple(TEXTS): ["", None, 5, b"x", ["a"]],
         ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS"): [
             *("cookie", 5, None, ["cookie", 5], {"cookie": 1}, b"x")
         ],

@@ -33,6 +33,7 @@ from tokens.protocol.access_tokens import (
 )
 
 ISSUER, AUDIENCE = VECTORS["issuer"], VECTORS["audience"]
+SERVICES = "https://services.example"
 SECRET = "the first secret, which makes tokens, and is long enough to be taken for a real one"
 OLD_SECRET = "the old secret, which checks tokens, and is long enough to be taken for a real one"
 RING = keys.derive([SECRET, OLD_SECRET])
@@ -97,6 +98,7 @@ class TestANewToken:
             authenticated_at=START - 3600,
             while_open=False,
             actor=None,
+            for_services=False,
             claims=read.claims,
         )
 
@@ -129,6 +131,12 @@ class TestANewToken:
     @pytest.mark.parametrize("seconds", [1, 300, 569])
     def test_never_outlives_its_session(self, seconds):
         assert claims_of(minted(session_ends_at=NOW + timedelta(seconds=seconds)))["exp"] == START + seconds
+
+    @pytest.mark.parametrize(("for_services", "audience"), [(True, SERVICES), (False, AUDIENCE)])
+    def test_says_whether_it_is_for_services(self, for_services, audience):
+        text, made = dumped(a_codec(service_audience=SERVICES), for_services=for_services)
+        assert (claims_of(text)["aud"], made.for_services) == (audience, for_services)
+        assert a_codec(service_audience=SERVICES).loads(text, NOW) == made
 
     def test_shows_neither_claims_nor_text_in_its_repr(self):
         text, made = dumped(a_codec(), extra={"phone": "555-0100"})
@@ -217,6 +225,14 @@ class TestATokenSignedByUs:
     @pytest.mark.parametrize("changed", ["audience", "issuer"])
     def test_is_refused_by_another_audience_and_by_another_issuer(self, changed):
         assert_refused(minted(), a_codec(**{changed: "https://other.example"}))
+
+    @pytest.mark.parametrize("audience", [[SERVICES], [AUDIENCE, SERVICES], f"{AUDIENCE} {SERVICES}", "", None])
+    def test_is_refused_with_anything_but_one_of_the_two_audiences(self, audience):
+        header, claims = good()
+        assert_refused(signed_by_us(header, {**claims, "aud": audience}), a_codec(service_audience=SERVICES))
+
+    def test_for_services_is_refused_where_there_is_no_audience_for_services(self):
+        assert_refused(minted(a_codec(service_audience=SERVICES), for_services=True))
 
     def test_is_refused_beyond_a_length(self):
         header, claims = good()

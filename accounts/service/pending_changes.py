@@ -1,0 +1,118 @@
+"""Pending changes: a new password or a new address that waits until the link in a mail is used.
+
+A change ends with its reasons. Its link is not valid any more if meanwhile
+
+- the user was deactivated, or has another password or another address; another hash of the same password is no change,
+- the alarm was raised, or a member of the staff or a command has revoked sessions of the user,
+- the session that asked for it has ended. A session that was replaced on its device, or that made way for a newer one,
+  has not ended in this sense (`tokens.sessions.was_ended_since`).
+
+A sign-in does not end it. Otherwise a thief who knows the password could keep its owner from ever resetting it.
+
+A link works once. A second use raises `UsedLink`, so that a double click can be answered with what the first one did.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import router
+from django.dispatch import receiver
+from django.utils import timezone
+
+from accounts.links import LIFETIMES, InvalidLink, Link, Purpose, UsedLink, make
+from accounts.models import PendingChange, User
+from tokens import sessions
+
+_State = PendingChange.State
+
+
+def add(purpose: Purpose, user: User, *, new_email: str = "", session_id: UUID | None = None) -> str:
+    """Record a change of ``user``, and return the token of its link. A user who is not saved stands for nobody.
+
+    ``session_id`` is the session that asks for it, if any. Call it in a transaction.
+    """
+    change = PendingChange(
+        purpose=purpose,
+        user_id=None if user._state.adding else user.pk,
+        email=user.email,
+        password_digest=sessions.password_digest(user),
+        new_email=new_email,
+        session_id=session_id,
+        created_at=sessions.now(),
+    )
+    change.save(using=router.db_for_write(PendingChange), force_insert=True)
+    return make(purpose, change.pk)
+
+
+def look_at(link: Link) -> User:
+    """Return the user of the change. Raise `InvalidLink` or `UsedLink` if it cannot be carried out."""
+    change = _find(link)
+    return _checked(change, User.objects.for_decision().filter(pk=change.user_id).first())
+
+
+def carry_out(link: Link) -> tuple[User, PendingChange]:
+    """Mark the change as carried out, and return its user, who is locked until the commit. Call it in a transaction.
+
+    Raise `InvalidLink` or `UsedLink` if it cannot be carried out.
+    """
+    # FOR UPDATE would wait for transactions that insert events about this user.
+    user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=_find(link).user_id).first()
+    change = _find(link, lock=True)
+    owner = _checked(change, user)
+    change.state = _State.USED
+    change.save(update_fields=["state"])
+    return owner, change
+
+
+def cancel(*users: Any) -> None:
+    """Cancel the pending changes of the users with these primary keys."""
+    _rows().filter(user__in=users, state=_State.PENDING).update(state=_State.CANCELLED)
+
+
+def cancelled(user_id: str) -> list[PendingChange]:
+    """Return the user's changes that were cancelled, the latest first. They are kept as long as the alarm's link."""
+    return list(_rows().filter(user=user_id, state=_State.CANCELLED).order_by("-created_at"))
+
+
+def purge() -> int:
+    """Delete the changes that nobody needs any more, and return how many.
+
+    Their links are too old, and so is the alarm that may name them.
+    """
+    return int(_rows().filter(created_at__lte=timezone.now() - LIFETIMES[Purpose.ALARM]).delete()[0])
+
+
+@receiver(sessions.revoked_by_operators)
+def _cancel_of_revoked(*, user_ids: set[Any], **kwargs: Any) -> None:
+    cancel(*user_ids)
+
+
+def _rows() -> Any:
+    return PendingChange.objects.using(router.db_for_write(PendingChange))
+
+
+def _find(link: Link, *, lock: bool = False) -> PendingChange:
+    rows = _rows().filter(purpose=link.purpose)
+    try:
+        change: PendingChange | None = (rows.select_for_update() if lock else rows).filter(pk=link.key).first()
+    except (ValidationError, ValueError):
+        raise InvalidLink from None  # A link of an earlier release names a user instead.
+    if change is None:
+        raise InvalidLink
+    if change.state == _State.USED:
+        raise UsedLink(link.purpose)
+    return change
+
+
+def _checked(change: PendingChange, user: User | None) -> User:
+    if (
+        user is None
+        or not user.is_active
+        or change.state != _State.PENDING
+        or user.email != change.email
+        or not sessions.is_same_password(bytes(change.password_digest), user)
+        or (change.session_id is not None and sessions.was_ended_since(change.session_id, change.created_at))
+    ):
+        raise InvalidLink
+    return user
