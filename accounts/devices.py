@@ -1,6 +1,7 @@
 """The page "Your devices": where the user is signed in. It works without JavaScript.
 
-An anonymous user who submits one of its forms is led to the page to sign in, and from there to "Your devices".
+An anonymous user who submits one of its forms is led to the page to sign in, and from there to "Your devices". If the
+request has no refresh token of its session, the next page asks for the current password, and submits the form again.
 """
 
 from collections.abc import Callable
@@ -13,15 +14,19 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
+from accounts.forms import PasswordForm, RenamingForm
+from accounts.service import passwords
 from tokens import sessions
 
 _View = Callable[..., HttpResponseBase]
@@ -48,6 +53,36 @@ def require_user(view: _View) -> _View:
     return guarded
 
 
+def confirmed_by_password(button: Promise, form_class: type[PasswordForm] = PasswordForm) -> Callable[[_View], _View]:
+    """Ask for the current password on a page with this button, if the view raises `RefreshTokenRequired`.
+
+    If the password is right, the view gets the user as its argument ``authenticated``.
+    """
+
+    def decorate(view: _View) -> _View:
+        @wraps(view)
+        def confirmed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            is_given = "current_password" in request.POST
+            form = form_class(request.POST if is_given else None, initial=request.POST.dict(), label_suffix="")
+            try:
+                if not is_given:
+                    return view(request, *args, **kwargs)
+                if form.is_valid():
+                    password = form.cleaned_data["current_password"]
+                    user: Any = request.user
+                    known = passwords.authenticated(request, user, password)
+                    return view(request, *args, authenticated=known, **kwargs)
+            except (sessions.RefreshTokenRequired, passwords.WrongPassword):
+                if is_given:
+                    form.add_error("current_password", passwords.WRONG_PASSWORD)
+            page = {"heading": _("Enter your password again"), "text": "", "button": button}
+            return render(request, "accounts/account_form.html", {"view": page, "form": form})
+
+        return sensitive_post_parameters("current_password")(never_cache(confirmed))
+
+    return decorate
+
+
 @method_decorator([never_cache, require_user], "dispatch")
 class Home(TemplateView):
     """The page "Your devices"."""
@@ -70,41 +105,49 @@ class Rename(Home):
 
     http_method_names = ["post"]
 
-    def post(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+    @method_decorator(confirmed_by_password(gettext_lazy("Save"), RenamingForm))
+    def post(self, request: HttpRequest, session_id: UUID, authenticated: Any = None) -> HttpResponse:
         session = get_object_or_404(sessions.live_sessions(request.user), id=session_id)
         form = DeviceNameForm(request.POST)
         if not form.is_valid():
             return self.render_to_response(self.get_context_data(renamed=session.id, form=form))
-        sessions.rename_device(request, session, form.cleaned_data["name"])
+        sessions.rename_device(request, session, form.cleaned_data["name"], authenticated=authenticated)
         messages.success(request, _("The device is called “%(name)s” now.") % {"name": session.device.name})
         return redirect("home")
 
 
 @require_POST
 @require_user
-def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+@confirmed_by_password(gettext_lazy("Sign out"))
+def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = None) -> HttpResponse:
     """End one of the user's sessions. Any other session than the current one requires a recent sign-in."""
     session = get_object_or_404(sessions.live_sessions(request.user), id=session_id)
     if session.id == sessions.current_id(request):
         sessions.revoke(request, session.id)
         return redirect("signed-out")
-    if not sessions.is_recent(request):
-        return _reauthenticate()
-    sessions.revoke(request, session.id)
+    if not _is_recent(request, authenticated):
+        return redirect_to_login(reverse("home"), "sign-in-again")
+    sessions.revoke(request, session.id, authenticated=authenticated)
     messages.success(request, _("“%(name)s” is signed out.") % {"name": session.device.name})
     return redirect("home")
 
 
 @require_POST
 @require_user
-def end_others(request: HttpRequest) -> HttpResponse:
+@confirmed_by_password(gettext_lazy("Sign out everywhere else"))
+def end_others(request: HttpRequest, authenticated: Any = None) -> HttpResponse:
     """End all sessions of the user except the current one. This requires a recent sign-in."""
-    if not sessions.is_recent(request):
-        return _reauthenticate()
-    sessions.sign_out_elsewhere(request)
+    if not _is_recent(request, authenticated):
+        return redirect_to_login(reverse("home"), "sign-in-again")
+    sessions.sign_out_elsewhere(request, authenticated=authenticated)
     messages.success(request, _("You are signed out everywhere else."))
     return redirect("home")
 
 
-def _reauthenticate() -> HttpResponse:
-    return redirect_to_login(reverse("home"), "sign-in-again")
+def _is_recent(request: HttpRequest, authenticated: Any) -> bool:
+    """Return whether the user has authenticated recently. A request without a refresh token asks for the password."""
+    if authenticated is not None or sessions.is_recent(request):
+        return True
+    if not sessions.has_refresh_token(request):
+        raise sessions.RefreshTokenRequired
+    return False

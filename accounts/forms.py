@@ -64,13 +64,21 @@ class RegistrationForm(NewEmailForm, NewPasswordForm):
     field_order = ("email", "password1", "password2")
 
 
-class PasswordForm(forms.Form):
-    current_password = forms.CharField(
+def _current_password(**attrs: Any) -> forms.CharField:
+    return forms.CharField(
         label=_("Current password"),
         max_length=MAX_PASSWORD,
         strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", **attrs}),
     )
+
+
+class PasswordForm(forms.Form):
+    current_password = _current_password(autofocus=True)
+
+
+class NewEmailWithPasswordForm(NewEmailForm):
+    current_password = _current_password()
 
 
 class PasswordChangeForm(PasswordForm, NewPasswordForm):
@@ -102,3 +110,13 @@ class PasswordResetForm(LinkForm, NewPasswordForm):
 
 class DeletionForm(forms.Form):
     sure = forms.BooleanField(label=_("Delete my account permanently"))
+
+
+class DeletionWithPasswordForm(DeletionForm):
+    current_password = _current_password()
+
+
+class RenamingForm(PasswordForm):
+    """Asks for the password, and keeps the name that was entered on the page before."""
+
+    name = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)

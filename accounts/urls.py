@@ -3,7 +3,7 @@
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from accounts import views
+from accounts import own_account, views
 from accounts.views import Notice
 
 urlpatterns = [
@@ -12,12 +12,12 @@ urlpatterns = [
     path("signed-out", views.SignedOut.as_view(), name="signed-out"),
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
-    path("email/change", views.ChangeEmail.as_view(), name="change-email"),
+    path("email/change", own_account.ChangeEmail.as_view(), name="change-email"),
     path("password/change", views.ChangePassword.as_view(), name="change-password"),
     path("password/reset", views.ResetPassword.as_view(), name="reset-password"),
     path("password/reset/confirm", views.ConfirmPasswordReset.as_view(), name="confirm-password-reset"),
     path("alarm", views.Alarm.as_view(), name="alarm"),
-    path("account/delete", views.DeleteAccount.as_view(), name="delete-account"),
+    path("account/delete", own_account.DeleteAccount.as_view(), name="delete-account"),
     path(
         "mail-sent",
         Notice.as_view(

@@ -27,7 +27,7 @@ from django.views.generic import FormView, TemplateView
 from accounts import forms, links
 from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
 from accounts.models import User
-from accounts.service import alarm, deletion, emails, passwords, registration
+from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
 
 Text = str | Promise
@@ -122,7 +122,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except registration.UnknownPassword:
             form.add_error("password2", _("You have registered with another password. To choose this one, repeat it."))
         except passwords.WrongPassword:
-            form.add_error("current_password", _("This is not your current password."))
+            form.add_error("current_password", passwords.WRONG_PASSWORD)
         else:
             return self.finished()
         return self.form_invalid(form)
@@ -139,11 +139,13 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 class SignedInForm(AccountForm):
     """A form for signed-in users. An anonymous user is sent to the page to sign in, and then to ``here``.
 
-    ``recent``: whether a recent sign-in is required.
+    ``recent``: whether a recent sign-in is required. ``asks_password``: whether the form asks for the current password,
+    which is as good as a recent sign-in.
     """
 
     owner: User
     recent: ClassVar[bool] = False
+    asks_password: bool = False
 
     @property
     def here(self) -> str:
@@ -153,7 +155,7 @@ class SignedInForm(AccountForm):
         user = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
         if user is None:
             return redirect_to_login(self.here)
-        if self.recent and not sessions.is_recent(request):
+        if self.recent and not self.asks_password and not sessions.is_recent(request):
             return redirect_to_login(self.here, "sign-in-again")
         self.owner = user
         try:
@@ -269,15 +271,6 @@ class ConfirmEmail(LinkFormView):
         emails.confirm(self.request, given["token"], password, is_given=not given.get("password2"))
 
 
-class ChangeEmail(OwnAccountForm):
-    form_class = forms.NewEmailForm
-    heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
-    text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        emails.ask_for_change(self.request, self.owner, given["email"])
-
-
 class ChangePassword(OwnAccountForm):
     form_class = forms.PasswordChangeForm
     heading, button, done, blamed = _("Change your password"), _("Change"), "password-changed", "password1"
@@ -329,12 +322,3 @@ class Alarm(LinkFormView):
         """Name what was cancelled. There is no redirect, because the session that could say it may have ended."""
         shown = {"view": self.raised, "cancelled": alarm.cancelled_changes(self.token)}
         return TemplateResponse(self.request, "accounts/alarm_raised.html", shown)
-
-
-class DeleteAccount(OwnAccountForm):
-    form_class = forms.DeletionForm
-    heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
-    text = _("You will be signed out on all devices. The account cannot be restored.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        deletion.delete(self.request)

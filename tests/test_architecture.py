@@ -19,15 +19,15 @@ from tests.measures import structure
 ROOT = structure.ROOT
 
 PUBLIC_SESSIONS = """
-    ImpersonationRefused Kind MAX_DEVICE_NAME Reason SessionEnded actor_id allow_sign_in_after_reset canonical
-    change_account could_not_refresh current_id device_of durable happened impersonate is_live is_recent
-    is_same_password live_sessions now password_digest password_spellings reauthenticate record release rename_device
-    revoke revoke_all revoke_others revoked_by_operators sign_out_elsewhere take_turns throttle validate_device_name
-    was_ended_since
+    ImpersonationRefused Kind MAX_DEVICE_NAME Reason RefreshTokenRequired SessionEnded actor_id
+    allow_sign_in_after_reset canonical change_account could_not_refresh current_id device_of durable happened
+    has_refresh_token impersonate is_live is_recent is_same_password live_sessions now password_digest
+    password_spellings reauthenticate record release rename_device revoke revoke_all revoke_others revoked_by_operators
+    sign_out_elsewhere take_turns throttle validate_device_name was_ended_since
 """
 PUBLIC_API = """
-    ApiView AskedOutput Me Operation Parameter ProblemError Public SIGNED_IN Text answer_with_problem endpoint jwks
-    problems valid
+    ApiView AskedOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text answer_with_problem
+    endpoint jwks problems proof_of proof_of_delete valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",

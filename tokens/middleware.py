@@ -13,9 +13,10 @@ from django.http.response import HttpResponseBase
 
 from tokens.conf import token_settings
 from tokens.hashers import Busy
+from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import incoming, outgoing, problems, session
+from tokens.web import incoming, outgoing, possession, problems, session
 from tokens.web.exchange import attach
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
@@ -53,23 +54,27 @@ class TokenMiddleware(AuthenticationMiddleware):
         return outgoing.describe_audience(response, exchange)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
-        """Before the admin changes anything, check the row of the session, and not only the access token.
+        """Before the admin changes anything, check the row of the session, and that the client holds the session.
 
-        In an impersonation the admin changes nothing.
+        Otherwise the user is anonymous, and is led to the page to sign in. That page is checked too, because it leads
+        a user who is signed in back. In an impersonation the admin changes nothing.
         """
         match = request.resolver_match
-        if match is None or "admin" not in match.app_names or not is_unsafe(request):
+        if match is None or "admin" not in match.app_names:
             return
-        if session.current_id(request) is not None:
-            session.anonymise_if_ended(request)
-        if match.url_name != "logout":
+        if not is_unsafe(request) and match.url_name != "login":
+            return
+        possession.anonymise(request, needs_proof=match.url_name != "logout")
+        if is_unsafe(request) and match.url_name != "logout":
             # The admin's log would name the user, and not the actor.
             session.refuse_impersonation(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for a view, also one of the admin, that could not check a password, or whose session has ended."""
+        """Answer for a view, also one of the admin, that could not check a password, or may not change the account."""
         if isinstance(exception, Throttled):
             return problems.respond(request, problems.throttled(request, exception))
         if isinstance(exception, SessionEnded):
             return problems.respond(request, problems.SESSION_ENDED)
+        if isinstance(exception, RefreshTokenRequired):
+            return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
         return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None

@@ -3,14 +3,25 @@
 An app that changes the account of the request's user does so in a transaction that also checks the session, because
 an access token outlives its session for a moment. It ends other sessions in the same transaction::
 
-    with sessions.change_account(request) as user:  # Raises SessionEnded.
+    with sessions.change_account(request) as user:  # Raises SessionEnded and RefreshTokenRequired.
         user.set_password(new)
         user.save(update_fields=["password"])
         sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
-The middleware answers `SessionEnded` for views that do not catch it. In an impersonation, `change_account` raises
+The middleware answers both for views that do not catch them. In an impersonation, `change_account` raises
 `ImpersonationRefused`, which is a `django.core.exceptions.PermissionDenied`.
+
+`RefreshTokenRequired` means that the request has an access token only, which other hosts and services may see too. In
+the storage modes ``cookie`` and ``subdomain`` nothing has to be done, because browsers send the refresh token with
+every request. In mode ``body`` pass the one of the request's body. In mode ``scoped``, and if the session is bound to
+its device, pages have none (`has_refresh_token`): ask for the current password. `revoke`, `sign_out_elsewhere` and
+`rename_device` take the same arguments::
+
+    with sessions.change_account(request, refresh_token=given.get("refresh_token")): ...
+    known = authenticate(request, username=request.user.get_username(), password=given["current_password"])
+    if known is not None:
+        with sessions.change_account(request, authenticated=known): ...
 
 When the block is left, the sessions have ended for every process. This is not so inside another transaction: decorate
 such views with `django.db.transaction.non_atomic_requests`.
@@ -38,9 +49,10 @@ from tokens.service import auth_hash, devices, events, queries, reauthentication
 from tokens.service.client import Client, network
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
+from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, impersonation, session
+from tokens.web import attempts, impersonation, possession, session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 
@@ -49,6 +61,7 @@ __all__ = [
     "ImpersonationRefused",
     "Kind",
     "Reason",
+    "RefreshTokenRequired",
     "SessionEnded",
     "actor_id",
     "allow_sign_in_after_reset",
@@ -59,6 +72,7 @@ __all__ = [
     "device_of",
     "durable",
     "happened",
+    "has_refresh_token",
     "impersonate",
     "is_live",
     "is_recent",
@@ -91,6 +105,7 @@ release = impersonation.release
 actor_id = impersonation.actor_id
 revoke = session.revoke
 change_account = session.change_account
+has_refresh_token = possession.has_refresh_token
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
 was_ended_since = queries.was_ended_since

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import MAX_TOKEN
 from accounts.models import MAX_PASSWORD
-from tokens.api.public import Text
+from tokens.api.public import ProofInput, Text
 
 
 class Email(Text, serializers.EmailField):
@@ -24,6 +24,10 @@ class EmailInput(serializers.Serializer[Any]):
 
 class NewEmailInput(serializers.Serializer[Any]):
     email = Email(max_length=MAX_ADDRESS, validators=[validate_new_address])
+
+
+class EmailChangeInput(NewEmailInput, ProofInput):
+    pass
 
 
 class RegistrationInput(NewEmailInput):

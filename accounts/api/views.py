@@ -15,8 +15,8 @@ from rest_framework.response import Response
 
 from accounts.api.serializers import (
     ConfirmEmailInput,
+    EmailChangeInput,
     EmailInput,
-    NewEmailInput,
     PasswordChangeInput,
     PasswordResetInput,
     RegistrationInput,
@@ -25,9 +25,24 @@ from accounts.links import WHAT_LINKS_DID, InvalidLink, UsedLink
 from accounts.models import User
 from accounts.service import deletion, emails, passwords, registration
 from tokens import sessions
-from tokens.api.public import SIGNED_IN, ApiView, AskedOutput, Me, Operation, ProblemError, Public, problems, valid
+from tokens.api.public import (
+    PROVEN,
+    SIGNED_IN,
+    ApiView,
+    AskedOutput,
+    Me,
+    Operation,
+    ProblemError,
+    ProofInput,
+    Public,
+    problems,
+    proof_of,
+    proof_of_delete,
+    valid,
+)
 
 OWNER = (*SIGNED_IN, problems.REAUTHENTICATION_REQUIRED)
+PROVEN_OWNER = (*PROVEN, problems.REAUTHENTICATION_REQUIRED)
 ASKED = {"detail": _("If there is something to do, we have sent a mail to this address.")}
 
 
@@ -64,16 +79,18 @@ class ConfirmEmail(Public):
 class ChangeEmail(ApiView):
     @Operation(
         "Ask to change the e-mail address. A mail to the new one contains a link that confirms it.",
-        *OWNER,
+        *PROVEN_OWNER,
         problems.THROTTLED,
         answers=AskedOutput,
         status=202,
-        takes=NewEmailInput,
+        takes=EmailChangeInput,
     )
     def post(self, request: Request) -> Response:
-        user = _owner(request)
+        given = valid(EmailChangeInput, request)
+        proof = proof_of(request, given)
+        user = _owner(request, is_recent="authenticated" in proof)
         with _problems_of("email"):
-            emails.ask_for_change(request._request, user, valid(NewEmailInput, request)["email"])
+            emails.ask_for_change(request._request, user, given["email"], **proof)
         return Response(ASKED, status=202)
 
 
@@ -127,16 +144,17 @@ class ConfirmPasswordReset(Public):
 class Account(Me):
     """Shows the signed-in user like `Me`, and deletes the account."""
 
-    @Operation("Delete the account, which ends all sessions.", *OWNER, status=204)
+    @Operation("Delete the account, which ends all sessions.", *PROVEN_OWNER, status=204, takes=ProofInput)
     def delete(self, request: Request) -> Response:
-        _owner(request)
-        deletion.delete(request._request)
+        proof = proof_of_delete(request)
+        _owner(request, is_recent="authenticated" in proof)
+        deletion.delete(request._request, **proof)
         return Response(status=204)
 
 
-def _owner(request: Request) -> User:
-    """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent."""
-    if not sessions.is_recent(request._request):
+def _owner(request: Request, *, is_recent: bool = False) -> User:
+    """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent, or the password was just given."""
+    if not is_recent and not sessions.is_recent(request._request):
         raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
     user: User | None = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
     if user is None:

@@ -1,5 +1,7 @@
 """Deletes the user's own account. Receivers of Django's signals end the sessions."""
 
+from typing import Any
+
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
@@ -7,9 +9,12 @@ from accounts import delivery, mail
 from tokens import sessions
 
 
-def delete(request: HttpRequest) -> None:
-    """Delete the account, sign this browser out, and send a mail about it. Raise `SessionEnded`."""
-    with sessions.change_account(request) as user:
+def delete(request: HttpRequest, **proof: Any) -> None:
+    """Delete the account, sign this browser out, and send a mail about it. Raise `SessionEnded`.
+
+    Raise `RefreshTokenRequired`. ``proof``: see `sessions.change_account`.
+    """
+    with sessions.change_account(request, **proof) as user:
         user.delete()
     logout(request)
     if not delivery.send(mail.compose("account_deleted", user.email, email=user.email), is_notice=True):

@@ -4,6 +4,8 @@ The user asks for the change, and confirms it with a link that is sent to the ne
 about the request and about the change. Only the owner of the new address learns whether it already has an account.
 """
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
@@ -18,16 +20,16 @@ from accounts.service import pending_changes, registration
 from tokens import sessions
 
 
-def ask_for_change(request: HttpRequest, user: User, email: str) -> None:
-    """Send a link that changes the user's address to ``email``.
+def ask_for_change(request: HttpRequest, user: User, email: str, **proof: Any) -> None:
+    """Send a link that changes the user's address to ``email``. ``proof``: see `sessions.change_account`.
 
-    Raise `ValidationError` if it is the user's address already, `Throttled`, and `SessionEnded`.
+    Raise `ValidationError` if it is the user's address already, `Throttled`, `SessionEnded` and `RefreshTokenRequired`.
     """
     email = email.lower()
     if email == user.email and user.email_confirmed_at is not None:
         raise ValidationError(_("This is already your address."))
     may_send = sessions.throttle(request, "register", email)
-    with sessions.change_account(request) as user:
+    with sessions.change_account(request, **proof) as user:
         other = _other_at(email, user)
         token = pending_changes.add(
             Purpose.EMAIL_CHANGE, user, new_email=email, session_id=sessions.current_id(request)

@@ -3,17 +3,23 @@
 A change ends all other sessions of the user, and a reset ends all. `accounts.notices` sends a mail about both.
 """
 
+from copy import copy
+
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import delivery, links, mail
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD, User
 from accounts.service import pending_changes
 from tokens import sessions
+
+WRONG_PASSWORD = gettext_lazy("This is not your current password.")
+"""The error of a form field, on a page."""
 
 
 class WrongPassword(Exception):
@@ -31,22 +37,23 @@ def check_password_rules(password: str, user: User) -> None:
 
 def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
     """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
-    if not sessions.reauthenticate(request, _known(request, user, current)):
+    if not sessions.reauthenticate(request, authenticated(request, user, current)):
         raise sessions.SessionEnded
 
 
 def change(request: HttpRequest, user: User, current: str, new: str) -> None:
     """Change the password. Raise `WrongPassword`, `SessionEnded`, or `ValidationError` for the new one."""
-    known = _known(request, user, current)
+    known = authenticated(request, user, current)
     check_password_rules(new, known)
-    before = known.password
-    known.set_password(new)
-    with sessions.change_account(request) as row:
-        if row.password != before:
-            raise WrongPassword  # Another request has changed it meanwhile.
-        known.save(update_fields=["password"])
-        sessions.revoke_others(request, known, sessions.Reason.PASSWORD_CHANGED)
-        sessions.record(request, sessions.Kind.PASSWORD_CHANGED, known)
+    changed = copy(known)
+    changed.set_password(new)  # Before the rows are locked, because hashing takes time.
+    try:
+        with sessions.change_account(request, authenticated=known):
+            changed.save(update_fields=["password"])
+            sessions.revoke_others(request, changed, sessions.Reason.PASSWORD_CHANGED)
+            sessions.record(request, sessions.Kind.PASSWORD_CHANGED, changed)
+    except sessions.RefreshTokenRequired:
+        raise WrongPassword from None  # Another request has changed it meanwhile.
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
@@ -87,7 +94,13 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     sessions.allow_sign_in_after_reset(request, user)
 
 
-def _known(request: HttpRequest, user: User, current: str) -> User:
+def authenticated(request: HttpRequest, user: User, current: str) -> User:
+    """Return the user as `authenticate` returns them for the current password. Raise `WrongPassword`.
+
+    Raise `ImpersonationRefused` in an impersonation.
+    """
+    if sessions.actor_id(request) is not None:
+        raise sessions.ImpersonationRefused
     known = authenticate(request, username=user.get_username(), password=current)
     if not isinstance(known, User) or known.pk != user.pk:
         raise WrongPassword

@@ -45,6 +45,7 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, sit
         "renamed": "the laptop",
         "unnamed": ["tell the person", ["device_name"]],
         "listed": [["the laptop", "body", True], ["an old phone", "body", False]],
+        "alone": "ask for the password",
         "early": "ask for the password",
         "ended": 204,
         "missing": "tell the person",

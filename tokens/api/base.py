@@ -1,15 +1,16 @@
 """The base classes of all API views. They do not depend on the project's own settings for REST framework."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.contrib.auth import authenticate
 from django.db import transaction
 from django.http import UnreadablePostError
 from django.urls import re_path
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
@@ -20,11 +21,13 @@ from rest_framework.views import APIView
 
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
-from tokens.web import problems
+from tokens.web import problems, session
 from tokens.web.exchange import Exchange, required_exchange
 from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.possession import Proof
 
 MAX_BODY = 64 * 1024
 """Bytes of a request body. The longest valid one has a few thousand."""
@@ -126,6 +129,40 @@ class Public(ApiView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes = (AllowAny,)
+
+
+def authenticated(request: Request, password: str) -> Any:
+    """Return the request's user, as `django.contrib.auth.authenticate` returns it for this password.
+
+    Raise `ProblemError` if the password is wrong, and `ImpersonationRefused` in an impersonation.
+    """
+    session.refuse_impersonation(request._request)
+    user = authenticate(request._request, username=request.user.get_username(), password=password)
+    if user is None or user.pk != request.user.pk:
+        raise ProblemError(problems.INVALID_CREDENTIALS)
+    return user
+
+
+def proof_of(request: Request, given: Mapping[str, Any]) -> Proof:
+    """Return the proof in a request's body for `tokens.sessions.change_account`. ``given`` is a valid `ProofInput`.
+
+    A proof by password has the key ``authenticated``. Raise `ProblemError` if the password is wrong.
+    """
+    if (password := given.get("current_password")) is not None:
+        return {"authenticated": authenticated(request, password)}
+    return {"refresh_token": given.get("refresh_token")}
+
+
+def proof_of_delete(request: Request) -> Proof:
+    """Return the proof in the body of a DELETE request, like `proof_of`.
+
+    A body that cannot be read is ignored, because clients need not know that it means something.
+    """
+    try:
+        given = valid(ProofInput, request)
+    except (ParseError, UnsupportedMediaType):
+        given = {}
+    return proof_of(request, given)
 
 
 def endpoint(route: str, view: type[ApiView], name: str) -> Any:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from tokens.hashers import Busy
+from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
 from tokens.web import problems
@@ -39,6 +40,7 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
     ((exceptions.PermissionDenied, PermissionDenied), problems.PERMISSION_DENIED),
     (RequestDataTooBig, problems.PAYLOAD_TOO_LARGE),
     (SessionEnded, problems.SESSION_ENDED),
+    (RefreshTokenRequired, problems.REFRESH_TOKEN_REQUIRED),
     ((*DATABASE_DOWN, Busy), problems.UNAVAILABLE),
 ]
 

@@ -7,6 +7,7 @@ its own has to import it, so that drf-spectacular knows `TokenAuthentication`.
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from tokens.api.schema import Operation, ProblemOutput
@@ -37,12 +38,25 @@ class IntrospectorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
         return {"type": "http", "scheme": "basic"}
 
 
+class BodyOfDelete(AutoSchema):
+    """Describes the body of a DELETE request, which drf-spectacular leaves out."""
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        method, self.method = self.method, "POST"
+        try:
+            return super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        finally:
+            self.method = method
+
+
 def describe(view: Any) -> None:
     """Pass the operations of a view class to drf-spectacular, each once."""
     for name in view.http_method_names:
-        method = getattr(view, name, None)
+        method: Any = getattr(view, name, None)
         operation = getattr(method, "operation", None)
         if operation is not None and not hasattr(method, "kwargs"):  # drf-spectacular's attribute.
+            if name == "delete" and operation.takes:
+                method.schema = BodyOfDelete
             _extend(operation)(method)
 
 

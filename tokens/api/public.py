@@ -3,14 +3,15 @@
 `tokens.sessions` is the other public module. It does not import REST framework.
 """
 
-from tokens.api.base import ApiView, Public, endpoint
+from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete
 from tokens.api.errors import ProblemError, answer_with_problem
-from tokens.api.schema import SIGNED_IN, AskedOutput, Operation, Parameter
-from tokens.api.serializers import Text, valid
+from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, Operation, Parameter
+from tokens.api.serializers import ProofInput, Text, valid
 from tokens.api.views import Me, jwks
 from tokens.web import problems
 
 __all__ = [
+    "PROVEN",
     "SIGNED_IN",
     "ApiView",
     "AskedOutput",
@@ -18,11 +19,14 @@ __all__ = [
     "Operation",
     "Parameter",
     "ProblemError",
+    "ProofInput",
     "Public",
     "Text",
     "answer_with_problem",
     "endpoint",
     "jwks",
     "problems",
+    "proof_of",
+    "proof_of_delete",
     "valid",
 ]

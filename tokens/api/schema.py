@@ -148,6 +148,14 @@ _EXAMPLES: dict[Any, Any] = {
 ANYWHERE = (problems.CROSS_ORIGIN, problems.UNAVAILABLE)
 WITH_BODY = (problems.INVALID, problems.MALFORMED, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
 SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSION_ENDED)
+PROVEN = (
+    *SIGNED_IN,
+    problems.REFRESH_TOKEN_REQUIRED,
+    problems.INVALID_CREDENTIALS,
+    problems.PERMISSION_DENIED,
+    problems.TOO_MANY_PASSWORDS,
+)
+"""The problems of an operation that takes a `ProofInput`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,19 @@ class PasswordInput(serializers.Serializer[Any]):
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
 
 
-class DeviceNameInput(serializers.Serializer[Any]):
+class ProofInput(serializers.Serializer[Any]):
+    """One of the two, or the refresh cookie, proves that the client has more than an access token."""
+
+    refresh_token = Text(max_length=MAX_TOKEN, required=False, help_text="Required in `body` mode.")
+    current_password = Text(
+        max_length=MAX_PASSWORD,
+        trim_whitespace=False,
+        required=False,
+        help_text="Required if the session has no refresh token. The sign-in then need not be recent.",
+    )
+
+
+class DeviceNameInput(ProofInput):
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters])
 
 

@@ -12,10 +12,11 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens.api.base import ApiView, Public
+from tokens.api.base import ApiView, Public, authenticated, proof_of, proof_of_delete
 from tokens.api.errors import ProblemError
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
+    PROVEN,
     SIGNED_IN,
     GrantOutput,
     Operation,
@@ -29,6 +30,7 @@ from tokens.api.serializers import (
     DeviceNameInput,
     LoginInput,
     PasswordInput,
+    ProofInput,
     RefreshInput,
     service_token_data,
     session_data,
@@ -44,7 +46,7 @@ from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
 from tokens.web import cookies, problems, session
 from tokens.web.cookies import Presented
-from tokens.web.session import IN_BODY
+from tokens.web.possession import IN_BODY, Proof
 
 PAGE = 50
 """Sessions on a page of the list."""
@@ -135,11 +137,7 @@ class Reauthenticate(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         session.refuse_impersonation(request._request)
-        given = valid(PasswordInput, request)
-        name = request.user.get_username()
-        user = authenticate(request._request, username=name, password=given["password"])
-        if user is None or user.pk != request.user.pk:
-            raise ProblemError(problems.INVALID_CREDENTIALS)
+        user = authenticated(request, valid(PasswordInput, request)["password"])
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
@@ -197,19 +195,22 @@ class Sessions(ApiView):
 
     @Operation(
         "End all other sessions.",
-        *SIGNED_IN,
+        *PROVEN,
         problems.REAUTHENTICATION_REQUIRED,
         status=204,
+        takes=ProofInput,
         name="auth_sessions_destroy_others",
     )
     def delete(self, request: Request) -> Response:
-        self._require_recent_sign_in()
-        session.sign_out_elsewhere(request._request)
+        session.sign_out_elsewhere(request._request, **self._proof_of_recent_sign_in())
         return Response(status=204)
 
-    def _require_recent_sign_in(self) -> None:
-        if not reauthentication.is_recent(self.access):
+    def _proof_of_recent_sign_in(self) -> Proof:
+        """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or the password is given."""
+        proof = proof_of_delete(self.request)
+        if "authenticated" not in proof and not reauthentication.is_recent(self.access):
             raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+        return proof
 
 
 class Session(Sessions):
@@ -217,28 +218,29 @@ class Session(Sessions):
 
     @Operation(
         "Name the device of one of the user's sessions.",
-        *SIGNED_IN,
+        *PROVEN,
         problems.NOT_FOUND,
         answers=SessionOutput,
         takes=DeviceNameInput,
     )
     def patch(self, request: Request, session_id: str) -> Response:
         row = self._session(session_id)
-        session.rename_device(request._request, row, valid(DeviceNameInput, request)["device_name"])
+        given = valid(DeviceNameInput, request)
+        session.rename_device(request._request, row, given["device_name"], **proof_of(request, given))
         return Response(session_data(row, self.access.session_id))
 
     @Operation(
-        "End one of the user's sessions.",
-        *SIGNED_IN,
+        "End one of the user's sessions. The session of this request needs nothing in the body.",
+        *PROVEN,
         problems.REAUTHENTICATION_REQUIRED,
         problems.NOT_FOUND,
         status=204,
+        takes=ProofInput,
     )
     def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
         row = self._session(session_id)
-        if row.id != self.access.session_id:
-            self._require_recent_sign_in()
-        session.revoke(request._request, row.id)
+        proof: Proof = {} if row.id == self.access.session_id else self._proof_of_recent_sign_in()
+        session.revoke(request._request, row.id, **proof)
         return Response(status=204)
 
     def _session(self, session_id: str) -> RefreshToken:

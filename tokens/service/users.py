@@ -15,6 +15,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
+from tokens.database.expressions import DatabaseNow
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
 
@@ -48,13 +49,13 @@ def lock_devices(alias: str, key: Any) -> None:
 
 
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
-    """Return the live sessions of the user with this primary key, locked until the commit.
+    """Return the live sessions of the user with this primary key, with the database's clock, locked until the commit.
 
     The impersonations by the user are locked too, because they end with the user's sessions. The user's row must be
     locked already, so that no further impersonation begins.
     """
-    rows = RefreshToken.objects.using(alias).live().filter(Q(user=key) | Q(actor=key)).locked()
-    return [row for row in rows if row.actor_id != key]
+    rows = RefreshToken.objects.using(alias).live().filter(Q(user=key) | Q(actor=key)).annotate(now=DatabaseNow())  # type: ignore[no-redef]
+    return [row for row in rows.locked() if row.actor_id != key]
 
 
 def lock_authenticated(alias: str, user: Any) -> Any:
@@ -69,8 +70,10 @@ def lock_authenticated(alias: str, user: Any) -> Any:
     return row
 
 
-def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
-    """Return the user of a live session. The user, their devices and live sessions are locked until the commit.
+def lock_signed_in(alias: str, key: Any, session_id: UUID) -> tuple[Any, RefreshToken]:
+    """Return the user of a live session, and the session. All their devices and live sessions are locked as well.
+
+    The locks are held until the commit.
 
     Raise `SessionEnded` if the session has ended, or its user is not active or has another password. An access token
     proves none of this: it outlives its session until this process has read the revocation feed.
@@ -80,4 +83,4 @@ def lock_signed_in(alias: str, key: Any, session_id: UUID) -> Any:
     session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
     if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
         raise SessionEnded
-    return user
+    return user, session

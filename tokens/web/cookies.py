@@ -1,6 +1,6 @@
 """Reads, sets and deletes the cookies. This is the only code that does. `tokens.web.cookie_names` describes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -59,6 +59,11 @@ def read_access(request: HttpRequest) -> str | None:
 
 def read_refresh(request: HttpRequest) -> Presented | None:
     """Return the refresh token, or None."""
+    return next(all_refresh(request), None)
+
+
+def all_refresh(request: HttpRequest) -> Iterator[Presented]:
+    """Yield the refresh tokens of all storage modes that the request has, the one that counts first."""
     for cookie, modes in _names().refresh:
         if not (found := values_by_name(request, cookie)):
             continue
@@ -67,10 +72,9 @@ def read_refresh(request: HttpRequest) -> Presented | None:
             # A sibling host can have set the first of them, under each name.
             text, *others = (text for texts in found.values() for text in texts)
             if is_auth_api(request):
-                return Presented(text, modes, name == cookie.older, tuple(others))
+                yield Presented(text, modes, name == cookie.older, tuple(others))
         elif len(texts) == 1:
-            return Presented(texts[0], modes, name == cookie.older)
-    return None
+            yield Presented(texts[0], modes, name == cookie.older)
 
 
 def read_refresh_of(request: HttpRequest, session_id: UUID) -> Presented | None:

@@ -162,6 +162,19 @@ def is_live(session: Any) -> bool:
     return SESSION_KEY not in session or (session_id is not None and queries.is_live(UUID(session_id)))
 
 
+def has_signed_in(request: HttpRequest, access: AccessToken) -> bool:
+    """Return whether Django's session has the sign-in for which the session of this access token was opened.
+
+    An entry `SESSION_ID` without a sign-in proves nothing: it is also in a session that a view has written to.
+    """
+    session: Any = getattr(request, "session", None)
+    return (
+        session is not None
+        and session.get(SESSION_ID) == str(access.session_id)
+        and _is_subject(session.get(SESSION_KEY), access)
+    )
+
+
 def is_saved(request: HttpRequest) -> bool:
     """Return whether Django's session will be saved after the response."""
     session = getattr(request, "session", None)

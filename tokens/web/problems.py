@@ -107,6 +107,11 @@ PROOF_REQUIRED = Problem(HTTPStatus.FORBIDDEN, "proof_required", _("Sign the cha
 REAUTHENTICATION_REQUIRED = Problem(
     HTTPStatus.FORBIDDEN, "reauthentication_required", _("Enter your password again, and repeat the request.")
 )
+REFRESH_TOKEN_REQUIRED = Problem(
+    HTTPStatus.FORBIDDEN,
+    "refresh_token_required",
+    _("An access token is not enough for this. Send the session's refresh token too, or the current password."),
+)
 PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You may not do this."))
 MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))

@@ -6,7 +6,7 @@ exchange what the response's cookies become.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from django.conf import settings
@@ -36,15 +36,12 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import cookies, django_session
+from tokens.web import cookies, django_session, possession
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.incoming import bearer_token, set_user
-from tokens.web.problems import SESSION_ENDED
-
-IN_BODY = frozenset({BODY})
-"""The storage mode of a session whose refresh token comes in a request's body."""
+from tokens.web.incoming import bearer_token
+from tokens.web.possession import IN_BODY, Proof
 
 
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
@@ -145,11 +142,12 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
 
 
 @contextmanager
-def change_account(request: HttpRequest) -> Iterator[Any]:
+def change_account(request: HttpRequest, **proof: Unpack[Proof]) -> Iterator[Any]:
     """A transaction in which the user of this request may change their account. Yield the user.
 
     The user, their devices and their live sessions are locked, and the request's session is checked. Raise
-    `SessionEnded` if the session has ended, and `ImpersonationRefused` in an impersonation. The commit waits for the
+    `SessionEnded` if the session has ended, and `ImpersonationRefused` in an impersonation. Raise
+    `RefreshTokenRequired` if the request has an access token only (`tokens.web.possession`). The commit waits for the
     disk.
     """
     refuse_impersonation(request)
@@ -157,14 +155,15 @@ def change_account(request: HttpRequest) -> Iterator[Any]:
     if session_id is None:
         raise SessionEnded
     with durable(alias):
-        yield users.lock_signed_in(alias, request.user.pk, session_id)
+        user, own = users.lock_signed_in(alias, request.user.pk, session_id)
+        possession.require(request, own, user, **proof)
+        yield user
 
 
-def revoke(request: HttpRequest, session_id: UUID) -> None:
+def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> None:
     """End one of the user's sessions. If it is the one of this request, the response deletes the cookies.
 
-    Raise `SessionEnded` if the session of this request has ended, and `ImpersonationRefused` in an impersonation. Both
-    only if another session is to be ended.
+    Otherwise raise what `change_account` raises, also `ImpersonationRefused`.
     """
     client = client_of(request)
     if session_id == current_id(request):
@@ -172,45 +171,32 @@ def revoke(request: HttpRequest, session_id: UUID) -> None:
         required_exchange(request).sign_out()
         request.session.flush()
         return
-    with change_account(request):
+    with change_account(request, **proof):
         sessions = RefreshToken.objects.filter(id=session_id)
         revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client)
 
 
-def sign_out_elsewhere(request: HttpRequest) -> None:
+def sign_out_elsewhere(request: HttpRequest, **proof: Unpack[Proof]) -> None:
     """End all sessions of the user except the one of this request, and forget the user's other devices.
 
-    Raise `SessionEnded` if the session of this request has ended, and `ImpersonationRefused` in an impersonation.
+    Raise what `change_account` raises, also `ImpersonationRefused`.
     """
     session_id: Any = current_id(request)
-    with change_account(request) as user:
+    with change_account(request, **proof) as user:
         devices.forget_others(user, client_of(request), session_id)
         others = queries.live_sessions(user).exclude(id=session_id)
         revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))
 
 
-def rename_device(request: HttpRequest, row: RefreshToken, name: str) -> None:
-    """Set the name of the device of one of the user's sessions. Raise `SessionEnded` if this request's has ended.
+def rename_device(request: HttpRequest, row: RefreshToken, name: str, **proof: Unpack[Proof]) -> None:
+    """Set the name of the device of one of the user's sessions. Raise what `change_account` raises.
 
     Raise `ImpersonationRefused` for the session of an actor, because the device is the actor's.
     """
     if row.actor_id is not None:
         raise ImpersonationRefused
-    with change_account(request):
+    with change_account(request, **proof):
         devices.rename(row, name)
-
-
-def anonymise_if_ended(request: HttpRequest) -> None:
-    """Treat the user of this request as anonymous if its session has ended, according to the database."""
-    exchange, alias = required_exchange(request), writer(RefreshToken)
-    if exchange.access is None:
-        return
-    try:
-        with durable(alias):
-            users.lock_signed_in(alias, request.user.pk, exchange.access.session_id)
-    except SessionEnded:
-        exchange.access, exchange.problem = None, SESSION_ENDED
-        set_user(request, exchange)
 
 
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:

@@ -27,6 +27,9 @@ async function refresh(): Promise<Problem | undefined> {
   return error;
 }
 
+/** A change of the account needs more than the access token. */
+const proof = () => ({ refresh_token: tokens.refresh ?? "" });
+
 const bearer = () => `Bearer ${tokens.access ?? ""}`;
 const copies = new Map<string, Request>();
 const withTokens: Middleware = {
@@ -60,6 +63,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "session_ended":
       return "sign in";
     case "reauthentication_required":
+    case "refresh_token_required":
       return "ask for the password";
     case "throttled":
     case "token_expired":
@@ -107,7 +111,7 @@ await say({ twenty: await Promise.all(Array.from({ length: 20 }, me)) });
 await say({ expire: true });
 const renamed = await api.PATCH("/api/auth/sessions/{session_id}", {
   params: { path: { session_id: own } },
-  body: { device_name: "the laptop" },
+  body: { device_name: "the laptop", ...proof() },
 });
 await say({ renamed: renamed.data?.device.name });
 
@@ -120,13 +124,28 @@ await say({ unnamed: unnamed.error && [next(unnamed.error), Object.keys(unnamed.
 const listed = await api.GET("/api/auth/sessions", { params: { query: {} } });
 await say({ listed: listed.data?.results.map(({ device, mode, current }) => [device.name, mode, current]) });
 
-const early = await api.DELETE("/api/auth/sessions/{session_id}", { params: { path: { session_id: other } } });
+const alone = await api.PATCH("/api/auth/sessions/{session_id}", {
+  params: { path: { session_id: own } },
+  body: { device_name: "with an access token alone" },
+});
+await say({ alone: alone.error && next(alone.error) });
+
+const early = await api.DELETE("/api/auth/sessions/{session_id}", {
+  params: { path: { session_id: other } },
+  body: proof(),
+});
 await say({ early: early.error && next(early.error) });
 const confirmed = await api.POST("/api/auth/reauthenticate", { body: { password } });
 if (confirmed.data) keep(confirmed.data);
-const ended = await api.DELETE("/api/auth/sessions/{session_id}", { params: { path: { session_id: other } } });
+const ended = await api.DELETE("/api/auth/sessions/{session_id}", {
+  params: { path: { session_id: other } },
+  body: proof(),
+});
 await say({ ended: ended.response.status });
-const missing = await api.DELETE("/api/auth/sessions/{session_id}", { params: { path: { session_id: other } } });
+const missing = await api.DELETE("/api/auth/sessions/{session_id}", {
+  params: { path: { session_id: other } },
+  body: proof(),
+});
 await say({ missing: missing.error && next(missing.error) });
 
 const replayed = await plain.POST("/api/auth/refresh", { body: { refresh_token: first ?? "" } });

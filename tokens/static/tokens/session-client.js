@@ -12,10 +12,11 @@ const LEAD = 60_000; // A token is refreshed by requests in its last minute, or 
 const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a response.
 const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
 const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
+const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
-export const METHODS = ["restore", "signIn", "signOut", "ready", "renew", "wake"]; // The methods that pages may call.
+export const METHODS = ["restore", "signIn", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
 
 /** An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field. */
 export class SessionError extends Error {
@@ -94,6 +95,21 @@ export class SessionClient {
       await this.#call("POST", "logout", this.#refreshToken());
       this.#end("signout");
     });
+  }
+
+  /** Sends a request that changes the account, in mode `body` with the refresh token. Returns the answer, without tokens. */
+  async send(method, path, data) {
+    if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
+    const { turn } = await this.ready();
+    const call = () => this.#call(method, path, { ...data, ...this.#refreshToken() }, this.#tokens.access);
+    const { answer } = await call().catch(async (error) => {
+      if (error.status !== 401 || !REFUSALS.includes(error.code) || !(await this.renew(turn))) throw error;
+      return call();
+    });
+    if (method === "DELETE" && path === "me") this.#end("signout");
+    if (!answer) return undefined;
+    const { access_token, refresh_token, device_token, ...others } = answer;
+    return others;
   }
 
   /** Returns the token for a request. Waits for a new one only if the old one has expired. */
@@ -178,7 +194,7 @@ export class SessionClient {
     return this.#mode === "body" ? { refresh_token: this.#tokens.refresh } : undefined;
   }
 
-  async #call(method, path, data) {
+  async #call(method, path, data, access) {
     const life = new Countdown(Infinity); // Started before the request, because the response takes time to arrive.
     let response;
     let answer;
@@ -186,7 +202,10 @@ export class SessionClient {
       response = await fetch(new URL(path, this.#api), {
         method,
         body: data && JSON.stringify(data),
-        headers: data && { "Content-Type": "application/json" },
+        headers: {
+          ...(data && { "Content-Type": "application/json" }),
+          ...(access && { Authorization: `Bearer ${access}` }),
+        },
         credentials: this.#mode === "body" ? "omit" : "include",
         cache: "no-store",
         redirect: "error", // A redirect would send the refresh token to another URL.

@@ -54,6 +54,14 @@ export interface Session extends EventTarget {
   signOut(): Promise<void>;
 
   /**
+   * Sends a request to the auth API that changes the account: `send("DELETE", "me")`. In mode `body` it contains the
+   * refresh token, without which the API answers `refresh_token_required`. `path` is relative to the URL of the API, and
+   * has only letters, digits, `_`, `-` and `/`. `data` are the members of the JSON body, for example `current_password`.
+   * Resolves with the JSON of the answer, if there is any. Rejects with a `SessionError`.
+   */
+  send(method: string, path: string, data?: Readonly<Record<string, unknown>>): Promise<unknown>;
+
+  /**
    * Like `fetch`, with a valid token. If the response is a 401 for our token, it refreshes and repeats the request once.
    * If the token has expired and the auth API is down, it waits until `signal` is aborted. A request whose body is a
    * `ReadableStream` cannot be repeated, so its 401 is returned after the refresh.

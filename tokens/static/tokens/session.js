@@ -75,6 +75,12 @@ class Session extends EventTarget {
     this.#apply({ kind: "signout", user: null, session: this.#session });
   }
 
+  async send(method, path, data) {
+    const answer = await this.#client.send(method, path, data);
+    if (method === "DELETE" && path === "me") this.#apply({ kind: "signout", user: null, session: this.#session });
+    return answer;
+  }
+
   async fetch(input, init) {
     const { origin } = new URL(input instanceof Request ? input.url : input, document.baseURI);
     if (!this.#origins.has(origin)) return fetch(input, init);

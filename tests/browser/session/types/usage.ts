@@ -13,9 +13,11 @@ export async function use(): Promise<string> {
     if (error instanceof SessionError && error.code === "invalid") return error.errors?.email?.[0] ?? "";
   }
   const response: Response = await session.fetch(new Request("/"), { method: "POST", body: new FormData() });
+  const changed: unknown = await session.send("POST", "email/change", { email: "a@example.org", current_password: "b" });
+  await session.send("DELETE", "me");
   await session.signOut();
   session.close();
-  return user?.email ?? response.statusText;
+  return user?.email ?? (changed ? "changed" : response.statusText);
 }
 
 // @ts-expect-error: there is no such mode
@@ -24,6 +26,8 @@ createSession({ mode: "local-storage" });
 session.addEventListener("logout", () => {});
 // @ts-expect-error: a password is needed
 session.signIn({ email: "a" });
+// @ts-expect-error: a body is an object
+session.send("POST", "email/change", "a@example.org");
 // @ts-expect-error: a page cannot set the user
 session.user = null;
 // @ts-expect-error: there may be no user

@@ -1,0 +1,70 @@
+"""The pages that change the user's address and delete the account.
+
+They ask for the current password, if the request has no refresh token of its session.
+"""
+
+from typing import Any
+
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from accounts import forms
+from accounts.service import deletion, emails, passwords
+from accounts.views import OwnAccountForm
+from tokens import sessions
+
+
+class ProvenForm(OwnAccountForm):
+    """A form that asks for the current password too, if the request has no refresh token of its session."""
+
+    form_with_password: type[Form]
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.asks_password = not sessions.has_refresh_token(request)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # `_ask_for_password` has shown the field.
+        self.asks_password = self.asks_password or "current_password" in request.POST
+        return super().post(request, *args, **kwargs)
+
+    def get_form_class(self) -> type[Form]:
+        return self.form_with_password if self.asks_password else super().get_form_class()
+
+    def proof(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not self.asks_password:
+            return {}
+        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"])}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            return super().form_valid(form)
+        except sessions.RefreshTokenRequired:
+            return self._ask_for_password()
+
+    def _ask_for_password(self) -> HttpResponse:
+        """Show the form again: the refresh token is not valid, or the password was changed meanwhile."""
+        self.asks_password = True
+        form = self.get_form()
+        if form.is_valid():
+            form.add_error("current_password", passwords.WRONG_PASSWORD)
+        return self.form_invalid(form)
+
+
+class ChangeEmail(ProvenForm):
+    form_class, form_with_password = forms.NewEmailForm, forms.NewEmailWithPasswordForm
+    heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
+    text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        emails.ask_for_change(self.request, self.owner, given["email"], **self.proof(given))
+
+
+class DeleteAccount(ProvenForm):
+    form_class, form_with_password = forms.DeletionForm, forms.DeletionWithPasswordForm
+    heading, button, done, is_final = _("Delete your account"), _("Delete"), "account-deleted", True
+    text = _("You will be signed out on all devices. The account cannot be restored.")
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        deletion.delete(self.request, **self.proof(given))

@@ -1,0 +1,598 @@
+"""An access token alone changes no account and ends no other session: other hosts and services may have seen it.
+
+A change needs a refresh token of the same session, or the current password. The thief in these tests is another client
+that has the owner's access token, and nothing else of the owner's.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
+from django.test import Client
+
+from accounts.models import User
+from accounts.service import passwords
+from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post
+from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.devices import OFFERED
+from tests.tokens.devices import Device as KeyedBrowser
+from tests.tokens.service.holders import Holder
+from tests.tokens.service.statements import verbs
+from tests.tokens.service.threads import in_thread
+from tokens.api import base
+from tokens.conf import keyring
+from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.protocol import refresh_tokens
+from tokens.service import auth_hash, issuing
+from tokens.web import possession
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.attacks.possession_urls")]
+
+SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Http-refresh"
+KINDS = ["cookie", "scoped", "subdomain", "body", "bound"]
+"""The storage modes, and a session that is bound to its device."""
+WITH_REFRESH_COOKIE = ["cookie", "scoped", "subdomain"]
+REQUIRED = "refresh_token_required"
+
+
+@pytest.fixture(autouse=True)
+def _serves_all(settings: Any, clock: Any) -> None:
+    """Lets the server accept all modes and offer to bind. Otherwise a token that counts in another mode would not show.
+
+    The clock stands still, so that no access token expires in a slow test.
+    """
+    settings.ORIGIN = "https://testserver"
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.TOKENS = {"MODES": KINDS[:4], "COOKIE_DOMAIN": "testserver", **OFFERED}
+
+
+def other_session() -> RefreshToken:
+    """Return the owner's other session, which was opened first."""
+    return RefreshToken.objects.order_by("id")[0]
+
+
+def send(method: str, path: str, **data: Any) -> Callable[..., Any]:
+    """Return a function that sends this request to the API with the given members added to its body."""
+
+    def request(client: Client, headers: Any, **proof: Any) -> Any:
+        other, own = RefreshToken.objects.order_by("id")[:2]
+        body = {**data, **proof}
+        text = json.dumps(body) if body else ""
+        url = f"/api/auth/{path.format(own=own.pk, other=other.pk)}"
+        return client.generic(method, url, text, "application/json", headers=headers)
+
+    return request
+
+
+CHANGES = {
+    "a new address is asked for": send("POST", "email/change", email="thief@example.org"),
+    "the account is deleted": send("DELETE", "me"),
+    "all other sessions are ended": send("DELETE", "sessions"),
+    "another session is ended": send("DELETE", "sessions/{other}"),
+    "another device is named": send("PATCH", "sessions/{other}", device_name="mine"),
+    "this device is named": send("PATCH", "sessions/{own}", device_name="mine"),
+}
+PAGES: dict[str, tuple[str, dict[str, str]]] = {
+    "the page to change the address": ("/email/change", {"email": "thief@example.org"}),
+    "the page to delete the account": ("/account/delete", {"sure": "on"}),
+    "the button that ends all other sessions": ("/sessions/end-others", {}),
+    "the button that ends another session": ("/sessions/{other}/end", {}),
+    "the form that names another device": ("/sessions/{other}/rename", {"name": "mine"}),
+}
+each_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+each_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@dataclass
+class Signed:
+    """The owner's browser with its session. ``access`` and ``refresh`` are its tokens. ``row`` is read anew."""
+
+    client: Client
+    user: Any
+    kind: str
+    access: str
+    refresh: str
+    session_id: str
+
+    @property
+    def row(self) -> RefreshToken:
+        return RefreshToken.objects.get(pk=self.session_id)
+
+    @property
+    def refresh_cookie(self) -> str:
+        return SCOPED_REFRESH if self.kind == "scoped" else REFRESH
+
+    @property
+    def access_cookie(self) -> str:
+        return SITE_ACCESS if self.kind == "subdomain" else ACCESS
+
+    def send(self, change: Callable[..., Any], **proof: Any) -> Any:
+        """Send a request as the owner's own client does, without a proof in the body unless it is given."""
+        return change(self.client, {"Authorization": f"Bearer {self.access}"} if self.kind == "body" else {}, **proof)
+
+
+def sign_in(user: Any, kind: str) -> Signed:
+    client = Client(headers={"User-Agent": FIREFOX})
+    if kind == "bound":
+        device = KeyedBrowser(client).bind(user)
+        return Signed(client, user, kind, client.cookies[ACCESS].value, "", device.sid)
+    answer = login(client, user, mode=kind, remember=True)
+    signed = Signed(client, user, kind, "", "", answer["session"]["id"])
+    signed.access = answer["access_token"] if kind == "body" else client.cookies[signed.access_cookie].value
+    signed.refresh = answer["refresh_token"] if kind == "body" else client.cookies[signed.refresh_cookie].value
+    return signed
+
+
+@pytest.fixture
+def owner(user: Any) -> Callable[..., Signed]:
+    """Sign the owner in, beside another session of theirs, which a change could end.
+
+    The value is a function of the kind of session. Without the other session a change that ends all would not show.
+    """
+
+    def signed(kind: str) -> Signed:
+        Holder(user)
+        return sign_in(user, kind)
+
+    return signed
+
+
+WAYS: dict[str, Callable[[Signed], tuple[Client, dict[str, str]]]] = {
+    "in a Bearer header": lambda owner: (Client(), {"Authorization": f"Bearer {owner.access}"}),
+    "in a cookie": lambda owner: (Client(), {"Cookie": f"{owner.access_cookie}={owner.access}"}),
+}
+each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+def everything() -> list[Any]:
+    """Return every row that a change could write, but the events of failed sign-ins."""
+    return [
+        *(list(rows.order_by("pk").values()) for rows in (User.objects, Device.objects, RefreshToken.objects)),
+        SecurityEvent.objects.exclude(kind=SecurityEvent.Kind.SIGN_IN_FAILED).count(),
+    ]
+
+
+def problem(response: Any) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
+
+
+@each_change
+@each_kind
+@each_way
+def test_an_access_token_alone_changes_nothing(owner, change, kind, way, mailoutbox):
+    signed = owner(kind)
+    before = [*everything(), len(mailoutbox)]
+    client, headers = way(signed)
+    assert problem(change(client, headers)) == (403, REQUIRED)
+    assert [*everything(), len(mailoutbox)] == before
+    assert client.get("/api/auth/me", headers=headers).status_code == 200
+
+
+def forged(owner: Signed) -> str:
+    """Return a token of the owner's session with a valid MAC, but another secret."""
+    ring = keyring()
+    token = refresh_tokens.RefreshToken(owner.row.pk, b"x" * 16, owner.row.generation)
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
+
+
+def flipped(owner: Signed) -> str:
+    """Return the owner's token with another generation, which the MAC does not cover."""
+    return owner.refresh[:-30] + ("A" if owner.refresh[-30] != "A" else "B") + owner.refresh[-29:]
+
+
+WRONG: dict[str, Callable[[Signed], str]] = {
+    "another session of the owner": lambda owner: sign_in(owner.user, owner.kind).refresh,
+    "another user": lambda owner: sign_in(UserFactory(), owner.kind).refresh,
+    "a forger who knows the server's key": forged,
+    "a forger": flipped,
+    "nobody": lambda owner: "latchkey_rt_",
+    "a stranger": lambda owner: "\N{SNOWMAN}",
+}
+
+
+def presenting(owner: Signed, text: str, change: Callable[..., Any], way: Any) -> Any:
+    """Send a change by a client that has the access token, and this refresh token in the right place."""
+    client, headers = way(owner)
+    if owner.kind == "body":
+        return change(client, headers, refresh_token=text)
+    cookie = f"{owner.refresh_cookie}={text.encode('ascii', 'replace').decode()}"
+    return change(client, {**headers, "Cookie": "; ".join([*filter(None, [headers.get("Cookie")]), cookie])})
+
+
+@each_way
+@pytest.mark.parametrize("whose", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_the_refresh_token_of_anybody_else_gets_the_same_answer(owner, kind, whose, way):
+    signed = owner(kind)
+    client, headers = way(signed)
+    text = whose(signed)
+    for change in CHANGES.values():
+        alone, before = change(client, headers), everything()
+        answer = presenting(signed, text, change, way)
+        assert (answer.status_code, answer.content) == (403, alone.content)
+        assert answer.headers == alone.headers
+        assert everything() == before
+
+
+@each_change
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_an_older_refresh_token_gets_the_same_answer_and_does_not_end_the_session(owner, kind, change, clock):
+    signed = owner(kind)
+    way = WAYS["in a Bearer header"]
+    first = signed.refresh
+    for _ in range(2):
+        clock.forward(100)
+        given = {"refresh_token": signed.refresh} if kind == "body" else None
+        answer = post(signed.client, "/api/auth/refresh", given)
+        is_in_body = kind == "body"
+        signed.refresh = (
+            answer.json()["refresh_token"] if is_in_body else signed.client.cookies[signed.refresh_cookie].value
+        )
+    signed.access = answer.json()["access_token"] if is_in_body else signed.client.cookies[signed.access_cookie].value
+    client, headers = way(signed)
+    alone, before = change(client, headers), everything()
+    answer = presenting(signed, first, change, way)
+    assert (answer.status_code, answer.content) == (403, alone.content)
+    assert everything() == before
+    assert presenting(signed, signed.refresh, change, way).status_code < 300
+
+
+@pytest.mark.parametrize("later", [0, 31], ids=["at the same time", "later, and its successor was used"])
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_the_refresh_token_before_counts_while_a_parallel_request_may_present_it(owner, kind, later, clock):
+    signed = owner(kind)
+    clock.forward(100)
+    before = signed.refresh
+    assert post(signed.client, "/api/auth/refresh", {"refresh_token": before} if kind == "body" else None)
+    RefreshToken.objects.filter(pk=signed.session_id).update(acknowledged=bool(later))
+    clock.forward(later)
+    answer = presenting(signed, before, CHANGES["all other sessions are ended"], WAYS["in a Bearer header"])
+    assert answer.status_code == (403 if later else 204)
+    assert signed.row.revoked_at is None
+
+
+@each_change
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_the_owners_own_client_changes_the_account(owner, kind, change, mailoutbox):
+    signed = owner(kind)
+    before = [*everything(), len(mailoutbox)]
+    proof = {"refresh_token": signed.refresh} if kind == "body" else {}
+    answer = signed.send(change, **proof)
+    assert answer.status_code in {200, 202, 204}, answer.content
+    assert [*everything(), len(mailoutbox)] != before
+
+
+@pytest.mark.parametrize("change", [CHANGES["the account is deleted"]], ids=["the account is deleted"])
+@pytest.mark.parametrize("kind", ["cookie", "scoped", "subdomain", "bound"])
+def test_a_token_that_came_in_another_way_than_its_mode_says_does_not_count(owner, kind, change):
+    signed = owner(kind)
+    client, headers = WAYS["in a Bearer header"](signed)
+    token = signed.refresh or Holder(signed.user).token
+    assert problem(change(client, headers, refresh_token=token)) == (403, REQUIRED)
+    body = sign_in(signed.user, "body")
+    cookie = f"{REFRESH}={body.refresh}; {SCOPED_REFRESH}={body.refresh}"
+    assert problem(change(client, {"Authorization": f"Bearer {body.access}", "Cookie": cookie})) == (403, REQUIRED)
+
+
+def test_of_several_scoped_cookies_any_may_be_the_right_one(owner):
+    signed = owner("scoped")
+    planted = sign_in(UserFactory(), "scoped").refresh
+    cookie = f"{ACCESS}={signed.access}; {SCOPED_REFRESH}={planted}; {SCOPED_REFRESH}={signed.refresh}"
+    assert CHANGES["the account is deleted"](Client(), {"Cookie": cookie}).status_code == 204
+
+
+def test_the_refresh_token_of_before_the_binding_does_not_count(user):
+    Holder(user)
+    client = Client(headers={"User-Agent": FIREFOX})
+    device = KeyedBrowser(client).sign_in(user)
+    old = client.cookies[REFRESH].value
+    device.register()
+    assert device.refresh().status_code == 200
+    cookie = {"Cookie": f"{ACCESS}={client.cookies[ACCESS].value}; {REFRESH}={old}"}
+    assert problem(CHANGES["the account is deleted"](Client(), cookie)) == (403, REQUIRED)
+    assert RefreshToken.objects.live().count() == 2
+
+
+@each_change
+@each_kind
+@each_way
+def test_the_current_password_is_enough_and_the_sign_in_need_not_be_recent(owner, kind, change, way, clock):
+    signed = owner(kind)
+    RefreshToken.objects.filter(pk=signed.session_id).update(authenticated_at=None)
+    before = everything()
+    client, headers = way(signed)
+    assert change(client, headers, current_password=PASSWORD).status_code in {200, 202, 204}
+    assert everything() != before
+
+
+@each_change
+@each_kind
+def test_a_wrong_password_changes_nothing_and_is_counted(owner, kind, change, throttled):
+    throttled(sign_in_device="2/1h", sign_in_account="2/1h")
+    signed = owner(kind)
+    client, headers = WAYS["in a Bearer header"](signed)
+    before = everything()
+    wrong = {"current_password": "not this one"}
+    for _ in range(2):
+        assert problem(change(client, headers, **wrong)) == (401, "invalid_credentials")
+    assert problem(change(client, headers, current_password=PASSWORD)) == (429, "throttled")
+    assert everything() == before
+
+
+def test_without_a_recent_sign_in_the_password_is_enough_and_a_refresh_token_is_not(owner, clock):
+    signed, change = owner("cookie"), CHANGES["the account is deleted"]
+    clock.forward(901)
+    assert post(signed.client, "/api/auth/refresh").status_code == 200
+    assert problem(signed.send(change)) == (403, "reauthentication_required")
+    assert signed.send(change, current_password=PASSWORD).status_code == 204
+
+
+def test_the_session_of_the_request_ends_without_a_proof(owner):
+    signed = owner("body")
+    client, headers = WAYS["in a Bearer header"](signed)
+    assert client.delete(f"/api/auth/sessions/{signed.session_id}", headers=headers).status_code == 204
+    assert RefreshToken.objects.live().count() == 1
+
+
+def test_a_page_of_another_origin_cannot_put_the_users_cookies_beside_an_access_token_that_it_has_got(owner):
+    signed = owner("cookie")
+    headers = {"Authorization": f"Bearer {signed.access}", "Origin": "https://evil.testserver"}
+    response = CHANGES["the account is deleted"](signed.client, {**headers, "Sec-Fetch-Site": "same-site"})
+    assert problem(response) == (403, REQUIRED)
+
+
+@pytest.mark.parametrize("how", ["a middleware that refreshes", "a middleware that moves a sign-in over"])
+def test_a_request_that_gets_tokens_by_itself_needs_no_more(user, clock, settings, how):
+    """In strict mode the refresh token of such a request has been replaced before the view runs."""
+    settings.TOKENS = {"REUSE_GRACE": 0}
+    client = Client(headers={"User-Agent": FIREFOX})
+    if how == "a middleware that refreshes":
+        login(client, user)
+        clock.forward(601)
+    else:
+        client.force_login(user)
+    assert client.post("/probe/change", "{}", content_type="application/json").status_code == 200
+
+
+class TestAViewOfAProject:
+    """It calls `sessions.change_account`, and does not catch the exception."""
+
+    @each_way
+    @each_kind
+    def test_is_answered_by_the_middleware(self, owner, kind, way):
+        signed = owner(kind)
+        client, headers = way(signed)
+        before = everything()
+        for body in ("{}", '{"careless": true}', '{"refresh_token": "latchkey_rt_"}'):
+            response = client.post(
+                "/probe/change", body, "application/json", headers={**headers, "Accept": "application/json"}
+            )
+            assert problem(response) == (403, REQUIRED)
+        assert everything() == before
+
+    @each_kind
+    def test_changes_the_account_with_a_proof(self, owner, kind):
+        signed = owner(kind)
+        client, headers = WAYS["in a Bearer header"](signed)
+        given = {"refresh_token": signed.refresh} if kind == "body" else {"current_password": PASSWORD}
+        assert client.post("/probe/change", given, "application/json", headers=headers).status_code == 200
+        assert User.objects.get().email == "changed@example.org"
+
+
+class TestAPage:
+    """In modes ``scoped`` and ``bound`` a page gets no refresh token, and asks for the password."""
+
+    @staticmethod
+    def submit(client: Client, page: tuple[str, dict[str, str]], **more: str) -> Any:
+        path, filled_in = page
+        return client.post(path.format(other=other_session().pk), {**filled_in, **more})
+
+    @each_page
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_asks_a_client_with_an_access_token_alone_for_the_password(self, owner, kind, page, mailoutbox):
+        signed = owner(kind)
+        client, headers = WAYS["in a cookie"](signed)
+        if kind == "body":
+            headers = WAYS["in a Bearer header"](signed)[1]
+        client = Client(headers=headers)
+        before = [*everything(), len(mailoutbox)]
+        response = self.submit(client, page)
+        assert response.status_code == 200
+        assert 'name="current_password"' in response.content.decode()
+        assert [*everything(), len(mailoutbox)] == before
+
+    @each_page
+    @pytest.mark.parametrize("kind", ["cookie", "subdomain"])
+    def test_does_not_ask_where_browsers_send_the_refresh_token(self, owner, kind, page):
+        signed = owner(kind)
+        before = everything()
+        path, _ = page
+        if "/sessions/" not in path:
+            for came_from in ("none", "same-origin", "cross-site"):
+                shown = signed.client.get(path, headers={"Sec-Fetch-Site": came_from}).content.decode()
+                assert 'name="current_password"' not in shown
+        assert self.submit(signed.client, page).status_code == 302
+        assert everything() != before
+
+    @each_page
+    @pytest.mark.parametrize("kind", ["scoped", "bound"])
+    def test_changes_the_account_with_the_right_password_only(self, owner, kind, page, clock):
+        signed = owner(kind)
+        before = everything()
+        if "/sessions/" not in page[0]:
+            assert 'name="current_password"' in signed.client.get(page[0]).content.decode()
+        response = self.submit(signed.client, page, current_password="not this one")
+        assert "This is not your current password." in response.content.decode()
+        assert everything() == before
+        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+        assert everything() != before
+
+    @each_page
+    @pytest.mark.parametrize("kind", ["scoped", "bound"])
+    def test_asks_once_only_if_the_sign_in_is_not_recent(self, owner, kind, page):
+        signed = owner(kind)
+        RefreshToken.objects.filter(pk=signed.session_id).update(authenticated_at=None)
+        signed.client.cookies[ACCESS] = old_access(signed)
+        response = self.submit(signed.client, page)
+        assert 'name="current_password"' in response.content.decode()
+        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+
+    def test_asks_if_the_refresh_token_is_too_old(self, owner, clock):
+        signed = owner("cookie")
+        for _ in range(2):
+            clock.forward(100)
+            assert post(signed.client, "/api/auth/refresh").status_code == 200
+        signed.client.cookies[REFRESH] = signed.refresh
+        page = PAGES["the page to delete the account"]
+        response = self.submit(signed.client, page)
+        assert 'name="current_password"' in response.content.decode()
+        assert "This field is required." in response.content.decode()
+        assert self.submit(signed.client, page, current_password="not this one").status_code == 200
+        assert User.objects.exists()
+        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+        assert not User.objects.exists()
+
+    def test_keeps_the_name_of_a_device_and_shows_the_same_button(self, owner):
+        signed = owner("scoped")
+        response = self.submit(signed.client, PAGES["the form that names another device"]).content.decode()
+        assert f'action="/sessions/{other_session().pk}/rename"' in response
+        assert '<input type="hidden" name="name" value="mine"' in response
+        assert "<button>Save</button>" in response
+
+    def test_a_browser_ends_its_own_session_without_the_password(self, owner):
+        signed = owner("scoped")
+        assert signed.client.post(f"/sessions/{signed.session_id}/end").status_code == 302
+        assert signed.row.revoked_at is not None
+
+
+def old_access(signed: Signed) -> str:
+    """Return an access token of the session that does not say when the user signed in."""
+    row = signed.row
+    return issuing.access_token(row, signed.user, None, RefreshToken.objects.for_decision().get(pk=row.pk).now)[0]
+
+
+class TestTheAdmin:
+    """A member of the staff could set anybody's password there, and so could a thief with their access token."""
+
+    @staticmethod
+    def set_password(client: Client, user: Any, headers: Any = None) -> Any:
+        new = {"password1": "what the thief likes", "password2": "what the thief likes", "usable_password": "true"}
+        return client.post(f"/admin/accounts/user/{user.pk}/password/", new, headers=headers)
+
+    @each_kind
+    @each_way
+    def test_an_access_token_alone_changes_nothing_there(self, kind, way, user):
+        signed = sign_in(AdminFactory(), kind)
+        client, headers = way(signed)
+        before = everything()
+        response = self.set_password(client, user, headers)
+        assert response.status_code == 302
+        assert response["Location"].startswith("/admin/login/")
+        assert everything() == before
+        page = client.get(response["Location"], headers=headers)
+        assert page.status_code == 200
+        assert 'name="password"' in page.content.decode()
+        assert client.get("/api/auth/me", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize("kind", ["cookie", "scoped", "subdomain", "bound"])
+    def test_it_works_in_the_browser_of_the_staff(self, kind, user):
+        signed = sign_in(AdminFactory(), kind)
+        assert self.set_password(signed.client, user)["Location"] == f"/admin/accounts/user/{user.pk}/change/"
+        user.refresh_from_db()
+        assert user.check_password("what the thief likes")
+        assert signed.client.get("/admin/login/").status_code == 302
+
+    @pytest.mark.parametrize("kind", ["scoped", "bound"])
+    def test_djangos_session_counts_only_if_the_sign_in_in_it_is_that_of_this_session(self, kind, user):
+        staff = AdminFactory()
+        signed, earlier = sign_in(staff, kind), sign_in(staff, kind)
+        for browser in (earlier, sign_in(user, kind)):
+            cookie = f"{ACCESS}={signed.access}; {SESSION}={browser.client.cookies[SESSION].value}"
+            assert self.set_password(Client(), user, {"Cookie": cookie})["Location"].startswith("/admin/login/")
+        # A view that writes to the session gives a client with an access token a session that names ours.
+        thief = Client(headers={"Cookie": f"{ACCESS}={signed.access}"})
+        written = thief.get("/probe/write").cookies[SESSION].value
+        cookie = f"{ACCESS}={signed.access}; {SESSION}={written}"
+        assert self.set_password(Client(), user, {"Cookie": cookie})["Location"].startswith("/admin/login/")
+        assert user.password == User.objects.get(pk=user.pk).password
+
+    @pytest.mark.parametrize("kind", ["cookie", "subdomain"])
+    def test_djangos_session_does_not_replace_a_refresh_token_that_every_request_has(self, kind, user):
+        signed = sign_in(AdminFactory(), kind)
+        del signed.client.cookies[REFRESH]
+        assert self.set_password(signed.client, user)["Location"].startswith("/admin/login/")
+
+    def test_who_signs_in_again_there_goes_on(self, user):
+        staff = AdminFactory()
+        signed = sign_in(staff, "cookie")
+        client = Client()
+        client.cookies[ACCESS] = signed.access
+        where = self.set_password(client, user)["Location"]
+        assert client.post(where, {"username": staff.email, "password": PASSWORD}).status_code == 302
+        assert self.set_password(client, user)["Location"] == f"/admin/accounts/user/{user.pk}/change/"
+
+    def test_to_sign_out_an_access_token_is_enough(self, user):
+        signed = sign_in(AdminFactory(), "cookie")
+        client, headers = WAYS["in a cookie"](signed)
+        assert client.post("/admin/logout/", headers=headers).status_code in {200, 302}
+        assert signed.row.revoked_at is not None
+
+    def test_the_check_reads_one_row_and_locks_none(self, user, monkeypatch):
+        signed = sign_in(AdminFactory(), "cookie")
+        seen: list[list[str]] = []
+        original = possession.anonymise
+
+        def watched(request: Any, *, needs_proof: bool) -> None:
+            seen.append(verbs(lambda: original(request, needs_proof=needs_proof)))
+
+        monkeypatch.setattr(possession, "anonymise", watched)
+        self.set_password(signed.client, user)
+        assert seen == [["SELECT"]]
+
+
+def with_a_change_after(check: Callable[..., Any], user: Any) -> Callable[..., Any]:
+    """Return the function that checks a password, with a change of the password before it returns.
+
+    The user's sessions go on, as the session does in which a password is changed.
+    """
+
+    def set_another() -> None:
+        User.objects.filter(pk=user.pk).update(password=make_password("what the owner has chosen"))
+        RefreshToken.objects.update(auth_hash_digest=auth_hash.digest_of(User.objects.get(pk=user.pk)))
+
+    def checked_before(request: Any, **given: Any) -> Any:
+        known = check(request, **given)
+        with in_thread(set_another):
+            pass
+        return known
+
+    return checked_before
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["cookie", "body", "bound"])
+@each_change
+def test_a_password_that_is_changed_while_it_is_checked_is_no_proof(owner, change, kind, monkeypatch):
+    """The refresh cookie does not help: the client has said which proof is to count."""
+    signed = owner(kind)
+    monkeypatch.setattr(base, "authenticate", with_a_change_after(authenticate, signed.user))
+    before = [list(Device.objects.order_by("pk").values()), RefreshToken.objects.live().count()]
+    assert problem(signed.send(change, current_password=PASSWORD)) == (403, REQUIRED)
+    assert [list(Device.objects.order_by("pk").values()), RefreshToken.objects.live().count()] == before
+    assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EMAIL_CHANGE).exists()
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_a_password_that_is_changed_while_it_is_checked_is_not_changed_again(owner, monkeypatch):
+    signed = owner("cookie")
+    monkeypatch.setattr(passwords, "authenticate", with_a_change_after(authenticate, signed.user))
+    given = {"current_password": PASSWORD, "new_password": "what somebody else likes"}
+    assert problem(post(signed.client, "/api/auth/password/change", given)) == (401, "invalid_credentials")
+    assert User.objects.get().check_password("what the owner has chosen")

@@ -1,0 +1,57 @@
+"""Proof of possession: who changes an account holds the session, and not only an access token of it.
+
+Services that verify access tokens see them, and in the storage mode ``subdomain`` so do the other hosts of the site.
+None of them sees the refresh token or the password.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any
+
+from tokens.conf import keyring, token_settings
+from tokens.models import RefreshToken
+from tokens.protocol import refresh_tokens
+from tokens.protocol.refresh_tokens import InvalidRefreshToken
+from tokens.protocol.rotation import ENDS_SESSION, Decision, decide
+from tokens.service import auth_hash
+
+
+class RefreshTokenRequired(Exception):
+    """A request has an access token only. It also needs the session's refresh token, or the current password."""
+
+
+def is_token_of(
+    session: RefreshToken, now: datetime, text: str, modes: Collection[str], *, old_name: bool = False
+) -> bool:
+    """Return whether this is a refresh token of the session that `tokens.protocol.rotation` would not reject now.
+
+    So it may be one generation behind, because a parallel request may have refreshed. A session that is bound to its
+    device has no refresh token. ``modes`` and ``old_name`` are those of `tokens.service.refreshing.refresh`. Nothing is
+    changed: a token that was used twice does not end the session here.
+    """
+    try:
+        presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
+    except InvalidRefreshToken:
+        return False
+    return (
+        session.bound_at is None
+        and session.mode in modes
+        and presented.session_id == session.id
+        and compare_digest(bytes(session.secret_digest), presented.digest)
+        and decide(session.state(now), presented.generation, now, token_settings().policy)
+        not in {Decision.REFUSE, *ENDS_SESSION}
+    )
+
+
+def has_authenticated(authenticated: Any, row: Any) -> bool:
+    """Return whether `django.contrib.auth.authenticate` has returned this object for the user of ``row``.
+
+    ``row`` is the user's row as it is now. False if the password was changed since. Only `authenticate` sets the
+    attribute ``backend``: ``request.user`` proves nothing.
+    """
+    return bool(
+        authenticated.pk == row.pk
+        and getattr(authenticated, "backend", None)
+        and auth_hash.is_same_password(auth_hash.digest_of(authenticated), row)
+    )

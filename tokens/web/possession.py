@@ -1,0 +1,129 @@
+"""Whether a request proves that its client holds the session, and not only an access token of it.
+
+A request proves it by one of these:
+
+- a refresh token of the session, in a cookie, or in the body in the storage mode ``body``,
+- the user's current password,
+- what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
+  only Django's session knew, or recorded that the user has authenticated again,
+- in the admin also Django's own session, if it names a session that has no refresh token, or one that browsers send
+  only to the auth API. Its cookie is sent to this host only, because such sessions are not in mode ``subdomain``.
+
+`tokens.service.possession` checks tokens and passwords.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from tokens.conf import BODY, SCOPED
+from tokens.models import RefreshToken
+from tokens.service import possession, queries, refreshing
+from tokens.service.possession import RefreshTokenRequired
+from tokens.web import cookies, django_session
+from tokens.web.cookies import Presented
+from tokens.web.exchange import Exchange, exchange_of, required_exchange
+from tokens.web.incoming import set_user
+from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED
+
+IN_BODY = frozenset({BODY})
+"""The storage mode of a session whose refresh token comes in a request's body."""
+
+
+class Proof(TypedDict, total=False):
+    """What a view found in a request.
+
+    - ``refresh_token``: the text of a refresh token in the request's body. The cookies are read anyway.
+    - ``authenticated``: the user that `django.contrib.auth.authenticate` returned in this request.
+    """
+
+    refresh_token: str | None
+    authenticated: Any
+
+
+def require(
+    request: HttpRequest,
+    session: RefreshToken,
+    user: Any,
+    *,
+    refresh_token: str | None = None,
+    authenticated: Any = None,
+) -> None:
+    """Raise `RefreshTokenRequired` unless the request proves that its client holds the session.
+
+    ``session`` and ``user`` are the rows as they are now, locked. An ``authenticated`` user decides alone, so that a
+    change that was made with an old password is refused.
+    """
+    if authenticated is not None:
+        is_proven = possession.has_authenticated(authenticated, user)
+    else:
+        sent = [Presented(refresh_token, IN_BODY)] if refresh_token else []
+        is_proven = _is_issued(required_exchange(request), session.id) or _has_token(request, session, sent)
+    if not is_proven:
+        raise RefreshTokenRequired
+
+
+def has_refresh_token(request: HttpRequest) -> bool:
+    """Return whether the cookies of this request have a refresh token of its session. This needs no query.
+
+    Pages ask for the password if they have none. `require` decides.
+    """
+    exchange = exchange_of(request)
+    if exchange is None or exchange.access is None:
+        return False
+    session_id = exchange.access.session_id
+    return _is_issued(exchange, session_id) or any(
+        refreshing.is_token_of(text, session_id) for text, *_ in _in_cookies(request)
+    )
+
+
+def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
+    """Treat the user of this request as anonymous, if its session has ended according to the database.
+
+    With ``needs_proof`` also if the request does not prove that its client holds the session.
+    """
+    exchange = required_exchange(request)
+    access = exchange.access
+    if access is None:
+        return
+    session = queries.session_of(access)
+    if session is None:
+        exchange.access, exchange.problem = None, SESSION_ENDED
+    elif needs_proof and not (
+        _is_issued(exchange, session.id)
+        or _has_token(request, session)
+        or ((session.bound_at is not None or session.mode == SCOPED) and django_session.has_signed_in(request, access))
+    ):
+        exchange.access, exchange.problem = None, NOT_AUTHENTICATED
+    if exchange.access is None:
+        set_user(request, exchange)
+
+
+def _is_issued(exchange: Exchange, session_id: UUID) -> bool:
+    """Return whether this request has got tokens of its session, for which it had to prove more than an access token.
+
+    In strict mode the refresh token that it came with is not valid any more.
+    """
+    return exchange.issued is not None and exchange.issued.session.id == session_id
+
+
+def _has_token(request: HttpRequest, session: RefreshToken, sent: list[Presented] | None = None) -> bool:
+    return any(
+        possession.is_token_of(session, session.now, text, modes, old_name=old_name)
+        for text, modes, old_name, others in (*(sent or ()), *_in_cookies(request))
+    )
+
+
+def _in_cookies(request: HttpRequest) -> Iterator[Presented]:
+    """Yield the refresh tokens in the cookies, each of several of one name by itself.
+
+    A page of another origin cannot use the user's cookies for an access token that it has got.
+    """
+    if is_unsafe(request) and is_cross_origin(request):
+        return
+    for presented in cookies.all_refresh(request):
+        for text in (presented.text, *(presented.others or ())):
+            yield presented._replace(text=text, others=None)
