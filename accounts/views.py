@@ -191,7 +191,8 @@ class LinkFormView(AccountForm):
     """A page that a link in a mail leads to. Only its button has an effect.
 
     The token moves from the URL to Django's session, and the browser is redirected, so that the token is neither in the
-    address bar nor in the history. If the link has been used, the page says what it did, also after a double click.
+    address bar nor in the history. If the link cannot be used, the page has no form. If it has been used, the page says
+    what it did, also after a double click.
     """
 
     purposes: ClassVar[tuple[Purpose, ...]]
@@ -223,9 +224,9 @@ class LinkFormView(AccountForm):
                 return redirect(request.path)
             self.look_at(self.token)
         except UsedLink as error:
-            return self._used(error)
+            return self._answered(WHAT_LINKS_DID[error.purpose])
         except InvalidLink:
-            pass  # The page says so when its form is submitted.
+            return self._answered(self.bad_link)
         return super().get(request, *args, **kwargs)
 
     def look_at(self, token: str) -> None:
@@ -235,14 +236,14 @@ class LinkFormView(AccountForm):
         try:
             response = super().form_valid(form)
         except UsedLink as error:
-            response = self._used(error)
+            response = self._answered(WHAT_LINKS_DID[error.purpose])
         if not form.errors:
             self.request.session.pop(self._entry, None)
         return response
 
-    def _used(self, error: UsedLink) -> HttpResponse:
-        said = {"heading": self.heading, "text": WHAT_LINKS_DID[error.purpose]}
-        return TemplateResponse(self.request, Notice.template_name, {"view": said})
+    def _answered(self, text: Text) -> HttpResponse:
+        """Return the page without its form, because the link cannot be used."""
+        return TemplateResponse(self.request, Notice.template_name, {"view": {"heading": self.heading, "text": text}})
 
 
 class Register(AccountForm):
@@ -316,9 +317,9 @@ class Alarm(LinkFormView):
     }
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        alarm.raise_alarm(self.request, given["token"])
+        self.cancelled = alarm.raise_alarm(self.request, given["token"])
 
     def finished(self) -> HttpResponse:
         """Name what was cancelled. There is no redirect, because the session that could say it may have ended."""
-        shown = {"view": self.raised, "cancelled": alarm.cancelled_changes(self.token)}
+        shown = {"view": self.raised, "cancelled": self.cancelled}
         return TemplateResponse(self.request, "accounts/alarm_raised.html", shown)

@@ -23,21 +23,18 @@ from accounts.service import pending_changes
 from tokens import sessions
 
 
-def raise_alarm(request: HttpRequest, token: str) -> None:
-    """End all sessions of the user of this link, cancel pending changes, and record it. Raise `InvalidLink`."""
+def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:
+    """End all sessions of the user of this link, cancel pending changes, and record it. Return these changes.
+
+    Raise `InvalidLink`.
+    """
     link = links.read(token, Purpose.ALARM)
     with sessions.durable():
         user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=link.key).first()
         if user is None:
             raise InvalidLink
+        waiting = pending_changes.waiting(user)
         pending_changes.cancel(user.pk)
         sessions.revoke_all(request, user, sessions.Reason.ENDED_BY_USER, note="alarm")
         sessions.record(request, sessions.Kind.ALARM, user)
-
-
-def cancelled_changes(token: str) -> list[PendingChange]:
-    """Return the changes of this link's user that an alarm, or an administrator, has cancelled, the latest first."""
-    try:
-        return pending_changes.cancelled(links.read(token, Purpose.ALARM).key)
-    except InvalidLink:
-        return []
+    return waiting

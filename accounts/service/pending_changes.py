@@ -70,17 +70,19 @@ def cancel(*users: Any) -> None:
     _rows().filter(user__in=users, state=_State.PENDING).update(state=_State.CANCELLED)
 
 
-def cancelled(user_id: str) -> list[PendingChange]:
-    """Return the user's changes that were cancelled, the latest first. They are kept as long as the alarm's link."""
-    return list(_rows().filter(user=user_id, state=_State.CANCELLED).order_by("-created_at"))
+def waiting(user: User) -> list[PendingChange]:
+    """Return the changes of the user that a link could carry out now, the latest first.
+
+    The confirmation of the address that the user has is no change.
+    """
+    rows = _rows().filter(user=user, state=_State.PENDING).exclude(new_email=user.email).order_by("-created_at")
+    now = timezone.now()
+    return [row for row in rows if now < row.created_at + LIFETIMES[Purpose(row.purpose)] and _is_usable(row, user)]
 
 
 def purge() -> int:
-    """Delete the changes that nobody needs any more, and return how many.
-
-    Their links are too old, and so is the alarm that may name them.
-    """
-    return int(_rows().filter(created_at__lte=timezone.now() - LIFETIMES[Purpose.ALARM]).delete()[0])
+    """Delete the changes whose links are too old, and return how many."""
+    return int(_rows().filter(created_at__lte=timezone.now() - max(LIFETIMES.values())).delete()[0])
 
 
 @receiver(sessions.revoked_by_operators)
@@ -106,13 +108,15 @@ def _find(link: Link, *, lock: bool = False) -> PendingChange:
 
 
 def _checked(change: PendingChange, user: User | None) -> User:
-    if (
-        user is None
-        or not user.is_active
-        or change.state != _State.PENDING
-        or user.email != change.email
-        or not sessions.is_same_password(bytes(change.password_digest), user)
-        or (change.session_id is not None and sessions.was_ended_since(change.session_id, change.created_at))
-    ):
+    if user is None or change.state != _State.PENDING or not _is_usable(change, user):
         raise InvalidLink
     return user
+
+
+def _is_usable(change: PendingChange, user: User) -> bool:
+    return (
+        user.is_active
+        and user.email == change.email
+        and sessions.is_same_password(bytes(change.password_digest), user)
+        and (change.session_id is None or not sessions.was_ended_since(change.session_id, change.created_at))
+    )

@@ -47,7 +47,7 @@ class Caller:
 
 @pytest.mark.django_db
 def test_each_operation_responds_as_the_description_says(api, settings, token_in, clock):
-    settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"]}
+    settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"], "SERVICE_AUDIENCE": "services"}
     call = Caller(api)
     call("post", "register", {"email": EMAIL, "password": PASSWORD})
     call("post", "email/confirm", {"token": token_in(EMAIL), "password": PASSWORD})
@@ -55,6 +55,7 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     assert call("post", "introspect", {"token": granted["access_token"]}, **AS_SERVICE)["active"] is True
     call("post", "refresh", {"refresh_token": granted["refresh_token"]})
     call("post", "login", {"email": EMAIL, "password": PASSWORD})
+    assert call("post", "service-token")["access_token"]
     own = call("get", "me")["session"]["id"]
     assert {session["id"] for session in call("get", "sessions")["results"]} > {own}
     call("patch", f"sessions/{own}", {"device_name": "Desk"}, of="sessions/{session_id}")

@@ -87,9 +87,17 @@ def quarter_of_an_hour(visit: Visit) -> None:
     visit.site.forward(901)
 
 
-def confirm_email_refused(visit: Visit) -> None:
-    visit.page.goto("/email/confirm?token=x")
-    visit.fill()
+def confirm_email(visit: Visit) -> None:
+    new = Person(f"new.{visit.person.email}")
+    visit.page.goto("/register")
+    visit.fill(email=new.email, **NEW_TWICE)
+    visit.open_mail(new)
+
+
+def choose_password(visit: Visit) -> None:
+    visit.page.goto("/password/reset")
+    visit.fill(email=visit.person.email)
+    visit.open_mail()
 
 
 def devices(visit: Visit) -> None:
@@ -158,8 +166,8 @@ PAGES: dict[str, Step] = {
     "register": page("/register"),
     "register-refused": page("/register", email="{email}", password1="12345", password2="54321"),
     "mail-sent": page("/register", email="{email}", **NEW_TWICE),
-    "confirm-email": page("/email/confirm?token=x"),
-    "confirm-email-refused": confirm_email_refused,
+    "confirm-email": confirm_email,
+    "confirm-email-refused": page("/email/confirm?token=x"),
     "email-confirmed": page("/email/confirmed"),
     "devices": devices,
     "devices-alone": signed_in(),
@@ -170,7 +178,7 @@ PAGES: dict[str, Step] = {
     "change-password-refused": signed_in(page(CHANGE, current_password="wrong", **NEW_TWICE)),
     "password-changed": signed_in(page(CHANGE, current_password="{password}", **NEW_TWICE)),
     "reset-password": page("/password/reset"),
-    "choose-password": page("/password/reset/confirm?token=x"),
+    "choose-password": choose_password,
     "password-reset": page("/password/reset/done"),
     "delete-account": signed_in(page("/account/delete")),
     "account-deleted": signed_in(delete),
