@@ -292,7 +292,7 @@ class PendingChange(models.Model):
     # Its link is signed with SECRET_KEY only. All bits are random, so that nobody who knows the key can guess an id.
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
-    # None if a reset was asked for an address without an account. Nobody gets that link.
+    # None if a reset was asked for an address without an account. Such a row is deleted in its own transaction.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
     # What the account was when the change was asked for: its address, and a digest of its password.
     email = models.EmailField(max_length=MAX_ADDRESS)

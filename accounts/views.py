@@ -21,7 +21,7 @@ from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import FormView, TemplateView
 
 from accounts import forms, links
@@ -50,6 +50,7 @@ class OwnSite(RedirectURLMixin):
 _PLAIN_LABELS = {"label_suffix": ""}
 
 
+@method_decorator(sensitive_variables(), "dispatch")
 class SignIn(OwnSite, LoginView):
     form_class = forms.SignInForm
     template_name = "accounts/sign_in.html"
@@ -91,7 +92,9 @@ class SignedOut(Notice):
 
 
 # Even with ATOMIC_REQUESTS, changes are committed before the mail about them is sent.
-_careful = method_decorator([transaction.non_atomic_requests, never_cache, sensitive_post_parameters()], "dispatch")
+_careful = method_decorator(
+    [transaction.non_atomic_requests, never_cache, sensitive_post_parameters(), sensitive_variables()], "dispatch"
+)
 
 
 @_careful

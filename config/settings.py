@@ -209,16 +209,26 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.ReportFilter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "debug": {"()": "django.utils.log.RequireDebugTrue"},
+        "production": {"()": "django.utils.log.RequireDebugFalse"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {name} {message}", "style": "{"},
         # `tokens` logs in logfmt, and the whole line is logfmt too.
         "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
+        "error": {"()": "config.reports.ErrorLine"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
         "events": {"class": "logging.StreamHandler", "formatter": "fields"},
+        "console": {"class": "logging.StreamHandler", "level": "INFO", "filters": ["debug"]},
+        # Django's own handlers show the URL in the subject of the mail, and leave no line in production.
+        "errors": {"class": "logging.StreamHandler", "level": "ERROR", "filters": ["production"], "formatter": "error"},
+        "reports": {"class": "config.reports.AdminMail", "level": "ERROR", "filters": ["production"]},
     },
     "loggers": {
+        "django": {"handlers": ["console", "errors", "reports"], "level": "INFO"},
         "accounts": {"handlers": ["stderr"], "level": "INFO"},
         "tokens": {"handlers": ["events"], "level": "INFO"},
     },

@@ -12,6 +12,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from tokens.hashers import password_spellings
 from tokens.web.attempts import attempt
@@ -20,6 +21,7 @@ from tokens.web.attempts import attempt
 class ModelBackend(backends.ModelBackend):
     """`django.contrib.auth.backends.ModelBackend`, with throttles."""
 
+    @sensitive_variables()
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:

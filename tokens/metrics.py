@@ -28,7 +28,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 FAILED: tuple[str, ...] = ("failed", "")
 """The labels of a refresh that failed because the database did not answer."""
 
-EVENTS = Counter("latchkey_security_events", "Security events, by kind. The rows are in the database.", ["kind"])
+EVENTS = Counter("latchkey_security_events", "Security events by kind, also those without a row.", ["kind"])
 _REFRESH_BUCKETS = 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 REVOCATIONS = Counter("latchkey_revocations", "Sessions that ended before their time.", ["reason"])
 REFRESHES = Counter(

@@ -260,6 +260,9 @@ class SecurityEvent(models.Model):
         MAIL_DROPPED = "mail_dropped", _("notice not sent")
         PURGED = "purged", _("purged")
 
+    ATTEMPTS = (Kind.SIGN_IN_FAILED, Kind.REGISTRATION, Kind.PASSWORD_RESET)
+    """What anybody can cause without a session. Such events are limited, and kept for a shorter time."""
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(_("event"), max_length=30, choices=Kind)
     created_at = models.DateTimeField(_("when"), db_index=True)

@@ -71,7 +71,7 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     alias = writer(SecurityEvent)
     client = client_of(request) if request is not None else Client()
     user_id = failed.user.pk if failed.user else None
-    events.write([events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id)])
+    events.write_attempt(events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id))
     if exchange := exchange_of(request):
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 

@@ -46,7 +46,7 @@ from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
-from tokens.service.client import Client, network
+from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
@@ -211,8 +211,7 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     Raise `Throttled` if there were too many from the client's network.
     """
     client = client_of(request)
-    if client_network := network(client.ip):
-        throttles.take(Tally(f"{what}_network", client_network))
+    throttles.take(*throttles.of_networks(f"{what}_network", client.ip))
     try:
         throttles.take(Tally(f"{what}_account", canonical(email)))
     except throttles.Throttled as error:
@@ -222,25 +221,32 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
 
 
 def record(
-    request: HttpRequest | None, kind: SecurityEvent.Kind, user: Any = None, reason: str = "", *, by: Any = None
+    request: HttpRequest | None,
+    kind: SecurityEvent.Kind,
+    user: Any = None,
+    reason: str = "",
+    *,
+    by: Any = None,
+    discard: bool | None = None,
 ) -> None:
     """Write a security event about ``user``, in the transaction that is open. ``reason`` must not contain a secret.
 
-    ``by`` is the member of the staff who has done it, if any. In an impersonation the event names the actor.
+    ``by`` is the member of the staff who has done it, if any. In an impersonation the event names the actor. What
+    anybody can cause (`SecurityEvent.ATTEMPTS`) is written by `events.write_attempt`, which explains ``discard``.
     """
-    events.write(
-        [
-            events.record(
-                kind,
-                clock(writer(SecurityEvent)),
-                client_of(request) if request is not None else Client(),
-                user_id=user and user.pk,
-                session_id=current_id(request) if by is None else None,
-                reason=reason,
-                actor_id=actor_id(request) if by is None else by.pk,
-            )
-        ]
+    event = events.record(
+        kind,
+        clock(writer(SecurityEvent)),
+        client_of(request) if request is not None else Client(),
+        user_id=user and user.pk,
+        session_id=current_id(request) if by is None else None,
+        reason=reason,
+        actor_id=actor_id(request) if by is None else by.pk,
     )
+    if kind in SecurityEvent.ATTEMPTS:
+        events.write_attempt(event, discard=discard)
+    else:
+        events.write([event])
 
 
 def device_of(event: SecurityEvent) -> Any:

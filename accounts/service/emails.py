@@ -32,16 +32,21 @@ def ask_for_change(request: HttpRequest, user: User, email: str, **proof: Any) -
     with sessions.change_account(request, **proof) as user:
         other = _other_at(email, user)
         token = pending_changes.add(
-            Purpose.EMAIL_CHANGE, user, new_email=email, session_id=sessions.current_id(request)
+            Purpose.EMAIL_CHANGE,
+            user,
+            new_email=email,
+            session_id=sessions.current_id(request),
+            discard=not may_send,
         )
-        sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
+        if may_send:
+            sessions.record(request, sessions.Kind.EMAIL_CHANGE, user)
     # Compose both mails, so that the time does not reveal which one is sent.
     confirmation = mail.compose_with_link("confirm_email_change", email, Purpose.EMAIL_CHANGE, token, email=email)
     stored = other.email if other else email
     notice = mail.compose_notice("account_exists", stored, email=stored)
     if may_send:
         delivery.send(notice if other else confirmation)
-    if email != user.email:
+    if may_send and email != user.email:
         _tell_old_address(request, mail.compose_notice("email_change_asked", user.email, email=email), user)
 
 

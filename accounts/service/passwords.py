@@ -62,16 +62,17 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
     user: User | None = User.objects.for_decision().at_address(email)
     if user is not None and not user.is_active:
         user = None
-    # Also without an account, so that both cases take the same time.
+    # Also without an account, so that both cases take the same time. What is not sent leaves no row.
     nobody = User(email=email, password="")
     recipient = user or nobody
+    is_sent = may_send and user is not None and user.has_usable_password()
     with sessions.durable():
-        sessions.record(request, sessions.Kind.PASSWORD_RESET, user)
-        token = pending_changes.add(Purpose.PASSWORD_RESET, recipient if may_send else nobody)
+        sessions.record(request, sessions.Kind.PASSWORD_RESET, user, discard=not is_sent)
+        token = pending_changes.add(Purpose.PASSWORD_RESET, recipient if is_sent else nobody, discard=not is_sent)
     message = mail.compose_with_link(
         "reset_password", recipient.email, Purpose.PASSWORD_RESET, token, email=recipient.email
     )
-    if may_send and user is not None and user.has_usable_password():
+    if is_sent:
         delivery.send(message)
 
 

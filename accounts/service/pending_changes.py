@@ -12,11 +12,15 @@ A sign-in does not end it. Otherwise a thief who knows the password could keep i
 A link works once. A second use raises `UsedLink`, so that a double click can be answered with what the first one did.
 """
 
+from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import router
+from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -25,12 +29,17 @@ from accounts.models import PendingChange, User
 from tokens import sessions
 
 _State = PendingChange.State
+_NO_ROW = UUID(int=0)
 
 
-def add(purpose: Purpose, user: User, *, new_email: str = "", session_id: UUID | None = None) -> str:
+def add(
+    purpose: Purpose, user: User, *, new_email: str = "", session_id: UUID | None = None, discard: bool = False
+) -> str:
     """Record a change of ``user``, and return the token of its link. A user who is not saved stands for nobody.
 
-    ``session_id`` is the session that asks for it, if any. Call it in a transaction.
+    ``session_id`` is the session that asks for it, if any. If ``discard``, the row is deleted at once, because its link
+    is not sent. The statements do not depend on it, so that they do not tell who has an account. Call it in a
+    transaction.
     """
     change = PendingChange(
         purpose=purpose,
@@ -42,6 +51,7 @@ def add(purpose: Purpose, user: User, *, new_email: str = "", session_id: UUID |
         created_at=sessions.now(),
     )
     change.save(using=router.db_for_write(PendingChange), force_insert=True)
+    _rows().filter(pk=change.pk if discard else _NO_ROW).delete()
     return make(purpose, change.pk)
 
 
@@ -82,12 +92,18 @@ def waiting(user: User) -> list[PendingChange]:
 
 def purge() -> int:
     """Delete the changes whose links are too old, and return how many."""
-    return int(_rows().filter(created_at__lte=timezone.now() - max(LIFETIMES.values())).delete()[0])
+    too_old = [Q(purpose=purpose, created_at__lte=_end_of_link(Purpose(purpose))) for purpose in PendingChange.Purpose]
+    return int(_rows().filter(reduce(or_, too_old)).delete()[0])
 
 
 @receiver(sessions.revoked_by_operators)
 def _cancel_of_revoked(*, user_ids: set[Any], **kwargs: Any) -> None:
     cancel(*user_ids)
+
+
+def _end_of_link(purpose: Purpose) -> datetime:
+    """Return when the links that expire now were made."""
+    return timezone.now() - LIFETIMES[purpose]
 
 
 def _rows() -> Any:

@@ -74,7 +74,7 @@ def register(request: HttpRequest, email: str, password: str) -> None:
         new.save(force_insert=True)
         rows.filter(id=linked).update(expires_at=new.expires_at)
         rows.filter(Q(expires_at__lte=now) if is_kept else Q(expires_at__lte=now) | Q(id=new.id)).delete()
-        sessions.record(request, sessions.Kind.REGISTRATION, user, outcome)
+        sessions.record(request, sessions.Kind.REGISTRATION, user, outcome, discard=not may_send)
     link = links.url(Purpose.REGISTRATION, links.make(Purpose.REGISTRATION, linked))
     hours = int(Registration.LIFETIME.total_seconds() // 3600)
     confirmation = mail.compose("confirm_registration", email, link=link, hours=hours, email=email)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import UnreadablePostError
 from django.urls import re_path
 from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
@@ -87,7 +88,9 @@ class LazySchema(DefaultSchema):
 
 
 # Even with ATOMIC_REQUESTS, a revocation must be committed when an error is answered.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(
+    [transaction.non_atomic_requests, sensitive_post_parameters(), sensitive_variables()], name="dispatch"
+)
 class ApiView(APIView):
     """A view that requires a signed-in user."""
 

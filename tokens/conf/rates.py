@@ -70,6 +70,7 @@ class Rates:
     register_network: Rate | None = Rate(60, 3600)
     refresh_session: Rate | None = Rate(300, 60)
     refresh_network: Rate | None = Rate(300, 60)
+    events_all: Rate | None = Rate(600, 10 * 60)
 
     def of(self, name: str) -> Rate | None:
         rate: Rate | None = getattr(self, name)

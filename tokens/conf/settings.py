@@ -131,6 +131,9 @@ class TokenSettings:
     )
     session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
     event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
+    attempt_retention: timedelta = _seconds(
+        30 * 86400, "how long failed sign-ins, and requests for registrations and resets, are kept as security events"
+    )
     origin: str = ""
     """The origin of this server (scheme, host and port): Django's setting ``ORIGIN``, and never a Host header."""
     keys: tuple[SigningKey | None, ...] = (None,)

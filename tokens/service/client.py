@@ -38,7 +38,17 @@ class Client:
 
 def network(ip: str | None) -> str | None:
     """Return the network of an address: 24 bits of IPv4, 48 of IPv6. Home and mobile addresses change within it."""
+    found = networks(ip)
+    return found[-1] if found else None
+
+
+def networks(ip: str | None) -> tuple[str, ...]:
+    """Return the networks in which an address is counted, the smallest first: 24 bits of IPv4, 64 and 48 of IPv6.
+
+    A home has at least one network of 64 bits. A site has up to 48 bits, and can send from each of its 65,536 networks.
+    """
     if ip is None:
-        return None
+        return ()
     address = ipaddress.ip_address(ip)
-    return str(ipaddress.ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
+    lengths = (24,) if address.version == 4 else (64, 48)
+    return tuple(str(ipaddress.ip_network(f"{address}/{length}", strict=False)) for length in lengths)

@@ -6,7 +6,9 @@ A line is logfmt, which log stores can parse::
 
 A value with other characters than `_PLAIN` is written as a JSON string in ASCII, so that no value can end its line,
 begin another field, or contain an escape sequence. What any client can cause at will, such as a rejected token, is only
-a line, and not a row. No value contains a token, a digest or a secret.
+a line, and not a row. Of what anybody can cause without a session (`SecurityEvent.ATTEMPTS`), the rate ``events_all``
+limits the rows from all networks together. Further events are lines, counts and signals, but no rows. No value contains
+a token, a digest or a secret.
 """
 
 import json
@@ -25,8 +27,11 @@ from tokens import metrics
 from tokens.database.statements import insert
 from tokens.database.transactions import writer
 from tokens.models import SecurityEvent
+from tokens.service import throttles
 from tokens.service.client import Client
+from tokens.service.throttles import Tally, Throttled
 
+_NO_ROW = UUID(int=0)
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 logger = logging.getLogger("tokens")
@@ -72,6 +77,23 @@ def write(events: Iterable[SecurityEvent]) -> None:
     events, alias = list(events), writer(SecurityEvent)
     insert(alias, *events)
     transaction.on_commit(partial(_tell, events), using=alias)
+
+
+def write_attempt(event: SecurityEvent, *, discard: bool | None = None) -> None:
+    """Save an event of `SecurityEvent.ATTEMPTS` in the open transaction, unless there were too many of its kind.
+
+    Also an event without a row is logged, counted and sent as a signal. ``discard``: a second statement deletes the row
+    (true), or does nothing (false). So the statements do not tell whether it is kept. None: there is no such statement.
+    """
+    alias = writer(SecurityEvent)
+    try:
+        throttles.take(Tally("events_all", event.kind))
+    except Throttled:
+        transaction.on_commit(partial(_tell, [event]), using=alias)
+        return
+    write([event])
+    if discard is not None:
+        SecurityEvent.objects.using(alias).filter(id=event.id if discard else _NO_ROW).delete()
 
 
 def log(event: str, **values: Any) -> None:

@@ -46,6 +46,10 @@ class Purge:
     order: tuple[str, ...]
     delete: Callable[[QuerySet[Any]], int]
 
+    def count(self) -> int:
+        """Return how many rows would be deleted."""
+        return self.rows.count()
+
     def batches(self, size: int) -> Iterator[int]:
         """Delete ``rows`` batch by batch, and yield how many each batch has deleted. Devices are not counted.
 
@@ -94,6 +98,21 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Several purges of one table that are one for the operator."""
+
+    name: str
+    parts: tuple[Purge, ...]
+
+    def count(self) -> int:
+        return sum(part.count() for part in self.parts)
+
+    def batches(self, size: int) -> Iterator[int]:
+        for part in self.parts:
+            yield from part.batches(size)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A complete purge. ``deleted`` is the number of rows by name, and ``seconds`` is the duration."""
 
@@ -119,7 +138,7 @@ def last_run() -> Run | None:
     return Run(row[0], {name: int(count) for name, count in said.items()}, seconds)
 
 
-def purges() -> list[Purge]:
+def purges() -> list["Purge | Together"]:
     """Return what can be purged now, by the database's clock."""
     found = token_settings()
     alias = writer(RefreshToken)
@@ -127,7 +146,13 @@ def purges() -> list[Purge]:
     revocations_until = now - found.access_lifetime - LATE_COMMIT - timedelta(minutes=1)
     return [
         _sessions(alias, now - found.session_retention),
-        _by_date("events", SecurityEvent, now - found.event_retention),
+        Together(
+            "events",
+            (
+                _by_date("events", SecurityEvent, now - found.event_retention),
+                *(_attempts(alias, kind, now - found.attempt_retention) for kind in SecurityEvent.ATTEMPTS),
+            ),
+        ),
         _by_date("revocations", Revocation, revocations_until),
     ]
 
@@ -135,6 +160,12 @@ def purges() -> list[Purge]:
 def _sessions(alias: str, instant: datetime) -> Purge:
     candidates = RefreshToken.objects.using(alias).filter(id__lt=_first_id(instant + CLOCKS_DIFFER))
     return Purge("sessions", candidates.ended_before(instant), candidates, ("id",), _delete_sessions)
+
+
+def _attempts(alias: str, kind: str, instant: datetime) -> Purge:
+    """Return what can be purged of a kind that anybody can cause. The index of events by kind finds it."""
+    candidates = SecurityEvent.objects.using(alias).filter(kind=kind, id__lt=_first_id(instant + CLOCKS_DIFFER))
+    return Purge(kind, candidates.filter(created_at__lt=instant), candidates, ("id",), _delete_rows)
 
 
 def _first_id(instant: datetime) -> UUID:

@@ -18,7 +18,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import ceil
 from time import monotonic, time
@@ -30,8 +30,11 @@ from django.utils.crypto import salted_hmac
 from tokens import metrics
 from tokens.conf import token_settings
 from tokens.conf.rates import NAMES, Rate
+from tokens.service.client import networks
 
 T = TypeVar("T")
+WIDE = 4
+"""How many networks of 64 bits of IPv6 may together use up the limit of their 48 bits."""
 PAUSE = 5.0
 """Seconds for which the cache is not asked again after it did not answer."""
 
@@ -49,18 +52,28 @@ class Throttled(Exception):
 
 @dataclass(frozen=True)
 class Tally:
-    """What is counted: the rate ``name`` (one of `tokens.conf.rates.NAMES`), and ``whom``, an account or a network."""
+    """What is counted: the rate ``name`` (one of `tokens.conf.rates.NAMES`), and ``whom``, an account or a network.
+
+    ``times``: by what the limit is multiplied.
+    """
 
     name: str
     whom: str
+    times: int = 1
 
     @property
     def rate(self) -> Rate | None:
-        return token_settings().throttles.of(self.name)
+        rate = token_settings().throttles.of(self.name)
+        return rate and replace(rate, limit=self.times * rate.limit)
 
     @cached_property
     def key(self) -> str:
         return f"tokens.{self.name}.{_digest(self.name, self.whom)}"
+
+
+def of_networks(name: str, ip: str | None) -> tuple[Tally, ...]:
+    """Return what a client at this address is counted in. A network that contains others has `WIDE` times the limit."""
+    return tuple(Tally(name, network, WIDE if place else 1) for place, network in enumerate(networks(ip)))
 
 
 def check(*tallies: Tally) -> None:

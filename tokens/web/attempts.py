@@ -78,15 +78,14 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     own = _own_budget(user, asker, client, exchange)
     kind, whom = ("device", own) if own else ("account", asker.account)
     wrong, every = Tally(f"sign_in_{kind}", whom), Tally(f"attempts_{kind}", whom)
-    if not asker.network:
-        return Attempt(user, asker, (wrong, every), (every,), (wrong,))
-    wrong_there, every_there = Tally("sign_in_network", asker.network), Tally("attempts_network", asker.network)
+    wrong_there = throttles.of_networks("sign_in_network", client.ip)
+    every_there = throttles.of_networks("attempts_network", client.ip)
     return Attempt(
         user,
         asker,
-        limits=(wrong, every) if own else (wrong, every, wrong_there, every_there),
-        in_any_case=(every, every_there),
-        if_wrong=(wrong, wrong_there),
+        limits=(wrong, every) if own else (wrong, every, *wrong_there, *every_there),
+        in_any_case=(every, *every_there),
+        if_wrong=(wrong, *wrong_there),
     )
 
 

@@ -45,6 +45,9 @@ class Presented(NamedTuple):
     old_name: bool = False
     others: tuple[str, ...] | None = None
 
+    def __repr__(self) -> str:
+        return "Presented()"  # A report of errors may show it.
+
 
 def read_access(request: HttpRequest) -> str | None:
     """Return the text of the access token, or None. A cookie that sibling hosts can set is read last.

@@ -26,6 +26,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
+from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
 from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
@@ -137,8 +138,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN, is_stale
     if presented:
-        text, modes, old_name, others = presented
-        answer = yield partial(refresh, text, modes, client_of(request), old_name=old_name, others=others)
+        answer = yield partial(_refresh, presented, request)
         if isinstance(answer, Refusal):
             is_stale = _note_refusal(answer, request, exchange)
         else:
@@ -154,6 +154,12 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
         exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
     return None, is_stale
+
+
+@sensitive_variables()
+def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
+    text, modes, old_name, others = presented
+    return refresh(text, modes, client_of(request), old_name=old_name, others=others)
 
 
 def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> bool:

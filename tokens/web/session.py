@@ -30,7 +30,6 @@ from tokens.service import (
     user_changes,
     users,
 )
-from tokens.service.client import network
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
@@ -113,8 +112,7 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
             throttles.take(Tally("refresh_session", str(answer.session.id)))
         exchange.issue(answer)
         return answer
-    if client_network := network(client.ip):
-        throttles.take(Tally("refresh_network", client_network))
+    throttles.take(*throttles.of_networks("refresh_network", client.ip))
     if answer.bound:
         exchange.bound = answer.bound
     elif answer.definite and presented.modes != IN_BODY:

@@ -81,6 +81,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     ),
     "SESSION_RETENTION": (days(30), 1, "1", seconds(1)),
     "EVENT_RETENTION": (days(400), 1, "1", seconds(1)),
+    "ATTEMPT_RETENTION": (days(30), 1, "1", seconds(1)),
 }
 NEEDED_BESIDE = {"ALGORITHM": {"SIGNING_KEYS": pem("ES256")}}
 """Settings that need a second one. The default signing key is derived from SECRET_KEY, and such keys are EdDSA keys."""

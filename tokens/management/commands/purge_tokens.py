@@ -31,11 +31,11 @@ class Command(BaseCommand):
         done, began = {}, perf_counter()
         for purge in purges():
             if dry_run:
-                self.stdout.write(f"{purge.name}: {purge.rows.count()} would be deleted")
+                self.stdout.write(f"{purge.name}: {purge.count()} would be deleted")
                 continue
             deleted = 0
             # The total is only needed for the progress bar.
-            total = purge.rows.count() if watched else None
+            total = purge.count() if watched else None
             with tqdm(total=total, desc=purge.name, unit=" rows", disable=not watched) as bar:
                 for batch in purge.batches(batch_size):
                     deleted += batch
