@@ -15,7 +15,7 @@ from tokens.conf import token_settings
 from tokens.hashers import Busy
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import incoming, outgoing, problems, session
+from tokens.web import bodies, incoming, outgoing, problems, session
 from tokens.web.exchange import attach
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
@@ -34,7 +34,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = run(incoming.authenticate(request, exchange))
-        response: Any = arrival.response
+        response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = self.get_response(request)
         if outgoing.is_needed(request, exchange, arrival):
@@ -45,7 +45,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))
-        response: Any = arrival.response
+        response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
         if outgoing.is_needed(request, exchange, arrival):

@@ -75,6 +75,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "cross_origin":
     case "error":
     case "invalid_client":
+    case "length_required":
     case "malformed":
     case "method_not_allowed":
     case "payload_too_large":
