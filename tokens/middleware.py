@@ -39,7 +39,7 @@ class TokenMiddleware(AuthenticationMiddleware):
             response = self.get_response(request)
         if outgoing.is_needed(request, exchange, arrival):
             response = run(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(response, exchange)
+        return outgoing.describe_audience(request, response, exchange)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         exchange, arrival = attach(request), incoming.ADMITTED
@@ -50,7 +50,7 @@ class TokenMiddleware(AuthenticationMiddleware):
             response = await self.get_response(request)  # type: ignore[misc]
         if outgoing.is_needed(request, exchange, arrival):
             response = await arun(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(response, exchange)
+        return outgoing.describe_audience(request, response, exchange)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before the admin changes anything, check the row of the session, and not only the access token.
