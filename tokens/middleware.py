@@ -16,6 +16,7 @@ from tokens.hashers import Busy
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
 from tokens.web import bodies, incoming, outgoing, problems, session
+from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
@@ -31,6 +32,7 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
+        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = run(incoming.authenticate(request, exchange))
@@ -42,6 +44,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         return outgoing.describe_audience(request, response, exchange)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))
