@@ -69,6 +69,7 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "invalid":
     case "invalid_credentials":
     case "invalid_token":
+    case "link_used":
     case "not_found":
     case "permission_denied":
       return "tell the person";
