@@ -11,9 +11,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 @csrf_exempt
 def schema(request: HttpRequest) -> HttpResponseBase:
-    from drf_spectacular.views import SpectacularAPIView
+    from config.schema import Schema
 
-    return SpectacularAPIView.as_view()(request)
+    return Schema.as_view()(request)
 
 
 @csrf_exempt

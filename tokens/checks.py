@@ -8,6 +8,7 @@
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
+- ``tokens.W011``: clients can say that they use https.
 - ``tokens.W008``: impersonations by django-hijack look like sign-ins of the user.
 
 `tokens.conf` has all other checks.
@@ -83,6 +84,19 @@ def check_proxies(**kwargs: Any) -> list[CheckMessage]:
             hint = "List addresses or networks: 10.0.0.0/8, ::1"
             messages.append(Error(f"TRUSTED_PROXIES: {error}.", hint=hint, id="tokens.E012"))
     return messages
+
+
+@register(Tags.security, deploy=True)
+def check_scheme(**kwargs: Any) -> list[CheckMessage]:
+    """Check that only proxies can say that a client uses https, if a header says it."""
+    if settings.SECURE_PROXY_SSL_HEADER is None:
+        return []
+    proxies = [str(proxy) for proxy in getattr(settings, "TRUSTED_PROXIES", ())]
+    if proxies and not any(proxy.endswith("/0") for proxy in proxies):
+        return []
+    hint = "List the addresses or networks of your proxies in TRUSTED_PROXIES. The header of others is then removed."
+    what = "TRUSTED_PROXIES has all addresses" if proxies else "TRUSTED_PROXIES is empty"
+    return [Warning(f"Any client can set SECURE_PROXY_SSL_HEADER: {what}.", hint=hint, id="tokens.W011")]
 
 
 @register(Tags.security)

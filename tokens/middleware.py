@@ -16,7 +16,8 @@ from tokens.hashers import Busy
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import incoming, outgoing, possession, problems, session
+from tokens.web import bodies, incoming, outgoing, possession, problems, session
+from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
@@ -32,26 +33,28 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
+        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = run(incoming.authenticate(request, exchange))
-        response: Any = arrival.response
+        response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = self.get_response(request)
         if outgoing.is_needed(request, exchange, arrival):
             response = run(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(response, exchange)
+        return outgoing.describe_audience(request, response, exchange)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))
-        response: Any = arrival.response
+        response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
         if outgoing.is_needed(request, exchange, arrival):
             response = await arun(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(response, exchange)
+        return outgoing.describe_audience(request, response, exchange)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before the admin changes anything, check the row of the session, and that the client holds the session.

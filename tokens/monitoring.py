@@ -4,6 +4,8 @@
 - ``/health/ready`` answers 200 if the database answers in time and all migrations are applied, else 503.
 - ``/metrics`` answers Prometheus at the addresses of METRICS_ALLOWED. For all others it does not exist.
 
+It also removes the header that says the scheme (`distrust_scheme`), before any other middleware can read it.
+
 It is the first middleware, and not a view: probes address a server by its IP address, which is not in ALLOWED_HOSTS,
 and need no cookies. The database is asked in one separate thread for all requests that wait at the same time. So
 neither a database that hangs nor many probes take more than one thread.
@@ -29,7 +31,7 @@ from tokens.database.transactions import bounded, writer
 from tokens.models import RefreshToken
 from tokens.service.purge import Run, last_run
 from tokens.web import problems
-from tokens.web.client import is_within
+from tokens.web.client import distrust_scheme, is_within
 
 PATIENCE = 2.0
 """Seconds that the database may take to accept a connection and to answer."""
@@ -119,6 +121,7 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
     if iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:
+            distrust_scheme(request)
             view = _view_of(request)
             # Django's synchronous code shares one thread, which may be waiting for the database. Use another one.
             answer = get_response if view is None else sync_to_async(view, thread_sensitive=False)
@@ -128,6 +131,7 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
         return amiddleware
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        distrust_scheme(request)
         response: HttpResponseBase = (_view_of(request) or get_response)(request)
         return response
 

@@ -194,12 +194,12 @@ def test_the_project_has_no_migration_to_make(users, tmp_path):
     assert "No changes" in project.manage("makemigrations", "--check", "--dry-run")
 
 
-def test_the_deployment_checks_report_nothing_about_latchkey(tmp_path):
+def test_the_deployment_checks_report_only_what_the_project_itself_does(tmp_path):
     project = Project(tmp_path / "site", {**IN_PRODUCTION, "CACHE_URL": "redis://localhost:6379"})
     project.add_latchkey(migrate=False)
     printed = project.manage("check", "--deploy")
-    # The settings of startproject lack HSTS and redirects to https.
-    assert set(re.findall(r"\((\w+\.[A-Z]\d+)\)", printed)) == {"security.W004", "security.W008"}
+    # The settings of startproject lack HSTS and redirects to https, and the project believes every client's scheme.
+    assert set(re.findall(r"\((\w+\.[A-Z]\d+)\)", printed)) == {"security.W004", "security.W008", "tokens.W011"}
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,16 @@ def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arran
     return arrange
 
 
+def scheme_behind(*proxies: str) -> Arrange:
+    """Read the scheme from a header behind these proxies."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        settings.TRUSTED_PROXIES = list(proxies)
+
+    return arrange
+
+
 def missing_trigger(settings: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(triggers, "has_tables", lambda alias: True)
     patch.setattr(triggers, "missing", lambda alias: ["tokens_user_changed on accounts_user"])
@@ -124,6 +134,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
     ("E032", ERROR, tokens(DEVICE_BOUND="yes"), "DEVICE_BOUND"),
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
+    ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
+    ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
@@ -131,6 +143,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
+    ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
@@ -176,6 +189,9 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         for proxy in ("10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8")
     ),
     ("two proxies, each of which is reported", setting("TRUSTED_PROXIES", ["x", "y"]), ["tokens.E012"] * 2),
+    ("the scheme from a proxy", scheme_behind("10.0.0.0/8"), []),
+    ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
+    ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),

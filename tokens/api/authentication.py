@@ -21,6 +21,7 @@ class TokenAuthentication(BaseAuthentication):
         exchange = exchange_of(request)
         if exchange is None:
             return None
+        exchange.note_user_asked()  # The view may use only ``request.auth``.
         if exchange.access is not None:
             return request._request.user, exchange.access
         if bearer_token(request._request) is not None:

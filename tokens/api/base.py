@@ -24,7 +24,7 @@ from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
-from tokens.web import problems, session
+from tokens.web import bodies, problems, session
 from tokens.web.exchange import Exchange, required_exchange
 from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
@@ -112,6 +112,8 @@ class ApiView(APIView):
         # The user was deleted or deactivated after the access token was issued. The next refresh ends the session.
         if isinstance(request.auth, AccessToken) and not request.user.is_active:
             raise ProblemError(problems.SESSION_ENDED)
+        if is_unsafe(request._request) and (problem := bodies.measure(request._request, MAX_BODY)):
+            raise ProblemError(problem)
 
     def get_exception_handler(self) -> Any:
         return answer_with_problem

@@ -146,7 +146,13 @@ _EXAMPLES: dict[Any, Any] = {
     SessionsOutput: {"results": [_SESSION_EXAMPLE], "next": None},
 }
 ANYWHERE = (problems.CROSS_ORIGIN, problems.UNAVAILABLE)
-WITH_BODY = (problems.INVALID, problems.MALFORMED, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
+WITH_BODY = (
+    problems.INVALID,
+    problems.MALFORMED,
+    problems.LENGTH_REQUIRED,
+    problems.PAYLOAD_TOO_LARGE,
+    problems.UNSUPPORTED_MEDIA_TYPE,
+)
 SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSION_ENDED)
 PROVEN = (
     *SIGNED_IN,

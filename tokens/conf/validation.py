@@ -127,12 +127,24 @@ def _origins(found: TokenSettings) -> Iterator[CheckMessage]:
         if _host_of(origin) is None:
             hint = "Write it as browsers do: https://example.org"
             yield Error(f"{name} is not an origin: {origin!r}.", hint=hint, id="tokens.E006")
+        elif name == "TRUSTED_ORIGINS" and origin.startswith("http://") and not _is_development():
+            yield _unencrypted(origin)
     if not found.secure and not _is_development():
         yield Error(
             "ORIGIN is not https: cookies could be read on the network.",
             hint="Serve over TLS. For development, set DEBUG.",
             id="tokens.E007",
         )
+
+
+def _unencrypted(origin: str) -> CheckMessage:
+    """Return what is wrong with a trusted origin over http. On this machine it has no network to be changed on."""
+    if _is_loopback(str(_host_of(origin))):
+        hint = "Any program on a user's machine can serve this page. Remove it when your app is served over TLS."
+        return Warning(f"TRUSTED_ORIGINS contains {origin!r}, for development only.", hint=hint, id="tokens.W012")
+    hint = "Serve the app over TLS, and write https://. For development, set DEBUG."
+    what = "anybody on the network could change its pages, and act for its users"
+    return Error(f"TRUSTED_ORIGINS contains {origin!r}, which is not https: {what}.", hint=hint, id="tokens.E034")
 
 
 def _secrets(found: TokenSettings) -> Iterator[CheckMessage]:
@@ -156,6 +168,16 @@ def _text(duration: timedelta) -> str:
 
 def _is_within(host: str | None, domain: str) -> bool:
     return bool(host and domain) and (host == domain or str(host).endswith(f".{domain}"))
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether browsers look for this host on their own machine (RFC 6761 section 6.3)."""
+    if _is_within(host, "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_development() -> bool:

@@ -1,6 +1,7 @@
-"""Who sent a request: the client's address, read through trusted proxies only, and its device token."""
+"""Who sent a request, and how: what proxies say is used only if they are trusted. Also the client's device token."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -14,6 +15,10 @@ from tokens.web import cookies
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_DEVICE_TOKEN = 100
+MAX_ADDRESS = 100
+"""Characters of an address with a scope and a port. Longer texts are not parsed, because results are remembered."""
+_WITH_PORT = re.compile(r"(?:\[([^][]*:[^][]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
+"""An address as proxies write it: an IPv6 address in brackets, or an IPv4 address, each with or without a port."""
 
 
 def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
@@ -33,14 +38,24 @@ def client_ip(request: HttpRequest) -> str | None:
     If the request does not come from a trusted proxy, the header is ignored, because any client can set it.
     """
     address = _parse(request.META.get("REMOTE_ADDR", ""))
-    proxies = _trusted_proxies()
     for forwarded in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        if address is None or not any(address in proxy for proxy in proxies):
+        if address is None or not _is_trusted(address):
             break
-        if (behind := _parse(forwarded)) is None:
+        if (behind := _parse(forwarded.strip())) is None:
             break
         address = behind
     return str(address) if address else None
+
+
+def distrust_scheme(request: HttpRequest) -> None:
+    """Remove the header that says whether the client uses https, if a client has sent it, and no trusted proxy.
+
+    It is the header of Django's ``SECURE_PROXY_SSL_HEADER``. Without TRUSTED_PROXIES it is left alone, because it is
+    not known who may send it.
+    """
+    meta = request.META
+    if (header := _scheme_header()) in meta and not _may_say_scheme(meta.get("REMOTE_ADDR", "")):
+        del meta[header]
 
 
 def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
@@ -59,16 +74,40 @@ def _is_passed_on(request: HttpRequest) -> bool:
     return any(name in request.headers for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"))
 
 
-@lru_cache(maxsize=1024)
 def _parse(text: str) -> Address | None:
+    return _parse_short(text) if len(text) <= MAX_ADDRESS else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_short(text: str) -> Address | None:
+    match = _WITH_PORT.fullmatch(text)
     try:
-        address = ipaddress.ip_address(text.strip())
+        address = ipaddress.ip_address(match[1] or match[2] if match else text)
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
         # Remove the scope ("%eth0"), which is local, and unwrap a mapped IPv4 address.
         return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
     return address
+
+
+@lru_cache(maxsize=1024)
+def _is_trusted(address: Address) -> bool:
+    return any(address in proxy for proxy in _trusted_proxies())
+
+
+@lru_cache(maxsize=1)
+def _scheme_header() -> str:
+    """Return the key in ``request.META`` of the header that only trusted proxies may send, or an empty text."""
+    expected: tuple[str, str] | None = settings.SECURE_PROXY_SSL_HEADER
+    return expected[0] if expected and _trusted_proxies() else ""
+
+
+@lru_cache(maxsize=1024)
+def _may_say_scheme(remote: str) -> bool:
+    """Return whether the peer with this address is a trusted proxy. Only local processes can use a Unix socket."""
+    address = _parse(remote)
+    return address is None or _is_trusted(address)
 
 
 @lru_cache(maxsize=1)
@@ -78,5 +117,6 @@ def _trusted_proxies() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, .
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting == "TRUSTED_PROXIES":
-        _trusted_proxies.cache_clear()
+    if setting in {"TRUSTED_PROXIES", "SECURE_PROXY_SSL_HEADER"}:
+        for remembered in (_trusted_proxies, _is_trusted, _scheme_header, _may_say_scheme):
+            remembered.cache_clear()

@@ -204,11 +204,11 @@ def keep_private(response: HttpResponseBase) -> None:
 
 
 def vary(response: HttpResponseBase) -> None:
-    """Declare that the response depends on cookies (RFC 9110 section 12.5.5)."""
+    """Declare that the response depends on who is asking: on cookies and tokens (RFC 9110 section 12.5.5)."""
     if response.has_header("Vary"):
-        patch_vary_headers(response, ("Cookie",))
+        patch_vary_headers(response, ("Cookie", "Authorization"))
     else:
-        response["Vary"] = "Cookie"
+        response["Vary"] = "Cookie, Authorization"
 
 
 def _served_modes() -> list[str]:

@@ -9,6 +9,7 @@ from django.contrib.auth import HASH_SESSION_KEY, REDIRECT_FIELD_NAME
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 
 from tokens import metrics
 from tokens.models import RefreshToken
@@ -19,7 +20,7 @@ from tokens.web import cookies, django_session, problems, session
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
-from tokens.web.incoming import Arrival
+from tokens.web.incoming import Arrival, bearer_token
 from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_navigation
 from tokens.web.problems import DATABASE_DOWN
 
@@ -66,14 +67,22 @@ def finish(
     return response
 
 
-def describe_audience(response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
-    """Add ``Vary`` and ``Cache-Control`` if the view has asked who is asking, and return the response."""
-    if exchange.user_asked:
+def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
+    """Add ``Vary`` and ``Cache-Control``, and return the response.
+
+    This depends on whether the view has asked who is asking. A view can also read a Bearer token by itself.
+    """
+    is_bearer = "HTTP_AUTHORIZATION" in request.META and bearer_token(request) is not None
+    if exchange.user_asked or is_bearer:
         cookies.vary(response)
-        if exchange.access and not response.has_header("Cache-Control"):
-            # Shared caches do not store responses to requests with Authorization (RFC 9111 section 3.5). For cookies
-            # there is no such rule, and not every cache respects Vary.
-            response["Cache-Control"] = "private"
+        if not response.has_header("Cache-Control"):
+            if exchange.access or is_bearer:
+                # For cookies there is no rule like that for Authorization, and not every cache respects Vary.
+                response["Cache-Control"] = "private"
+        elif is_bearer and "public" not in response["Cache-Control"].lower().replace(" ", "").split(","):
+            # Without it ``must-revalidate`` and ``s-maxage`` allow shared caches to store the response to a request
+            # with Authorization (RFC 9111 section 3.5).
+            patch_cache_control(response, private=True)
     return response
 
 

@@ -119,6 +119,9 @@ INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is
 LINK_USED = Problem(HTTPStatus.BAD_REQUEST, "link_used", _("This link has been used already."))
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
+LENGTH_REQUIRED = Problem(
+    HTTPStatus.LENGTH_REQUIRED, "length_required", _("Send the length of the request body (Content-Length).")
+)
 PAYLOAD_TOO_LARGE = Problem(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", _("The request body is too large.")
 )

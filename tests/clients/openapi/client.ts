@@ -73,12 +73,14 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "invalid":
     case "invalid_credentials":
     case "invalid_token":
+    case "link_used":
     case "not_found":
     case "permission_denied":
       return "tell the person";
     case "cross_origin":
     case "error":
     case "invalid_client":
+    case "length_required":
     case "malformed":
     case "method_not_allowed":
     case "payload_too_large":

@@ -389,6 +389,7 @@ WEAK_SECRETS = {
 class TestUnsafeSettings:
     @pytest.mark.parametrize("origin", VALID_ORIGINS)
     def test_an_origin_as_browsers_write_it_is_accepted(self, origin, settings):
+        settings.DEBUG = True  # Otherwise http is not enough.
         settings.TOKENS = {"TRUSTED_ORIGINS": [origin]}
         assert token_settings().trusted_origins == (origin,)
 

@@ -1,0 +1,98 @@
+"""Chunked bodies, as servers really pass them on: none is taken for an empty one. No request needs the database."""
+
+import http.client
+import socket
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.proxies import reserved_port
+from tests.clients.projects import IN_PRODUCTION, clean_environment
+from tests.clients.serving import served
+from tests.scale.cluster import ROOT, Node, running, wait_for
+
+pytestmark = pytest.mark.long
+
+NOT_JSON, NO_TOKEN = b"not JSON", b'{"refresh_token": 5}'
+AS_SERVICE = f"Basic {b64encode(b'api:secret').decode()}"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+@contextmanager
+def granian(interface: str, folder: Path) -> Iterator[int]:
+    """Serve the project with granian, and yield its port. ``interface``: wsgi or asgi."""
+    variables = clean_environment(
+        **IN_PRODUCTION,
+        ORIGIN="https://app.test",
+        ALLOWED_HOSTS="*",
+        DATABASE_URL=f"sqlite:///{folder}/none.sqlite3",
+        TOKENS_INTROSPECTION_CLIENTS=f"api:{sha256(b'secret').hexdigest()}",
+    )
+    command = [sys.executable, "-m", "granian", "--interface", interface, f"config.{interface}:application"]
+    with (
+        reserved_port() as port,
+        running([*command, "--port", str(port)], cwd=ROOT, env=variables) as process,
+    ):
+        wait_for(Node(port, process).listens, "granian")
+        yield port
+
+
+@contextmanager
+def wsgiref(folder: Path) -> Iterator[int]:
+    """Serve the project with the server of Python's library, which does not decode chunks, and yield its port."""
+    with served() as address:
+        yield int(urlsplit(address).port or 0)
+
+
+def post_in_chunks(port: int, path: str, body: bytes, kind: str = JSON) -> tuple[int, bytes]:
+    """Send the body in chunks of 7 bytes to 8 KB, and return the status and the body of the response."""
+    size = max(7, min(len(body) // 3, 8192))
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {AS_SERVICE}\r\n"
+    head += f"Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        # At once: a server that refuses the request closes the connection while http.client is sending.
+        connection.sendall(head.encode() + chunks)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response.status, response.read()
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of granian with either interface. Each passes on other headers of a chunked body."""
+    with granian(request.param, tmp_path_factory.mktemp("granian")) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        pytest.param(NOT_JSON, 400, b'"malformed"', id="not JSON"),
+        pytest.param(NO_TOKEN, 400, b'"invalid"', id="no refresh token"),
+        pytest.param(b" " * 70_000, 413, b'"payload_too_large"', id="larger than the limit"),
+    ],
+)
+def test_a_sign_out_reads_them(port, body, status, code):
+    found, answer = post_in_chunks(port, "/api/auth/logout", body)
+    assert found == status
+    assert code in answer
+
+
+def test_introspection_reads_them(port):
+    assert post_in_chunks(port, "/api/auth/introspect", b"token=unknown", FORM) == (200, b'{"active":false}')
+
+
+def test_a_server_that_does_not_pass_them_on_is_answered_for_with_411(tmp_path):
+    with wsgiref(tmp_path) as port:
+        status, answer = post_in_chunks(port, "/api/auth/logout", NO_TOKEN)
+        assert status == 411
+        assert b'"length_required"' in answer
+        assert post_in_chunks(port, "/sign-in", b"a=b", FORM)[0] == 411
