@@ -4,11 +4,13 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -58,13 +60,27 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save the user. If the address changes, both addresses get a mail, and the new one is to be confirmed."""
-        if change and "email" in form.changed_data and apps.is_installed("tokens"):
+        is_new_address = change and obj.email.lower() != form.initial.get("email")
+        if is_new_address and apps.is_installed("tokens"):
             # Imported here, because a project can have our users before it installs `tokens`.
             from accounts.service import emails
 
             emails.change_by_staff(request, obj, form.initial["email"])
         else:
             super().save_model(request, obj, form, change)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Set a password as Django does, and record who has done it. The user gets a mail about it."""
+        rows = User.objects.for_decision().filter(pk=unquote(id))
+        with transaction.atomic(using=rows.db):
+            before = rows.values_list("password", flat=True).first()
+            response = super().user_change_password(request, id, form_url)
+            user = rows.exclude(password=before).first() if before is not None else None
+            if user is not None and user.pk != request.user.pk and apps.is_installed("tokens"):
+                from tokens import sessions  # As above.
+
+                sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "by staff", by=request.user)
+        return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts.addresses import MAX_ADDRESS, canonical, validate_new_address
+from accounts.saving import OnlyChanges
 
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
@@ -121,7 +122,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return await sync_to_async(self.get_by_natural_key)(username)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = LowercaseEmailField(
         _("e-mail address"), unique=True, error_messages={"unique": _("There is an account with this address.")}
@@ -300,6 +301,8 @@ class PendingChange(models.Model):
     new_email = models.EmailField(max_length=MAX_ADDRESS, blank=True)
     # The session that asked for it.
     session_id = models.UUIDField(null=True)
+    # Whether the alarm has sent the link. Later alarms do not name it.
+    by_alarm = models.BooleanField(default=False)
     state = models.CharField(max_length=9, choices=State.choices, default=State.PENDING)
     created_at = models.DateTimeField(db_index=True)
 

@@ -314,8 +314,9 @@ class Alarm(LinkFormView):
     raised: ClassVar[dict[str, Text]] = {
         "heading": _("You are signed out everywhere"),
         "text": _(
-            "Choose a new password now. Anyone who knows the old one can sign in again. If somebody else has changed "
-            "your e-mail address, ask the administrators of this site for help."
+            "Choose a new password now, with the link that we have sent to the address of your account. Anyone who "
+            "knows the old password can sign in again. If somebody else has changed your e-mail address, ask the "
+            "administrators of this site for help."
         ),
     }
 

@@ -21,7 +21,7 @@ ROOT = structure.ROOT
 PUBLIC_SESSIONS = """
     ImpersonationRefused Kind MAX_DEVICE_NAME Reason RefreshTokenRequired SessionEnded actor_id
     allow_sign_in_after_reset canonical change_account could_not_refresh current_id device_of durable happened
-    has_refresh_token impersonate is_live is_recent is_same_password live_sessions now password_digest
+    has_refresh_token impersonate is_live is_recent is_same_password live_sessions may_send now password_digest
     password_spellings reauthenticate record release rename_device revoke revoke_all revoke_others revoked_by_operators
     sign_out_elsewhere take_turns throttle validate_device_name was_ended_since
 """

@@ -78,6 +78,7 @@ __all__ = [
     "is_recent",
     "is_same_password",
     "live_sessions",
+    "may_send",
     "now",
     "password_digest",
     "password_spellings",
@@ -212,10 +213,15 @@ def throttle(request: HttpRequest, what: str, email: str) -> bool:
     """
     client = client_of(request)
     throttles.take(*throttles.of_networks(f"{what}_network", client.ip))
+    return may_send(request, what, canonical(email))
+
+
+def may_send(request: HttpRequest, what: str, name: str) -> bool:
+    """Count a mail for what ``name`` names. Return False if there were too many. ``what`` is that of `throttle`."""
     try:
-        throttles.take(Tally(f"{what}_account", canonical(email)))
+        throttles.take(Tally(f"{what}_account", name))
     except throttles.Throttled as error:
-        events.log("throttled", name=error.name, wait=error.wait, ip=client.ip)
+        events.log("throttled", name=error.name, wait=error.wait, ip=client_of(request).ip)
         return False
     return True
 

@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ("password_digest", models.BinaryField(max_length=32)),
                 ("new_email", models.EmailField(blank=True, max_length=254)),
                 ("session_id", models.UUIDField(null=True)),
+                ("by_alarm", models.BooleanField(default=False)),
                 (
                     "state",
                     models.CharField(

@@ -7,7 +7,7 @@ Every notice (`accounts.notices`) contains the link. It can be used for a week:
 - It cancels the changes of the account that wait for a link to be used, and the page names them.
 - It does not set a password. The link stays in a mailbox for a week, which is too long for a link that resets the
 password.
-  It leads to the page that sends such a link, to the current address.
+  It sends such a link to the current address.
 - It does not restore an old address, although an owner whose address an attacker has changed would need that. A former
   mailbox of the owner, at a previous employer for example, could take the account over. Only the administrators can
   tell these cases apart, so the mail says whom to ask. With access to a former mailbox one can only sign the owner out,
@@ -16,7 +16,7 @@ password.
 
 from django.http import HttpRequest
 
-from accounts import links
+from accounts import delivery, links, mail
 from accounts.links import InvalidLink, Purpose
 from accounts.models import PendingChange, User
 from accounts.service import pending_changes
@@ -26,15 +26,23 @@ from tokens import sessions
 def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:
     """End all sessions of the user of this link, cancel pending changes, and record it. Return these changes.
 
-    Raise `InvalidLink`.
+    The user's address gets a link that resets the password. Raise `InvalidLink`.
     """
     link = links.read(token, Purpose.ALARM)
+    reset = ""
     with sessions.durable():
         user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=link.key).first()
         if user is None:
             raise InvalidLink
         waiting = pending_changes.waiting(user)
-        pending_changes.cancel(user.pk)
         sessions.revoke_all(request, user, sessions.Reason.ENDED_BY_USER, note="alarm")
+        pending_changes.cancel(user.pk)
         sessions.record(request, sessions.Kind.ALARM, user)
+        # An attacker may have used up the mails that can be asked for. These are counted by themselves.
+        may_reset = user.is_active and user.has_usable_password()
+        if may_reset and sessions.may_send(request, "reset", f"alarm of {user.pk}"):
+            reset = pending_changes.add(Purpose.PASSWORD_RESET, user, by_alarm=True)
+    if reset:
+        message = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, reset, email=user.email)
+        delivery.send(message)
     return waiting

@@ -72,8 +72,7 @@ def confirm(request: HttpRequest, token: str, password: str | None = None, *, is
 
 
 def _change(request: HttpRequest, link: links.Link) -> None:
-    with sessions.durable():
-        user, change = pending_changes.carry_out(link)
+    with sessions.durable(), pending_changes.carry_out(link) as (user, change):
         old, user.email, user.email_confirmed_at = user.email, change.new_email, timezone.now()
         try:
             with transaction.atomic(using=user._state.db):

@@ -87,8 +87,8 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     user = pending_changes.look_at(link)
     check_password_rules(new, user)
     user.set_password(new)
-    with sessions.durable():
-        pending_changes.carry_out(link)  # It checks again: another request may have used the link.
+    # It checks again: another request may have used the link.
+    with sessions.durable(), pending_changes.carry_out(link):
         user.save(update_fields=["password"])
         sessions.revoke_all(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")

@@ -12,6 +12,8 @@ A sign-in does not end it. Otherwise a thief who knows the password could keep i
 A link works once. A second use raises `UsedLink`, so that a double click can be answered with what the first one did.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -33,13 +35,19 @@ _NO_ROW = UUID(int=0)
 
 
 def add(
-    purpose: Purpose, user: User, *, new_email: str = "", session_id: UUID | None = None, discard: bool = False
+    purpose: Purpose,
+    user: User,
+    *,
+    new_email: str = "",
+    session_id: UUID | None = None,
+    by_alarm: bool = False,
+    discard: bool = False,
 ) -> str:
     """Record a change of ``user``, and return the token of its link. A user who is not saved stands for nobody.
 
-    ``session_id`` is the session that asks for it, if any. If ``discard``, the row is deleted at once, because its link
-    is not sent. The statements do not depend on it, so that they do not tell who has an account. Call it in a
-    transaction.
+    ``session_id`` is the session that asks for it, if any. ``by_alarm``: whether the alarm does. If ``discard``, the row
+    is deleted at once, because its link is not sent. The statements do not depend on it, so that they do not tell who
+    has an account. Call it in a transaction.
     """
     change = PendingChange(
         purpose=purpose,
@@ -48,6 +56,7 @@ def add(
         password_digest=sessions.password_digest(user),
         new_email=new_email,
         session_id=session_id,
+        by_alarm=by_alarm,
         created_at=sessions.now(),
     )
     change.save(using=router.db_for_write(PendingChange), force_insert=True)
@@ -61,33 +70,40 @@ def look_at(link: Link) -> User:
     return _checked(change, User.objects.for_decision().filter(pk=change.user_id).first())
 
 
-def carry_out(link: Link) -> tuple[User, PendingChange]:
-    """Mark the change as carried out, and return its user, who is locked until the commit. Call it in a transaction.
+@contextmanager
+def carry_out(link: Link) -> Iterator[tuple[User, PendingChange]]:
+    """Yield the change and its user, who is locked until the commit. When the block is left, the change is used.
 
-    Raise `InvalidLink` or `UsedLink` if it cannot be carried out.
+    Raise `InvalidLink` or `UsedLink` if it cannot be carried out. Call it in a transaction. The row of the change is
+    locked last, after the sessions that the block ends.
     """
     # FOR UPDATE would wait for transactions that insert events about this user.
     user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=_find(link).user_id).first()
-    change = _find(link, lock=True)
-    owner = _checked(change, user)
-    change.state = _State.USED
-    change.save(update_fields=["state"])
-    return owner, change
+    change = _find(link)
+    yield _checked(change, user), change
+    if not _rows().filter(pk=change.pk, state=_State.PENDING).update(state=_State.USED):
+        raise InvalidLink  # A revocation has cancelled it meanwhile.
 
 
 def cancel(*users: Any) -> None:
-    """Cancel the pending changes of the users with these primary keys."""
-    _rows().filter(user__in=users, state=_State.PENDING).update(state=_State.CANCELLED)
+    """Cancel the pending changes of the users with these primary keys. Call it after their sessions were ended."""
+    rows = _rows().filter(user__in=users, state=_State.PENDING)
+    locked = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+    _rows().filter(pk__in=locked).update(state=_State.CANCELLED)
 
 
 def waiting(user: User) -> list[PendingChange]:
     """Return the changes of the user that a link could carry out now, the latest first.
 
-    The confirmation of the address that the user has is no change.
+    The confirmation of the address that the user has is no change, and the link of an earlier alarm is not named.
     """
-    rows = _rows().filter(user=user, state=_State.PENDING).exclude(new_email=user.email).order_by("-created_at")
+    rows = _rows().filter(user=user, state=_State.PENDING, by_alarm=False).exclude(new_email=user.email)
     now = timezone.now()
-    return [row for row in rows if now < row.created_at + LIFETIMES[Purpose(row.purpose)] and _is_usable(row, user)]
+
+    def is_waiting(row: PendingChange) -> bool:
+        return now < row.created_at + LIFETIMES[Purpose(row.purpose)] and _is_usable(row, user)
+
+    return [row for row in rows.order_by("-created_at") if is_waiting(row)]
 
 
 def purge() -> int:
@@ -110,10 +126,9 @@ def _rows() -> Any:
     return PendingChange.objects.using(router.db_for_write(PendingChange))
 
 
-def _find(link: Link, *, lock: bool = False) -> PendingChange:
-    rows = _rows().filter(purpose=link.purpose)
+def _find(link: Link) -> PendingChange:
     try:
-        change: PendingChange | None = (rows.select_for_update() if lock else rows).filter(pk=link.key).first()
+        change: PendingChange | None = _rows().filter(purpose=link.purpose, pk=link.key).first()
     except (ValidationError, ValueError):
         raise InvalidLink from None  # A link of an earlier release names a user instead.
     if change is None:

@@ -104,6 +104,26 @@ class TestThePageAfterwards:
         assert "They have been cancelled" not in text(press(token))
 
 
+class TestTheMailAfterwards:
+    def test_resets_the_password_even_if_an_attacker_has_used_up_the_mails(self, thief, user, token, token_in):
+        for _ in range(6):
+            ask(thief, "password/reset", {"email": user.email})
+        press(token)
+        assert outcome(reset_password(Client(), token_in(user.email))) == "done"
+
+    def test_is_not_sent_again_and_again(self, user, token, mailoutbox, throttled):
+        throttled(reset_account="5/h")
+        for _ in range(9):
+            assert is_raised(press(token))
+        assert len([message for message in mailoutbox if "Choose a new password" in message.subject]) == 5
+
+    @pytest.mark.parametrize("fields", [{"is_active": False}, {"password": "!"}], ids=["inactive", "without one"])
+    def test_is_not_sent_to_a_user_who_cannot_have_a_password(self, user, token, mailoutbox, fields):
+        User.objects.filter(pk=user.pk).update(**fields)
+        press(token)
+        assert not mailoutbox
+
+
 class TestTheLink:
     def test_of_an_earlier_release_works(self, thief, user):
         old = signing.TimestampSigner(salt="accounts.links.alarm", sep=".").sign_object([str(user.pk), "x" * 22, ""])

@@ -1,0 +1,45 @@
+"""Saves only the fields of a user that were changed, so that a save does not undo what somebody else has changed."""
+
+from typing import Any
+
+from django.db import models
+
+
+class OnlyChanges(models.Model):
+    """A model whose ``save()`` without ``update_fields`` writes only the fields that differ from what was read.
+
+    Django would write all fields. A form, or a command that waits for its operator, would undo a new password, a
+    deactivation or a new address of the meantime. An object that was not changed is not written, and sends no signals.
+    """
+
+    class Meta:
+        abstract = True
+
+    def save(self, **options: Any) -> None:
+        """Save as Django does, but only the fields that were changed, unless ``update_fields`` names others."""
+        is_known = options.get("using") in {None, self._state.db} and not options.get("force_insert")
+        if options.get("update_fields") is None and is_known and not self._state.adding:
+            options["update_fields"] = self._changed()
+        super().save(**options)
+        self._remember()
+
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Any:
+        found = super().from_db(*args, **options)
+        found._remember()
+        return found
+
+    def refresh_from_db(self, *args: Any, **options: Any) -> None:
+        super().refresh_from_db(*args, **options)
+        self._remember()
+
+    def _values(self) -> dict[str, Any]:
+        fields = {field.attname: field.name for field in self._meta.concrete_fields if not field.primary_key}
+        return {name: self.__dict__[attname] for attname, name in fields.items() if attname in self.__dict__}
+
+    def _remember(self) -> None:
+        self.__dict__["_saved_values"] = self._values()
+
+    def _changed(self) -> set[str]:
+        before = self.__dict__.get("_saved_values", {})
+        return {name for name, value in self._values().items() if name not in before or before[name] != value}
