@@ -45,9 +45,9 @@ def add(
 ) -> str:
     """Record a change of ``user``, and return the token of its link. A user who is not saved stands for nobody.
 
-    ``session_id`` is the session that asks for it, if any. ``by_alarm``: whether the alarm does. If ``discard``, the row
-    is deleted at once, because its link is not sent. The statements do not depend on it, so that they do not tell who
-    has an account. Call it in a transaction.
+    ``session_id`` is the session that asks for it, if any. ``by_alarm``: whether the alarm does. If ``discard``, the
+    row is deleted at once, because its link is not sent. The statements do not depend on it, so that they do not tell
+    who has an account. Call it in a transaction.
     """
     change = PendingChange(
         purpose=purpose,
