@@ -1,13 +1,16 @@
 """The revocation feed: how a process learns of sessions that ended in another process, how soon, and at what cost."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -15,12 +18,13 @@ from tests.factories import UserFactory
 from tests.tokens.service.holders import PATIENCE, STILL_TIME, AnotherProcess, Holder
 from tests.tokens.service.statements import failing, query, statements
 from tests.tokens.service.threads import in_thread, paused
+from tokens import metrics
 from tokens.conf import token_settings
 from tokens.database import transactions
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements
 from tokens.service import revocation_feed as feed_module
-from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, FeedUnavailable, feed
+from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, RESPITE, FeedUnavailable, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -315,6 +319,12 @@ class TestAFeedThatCannotBeRead:
         cut_off.forward(LAG)
         assert cut_off.is_revoked(holder.id)
 
+    def test_is_logged_with_the_kind_of_the_error(self, cut_off, caplog):
+        caplog.set_level(logging.INFO, "tokens")
+        with failing():
+            cut_off.is_revoked(uuid4())
+        assert 'event="feed unreadable" error=OperationalError' in caplog.messages
+
     def test_does_not_clear_what_was_read_before(self, elsewhere, holder):
         holder.end()
         elsewhere.forward(LAG)
@@ -430,7 +440,8 @@ class TestParallelRequests:
     def test_that_waited_in_vain_do_not_all_try_again(self):
         """While the database is down, no request waits for more than one attempt beside its own."""
         attempts: list[float] = []
-        process = AnotherProcess()
+        process, access = AnotherProcess(), Holder(UserFactory()).grant.access
+        acknowledgements.note(access, access.issued_at + STILL_TIME)  # It is to be written after a read.
 
         def fail(*arguments: Any) -> Any:
             attempts.append(process.now)
@@ -474,6 +485,67 @@ class TestADatabaseThatWasRestored:
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
+
+
+class Replicated:
+    """A router as of a project that reads revocations from a replica."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model is Revocation else None
+
+
+@pytest.mark.only_on("postgresql")
+class TestAReplica:
+    """Here it is the same database. `tests.scale.test_replica` reads from a real one."""
+
+    @pytest.fixture
+    def lags(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+        """What it answers next when it is asked how far it is behind. An exception is raised.
+
+        A database that is no replica does not know, and nothing would be read from it.
+        """
+        answers: list[Any] = []
+
+        def replication_lag(alias: str) -> Any:
+            assert alias == "replica"
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(feed_module, "replication_lag", replication_lag)
+        settings.DATABASE_ROUTERS = [f"{__name__}.{Replicated.__name__}"]
+        connections["replica"] = connection
+        yield answers
+        del connections["replica"]
+
+    @pytest.fixture
+    def reads(self, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+        """How often each database was read. Both give the same answers, so these do not tell which one was asked."""
+        counts: Counter[str] = Counter()
+        monkeypatch.setattr(
+            metrics.FEED_READS,
+            "labels",
+            lambda database: SimpleNamespace(inc=lambda: counts.update([database])),
+        )
+        return counts
+
+    def test_that_is_up_to_date_is_read_instead_of_the_primary(self, lags, reads, holder):
+        process = AnotherProcess()
+        lags += [timedelta(0)] * 2
+        assert not process.is_revoked(holder.id)
+        holder.end()
+        process.forward(LAG)
+        assert process.is_revoked(holder.id)
+        assert reads == {"replica": 2}
+
+    def test_that_does_not_answer_is_not_asked_for_a_while(self, lags, reads, holder):
+        process = AnotherProcess()
+        lags += [OperationalError(), timedelta(0)]
+        for later in (0, RESPITE - LAG, LAG):
+            process.forward(later)
+            process.is_revoked(holder.id)
+        assert reads == {"primary": 2, "replica": 1}
 
 
 def test_revocations_are_kept_longer_than_any_access_token_is_valid():
