@@ -112,6 +112,7 @@ class TestASessionThatEnded:
         elsewhere.forward(lag * 0.01)
         assert elsewhere.is_revoked(holder.id)
         assert not elsewhere.is_revoked(other.id)
+        assert [elsewhere.knows_revoked(one.id) for one in (holder, other)] == [True, False]
 
     @pytest.mark.parametrize("ago", [0, LONGEST], ids=["just now", "while its access tokens may still be valid"])
     def test_is_known_to_a_process_that_starts_later(self, holder, ago):
@@ -485,6 +486,12 @@ class TestADatabaseThatWasRestored:
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
+
+    def test_is_not_assumed_when_nothing_is_new(self, elsewhere):
+        elsewhere.forward(LAG)
+        sent = statements(lambda: elsewhere.is_revoked(uuid4()))
+        assert sent
+        assert not [text for text in sent if "created_at" in text], "The recent ones are not loaded again."
 
 
 class Replicated:
