@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.attacks.doors import INTROSPECTION, by_service
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import AnotherProcess, deactivate_in_sql
 from tests.tokens.web.impersonation import (
@@ -239,6 +239,16 @@ def test_the_owner_who_signs_in_in_the_same_browser_is_no_impersonation(actor, o
     assert "act" not in actor.claims
     live = RefreshToken.objects.live()
     assert [(row.user, row.actor) for row in live] == [(owner, None)]
+
+
+def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner, another):
+    """Django's session of the actor had ended with the browser. One that a view then begins anew names nobody."""
+    browser = another()
+    login(browser, staff)
+    del browser.cookies[SESSION]
+    browser.get("/probe/store/mine")
+    assert by_function(browser, owner).status_code == 200
+    assert browser.get("/probe/seen").json() == {"user": str(owner.pk), "django": str(owner.pk), "data": {}}
 
 
 def test_it_takes_no_place_of_the_owners_sessions_and_supersedes_none(staff, owner, another, settings):
