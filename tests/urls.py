@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from django.contrib.auth import alogin, login, logout
+from django.contrib.auth import alogin, login, logout, user_logged_in
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
@@ -50,6 +50,12 @@ def sign_in(request: HttpRequest, address: str) -> HttpResponse:
     """Signs a user in with Django's own function, as other packages do."""
     login(request, User.objects.get(email=address), backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponse("in")
+
+
+def announce_sign_in(request: HttpRequest, address: str) -> HttpResponse:
+    """Sends the signal of a sign-in, and leaves Django's session alone."""
+    user_logged_in.send(sender=User, request=request, user=User.objects.get(email=address))
+    return HttpResponse("announced")
 
 
 async def sign_in_async(request: HttpRequest, address: str) -> HttpResponse:
@@ -117,6 +123,7 @@ urlpatterns = [
     path("probe/public", public),
     path("probe/fails", fails),
     path("probe/sign-in/<str:address>", sign_in),
+    path("probe/announce-sign-in/<str:address>", announce_sign_in),
     path("probe/sign-in-async/<str:address>", sign_in_async),
     path("probe/sign-out", sign_out),
     path("probe/members", members),

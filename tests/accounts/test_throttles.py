@@ -135,6 +135,15 @@ class TestALockedOutOwner:
         guess(user)
         assert sign_in(owner, user.email, NEW_PASSWORD) == 429
 
+    def test_has_the_tries_of_the_browser_too_when_it_is_known_again(self, user, token_in):
+        owner = browser_at("192.0.2.1")
+        reset(owner, user, token_in)
+        assert sign_in(owner, user.email, NEW_PASSWORD) == 200
+        ask(owner, "logout")
+        guess(user)
+        wrong = [sign_in(owner, user.email, "wrong") for _ in range(2 * WRONG_PASSWORDS + 1)]
+        assert wrong == [401] * 2 * WRONG_PASSWORDS + [429]
+
     def test_finds_a_valid_link_in_the_mailbox_when_the_attacker_has_used_up_the_mails(self, user, token_in, clock):
         for number in range(2 * LIMIT):
             ask(unknown(number), RESET, {"email": user.email})

@@ -1,6 +1,5 @@
 """The doors: every way to open, keep or change an account, and what each does if the account changes meanwhile."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from threading import Barrier
@@ -19,8 +18,7 @@ from accounts.models import User
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import PATIENCE, AnotherProcess, Holder
-from tests.tokens.service.statements import query
-from tests.tokens.service.threads import in_thread, paused
+from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tokens.models import Device, RefreshToken
 from tokens.service import devices, opening, reauthentication
 
@@ -192,13 +190,6 @@ def test_a_sign_in_that_has_checked_the_password_opens_nothing_if_meanwhile(open
     monkeypatch.setattr(opening, "open_session", original)
     assert browser.get("/api/auth/me").status_code == 401
     assert not RefreshToken.objects.exists()
-
-
-def until_one_waits() -> None:
-    """Return when a connection waits for a lock."""
-    deadline = time.monotonic() + PATIENCE
-    while query("SELECT count(*) FROM pg_locks WHERE NOT granted") == (0,):
-        assert time.monotonic() < deadline
 
 
 @pytest.mark.only_on("postgresql")

@@ -5,9 +5,7 @@ can set the names that the refresh and device cookies had before. A sibling host
 ``scoped``. `tests.browser.test_cookie_prefixes` does the same in real browsers.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -17,37 +15,19 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as BoundBrowser
-from tests.tokens.edge import EXPIRED, cleared, set_by, who
+from tests.tokens.edge import EXPIRED, cleared, set_by
+from tests.tokens.web.old_names import OLD_DEVICE, OLD_REFRESH, OLD_SCOPED_REFRESH, old_browser, writes
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
-OLD_REFRESH, OLD_DEVICE, OLD_SCOPED_REFRESH = "__Host-refresh", "__Host-device", "__Secure-refresh"
+__all__ = ["old_browser", "writes"]
+
 ME, REFRESH_PATH, LOGOUT = "/api/auth/me", "/api/auth/refresh", "/api/auth/logout"
 LONGEST = timedelta(days=30).total_seconds()
 """The default of ABSOLUTE_LIFETIME, in seconds."""
 DAY = 86400.0
-
-
-@pytest.fixture
-def writes(settings: Any) -> Callable[..., None]:
-    """Says which names this process writes. All processes share the rows, so this also stands for another process."""
-
-    def write(new: bool, **more: Any) -> None:
-        settings.TOKENS = {"HTTP_COOKIE_NAMES": new, **more}
-
-    return write
-
-
-@pytest.fixture
-def old_browser(writes, another, user) -> Client:
-    """A browser in which `user` signed in before the new names were written. They are written from now on."""
-    writes(False)
-    browser = another()
-    login(browser, user, remember=True)
-    writes(True)
-    return browser
 
 
 @pytest.fixture
@@ -66,44 +46,6 @@ def attacker(another) -> Client:
     browser = another()
     login(browser, UserFactory(email="attacker@example.org"), remember=True)
     return browser
-
-
-class TestAUserWhoSignedInBefore:
-    def test_stays_signed_in_and_gets_the_new_names_instead_of_the_old_ones(self, clock, old_browser, user):
-        assert {OLD_REFRESH, OLD_DEVICE} <= set(old_browser.cookies)
-        device = old_browser.cookies[OLD_DEVICE].value
-        clock.forward(EXPIRED)
-        answer = post(old_browser, REFRESH_PATH)
-        assert set_by(answer) == {ACCESS, REFRESH, DEVICE}
-        assert cleared(answer) == {OLD_REFRESH, OLD_DEVICE}
-        assert old_browser.cookies[DEVICE].value == device
-        clock.forward(EXPIRED)
-        assert who(old_browser) == str(user.pk)
-
-    def test_stays_signed_in_when_old_and_new_processes_answer_in_turn(self, clock, writes, old_browser, user):
-        for new in [True, False, True, True, False, False, True]:
-            writes(new)
-            clock.forward(EXPIRED)
-            assert who(old_browser) == str(user.pk)
-            held = {name for name in (REFRESH, OLD_REFRESH) if old_browser.cookies[name].value}
-            assert held == {REFRESH if new else OLD_REFRESH}
-        assert RefreshToken.objects.get().revoked_reason == ""
-
-    def test_is_recognised_on_the_device_at_the_next_sign_in(self, clock, old_browser, user):
-        del old_browser.cookies[OLD_REFRESH], old_browser.cookies[ACCESS]
-        clock.forward(399 * DAY)
-        login(old_browser, user)
-        assert Device.objects.count() == 1
-        assert old_browser.cookies[DEVICE].value
-        assert old_browser.cookies[OLD_DEVICE].value == ""
-
-    def test_is_not_recognised_when_no_honest_browser_has_the_old_device_cookie_any_more(
-        self, clock, old_browser, user
-    ):
-        del old_browser.cookies[OLD_REFRESH], old_browser.cookies[ACCESS]
-        clock.forward(400 * DAY)
-        login(old_browser, user)
-        assert Device.objects.count() == 2
 
 
 class TestTheOldRefreshName:

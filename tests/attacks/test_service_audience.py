@@ -275,7 +275,7 @@ class TestServiceToken:
         }
 
     def test_it_names_the_actor_of_an_impersonation_and_no_time(self, clock, settings, user):
-        settings.ROOT_URLCONF = "tests.attacks.impersonation_urls"
+        settings.ROOT_URLCONF = "tests.tokens.web.impersonation_urls"
         staff, browser = AdminFactory(), Client(headers={"User-Agent": FIREFOX})
         login(browser, staff, mode="cookie")
         browser.post(f"/probe/impersonate/{user.email}")

@@ -234,6 +234,10 @@ class TestARefusal:
         assert ages == {ACCESS: 0, REFRESH: 0, session: 0}
         assert "no-store" in response["Cache-Control"]
 
+    def test_the_cookies_are_cleared_in_a_browser_without_a_session_of_djangos(self, api):
+        del api.cookies[django_settings.SESSION_COOKIE_NAME]
+        assert set(api.get("/probe/public", headers=TO_A_PAGE).cookies) == TOKENS
+
     @pytest.mark.parametrize("path", ["/api/auth/me", "/api/auth/sessions", "/api/auth/sessions/"])
     def test_the_auth_api_clears_the_cookies(self, api, path):
         response = api.get(path)
@@ -300,6 +304,12 @@ class TestDjangosLoginAndLogout:
         assert set(response.cookies) >= {ACCESS, REFRESH, DEVICE}
         assert api.get("/probe/members").content == b"members"
         assert RefreshToken.objects.get().user == user
+
+    def test_the_signal_of_a_sign_in_alone_opens_a_session(self, api, user):
+        """Some packages with tokens of their own send it, and write nothing to Django's session."""
+        response = api.get(f"/probe/announce-sign-in/{user.email}")
+        assert set(response.cookies) >= {ACCESS, REFRESH, DEVICE}
+        assert who(api) == str(user.pk)
 
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
     def test_logout_ends_it_and_clears_the_cookies_even_if_the_request_was_refreshed(self, clock, signed_in, seconds):

@@ -48,15 +48,16 @@ _lock = Lock()
 def sign_in(request: HttpRequest, user: Any) -> None:
     """Let Django's session belong to the user, as `django.contrib.auth.login` does, without its signal.
 
-    The signal would say that this user has authenticated.
+    The signal would say that this user has authenticated. What views have stored for another person is deleted.
     """
     session: Any = request.session
-    if session.get(SESSION_KEY) not in {None, user._meta.pk.value_to_string(user)}:
+    key = user._meta.pk.value_to_string(user)
+    if (session.get(SESSION_KEY) or session.get(OWNER) or key) != key:
         session.flush()
     else:
         session.cycle_key()
     backends = settings.AUTHENTICATION_BACKENDS
-    session[SESSION_KEY] = user._meta.pk.value_to_string(user)
+    session[SESSION_KEY] = key
     session[BACKEND_SESSION_KEY] = OUR_BACKEND if OUR_BACKEND in backends else backends[0]
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.pop(OWNER, None)

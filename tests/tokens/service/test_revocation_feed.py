@@ -1,5 +1,6 @@
 """The revocation feed: how a process learns of sessions that ended in another process, how soon, and at what cost."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -7,8 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from accounts.models import User
 from tests.factories import UserFactory
@@ -20,7 +22,7 @@ from tokens.database import transactions
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements
 from tokens.service import revocation_feed as feed_module
-from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, FeedUnavailable, feed
+from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, RESPITE, FeedUnavailable, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +110,7 @@ class TestASessionThatEnded:
         elsewhere.forward(lag * 0.01)
         assert elsewhere.is_revoked(holder.id)
         assert not elsewhere.is_revoked(other.id)
+        assert [elsewhere.knows_revoked(one.id) for one in (holder, other)] == [True, False]
 
     @pytest.mark.parametrize("ago", [0, LONGEST], ids=["just now", "while its access tokens may still be valid"])
     def test_is_known_to_a_process_that_starts_later(self, holder, ago):
@@ -315,6 +318,12 @@ class TestAFeedThatCannotBeRead:
         cut_off.forward(LAG)
         assert cut_off.is_revoked(holder.id)
 
+    def test_is_logged_with_the_kind_of_the_error(self, cut_off, caplog):
+        caplog.set_level(logging.INFO, "tokens")
+        with failing():
+            cut_off.is_revoked(uuid4())
+        assert 'event="feed unreadable" error=OperationalError' in caplog.messages
+
     def test_does_not_clear_what_was_read_before(self, elsewhere, holder):
         holder.end()
         elsewhere.forward(LAG)
@@ -430,7 +439,8 @@ class TestParallelRequests:
     def test_that_waited_in_vain_do_not_all_try_again(self):
         """While the database is down, no request waits for more than one attempt beside its own."""
         attempts: list[float] = []
-        process = AnotherProcess()
+        process, access = AnotherProcess(), Holder(UserFactory()).grant.access
+        acknowledgements.note(access, access.issued_at + STILL_TIME)  # It is to be written after a read.
 
         def fail(*arguments: Any) -> Any:
             attempts.append(process.now)
@@ -474,6 +484,74 @@ class TestADatabaseThatWasRestored:
         holder.end()
         elsewhere.forward(LAG)
         assert elsewhere.is_revoked(holder.id)
+
+    def test_is_not_assumed_when_nothing_is_new(self, elsewhere):
+        elsewhere.forward(LAG)
+        sent = statements(lambda: elsewhere.is_revoked(uuid4()))
+        assert sent
+        assert not [text for text in sent if "created_at" in text], "The recent ones are not loaded again."
+
+
+class Replicated:
+    """A router as of a project that reads revocations from a replica."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model is Revocation else None
+
+
+@contextmanager
+def read(**times: int) -> Iterator[None]:
+    """Within, the feed is read so often from the primary, and so often from the replica."""
+
+    def count(database: str) -> float:
+        return REGISTRY.get_sample_value("latchkey_feed_reads_total", {"answered_by": database}) or 0
+
+    before = {database: count(database) for database in ("primary", "replica")}
+    yield
+    assert {database: count(database) - before[database] for database in before} == {"primary": 0, **times}
+
+
+@pytest.mark.only_on("postgresql")
+class TestAReplica:
+    """Here it is the same database. `tests.scale.test_replica` reads from a real one."""
+
+    @pytest.fixture
+    def lags(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+        """What it answers next when it is asked how far it is behind. An exception is raised.
+
+        A database that is no replica does not know, and nothing would be read from it.
+        """
+        answers: list[Any] = []
+
+        def replication_lag(alias: str) -> Any:
+            assert alias == "replica"
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(feed_module, "replication_lag", replication_lag)
+        settings.DATABASE_ROUTERS = [f"{__name__}.{Replicated.__name__}"]
+        connections["replica"] = connection
+        yield answers
+        del connections["replica"]
+
+    def test_that_is_up_to_date_is_read_instead_of_the_primary(self, lags, holder):
+        process = AnotherProcess()
+        lags += [timedelta(0)] * 2
+        with read(replica=2):
+            assert not process.is_revoked(holder.id)
+            holder.end()
+            process.forward(LAG)
+            assert process.is_revoked(holder.id)
+
+    def test_that_does_not_answer_is_not_asked_for_a_while(self, lags):
+        process = AnotherProcess()
+        lags += [OperationalError(), timedelta(0)]
+        with read(primary=2, replica=1):
+            for later in (0, RESPITE - LAG, LAG):
+                process.forward(later)
+                process.is_revoked(uuid4())
 
 
 def test_revocations_are_kept_longer_than_any_access_token_is_valid():

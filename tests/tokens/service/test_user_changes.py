@@ -1,5 +1,6 @@
 """A changed user: which sessions end within the lag of the feed. It does not matter which program wrote the change."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from django.db import connection, models
 from accounts.models import User
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.service.holders import AnotherProcess, Holder
-from tests.tokens.service.statements import statements
+from tests.tokens.service.statements import failing, statements
 from tokens.models import Revocation
 from tokens.service import revocation_feed, triggers
 from tokens.service.users import UserChanged
@@ -188,6 +189,17 @@ def test_a_change_is_decided_once_however_often_its_row_is_read(elsewhere, holde
     assert not [text for text in sent if "accounts_user" in text]
 
 
+def test_a_change_for_which_the_database_does_not_answer_is_logged_and_decided_at_the_next_turn(
+    elsewhere, holder, caplog
+):
+    caplog.set_level(logging.INFO, "tokens")
+    set_password(holder.user)
+    with failing("tokens_refreshtoken"):
+        assert not is_ended(elsewhere, holder)
+    assert 'event="changed users not checked" error=OperationalError' in caplog.messages
+    assert is_ended(elsewhere, holder)
+
+
 class TestManyChangedUsers:
     @pytest.fixture(autouse=True)
     def _one_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +257,7 @@ class TestARehash:
             Holder(late)
 
     @pytest.mark.parametrize("is_rehashed", [False, True], ids=["saved before", "rehashed before"])
-    def test_is_not_taken_for_one_if_the_same_object_gets_another_password(self, outdated, is_rehashed):
+    def test_is_not_taken_for_one_if_the_same_object_gets_another_password(self, elsewhere, outdated, is_rehashed):
         user = User.objects.get(pk=outdated.user.pk)
         if is_rehashed:
             assert user.check_password(PASSWORD)
@@ -255,6 +267,7 @@ class TestARehash:
         user.set_unusable_password()
         user.save(update_fields=["password"])
         assert not User.objects.get(pk=user.pk).has_usable_password()
+        assert is_ended(elsewhere, outdated)
 
     def test_is_not_taken_for_one_if_another_hash_was_assigned(self, elsewhere, outdated):
         saved(password=NEW, update_fields=["password"])(outdated.user)
@@ -271,11 +284,8 @@ class TestWithoutTriggers:
     @pytest.fixture(autouse=True)
     def _no_triggers(self, db: None) -> None:
         """Remove the triggers, as in a database that does not allow them. They would hear what the signals miss."""
-        with connection.cursor() as cursor:
-            for trigger in triggers._required("default"):
-                on = f" ON {trigger.table}" if connection.vendor == "postgresql" else ""
-                cursor.execute(f"DROP TRIGGER {trigger.name}{on}")
-        triggers._installed.clear()
+        assert triggers.are_installed("default")
+        triggers.remove("default")
         assert len(triggers.missing("default")) == 2
 
     @pytest.mark.parametrize("change", [set_password, saved(is_active=False)], ids=["a new password", "deactivation"])

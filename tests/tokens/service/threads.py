@@ -60,3 +60,10 @@ def wait_until_blocked() -> None:
     while not query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def until_one_waits() -> None:
+    """Return when a connection waits for a lock."""
+    deadline = time.monotonic() + PATIENCE
+    while query("SELECT count(*) FROM pg_locks WHERE NOT granted") == (0,):
+        assert time.monotonic() < deadline

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib.auth import aget_user, alogin, get_user, login
+from django.contrib.auth import aget_user, alogin, get_user, login, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
@@ -61,6 +61,16 @@ async def fail_after_sign_in_async(request: HttpRequest, pk: str, how: str) -> H
     return HttpResponse("sorry", status=int(how))
 
 
+def fail_after_new_password(request: HttpRequest, how: str) -> HttpResponse:
+    user = User.objects.get(pk=request.user.pk)
+    user.set_password("quite another passphrase")
+    user.save()
+    update_session_auth_hash(request, user)
+    if how == "raises":
+        raise RuntimeError("a bug")
+    return HttpResponse("sorry", status=int(how))
+
+
 urlpatterns = [
     path("probe/seen", seen),
     path("probe/seen-async", seen_async),
@@ -69,5 +79,6 @@ urlpatterns = [
     path("probe/in-async/<str:pk>", sign_in_async),
     path("probe/in-and-fail/<str:pk>/<str:how>", fail_after_sign_in),
     path("probe/in-and-fail-async/<str:pk>/<str:how>", fail_after_sign_in_async),
+    path("probe/new-password-and-fail/<str:how>", fail_after_new_password),
     *probes,
 ]

@@ -114,6 +114,13 @@ class TestASignInOutsideTheMiddleware:
             api.force_login(one)
             assert who(api) == str(one.pk)
 
+    def test_it_opens_another_session_if_the_same_user_is_signed_in(self, api, user):
+        login(api, user)
+        del api.cookies[django_settings.SESSION_COOKIE_NAME]
+        api.force_login(user)
+        assert who(api) == str(user.pk)
+        assert RefreshToken.objects.count() == 2
+
     def test_it_can_follow_a_revocation(self, api, user, clock):
         for _ in range(2):
             api.force_login(user)

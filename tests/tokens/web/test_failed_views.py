@@ -56,6 +56,16 @@ def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(api, user, 
     assert RefreshToken.objects.get().generation == 1
 
 
+@pytest.mark.parametrize("how", ["raises", "500"])
+def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(api, another, user, clock, how):
+    other = another()
+    for browser in (api, other):
+        login(browser, user)
+    assert api.get(f"/probe/new-password-and-fail/{how}").status_code == 500
+    clock.forward(1)
+    assert (who(api), who(other)) == (str(user.pk), None)
+
+
 def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):
     def fails(**kwargs: Any) -> None:
         raise RuntimeError("a bug")

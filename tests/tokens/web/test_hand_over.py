@@ -167,6 +167,14 @@ class TestACopy:
         assert who(copy) is None
 
 
+@pytest.mark.parametrize(("seconds", "is_signed_in"), [(DAY - 1, True), (DAY, False)])
+def test_a_sign_in_older_than_the_events_that_are_kept_signs_nobody_in(earlier, clock, settings, seconds, is_signed_in):
+    """A revocation since then may have been forgotten."""
+    settings.TOKENS = {"EVENT_RETENTION": DAY}
+    clock.forward(seconds)
+    assert (who(earlier) is not None) is is_signed_in
+
+
 class TestARevocationThatFindsNoSession:
     """The user has not come to us yet, so there is no row to revoke."""
 

@@ -8,18 +8,21 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.edge import EXPIRED, values_of
+from tests.tokens.service.holders import AnotherProcess
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
 
+NEW_PASSWORD = "quite another passphrase"
 TO_A_PAGE, BY_SCRIPT = {"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Mode": "cors"}
 ENTRIES = {SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY}
 NOBODY = {"user": None, "django": None, "data": {}}
@@ -143,6 +146,44 @@ def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie
     assert seen(api)["data"] == {}
 
 
+def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, settings):
+    settings.TOKENS = {"MODES": ["cookie", "body"]}
+    login(api, user)
+    api.get("/probe/store/mine")
+    token = login(Client(), user, mode="body")["access_token"]
+    expected = {"user": str(user.pk), "django": str(user.pk), "data": {"note": "mine"}}
+    assert seen(api, Authorization=f"Bearer {token}") == expected
+
+
+def test_a_bearer_does_not_find_a_sign_in_that_has_no_session_yet(api, user, settings):
+    """A view that writes to it would let a copy of it look like a new sign-in."""
+    settings.TOKENS = {"MODES": ["cookie", "body"]}
+    api.force_login(user)
+    token = login(Client(), user, mode="body")["access_token"]
+    assert seen(api, Authorization=f"Bearer {token}") == {"user": str(user.pk), "django": None, "data": {}}
+
+
+def test_a_change_of_the_password_that_another_process_has_read_of_first_keeps_djangos_session(api, user):
+    """That process ends all sessions of the user. A new one takes the place of the one in which it was changed."""
+    process = AnotherProcess()
+    process.is_revoked(uuid4())
+    login(api, user)
+    api.get("/probe/store/mine")
+
+    def read_then(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if sql.startswith("UPDATE") and "accounts_user" in sql:
+            process.forward(1)
+            process.is_revoked(uuid4(), str(user.pk))
+        return result
+
+    fields = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    with connection.execute_wrapper(read_then):
+        assert api.post("/accounts/password_change/", fields).status_code == 302
+    assert RefreshToken.objects.count() == 2
+    assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {"note": "mine"}}
+
+
 class TestAnEndedSession:
     @pytest.fixture(autouse=True)
     def _signed_in(self, api: Client, user: Any, clock: Any, engine: str) -> None:
@@ -171,6 +212,13 @@ class TestAnEndedSession:
         for name in (ACCESS, REFRESH):
             del api.cookies[name]
         assert seen(api) == NOBODY
+
+    def test_is_deleted_by_the_next_page_if_the_browser_has_dropped_the_tokens(self, api):
+        revoke_everything()
+        for name in (ACCESS, REFRESH):
+            del api.cookies[name]
+        response = api.get("/probe/seen", headers=TO_A_PAGE)
+        assert response.cookies[django_settings.SESSION_COOKIE_NAME]["max-age"] == 0
 
     def test_is_gone_for_the_api_and_does_not_come_back_with_the_next_sign_in(self, api, user):
         """A second factor that was verified earlier must not count after a sign-in with the password only."""
@@ -214,9 +262,16 @@ class TestAnEndedSession:
         assert [seen(api) for _ in range(2)] == [NOBODY] * 2
 
 
-def test_a_signed_in_request_after_a_sign_in_needs_no_statement(api, user, clock, django_assert_num_queries):
+@pytest.mark.parametrize("is_moved_over", [False, True], ids=["a sign-in", "a sign-in was moved over"])
+def test_a_signed_in_request_needs_no_statement_after(
+    api, user, clock, signed_in_by_django, django_assert_num_queries, is_moved_over
+):
     feed.is_revoked(uuid4())
-    login(api, user)
+    if is_moved_over:
+        api = signed_in_by_django(user)
+        api.get("/probe/who")
+    else:
+        login(api, user)
     with django_assert_num_queries(0):
         assert api.get("/probe/who").json()["pk"] == str(user.pk)
 

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 
 from accounts.models import User
-from tests.urls import urlpatterns as project
+from tests.tokens.web.django_session_urls import urlpatterns as project
 from tokens import sessions
 
 

@@ -1,0 +1,103 @@
+"""The adapter for django-hijack: its views, its bar, its locks, and the check of its middleware."""
+
+from contextlib import ExitStack
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+
+from tests.browsers import FIREFOX, login
+from tests.factories import AdminFactory, UserFactory
+from tests.tokens.service.holders import PATIENCE
+from tests.tokens.service.threads import in_thread
+from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
+from tokens.checks import check_hijack
+from tokens.models import RefreshToken
+
+__all__ = ["_urls", "owner", "staff"]
+
+ROUNDS = 8
+
+
+def at_once(*steps: Any) -> list[int]:
+    """Take these steps at the same time, and return the statuses of their responses."""
+    barrier, statuses = Barrier(len(steps)), []
+
+    def work(step: Any) -> None:
+        barrier.wait(PATIENCE)
+        statuses.append(step().status_code)
+
+    with ExitStack() as threads:
+        for step in steps:
+            threads.enter_context(in_thread(lambda step=step: work(step)))
+    return statuses
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_impersonate_each_other_and_are_released():
+    people = AdminFactory(), AdminFactory()
+    browsers = [Client(headers={"User-Agent": FIREFOX}) for _ in people]
+    for browser, person in zip(browsers, people, strict=True):
+        login(browser, person)
+    for _ in range(ROUNDS):
+        acquired = at_once(*(lambda b=b, p=p: by_hijack(b, p) for b, p in zip(browsers, reversed(people), strict=True)))
+        assert acquired == [302, 302]
+        assert RefreshToken.objects.live().exclude(actor=None).count() == 2
+        assert at_once(*(lambda b=b: release_by_hijack(b) for b in browsers)) == [302, 302]
+        assert not RefreshToken.objects.live().exclude(actor=None).exists()
+
+
+def test_a_user_who_does_not_exist_is_not_found(db):
+    browser = Client(headers={"User-Agent": FIREFOX})
+    person = AdminFactory()
+    login(browser, person)
+    person.pk = "01890000-0000-7000-8000-000000000000"
+    assert by_hijack(browser, person).status_code == 404
+
+
+def test_a_refusal_by_us_leaves_the_actor_signed_in(db, another, settings):
+    settings.HIJACK_PERMISSION_CHECK = "tests.tokens.contrib.test_hijack.everybody"
+    support, admin = UserFactory(is_staff=True), AdminFactory()
+    browser = another()
+    login(browser, support)
+    assert by_hijack(browser, admin).status_code == 403
+    assert browser.get("/probe/whose").json()["user"] == str(support.pk)
+    assert browser.get("/probe/whose").json()["django"] in {None, str(support.pk)}
+    assert not impersonations().exists()
+
+
+def everybody(*, hijacker: Any, hijacked: Any) -> bool:
+    return True
+
+
+def test_django_hijack_works_without_what_an_earlier_sign_in_left_in_djangos_session(staff, owner, another):
+    browser = another()
+    login(browser, staff)
+    browser.cookies.pop(django_settings.SESSION_COOKIE_NAME, None)
+    assert by_hijack(browser, owner).status_code == 302
+    browser.cookies.pop(django_settings.SESSION_COOKIE_NAME, None)
+    assert browser.get("/probe/whose").json()["hijacked"] is True
+    assert release_by_hijack(browser).status_code == 302
+    assert browser.get("/probe/whose").json()["user"] == str(staff.pk)
+
+
+@pytest.mark.django_db
+def test_every_page_has_django_hijacks_bar_while_somebody_is_impersonated_and_not_before(staff, owner, another):
+    browser = another()
+    login(browser, staff)
+    pages = [browser.get("/probe/page").content]
+    assert by_hijack(browser, owner).status_code == 302
+    pages += [browser.get("/probe/page").content for _ in range(3)]
+    assert [b"djhj" in page for page in pages] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("middleware", "expected"),
+    [("hijack.middleware.HijackUserMiddleware", ["tokens.W008"]), ("tokens.contrib.hijack.HijackUserMiddleware", [])],
+    ids=["django-hijack without the adapter", "django-hijack with the adapter"],
+)
+def test_the_check_reports(settings, middleware, expected):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:-1], middleware]
+    assert [message.id for message in check_hijack()] == expected

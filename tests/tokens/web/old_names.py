@@ -1,0 +1,34 @@
+"""The names that the refresh and device cookies had before, and fixtures with them.
+
+A module that imports a fixture lists it in ``__all__``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browsers import login
+
+OLD_REFRESH, OLD_DEVICE, OLD_SCOPED_REFRESH = "__Host-refresh", "__Host-device", "__Secure-refresh"
+
+
+@pytest.fixture
+def writes(settings: Any) -> Callable[..., None]:
+    """Says which names this process writes. All processes share the rows, so this also stands for another process."""
+
+    def write(new: bool, **more: Any) -> None:
+        settings.TOKENS = {"HTTP_COOKIE_NAMES": new, **more}
+
+    return write
+
+
+@pytest.fixture
+def old_browser(writes, another, user) -> Client:
+    """A browser in which `user` signed in before the new names were written. They are written from now on."""
+    writes(False)
+    browser = another()
+    login(browser, user, remember=True)
+    writes(True)
+    return browser

@@ -1,0 +1,344 @@
+"""Impersonation: the actor is named everywhere, and returns to their own sign-in."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.models import User
+from tests.attacks.doors import INTROSPECTION, by_service
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
+from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.service.holders import AnotherProcess, deactivate_in_sql
+from tests.tokens.web.impersonation import (
+    WAYS,
+    Impersonator,
+    _urls,
+    actor,
+    by_function,
+    by_hijack,
+    by_page,
+    impersonations,
+    owner,
+    staff,
+)
+from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.service.revocation import revoke
+
+__all__ = ["_urls", "actor", "owner", "staff"]
+
+Kind, Reason = SecurityEvent.Kind, RefreshToken.Reason
+
+
+SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": by_page}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
+def impersonator(request: pytest.FixtureRequest) -> Impersonator:
+    """Each way to impersonate. A test with one way would not notice that another one is an ordinary sign-in."""
+    return Impersonator(*request.param)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("sign_in", SIGN_INS.values(), ids=SIGN_INS)
+def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
+    impersonator, sign_in, staff, owner, clock, settings
+):
+    sign_in(impersonator.browser, staff)
+    before = impersonator.claims
+    clock.forward(100)
+    assert impersonator.begin(owner).status_code in {200, 302}
+    assert impersonator.claims["sub"] == str(owner.pk)
+    assert impersonator.claims["act"] == {"sub": str(staff.pk)}
+    assert not {"auth_time", "amr"} & impersonator.claims.keys()
+    whose = impersonator.whose()
+    assert whose == {
+        "user": str(owner.pk),
+        "django": str(owner.pk),
+        "actor": str(staff.pk),
+        "recent": False,
+        "hijacked": True,
+    }
+    row = impersonations().get()
+    assert (row.user, row.actor, row.remember, row.device.user) == (owner, staff, False, staff)
+    assert (row.expires_at - row.created_at).total_seconds() == 3600
+    begun = SecurityEvent.objects.get(session_id=row.id)
+    assert (begun.kind, begun.user, begun.actor) == (Kind.IMPERSONATED, owner, staff)
+
+    clock.forward(100)
+    assert impersonator.release().status_code in {200, 302}
+    assert impersonator.claims["sub"] == str(staff.pk)
+    assert impersonator.claims["auth_time"] == before["auth_time"]
+    assert "act" not in impersonator.claims
+    assert impersonator.whose() == {
+        "user": str(staff.pk),
+        "django": str(staff.pk),
+        "actor": None,
+        "recent": True,
+        "hijacked": False,
+    }
+    clock.forward(700)
+    assert refresh(impersonator.browser).status_code == 200
+    assert impersonator.claims["auth_time"] == before["auth_time"]
+    row.refresh_from_db()
+    assert row.revoked_reason == Reason.RELEASED
+    events = SecurityEvent.objects.filter(session_id=row.id).order_by("id")
+    assert [(event.kind, event.actor) for event in events] == [(Kind.IMPERSONATED, staff), (Kind.REVOKED, staff)]
+    assert [row.user for row in RefreshToken.objects.live()] == [staff]
+    assert [message.to for message in mail.outbox] in ([], [[staff.email]])  # About the actor's own sign-in.
+    assert not Device.objects.filter(user=owner).exists()
+    assert User.objects.get(pk=owner.pk).last_login is None
+
+
+def test_it_survives_refreshes_and_ends_after_an_hour(actor, staff, owner, clock):
+    browser = actor.browser
+    for _ in range(5):
+        clock.forward(700)
+        assert refresh(browser).status_code == 200
+        assert actor.claims["act"] == {"sub": str(staff.pk)}
+    assert RefreshToken.objects.live().filter(user=staff, actor=None).exists()
+    clock.forward(101)
+    assert refresh(browser).status_code == 401
+    assert browser.get("/api/auth/me").status_code == 401
+
+
+def test_its_cookies_end_with_the_browser(actor):
+    for name in (ACCESS, REFRESH):
+        assert actor.browser.cookies[name]["max-age"] == ""
+
+
+def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner, another):
+    browser = another()
+    login(browser, owner)
+    found = browser.get("/api/auth/sessions").json()["results"]
+    assert [row["actor"] for row in found] == [None, {"id": str(staff.pk), "name": staff.email}]
+    page = browser.get("/", headers={"Accept-Language": "de"}).content.decode()
+    assert f"Verwendet von {staff.email}" in page
+    assert page.count("/rename") == 1
+    session_id = impersonations().get().id
+    assert post(browser, f"/api/auth/sessions/{session_id}").status_code == 405
+    renamed = browser.patch(
+        f"/api/auth/sessions/{session_id}", {"device_name": "of the owner"}, content_type="application/json"
+    )
+    assert renamed.status_code == 403
+    assert not Device.objects.filter(name="of the owner").exists()
+    assert browser.delete(f"/api/auth/sessions/{session_id}").status_code == 204
+    assert refresh(actor.browser).status_code == 401
+    assert actor.whose()["user"] is None
+    assert SecurityEvent.objects.get(session_id=session_id, kind=Kind.REVOKED).actor is None
+
+
+def test_the_admin_and_the_command_name_the_actor(actor, staff, owner, another, capsys):
+    call_command("list_sessions")
+    assert f"{owner.email} (used by {staff.email})" in capsys.readouterr().out
+    browser = another()
+    login(browser, staff)
+    row = impersonations().get()
+    page = browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
+    assert staff.email in page
+    page = browser.get("/admin/tokens/refreshtoken/").content.decode()
+    assert f'<td class="field-actor nowrap">{staff.email}</td>' in page
+
+
+def test_introspection_names_the_actor(actor, staff, settings):
+    settings.TOKENS = {**settings.TOKENS, **INTROSPECTION}
+    answer = by_service(actor.browser, actor.browser.cookies[ACCESS].value).json()
+    assert answer["active"]
+    assert answer["act"] == {"sub": str(staff.pk)}
+    assert "auth_time" not in answer
+    User.objects.filter(pk=staff.pk).update(is_active=False)
+    assert by_service(actor.browser, actor.browser.cookies[ACCESS].value).json() == {"active": False}
+
+
+def test_an_event_that_an_app_records_names_the_actor(actor, staff, owner):
+    actor.browser.post("/probe/record")
+    event = SecurityEvent.objects.get(kind=Kind.EMAIL_CHANGE)
+    assert (event.user, event.actor) == (owner, staff)
+
+
+def sign_out_by_page(browser: Client) -> Any:
+    return browser.post("/sign-out")
+
+
+def sign_out_by_api(browser: Client) -> Any:
+    return post(browser, "/api/auth/logout")
+
+
+@pytest.mark.parametrize("sign_out", [sign_out_by_page, sign_out_by_api], ids=["on the page", "by the API"])
+def test_whoever_signs_out_of_it_is_signed_out(actor, sign_out):
+    assert sign_out(actor.browser).status_code in {204, 302}
+    assert not RefreshToken.objects.live().exists()
+    assert actor.whose()["user"] is None
+
+
+def change_password(user: Any) -> None:
+    row = User.objects.get(pk=user.pk)
+    row.set_password("quite another passphrase")
+    row.save()
+
+
+def revoke_own(user: Any) -> None:
+    revoke(RefreshToken.objects.filter(user=user, actor=None), Reason.ENDED_BY_STAFF)
+
+
+def change_password_elsewhere(user: Any) -> None:
+    browser = Client(headers={"User-Agent": FIREFOX})
+    login(browser, user)
+    given = {"current_password": PASSWORD, "new_password": "what the user has chosen"}
+    assert post(browser, "/api/auth/password/change", given).status_code == 204
+
+
+ENDS = {
+    "is deleted": lambda user: User.objects.get(pk=user.pk).delete(),
+    "is deactivated": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "gets a new password": change_password,
+    "gets a new password by a query": lambda user: User.objects.filter(pk=user.pk).update(password="!"),
+    "changes the password": change_password_elsewhere,
+}
+
+
+ONLY_OF_THE_ACTOR = {"is revoked": revoke_own}
+
+
+@pytest.mark.parametrize("end", [*ENDS.values(), *ONLY_OF_THE_ACTOR.values()], ids=[*ENDS, *ONLY_OF_THE_ACTOR])
+def test_it_ends_in_every_process_when_the_actor(actor, staff, end):
+    row, process = impersonations().get(), AnotherProcess()
+    process.is_revoked(uuid4())
+    end(staff)
+    process.forward(1)
+    process.is_revoked(uuid4(), str(staff.pk))  # This process reads of the change, and ends the sessions.
+    process.forward(1)
+    assert process.is_revoked(row.id, str(row.user_id))
+    assert not impersonations().filter(revoked_at=None).exists()
+    assert refresh(actor.browser).status_code == 401
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_it_ends_in_every_process_when_the_owner(actor, owner, end):
+    row, process = impersonations().get(), AnotherProcess()
+    process.is_revoked(uuid4())
+    end(owner)
+    process.forward(1)
+    assert process.is_revoked(row.id, str(row.user_id))
+    assert refresh(actor.browser).status_code == 401
+
+
+def test_a_second_person_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
+    third = UserFactory()
+    login(actor.browser, third)
+    assert "act" not in actor.claims
+    assert actor.whose()["actor"] is None
+    assert [row.user for row in RefreshToken.objects.live()] == [third]
+
+
+def test_the_owner_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
+    by_page(actor.browser, owner)
+    assert "act" not in actor.claims
+    live = RefreshToken.objects.live()
+    assert [(row.user, row.actor) for row in live] == [(owner, None)]
+
+
+def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner, another):
+    """Django's session of the actor had ended with the browser. One that a view then begins anew names nobody."""
+    browser = another()
+    login(browser, staff)
+    del browser.cookies[SESSION]
+    browser.get("/probe/store/mine")
+    assert by_function(browser, owner).status_code == 200
+    assert browser.get("/probe/seen").json() == {"user": str(owner.pk), "django": str(owner.pk), "data": {}}
+
+
+def test_it_takes_no_place_of_the_owners_sessions_and_supersedes_none(staff, owner, another, settings):
+    settings.TOKENS = {**settings.TOKENS, "MAX_SESSIONS": 2}
+    for _ in range(2):
+        login(another(), owner)
+    browser = another()
+    login(browser, owner)
+    login(browser, staff)
+    assert RefreshToken.objects.live().filter(user=owner).count() == 1
+    login(another(), owner)
+    by_function(browser, owner)
+    assert RefreshToken.objects.live().filter(user=owner, actor=None).count() == 2
+    login(another(), owner)
+    assert RefreshToken.objects.live().filter(user=owner, actor=None).count() == 2
+    assert impersonations().live().count() == 1
+
+
+def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another, settings):
+    settings.TOKENS = {**settings.TOKENS, "MAX_SESSIONS": 2}
+    login(another(), staff)
+    assert actor.release().status_code == 200
+    assert RefreshToken.objects.live().filter(user=staff).count() == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda staff: staff,
+        lambda staff: AdminFactory(),
+        lambda staff: UserFactory(is_active=False),
+    ],
+    ids=["oneself", "a superuser", "an inactive user"],
+)
+def test_is_refused_for(db, make, another):
+    support = UserFactory(is_staff=True)
+    browser = another()
+    login(browser, support)
+    target = make(support)
+    assert by_function(browser, target).status_code == 403
+    assert browser.get("/probe/whose").json()["user"] == str(support.pk)
+    assert not impersonations().exists()
+
+
+def test_is_refused_within_an_impersonation(actor, owner):
+    third = UserFactory()
+    assert by_function(actor.browser, third).status_code == 403
+    owner.is_superuser = True
+    owner.save()
+    assert by_hijack(actor.browser, third).status_code == 403
+    assert actor.whose()["user"] == str(owner.pk)
+
+
+def test_a_session_in_mode_body_begins_none(staff, owner, settings):
+    settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
+    browser = Client(headers={"User-Agent": FIREFOX})
+    given = login(browser, staff, mode="body")
+    headers = {"Authorization": f"Bearer {given['access_token']}"}
+    browser.cookies[DEVICE] = given["device_token"]
+    assert browser.post(f"/probe/impersonate/{owner.email}", headers=headers).status_code == 403
+    assert not impersonations().exists()
+
+
+def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner, another):
+    browser = another()
+    login(browser, owner)
+    browser.delete(f"/api/auth/sessions/{impersonations().get().id}")
+    response = actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    response = refresh(actor.browser)
+    assert response.status_code == 401
+    assert actor.browser.cookies[REFRESH].value == ""
+
+
+def test_the_actors_deletion_leaves_no_session_that_looks_like_the_owners_own(actor, staff, owner):
+    staff.delete()
+    assert not RefreshToken.objects.filter(user=owner).exists()
+    kinds = SecurityEvent.objects.filter(user=owner).values_list("kind", "actor", "reason").order_by("id")
+    assert list(kinds) == [(Kind.IMPERSONATED, None, ""), (Kind.REVOKED, None, Reason.ACTOR_ENDED)]
+
+
+def test_deactivation_unheard_ends_it_at_its_refresh(actor, clock):
+    deactivate_in_sql(None)
+    clock.forward(700)
+    assert refresh(actor.browser).status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_fails_after_the_release_leaves_the_actor_signed_in(actor, staff):
+    actor.browser.raise_request_exception = False
+    assert actor.browser.post("/probe/release-and-fail").status_code == 500
+    assert actor.claims["sub"] == str(staff.pk)
+    # Django does not save its session after an error of the server.
+    assert (actor.whose()["user"], actor.whose()["django"]) in [(str(staff.pk), None), (str(staff.pk), str(staff.pk))]
