@@ -217,6 +217,7 @@ class TestForgetting:
     ):
         old = devices[4].cookies[DEVICE].value
         end(devices[2], user)
+        mailoutbox.clear()
         with django_capture_on_commit_callbacks(execute=True):
             assert sign_in(devices[4], user) == 200
         assert devices[4].cookies[DEVICE].value != old

@@ -197,8 +197,7 @@ class TestThePurgeOfLinks:
         "a reset that is waiting": ("password-reset", "pending", 1800, True),
         "one whose link has expired": ("password-reset", "pending", HOUR + 1, False),
         "one that was used": ("password-reset", "used", HOUR + 1, False),
-        "one that the alarm has cancelled": ("password-reset", "cancelled", DAY, True),
-        "one that was cancelled long ago": ("password-reset", "cancelled", 8 * DAY, False),
+        "one that the alarm has cancelled": ("password-reset", "cancelled", DAY, False),
         "a new address that is waiting": ("email-change", "pending", HOUR + 1, True),
         "one whose link for the address has expired": ("email-change", "pending", DAY + 1, False),
     }

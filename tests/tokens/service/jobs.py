@@ -151,7 +151,7 @@ def end_others(user_id: str, session_id: str) -> int:
     """End all other sessions of the user of this session, as a change of the account does. Return how many ended."""
     alias = writer(RefreshToken)
     with durable(alias):
-        user = users.lock_signed_in(alias, UUID(user_id), UUID(session_id))
+        user, _ = users.lock_signed_in(alias, UUID(user_id), UUID(session_id))
         others = queries.live_sessions(user).exclude(id=session_id)
         return len(revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER))
 
