@@ -28,7 +28,7 @@ PAGES = {
     "/register": "Registrieren",
     "/email/confirm": "Bestätigen Sie Ihre E-Mail-Adresse",
     "/password/reset": "Passwort zurücksetzen",
-    "/password/reset/confirm": "Sie werden überall abgemeldet.",
+    "/password/reset/confirm": "Dieser Link ist nicht gültig.",
     "/mail-sent": "Sehen Sie in Ihr Postfach",
     "/alarm": "Das war ich nicht",
     "/account/deleted": "Sie können sich nicht mehr damit anmelden.",

@@ -247,6 +247,7 @@ class TestGoodSignIns:
 
 
 @pytest.mark.django_db
+@pytest.mark.only_on("postgresql")
 def test_two_hundred_users_of_one_network_sign_in_within_ten_minutes(throttled, clock):
     """One in ten mistypes the password once."""
     for number in range(200):

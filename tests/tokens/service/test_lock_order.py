@@ -18,7 +18,7 @@ __all__ = ["url"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql"), pytest.mark.long]
 
-ROUNDS, PAIRS = 3, 16
+ROUNDS, PAIRS = 2, 16
 """In each round so many pairs of transactions start at the same time."""
 _Reason = RefreshToken.Reason
 
