@@ -137,7 +137,9 @@ class Reauthenticate(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         session.refuse_impersonation(request._request)
-        user = authenticated(request, valid(PasswordInput, request)["password"])
+        given = valid(PasswordInput, request)
+        self.exchange.refresh_token = given.get("refresh_token")
+        user = authenticated(request, given["password"])
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)

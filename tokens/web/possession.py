@@ -78,16 +78,18 @@ def is_held(request: HttpRequest, session: RefreshToken, sent: Iterable[Presente
 
 
 def has_refresh_token(request: HttpRequest) -> bool:
-    """Return whether the cookies of this request have a refresh token of its session. This needs no query.
+    """Return whether this request has a refresh token of its session, of any generation. This needs no query.
 
-    Pages ask for the password if they have none. `require` decides.
+    It comes in a cookie, or in the body beside a password. Pages ask for the password if there is none. `require`
+    decides.
     """
     exchange = exchange_of(request)
     if exchange is None or exchange.access is None:
         return False
     session_id = exchange.access.session_id
     return _is_issued(exchange, session_id) or any(
-        refreshing.is_token_of(text, session_id) for text, *_ in _in_cookies(request)
+        refreshing.is_token_of(text, session_id)
+        for text in (exchange.refresh_token or "", *(found.text for found in _in_cookies(request)))
     )
 
 
