@@ -495,6 +495,79 @@ def cookie(browser: Client, mode: str) -> str:
     return str(browser.cookies[SITE_ACCESS if mode == "subdomain" else ACCESS].value)
 
 
+class TestOnThePages:
+    """Views outside of the auth API accept tokens for services. They may not sign the user out there."""
+
+    @ways
+    def test_it_does_not_sign_the_user_out(self, way, for_services, user):
+        browser, headers = way(for_services)
+        browser.post("/sign-out", headers=headers)
+        assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+        assert browser.get("/probe/who", headers=bearer(for_services)).json()["pk"] == str(user.pk)
+
+    @ways
+    def test_it_ends_its_own_session_together_with_the_password_only(self, way, for_services):
+        browser, headers = way(for_services)
+        path = f"/sessions/{session_of(for_services).pk}/end"
+        for given in ({}, {"current_password": "a guess"}):
+            response = browser.post(path, given, headers=headers)
+            assert 'name="current_password"' in response.content.decode()
+            assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+        assert browser.post(path, {"current_password": PASSWORD}, headers=headers)["Location"] == "/signed-out"
+        assert not RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+
+    @pytest.mark.parametrize("path", ["/sign-out", "/sessions/{own}/end"])
+    @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["at once", "when the access token has expired"])
+    def test_the_owners_browser_signs_out(self, seconds, path, owner, stolen, clock):
+        clock.forward(seconds)
+        assert owner.post(path.format(own=session_of(stolen).pk)).status_code in {200, 302}
+        assert not RefreshToken.objects.live().exists()
+        assert owner.cookies[SITE_ACCESS].value == ""
+
+
+class TestInTheAdmin:
+    """Tokens for services show nothing there, because services would see what the staff sees."""
+
+    @pytest.fixture
+    def user(self) -> Any:
+        """The owner is a member of the staff. Anybody else would be refused in any case."""
+        return AdminFactory()
+
+    @ways
+    @pytest.mark.parametrize("path", ["/admin/", "/admin/accounts/user/", "/admin/jsi18n/"])
+    def test_it_is_worth_as_much_as_no_token(self, path, way, for_services):
+        browser, headers = way(for_services)
+        response, nothing = browser.get(path, headers=headers), holding().get(path)
+        assert (response.status_code, response.get("Location")) == (nothing.status_code, nothing.get("Location"))
+        assert response.status_code == 302
+
+    @pytest.mark.parametrize("path", ["/admin/", "/admin/accounts/user/", "/admin/login/"])
+    def test_the_staffs_own_browser_sees_it(self, path, owner):
+        expected = (302, "/admin/") if path == "/admin/login/" else (200, None)
+        for _ in range(2):
+            response = owner.get(path)
+            assert (response.status_code, response.get("Location")) == expected
+
+    @ways
+    def test_it_does_not_sign_the_staff_out(self, way, for_services):
+        browser, headers = way(for_services)
+        browser.post("/admin/logout/", headers=headers)
+        assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+
+    def test_the_staffs_own_browser_signs_out(self, owner):
+        assert owner.post("/admin/logout/").status_code in {200, 302}
+        assert not RefreshToken.objects.live().exists()
+
+    def test_a_superseded_refresh_token_beside_it_does_not_count(self, owner, clock):
+        old = owner.cookies[REFRESH].value
+        for _ in range(2):
+            clock.forward(100)
+            post(owner, "/api/auth/refresh")
+        thief = holding(**{SITE_ACCESS: cookie(owner, "subdomain"), REFRESH: old})
+        assert thief.get("/admin/accounts/user/").status_code == 302
+        assert owner.get("/admin/accounts/user/").status_code == 200
+
+
 class TestTheSettingIsOff:
     @pytest.fixture(autouse=True)
     def _off(self, _on: None, settings: Any) -> None:
