@@ -123,7 +123,7 @@ def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = Non
     """End one of the user's sessions. Any other session than the current one requires a recent sign-in."""
     session = get_object_or_404(sessions.live_sessions(request.user), id=session_id)
     if session.id == sessions.current_id(request):
-        sessions.revoke(request, session.id)
+        sessions.revoke(request, session.id, authenticated=authenticated)
         return redirect("signed-out")
     if not _is_recent(request, authenticated):
         return redirect_to_login(reverse("home"), "sign-in-again")

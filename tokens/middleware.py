@@ -18,7 +18,7 @@ from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
 from tokens.web import bodies, incoming, outgoing, possession, problems, session
 from tokens.web.client import distrust_scheme
-from tokens.web.exchange import attach
+from tokens.web.exchange import attach, required_exchange
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
 
@@ -60,14 +60,17 @@ class TokenMiddleware(AuthenticationMiddleware):
         """Before the admin changes anything, check the row of the session, and that the client holds the session.
 
         Otherwise the user is anonymous, and is led to the page to sign in. That page is checked too, because it leads
-        a user who is signed in back. In an impersonation the admin changes nothing.
+        a user who is signed in back. So is every page, if services see the access token: alone it shows nothing here.
+        In an impersonation the admin changes nothing.
         """
         match = request.resolver_match
         if match is None or "admin" not in match.app_names:
             return
-        if not is_unsafe(request) and match.url_name != "login":
+        access = required_exchange(request).access
+        is_for_services = access is not None and access.for_services
+        if not is_unsafe(request) and match.url_name != "login" and not is_for_services:
             return
-        possession.anonymise(request, needs_proof=match.url_name != "logout")
+        possession.anonymise(request, needs_proof=match.url_name != "logout" or is_for_services)
         if is_unsafe(request) and match.url_name != "logout":
             # The admin's log would name the user, and not the actor.
             session.refuse_impersonation(request)

@@ -48,6 +48,7 @@ class ConfirmEmailInput(TokenInput):
 
 
 class PasswordChangeInput(serializers.Serializer[Any]):
+    refresh_token = Text(max_length=MAX_TOKEN, required=False)
     current_password = _password()
     new_password = _password()
 

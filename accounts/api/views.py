@@ -108,6 +108,7 @@ class ChangePassword(ApiView):
     def post(self, request: Request) -> Response:
         user = _owner(request)
         given = valid(PasswordChangeInput, request)
+        self.exchange.refresh_token = given.get("refresh_token")
         with _problems_of("new_password"):
             passwords.change(request._request, user, given["current_password"], given["new_password"])
         return Response(status=204)

@@ -164,6 +164,45 @@ class TestAThiefWhoKnowsThePassword:
         assert sign_in(owner, user) == 200
 
 
+ASKS = {
+    "reauthenticate": {"password": "wrong"},
+    "password/change": {"current_password": "wrong", "new_password": NEW_PASSWORD},
+    "email/change": {"current_password": "wrong", "email": "thief@example.org"},
+}
+"""Endpoints that ask a signed-in user for the password again."""
+
+
+class TestAThiefWhoHasSeenAnAccessToken:
+    """Services and other hosts see it. They have neither the device cookie nor a refresh token."""
+
+    @pytest.mark.parametrize("mode", ["cookie", "scoped", "subdomain", "body"])
+    @pytest.mark.parametrize("path", ASKS)
+    def test_shares_the_guesses_of_all_strangers_and_does_not_keep_the_owners_device_out(
+        self, user, settings, path, mode
+    ):
+        settings.TOKENS = {"MODES": [mode], "COOKIE_DOMAIN": "testserver"}
+        owner = browser_at("192.0.2.1")
+        answer = login(owner, user)
+        name = "__Secure-access" if mode == "subdomain" else ACCESS
+        access = answer["access_token"] if mode == "body" else owner.cookies[name].value
+        found = [
+            ask(browser_at(f"198.51.{n}.7"), path, ASKS[path], Authorization=f"Bearer {access}").status_code
+            for n in range(LIMIT + 1)
+        ]
+        assert found == [401] * LIMIT + [429]
+        assert guess(user, times=1) == [429]
+        device = {"device_token": answer["device_token"]} if mode == "body" else {}
+        assert ask(owner, "login", {"email": user.email, "password": PASSWORD, **device}).status_code == 200
+
+    def test_on_the_page_that_asks_again(self, user):
+        owner = browser_at("192.0.2.1")
+        login(owner, user)
+        for number in range(LIMIT):
+            thief = browser_at(f"198.51.{number}.7", {ACCESS: owner.cookies[ACCESS].value})
+            assert thief.post("/sign-in/again", {"current_password": "wrong"}).status_code == 200
+        assert owner.post("/sign-in/again", {"current_password": PASSWORD}).status_code == 302
+
+
 def raise_alarm(browser: Client, user: Any) -> None:
     assert browser.post("/alarm", {"token": link_token(Purpose.ALARM, user)}).status_code == 200
 

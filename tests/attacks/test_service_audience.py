@@ -77,6 +77,12 @@ def holding(**values: str) -> Client:
     return browser
 
 
+def at_origin(device: BoundBrowser) -> BoundBrowser:
+    """Let the browser say that its requests come from the origin of these tests."""
+    device.send = lambda path, **headers: BoundBrowser.send(device, path, **{**headers, "Origin": AUTH})  # type: ignore[method-assign]
+    return device
+
+
 def session_of(text: str) -> RefreshToken:
     return RefreshToken.objects.get(pk=claims_of(text)["sid"])
 
@@ -247,6 +253,82 @@ class TestBesideAnotherRefreshCookie:
         assert list(RefreshToken.objects.live()) == [session_of(stolen)]
 
 
+class TestBesideARefreshTokenThatWasSuperseded:
+    """A thief has a copy of both cookies, and the owner refreshes after the thief."""
+
+    @pytest.mark.parametrize("mode", ["cookie", "scoped", "bound"])
+    def test_a_token_for_services_lives_no_longer_than_the_access_token(self, mode, clock, api, user):
+        name, device = SCOPED_REFRESH if mode == "scoped" else REFRESH, at_origin(BoundBrowser(api))
+        device.sign_in(user, mode="scoped" if mode == "scoped" else "cookie")
+        old = api.cookies[name].value
+        if mode == "bound":
+            device.register()
+            assert device.refresh().status_code == 200
+        for _ in range(0 if mode == "bound" else 2):
+            clock.forward(100)
+            assert post(api, "/api/auth/refresh").status_code == 200
+        access = api.cookies[ACCESS].value
+        clock.forward(300)
+        given = post(holding(**{ACCESS: access, name: old}), TOKEN).json()["access_token"]
+        assert claims_of(given)["exp"] == claims_of(access)["exp"]
+        assert RefreshToken.objects.live().exists()
+
+    @pytest.mark.parametrize("mode", ["cookie", "subdomain"])
+    def test_a_copy_of_both_gives_nothing_when_the_access_token_has_expired(self, mode, clock, api, user):
+        login(api, user, mode=mode, remember=True)
+        old, access = api.cookies[REFRESH].value, cookie(api, mode)
+        until, given = claims_of(access)["exp"], access
+        clock.forward(100)
+        post(api, "/api/auth/refresh")
+        for _ in range(3):
+            clock.forward(200)
+            assert post(api, "/api/auth/refresh").status_code in {200, 401}
+            thief = holding(**{SITE_ACCESS if mode == "subdomain" or given != access else ACCESS: given, REFRESH: old})
+            response = post(thief, TOKEN)
+            if response.status_code == 200:
+                given = response.json()["access_token"]
+                assert claims_of(given)["exp"] <= until
+        assert clock.now.timestamp() >= until
+        assert response.status_code == 401
+        assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.REUSE_DETECTED).count() == 1
+
+    @pytest.mark.parametrize("which", ["a newer cookie of the site", "a token that was asked for"])
+    def test_it_opens_nothing_and_the_reuse_is_detected(self, which, owner, clock):
+        old = owner.cookies[REFRESH].value
+        for _ in range(2):
+            clock.forward(100)
+            post(owner, "/api/auth/refresh")
+        seen = cookie(owner, "subdomain")
+        if which == "a token that was asked for":
+            seen = post(owner, TOKEN).json()["access_token"]
+        thief = holding(**{SITE_ACCESS: seen, REFRESH: old})
+        assert thief.get(ME).status_code == 401
+        assert session_of(seen).revoked_reason == RefreshToken.Reason.REUSE
+
+    def test_an_owner_whose_refresh_was_answered_in_part_stays_signed_in(self, owner, clock):
+        """The access cookie has arrived, and the refresh cookie has not."""
+        before = owner.cookies[REFRESH].value
+        clock.forward(100)
+        post(owner, "/api/auth/refresh")
+        owner.cookies[REFRESH] = before
+        clock.forward(31)
+        assert owner.get(ME).status_code == 200
+        assert post(owner, TOKEN).json()["expires_in"] >= 570
+        clock.forward(EXPIRED)
+        assert owner.get(ME).status_code == 200
+
+    def test_after_a_reauthentication_the_cookie_counts_without_a_refresh(
+        self, owner, clock, django_assert_num_queries
+    ):
+        clock.forward(100)
+        assert post(owner, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
+        text = cookie(owner, "subdomain")
+        assert "gen" not in claims_of(text)
+        with django_assert_num_queries(3):  # One more: it is not known how old the access token is.
+            assert owner.get(ME).status_code == 200
+        assert (cookie(owner, "subdomain"), session_of(text).generation) == (text, 0)
+
+
 class TestServiceToken:
     @pytest.mark.parametrize("mode", MODES)
     def test_every_client_gets_one_of_its_session(self, mode, clock, api, user):
@@ -261,7 +343,8 @@ class TestServiceToken:
             "access_token_expires_at": text_of(instant(claims["exp"])),
         }
         assert 570 <= given["expires_in"] <= 600
-        assert ("no-store" in response["Cache-Control"], set_by(response)) == (True, set())
+        assert "no-store" in response["Cache-Control"]
+        assert set_by(response) == set()
         now = int(clock.now.timestamp())
         assert {name: value for name, value in claims.items() if name not in {"exp", "jti"}} == {
             "iss": AUTH,
@@ -389,8 +472,7 @@ class TestEachMode:
         assert Client().get("/probe/rest", headers=bearer(ordinary)).status_code == 200
 
     def test_a_bound_session_is_refreshed_by_its_key_and_gets_tokens_for_services(self, clock, user):
-        device = BoundBrowser(Client(headers={"User-Agent": FIREFOX}))
-        device.send = lambda path, **headers: BoundBrowser.send(device, path, **{**headers, "Origin": AUTH})
+        device = at_origin(BoundBrowser(Client(headers={"User-Agent": FIREFOX})))
         device.bind(user, mode="cookie")
         clock.forward(EXPIRED)
         device.lose_access()
@@ -411,6 +493,79 @@ class TestEachMode:
 
 def cookie(browser: Client, mode: str) -> str:
     return str(browser.cookies[SITE_ACCESS if mode == "subdomain" else ACCESS].value)
+
+
+class TestOnThePages:
+    """Views outside of the auth API accept tokens for services. They may not sign the user out there."""
+
+    @ways
+    def test_it_does_not_sign_the_user_out(self, way, for_services, user):
+        browser, headers = way(for_services)
+        browser.post("/sign-out", headers=headers)
+        assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+        assert browser.get("/probe/who", headers=bearer(for_services)).json()["pk"] == str(user.pk)
+
+    @ways
+    def test_it_ends_its_own_session_together_with_the_password_only(self, way, for_services):
+        browser, headers = way(for_services)
+        path = f"/sessions/{session_of(for_services).pk}/end"
+        for given in ({}, {"current_password": "a guess"}):
+            response = browser.post(path, given, headers=headers)
+            assert 'name="current_password"' in response.content.decode()
+            assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+        assert browser.post(path, {"current_password": PASSWORD}, headers=headers)["Location"] == "/signed-out"
+        assert not RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+
+    @pytest.mark.parametrize("path", ["/sign-out", "/sessions/{own}/end"])
+    @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["at once", "when the access token has expired"])
+    def test_the_owners_browser_signs_out(self, seconds, path, owner, stolen, clock):
+        clock.forward(seconds)
+        assert owner.post(path.format(own=session_of(stolen).pk)).status_code in {200, 302}
+        assert not RefreshToken.objects.live().exists()
+        assert owner.cookies[SITE_ACCESS].value == ""
+
+
+class TestInTheAdmin:
+    """Tokens for services show nothing there, because services would see what the staff sees."""
+
+    @pytest.fixture
+    def user(self) -> Any:
+        """The owner is a member of the staff. Anybody else would be refused in any case."""
+        return AdminFactory()
+
+    @ways
+    @pytest.mark.parametrize("path", ["/admin/", "/admin/accounts/user/", "/admin/jsi18n/"])
+    def test_it_is_worth_as_much_as_no_token(self, path, way, for_services):
+        browser, headers = way(for_services)
+        response, nothing = browser.get(path, headers=headers), holding().get(path)
+        assert (response.status_code, response.get("Location")) == (nothing.status_code, nothing.get("Location"))
+        assert response.status_code == 302
+
+    @pytest.mark.parametrize("path", ["/admin/", "/admin/accounts/user/", "/admin/login/"])
+    def test_the_staffs_own_browser_sees_it(self, path, owner):
+        expected = (302, "/admin/") if path == "/admin/login/" else (200, None)
+        for _ in range(2):
+            response = owner.get(path)
+            assert (response.status_code, response.get("Location")) == expected
+
+    @ways
+    def test_it_does_not_sign_the_staff_out(self, way, for_services):
+        browser, headers = way(for_services)
+        browser.post("/admin/logout/", headers=headers)
+        assert RefreshToken.objects.live().filter(pk=session_of(for_services).pk).exists()
+
+    def test_the_staffs_own_browser_signs_out(self, owner):
+        assert owner.post("/admin/logout/").status_code in {200, 302}
+        assert not RefreshToken.objects.live().exists()
+
+    def test_a_superseded_refresh_token_beside_it_does_not_count(self, owner, clock):
+        old = owner.cookies[REFRESH].value
+        for _ in range(2):
+            clock.forward(100)
+            post(owner, "/api/auth/refresh")
+        thief = holding(**{SITE_ACCESS: cookie(owner, "subdomain"), REFRESH: old})
+        assert thief.get("/admin/accounts/user/").status_code == 302
+        assert owner.get("/admin/accounts/user/").status_code == 200
 
 
 class TestTheSettingIsOff:

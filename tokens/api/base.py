@@ -154,6 +154,7 @@ def proof_of(request: Request, given: Mapping[str, Any]) -> Proof:
     A proof by password has the key ``authenticated``. Raise `ProblemError` if the password is wrong.
     """
     if (password := given.get("current_password")) is not None:
+        required_exchange(request).refresh_token = given.get("refresh_token")
         return {"authenticated": authenticated(request, password)}
     return {"refresh_token": given.get("refresh_token")}
 

@@ -59,7 +59,7 @@ class RefreshInput(serializers.Serializer[Any]):
     refresh_token = Text(max_length=MAX_TOKEN, required=False)
 
 
-class PasswordInput(serializers.Serializer[Any]):
+class PasswordInput(RefreshInput):
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
 
 

@@ -44,7 +44,7 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, problems, session
+from tokens.web import cookies, possession, problems, session
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
 
@@ -137,7 +137,9 @@ class Reauthenticate(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         session.refuse_impersonation(request._request)
-        user = authenticated(request, valid(PasswordInput, request)["password"])
+        given = valid(PasswordInput, request)
+        self.exchange.refresh_token = given.get("refresh_token")
+        user = authenticated(request, given["password"])
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
@@ -159,10 +161,10 @@ class ServiceToken(ApiView):
         answers=ServiceTokenOutput,
     )
     def post(self, request: Request) -> Response:
-        can_refresh = cookies.read_refresh_of(request._request, self.access.session_id) is not None
-        issued = service_tokens.issue(self.access, can_refresh=can_refresh)
-        if issued is None:
+        current = queries.session_of(self.access)
+        if current is None:
             raise ProblemError(problems.SESSION_ENDED)
+        issued = service_tokens.issue(current, self.access, is_held=possession.is_held(request._request, current))
         return Response(service_token_data(*issued), headers=NO_STORE)
 
 

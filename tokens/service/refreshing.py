@@ -149,15 +149,16 @@ def presented_session(text: str, modes: Collection[str]) -> UUID | None:
     return presented.session_id if digest is not None and compare_digest(bytes(digest), presented.digest) else None
 
 
-def is_token_of(text: str, session_id: UUID, *, old_name: bool = False) -> bool:
-    """Return whether this is a refresh token of the session, of any generation. This needs no query.
+def is_token_of(text: str, session_id: UUID, *, old_name: bool = False, since: int = 0) -> bool:
+    """Return whether this is a refresh token of the session, of this generation or a later one. This needs no query.
 
     ``old_name``: whether it came in a cookie of the older name, which scripts can set.
     """
     try:
-        return refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name).session_id == session_id
+        presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
     except InvalidRefreshToken:
         return False
+    return presented.session_id == session_id and presented.generation >= since
 
 
 def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:

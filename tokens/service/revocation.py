@@ -15,7 +15,7 @@ from tokens import metrics
 from tokens.database.expressions import DatabaseNow
 from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
-from tokens.service import events
+from tokens.service import devices, events
 from tokens.service.client import Client
 from tokens.service.revocation_feed import feed
 
@@ -63,12 +63,16 @@ def revoke(
     return [row.id for row in _revoke(sessions, reason, by, client, note)]
 
 
-def sign_out(session_id: UUID, client: Client) -> None:
-    """End the session of a person who signs out. Whoever signs out of an impersonation signs out as the actor too."""
+def sign_out(session_id: UUID, client: Client, *, is_held: bool) -> None:
+    """End the session of a person who signs out.
+
+    ``is_held``: whether the client has shown a refresh token of the session. Whoever signs out of an impersonation
+    signs out as the actor too, if the client has shown one or is on the actor's device: others may see an access token.
+    """
     for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
-        if row.actor_session_id is not None:
+        if row.actor_session_id is not None and (is_held or devices.is_held(row.device, client, row.now)):
             # In a transaction of its own, because impersonations are locked after all other sessions.
-            sign_out(row.actor_session_id, client)
+            sign_out(row.actor_session_id, client, is_held=True)
 
 
 def _revoke(

@@ -7,7 +7,8 @@ passwords also take the hasher's time. Where an attempt comes from decides which
 
 - One of the five devices of the account on which the user signed in last: that device's only. Attempts from elsewhere
   do not keep the owner out, and neither do those of others in the same network (OWASP calls this a device cookie). The
-  device is known by its cookie, or by its session when the user is asked for the password again.
+  device is known by its cookie, or by a refresh token of its session when the user is asked for the password again. An
+  access token is not enough: others may see it, and could keep the owner's device out.
 - The network that has just reset the password: that network's and account's only, for an hour.
 - Anywhere else: the account's, and those of the client's network.
 
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
@@ -31,7 +33,8 @@ from tokens.service.client import Client, network
 from tokens.service.names import canonical
 from tokens.service.throttles import Tally
 from tokens.web.client import client_of
-from tokens.web.exchange import Exchange, exchange_of
+from tokens.web.exchange import exchange_of
+from tokens.web.possession import has_refresh_token
 
 ALLOWED_FOR = 3600
 """Seconds after a reset of the password during which the network that did it has a count of its own."""
@@ -75,7 +78,7 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     asker = Asker(canonical(name), network(client.ip) or "")
     if token_settings().throttles.are_off:
         return Attempt(user, asker)
-    own = _own_budget(user, asker, client, exchange)
+    own = _own_budget(user, asker, client, _held_session(request))
     kind, whom = ("device", own) if own else ("account", asker.account)
     wrong, every = Tally(f"sign_in_{kind}", whom), Tally(f"attempts_{kind}", whom)
     wrong_there = throttles.of_networks("sign_in_network", client.ip)
@@ -109,10 +112,17 @@ def _user(name: str) -> Any:
         return None
 
 
-def _own_budget(user: Any, asker: Asker, client: Client, exchange: Exchange | None) -> str:
+def _held_session(request: HttpRequest | None) -> UUID | None:
+    """Return the id of the session of a request that also has a refresh token of it, or None."""
+    exchange = exchange_of(request)
+    if request is None or exchange is None or exchange.access is None or not has_refresh_token(request):
+        return None
+    return exchange.access.session_id
+
+
+def _own_budget(user: Any, asker: Asker, client: Client, session_id: UUID | None) -> str:
     """Return what an attempt is counted under that has limits of its own, or ""."""
-    access = exchange.access if exchange else None
-    device = devices.with_own_budget(user, client, access.session_id if access else None)
+    device = devices.with_own_budget(user, client, session_id)
     number = throttles.mark_of(_reset_by(asker)) if asker.network else None
     found = [str(device)] if device else []
     if number is not None:

@@ -55,6 +55,8 @@ class Exchange:
     """Whether the view has read ``request.user``. The response then depends on the cookies."""
     device_token: str | None = None
     """The device token in the request's body. `attempts` and `session.open_session` read it."""
+    refresh_token: str | None = None
+    """The refresh token in the request's body, beside a password. `possession.has_refresh_token` reads it."""
 
     def __init__(self) -> None:
         self.began = perf_counter()

@@ -6,7 +6,8 @@
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
-Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session.
+Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session that is
+not older, or that a refresh would not reject.
 
 A sign-in that only Django's session knows becomes a session of ours (`hand_over`), also if the cookies have
 authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
@@ -31,10 +32,10 @@ from django.views.decorators.debug import sensitive_variables
 from tokens import metrics
 from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
 from tokens.protocol import dbsc
-from tokens.protocol.access_tokens import ExpiredAccessToken, InvalidAccessToken
-from tokens.service import acknowledgements, queries
+from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken
+from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, refresh
+from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
 from tokens.web import cookies, django_session, problems
 from tokens.web.client import client_of
@@ -93,7 +94,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     is_stale = False
     try:
         if (bearer := bearer_token(request)) is not None:
-            if _is_only_for_services(bearer, request, in_cookie=False):
+            if (yield from _is_only_for_services(bearer, request, in_cookie=False)):
                 exchange.problem = problems.NOT_OUR_TOKEN
             else:
                 yield from _verify(bearer, exchange)
@@ -122,7 +123,7 @@ def bearer_token(request: HttpRequest) -> str | None:
 def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
     """Return why the request is rejected, or None, and whether its access cookie is stale."""
     is_stale, access = False, cookies.read_access(request)
-    if access and _is_only_for_services(access, request, in_cookie=True):
+    if access and (yield from _is_only_for_services(access, request, in_cookie=True)):
         access = None
     if access:
         yield from _verify(access, exchange)
@@ -162,11 +163,12 @@ def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens
     return refresh(text, modes, client_of(request), old_name=old_name, others=others)
 
 
-def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> bool:
+def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> Flow[bool]:
     """Return whether an access token, which may have expired, is for services and does not count here.
 
     Below the auth API it would open the user's account to each service that sees it. There it counts only beside a
-    refresh token of its session, in the cookie of mode ``subdomain``, which no service sees.
+    refresh token of its session, in the cookie of mode ``subdomain``, which no service sees. An old refresh token
+    counts for the access tokens of its time only, which soon expire. A token without a generation needs a query.
     """
     if not token_settings().service_audience or not is_auth_api(request):
         return False
@@ -177,7 +179,20 @@ def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -
     if not token.for_services:
         return False
     beside = cookies.read_refresh_of(request, token.session_id) if in_cookie else None
-    return beside is None or SUBDOMAIN not in beside.modes
+    if beside is None or SUBDOMAIN not in beside.modes:
+        return True
+    if token.generation is not None and is_token_of(beside.text, token.session_id, since=token.generation):
+        return False
+    return not (yield partial(_is_of_holder, token, beside))
+
+
+@sensitive_variables()
+def _is_of_holder(token: AccessToken, beside: cookies.Presented) -> bool:
+    """Return whether the refresh token beside an access token would not be rejected now."""
+    session = queries.session_of(token)
+    return session is not None and possession.is_token_of(
+        session, session.now, beside.text, beside.modes, old_name=beside.old_name
+    )
 
 
 def _verify(text: str, exchange: Exchange) -> Flow[None]:

@@ -12,7 +12,7 @@ A request proves it by one of these:
 `tokens.service.possession` checks tokens and passwords.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -61,22 +61,35 @@ def require(
         is_proven = possession.has_authenticated(authenticated, user)
     else:
         sent = [Presented(refresh_token, IN_BODY)] if refresh_token else []
-        is_proven = _is_issued(required_exchange(request), session.id) or _has_token(request, session, sent)
+        is_proven = is_held(request, session, sent)
     if not is_proven:
         raise RefreshTokenRequired
 
 
-def has_refresh_token(request: HttpRequest) -> bool:
-    """Return whether the cookies of this request have a refresh token of its session. This needs no query.
+def is_held(request: HttpRequest, session: RefreshToken, sent: Iterable[Presented] = ()) -> bool:
+    """Return whether the request proves without a password that its client holds the session.
 
-    Pages ask for the password if they have none. `require` decides.
+    ``session`` is the row as it is now. ``sent`` are refresh tokens in the request's body.
+    """
+    return _is_issued(required_exchange(request), session.id) or any(
+        possession.is_token_of(session, session.now, text, modes, old_name=old_name)
+        for text, modes, old_name, others in (*sent, *_in_cookies(request))
+    )
+
+
+def has_refresh_token(request: HttpRequest) -> bool:
+    """Return whether this request has a refresh token of its session, of any generation. This needs no query.
+
+    It comes in a cookie, or in the body beside a password. Pages ask for the password if there is none. `require`
+    decides.
     """
     exchange = exchange_of(request)
     if exchange is None or exchange.access is None:
         return False
     session_id = exchange.access.session_id
     return _is_issued(exchange, session_id) or any(
-        refreshing.is_token_of(text, session_id) for text, *_ in _in_cookies(request)
+        refreshing.is_token_of(text, session_id)
+        for text in (exchange.refresh_token or "", *(found.text for found in _in_cookies(request)))
     )
 
 
@@ -93,8 +106,7 @@ def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
     if session is None:
         exchange.access, exchange.problem = None, SESSION_ENDED
     elif needs_proof and not (
-        _is_issued(exchange, session.id)
-        or _has_token(request, session)
+        is_held(request, session)
         or ((session.bound_at is not None or session.mode == SCOPED) and django_session.has_signed_in(request, access))
     ):
         exchange.access, exchange.problem = None, NOT_AUTHENTICATED
@@ -108,13 +120,6 @@ def _is_issued(exchange: Exchange, session_id: UUID) -> bool:
     In strict mode the refresh token that it came with is not valid any more.
     """
     return exchange.issued is not None and exchange.issued.session.id == session_id
-
-
-def _has_token(request: HttpRequest, session: RefreshToken, sent: list[Presented] | None = None) -> bool:
-    return any(
-        possession.is_token_of(session, session.now, text, modes, old_name=old_name)
-        for text, modes, old_name, others in (*(sent or ()), *_in_cookies(request))
-    )
 
 
 def _in_cookies(request: HttpRequest) -> Iterator[Presented]:

@@ -161,17 +161,17 @@ def change_account(request: HttpRequest, **proof: Unpack[Proof]) -> Iterator[Any
 def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> None:
     """End one of the user's sessions. If it is the one of this request, the response deletes the cookies.
 
-    Otherwise raise what `change_account` raises, also `ImpersonationRefused`.
+    Raise what `change_account` raises, also `ImpersonationRefused`, unless it is the one of this request. Also raise it
+    for that one if the request has only an access token for services.
     """
-    client = client_of(request)
-    if session_id == current_id(request):
-        revocation.sign_out(session_id, client)
-        required_exchange(request).sign_out()
+    exchange, is_own = required_exchange(request), session_id == current_id(request)
+    if not (is_own and _end_own(request, exchange)):
+        with change_account(request, **proof):
+            sessions = RefreshToken.objects.filter(id=session_id)
+            revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+    if is_own:
+        exchange.sign_out()
         request.session.flush()
-        return
-    with change_account(request, **proof):
-        sessions = RefreshToken.objects.filter(id=session_id)
-        revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client)
 
 
 def sign_out_elsewhere(request: HttpRequest, **proof: Unpack[Proof]) -> None:
@@ -198,10 +198,21 @@ def rename_device(request: HttpRequest, row: RefreshToken, name: str, **proof: U
 
 
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:
-    """End the session of this request, if there is one. The response deletes the cookies."""
-    if exchange.access:
-        revocation.sign_out(exchange.access.session_id, client_of(request))
+    """End the session of this request, if there is one. The response deletes the cookies.
+
+    The session goes on if the request has only an access token for services, because services must not sign users out.
+    """
+    _end_own(request, exchange)
     exchange.sign_out()
+
+
+def _end_own(request: HttpRequest, exchange: Exchange) -> bool:
+    """End the session of this request, and return whether the request may end it."""
+    access, is_held = exchange.access, possession.has_refresh_token(request)
+    if access is None or (access.for_services and not is_held):
+        return False
+    revocation.sign_out(access.session_id, client_of(request), is_held=is_held)
+    return True
 
 
 def sign_out_presented(request: HttpRequest, presented: Presented | None) -> None:
@@ -210,18 +221,18 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> Non
     A session is named by a refresh token of any generation, or by an access token, even an expired one. One for
     services names none, because services must not sign users out.
     """
-    session_ids: set[UUID] = set()
+    named: dict[UUID, bool] = {}
     if presented:
         text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
         if session_id := refreshing.presented_session(text, presented.modes):
-            session_ids.add(session_id)
+            named[session_id] = True
     if access := bearer_token(request) or cookies.read_access(request):
         with suppress(InvalidAccessToken):
             token = codec().loads_expired(access)
             if not token.for_services:
-                session_ids.add(token.session_id)
-    for session_id in session_ids:
-        revocation.sign_out(session_id, client_of(request))
+                named.setdefault(token.session_id, False)
+    for session_id, is_held in named.items():
+        revocation.sign_out(session_id, client_of(request), is_held=is_held)
     required_exchange(request).sign_out()
 
 
