@@ -114,7 +114,8 @@ def test_what_is_stored_in_djangos_session_stays_the_same():
     hand_over = importlib.import_module("tokens.web.hand_over")
     stored = (hand_over.MARK, hand_over.NONCE, hand_over.SESSION_ID)
     assert stored == ("_tokens_opened", "_tokens_handover", "_tokens_session")
-    assert importlib.import_module("tokens.web.django_session").OWNER == "_tokens_owner"
+    django_session = importlib.import_module("tokens.web.django_session")
+    assert (django_session.OWNER, django_session.PROVEN) == ("_tokens_owner", "_tokens_proven")
     assert hand_over.OUR_BACKEND == "tokens.backends.ModelBackend"
 
 

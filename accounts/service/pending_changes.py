@@ -4,8 +4,8 @@ A change ends with its reasons. Its link is not valid any more if meanwhile
 
 - the user was deactivated, or has another password or another address; another hash of the same password is no change,
 - the alarm was raised, or a member of the staff or a command has revoked sessions of the user,
-- the session that asked for it has ended. A session that was replaced on its device, or that made way for a newer one,
-  has not ended in this sense (`tokens.sessions.was_ended_since`).
+- the session that asked for it has ended. A session that the same person replaced on its device, or that made way for
+  a newer one, has not ended in this sense (`tokens.sessions.was_ended_since`).
 
 A sign-in does not end it. Otherwise a thief who knows the password could keep its owner from ever resetting it.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 from time import sleep
 
@@ -11,12 +11,29 @@ import pytest
 from tests.clients.projects import Server
 from tests.scale.cluster import Cluster, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
+from tests.tokens.service.processes import Process
 
 LAGS = 2
 """Seconds. The feed is read once a second, and a replica may be that far behind."""
 NEW = "what the owner has chosen meanwhile"
 CONNECTIONS = 4
 ROUNDS = [pytest.param(5, id="5 rounds"), pytest.param(50, id="50 rounds", marks=pytest.mark.exhaustive)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster without throttles. They would end the attacker's sign-ins, which come from one network, before long."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("unthrottled")
+        yield Cluster(stack, folder, TOKENS_MAX_HASHINGS="8", TOKENS_THROTTLES="off")
+
+
+@pytest.fixture(scope="module")
+def registrar(cluster: Cluster) -> Iterator[Process]:
+    """A process that creates accounts in this cluster. The other one creates them elsewhere."""
+    process = Process(cluster.url, **cluster.environment)
+    yield process
+    process.stop()
 
 
 class Attacker:

@@ -7,22 +7,22 @@ of::
 
 django-hijack signs the user in by `django.contrib.auth.login`, and then sends a signal. Without the adapter this would
 be a sign-in of the user. ``HIJACK_PERMISSION_CHECK`` decides who may impersonate whom. If `tokens.sessions.impersonate`
-refuses nevertheless, the response is 403, and the session of before continues.
+refuses nevertheless, the response is 403, and the sessions of before continue, Django's session too.
 
 django-hijack's views lock the row of the request's user, and only then the other row is known. Importing this module
 makes them lock both, in the order of all other transactions.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_protect
 from hijack import middleware, views
 from hijack.signals import hijack_ended, hijack_started
 
@@ -53,24 +53,23 @@ class HijackUserMiddleware(middleware.HijackUserMiddleware):  # type: ignore[mis
             request.session.get(_HISTORY)  # Its own method inserts nothing if the session was not read.
         return super().process_response(request, response)
 
-    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
-        """Before one of django-hijack's views, write to Django's session what the view reads from it.
-
-        Our sessions do not depend on Django's, so that it may be empty, or of another user.
-        """
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
+        """Answer a release whose first response was lost. Such a request is not authenticated any more."""
         match = request.resolver_match
-        if match is None or "hijack" not in match.app_names or not request.user.is_authenticated:
-            return
-        actor_id = impersonation.actor_id(request)
-        if match.url_name == "acquire" and actor_id is not None:
-            raise ImpersonationRefused
-        session: Any = request.session
-        key = request.user._meta.pk.value_to_string(request.user)
-        if session.get(SESSION_KEY) != key or BACKEND_SESSION_KEY not in session:
-            django_session.sign_in(request, request.user)
-        history = [] if actor_id is None else [str(actor_id)]
-        if session.get(_HISTORY, []) != history:
-            session[_HISTORY] = history
+        is_release = match is not None and "hijack" in match.app_names and match.url_name == "release"
+        if not is_release or request.method != "POST" or request.user.is_authenticated:
+            return None
+        return csrf_protect(partial(_release_again, view))(request)
+
+
+def _release_again(view: Any, request: HttpRequest) -> HttpResponse:
+    try:
+        impersonation.release(request)
+    except SessionEnded:
+        raise ImpersonationRefused from None
+    released = view.view_class(**view.view_initkwargs)
+    released.setup(request)
+    return HttpResponseRedirect(released.get_success_url())
 
 
 def _dispatch(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -78,14 +77,39 @@ def _dispatch(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any
 
     Its own lock comes in another order, so that two people who impersonate each other could deadlock. It is also FOR
     UPDATE, for which every commit waits that has inserted a row of the user (`tokens.service.users`).
+
+    The view writes to Django's session before it sends its signal. So what we refuse is refused before the view.
     """
-    keys = {request.user.pk, impersonation.actor_id(request)}
-    with suppress(ValidationError):  # Then the view finds no user.
-        keys.add(get_user_model()._meta.pk.to_python(request.POST.get("user_pk")))
-    alias = writer(RefreshToken)
-    with durable(alias):
-        users.lock_both(alias, *(keys - {None}))
+    actor_id = impersonation.actor_id(request)
+    with durable(writer(RefreshToken)):
+        if isinstance(view, views.AcquireUserView):
+            impersonation.check_begin(request, _user_key(view))
+        else:
+            users.lock_both(writer(RefreshToken), *({request.user.pk, actor_id} - {None}))
+            impersonation.check_device(request)
+        _prepare(request, actor_id)
         return super(views.LockUserTableMixin, view).dispatch(request, *args, **kwargs)
+
+
+def _user_key(view: views.AcquireUserView) -> Any:
+    try:
+        return view.get_object().pk
+    except ValidationError:
+        raise Http404 from None
+
+
+def _prepare(request: HttpRequest, actor_id: Any) -> None:
+    """Write to Django's session what the view reads from it.
+
+    Our sessions do not depend on Django's, so that it may be empty, or of another user.
+    """
+    session: Any = request.session
+    user: Any = request.user
+    if session.get(SESSION_KEY) != user._meta.pk.value_to_string(user) or BACKEND_SESSION_KEY not in session:
+        django_session.sign_in(request, user)
+    history = [] if actor_id is None else [str(actor_id)]
+    if session.get(_HISTORY, []) != history:
+        session[_HISTORY] = history
 
 
 views.LockUserTableMixin.dispatch = _dispatch

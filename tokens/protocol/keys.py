@@ -6,7 +6,8 @@ weaken another. Derived are:
 - an Ed25519 key pair that signs access tokens,
 - the MAC key of refresh tokens, and the four bytes that name it,
 - the MAC key of challenges to devices (`tokens.protocol.dbsc`),
-- the key from which a session for a sign-in in Django's own session gets its secret.
+- the key from which a session for a sign-in in Django's own session gets its secret,
+- the key from which the session that follows an impersonation gets its secret.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
 add the new secret as a fallback on every server first, then swap the two.
@@ -35,7 +36,7 @@ class KeyRing:
 
     ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
     ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
-    all verify. The same holds for ``django_session_keys`` and the secrets of sessions.
+    all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions.
     """
 
     signing_key: SigningKey
@@ -44,6 +45,7 @@ class KeyRing:
     mac_keys: Mapping[bytes, bytes]
     binding_keys: Sequence[bytes]
     django_session_keys: Sequence[bytes]
+    release_keys: Sequence[bytes]
 
     @property
     def kid(self) -> str:
@@ -75,6 +77,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,))
         mac_keys=mac_keys,
         binding_keys=[_hkdf(secret, "device binding, MAC", 32) for secret in secrets],
         django_session_keys=[_hkdf(secret, "hand-over", 32) for secret in secrets],
+        release_keys=[_hkdf(secret, "release", 32) for secret in secrets],
     )
 
 

@@ -40,16 +40,23 @@ def was_ended_since(session_id: UUID, since: datetime) -> bool:
     """Return whether somebody has ended a session that was live at ``since``, or after that a later one on its device.
 
     True if there is no such session, or its device was forgotten. A session that the same person replaced on its
-    device, or that made way for a newer one, was not ended.
+    device, or that made way for a newer one, was not ended. Impersonations do not count.
     """
     rows = RefreshToken.objects.using(writer(RefreshToken))
     session = rows.filter(id=session_id).select_related("device").first()
     if session is None or session.device.forgotten:
         return True
     reasons = RefreshToken.Reason
-    later = Q(device=session.device_id, created_at__gte=session.created_at, revoked_at__gt=since)
-    ended = rows.filter(Q(id=session_id, revoked_at__isnull=False) | later)
-    return ended.exclude(revoked_reason__in=[reasons.SUPERSEDED, reasons.TOO_MANY]).exists()
+    later = Q(device=session.device_id, actor=None, created_at__gte=session.created_at, revoked_at__gt=since)
+    ended = rows.filter(Q(id=session_id, revoked_at__isnull=False) | later).exclude(revoked_reason=reasons.TOO_MANY)
+    # Another person's sign-in in the same browser supersedes the session too. It leaves no session of this person.
+    successor = rows.filter(
+        device=OuterRef("device"),
+        actor=None,
+        created_at__gte=OuterRef("created_at"),
+        created_at__lte=OuterRef("revoked_at"),
+    ).exclude(id=OuterRef("id"))
+    return ended.exclude(Q(Exists(successor), revoked_reason=reasons.SUPERSEDED)).exists()
 
 
 def secret_digest(session_id: UUID) -> bytes | None:

@@ -38,6 +38,11 @@ OWNER = "_tokens_owner"
 
 It is empty in a session that began after another one was deleted.
 """
+PROVEN = "_tokens_proven"
+"""The key of the id of our session that was opened for the sign-in in Django's session.
+
+`SESSION_ID` does not prove this. A request with an access token only can get it.
+"""
 REMEMBERED = 4096
 """How many session cookies a process remembers to have examined."""
 
@@ -92,7 +97,7 @@ def note_opened(request: HttpRequest, session_id: UUID) -> None:
     """Note in Django's session which session of ours was opened for the sign-in of a view."""
     session: Any = request.session
     if SESSION_KEY in session:
-        session[SESSION_ID] = str(session_id)
+        session[SESSION_ID] = session[PROVEN] = str(session_id)
         if session.session_key is not None and not isinstance(session, signed_cookies.SessionStore):
             _remember(session.session_key, session[SESSION_KEY])
 
@@ -129,6 +134,7 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
             if issued is None:
                 _delete(request, exchange)
             else:
+                session[PROVEN] = session[SESSION_ID]
                 _remember(str(_cookie(request)), issued.access.subject)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
@@ -166,12 +172,12 @@ def is_live(session: Any) -> bool:
 def has_signed_in(request: HttpRequest, access: AccessToken) -> bool:
     """Return whether Django's session has the sign-in for which the session of this access token was opened.
 
-    An entry `SESSION_ID` without a sign-in proves nothing: it is also in a session that a view has written to.
+    Only the request that opened our session, and had proven more than an access token, has written `PROVEN`.
     """
     session: Any = getattr(request, "session", None)
     return (
         session is not None
-        and session.get(SESSION_ID) == str(access.session_id)
+        and session.get(PROVEN) == str(access.session_id)
         and _is_subject(session.get(SESSION_KEY), access)
     )
 

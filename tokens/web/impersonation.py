@@ -1,17 +1,22 @@
 """Impersonation in a request: it begins, and it ends. `tokens.service.impersonation` says what holds."""
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from tokens.service import impersonation
+from tokens.conf import codec
+from tokens.protocol.access_tokens import InvalidAccessToken
+from tokens.service import impersonation, refreshing
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
-from tokens.web import django_session
+from tokens.web import cookies, django_session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of, required_exchange
-from tokens.web.incoming import set_user
+from tokens.web.incoming import bearer_token, set_user
+from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.user import primary_key
 
 
@@ -30,7 +35,9 @@ def impersonate(request: HttpRequest, user: Any) -> None:
 def release(request: HttpRequest) -> None:
     """End the impersonation of this request. The actor goes on as before, with the ``auth_time`` of before.
 
-    Raise `ImpersonationRefused` if the request's session is no impersonation, and `SessionEnded` if it has ended.
+    Raise `ImpersonationRefused` if the request's session is no impersonation, and `SessionEnded` if it has ended. If
+    the response is lost, a second request with the same cookies gets the same answer within REUSE_GRACE, although it is
+    not authenticated any more.
     """
     _sign_in_to_django(request, end(request))
 
@@ -45,12 +52,45 @@ def begin(request: HttpRequest, user: Any) -> IssuedTokens:
     return _carry(request, issued)
 
 
+def check_begin(request: HttpRequest, user_key: Any) -> None:
+    """Raise what `begin` raises, and lock what it locks."""
+    access = required_exchange(request).access
+    if access is None:
+        raise ImpersonationRefused
+    impersonation.lock_to_begin(primary_key(access.subject), access.session_id, user_key, client_of(request))
+
+
+def check_device(request: HttpRequest) -> None:
+    """Raise `ImpersonationRefused` unless the request is an impersonation, and has the device cookie of the actor."""
+    access = required_exchange(request).access
+    if access is None:
+        raise ImpersonationRefused
+    impersonation.check_device(access.session_id, client_of(request))
+
+
 def end(request: HttpRequest) -> IssuedTokens:
     """Do what `release` does, except in Django's session."""
     access = required_exchange(request).access
-    if access is None or access.actor is None:
+    if access is None:
+        return _carry(request, _end_again(request))
+    if access.actor is None:
         raise ImpersonationRefused
     return _carry(request, impersonation.end(access.session_id, client_of(request)))
+
+
+def _end_again(request: HttpRequest) -> IssuedTokens:
+    """End an impersonation that has ended already. The middleware has rejected its tokens for this reason."""
+    client = client_of(request)
+    if bearer_token(request) is not None or (is_unsafe(request) and is_cross_origin(request)):
+        raise ImpersonationRefused
+    if access := cookies.read_access(request):
+        with suppress(InvalidAccessToken):
+            return impersonation.end_again(codec().loads(access, datetime.now(UTC)).session_id, client)
+    for text, modes, old_name, others in cookies.all_refresh(request):
+        found = refreshing.fitting([text, *(others or ())], client)
+        if session_id := refreshing.presented_session(found, modes):
+            return impersonation.end_again(session_id, client, text=found, modes=modes, old_name=old_name)
+    raise ImpersonationRefused
 
 
 def actor_id(request: Any) -> Any:

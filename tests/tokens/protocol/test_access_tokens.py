@@ -394,8 +394,8 @@ class TestKeys:
         ring = keys.derive([SECRET, OLD_SECRET])
         old: Any = keys.derive([OLD_SECRET]).signing_key.private
         found = [PRIVATE.private_bytes_raw(), old.private_bytes_raw(), *ring.mac_keys.values(), *ring.mac_keys]
-        found.extend(ring.django_session_keys)
-        assert len(set(found)) == len(found) == 8
+        found.extend([*ring.django_session_keys, *ring.release_keys])
+        assert len(set(found)) == len(found) == 10
         for one, other in pairwise(sorted(found)):
             assert not other.startswith(one)  # A key id, which is public, is not the beginning of a key.
         assert not [key for key in found if key in SECRET.encode()]
