@@ -13,9 +13,10 @@ from django.test import Client
 
 from accounts.models import User
 from tests.attacks.test_access_token_alone import Signed, _serves_all, sign_in
-from tests.attacks.test_impersonation import _urls, by_function, by_hijack, everybody
 from tests.browsers import ACCESS, DEVICE, FIREFOX, SESSION
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.contrib.test_hijack import everybody
+from tests.tokens.web.impersonation import _urls, by_function, by_hijack
 from tokens.models import RefreshToken
 from tokens.web.hand_over import MARK, OUR_BACKEND
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.attacks.test_impersonation import _urls, by_function, by_hijack, release_by_function, release_by_hijack
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.service.holders import GRACE, PATIENCE, STILL_TIME, Holder
 from tests.tokens.service.threads import in_thread
+from tests.tokens.web.impersonation import _urls, by_function, by_hijack, release_by_function, release_by_hijack
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.refresh_tokens import RefreshToken as Token
 from tokens.service import impersonation, users

@@ -6,8 +6,8 @@ A request proves it by one of these:
 - the user's current password,
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
   only Django's session knew, or recorded that the user has authenticated again,
-- in the admin also Django's own session, if it names a session that has no refresh token, or one that browsers send
-  only to the auth API. Its cookie is sent to this host only, because such sessions are not in mode ``subdomain``.
+- in the admin also Django's own session, if it has the sign-in that opened a session without a refresh token, or one
+  whose refresh token browsers send only to the auth API. Its cookie is sent to this host only, because such sessions are not in mode ``subdomain``.
 
 `tokens.service.possession` checks tokens and passwords.
 """
