@@ -7,7 +7,8 @@ A request proves it by one of these:
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
   only Django's session knew, or recorded that the user has authenticated again,
 - in the admin also Django's own session, if it has the sign-in that opened a session without a refresh token, or one
-  whose refresh token browsers send only to the auth API. Its cookie is sent to this host only, because such sessions are not in mode ``subdomain``.
+  whose refresh token browsers send only to the auth API. Its cookie is sent to this host only, because such sessions
+  are not in mode ``subdomain``.
 
 `tokens.service.possession` checks tokens and passwords.
 """
