@@ -30,7 +30,11 @@ from tokens.protocol import refresh_tokens
 from tokens.service import auth_hash, issuing
 from tokens.web import possession
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.attacks.possession_urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.attacks.possession_urls"),
+]
 
 SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Http-refresh"
 KINDS = ["cookie", "scoped", "subdomain", "body", "bound"]

@@ -22,7 +22,7 @@ from tokens.web.hand_over import MARK, OUR_BACKEND
 
 __all__ = ["_serves_all", "_urls", "everybody"]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 CHOSEN = "what the thief has chosen"
 VISITS = {

@@ -11,7 +11,11 @@ from tests.factories import AdminFactory, UserFactory
 from tests.tokens.edge import EXPIRED
 from tokens.models import RefreshToken
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.attacks.impersonation_urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.tokens.web.impersonation_urls"),
+]
 
 
 def by_api(client: Client) -> Any:

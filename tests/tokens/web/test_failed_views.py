@@ -12,7 +12,11 @@ from tests.factories import PASSWORD, UserFactory
 from tests.tokens.edge import EXPIRED, set_by, who
 from tokens.models import RefreshToken
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.tokens.web.django_session_urls"),
+]
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.tokens.web.django_session_urls"),
+]
 
 NEW_PASSWORD = "quite another passphrase"
 TO_A_PAGE, BY_SCRIPT = {"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Mode": "cors"}
