@@ -123,7 +123,6 @@ def test_every_endpoint_below_the_auth_api_is_tried():
     assert "api/auth/service-token" in ENDPOINTS
 
 
-@pytest.mark.at_length_on("sqlite")
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_alone_it_is_worth_as_much_as_no_token(endpoint, for_services, user):
     session, before = claims_of(for_services)["sid"], everything()
