@@ -76,6 +76,11 @@ class Load:
         until = [(user, user.rounds + rounds) for user in self.users]
         wait_for(lambda: all(user.rounds >= count for user, count in until), "actions of all users")
 
+    def wait_for_answers(self, count: int) -> None:
+        """Wait for so many more responses of any kind. A user whose request is answered 503 repeats it."""
+        before = len(self.events)
+        wait_for(lambda: len(self.events) >= before + count, "answers")
+
     def __str__(self) -> str:
         counts = [f"{what}: {count}" for what, count in sorted(Counter(self.events + self.lost).items())]
         return f"{', '.join(counts)}; {self.lasted:.0f} s; slowest: {max(self.seconds, default=0):.1f} s"

@@ -92,7 +92,7 @@ def test_the_disk_is_full(tmp_path, small_disk, under_load):
         with pytest.raises(psycopg.errors.DiskFull):
             site.ask("CREATE TABLE more AS SELECT generate_series(1, 1000) AS number")
         load.events.append("disks filled")
-        load.wait_for_rounds(1)
+        load.wait_for_answers(20)
         wait_for(lambda: not begins_a_log_file(site), "the end of the log")
         load.wait_for_an_outage()
         ballast.unlink()
