@@ -33,13 +33,14 @@ class OnlyChanges(models.Model):
         super().refresh_from_db(*args, **options)
         self._remember()
 
-    def _values(self) -> dict[str, Any]:
-        fields = {field.attname: field.name for field in self._meta.concrete_fields if not field.primary_key}
-        return {name: self.__dict__[attname] for attname, name in fields.items() if attname in self.__dict__}
-
     def _remember(self) -> None:
-        self.__dict__["_saved_values"] = self._values()
+        # The whole dictionary, because each request of a signed-in user reads a user, and few save one.
+        values = self.__dict__.copy()
+        values.pop("_saved_values", None)
+        self.__dict__["_saved_values"] = values
 
     def _changed(self) -> set[str]:
-        before = self.__dict__.get("_saved_values", {})
-        return {name for name, value in self._values().items() if name not in before or before[name] != value}
+        before, now = self.__dict__.get("_saved_values", {}), self.__dict__
+        names = {field.attname: field.name for field in self._meta.concrete_fields if not field.primary_key}
+        loaded = [attname for attname in names if attname in now]
+        return {names[attname] for attname in loaded if attname not in before or before[attname] != now[attname]}
