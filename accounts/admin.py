@@ -71,11 +71,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Set a password as Django does, and record who has done it. The user gets a mail about it."""
-        rows = User.objects.for_decision().filter(pk=unquote(id))
+        subject = self.get_object(request, unquote(id))
+        rows = User.objects.for_decision().filter(pk=subject and subject.pk)
         with transaction.atomic(using=rows.db):
-            before = rows.values_list("password", flat=True).first()
             response = super().user_change_password(request, id, form_url)
-            user = rows.exclude(password=before).first() if before is not None else None
+            user = rows.exclude(password=subject.password).first() if subject else None
             if user is not None and user.pk != request.user.pk and apps.is_installed("tokens"):
                 from tokens import sessions  # As above.
 

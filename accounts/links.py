@@ -91,7 +91,7 @@ def read(token: str, *purposes: Purpose) -> Link:
     for purpose in purposes:
         for signer in (_signer(purpose), _signer_of_earlier_releases(purpose)):
             with suppress(signing.BadSignature, ValueError):
-                key, *_ = signer.unsign_object(token, max_age=LIFETIMES[purpose])
+                key, *_of_earlier_releases = signer.unsign_object(token, max_age=LIFETIMES[purpose])
                 return Link(purpose, key)
     raise InvalidLink
 

@@ -183,7 +183,7 @@ class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
 
         Raise `IntegrityError` if another spelling of a new address has an account.
         """
-        fields = options.get("update_fields")
+        fields = options["update_fields"] = self.fields_to_save(**options)
         if fields is not None and "email" not in fields:
             super().save(**options)
             return

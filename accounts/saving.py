@@ -1,5 +1,6 @@
 """Saves only the fields of a user that were changed, so that a save does not undo what somebody else has changed."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import models
@@ -17,10 +18,7 @@ class OnlyChanges(models.Model):
 
     def save(self, **options: Any) -> None:
         """Save as Django does, but only the fields that were changed, unless ``update_fields`` names others."""
-        is_known = options.get("using") in {None, self._state.db} and not options.get("force_insert")
-        if options.get("update_fields") is None and is_known and not self._state.adding:
-            options["update_fields"] = self._changed()
-        super().save(**options)
+        super().save(**{**options, "update_fields": self.fields_to_save(**options)})
         self._remember()
 
     @classmethod
@@ -32,6 +30,12 @@ class OnlyChanges(models.Model):
     def refresh_from_db(self, *args: Any, **options: Any) -> None:
         super().refresh_from_db(*args, **options)
         self._remember()
+
+    def fields_to_save(self, **options: Any) -> Collection[str] | None:
+        """Return the names of the fields that ``save()`` with these options writes, or None for all."""
+        fields: Collection[str] | None = options.get("update_fields")
+        is_known = options.get("using") in {None, self._state.db} and not options.get("force_insert")
+        return self._changed() if fields is None and is_known and not self._state.adding else fields
 
     def _remember(self) -> None:
         # The whole dictionary, because each request of a signed-in user reads a user, and few save one.

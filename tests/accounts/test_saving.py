@@ -36,6 +36,15 @@ def test_a_save_of_another_field_does_not_undo(user, change):
     assert User.objects.get(pk=user.pk).is_staff
 
 
+def test_a_save_of_another_field_leaves_the_spellings_of_a_new_address(user):
+    stale = User.objects.get(pk=user.pk)
+    User.objects.filter(pk=user.pk).update(email="straße@example.org")
+    stale.is_staff = True
+    stale.save()
+    assert User.objects.filter().at_address("STRASSE@example.org") == user
+    assert User.objects.filter().at_address(stale.email) is None
+
+
 def test_every_changed_field_is_saved_and_again_after_the_next_change(user):
     user = User.objects.get(pk=user.pk)
     user.email, user.is_staff = "new@example.org", True
@@ -91,6 +100,13 @@ class TestAPasswordSetByStaff:
         assert set_by(AdminFactory(), user, "another").status_code == 200
         assert not events(SecurityEvent.Kind.PASSWORD_CHANGED)
         assert can_sign_in(Client(), user.email, PASSWORD)
+
+
+@pytest.mark.parametrize("id", ["nonsense", "0198f0e0-0000-7000-8000-000000000000"], ids=["nonsense", "nobody"])
+def test_the_page_for_the_password_of_no_user_is_not_there(id):
+    browser = Client()
+    login(browser, AdminFactory())
+    assert browser.get(f"/admin/accounts/user/{id}/password/").status_code in {302, 404}
 
 
 def test_an_address_in_capitals_is_no_new_address(user, mailoutbox):
