@@ -53,7 +53,7 @@ def sign_in(request: HttpRequest, address: str) -> HttpResponse:
 
 
 def announce_sign_in(request: HttpRequest, address: str) -> HttpResponse:
-    """Sends the signal of a sign-in, and leaves Django's session alone."""
+    """Sends the signal of a sign-in, and does not change Django's session."""
     user_logged_in.send(sender=User, request=request, user=User.objects.get(email=address))
     return HttpResponse("announced")
 

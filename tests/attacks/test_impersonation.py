@@ -1,4 +1,4 @@
-"""Whoever impersonates a user, or has stolen the tokens of an impersonation, changes no account and becomes nobody."""
+"""An actor changes no account. A thief who has the tokens of an impersonation does not become the actor."""
 
 import pytest
 from django.core import mail

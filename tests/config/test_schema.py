@@ -1,4 +1,4 @@
-"""The API's description is made once for each language and format, whoever asks for it how often, and has an ETag."""
+"""A process makes the API's description once for each language and format, and the response has an ETag."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
