@@ -1,7 +1,7 @@
 """All that users do on the pages works without JavaScript."""
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.pages import NEW_PASSWORD, NEW_TWICE
 from tests.browser.sites import Person
@@ -36,15 +36,21 @@ def test_a_user_registers_confirms_the_address_and_signs_in_and_out(visit):
     sign_out(page)
 
 
-def test_a_user_renames_this_device_and_signs_others_out(visit):
-    page = visit.page
+def rename_among_others(visit) -> Locator:
+    """Sign in while three other devices are signed in, and name this one "My desk". Return its item of the list."""
     for name in ("Lost phone", "Old laptop", "Kitchen"):
         visit.sign_in_elsewhere(name)
-    sign_in(page, visit.person)
-    own = page.get_by_role("listitem").filter(has_text="This device")
+    sign_in(visit.page, visit.person)
+    own = visit.page.get_by_role("listitem").filter(has_text="This device")
     own.locator("summary").click()
     own.get_by_label("Name of the device").fill("My desk")
     own.get_by_role("button", name="Save").click()
+    return own
+
+
+def test_a_user_renames_this_device_and_signs_others_out(visit):
+    page = visit.page
+    own = rename_among_others(visit)
     expect(page.get_by_role("status")).to_have_text("The device is called “My desk” now.")
     expect(own.get_by_role("heading")).to_have_text("My desk")
     page.get_by_role("button", name="Sign out Lost phone").click()

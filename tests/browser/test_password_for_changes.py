@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.steps import sign_in
-from tests.browser.test_pages_without_javascript import shows
+from tests.browser.test_pages_without_javascript import rename_among_others, shows
 
 
 @pytest.fixture
@@ -20,13 +20,7 @@ def context(new_context, site) -> BrowserContext:
 
 def test_a_user_renames_this_device_and_signs_others_out(visit):
     page = visit.page
-    for name in ("Lost phone", "Old laptop", "Kitchen"):
-        visit.sign_in_elsewhere(name)
-    sign_in(page, visit.person)
-    own = page.get_by_role("listitem").filter(has_text="This device")
-    own.locator("summary").click()
-    own.get_by_label("Name of the device").fill("My desk")
-    own.get_by_role("button", name="Save").click()
+    rename_among_others(visit)
     shows(page, "Enter your password again")
     visit.fill(current_password="wrong")
     expect(page.get_by_text("This is not your current password.")).to_be_visible()

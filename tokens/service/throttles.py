@@ -64,7 +64,7 @@ class Tally:
     @property
     def rate(self) -> Rate | None:
         rate = token_settings().throttles.of(self.name)
-        return rate and replace(rate, limit=self.times * rate.limit)
+        return rate if rate is None or self.times == 1 else replace(rate, limit=self.times * rate.limit)
 
     @cached_property
     def key(self) -> str:
