@@ -40,7 +40,8 @@ class OnlyChanges(models.Model):
     def _remember(self) -> None:
         # The whole dictionary, because each request of a signed-in user reads a user, and few save one.
         values = self.__dict__.copy()
-        values.pop("_saved_values", None)
+        for name in ("_state", "_saved_values"):
+            values.pop(name, None)
         self.__dict__["_saved_values"] = values
 
     def _changed(self) -> set[str]:
