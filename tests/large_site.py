@@ -80,7 +80,7 @@ def gather(count: int) -> None:
 
 
 def token_of(session_id: Any) -> str:
-    """Return the current refresh token of a session that `gather` wrote."""
+    """Return the current refresh token of a session that `gather` wrote, as it is in a cookie."""
     ring = keyring()
     token = refresh_tokens.RefreshToken(session_id, _SECRET, generation=1)
-    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id])
+    return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=True)

@@ -7,6 +7,7 @@ after `SessionMiddleware`. Before the view it asks `tokens.web.incoming` whose r
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -29,11 +30,13 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server with wrong settings must not start.
+        self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
 
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
-        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
+        if not self._follows_monitoring:
+            distrust_scheme(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = run(incoming.authenticate(request, exchange))
@@ -45,7 +48,8 @@ class TokenMiddleware(AuthenticationMiddleware):
         return outgoing.describe_audience(request, response, exchange)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        distrust_scheme(request)  # For projects without `tokens.monitoring.middleware`.
+        if not self._follows_monitoring:
+            distrust_scheme(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.contrib.auth import authenticate
 from django.db import transaction
-from django.http import UnreadablePostError
+from django.http import HttpRequest, UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.urls import re_path
-from django.utils.decorators import method_decorator
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
@@ -87,10 +87,6 @@ class LazySchema(DefaultSchema):
         return super().__get__(instance, owner)
 
 
-# Even with ATOMIC_REQUESTS, a revocation must be committed when an error is answered.
-@method_decorator(
-    [transaction.non_atomic_requests, sensitive_post_parameters(), sensitive_variables()], name="dispatch"
-)
 class ApiView(APIView):
     """A view that requires a signed-in user."""
 
@@ -102,6 +98,14 @@ class ApiView(APIView):
     throttle_classes = ()
     versioning_class = None
     schema = LazySchema()
+
+    # Even with ATOMIC_REQUESTS, a revocation must be committed when an error is answered.
+    @transaction.non_atomic_requests
+    @sensitive_variables()
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # `sensitive_post_parameters` does this. As a decorator of a method it would be applied anew to each request.
+        request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
+        return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Views without authentication classes read cookies even if there is a Bearer token.

@@ -87,8 +87,9 @@ def loads(text: str, keys: Mapping[bytes, bytes], *, old_name: bool = False) -> 
     key_id, session_id, secret, generation = _BODY.unpack(body)
     if key_id not in keys:
         raise UnknownKey
-    allowed = (False,) if old_name else (False, True)
-    if not any(hmac.compare_digest(tag, _tag(keys[key_id], body, http=http)) for http in allowed):
+    key = keys[key_id]
+    is_http = not old_name and hmac.compare_digest(tag, _tag(key, body, http=True))
+    if not is_http and not hmac.compare_digest(tag, _tag(key, body, http=False)):
         raise InvalidRefreshToken
     return RefreshToken(UUID(bytes=session_id), secret, generation)
 

@@ -95,7 +95,10 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     now = next(values)
     session: RefreshToken = statement.session.read(values, alias)
     session.now = now
-    session.user, session.device = statement.user.read(values, alias), statement.device.read(values, alias)
+    for name, columns in (("user", statement.user), ("device", statement.device)):
+        # As `select_related` does. An assignment would compare the keys, too.
+        field: Any = RefreshToken._meta.get_field(name)
+        field.set_cached_value(session, columns.read(values, alias))
     return session
 
 

@@ -24,7 +24,7 @@ def refuse_form(request: HttpRequest) -> HttpResponse | None:
 
     Other bodies are left to the views. A project may have views that read them as they arrive, however large they are.
     """
-    if not is_unsafe(request) or request.content_type not in FORMS:
+    if request.content_type not in FORMS or not is_unsafe(request):
         return None
     problem = measure(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     return problems.respond(request, problem) if problem else None

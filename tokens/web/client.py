@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -37,14 +38,15 @@ def client_ip(request: HttpRequest) -> str | None:
 
     If the request does not come from a trusted proxy, the header is ignored, because any client can set it.
     """
-    address = _parse(request.META.get("REMOTE_ADDR", ""))
-    for forwarded in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        if address is None or not _is_trusted(address):
-            break
-        if (behind := _parse(forwarded.strip())) is None:
-            break
-        address = behind
-    return str(address) if address else None
+    meta = request.META
+    found = _peer(meta.get("REMOTE_ADDR", ""))
+    if "HTTP_X_FORWARDED_FOR" in meta:
+        for forwarded in reversed(meta["HTTP_X_FORWARDED_FOR"].split(",")):
+            behind = _peer(forwarded.strip()) if found.is_trusted else _UNKNOWN
+            if behind.address is None:
+                break
+            found = behind
+    return found.address
 
 
 def distrust_scheme(request: HttpRequest) -> None:
@@ -64,7 +66,7 @@ def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
     False if a proxy that is not in ``TRUSTED_PROXIES`` has forwarded it, because its origin is then unknown.
     """
     text = client_ip(request)
-    if text is None or (_is_passed_on(request) and text == str(_parse(request.META["REMOTE_ADDR"]))):
+    if text is None or (_is_passed_on(request) and text == _peer(request.META["REMOTE_ADDR"]).address):
         return False
     address = ipaddress.ip_address(text)
     return any(address in ipaddress.ip_network(network) for network in networks)
@@ -74,12 +76,27 @@ def _is_passed_on(request: HttpRequest) -> bool:
     return any(name in request.headers for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"))
 
 
-def _parse(text: str) -> Address | None:
-    return _parse_short(text) if len(text) <= MAX_ADDRESS else None
+class _Peer(NamedTuple):
+    """A client or a proxy. ``address`` is in the usual form, or None if the text was not an address."""
+
+    address: str | None
+    is_trusted: bool
+
+
+_UNKNOWN = _Peer(None, False)
+
+
+def _peer(text: str) -> _Peer:
+    return _short_peer(text) if len(text) <= MAX_ADDRESS else _UNKNOWN
 
 
 @lru_cache(maxsize=1024)
-def _parse_short(text: str) -> Address | None:
+def _short_peer(text: str) -> _Peer:
+    address = _parse(text)
+    return _Peer(str(address), any(address in proxy for proxy in _trusted_proxies())) if address else _UNKNOWN
+
+
+def _parse(text: str) -> Address | None:
     match = _WITH_PORT.fullmatch(text)
     try:
         address = ipaddress.ip_address(match[1] or match[2] if match else text)
@@ -91,11 +108,6 @@ def _parse_short(text: str) -> Address | None:
     return address
 
 
-@lru_cache(maxsize=1024)
-def _is_trusted(address: Address) -> bool:
-    return any(address in proxy for proxy in _trusted_proxies())
-
-
 @lru_cache(maxsize=1)
 def _scheme_header() -> str:
     """Return the key in ``request.META`` of the header that only trusted proxies may send, or an empty text."""
@@ -103,11 +115,10 @@ def _scheme_header() -> str:
     return expected[0] if expected and _trusted_proxies() else ""
 
 
-@lru_cache(maxsize=1024)
 def _may_say_scheme(remote: str) -> bool:
     """Return whether the peer with this address is a trusted proxy. Only local processes can use a Unix socket."""
-    address = _parse(remote)
-    return address is None or _is_trusted(address)
+    peer = _peer(remote)
+    return peer.is_trusted or peer.address is None
 
 
 @lru_cache(maxsize=1)
@@ -118,5 +129,5 @@ def _trusted_proxies() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, .
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting in {"TRUSTED_PROXIES", "SECURE_PROXY_SSL_HEADER"}:
-        for remembered in (_trusted_proxies, _is_trusted, _scheme_header, _may_say_scheme):
+        for remembered in (_trusted_proxies, _short_peer, _scheme_header):
             remembered.cache_clear()

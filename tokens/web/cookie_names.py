@@ -30,6 +30,7 @@ If `TokenSettings.origin` is http, which is allowed only in development, names h
 Secure, because not every browser keeps such cookies from http://localhost.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,27 +91,31 @@ OF_MODE = {
 }
 
 
-def read(request: HttpRequest, name: str) -> str | None:
-    """Return the value of the cookie with exactly this name, or None if there is none, or more than one.
+def read(request: HttpRequest, names: Iterable[str]) -> str | None:
+    """Return the value of the first cookie with exactly one of these names. None: there is none.
+
+    Of several cookies with the same name none counts.
 
     ``request.COOKIES`` is not used. Django strips Unicode white space from names, and keeps the last of several
     cookies. Browsers do not enforce the rules of a prefix after a no-break space. So a sibling host could set such a
     cookie, and sign our user in to its own account.
     """
-    values = _all(request).get(name, [])
-    return values[0] if len(values) == 1 else None
+    sent = _all(request)
+    for name in names:
+        values = sent.get(name)
+        if values is not None and len(values) == 1:
+            return values[0]
+    return None
 
 
 def values_by_name(request: HttpRequest, cookie: Cookie) -> dict[str, list[str]]:
     """Return the values of the cookie under each of its names, in the order in which they count."""
     sent = _all(request)
-    # A proxy that has applied a deletion leaves an empty value.
-    found = {name: [value for value in sent.get(name, []) if value] for name in cookie.names}
-    return {name: values for name, values in found.items() if values}
+    return {name: sent[name] for name in cookie.names if name in sent}
 
 
 def is_sent(request: HttpRequest, name: str | None) -> bool:
-    """Return whether the request has a cookie of this name."""
+    """Return whether the request has a cookie of this name with a value."""
     return name in _all(request)
 
 
@@ -120,14 +125,16 @@ def _all(request: HttpRequest) -> dict[str, list[str]]:
 
 
 def _values(header: str) -> dict[str, list[str]]:
-    """Return the values in a ``Cookie`` header by name."""
+    """Return the values in a ``Cookie`` header by name. A proxy that has applied a deletion leaves an empty value.
+
+    It does not count.
+    """
     found: dict[str, list[str]] = {}
     for chunk in header.split(";"):
-        key, equals, value = chunk.partition("=")
-        if equals:
-            name = key.strip(" \t")
-            # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
-            found.setdefault(name, []).append(value.strip(' \t"'))
+        key, _, value = chunk.partition("=")
+        # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
+        if value := value.strip(' \t"'):
+            found.setdefault(key.strip(" \t"), []).append(value)
     return found
 
 

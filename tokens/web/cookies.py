@@ -1,6 +1,6 @@
 """Reads, sets and deletes the cookies. This is the only code that does. `tokens.web.cookie_names` describes them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -31,6 +31,7 @@ DEVICE_LIFETIME = int(devices.LIFETIME.total_seconds())
 """Seconds for which the device cookie is kept."""
 MAX_COOKIE = 4096
 """Bytes of name and value. Browsers keep no larger cookie. Only a claims hook can make ours that large."""
+_VARY = "Cookie, Authorization"
 
 
 class Presented(NamedTuple):
@@ -50,14 +51,8 @@ class Presented(NamedTuple):
 
 
 def read_access(request: HttpRequest) -> str | None:
-    """Return the text of the access token, or None. A cookie that sibling hosts can set is read last.
-
-    A proxy that has applied a deletion leaves an empty value, which does not count.
-    """
-    for name in _names().access:
-        if text := read(request, name):
-            return text
-    return None
+    """Return the text of the access token, or None. A cookie that sibling hosts can set is read last."""
+    return read(request, _names().access)
 
 
 def read_refresh(request: HttpRequest) -> Presented | None:
@@ -100,13 +95,13 @@ def read_device(request: HttpRequest) -> tuple[str | None, bool]:
 
 def is_open(request: HttpRequest) -> bool:
     """Return whether the browser has stayed open since its session was bound."""
-    return read(request, OPEN.name) is not None
+    return read(request, [OPEN.name]) is not None
 
 
 def set_tokens(
-    request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, client: Client, now: datetime
+    request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, client: Callable[[], Client], now: datetime
 ) -> None:
-    """Set the cookies that carry these tokens.
+    """Set the cookies that carry these tokens. ``client`` returns who sent the request.
 
     In mode ``body`` the client keeps its tokens itself, and gets no cookies.
     """
@@ -133,7 +128,9 @@ def set_tokens(
     keep_private(response)
 
 
-def _token_of_known_device(request: HttpRequest, issued: IssuedTokens, client: Client, now: datetime) -> str | None:
+def _token_of_known_device(
+    request: HttpRequest, issued: IssuedTokens, client: Callable[[], Client], now: datetime
+) -> str | None:
     """Return the token of the session's device if its cookie has to be set again, or None.
 
     The cookie gets its new name, or, in mode ``scoped``, it has to outlive the session.
@@ -142,8 +139,10 @@ def _token_of_known_device(request: HttpRequest, issued: IssuedTokens, client: C
     if not token_settings().writes_http_names or not (is_renewed or is_sent(request, DEVICE.older)):
         return None
     # Only these answers have read the device with the session.
-    has_device = issued.is_new or issued.decision is not None
-    return client.device_token if has_device and devices.is_held(issued.session.device, client, now) else None
+    if not issued.is_new and issued.decision is None:
+        return None
+    holder = client()
+    return holder.device_token if devices.is_held(issued.session.device, holder, now) else None
 
 
 def _max_age_of_access(issued: IssuedTokens, now: datetime) -> int | None:
@@ -205,10 +204,11 @@ def keep_private(response: HttpResponseBase) -> None:
 
 def vary(response: HttpResponseBase) -> None:
     """Declare that the response depends on who is asking: on cookies and tokens (RFC 9110 section 12.5.5)."""
-    if response.has_header("Vary"):
-        patch_vary_headers(response, ("Cookie", "Authorization"))
-    else:
-        response["Vary"] = "Cookie, Authorization"
+    varies_on = response.get("Vary")
+    if varies_on is None:
+        response["Vary"] = _VARY
+    elif varies_on != _VARY:
+        patch_vary_headers(response, _VARY.split(", "))
 
 
 def _served_modes() -> list[str]:

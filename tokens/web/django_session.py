@@ -14,13 +14,16 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 
 import secrets
 import time
+from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import signed_cookies
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpRequest
 
 from tokens.conf import codec, token_settings
@@ -185,7 +188,7 @@ def has_signed_in(request: HttpRequest, access: AccessToken) -> bool:
 def is_saved(request: HttpRequest) -> bool:
     """Return whether Django's session will be saved after the response."""
     session = getattr(request, "session", None)
-    return session is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+    return session is not None and (session.modified or _cookie_settings().is_always_saved)
 
 
 def settle(request: HttpRequest, exchange: Exchange) -> None:
@@ -213,7 +216,25 @@ def keep_cookie(request: HttpRequest) -> None:
 
 
 def _cookie(request: HttpRequest) -> str | None:
-    return request.COOKIES.get(settings.SESSION_COOKIE_NAME) or None
+    return request.COOKIES.get(_cookie_settings().name) or None
+
+
+class _CookieSettings(NamedTuple):
+    """Django's settings that each request needs. ``django.conf.settings`` takes longer to look them up."""
+
+    name: str
+    is_always_saved: bool
+
+
+@lru_cache(maxsize=1)
+def _cookie_settings() -> _CookieSettings:
+    return _CookieSettings(settings.SESSION_COOKIE_NAME, settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting in {"SESSION_COOKIE_NAME", "SESSION_SAVE_EVERY_REQUEST"}:
+        _cookie_settings.cache_clear()
 
 
 def _remember(cookie: str, subject: str) -> None:

@@ -57,9 +57,8 @@ class Exchange:
     """The device token in the request's body. `attempts` and `session.open_session` read it."""
     refresh_token: str | None = None
     """The refresh token in the request's body, beside a password. `possession.has_refresh_token` reads it."""
-
-    def __init__(self) -> None:
-        self.began = perf_counter()
+    began: float
+    """The time at which the exchange began, in seconds of `time.perf_counter`."""
 
     @property
     def is_unfinished(self) -> bool:
@@ -107,6 +106,7 @@ class Exchange:
 def attach(request: HttpRequest) -> Exchange:
     """Begin the exchange of a request, and return it."""
     exchange = Exchange()
+    exchange.began = perf_counter()
     setattr(request, _ATTRIBUTE, exchange)
     return exchange
 

@@ -150,7 +150,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
 
 
 def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
-    cookies.set_tokens(request, response, issued, client_of(request, exchange.device_token), timezone.now())
+    cookies.set_tokens(request, response, issued, partial(client_of, request, exchange.device_token), timezone.now())
     if issued.is_new:
         _offer_binding(response, issued)
         metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)

@@ -129,7 +129,7 @@ def test_the_tag_is_compared_in_constant_time(monkeypatch):
     compared = []
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))) or a == b)
     loads(GENUINE, KEYS)
-    assert compared == [(bytes_of(GENUINE)[-16:],) * 2]
+    assert compared[-1] == (bytes_of(GENUINE)[-16:],) * 2
 
 
 class TestTheSuccessor:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokens.web.client import _parse_short, client_ip, client_of
+from tokens.web.client import _short_peer, client_ip, client_of
 
 PROXY, CLIENT, OTHER = "10.0.0.1", "203.0.113.7", "198.51.100.1"
 TRUSTED = ["10.0.0.0/8"]
@@ -90,9 +90,9 @@ def test_no_middleware_reads_the_scheme_of_a_client(browser, settings):
 
 def test_long_texts_of_strangers_are_not_remembered(rf, settings):
     settings.TRUSTED_PROXIES = TRUSTED
-    before = _parse_short.cache_info().currsize
+    before = _short_peer.cache_info().currsize
     client_ip(rf.get("/", REMOTE_ADDR=PROXY, headers={"X-Forwarded-For": f"{CLIENT}, fe80::1%" + "x" * 8000}))
-    assert _parse_short.cache_info().currsize - before <= 1  # The proxy.
+    assert _short_peer.cache_info().currsize - before <= 1  # The proxy.
 
 
 def test_a_device_token_in_the_body_precedes_the_cookie(rf):
