@@ -7,6 +7,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("accounts")
 
     def ready(self) -> None:
+        from accounts import checks  # noqa: F401
+
         if apps.is_installed("tokens"):  # Without `tokens` there are no events.
             from accounts import notices  # noqa: F401
             from accounts.service import pending_changes  # noqa: F401

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from accounts import demo_accounts
 from accounts.addresses import MAX_ADDRESS, canonical, validate_new_address
 from accounts.saving import OnlyChanges
 
@@ -159,6 +160,15 @@ class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return str(self.email)
+
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Any:
+        """Return the user of a row. With DEBUG off an account of the demo is inactive, whatever its row says."""
+        found = super().from_db(*args, **options)
+        if found.__dict__.get("email") in demo_accounts.FLAGS and not settings.DEBUG:
+            found.is_active = False
+            found._remember()  # A save leaves the row as it is.
+        return found
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

@@ -4,7 +4,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from accounts import own_account, views
-from accounts.views import Notice
+from accounts.views import Notice, to_change_password
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
     path("email/change", own_account.ChangeEmail.as_view(), name="change-email"),
+    path(".well-known/change-password", to_change_password, name="well-known-change-password"),
     path("password/change", views.ChangePassword.as_view(), name="change-password"),
     path("password/reset", views.ResetPassword.as_view(), name="reset-password"),
     path("password/reset/confirm", views.ConfirmPasswordReset.as_view(), name="confirm-password-reset"),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -71,6 +72,12 @@ class SignIn(OwnSite, LoginView):
             # With an expiry, Django's session does not end when the browser is closed.
             self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         return response
+
+
+@login_not_required
+def to_change_password(request: HttpRequest) -> HttpResponse:
+    """Redirect to the page to change the password (W3C, "A Well-Known URL for Changing Passwords")."""
+    return redirect("change-password")
 
 
 class Notice(TemplateView):

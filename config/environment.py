@@ -2,7 +2,9 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import django
 import environ
@@ -40,6 +42,25 @@ def whole_number(name: str, default: int) -> int:
         return int(env.int(name, default=default))
     except ValueError:
         raise ImproperlyConfigured(f"{name} is not a whole number.") from None
+
+
+def public_debug(origin: str, hosts: Sequence[str]) -> str:
+    """Return what is wrong with DEBUG at this https origin, or "". ``hosts`` are those that the operator allows.
+
+    With DEBUG anybody who reaches the site reads its settings in error pages, and signs in to the demo's accounts.
+    """
+    try:
+        found = urlsplit(origin)
+        host = found.hostname or ""
+    except ValueError:
+        return ""  # The system checks report it.
+    is_local = host == "localhost" or host.endswith((".localhost", ".test"))
+    if found.scheme != "https" or is_local or host in {name.strip().lower() for name in hosts}:
+        return ""
+    return (
+        f"DEBUG is on, and ORIGIN is {found.scheme}://{found.netloc.rpartition('@')[2]}. Set DEBUG to false. "
+        f"If only developers can reach this host, set DEBUG_HOSTS to {host}."
+    )
 
 
 def database_settings(variable: str, example: str, *engines: str, **options: str) -> dict[str, Any]:

@@ -8,7 +8,15 @@ from pathlib import Path
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import cache_settings, database_settings, env, mail_settings, postgresql, whole_number
+from config.environment import (
+    cache_settings,
+    database_settings,
+    env,
+    mail_settings,
+    postgresql,
+    public_debug,
+    whole_number,
+)
 from config.postgresql.routers import REPLICA
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,6 +34,9 @@ SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ORIGIN = env.str("ORIGIN", default=f"http://localhost:{whole_number('PORT', 8000)}" if DEBUG else "")
 if not ORIGIN:
     raise ImproperlyConfigured("ORIGIN is not set. Set it to the scheme and host of this site: https://example.org")
+DEBUG_HOSTS = env.list("DEBUG_HOSTS", default=[])
+if DEBUG and (error := public_debug(ORIGIN, DEBUG_HOSTS)):
+    raise ImproperlyConfigured(error)
 SECURE = ORIGIN.startswith("https://")
 # The system checks report an ORIGIN that is not valid.
 HOST = ORIGIN.partition("//")[2].partition(":")[0]

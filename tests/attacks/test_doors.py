@@ -77,7 +77,7 @@ DOORS = {
 """Every URL and command that can open, keep or change an account, or end its sessions."""
 
 HARMLESS = {
-    *("api/", "api/docs", "api/schema", "api/auth/introspect", ".well-known/jwks.json"),
+    *("api/", "api/docs", "api/schema", "api/auth/introspect", ".well-known/jwks.json", ".well-known/change-password"),
     "api/auth/service-token",
     *("signed-out", "mail-sent", "email/confirmed", "password/changed", "password/reset/done"),
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),

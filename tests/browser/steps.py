@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.sites import Person
 
-ACCESS, REFRESH = "__Host-access", "__Host-Http-refresh"
+ACCESS, REFRESH, CLAIM = "__Host-access", "__Host-Http-refresh", "__Host-claim"
 EXPIRED = 601
 """Seconds after which an access token has expired."""
 NOTE = "/probe/note"

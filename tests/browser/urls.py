@@ -28,6 +28,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; "
     "connect-src 'self' https://auth.example.test:* https://app.example.test:* https://evil.test:*"
 )
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types latchkey"
+)
+"""The policy that the README recommends for single-page apps."""
 PIXEL = b64decode("R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=")
 """The smallest GIF."""
 
@@ -70,8 +76,12 @@ def picture(request: HttpRequest) -> HttpResponse:
 
 
 def app(request: HttpRequest) -> HttpResponse:
-    """Answer with the page of an app. Its policy permits only scripts and workers of its own origin."""
-    return HttpResponse("<!doctype html><title>App</title>", headers={"Content-Security-Policy": POLICY})
+    """Answer with the page of an app. Its policy permits only scripts and workers of its own origin.
+
+    With the query ``strict`` it is the one that the README recommends.
+    """
+    policy = STRICT if "strict" in request.GET else POLICY
+    return HttpResponse("<!doctype html><title>App</title>", headers={"Content-Security-Policy": policy})
 
 
 class Orders(APIView):

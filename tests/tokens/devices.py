@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jwt
@@ -14,8 +14,9 @@ from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
 from tests.tokens.protocol.jws import encoded
 from tests.tokens.service.holders import Holder
+from tokens.models import RefreshToken
 from tokens.protocol import signing_keys
-from tokens.service import binding
+from tokens.service import binding, possession
 from tokens.service.binding import Challenge
 from tokens.service.issuing import IssuedTokens
 
@@ -67,11 +68,15 @@ class KeyHolder(Holder):
         self.algorithm, self.key = algorithm, a_key(algorithm)
 
     def registration(self, key: Any = None, **claims: Any) -> str:
-        offered = binding.offer(self.row, timezone.now())
+        offered = binding.offer(self.id, timezone.now())
         return registration(key or self.key, self.algorithm, offered.challenge, offered.ticket, **claims)
 
-    def register(self, text: str | None = None) -> Any:
-        return binding.register(text or self.registration(), timezone.now())
+    def register(self, text: str | None = None, token: str | None = None) -> Any:
+        """Register the key, with a refresh token as the cookie would carry it, by default the current one."""
+        return binding.register(text or self.registration(), timezone.now(), partial(self._is_held, token))
+
+    def _is_held(self, token: str | None, row: RefreshToken) -> bool:
+        return possession.is_token_of(row, row.now, token or self.token, {row.mode})
 
     def challenge(self) -> str:
         answer = binding.refresh(self.id, None, self.client)

@@ -1,11 +1,13 @@
 """Device Bound Session Credentials: the endpoints at which browsers register a key and refresh.
 
 `tokens.protocol.dbsc` is the protocol. The browser itself calls them, and not a script. A browser that gets 401, 404 or
-429, or 403 without a challenge, deletes its key. So an outage is answered 503, and nothing here is throttled. No cookie
-is required, because on a navigation from another site the browser may send none.
+429, or 403 without a challenge, deletes its key. So an outage is answered 503, and nothing here is throttled. A refresh
+requires no cookie, because on a navigation from another site the browser may send none. A registration requires the
+refresh token of the session.
 """
 
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -21,12 +23,12 @@ from tokens.api.schema import BoundOutput, Operation, Parameter
 from tokens.conf import OFF, token_settings
 from tokens.protocol import dbsc
 from tokens.service import binding
-from tokens.service.binding import Challenge
+from tokens.service.binding import Challenge, Unheld
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import cookies, problems
+from tokens.web import cookies, possession, problems
 from tokens.web.client import client_of
-from tokens.web.problems import CONTENT_TYPE
+from tokens.web.problems import CONTENT_TYPE, Problem
 
 _EXAMPLE = dbsc.configuration(
     UUID("01a20a65-5189-764f-8426-b0731478d342"),
@@ -68,9 +70,15 @@ class DeviceRegister(DeviceView):
     def post(self, request: Request) -> Response:
         if token_settings().device_bound == OFF:
             raise NotFound
-        answer = binding.register(request.headers.get(dbsc.PROOF, ""), timezone.now())
+        proof, sent = request.headers.get(dbsc.PROOF, ""), cookies.read_refresh(request._request)
+        is_held = partial(possession.is_held, request._request) if sent else None
+        answer = binding.register(proof, timezone.now(), is_held)
         if isinstance(answer, Refusal):
             raise ProblemError(problems.NOT_AUTHENTICATED)
+        if isinstance(answer, Unheld):
+            response = _refusal(problems.NOT_AUTHENTICATED)
+            cookies.set_claim(response, answer.claim)
+            return response
         return self.respond_with(answer)
 
 
@@ -96,12 +104,15 @@ class DeviceRefresh(DeviceView):
         if isinstance(answer, Refusal):
             raise NotFound if token_settings().device_bound == OFF else ProblemError(problems.SESSION_ENDED)
         if isinstance(answer, Challenge):
-            problem = problems.PROOF_REQUIRED
-            headers = _challenge(answer.text, answer.session_id)
-            return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
+            return _refusal(problems.PROOF_REQUIRED, **_challenge(answer.text, answer.session_id))
         if cookies.read_refresh_of(request._request, answer.session.id):
             answer = replace(answer, binds=True)  # The response that should have deleted this cookie was lost.
         return self.respond_with(answer)
+
+
+def _refusal(problem: Problem, **headers: str) -> Response:
+    headers = {**problem.headers, **headers}
+    return Response(problem.as_json(), status=problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
 def _challenge(text: str, session_id: UUID) -> dict[str, str]:

@@ -118,11 +118,18 @@ class Refresh(Public):
 
 
 class Logout(Public):
-    @Operation("Sign out, also with an expired access token, also twice.", status=204, takes=RefreshInput)
+    @Operation(
+        "Sign out, also twice, also with an access token that has expired within a day.",
+        problems.TOKEN_EXPIRED,
+        status=204,
+        takes=RefreshInput,
+    )
     def post(self, request: Request) -> Response:
-        session.sign_out_presented(request._request, _presented(request))
+        has_ended = session.sign_out_presented(request._request, _presented(request))
         # Django's own session ends as well, and its signal is sent.
         logout(request._request)
+        if not has_ended:
+            raise ProblemError(problems.TOKEN_EXPIRED)  # The cookies are deleted anyway.
         return Response(status=204)
 
 

@@ -6,18 +6,21 @@ W3C draft as Chromium implements it. ``<JWS>`` is a proof, signed with that key:
     sign-in    ←  Secure-Session-Registration: (ES256 RS256);path="…/register";challenge="…";authorization="…"
     register   →  Secure-Session-Response: <JWS>    {"alg": "ES256", "typ": "dbsc+jwt", "jwk": {…}}
                                                     {"jti": "<challenge>", "authorization": "<authorization>"}
+                  and the cookie with the refresh token, which our server requires
                ←  200, `configuration` as JSON, and Secure-Session-Challenge: "…";id="<session>" for the first refresh
+                  401 without the cookie, as after a sign-in that was reached from another site: a later response
+                  offers the registration again
     refresh    →  Sec-Secure-Session-Id: <session>
                   Secure-Session-Response: <JWS>    {"alg": "ES256", "typ": "dbsc+jwt"}, {"jti": "<challenge>"}
                ←  200 and the cookie, and the challenge of the next refresh
                   403 and a challenge to sign; 401 if the session has ended; 503 to try again later
     a request  →  Secure-Session-Skipped: <reason>;session_identifier="<session>", if the refresh failed
 
-The server stores neither challenges nor the authorization (a ticket that names the session of a registration). Each
-contains, in base64url::
+The server stores neither challenges nor the authorization (a ticket that names the session of a registration), nor that
+a registration was refused for the missing cookie (a claim to another offer). Each contains, in base64url::
 
-    challenge    generation 4 | time 8 | tag 16    (bytes)
-    ticket       session id 16 | time 8 | tag 16
+    challenge, claim    generation 4 | time 8 | tag 16    (bytes)
+    ticket              session id 16 | time 8 | tag 16
 
 ``time`` is in whole seconds. Numbers are unsigned and big-endian. ``tag`` is HMAC-SHA256 over a label, the id of the
 session and the bytes before it, truncated to 128 bits. A challenge belongs to one generation of its session. A refresh
@@ -63,6 +66,7 @@ TAG_BYTES = 16
 _CHALLENGE = struct.Struct(">IQ")
 _TICKET = struct.Struct(">16sQ")
 _OF_REFRESH, _OF_REGISTRATION, _OF_TICKET = b"dbsc refresh", b"dbsc registration", b"dbsc ticket"
+_OF_CLAIM = b"dbsc claim"
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _QUOTED = re.compile(r'"([^"\\]*)"')
 _TOKEN = re.compile(r"[A-Za-z_]+")
@@ -186,6 +190,16 @@ def offered_session(proof: Proof, keys: Sequence[bytes], now: datetime, lifetime
     if not _is_good(proof.challenge, keys, _OF_REGISTRATION, session_id, 0, now, lifetime):
         raise InvalidProof
     return session_id
+
+
+def claim(key: bytes, session_id: UUID, now: datetime) -> str:
+    """Return what entitles a browser to another offer, because its registration lacked the cookie of this session."""
+    return _sealed(key, _OF_CLAIM, session_id, _CHALLENGE.pack(0, int(now.timestamp())))
+
+
+def is_good_claim(text: str, keys: Sequence[bytes], session_id: UUID, now: datetime, lifetime: timedelta) -> bool:
+    """Return whether this is a claim to another offer for this session, and not older than ``lifetime``."""
+    return _is_good(text, keys, _OF_CLAIM, session_id, 0, now, lifetime)
 
 
 def registration_header(path: str, offered: Offer) -> str:

@@ -7,6 +7,11 @@ pending   the browser has registered its key (`register`)    refreshed by the re
 bound     the first valid proof has come (`refresh`)         refreshed by the key; the refresh token is invalid
 ========  =================================================  ==================================================
 
+A registration requires the refresh token of the session. The offer is no secret: it is in a header, which logs may
+contain. After a sign-in that was reached from another site, Chromium registers without cookies, and is refused with a
+claim to another offer (`Unheld`), which the next response to a request of its own site makes (`offer_again`). Other
+clients get no second offer. Otherwise the thief of a refresh token could bind a session whose browser has no key.
+
 A browser registers once, and may not receive the answer. So a key that was only registered changes nothing. After the
 first proof, a copy of the cookies that was made before is useless, even if it was used for refreshes.
 
@@ -16,6 +21,7 @@ the answer is a new challenge, because honest browsers repeat a proof when its r
 nothing. Otherwise anyone who knows the id of a session could sign its user out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +37,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
-from tokens.service import events, issuing
+from tokens.service import events, issuing, throttles
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -43,7 +49,9 @@ MODES = frozenset({COOKIE, SCOPED})
 Browsers bind the cookie of a whole site only with the help of a file on the site's top-level host.
 """
 REGISTRATION_LIFETIME = timedelta(seconds=60)
-"""For so long after the sign-in a key can be registered."""
+"""For so long after the offer a key can be registered."""
+CLAIM_LIFETIME = timedelta(hours=1)
+"""For so long after a registration without the refresh token the browser can get another offer."""
 ANSWERED_AFTER = timedelta(minutes=5)
 """A challenge stays valid for this much longer than an access token. The browser keeps it until the next refresh."""
 FIRST_PROOF_WITHIN = 60
@@ -57,13 +65,14 @@ ATTEMPTS = 10
 
 _Reason = RefreshToken.Reason
 NO_PROOF, STALE, MALFORMED, WRONG = "no proof", "stale challenge", "malformed proof", "wrong proof"
+UNHELD = "no refresh token"
 
 metrics.start_at_zero(
     metrics.BOUND_REFRESHES,
     *(("bound", ""), ("refreshed", ""), ("challenged", NO_PROOF), ("challenged", STALE), metrics.FAILED),
     *(("refused", cause) for cause in (MALFORMED, WRONG)),
 )
-metrics.start_at_zero(metrics.REGISTRATIONS, ("registered", ""))
+metrics.start_at_zero(metrics.REGISTRATIONS, ("registered", ""), ("refused", UNHELD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +84,33 @@ class Challenge:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unheld:
+    """The registration came without a refresh token. ``claim`` entitles the browser to another offer."""
+
+    claim: str
+
+
 def is_offered(session: RefreshToken) -> bool:
     """Return whether the browser is offered to bind this new session. An impersonation, which is short, never is."""
     return token_settings().offers_binding and session.mode in MODES and session.actor_id is None
 
 
-def offer(session: RefreshToken, now: datetime) -> dbsc.Offer:
+def offer(session_id: UUID, now: datetime) -> dbsc.Offer:
     """Return what the browser has to sign to bind this session."""
-    return dbsc.offer(keyring().binding_keys[0], session.id, now)
+    return dbsc.offer(keyring().binding_keys[0], session_id, now)
+
+
+def is_claim(text: str, session_id: UUID, now: datetime) -> bool:
+    """Return whether this is a claim to another offer for the session. This needs no query."""
+    is_ours = dbsc.is_good_claim(text, keyring().binding_keys, session_id, now, CLAIM_LIFETIME)
+    return is_ours and token_settings().offers_binding
+
+
+def offer_again(session_id: UUID, now: datetime) -> dbsc.Offer | None:
+    """Return another offer to bind this session. None if a parallel request has got one: browsers sign seldom."""
+    is_first = throttles.is_first(f"offer {session_id}", int(REGISTRATION_LIFETIME.total_seconds()))
+    return offer(session_id, now) if is_first else None
 
 
 def next_challenge(session: RefreshToken) -> str:
@@ -90,36 +118,56 @@ def next_challenge(session: RefreshToken) -> str:
     return dbsc.challenge(keyring().binding_keys[0], session.id, session.generation, session.now)
 
 
-def register(text: str, now: datetime) -> IssuedTokens | Refusal:
+def register(
+    text: str, now: datetime, is_held: Callable[[RefreshToken], bool] | None
+) -> IssuedTokens | Unheld | Refusal:
     """Register the key of the device, which is pending then, and return an access token.
+
+    ``is_held`` says whether the request has a refresh token of the session. None: it has no refresh token at all.
 
     The same key is answered again. Another key is refused. Raise `OperationalError` if the database does not answer:
     the session then stays unbound.
     """
-    answer = _register(text, now)
-    labels = ("refused", answer.cause) if isinstance(answer, Refusal) else ("registered", "")
-    metrics.REGISTRATIONS.labels(*labels).inc()
+    answer = _register(text, now, is_held)
+    cause = answer.cause if isinstance(answer, Refusal) else UNHELD if isinstance(answer, Unheld) else ""
+    metrics.REGISTRATIONS.labels("refused" if cause else "registered", cause).inc()
     return answer
 
 
-def _register(text: str, now: datetime) -> IssuedTokens | Refusal:
+def _register(
+    text: str, now: datetime, is_held: Callable[[RefreshToken], bool] | None
+) -> IssuedTokens | Unheld | Refusal:
     try:
         proof = dbsc.unverified(text)
         session_id = dbsc.offered_session(proof, keyring().binding_keys, now, REGISTRATION_LIFETIME)
         key, algorithm = proof.registered_key()
     except InvalidProof:
         return refused(WRONG)
-    RefreshToken.objects.using(writer(RefreshToken)).filter(
-        id=session_id, mode__in=MODES, bound_key__isnull=True, revoked_at=None
-    ).update(bound_key=key, bound_algorithm=algorithm)
-    row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
-    if row is None or row.state(row.now).ended or not row.user.is_active or renewed_digest(row, row.user) is None:
-        return refused("session ended", session_id)
-    if (row.bound_key, row.bound_algorithm) != (key, algorithm):
-        return refused("another key", session_id)
-    # Without a generation: the client that gets this token may not have received the refresh token.
-    access_text, access = issuing.access_token(row, row.user, None, row.now)
-    return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+    if is_held is None:
+        refused(UNHELD, session_id)
+        return Unheld(dbsc.claim(keyring().binding_keys[0], session_id, now))
+    for _ in range(ATTEMPTS):
+        row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
+        if row is None or row.state(row.now).ended or not row.user.is_active or renewed_digest(row, row.user) is None:
+            return refused("session ended", session_id)
+        if row.mode not in MODES or not is_held(row):
+            return refused("another refresh token", session_id)
+        if row.bound_key is None and not _set_key(row, key, algorithm):
+            continue
+        if (row.bound_key, row.bound_algorithm) != (key, algorithm):
+            return refused("another key", session_id)
+        # Without a generation: the client that gets this token may not have received the latest refresh token.
+        access_text, access = issuing.access_token(row, row.user, None, row.now)
+        return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+    raise OperationalError("a registration lost every race for its row")
+
+
+def _set_key(row: RefreshToken, key: dict[str, str], algorithm: str) -> bool:
+    """Write the pending key to the row. Return False if another request has changed the row."""
+    if not row.unchanged().filter(bound_key__isnull=True).update(bound_key=key, bound_algorithm=algorithm):
+        return False
+    row.bound_key, row.bound_algorithm = key, algorithm
+    return True
 
 
 def _labels(answer: IssuedTokens | Challenge | Refusal) -> tuple[str, str]:

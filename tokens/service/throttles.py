@@ -108,6 +108,11 @@ def mark(whom: str, seconds: int) -> None:
     _ask(partial(cache.set, _mark(whom), secrets.randbits(63), seconds), None)
 
 
+def is_first(whom: str, seconds: int) -> bool:
+    """Return whether nobody has asked this about ``whom`` for so many seconds. False if the cache does not answer."""
+    return _ask(partial(cache.add, _mark(whom), 1, seconds), False)
+
+
 def mark_of(whom: str) -> int | None:
     """Return the number of the mark, or None if ``whom`` is not marked."""
     number: int | None = _ask(partial(cache.get, _mark(whom)), None)

@@ -7,6 +7,7 @@ the refresh token         ``__Host-Http-refresh``          modes ``cookie`` and 
 \                         ``__Http-refresh``, Path=        mode ``scoped``: sent only to the auth API
 the device token          ``__Host-Http-device``           kept when the user signs out
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
+a claim to be bound       ``__Host-claim``                 after a registration without the refresh token
 ========================  ===============================  ======================================================
 
 All are HttpOnly and Secure, and all but ``__Host-open`` are SameSite=Lax. The prefix ``__Host-`` makes the browser
@@ -83,6 +84,7 @@ HOST_REFRESH = Cookie("__Host-Http-refresh", "refresh", "__Host-refresh")
 SCOPED_REFRESH = Cookie("__Http-refresh", "scoped-refresh", "__Secure-refresh")
 DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
+CLAIM = Cookie("__Host-claim", "claim")
 
 OF_MODE = {
     COOKIE: (HOST_ACCESS, HOST_REFRESH),

@@ -15,11 +15,21 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from tokens.conf import BODY, COOKIE, OFFER, SCOPED, token_settings
 from tokens.models import RefreshToken
-from tokens.service import devices, events
+from tokens.service import binding, devices, events
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
 from tokens.service.refreshing import is_token_of
-from tokens.web.cookie_names import DEVICE, OF_MODE, OPEN, SCOPED_REFRESH, Cookie, is_sent, read, values_by_name
+from tokens.web.cookie_names import (
+    CLAIM,
+    DEVICE,
+    OF_MODE,
+    OPEN,
+    SCOPED_REFRESH,
+    Cookie,
+    is_sent,
+    read,
+    values_by_name,
+)
 from tokens.web.paths import is_auth_api
 
 MARGIN = 10
@@ -98,6 +108,28 @@ def is_open(request: HttpRequest) -> bool:
     return read(request, [OPEN.name]) is not None
 
 
+def has_claim(request: HttpRequest) -> bool:
+    """Return whether the request has a claim to another offer to bind its session. Nearly all have none."""
+    return is_sent(request, CLAIM.prefixed)
+
+
+def read_claim(request: HttpRequest) -> str | None:
+    """Return the claim to another offer to bind the session, or None."""
+    return read(request, CLAIM.name)
+
+
+def set_claim(response: HttpResponseBase, claim: str) -> None:
+    """Let the browser keep its claim to another offer to bind its session."""
+    _set(response, CLAIM, claim, int(binding.CLAIM_LIFETIME.total_seconds()))
+    keep_private(response)
+
+
+def clear_claim(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Delete the claim. A shared cache must not store the response, because it may have the offer."""
+    _clear(request, response, [CLAIM])
+    keep_private(response)
+
+
 def set_tokens(
     request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, client: Callable[[], Client], now: datetime
 ) -> None:
@@ -165,8 +197,8 @@ def bound_cookie(mode: str) -> tuple[str, str]:
 
 def clear(request: HttpRequest, response: HttpResponseBase) -> None:
     """Delete the tokens of every storage mode in use. The device cookie is kept: the device is still the same."""
-    is_offered = token_settings().device_bound == OFFER
-    _clear(request, response, [*_served(0), *_served(1), *([OPEN] if is_offered else [])])
+    of_binding = [OPEN, *([CLAIM] if has_claim(request) else [])] if token_settings().device_bound == OFFER else []
+    _clear(request, response, [*_served(0), *_served(1), *of_binding])
     keep_private(response)
 
 

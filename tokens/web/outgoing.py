@@ -21,13 +21,13 @@ from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
 from tokens.web.incoming import Arrival, bearer_token
-from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_navigation
+from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_followed_by_cookies, is_navigation
 from tokens.web.problems import DATABASE_DOWN
 
 
 def is_needed(request: HttpRequest, exchange: Exchange, arrival: Arrival) -> bool:
     """Return whether `finish` has anything to do."""
-    return exchange.is_unfinished or arrival.is_stale or django_session.is_saved(request)
+    return exchange.is_unfinished or arrival.is_stale or cookies.has_claim(request) or django_session.is_saved(request)
 
 
 def finish(
@@ -62,6 +62,8 @@ def finish(
             cookies.clear_refresh(request, response, exchange.bound)
         if arrival.is_stale:
             cookies.clear_access(request, response)
+    if exchange.access is not None and exchange.clear is None and cookies.has_claim(request):
+        yield partial(_answer_claim, request, response, exchange)
     if django_session.is_saved(request) or exchange.session_replaced:
         yield partial(_finish_django_session, request, exchange, is_cookie_kept=not asks or has_signed_in)
     return response
@@ -158,8 +160,31 @@ def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: Issue
 
 def _offer_binding(response: HttpResponseBase, issued: IssuedTokens) -> None:
     """Offer the browser that has just signed in to bind the session to a key of its device."""
-    if binding.is_offered(issued.session) and (root := auth_api()):
-        offered = binding.offer(issued.session, timezone.now())
+    if binding.is_offered(issued.session):
+        _set_offer(response, binding.offer(issued.session.id, timezone.now()))
+
+
+def _answer_claim(request: HttpRequest, response: HttpResponseBase, exchange: Exchange) -> None:
+    """Offer the browser again to bind its session, if its registration was refused for the missing refresh token.
+
+    A response to a request of another site is passed over, because after it the browser would send no cookies again.
+    """
+    access, claim = exchange.access, cookies.read_claim(request)
+    if access is None or bearer_token(request) is not None or not is_followed_by_cookies(request):
+        return
+    if claim is not None and not response.has_header(dbsc.REGISTRATION):
+        now = timezone.now()
+        # A session that has a key already gets no other one, and has an access token without a generation.
+        if access.generation is not None and binding.is_claim(claim, access.session_id, now):
+            offered = binding.offer_again(access.session_id, now)
+            if offered is None:
+                return
+            _set_offer(response, offered)
+    cookies.clear_claim(request, response)
+
+
+def _set_offer(response: HttpResponseBase, offered: dbsc.Offer) -> None:
+    if root := auth_api():
         response[dbsc.REGISTRATION] = dbsc.registration_header(root + DEVICE_REGISTER, offered)
 
 

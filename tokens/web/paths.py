@@ -59,6 +59,15 @@ def is_navigation(request: HttpRequest) -> bool:
     return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
 
 
+def is_followed_by_cookies(request: HttpRequest) -> bool:
+    """Return whether the browser sends SameSite cookies with a request that the response to this one causes.
+
+    False also for pictures and other parts of a page, of which there are many at a time.
+    """
+    is_own_site = request.headers.get("Sec-Fetch-Site") != "cross-site"
+    return is_own_site and request.headers.get("Sec-Fetch-Dest", "empty") in {"document", "empty"}
+
+
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "ROOT_URLCONF":

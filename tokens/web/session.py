@@ -6,7 +6,8 @@ exchange what the response's cookies become.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Unpack
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Unpack
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.http import HttpRequest
 from tokens.conf import BODY, codec, token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
+from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
 from tokens.service import (
     devices,
@@ -40,7 +41,14 @@ from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.incoming import bearer_token
+from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
+
+SIGNS_OUT_FOR = timedelta(days=1)
+"""For so long after it has expired, an access token ends its session.
+
+With a longer time, every log that contains access tokens would let its readers sign users out.
+"""
 
 
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
@@ -201,8 +209,15 @@ def sign_out(request: HttpRequest, exchange: Exchange) -> None:
     """End the session of this request, if there is one. The response deletes the cookies.
 
     The session goes on if the request has only an access token for services, because services must not sign users out.
+    An access token that has expired within `SIGNS_OUT_FOR` ends its session too, because in mode ``scoped`` a page gets
+    no refresh token.
     """
-    _end_own(request, exchange)
+    if exchange.access is not None:
+        _end_own(request, exchange)
+    elif is_unsafe(request) and is_cross_origin(request):
+        pass  # With an access token that is valid, such a request would not have reached the view.
+    elif (named := _named_by_access(request)) and not named.is_too_old:
+        revocation.sign_out(named.session_id, client_of(request), is_held=False)
     exchange.sign_out()
 
 
@@ -215,25 +230,41 @@ def _end_own(request: HttpRequest, exchange: Exchange) -> bool:
     return True
 
 
-def sign_out_presented(request: HttpRequest, presented: Presented | None) -> None:
+class _Named(NamedTuple):
+    session_id: UUID
+    is_too_old: bool
+
+
+def _named_by_access(request: HttpRequest) -> _Named | None:
+    """Return which session the access token of a request names, and whether it expired too long ago to end it.
+
+    One for services names none, because services must not sign users out.
+    """
+    with suppress(InvalidAccessToken):
+        token = codec().loads_expired(bearer_token(request) or cookies.read_access(request) or "")
+        if not token.for_services:
+            return _Named(token.session_id, datetime.now(UTC) >= instant(token.expires_at) + SIGNS_OUT_FOR)
+    return None
+
+
+def sign_out_presented(request: HttpRequest, presented: Presented | None) -> bool:
     """End the sessions that a request names. The response deletes the cookies.
 
-    A session is named by a refresh token of any generation, or by an access token, even an expired one. One for
-    services names none, because services must not sign users out.
+    A session is named by a refresh token of any generation, or by an access token that has not expired more than
+    `SIGNS_OUT_FOR` ago. Return False if a session goes on because only an older access token names it.
     """
     named: dict[UUID, bool] = {}
     if presented:
         text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
         if session_id := refreshing.presented_session(text, presented.modes):
             named[session_id] = True
-    if access := bearer_token(request) or cookies.read_access(request):
-        with suppress(InvalidAccessToken):
-            token = codec().loads_expired(access)
-            if not token.for_services:
-                named.setdefault(token.session_id, False)
+    by_access = _named_by_access(request)
+    if by_access and not by_access.is_too_old:
+        named.setdefault(by_access.session_id, False)
     for session_id, is_held in named.items():
         revocation.sign_out(session_id, client_of(request), is_held=is_held)
     required_exchange(request).sign_out()
+    return by_access is None or bool(named)
 
 
 def refuse_impersonation(request: Any) -> None:

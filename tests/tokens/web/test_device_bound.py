@@ -139,12 +139,6 @@ INVALID_REGISTRATIONS: dict[str, Callable[[Device], str]] = {
 
 
 class TestRegistration:
-    def test_it_needs_no_cookie_because_after_a_link_from_another_site_none_is_sent(self, api, another, user):
-        device = Device(api).sign_in(user)
-        device.browser = another()
-        answer = device.register()
-        assert (answer.status_code, set_by(answer)) == (200, {ACCESS})
-
     def test_the_answer_describes_the_cookie_as_it_is_set(self, pending):
         answer = pending.register()
         assert answer.json() == {

@@ -13,15 +13,39 @@ const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a respons
 const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
 const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
 const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
+const PARTS = ["message", "status", "code", "errors", "retryAfter"]; // Of an error.
+const CHANGE = ["kind", "user", "session", "total", "wall", "end"]; // A message between tabs.
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
 export const METHODS = ["restore", "signIn", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
 
+/**
+ * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
+ * URLs, tokens and the options of functions that are called here.
+ *
+ * @returns {any}
+ */
+export function bare(given) {
+  return Object.assign(Object.create(null), given);
+}
+
+/**
+ * Returns the own properties of `value` with these names.
+ *
+ * @returns {any}
+ */
+export function own(value, ...names) {
+  const found = bare({});
+  for (const name of names) if (Object(value) === value && Object.hasOwn(value, name)) found[name] = value[name];
+  return found;
+}
+
 /** An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field. */
 export class SessionError extends Error {
   /** @param {{ message?: string, status?: number, code?: string, errors?: object, retryAfter?: number }} given */
-  constructor({ message, status = 0, code = "unreachable", errors, retryAfter }) {
+  constructor(given) {
+    const { message, status = 0, code = "unreachable", errors, retryAfter } = own(given, ...PARTS);
     super(message ?? code);
     Object.assign(this, { name: "SessionError", status, code, errors, retryAfter });
   }
@@ -58,7 +82,7 @@ export class SessionClient {
   #user; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session;
   #life = new Countdown(Infinity);
-  #tokens = {}; // Only in mode `body`.
+  #tokens = bare({}); // Only in mode `body`.
   #renewing;
   #awaken;
   #isClosed = false;
@@ -81,7 +105,8 @@ export class SessionClient {
     return this.#user ? { kind: "restore", user: this.#user, session: this.#session } : null;
   }
 
-  async signIn({ email, password, remember, deviceName }) {
+  async signIn(credentials) {
+    const { email, password, remember, deviceName } = own(credentials, "email", "password", "remember", "deviceName");
     const given = { email, password, remember, device_name: deviceName, mode: this.#mode };
     await withLock(this.#name, async () => {
       const device = { device_token: this.#tokens.device };
@@ -140,7 +165,8 @@ export class SessionClient {
   }
 
   /** Applies a change that another tab has published. */
-  receive({ kind, user, session, total, wall, end }) {
+  receive(change) {
+    const { kind, user, session, total, wall, end } = own(change, ...CHANGE);
     if (user) this.#become(kind, user, session, new Countdown(total, wall, end));
     else if (session === this.#session) this.#become(kind, null);
   }
@@ -159,11 +185,15 @@ export class SessionClient {
   }
 
   #take(kind, { answer, life }) {
-    this.#become(kind, answer.user, answer.session.id, life);
+    const { user, session } = own(answer, "user", "session");
+    this.#become(kind, user, session.id, life);
     if (this.#mode === "body") {
-      const { access_token: access, refresh_token: refresh, device_token: device } = answer;
-      // If one is missing, the current one stays valid.
-      this.#tokens = { access, refresh: refresh ?? this.#tokens.refresh, device: device ?? this.#tokens.device };
+      const {
+        access_token: access,
+        refresh_token: refresh = this.#tokens.refresh, // If one is missing, the current one stays valid.
+        device_token: device = this.#tokens.device,
+      } = own(answer, "access_token", "refresh_token", "device_token");
+      this.#tokens = bare({ access, refresh, device });
     }
     this.#publish({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
   }
@@ -172,7 +202,7 @@ export class SessionClient {
     const change = { kind, user: null, session: this.#session };
     const wasSignedIn = this.#user;
     this.#become(kind, null);
-    this.#tokens = { device: this.#tokens.device };
+    this.#tokens = bare({ device: this.#tokens.device });
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -199,9 +229,9 @@ export class SessionClient {
     let response;
     let answer;
     try {
-      response = await fetch(new URL(path, this.#api), {
+      const init = bare({
         method,
-        body: data && JSON.stringify(data),
+        body: data && JSON.stringify(bare(data)),
         headers: {
           ...(data && { "Content-Type": "application/json" }),
           ...(access && { Authorization: `Bearer ${access}` }),
@@ -211,6 +241,7 @@ export class SessionClient {
         redirect: "error", // A redirect would send the refresh token to another URL.
         signal: AbortSignal.timeout(TIMEOUT),
       });
+      response = await fetch(new URL(path, this.#api), init);
       answer = await response.json().catch((error) => {
         if (response.ok && response.status !== 204) throw error; // The response does not come from the API, but for example from a captive portal.
       });
@@ -218,10 +249,13 @@ export class SessionClient {
       throw new SessionError({ message: String(error) });
     }
     if (!response.ok) {
-      const { code = "error", detail, errors } = answer ?? {};
+      const { code = "error", detail, errors } = own(answer, "code", "detail", "errors");
       throw new SessionError({ message: detail, status: response.status, code, errors, retryAfter: waitOf(response) });
     }
-    if (answer) Object.assign(life, { total: lifeOf(answer, response), end: answer.access_token_expires_at });
+    if (answer) {
+      const { access_token_expires_at: end } = own(answer, "access_token_expires_at");
+      Object.assign(life, { total: lifeOf(answer, response), end });
+    }
     return { answer, life };
   }
 
@@ -251,7 +285,8 @@ export class SessionClient {
 }
 
 /** Returns the lifetime of an access token in milliseconds by the server's clock, or Infinity if it is not known. */
-function lifeOf({ access_token_expires_at: end, expires_in: seconds }, response) {
+function lifeOf(answer, response) {
+  const { access_token_expires_at: end, expires_in: seconds } = own(answer, "access_token_expires_at", "expires_in");
   const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
   return life >= 0 ? life : (seconds ?? Infinity) * 1000;
 }
@@ -272,15 +307,15 @@ async function withLock(name, work) {
   let done;
   const begin = () => (done ??= work()).catch(() => {});
   if (!navigator.locks) return work();
-  await navigator.locks.request(name, { ifAvailable: true }, (lock) => lock && begin()).catch(() => {});
+  await navigator.locks.request(name, bare({ ifAvailable: true }), (lock) => lock && begin()).catch(() => {});
   if (done) return done;
   // The message of the tab that had the lock may arrive after the lock.
   const beginNext = () => new Promise((resolve) => setTimeout(resolve, MESSAGE_DELAY)).then(begin);
   try {
-    await navigator.locks.request(name, { signal: AbortSignal.timeout(LOCK_TIMEOUT) }, beginNext);
+    await navigator.locks.request(name, bare({ signal: AbortSignal.timeout(LOCK_TIMEOUT) }), beginNext);
   } catch {
     // The wait has timed out. Or another tab has taken the lock, and the work goes on.
-    if (!done) await navigator.locks.request(name, { steal: true }, begin).catch(() => {});
+    if (!done) await navigator.locks.request(name, bare({ steal: true }), begin).catch(() => {});
   }
   return done ?? work();
 }
@@ -294,7 +329,8 @@ function serve(worker) {
   const client = new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish);
   worker.onconnect = ({ ports: [port] }) => {
     port.postMessage({}); // The greeting: an answer can take as long as an outage.
-    port.onmessage = async ({ data: { id, method, given } }) => {
+    port.onmessage = async ({ data }) => {
+      const { id, method, given } = own(data, "id", "method", "given");
       if (!METHODS.includes(method)) return;
       try {
         port.postMessage({ id, value: await client[method](...given) });
@@ -305,4 +341,5 @@ function serve(worker) {
   };
 }
 
-if ("onconnect" in globalThis) serve(globalThis); // This is a shared worker, and not a page.
+// A page can have an element called `onconnect`, or one with the name of any class, but no element changes this text.
+if (Object.prototype.toString.call(globalThis) === "[object SharedWorkerGlobalScope]") serve(globalThis);

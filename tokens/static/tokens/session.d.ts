@@ -4,7 +4,11 @@ export type Mode = "cookie" | "scoped" | "subdomain" | "body";
 export interface SessionOptions {
   /** The default is `cookie`. */
   mode?: Mode;
-  /** The URL of the auth API. The default is `/api/auth/`. In mode `subdomain` it is on another origin. */
+  /**
+   * The URL of the auth API. The default is `/api/auth/` on the origin of this script, behind the prefix that the project
+   * has before `/static/tokens/`. In mode `subdomain` it is on another origin. A relative URL is relative to that of the
+   * page, and not to a `<base>`.
+   */
   api?: string | URL;
   /**
    * Further origins that accept our tokens. The origin of the API is always included, and in the cookie modes that of the

@@ -9,10 +9,12 @@
  * `session-client.js`, which has to be next to this file, sends the requests to the auth API.
  */
 
-import { METHODS, PREFIX, REFUSALS, SessionClient, SessionError } from "./session-client.js";
+import { bare, METHODS, own, PREFIX, REFUSALS, SessionClient, SessionError } from "./session-client.js";
 
 export { SessionError };
 
+const HERE = import.meta.url;
+const WORKER = new URL("./session-client.js", import.meta.url); // Bundlers recognise this form.
 const WORKER_TIMEOUT = 10_000; // Milliseconds that a shared worker may take to start.
 
 /** See `session.d.ts`. */
@@ -30,9 +32,11 @@ class Session extends EventTarget {
   #session;
   #closing = new AbortController();
 
-  constructor({ mode = "cookie", api = "/api/auth/", origins = [] } = {}) {
+  constructor(options) {
     super();
-    const address = new URL(api, document.baseURI);
+    const { mode = "cookie", api, origins = [] } = own(options, "mode", "api", "origins");
+    // A `<base>` that somebody has injected into the page changes neither the one nor the other.
+    const address = api === undefined ? defaultApi() : new URL(api, location.href);
     if (!address.pathname.endsWith("/")) address.pathname += "/";
     this.#mode = mode;
     this.#name = PREFIX + address;
@@ -42,15 +46,15 @@ class Session extends EventTarget {
     const publish = (change) => this.#publish(change);
     this.#client = mode === "body" ? connect(this.#name) : new SessionClient(this.#name, address, mode, publish);
     this.#listen();
-    const { signal } = this.#closing;
+    const listening = bare({ signal: this.#closing.signal });
     const checkAgain = () => this.restore().catch(() => {}); // The next request tries again.
     const wake = () => this.#client.wake().catch(() => {});
     // A page in the back-forward cache gets no messages, and an open channel would remove it from the cache.
-    addEventListener("pagehide", () => this.#closeChannel(), { signal });
-    addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], { signal });
-    document.addEventListener("resume", checkAgain, { signal }); // It was frozen.
-    document.addEventListener("visibilitychange", () => document.hidden || wake(), { signal });
-    addEventListener("online", wake, { signal });
+    addEventListener("pagehide", () => this.#closeChannel(), listening);
+    addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], listening);
+    document.addEventListener("resume", checkAgain, listening); // It was frozen.
+    document.addEventListener("visibilitychange", () => document.hidden || wake(), listening);
+    addEventListener("online", wake, listening);
   }
 
   /** The signed-in user, as far as this tab knows, or null. */
@@ -58,8 +62,9 @@ class Session extends EventTarget {
     return this.#user ?? null;
   }
 
-  /** @param {{ signal?: AbortSignal }} options */
-  async restore({ signal } = {}) {
+  /** @param {{ signal?: AbortSignal }} [options] */
+  async restore(options) {
+    const { signal } = own(options, "signal");
     const found = await within(signal, this.#client.restore());
     this.#apply(found ?? { kind: "expire", user: null, session: this.#session });
     return this.user;
@@ -82,7 +87,7 @@ class Session extends EventTarget {
   }
 
   async fetch(input, init) {
-    const { origin } = new URL(input instanceof Request ? input.url : input, document.baseURI);
+    const { origin } = new URL((input instanceof Request ? input : new Request(input)).url);
     if (!this.#origins.has(origin)) return fetch(input, init);
     const copy = input instanceof Request ? input.clone() : input;
     const request = new Request(input, init);
@@ -101,7 +106,7 @@ class Session extends EventTarget {
   async #send(request) {
     const { turn, token } = await within(request.signal, this.#client.ready());
     if (this.#mode !== "body" && request.credentials === "same-origin") {
-      request = new Request(request, { credentials: "include" });
+      request = new Request(request, bare({ credentials: "include" }));
     }
     if (token && !request.headers.has("Authorization")) request.headers.set("Authorization", `Bearer ${token}`);
     return { turn, response: await fetch(request) };
@@ -126,7 +131,8 @@ class Session extends EventTarget {
     this.#apply(change);
   }
 
-  #apply({ kind, user, session }) {
+  #apply(change) {
+    const { kind, user, session } = own(change, "kind", "user", "session");
     const before = this.#user;
     if (!user && session !== this.#session) return; // A late message about an earlier session.
     const isChange = user ? session !== this.#session && (kind === "signin" || before !== undefined) : Boolean(before);
@@ -140,7 +146,17 @@ class Session extends EventTarget {
 async function isRefused(response) {
   if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return false;
   const problem = await response.clone().json().catch(() => null);
-  return REFUSALS.includes(problem?.code);
+  return REFUSALS.includes(own(problem, "code").code);
+}
+
+/**
+ * Returns the URL of the auth API of the server that this script comes from: `/api/auth/`, behind the prefix of the whole
+ * project if there is one before `/static/tokens/`. A bundler may give the script a URL without a host.
+ */
+function defaultApi() {
+  const { origin, pathname, protocol } = new URL(HERE);
+  const [, prefix] = /^(.*)\/static\/tokens\/session[^/]*\.js$/.exec(pathname) ?? [undefined, ""];
+  return new URL(`${prefix}/api/auth/`, protocol.startsWith("http") ? origin : location.origin);
 }
 
 /** Waits for a promise until the signal is aborted. */
@@ -158,8 +174,8 @@ function within(signal, promise) {
 function connect(name) {
   // In browsers with `extendedLifetime` the worker survives a reload of the only tab.
   /** @type {WorkerOptions & { extendedLifetime: boolean }} */
-  const options = { type: "module", name, extendedLifetime: true };
-  const worker = new SharedWorker(new URL("./session-client.js", import.meta.url), options);
+  const options = bare({ type: "module", name, extendedLifetime: true });
+  const worker = new SharedWorker(trusted(), options);
   const waiting = new Map();
   const settle = (id, error, value) => {
     if (!waiting.has(id)) return; // It is the greeting, or too late.
@@ -176,7 +192,8 @@ function connect(name) {
   };
   worker.onerror = fail;
   const timer = setTimeout(fail, WORKER_TIMEOUT); // Not every browser reports that a worker did not start.
-  worker.port.onmessage = ({ data: { id, error, value } }) => {
+  worker.port.onmessage = ({ data }) => {
+    const { id, error, value } = own(data, "id", "error", "value");
     clearTimeout(timer);
     failure = undefined;
     settle(id, error, value);
@@ -190,4 +207,18 @@ function connect(name) {
     });
   const methods = METHODS.map((method) => [method, (...given) => ask(method, given)]);
   return { ...Object.fromEntries(methods), close: () => worker.port.close() };
+}
+
+let policy;
+
+/** Returns the URL of the worker, as pages need it whose Content-Security-Policy requires trusted types. */
+function trusted() {
+  const rules = bare({ createScriptURL: () => WORKER.href });
+  try {
+    // @ts-ignore: TypeScript does not know it yet.
+    policy ??= globalThis.trustedTypes?.createPolicy?.("latchkey", rules);
+  } catch {
+    // The page does not permit a policy of this name. It may not require one either.
+  }
+  return policy?.createScriptURL("") ?? WORKER;
 }

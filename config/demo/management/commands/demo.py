@@ -8,11 +8,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
-PASSWORD = "latchkey-demo"  # noqa: S105 — published, so the command needs DEBUG
-ACCOUNTS = {
-    "demo@latchkey.test": {},
-    "admin@latchkey.test": {"is_staff": True, "is_superuser": True},
-}
+from accounts.demo_accounts import FLAGS, PASSWORD
 
 
 class Command(BaseCommand):
@@ -33,14 +29,14 @@ class Command(BaseCommand):
         self.check()
         call_command("migrate", interactive=False, verbosity=0)
         users = get_user_model().objects
-        for email, flags in ACCOUNTS.items():
+        for email, flags in FLAGS.items():
             if not users.filter(email=email).exists():
                 users.create_user(email, PASSWORD, **flags)
         self.stdout.write(f"\n  http://localhost:{port}/          sign in")
         self.stdout.write(f"  http://localhost:{port}/demo      see it at work")
         self.stdout.write(f"  http://localhost:{port}/admin/    revoke sessions")
         self.stdout.write(f"  http://localhost:{port}/mailbox   read the mails\n\n")
-        for email in ACCOUNTS:
+        for email in FLAGS:
             self.stdout.write(f"  {email:<22} {PASSWORD}")
         self.stdout.write("")
         self.stdout.flush()
