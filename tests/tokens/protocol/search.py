@@ -38,7 +38,7 @@ class Scale(NamedTuple):
     """The durations in units, in the proportions of the defaults.
 
     ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. ``upload``:
-    how long an upload may take. There are none by default, and at most one at a time. The last four fields break the
+    how long an upload may take. There are none by default, and at most one at a time. The last five fields break the
     protocol.
     """
 
@@ -51,6 +51,7 @@ class Scale(NamedTuple):
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
     other_name_stays: bool = False
+    uploads_are_not_late: bool = False
 
 
 class Access(NamedTuple):
@@ -180,7 +181,10 @@ class Rules:
             }
             jar = Jar(refresh, tuple(oldest.values()))
             yield f"receive {_name(message)}", rest._replace(jar=jar, before=((rest.now, rest.jar), *rest.before))
-            if message.refresh is not None and self._decide(rest, message.refresh.tokens[0]) is not Decision.REPEAT:
+            if (
+                message.refresh is not None
+                and self._decide(rest, message.refresh.tokens[0], message) is not Decision.REPEAT
+            ):
                 # A server-side renderer has the token before the browser and uses it. A repeat would only delay it.
                 for release in self.releases:
                     yield self._presented(rest, message, release, message.refresh)
@@ -188,8 +192,10 @@ class Rules:
             for release in self.releases:
                 yield self._presented(rest, message, release, Refresh(None))
 
-    def _decide(self, world: World, presented: int) -> Decision:
-        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy)
+    def _decide(self, world: World, presented: int, message: Message) -> Decision:
+        late = message.kind == UPLOAD and world.now > message.sent + self.request_life
+        late &= not self.scale.uploads_are_not_late
+        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy, late=late)
 
     def _presented(self, rest: World, message: Message, release: Release, held: Refresh) -> Successor:
         """Return the world after a request with the cookies of a message. ``held``: changes that a renderer has."""
@@ -198,8 +204,10 @@ class Rules:
         if presented is None:
             return "no refresh token is presented", None
         row, now = rest.row, _EPOCH + rest.now * _UNIT
-        decision = self._decide(rest, presented)
+        decision = self._decide(rest, presented, message)
         step = f"{presented} is {decision.value}"
+        if decision is Decision.LATE:
+            return step, rest
         if decision in ENDS_SESSION:
             return step, None
         commits = rest.commits
