@@ -247,17 +247,21 @@ def node_started(
 
 
 class Front(Server):
-    """nginx, which clients reach by TLS under the site's name."""
+    """nginx, which clients reach by TLS under the site's name. ``address``: the client's, one of this machine."""
 
-    def __init__(self, port: int, certificate: Certificate) -> None:
-        self.port = port
+    def __init__(self, port: int, certificate: Certificate, address: str = "127.0.0.1") -> None:
+        self.port, self._certificate, self._address = port, certificate, address
         self._context = ssl.create_default_context(cafile=str(certificate.authority_path))
 
     def connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPSConnection(HOST, self.port, timeout=SECONDS)
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
+        plain = socket.create_connection(("127.0.0.1", self.port), SECONDS, (self._address, 0))
         connection.sock = self._context.wrap_socket(plain, server_hostname=HOST)
         return connection
+
+    def reached_from(self, address: str) -> "Front":
+        """Return the same nginx for a client with another address (127.0.0.2 and so on)."""
+        return Front(self.port, self._certificate, address)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ the session has ended (revoked, idle or expired)        REFUSE
 ``n = g``, ``g > 0``, before since + acknowledge_after  REPEAT     without a refresh token: the client has it
 ``n = g``                                               ROTATE     begin generation ``g + 1``
 ``n = g - 1``, before since + grace                     REPEAT     parallel tabs, retries
+``n < g``, the request took long to arrive              LATE       refuse; the session continues
 ``n = g - 1``, not acknowledged, recoveries left        RECOVER    since = now
 ``n = g - 1``, not acknowledged                         EXHAUSTED  end the session
 otherwise                                               REUSE      end the session
@@ -24,6 +25,10 @@ Parallel requests, lost responses and crashes make honest clients present a toke
 such sessions. REPEAT and RECOVER keep them, and are safe: refresh tokens are derived
 (`tokens.protocol.refresh_tokens`), so two answers contain the same successor, and there are never two different
 current tokens of one session.
+
+A proxy forwards an upload when it has the whole body. Its token may have been replaced meanwhile, which proves no
+second holder. LATE gives no tokens, not even those of RECOVER, because they could overwrite newer ones in the browser.
+The caller decides which requests are late. A client cannot say so.
 
 With a grace of zero (strict mode) a token works exactly once: nothing is repeated and nothing is recovered.
 """
@@ -47,6 +52,7 @@ class Decision(Enum):
     REPEAT = "repeated"
     ROTATE = "rotated"
     RECOVER = "recovered"
+    LATE = "arrived late"
     EXHAUSTED = "recoveries exhausted"
     REUSE = "reuse detected"
 
@@ -93,8 +99,11 @@ class State:
     ended: bool = False
 
 
-def decide(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
-    """Return what to answer to a token of generation ``presented`` at the time ``now``."""
+def decide(state: State, presented: int, now: datetime, policy: Policy, *, late: bool = False) -> Decision:
+    """Return what to answer to a token of generation ``presented`` at the time ``now``.
+
+    ``late``: whether the request took long to arrive, and was authenticated when it was sent.
+    """
     age = now - state.since
     if state.ended:
         return Decision.REFUSE
@@ -104,11 +113,13 @@ def decide(state: State, presented: int, now: datetime, policy: Policy) -> Decis
     if presented == state.generation:
         still = state.generation > 0 and age < policy.acknowledge_after and not policy.strict
         return Decision.REPEAT if still else Decision.ROTATE
-    if presented < state.generation - 1 or policy.strict:
+    if policy.strict:
         return Decision.REUSE
-    if age < policy.grace:
+    if presented == state.generation - 1 and age < policy.grace:
         return Decision.REPEAT
-    if state.acknowledged:
+    if late:
+        return Decision.LATE
+    if presented < state.generation - 1 or state.acknowledged:
         return Decision.REUSE
     return Decision.RECOVER if _recoveries_left(state, policy) else Decision.EXHAUSTED
 

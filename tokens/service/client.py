@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from uuid import UUID
 
 MAX_USER_AGENT = 300
 """Characters of a User-Agent that are stored."""
@@ -13,13 +14,15 @@ class Client:
     """The sender of a request. ``ip`` is an address or None. ``device_token`` identifies a known device, or is None.
 
     ``is_device_doubtful``: whether the device token came in a cookie of the older name, which a script can plant,
-    although such cookies are no longer written.
+    although such cookies are no longer written. ``late_session``: the session of a request that took long to arrive,
+    and had a valid access token of the session when it began, or None.
     """
 
     ip: str | None = None
     user_agent: str = ""
     device_token: str | None = field(default=None, repr=False)
     is_device_doubtful: bool = False
+    late_session: UUID | None = None
 
     @property
     def user_agent_digest(self) -> bytes:

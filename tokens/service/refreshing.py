@@ -38,13 +38,13 @@ _Reason = RefreshToken.Reason
 
 _UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION = "unknown key", "not a token of ours", "unknown session"
 _FORGED, _ANOTHER_MODE, _OVER = "forged with a key of ours", "another storage mode", "session ended"
-_WITHOUT_KEY, _ANOTHER_DEVICE = "bound to its device", "another device"
+_WITHOUT_KEY, _ANOTHER_DEVICE, _LATE = "bound to its device", "another device", Decision.LATE.value
 _FOREIGN = {_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _ANOTHER_DEVICE}
 """The causes for which a token that a sibling host can have planted counts as if it had not come."""
 
 _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
 _CAUSES: tuple[str, ...] = (
-    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE),
+    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE, _LATE),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
     _Reason.ACTOR_ENDED,
 )
@@ -61,12 +61,14 @@ class Refusal:
     - ``bound``: the session, if it is still live but refreshed by the key of its device, and not by a token.
     - ``cause``: the reason, for logs and metrics. Clients are not told.
     - ``foreign``: whether a sibling host can have planted the token. It says nothing about the user's own session.
+    - ``late``: whether the token was replaced while the request was under way. The session continues.
     """
 
     definite: bool = True
     bound: RefreshToken | None = field(default=None, compare=False, repr=False)
     cause: str = field(default="", compare=False)
     foreign: bool = field(default=False, compare=False)
+    late: bool = field(default=False, compare=False)
 
 
 def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
@@ -182,7 +184,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     """Carry out one decision, and return the answer. None: another request has changed the row."""
     now, policy = row.now, token_settings().policy
     state = row.state(now)
-    decision = decide(state, presented.generation, now, policy)
+    decision = decide(state, presented.generation, now, policy, late=client.late_session == row.id)
     if decision is Decision.REFUSE:
         return refused(_OVER, row.id)
     if not row.user.is_active:
@@ -194,6 +196,8 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return ended(row, _Reason.ACTOR_ENDED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
+    if decision is Decision.LATE:
+        return replace(refused(_LATE, row.id, definite=False), late=True)
     if decision is Decision.REUSE:
         return ended(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():

@@ -31,7 +31,6 @@ If `TokenSettings.origin` is http, which is allowed only in development, names h
 Secure, because not every browser keeps such cookies from http://localhost.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -93,7 +92,7 @@ OF_MODE = {
 }
 
 
-def read(request: HttpRequest, names: Iterable[str]) -> str | None:
+def read(request: HttpRequest, names: tuple[str, ...]) -> str | None:
     """Return the value of the first cookie with exactly one of these names. None: there is none.
 
     Of several cookies with the same name none counts.

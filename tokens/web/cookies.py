@@ -105,7 +105,7 @@ def read_device(request: HttpRequest) -> tuple[str | None, bool]:
 
 def is_open(request: HttpRequest) -> bool:
     """Return whether the browser has stayed open since its session was bound."""
-    return read(request, [OPEN.name]) is not None
+    return read(request, (OPEN.name,)) is not None
 
 
 def has_claim(request: HttpRequest) -> bool:
@@ -115,7 +115,7 @@ def has_claim(request: HttpRequest) -> bool:
 
 def read_claim(request: HttpRequest) -> str | None:
     """Return the claim to another offer to bind the session, or None."""
-    return read(request, CLAIM.name)
+    return read(request, (CLAIM.name,))
 
 
 def set_claim(response: HttpResponseBase, claim: str) -> None:

@@ -18,10 +18,12 @@ it valid, is deleted, and the browser is redirected to the same URL: it refreshe
 refresh says so in a header: the user stays anonymous, but gets 503 instead of the page to sign in.
 """
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import time
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
@@ -38,7 +40,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
 from tokens.web import cookies, django_session, problems
-from tokens.web.client import client_of
+from tokens.web.client import client_of, seconds_under_way
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
@@ -160,7 +162,27 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
 @sensitive_variables()
 def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
     text, modes, old_name, others = presented
-    return refresh(text, modes, client_of(request), old_name=old_name, others=others)
+    client = client_of(request)
+    if late := _late_session(request):
+        client = replace(client, late_session=late)
+    return refresh(text, modes, client, old_name=old_name, others=others)
+
+
+def _late_session(request: HttpRequest) -> UUID | None:
+    """Return the session of a request that took long to arrive, and had a valid access token when it was sent.
+
+    None if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
+    of its body for as long as the user is active.
+    """
+    if not (seconds := seconds_under_way(request)):
+        return None
+    under_way, found = timedelta(seconds=seconds), token_settings()
+    if not found.policy.grace / 2 < under_way <= found.access_lifetime:
+        return None
+    try:
+        return codec().loads(cookies.read_access(request) or "", datetime.now(UTC) - under_way).session_id
+    except InvalidAccessToken:
+        return None
 
 
 def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> Flow[bool]:
@@ -244,7 +266,7 @@ def _note_issued(issued: IssuedTokens, exchange: Exchange) -> None:
 
 def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) -> bool:
     """Note that the refresh token was rejected. Return whether the access cookie is stale."""
-    exchange.problem = problems.SESSION_ENDED
+    exchange.problem = problems.TOKEN_EXPIRED if refusal.late else problems.SESSION_ENDED
     exchange.bound = refusal.bound
     exchange.has_ended = refusal.definite and refusal.bound is None
     # Other requests leave the cookies alone: a page sends several at once, and some responses arrive late.

@@ -20,8 +20,11 @@ from typing import NamedTuple
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
-REFRESH, ORPHAN, USE, ANSWER = range(4)
-"""The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response."""
+REFRESH, ORPHAN, USE, ANSWER, UPLOAD = range(5)
+"""The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response, an upload.
+
+An upload is a refresh that arrives late, because a proxy collects its body first.
+"""
 CURRENT = 8
 """The number of the server's generation in a key."""
 DELETED = 255
@@ -34,18 +37,21 @@ _UNIT = timedelta(seconds=1)
 class Scale(NamedTuple):
     """The durations in units, in the proportions of the defaults.
 
-    ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. The last four
-    fields break the protocol.
+    ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. ``upload``:
+    how long an upload may take. There are none by default, and at most one at a time. The last five fields break the
+    protocol.
     """
 
     grace: int = 2
     messages: int = 3
     fail_over: int = 1
     renames: bool = False
+    upload: int = 0
     still_time_cut: int = 0
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
     other_name_stays: bool = False
+    uploads_are_not_late: bool = False
 
 
 class Access(NamedTuple):
@@ -134,7 +140,7 @@ class Rules:
 
     def _steps(self, world: World) -> Iterator[Successor]:
         now, messages = world.now, world.messages
-        if all(now < message.sent + self.request_life for message in messages):
+        if all(now < message.sent + self._life(message) for message in messages):
             commits = tuple(commit for commit in world.commits if now < commit[0] + self.scale.fail_over)
             before = tuple(old for old in world.before if now < old[0] + self.saved_within)
             yield "a unit of time passes", world._replace(now=now + 1, commits=commits, before=before)
@@ -151,10 +157,15 @@ class Rules:
 
     def _requests(self, world: World) -> Iterator[Message]:
         yield Message(REFRESH, world.now, world.jar.refresh, None)
+        if self.scale.upload and all(message.kind != UPLOAD for message in world.messages):
+            yield Message(UPLOAD, world.now, world.jar.refresh, None)
         for access in world.jar.accesses:
             # A use that arrives too early to acknowledge anything makes no difference.
             if world.now + self.request_life >= access.iat + self.acknowledge:
                 yield Message(USE, world.now, None, access)
+
+    def _life(self, message: Message) -> int:
+        return self.scale.upload if message.kind == UPLOAD else self.request_life
 
     def _arrived(self, rest: World, message: Message) -> Iterator[Successor]:
         if message.kind == USE and message.access is not None:
@@ -170,7 +181,10 @@ class Rules:
             }
             jar = Jar(refresh, tuple(oldest.values()))
             yield f"receive {_name(message)}", rest._replace(jar=jar, before=((rest.now, rest.jar), *rest.before))
-            if message.refresh is not None and self._decide(rest, message.refresh.tokens[0]) is not Decision.REPEAT:
+            if (
+                message.refresh is not None
+                and self._decide(rest, message.refresh.tokens[0], message) is not Decision.REPEAT
+            ):
                 # A server-side renderer has the token before the browser and uses it. A repeat would only delay it.
                 for release in self.releases:
                     yield self._presented(rest, message, release, message.refresh)
@@ -178,8 +192,10 @@ class Rules:
             for release in self.releases:
                 yield self._presented(rest, message, release, Refresh(None))
 
-    def _decide(self, world: World, presented: int) -> Decision:
-        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy)
+    def _decide(self, world: World, presented: int, message: Message) -> Decision:
+        late = message.kind == UPLOAD and world.now > message.sent + self.request_life
+        late &= not self.scale.uploads_are_not_late
+        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy, late=late)
 
     def _presented(self, rest: World, message: Message, release: Release, held: Refresh) -> Successor:
         """Return the world after a request with the cookies of a message. ``held``: changes that a renderer has."""
@@ -188,8 +204,10 @@ class Rules:
         if presented is None:
             return "no refresh token is presented", None
         row, now = rest.row, _EPOCH + rest.now * _UNIT
-        decision = self._decide(rest, presented)
+        decision = self._decide(rest, presented, message)
         step = f"{presented} is {decision.value}"
+        if decision is Decision.LATE:
+            return step, rest
         if decision in ENDS_SESSION:
             return step, None
         commits = rest.commits
@@ -207,7 +225,9 @@ class Rules:
             changes = {name: token for name, token in changes.items() if token is not None}
         changes = held.cookies | changes
         refresh = Refresh.of(changes, DELETED) if changes else None
-        answer = Message(ANSWER, message.sent, refresh, Access(row.generation, rest.now))
+        # The response to an upload comes at once, so that all of its time is on the way there.
+        sent = rest.now - self.request_life if message.kind == UPLOAD else message.sent
+        answer = Message(ANSWER, sent, refresh, Access(row.generation, rest.now))
         messages = rest.messages if message.kind == ORPHAN else (*rest.messages, answer)
         return step, rest._replace(row=row, commits=commits, messages=messages)
 
@@ -215,7 +235,7 @@ class Rules:
         left = tuple(
             message._replace(kind=ORPHAN) if message.kind == REFRESH else message
             for message in world.messages
-            if message.kind != ANSWER
+            if message.kind not in {ANSWER, UPLOAD}  # The proxy does not forward a part of a body.
         )
         for _, jar in ((world.now, world.jar), *world.before):
             yield f"crash, back to {jar.refresh.tokens}", world._replace(jar=jar, before=(), messages=left)

@@ -103,6 +103,14 @@ def test_the_decision_is_the_one_that_the_protocol_prescribes(case):
     assert decide(state, case.presented, SINCE + case.age, case.policy) is case.expected
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_a_late_request_ends_nothing_and_recovers_nothing_unless_the_session_is_strict(case):
+    state = State(case.g, SINCE, **case.row)
+    is_replaced = case.expected in {D.RECOVER, D.EXHAUSTED, D.REUSE} and case.policy is not STRICT
+    expected = D.LATE if is_replaced else case.expected
+    assert decide(state, case.presented, SINCE + case.age, case.policy, late=True) is expected
+
+
 def reference(state: State, presented: int, now: datetime, policy: Policy) -> str:
     """Return the first row of the protocol's table that applies. The order and the words are those of the table."""
     strict = policy.grace == timedelta(0)

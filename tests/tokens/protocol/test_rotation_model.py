@@ -231,8 +231,28 @@ def test_no_history_in_finer_units_of_time_ends_an_honest_session():
 
 
 @pytest.mark.parametrize(
+    "scale",
+    [
+        pytest.param(Scale(upload=4, messages=2), id="of 60 s"),
+        pytest.param(Scale(upload=10, messages=2), id="of 150 s", marks=pytest.mark.exhaustive),
+        pytest.param(
+            Scale(upload=3, messages=2, uploads_are_not_late=True),
+            id="of 45 s that is not late",
+            marks=pytest.mark.exhaustive,
+        ),
+    ],
+)
+def test_no_history_with_an_upload_ends_an_honest_session(scale):
+    """A proxy forwards a request when it has the whole body. Its refresh token may have been replaced meanwhile."""
+    result = search(scale, worlds=150_000)
+    assert (result.history, result.left) == (None, 0)
+    assert result.worlds > 20_000
+
+
+@pytest.mark.parametrize(
     "mutation",
     [
+        pytest.param(Scale(upload=4, messages=2, uploads_are_not_late=True), id="an upload of 60 s that is not late"),
         pytest.param(Scale(still_time_cut=2), id="a still time of two graces"),
         pytest.param(Scale(still_time_cut=1), id="a still time shorter than two graces and 30 s"),
         pytest.param(Scale(acknowledged_early=2), id="acknowledging after two graces"),

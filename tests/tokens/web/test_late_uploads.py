@@ -1,0 +1,125 @@
+"""A proxy forwards an upload when it has the whole body. Its cookies are those of the moment when it was sent.
+
+If its refresh token was replaced meanwhile, the upload is refused and the session continues. Only a trusted proxy can
+say that a request was under way for long.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browsers import ACCESS, login, refresh
+from tests.factories import UserFactory
+from tests.tokens.edge import EXPIRED, who
+from tokens.models import RefreshToken
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
+
+STILL = 100
+"""Seconds after which a refresh rotates again, and the use of an access token acknowledges."""
+UNDER_WAY = 350
+"""Seconds that the upload takes. Its access token is valid when it is sent, and has expired when it arrives."""
+SENT = EXPIRED - UNDER_WAY // 2
+"""Seconds after the refresh, when the upload is sent."""
+PROXY, CLIENT = "127.0.0.1", "203.0.113.9"
+Reason = RefreshToken.Reason
+
+
+def copied(client: Client, to: Client) -> Client:
+    """Let a client have the cookies that another one has now, and return it."""
+    for name, morsel in client.cookies.items():
+        to.cookies[name] = morsel.value
+    return to
+
+
+@pytest.fixture
+def upload(settings: Any, clock: Any, another: Callable[[], Client], signed_in: Client) -> Client:
+    """The cookies of a request that is sent now, `SENT` seconds after a refresh, by way of a trusted proxy."""
+    settings.TRUSTED_PROXIES = [PROXY]
+    assert refresh(signed_in).status_code == 200
+    clock.forward(SENT)
+    return copied(signed_in, another())
+
+
+@pytest.fixture
+def twice_replaced(clock: Any, signed_in: Client, upload: Client) -> Client:
+    """The same, when it arrives. Another tab has refreshed twice meanwhile, and has used its new tokens."""
+    for _ in "12":
+        clock.forward(STILL)
+        assert refresh(signed_in).status_code == 200
+    clock.forward(UNDER_WAY - 2 * STILL)
+    assert who(signed_in)
+    return upload
+
+
+def arrive(upload: Client, seconds: float | None = UNDER_WAY, address: str = PROXY) -> Any:
+    """Let the request arrive after so many seconds under way, and return the response."""
+    header = {} if seconds is None else {"X-Request-Time": f"{seconds:.3f}"}
+    return upload.get("/api/auth/me", headers=header, REMOTE_ADDR=address)
+
+
+def test_a_late_upload_is_refused_and_the_session_continues(user, signed_in, twice_replaced):
+    response = arrive(twice_replaced)
+    assert (response.status_code, response.json()["code"]) == (401, "token_expired")
+    assert not response.cookies
+    assert who(signed_in) == str(user.pk)
+    assert RefreshToken.objects.get().revoked_at is None
+
+
+def test_a_late_upload_gets_no_tokens_even_where_another_request_would_recover(clock, signed_in, upload):
+    clock.forward(STILL)
+    assert refresh(signed_in).status_code == 200  # Nobody uses the new tokens, as if the response was lost.
+    clock.forward(UNDER_WAY - STILL)
+    assert arrive(upload).status_code == 401
+    assert not RefreshToken.objects.get().recoveries
+    assert refresh(upload).status_code == 200
+    assert RefreshToken.objects.get().recoveries == 1
+
+
+def test_a_late_upload_with_the_current_token_is_served(clock, user, upload):
+    clock.forward(UNDER_WAY)
+    assert arrive(upload).json()["user"]["id"] == str(user.pk)
+
+
+CAUGHT: dict[str, Callable[[Client], Any]] = {
+    "if nobody says how long it took": lambda upload: arrive(upload, None),
+    "if a client says so itself": lambda upload: arrive(upload, address=CLIENT),
+    "if the number is none": lambda upload: arrive(upload, float("nan")),
+    "if it took no longer than half the grace": lambda upload: arrive(upload, 15),
+    "if its access token had expired when it was sent": lambda upload: arrive(upload, UNDER_WAY // 2 - 1),
+    "if it took longer than an access token lives": lambda upload: arrive(upload, 601),
+    "if it is a refresh": refresh,
+}
+
+
+@pytest.mark.parametrize("sent", CAUGHT.values(), ids=CAUGHT)
+def test_a_replaced_token_ends_the_session(twice_replaced, sent):
+    assert sent(twice_replaced).status_code == 401
+    assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
+
+
+def test_the_access_token_of_another_session_does_not_count(request, clock, another, signed_in):
+    others = another()
+    login(others, UserFactory())  # At the same time, so that the token is valid and expires when the right one does.
+    upload = request.getfixturevalue("twice_replaced")
+    upload.cookies[ACCESS] = others.cookies[ACCESS].value
+    assert arrive(upload).status_code == 401
+    assert RefreshToken.objects.order_by("id")[0].revoked_reason == Reason.REUSE
+
+
+def test_a_thief_who_waits_with_the_end_of_a_body_gets_nothing_and_is_found_at_the_next_request(twice_replaced):
+    assert arrive(twice_replaced).status_code == 401
+    assert refresh(twice_replaced).status_code == 401
+    assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
+
+
+def test_after_a_refresh_an_upload_may_take_as_long_as_the_access_token_lives(clock, user, another, signed_in):
+    assert refresh(signed_in).status_code == 200
+    upload = copied(signed_in, another())
+    for generation in range(2, 1 + EXPIRED // STILL):
+        clock.forward(STILL)
+        assert refresh(signed_in).status_code == 200
+        assert RefreshToken.objects.get().generation == generation
+    assert who(upload) == who(signed_in) == str(user.pk)
