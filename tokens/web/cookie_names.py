@@ -31,17 +31,18 @@ Secure, because not every browser keeps such cookies from http://localhost.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from sys import getsizeof
 
 from django.http import HttpRequest
 
 from tokens.conf import COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.protocol.bounded_cache import BoundedCache
 from tokens.web.paths import auth_api
 
-REMEMBERED = 1024
-"""How many parsed ``Cookie`` headers a process remembers. A browser sends the same header many times."""
-MAX_REMEMBERED = 8192
-"""Longer ``Cookie`` headers, in bytes, are not remembered, so that clients cannot fill the memory."""
+REMEMBERED = 6 * 2**20
+"""Bytes of parsed ``Cookie`` headers that a process remembers. A browser sends the same header many times."""
+OF_ONE = 400
+"""Bytes that a parsed cookie takes beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ SCOPED_REFRESH = Cookie("__Http-refresh", "scoped-refresh", "__Secure-refresh")
 DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
 
+_parsed: BoundedCache[str, dict[str, list[str]]] = BoundedCache(REMEMBERED)
+
 OF_MODE = {
     COOKIE: (HOST_ACCESS, HOST_REFRESH),
     SCOPED: (HOST_ACCESS, SCOPED_REFRESH),
@@ -116,11 +119,12 @@ def is_sent(request: HttpRequest, name: str | None) -> bool:
 
 def _all(request: HttpRequest) -> dict[str, list[str]]:
     header = request.META.get("HTTP_COOKIE", "")
-    return (_remembered_values if len(header) <= MAX_REMEMBERED else _values)(header)
+    found = _parsed.get(header)
+    return _parse(header) if found is None else found
 
 
-def _values(header: str) -> dict[str, list[str]]:
-    """Return the values in a ``Cookie`` header by name."""
+def _parse(header: str) -> dict[str, list[str]]:
+    """Return the values in a ``Cookie`` header by name, and remember them."""
     found: dict[str, list[str]] = {}
     for chunk in header.split(";"):
         key, equals, value = chunk.partition("=")
@@ -128,7 +132,5 @@ def _values(header: str) -> dict[str, list[str]]:
             name = key.strip(" \t")
             # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
             found.setdefault(name, []).append(value.strip(' \t"'))
+    _parsed.put(header, found, 2 * getsizeof(header) + OF_ONE * (1 + header.count(";")))
     return found
-
-
-_remembered_values = lru_cache(maxsize=REMEMBERED)(_values)
