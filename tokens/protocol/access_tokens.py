@@ -17,6 +17,9 @@ section 4.1.6).
 
     "act": {"sub": "<actor's primary key>"}
 
+``open`` is true if the session ends when the browser is closed (`AccessToken.while_open`), and is missing otherwise.
+Only the server of the session can check this, by a cookie that no other host gets. Services ignore the claim.
+
 ``aud`` is one text (RFC 7519 section 4.1.3). A token for services has another one than all other tokens, if the server
 has an audience for services (`AccessToken.for_services`).
 
