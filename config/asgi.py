@@ -5,5 +5,9 @@ from django.core.asgi import get_asgi_application
 from config.requests import ASGIRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_asgi_application()
-application.request_class = ASGIRequest
+handler = get_asgi_application()
+handler.request_class = ASGIRequest
+
+from tokens.web.bodies import BodyLimit  # noqa: E402  It needs the apps.
+
+application = BodyLimit(handler)

@@ -11,6 +11,7 @@ from django.urls import get_resolver
 
 from tokens.conf import SETTINGS
 from tokens.conf.rates import NAMES, Rates
+from tokens.protocol import access_tokens
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,6 +30,12 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning():
                 assert int(default) == setting.default, name
             case "flag":
                 assert default == str(setting.default).lower(), name
+
+
+def test_the_readme_tells_services_what_each_claim_means_that_no_library_checks():
+    section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
+    checked = {"iss", "aud", "exp", "iat", "nbf", "jti", "client_id"}
+    assert [name for name in access_tokens._REGISTERED - checked if f"`{name}`" not in section] == []
 
 
 def test_the_readme_has_no_unknown_setting():

@@ -1,5 +1,20 @@
+import encodings
+from typing import Any
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+
+
+class _Encodings(dict[str, Any]):
+    """What Python remembers of encodings, without the names of none.
+
+    Python keeps every name that it was asked for, whether there is such an encoding or not. A client can send any
+    number of them, each as long as a header: Django looks up the charset of each ``Content-Type``.
+    """
+
+    def __setitem__(self, name: str, found: Any) -> None:
+        if found is not None:
+            super().__setitem__(name, found)
 
 
 class TokensConfig(AppConfig):
@@ -10,3 +25,5 @@ class TokensConfig(AppConfig):
     def ready(self) -> None:
         from tokens import checks, receivers  # noqa: F401
         from tokens.web import cors  # noqa: F401
+
+        encodings._cache = _Encodings(encodings._cache)

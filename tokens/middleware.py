@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -80,7 +81,9 @@ class TokenMiddleware(AuthenticationMiddleware):
             session.refuse_impersonation(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for a view, also one of the admin, that could not check a password, or may not change the account."""
+        """Answer for a view that could not check a password or read a body, or that may not change the account."""
+        if isinstance(exception, RequestDataTooBig):
+            return problems.respond(request, problems.PAYLOAD_TOO_LARGE)
         if isinstance(exception, Throttled):
             return problems.respond(request, problems.throttled(request, exception))
         if isinstance(exception, SessionEnded):

@@ -1,11 +1,15 @@
-"""Chunked bodies, as servers really pass them on: none is taken for an empty one. No request needs the database."""
+"""Bodies, as servers really pass them on: chunks are not taken for an empty body, and a large body is not kept.
+
+No request needs the database.
+"""
 
 import http.client
+import resource
 import socket
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +23,8 @@ from tests.scale.cluster import ROOT, Node, running, wait_for
 
 pytestmark = pytest.mark.long
 
+MOST_ON_DISK = 3 * 2**20
+"""Bytes of a file that the servers may write. A larger one would be an error, which is answered 500."""
 NOT_JSON, NO_TOKEN = b"not JSON", b'{"refresh_token": 5}'
 AS_SERVICE = f"Basic {b64encode(b'api:secret').decode()}"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -37,10 +43,14 @@ def granian(interface: str, folder: Path) -> Iterator[int]:
     command = [sys.executable, "-m", "granian", "--interface", interface, f"config.{interface}:application"]
     with (
         reserved_port() as port,
-        running([*command, "--port", str(port)], cwd=ROOT, env=variables) as process,
+        running([*command, "--port", str(port)], cwd=ROOT, env=variables, preexec_fn=_limit_files) as process,
     ):
         wait_for(Node(port, process).listens, "granian")
         yield port
+
+
+def _limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_ON_DISK, MOST_ON_DISK))
 
 
 @contextmanager
@@ -88,6 +98,24 @@ def test_a_sign_out_reads_them(port, body, status, code):
 
 def test_introspection_reads_them(port):
     assert post_in_chunks(port, "/api/auth/introspect", b"token=unknown", FORM) == (200, b'{"active":false}')
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 300000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("path", ["/sign-in", "/nothing", "/api/auth/login"])
+def test_a_large_upload_is_answered_before_it_has_arrived(port, path, framing):
+    """The CSRF cookie and the Origin are valid, so that Django's CSRF check reads the form. The end never comes."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{framing}\r\n"
+    head += f"Origin: https://app.test\r\nCookie: __Host-csrf={'a' * 32}\r\n"
+    head += "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n' + b"x" * 2**20
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        with suppress(OSError):  # The server closes the connection.
+            for _ in range(1 if "Length" in framing else 20):
+                connection.sendall(b"%x\r\n%s\r\n" % (len(part), part) if "chunked" in framing else part)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, b'"payload_too_large"' in response.read()) == (413, True)
 
 
 def test_a_server_that_does_not_pass_them_on_is_answered_for_with_411(tmp_path):

@@ -122,6 +122,18 @@ def test_the_client_gets_a_page_a_problem_or_a_line_of_text_as_it_prefers(accept
     assert kind != LINE or response.content == b"There is nothing here.\n"
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/sign-out", "/admin/x", "/metrics", "/.well-known/jwks.json", "/api/schema", "/api/x"]
+)
+def test_an_answer_whose_form_depends_on_what_the_client_accepts_says_so_to_caches(path):
+    """A shared cache would otherwise show a person the JSON that a program got first."""
+    answers = [Client().get(path, headers={"Accept": accept}) for accept in KINDS]
+    answers += [Client().post(path, headers={"Accept": accept}) for accept in KINDS]
+    for those in (answers[: len(KINDS)], answers[len(KINDS) :]):
+        if len({(answer.status_code, answer["Content-Type"]) for answer in those}) > 1:
+            assert [answer.headers for answer in those if "Accept" not in answer.get("Vary", "").split(", ")] == []
+
+
 def test_over_tls_a_browser_is_told_to_stay_there():
     assert Client().get("/nothing", secure=True)["Strict-Transport-Security"] == f"max-age={365 * 86400}"
 

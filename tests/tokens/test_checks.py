@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from tests.tokens.protocol.pems import pem, public_pem
+from tests.settings import SCRATCH
+from tests.tokens.protocol.pems import pem, pss_pem, public_pem
 from tokens import checks
 from tokens.service import triggers
 
@@ -91,6 +93,18 @@ def scheme_behind(*proxies: str) -> Arrange:
     return arrange
 
 
+def key_file(mode: int) -> Arrange:
+    """Read the second key from a file with this mode."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        path = Path(mkdtemp(dir=SCRATCH)) / "key.pem"
+        path.write_text(pem("EdDSA"))
+        path.chmod(mode)
+        settings.TOKENS = {"SIGNING_KEYS": ["derived", str(path)]}
+
+    return arrange
+
+
 def missing_trigger(settings: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(triggers, "has_tables", lambda alias: True)
     patch.setattr(triggers, "missing", lambda alias: ["tokens_user_changed on accounts_user"])
@@ -135,6 +149,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E032", ERROR, tokens(DEVICE_BOUND="yes"), "DEVICE_BOUND"),
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
+    ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
+    ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
@@ -195,6 +211,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
+    *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
+    *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
     ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
 ]

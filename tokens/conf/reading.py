@@ -1,6 +1,7 @@
 """Reads the settings from Django's dictionary ``TOKENS`` and from the environment.
 
-Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name.
+Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name
+and limits by path.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from tokens.conf import introspection_clients, rates, signing_keys, validation
+from tokens.conf import body_limits, introspection_clients, rates, signing_keys, validation
 from tokens.conf.settings import SETTINGS, TokenSettings
 from tokens.conf.signing_keys import DERIVED
 from tokens.protocol.signing_keys import EDDSA
@@ -93,6 +94,8 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
             return tuple(value)
         case "rates":
             return rates.read(value)
+        case "limits":
+            return body_limits.read(value)
         case _:
             if not isinstance(value, str) or not value:
                 raise ValueError("must be a string, and not empty")
@@ -106,6 +109,8 @@ def _from_text(kind: str, text: str) -> Any:
         return {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}.get(text.lower(), text)
     if kind == "list":
         return [item.strip() for item in text.split(",") if item.strip()]
+    if kind == "limits":
+        return body_limits.from_text(text)
     return rates.from_text(text) if kind == "rates" else text
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
@@ -89,6 +90,13 @@ class TokenSettings:
         Rates(),
         "rates by name, or `off`; the other rates keep their default; in the environment `name=rate, name=off`",
         "in a period",
+    )
+    body_limits: BodyLimits = _setting(
+        "limits",
+        BodyLimits(),
+        "bytes of a request body by the beginning of the path, or `off`; the longest beginning that fits counts; a "
+        "larger body is not read, and answered 413; in the environment `/=2621440, /files/=524288000`",
+        "bytes",
     )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")

@@ -17,6 +17,9 @@ section 4.1.6).
 
     "act": {"sub": "<actor's primary key>"}
 
+``open`` is true if the session ends when the browser is closed (`AccessToken.while_open`), and is missing otherwise.
+Only the server of the session can check this, by a cookie that no other host gets. Services ignore the claim.
+
 ``aud`` is one text (RFC 7519 section 4.1.3). A token for services has another one than all other tokens, if the server
 has an audience for services (`AccessToken.for_services`).
 
@@ -28,7 +31,6 @@ of our keys, the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other h
 import json
 import re
 import secrets
-import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,12 +41,18 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing
 
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
-REMEMBERED = 4096
-"""How many verified tokens a process remembers. Verifying a signature is most of the cost of a request."""
+REMEMBERED = 24 * 2**20
+"""Bytes of verified tokens that a process remembers: about four thousand tokens without claims of the project.
+
+Verifying a signature is most of the cost of a request.
+"""
+PARSED = 6
+"""How many times the bytes of its text a token takes, with its text."""
 JITTER = 20
 """Each lifetime is shortened at random by up to one twentieth, so that sessions do not refresh together."""
 
@@ -89,7 +97,7 @@ class AccessToken:
 
 
 class Codec:
-    """Makes and verifies access tokens, and remembers the last `REMEMBERED` that it has verified.
+    """Makes and verifies access tokens, and remembers those that it has verified last.
 
     ``service_audience``: the audience of tokens for services. Empty: there are no such tokens.
     """
@@ -106,8 +114,7 @@ class Codec:
         key = ring.signing_key
         self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
         self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
-        self._good: dict[str, AccessToken] = {}
-        self._lock = threading.Lock()
+        self._good: BoundedCache[str, AccessToken] = BoundedCache(REMEMBERED)
 
     def dumps(
         self,
@@ -179,10 +186,7 @@ class Codec:
         token = self._good.get(text)
         if token is None:
             token = self._verified(text)
-            with self._lock:
-                while len(self._good) >= REMEMBERED:
-                    del self._good[next(iter(self._good))]
-                self._good[text] = token
+            self._good.put(text, token, 1000 + PARSED * len(text))
         return token
 
     def _verified(self, text: str) -> AccessToken:

@@ -13,7 +13,7 @@ key is named by its JWK thumbprint (RFC 7638), the SHA-256 of its required membe
 
 import json
 import re
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -29,11 +29,13 @@ EDDSA, ES256, RS256 = ALGORITHMS = "EdDSA", "ES256", "RS256"
 LEAST_RSA_BITS = 2048
 """RFC 7518 section 3.3."""
 P256_BYTES = 32
+RSA_PSS = bytes.fromhex("06092a864886f70d01010a")
+"""The object identifier id-RSASSA-PSS in DER (RFC 8017 appendix A.2.3)."""
 
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
-_PRIVATE = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_PRIVATE = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _PUBLIC = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PUBLIC KEY|CERTIFICATE)-----")
 
 
@@ -46,6 +48,7 @@ class Flaw(Enum):
     PUBLIC = "a public key"
     UNSUITABLE = "neither Ed25519 nor P-256 nor RSA"
     SHORT = "a short RSA key"
+    PSS = "an RSA-PSS key"
 
 
 class UnusableKey(ValueError):
@@ -99,6 +102,8 @@ def parse(pem: bytes) -> SigningKey:
         raise UnusableKey(Flaw.ENCRYPTED) from None
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey(Flaw.GARBLED) from None
+    if _is_pss(blocks[0][2]):
+        raise UnusableKey(Flaw.PSS)
     return of(private)
 
 
@@ -117,6 +122,16 @@ def of(private: Any) -> SigningKey:
             raise UnusableKey(Flaw.UNSUITABLE)
     public = private.public_key()
     return SigningKey(private, VerifyingKey(thumbprint(public), algorithm, public))
+
+
+def _is_pss(base64: bytes) -> bool:
+    """Return whether a key in PKCS#8 is for RSASSA-PSS only (RFC 4055 section 1.2).
+
+    RS256 is RSASSA-PKCS1-v1_5. `cryptography` loads such a key as any other RSA key, and forgets what it is for.
+    """
+    text = b"".join(line.strip() for line in base64.splitlines() if b":" not in line)  # PEM may have header fields.
+    # The object identifier follows the lengths and the version. It is within the first 33 bytes.
+    return RSA_PSS in b64decode(text[:44] + b"==")
 
 
 def thumbprint(key: PublicKey) -> str:

@@ -58,7 +58,8 @@ def distrust_scheme(request: HttpRequest) -> None:
     not known who may send it.
     """
     meta = request.META
-    if (header := _scheme_header()) in meta and not _may_say_scheme(meta.get("REMOTE_ADDR", "")):
+    # The server may have taken the address from a header.
+    if (header := _scheme_header()) in meta and not _may_say_scheme(meta.get("REMOTE_ADDR", "")[: MAX_ADDRESS + 1]):
         del meta[header]
 
 

@@ -32,17 +32,18 @@ Secure, because not every browser keeps such cookies from http://localhost.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from sys import getsizeof
 
 from django.http import HttpRequest
 
 from tokens.conf import COOKIE, SCOPED, SUBDOMAIN, token_settings
+from tokens.protocol.bounded_cache import BoundedCache
 from tokens.web.paths import auth_api
 
-REMEMBERED = 1024
-"""How many parsed ``Cookie`` headers a process remembers. A browser sends the same header many times."""
-MAX_REMEMBERED = 8192
-"""Longer ``Cookie`` headers, in bytes, are not remembered, so that clients cannot fill the memory."""
+REMEMBERED = 6 * 2**20
+"""Bytes of parsed ``Cookie`` headers that a process remembers. A browser sends the same header many times."""
+OF_ONE = 400
+"""Bytes that a parsed cookie takes beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
 CLAIM = Cookie("__Host-claim", "claim")
 
+_parsed: BoundedCache[str, dict[str, list[str]]] = BoundedCache(REMEMBERED)
+
 OF_MODE = {
     COOKIE: (HOST_ACCESS, HOST_REFRESH),
     SCOPED: (HOST_ACCESS, SCOPED_REFRESH),
@@ -122,13 +125,14 @@ def is_sent(request: HttpRequest, name: str | None) -> bool:
 
 def _all(request: HttpRequest) -> dict[str, list[str]]:
     header = request.META.get("HTTP_COOKIE", "")
-    return (_remembered_values if len(header) <= MAX_REMEMBERED else _values)(header)
+    found = _parsed.get(header)
+    return _parse(header) if found is None else found
 
 
-def _values(header: str) -> dict[str, list[str]]:
-    """Return the values in a ``Cookie`` header by name. A proxy that has applied a deletion leaves an empty value.
+def _parse(header: str) -> dict[str, list[str]]:
+    """Return the values in a ``Cookie`` header by name, and remember them.
 
-    It does not count.
+    Empty values do not count. A proxy that has applied a deletion leaves one.
     """
     found: dict[str, list[str]] = {}
     for chunk in header.split(";"):
@@ -136,7 +140,5 @@ def _values(header: str) -> dict[str, list[str]]:
         # Quotes around a value do not belong to it (RFC 6265 section 4.1.1).
         if value := value.strip(' \t"'):
             found.setdefault(key.strip(" \t"), []).append(value)
+    _parsed.put(header, found, 2 * getsizeof(header) + OF_ONE * (1 + header.count(";")))
     return found
-
-
-_remembered_values = lru_cache(maxsize=REMEMBERED)(_values)

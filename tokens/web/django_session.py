@@ -15,7 +15,7 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 import secrets
 import time
 from functools import lru_cache
-from threading import Lock
+from sys import getsizeof
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from django.http import HttpRequest
 
 from tokens.conf import codec, token_settings
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
+from tokens.protocol.bounded_cache import BoundedCache
 from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies
@@ -46,11 +47,13 @@ PROVEN = "_tokens_proven"
 
 `SESSION_ID` does not prove this. A request with an access token only can get it.
 """
-REMEMBERED = 4096
-"""How many session cookies a process remembers to have examined."""
+REMEMBERED = 4 * 2**20
+"""Bytes of session cookies that a process remembers to have examined: about five thousand cookies.
 
-_examined: dict[tuple[str, str], None] = {}
-_lock = Lock()
+A longer one than browsers keep is not remembered, and is examined again.
+"""
+
+_examined: BoundedCache[tuple[str, str], bool] = BoundedCache(REMEMBERED)
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -113,7 +116,7 @@ def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
     cookie = _cookie(request)
     if cookie is None or not hasattr(request, "session"):
         return False
-    return access is None or (cookie, access.subject) not in _examined
+    return access is None or not _examined.get((cookie, access.subject))
 
 
 def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
@@ -238,10 +241,7 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 def _remember(cookie: str, subject: str) -> None:
-    with _lock:
-        while len(_examined) >= REMEMBERED:
-            del _examined[next(iter(_examined))]
-        _examined[cookie, subject] = None
+    _examined.put((cookie, subject), True, getsizeof(cookie) + getsizeof(subject))
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:

@@ -1,5 +1,6 @@
 """Whose request it is. The first of these that applies decides::
 
+    a body that is too large    answered 413, whoever sent it (`tokens.web.bodies`)
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
     a Bearer token              decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
@@ -39,7 +40,7 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
-from tokens.web import cookies, django_session, problems
+from tokens.web import bodies, cookies, django_session, problems
 from tokens.web.client import client_of, seconds_under_way
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
@@ -83,6 +84,7 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
         or feed.knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
+        or ("CONTENT_LENGTH" in request.META and bodies.is_too_large(request))
     ):
         return False
     acknowledgements.note(token, now)
@@ -93,6 +95,10 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
 
 def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``."""
+    if bodies.is_too_large(request):
+        # Nothing is refreshed: the server may close the connection before the client reads the response.
+        set_user(request, exchange)
+        return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
     is_stale = False
     try:
         if (bearer := bearer_token(request)) is not None:

@@ -157,19 +157,15 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Return the response for a problem: problem+json, a page, or a line of plain text."""
     # `request.accepts` raises an error for a header that it cannot parse.
     accepted = request.headers.get("Accept", "").lower()
+    is_api = request.path_info.startswith(API_PREFIX)
+    headers = problem.headers if is_api else {**problem.headers, "Vary": "Accept"}
     # Programs that accept JSON often accept anything (axios: "application/json, text/plain, */*"). Browsers name HTML.
-    if request.path_info.startswith(API_PREFIX) or ("json" in accepted and "text/html" not in accepted):
-        return JsonResponse(
-            problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
-        )
+    if is_api or ("json" in accepted and "text/html" not in accepted):
+        return JsonResponse(problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=headers)
     page = _page(request, problem) if "text/html" in accepted else None
     kind = "text/plain" if page is None else "text/html"
-    return HttpResponse(
-        page or f"{problem.text}\n",
-        status=problem.status,
-        content_type=f"{kind}; charset=utf-8",
-        headers={**problem.headers, "Vary": "Accept"},
-    )
+    text = page or f"{problem.text}\n"
+    return HttpResponse(text, status=problem.status, content_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _page(request: HttpRequest, problem: Problem) -> str | None:

@@ -15,6 +15,7 @@ from tests import settings as settings_of_the_suite
 from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, token_settings
+from tokens.conf.body_limits import DEFAULT, BodyLimits
 from tokens.conf.rates import NO_RATES, Rate, Rates
 
 ORIGIN = "https://testserver"
@@ -60,6 +61,12 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
         {"sign_in_account": "5/h", "refresh_session": "off"},
         "sign_in_account=5/h, refresh_session=off",
         THROTTLES,
+    ),
+    "BODY_LIMITS": (
+        BodyLimits(),
+        {"/files/": 9, "/x": "off"},
+        "/files/=9, /x=off",
+        BodyLimits((("/files/", 9), ("/x", None), ("/", DEFAULT))),
     ),
     "ISSUER": (ORIGIN, AUTH, AUTH, AUTH),
     "AUDIENCE": (ORIGIN, "api", "api", "api"),
@@ -208,6 +215,15 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
             {5: "1/m"},
             *({"reset_account": r} for r in rates),
         ],
+        ("BODY_LIMITS",): [
+            5,
+            None,
+            "off",
+            [],
+            {"files/": 5},
+            {5: 5},
+            *({"/": n} for n in (0, -1, True, 1.5, "5", None)),
+        ],
         ("REVOCATION_STRICT",): [1, "true", None],
         tuple(TEXTS): ["", None, 5, b"x", ["a"]],
         ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS"): [
@@ -221,6 +237,7 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
 NO_WHOLE_NUMBERS = ["", " ", "0.5", "600.0", "1e3", "-5", "+5", "1_000", "0x10", "10m", "٣", "６００", "²"]
 INVALID_TEXTS = [
     *(("THROTTLES", text) for text in ("on", "reset_account", "reset_account=5/h=5/h")),
+    *(("BODY_LIMITS", text) for text in ("off", "5", "/=", "/=-1", "files/=5", "/=٣")),
     *(("REVOCATION_STRICT", text) for text in ("", "yes please", "2")),
     *(("ISSUER", ""), ("CLIENT_ID", "  "), ("ACCESS_LIFETIME", "9" * 5000)),
 ]

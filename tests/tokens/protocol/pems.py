@@ -1,5 +1,6 @@
 """Private keys for tests, in PEM. Each is made once in a run, because making an RSA key takes long."""
 
+from base64 import b64encode
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,15 @@ def pem(kind: str, which: int = 0, *, password: bytes | None = None, form: Priva
     """Return the PEM of a private key."""
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return str(private_key(kind, which).private_bytes(Encoding.PEM, form, encryption).decode())
+
+
+def pss_pem() -> str:
+    """Return the PEM of an RSA key that is for RSASSA-PSS only, as `openssl genpkey -algorithm RSA-PSS` makes it."""
+    der = private_key("RS256").private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    plain, pss = bytes.fromhex("300d06092a864886f70d0101010500"), bytes.fromhex("300b06092a864886f70d01010a")
+    inside = der[4:].replace(plain, pss, 1)
+    text = b64encode(b"\x30\x82" + len(inside).to_bytes(2, "big") + inside).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
 
 
 def public_pem(kind: str) -> str:

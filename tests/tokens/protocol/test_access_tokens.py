@@ -31,6 +31,7 @@ from tokens.protocol.access_tokens import (
     InvalidAccessToken,
     instant,
 )
+from tokens.protocol.bounded_cache import OVERHEAD
 
 ISSUER, AUDIENCE = VECTORS["issuer"], VECTORS["audience"]
 SERVICES = "https://services.example"
@@ -329,13 +330,13 @@ class TestTheCacheOfVerifiedTokens:
         assert codec.loads(text, IN_100_SECONDS - timedelta(seconds=1)).session_id == SESSION
 
     def test_is_bounded_and_drops_the_oldest(self, monkeypatch):
-        monkeypatch.setattr(access_tokens, "REMEMBERED", 10)
+        texts = [minted() for _ in range(150)]
+        monkeypatch.setattr(access_tokens, "REMEMBERED", 120 * (OVERHEAD + 1000 + access_tokens.PARSED * len(texts[0])))
         codec = a_codec()
-        texts = [minted() for _ in range(25)]
         for text in texts:
             codec.loads(text, NOW)
-            assert len(codec._good) <= 10
-        assert list(codec._good) == texts[-10:]
+            assert len(codec._good) <= 120
+        assert [text for text in texts if codec._good.get(text)] == texts[-120:]
         assert codec.loads(texts[0], NOW).session_id == SESSION  # The codec verifies the token again.
 
     def test_holds_no_rejected_token(self):

@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tests.browsers import ACCESS, login
 from tests.tokens.protocol.jws import NOW, SESSION, each_character_replaced, encoded, minted, opened, raw
-from tests.tokens.protocol.pems import pem, private_key, public_pem
+from tests.tokens.protocol.pems import pem, private_key, pss_pem, public_pem
 from tokens import conf
 from tokens.conf import signing_keys, token_settings
 from tokens.conf.signing_keys import DERIVED
@@ -104,6 +104,8 @@ NO_SIGNING_KEY = {
     "a text that cannot be encoded": ("\udcff" + pem("EdDSA")[:60], Flaw.GARBLED),
     "an encrypted key": (pem("EdDSA", password=b"secret"), Flaw.ENCRYPTED),
     "a key encrypted as OpenSSL did before PKCS#8": (pem("RS256", password=b"x", form=BEFORE_PKCS8), Flaw.ENCRYPTED),
+    "an RSA key for RSASSA-PSS only": (pss_pem(), Flaw.PSS),
+    "the same with a header field": (pss_pem().replace("KEY-----\n", "KEY-----\nComment: x\n\n", 1), Flaw.PSS),
     "a public key": (public_pem("EdDSA"), Flaw.PUBLIC),
     "a public RSA key": (public_pem("RS256"), Flaw.PUBLIC),
     "a certificate": ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", Flaw.PUBLIC),
