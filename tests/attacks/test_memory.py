@@ -57,6 +57,7 @@ LISTED = {
     "tokens.web.django_session._cookie_settings": "one",
     "tokens.web.client._trusted_proxies": "one",
     "tokens.web.cookies._names": "one",
+    "tokens.web.cookies._http_date": "4 times",
     "tokens.web.paths.auth_api": "one",
     "tokens.web.paths._refreshing_themselves": "one",
     "tokens.database.prepared._Reader.__init__.self.names": "our prepared statements",

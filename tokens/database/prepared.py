@@ -11,7 +11,6 @@ setting ``DISABLE_SERVER_SIDE_CURSORS`` says that there is such a pooler. Withou
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from itertools import count
@@ -148,7 +147,9 @@ class _Instant(BaseTzLoader):  # type: ignore[misc]
     def load(self, data: Any) -> datetime:
         text = str(data, "ascii")
         if text.endswith("+00"):
-            with suppress(ValueError):  # Years above 9999.
+            try:  # `suppress` takes longer than the conversion.
                 return datetime.fromisoformat(text)
+            except ValueError:
+                pass  # Years above 9999.
         instant: datetime = super().load(data)  # Infinity, or a year before 1.
         return instant

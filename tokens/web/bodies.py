@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse
 
 from tokens.conf import token_settings
 from tokens.web import problems
-from tokens.web.origins import is_unsafe
+from tokens.web.origins import SAFE_METHODS, is_unsafe
 from tokens.web.problems import Problem
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -115,7 +115,7 @@ def refuse_form(request: HttpRequest) -> HttpResponse | None:
 
     Other bodies are left to the views. A project may have views that read them as they arrive, up to BODY_LIMITS.
     """
-    if not is_unsafe(request) and "HTTP_TRANSFER_ENCODING" not in request.META:
+    if request.method in SAFE_METHODS and "HTTP_TRANSFER_ENCODING" not in request.META:
         return None
     _limit_stream(request)
     if request.content_type not in FORMS or not is_unsafe(request):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
+from time import time
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import http_date
 
 from tokens.conf import BODY, COOKIE, OFFER, SCOPED, token_settings
 from tokens.models import RefreshToken
@@ -110,7 +112,7 @@ def is_open(request: HttpRequest) -> bool:
 
 def has_claim(request: HttpRequest) -> bool:
     """Return whether the request has a claim to another offer to bind its session. Nearly all have none."""
-    return is_sent(request, CLAIM.prefixed)
+    return CLAIM.prefixed in request.META.get("HTTP_COOKIE", "") and is_sent(request, CLAIM.prefixed)
 
 
 def read_claim(request: HttpRequest) -> str | None:
@@ -278,6 +280,12 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         _names.cache_clear()
 
 
+@lru_cache(maxsize=4)
+def _http_date(seconds: int) -> str:
+    """Return when a cookie expires. Django computes it for each cookie, but those of a response end together."""
+    return http_date(seconds)
+
+
 def _clear(request: HttpRequest, response: HttpResponseBase, cookies: Iterable[Cookie]) -> None:
     """Delete these cookies, under every name."""
     for cookie in cookies:
@@ -309,6 +317,7 @@ def _set(
         name,
         value,
         max_age=max_age,
+        expires=_http_date(int(time()) + max_age) if max_age else None,
         path=cookie.path,
         domain=cookie.domain,
         secure=token_settings().secure,

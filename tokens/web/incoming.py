@@ -84,7 +84,7 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
         or feed.knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
-        or ("CONTENT_LENGTH" in request.META and bodies.is_too_large(request))
+        or (request.META.get("CONTENT_LENGTH") and bodies.is_too_large(request))
     ):
         return False
     acknowledgements.note(token, now)

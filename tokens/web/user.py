@@ -24,7 +24,7 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     """
 
     def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
-        own = _own(self)
+        own = object.__getattribute__(self, "__dict__")
         own["_wrapped"], own["_subject"], own["_on_use"], own["_loaded"] = empty, subject, on_use, loaded
 
     def __getattribute__(self, name: str) -> Any:
