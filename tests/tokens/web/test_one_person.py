@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.edge import EXPIRED, values_of
 from tests.tokens.service.holders import AnotherProcess
@@ -136,6 +136,7 @@ def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browse
     login(api, user)
     before = api.cookies[django_settings.SESSION_COOKIE_NAME].value
     other = AdminFactory()
+    del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
     token = login(api, other, mode="body")["access_token"]
     assert api.cookies[django_settings.SESSION_COOKIE_NAME].value == before
     assert seen(api, Authorization=f"Bearer {token}") == {"user": str(other.pk), "django": None, "data": {}}
