@@ -97,6 +97,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``."""
     if bodies.is_too_large(request):
         # Nothing is refreshed: the server may close the connection before the client reads the response.
+        bodies.log_too_large(request)
         set_user(request, exchange)
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
     is_stale = False
