@@ -68,6 +68,11 @@ def test_a_late_upload_is_refused_and_the_session_continues(user, signed_in, twi
     assert RefreshToken.objects.get().revoked_at is None
 
 
+def test_a_proxy_at_a_unix_socket_can_say_how_long_it_took(twice_replaced):
+    assert arrive(twice_replaced, address="").json()["code"] == "token_expired"
+    assert RefreshToken.objects.get().revoked_at is None
+
+
 def test_a_late_upload_gets_no_tokens_even_where_another_request_would_recover(clock, signed_in, upload):
     clock.forward(STILL)
     assert refresh(signed_in).status_code == 200  # Nobody uses the new tokens, as if the response was lost.
