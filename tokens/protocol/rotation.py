@@ -28,7 +28,9 @@ current tokens of one session.
 
 A proxy forwards an upload when it has the whole body. Its token may have been replaced meanwhile, which proves no
 second holder. LATE gives no tokens, not even those of RECOVER, because they could overwrite newer ones in the browser.
-The caller decides which requests are late. A client cannot say so.
+The caller says which requests took long, and which were authenticated when they were sent. A client cannot say so. If a
+request was not authenticated then, its token must have been current then, or must have been replaced less than
+``grace`` before. Such a request would have got tokens if it had arrived at once.
 
 With a grace of zero (strict mode) a token works exactly once: nothing is repeated and nothing is recovered.
 """
@@ -99,10 +101,19 @@ class State:
     ended: bool = False
 
 
-def decide(state: State, presented: int, now: datetime, policy: Policy, *, late: bool = False) -> Decision:
+def decide(
+    state: State,
+    presented: int,
+    now: datetime,
+    policy: Policy,
+    *,
+    late: bool = False,
+    under_way: timedelta = timedelta(),
+) -> Decision:
     """Return what to answer to a token of generation ``presented`` at the time ``now``.
 
-    ``late``: whether the request took long to arrive, and was authenticated when it was sent.
+    ``late``: whether the request took long to arrive, and was authenticated when it was sent. ``under_way``: how long a
+    request took that took long to arrive, else zero.
     """
     age = now - state.since
     if state.ended:
@@ -117,7 +128,7 @@ def decide(state: State, presented: int, now: datetime, policy: Policy, *, late:
         return Decision.REUSE
     if presented == state.generation - 1 and age < policy.grace:
         return Decision.REPEAT
-    if late:
+    if late or (presented == state.generation - 1 and age - under_way < policy.grace):
         return Decision.LATE
     if presented < state.generation - 1 or state.acknowledged:
         return Decision.REUSE

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -15,7 +16,8 @@ class Client:
 
     ``is_device_doubtful``: whether the device token came in a cookie of the older name, which a script can plant,
     although such cookies are no longer written. ``late_session``: the session of a request that took long to arrive,
-    and had a valid access token of the session when it began, or None.
+    and had a valid access token of the session when it began, or None. ``under_way``: how long a request took that
+    took long to arrive, else zero.
     """
 
     ip: str | None = None
@@ -23,6 +25,7 @@ class Client:
     device_token: str | None = field(default=None, repr=False)
     is_device_doubtful: bool = False
     late_session: UUID | None = None
+    under_way: timedelta = timedelta()
 
     @property
     def user_agent_digest(self) -> bytes:

@@ -184,7 +184,8 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     """Carry out one decision, and return the answer. None: another request has changed the row."""
     now, policy = row.now, token_settings().policy
     state = row.state(now)
-    decision = decide(state, presented.generation, now, policy, late=client.late_session == row.id)
+    late, under_way = client.late_session == row.id, client.under_way
+    decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
         return refused(_OVER, row.id)
     if not row.user.is_active:

@@ -20,6 +20,7 @@ from django.core.handlers.asgi import get_script_prefix
 from django.http import HttpRequest, HttpResponse
 
 from tokens.conf import token_settings
+from tokens.service import events
 from tokens.web import problems
 from tokens.web.origins import SAFE_METHODS, is_unsafe
 from tokens.web.problems import Problem
@@ -108,6 +109,12 @@ def is_too_large(request: HttpRequest) -> bool:
         return False
     limit = token_settings().body_limits.of(request.path_info)
     return TOO_LARGE in getattr(request, "scope", ()) or (limit is not None and _number(length) > limit)
+
+
+def log_too_large(request: HttpRequest) -> None:
+    """Log which setting has refused the body. Django's own line about the answer names the path."""
+    limit = token_settings().body_limits.of(request.path_info)
+    events.log("body too large", bytes=_number(request.META["CONTENT_LENGTH"]), limit=limit, setting="BODY_LIMITS")
 
 
 def refuse_form(request: HttpRequest) -> HttpResponse | None:

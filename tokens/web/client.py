@@ -41,7 +41,7 @@ def client_ip(request: HttpRequest) -> str | None:
     If the request does not come from a trusted proxy, the header is ignored, because any client can set it.
     """
     meta = request.META
-    found = _peer(meta.get("REMOTE_ADDR", ""))
+    found = _sender(request)
     if "HTTP_X_FORWARDED_FOR" in meta:
         for forwarded in reversed(meta["HTTP_X_FORWARDED_FOR"].split(",")):
             behind = _peer(forwarded.strip()) if found.is_trusted else _UNKNOWN
@@ -72,7 +72,7 @@ def seconds_under_way(request: HttpRequest) -> int:
     # Almost always it took less than a second, and the rest of this would cost time.
     if match is None or not (seconds := int(match[1])):
         return 0
-    return seconds if _peer(request.META.get("REMOTE_ADDR", "")).is_trusted else 0
+    return seconds if _sender(request).is_trusted else 0
 
 
 def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
@@ -81,7 +81,7 @@ def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:
     False if a proxy that is not in ``TRUSTED_PROXIES`` has forwarded it, because its origin is then unknown.
     """
     text = client_ip(request)
-    if text is None or (_is_passed_on(request) and text == _peer(request.META["REMOTE_ADDR"]).address):
+    if text is None or (_is_passed_on(request) and text == _sender(request).address):
         return False
     address = ipaddress.ip_address(text)
     return any(address in ipaddress.ip_network(network) for network in networks)
@@ -99,6 +99,15 @@ class _Peer(NamedTuple):
 
 
 _UNKNOWN = _Peer(None, False)
+_AT_SOCKET = _Peer(None, True)
+"""A proxy at a Unix socket. It has no address, and only local processes can use the socket."""
+
+
+def _sender(request: HttpRequest) -> _Peer:
+    """Return the client or proxy that is connected to the server."""
+    if remote := request.META.get("REMOTE_ADDR"):
+        return _peer(remote)
+    return _AT_SOCKET if _trusted_proxies() else _UNKNOWN
 
 
 def _peer(text: str) -> _Peer:

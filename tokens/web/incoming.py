@@ -97,6 +97,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``."""
     if bodies.is_too_large(request):
         # Nothing is refreshed: the server may close the connection before the client reads the response.
+        bodies.log_too_large(request)
         set_user(request, exchange)
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
     is_stale = False
@@ -169,22 +170,25 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
 def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
     text, modes, old_name, others = presented
     client = client_of(request)
-    if late := _late_session(request):
-        client = replace(client, late_session=late)
+    if under_way := _long_under_way(request):
+        client = replace(client, under_way=under_way, late_session=_session_when_sent(request, under_way))
     return refresh(text, modes, client, old_name=old_name, others=others)
 
 
-def _late_session(request: HttpRequest) -> UUID | None:
-    """Return the session of a request that took long to arrive, and had a valid access token when it was sent.
+def _long_under_way(request: HttpRequest) -> timedelta:
+    """Return how long a request was under way that took long to arrive, else zero.
 
-    None if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
+    Zero if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
     of its body for as long as the user is active.
     """
     if not (seconds := seconds_under_way(request)):
-        return None
+        return timedelta()
     under_way, found = timedelta(seconds=seconds), token_settings()
-    if not found.policy.grace / 2 < under_way <= found.access_lifetime:
-        return None
+    return under_way if found.policy.grace / 2 < under_way <= found.access_lifetime else timedelta()
+
+
+def _session_when_sent(request: HttpRequest, under_way: timedelta) -> UUID | None:
+    """Return the session whose access token the request had, if that was valid when it was sent, or None."""
     try:
         return codec().loads(cookies.read_access(request) or "", datetime.now(UTC) - under_way).session_id
     except InvalidAccessToken:

@@ -16,6 +16,9 @@ BEFORE = {
     "an element called like what workers have": """
         document.body.innerHTML = "<a id=onconnect></a><a id=SharedWorkerGlobalScope></a><a id=trustedTypes></a>";
     """,
+    "pictures called like methods of the document": """
+        document.body.innerHTML = "<img name=addEventListener><img name=hidden>";
+    """,
 }
 AFTER = {
     "a base": "document.head.append(Object.assign(document.createElement('base'), { href: `${evil}/` }));",
@@ -24,6 +27,7 @@ AFTER = {
             api: `${evil}/api/auth/`, origins: [evil], access: "stolen", refresh: "stolen", device: "stolen",
             access_token_expires_at: "2000-01-01", errors: {}, error: {}, signal: {}, once: true, status: 401,
             code: "session_ended", credentials: "omit", referrer: evil, steal: true, integrity: "sha256-x",
+            headers: { Authorization: "Bearer stolen" },
         };
         Object.assign(Object.prototype, added);
     """,
@@ -37,7 +41,7 @@ _USE = """async ({ evil, mode, credentials, url }) => {
     try {
         const session = createSession({ mode });
         await session.signIn(credentials);
-        const { status } = await session.fetch(`${location.origin}/api/orders`);
+        const { status } = await session.fetch(`${location.origin}/api/orders`, { cache: "no-store" });
         const { email } = session.user;
         await session.signOut();
         return [status, email, session.user];

@@ -38,8 +38,9 @@ class Scale(NamedTuple):
     """The durations in units, in the proportions of the defaults.
 
     ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. ``upload``:
-    how long an upload may take. There are none by default, and at most one at a time. The last five fields break the
-    protocol.
+    how long an upload may take. There are none by default, and at most one at a time. ``expired``: whether the access
+    token of an upload had expired when it was sent. The browser then presents no token that it gets during the
+    upload, because it gets an access token with it that outlives the upload. The last five fields break the protocol.
     """
 
     grace: int = 2
@@ -47,6 +48,7 @@ class Scale(NamedTuple):
     fail_over: int = 1
     renames: bool = False
     upload: int = 0
+    expired: bool = False
     still_time_cut: int = 0
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
@@ -156,7 +158,9 @@ class Rules:
             yield f"fail-over to {row.generation}", world._replace(row=row, commits=world.commits[:index])
 
     def _requests(self, world: World) -> Iterator[Message]:
-        yield Message(REFRESH, world.now, world.jar.refresh, None)
+        has_access = any(m.kind == UPLOAD and m.refresh != world.jar.refresh for m in world.messages)
+        if not (self.scale.expired and has_access):
+            yield Message(REFRESH, world.now, world.jar.refresh, None)
         if self.scale.upload and all(message.kind != UPLOAD for message in world.messages):
             yield Message(UPLOAD, world.now, world.jar.refresh, None)
         for access in world.jar.accesses:
@@ -195,7 +199,10 @@ class Rules:
     def _decide(self, world: World, presented: int, message: Message) -> Decision:
         late = message.kind == UPLOAD and world.now > message.sent + self.request_life
         late &= not self.scale.uploads_are_not_late
-        return decide(world.row, presented, _EPOCH + world.now * _UNIT, self.policy, late=late)
+        under_way = (world.now - message.sent) * _UNIT if late else timedelta()
+        late &= not self.scale.expired
+        now = _EPOCH + world.now * _UNIT
+        return decide(world.row, presented, now, self.policy, late=late, under_way=under_way)
 
     def _presented(self, rest: World, message: Message, release: Release, held: Refresh) -> Successor:
         """Return the world after a request with the cookies of a message. ``held``: changes that a renderer has."""

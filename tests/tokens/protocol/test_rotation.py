@@ -111,6 +111,16 @@ def test_a_late_request_ends_nothing_and_recovers_nothing_unless_the_session_is_
     assert decide(state, case.presented, SINCE + case.age, case.policy, late=True) is expected
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_a_request_that_took_long_ends_nothing_if_its_token_would_have_been_served_when_it_was_sent(case):
+    state = State(case.g, SINCE, **case.row)
+    is_replaced = case.expected in {D.RECOVER, D.EXHAUSTED, D.REUSE} and case.policy is not STRICT
+    for since_grace, decision in ((MOMENT, D.LATE), (timedelta(0), case.expected)):
+        expected = decision if is_replaced and case.presented == case.g - 1 else case.expected
+        under_way = max(case.age - GRACE + since_grace, timedelta(0))
+        assert decide(state, case.presented, SINCE + case.age, case.policy, under_way=under_way) is expected
+
+
 def reference(state: State, presented: int, now: datetime, policy: Policy) -> str:
     """Return the first row of the protocol's table that applies. The order and the words are those of the table."""
     strict = policy.grace == timedelta(0)

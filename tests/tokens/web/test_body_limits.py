@@ -45,6 +45,11 @@ class TestABodyWhoseLengthIsTooLarge:
         assert (response.status_code, response["Content-Type"]) == (413, "text/html; charset=utf-8")
         assert "Content-Security-Policy" in response.headers
 
+    def test_leaves_a_line_in_the_log_that_names_the_setting(self, browser, settings, caplog):
+        settings.TOKENS = {"BODY_LIMITS": {"/files/": 500}}
+        declared(browser, "/files/x", 501)
+        assert 'event="body too large" bytes=501 limit=500 setting=BODY_LIMITS' in caplog.text
+
     def test_is_answered_so_for_a_method_that_has_no_body_as_a_rule(self, browser):
         assert declared(browser, "/sign-in", DEFAULT + 1, REQUEST_METHOD="GET").status_code == 413
 

@@ -47,6 +47,11 @@ CASES: dict[str, tuple[list[str], str, str | None, str | None]] = {
     "an IPv4 address mapped to IPv6 is the IPv4 address": ([], "::ffff:203.0.113.7", None, CLIENT),
     "the scope of an IPv6 address is removed": ([], "fe80::1%eth0", None, "fe80::1"),
     "a Unix socket": ([], "", None, None),
+    "a Unix socket of a project that does not name its proxies": ([], "", CLIENT, None),
+    "a proxy at a Unix socket": (TRUSTED, "", f"{OTHER}, {CLIENT}", CLIENT),
+    "a proxy at a Unix socket behind another one": (TRUSTED, "", f"{CLIENT}:4711, {PROXY}", CLIENT),
+    "a proxy at a Unix socket with an invalid header": (TRUSTED, "", "garbage", None),
+    "a text that the server has taken for an address": (TRUSTED, "unknown", CLIENT, None),
 }
 
 

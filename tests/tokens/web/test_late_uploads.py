@@ -68,6 +68,11 @@ def test_a_late_upload_is_refused_and_the_session_continues(user, signed_in, twi
     assert RefreshToken.objects.get().revoked_at is None
 
 
+def test_a_proxy_at_a_unix_socket_can_say_how_long_it_took(twice_replaced):
+    assert arrive(twice_replaced, address="").json()["code"] == "token_expired"
+    assert RefreshToken.objects.get().revoked_at is None
+
+
 def test_a_late_upload_gets_no_tokens_even_where_another_request_would_recover(clock, signed_in, upload):
     clock.forward(STILL)
     assert refresh(signed_in).status_code == 200  # Nobody uses the new tokens, as if the response was lost.
@@ -81,6 +86,33 @@ def test_a_late_upload_gets_no_tokens_even_where_another_request_would_recover(c
 def test_a_late_upload_with_the_current_token_is_served(clock, user, upload):
     clock.forward(UNDER_WAY)
     assert arrive(upload).json()["user"]["id"] == str(user.pk)
+
+
+def sent_after_a_pause(clock: Any, signed_in: Client, upload: Client, pause: int) -> Client:
+    """Return the upload when it arrives. Its access token had expired when it was sent, and nobody had refreshed.
+
+    Another tab refreshes ``pause`` seconds after that, and uses its new tokens until the upload arrives.
+    """
+    clock.forward(EXPIRED)
+    clock.forward(pause)
+    assert refresh(signed_in).status_code == 200
+    clock.forward(UNDER_WAY - pause)
+    assert who(signed_in)
+    return upload
+
+
+def test_an_upload_that_is_sent_after_a_pause_is_refused_and_the_session_continues(user, clock, signed_in, upload):
+    response = arrive(sent_after_a_pause(clock, signed_in, upload, pause=STILL))
+    assert (response.status_code, response.json()["code"]) == (401, "token_expired")
+    assert not response.cookies
+    assert who(signed_in) == str(user.pk)
+    assert RefreshToken.objects.get().revoked_at is None
+
+
+def test_a_token_that_was_replaced_before_the_upload_was_sent_ends_the_session(clock, signed_in, upload):
+    response = arrive(sent_after_a_pause(clock, signed_in, upload, pause=STILL), UNDER_WAY - STILL - 30)
+    assert response.status_code == 401
+    assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
 
 
 CAUGHT: dict[str, Callable[[Client], Any]] = {

@@ -52,8 +52,10 @@ class Session extends EventTarget {
     // A page in the back-forward cache gets no messages, and an open channel would remove it from the cache.
     addEventListener("pagehide", () => this.#closeChannel(), listening);
     addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], listening);
-    document.addEventListener("resume", checkAgain, listening); // It was frozen.
-    document.addEventListener("visibilitychange", () => document.hidden || wake(), listening);
+    // An element can have the name of any property of `document`, but not of its prototype.
+    const listenTo = (type, listener) => EventTarget.prototype.addEventListener.call(document, type, listener, listening);
+    listenTo("resume", checkAgain); // It was frozen.
+    listenTo("visibilitychange", () => Reflect.get(Document.prototype, "hidden", document) || wake());
     addEventListener("online", wake, listening);
   }
 
@@ -90,11 +92,12 @@ class Session extends EventTarget {
     const { origin } = new URL((input instanceof Request ? input : new Request(input)).url);
     if (!this.#origins.has(origin)) return fetch(input, init);
     const copy = input instanceof Request ? input.clone() : input;
-    const request = new Request(input, init);
+    const given = plain(init);
+    const request = new Request(input, given);
     const { turn, response } = await this.#send(request);
     if (!(await isRefused(response)) || !(await within(request.signal, this.#client.renew(turn)))) return response;
-    if (init?.body instanceof ReadableStream) return response; // The stream has been read, and cannot be sent again.
-    return (await this.#send(new Request(copy, init))).response;
+    if (given?.body instanceof ReadableStream) return response; // The stream has been read, and cannot be sent again.
+    return (await this.#send(new Request(copy, given))).response;
   }
 
   close() {
@@ -140,6 +143,11 @@ class Session extends EventTarget {
     this.#session = user ? session : undefined;
     if (isChange) this.dispatchEvent(new Event(user ? "signin" : kind));
   }
+}
+
+/** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
+function plain(init) {
+  return init && Object.getPrototypeOf(init) === Object.prototype ? bare(init) : init;
 }
 
 /** Returns whether the API has rejected our token. Any other 401 is left to the app. */
