@@ -98,6 +98,12 @@ class TokenSettings:
         "larger body is not read, and answered 413; in the environment `/=2621440, /files/=524288000`",
         "bytes",
     )
+    trust_request_time: bool = _setting(
+        "flag",
+        False,
+        "trusted proxies set the header `X-Request-Time`, so an upload whose refresh token was replaced while it was "
+        "under way does not end the session",
+    )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")
     service_audience: str = _setting(

@@ -11,6 +11,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from tokens.conf import token_settings
 from tokens.service.client import Client
 from tokens.web import cookies
 
@@ -66,13 +67,14 @@ def distrust_scheme(request: HttpRequest) -> None:
 def seconds_under_way(request: HttpRequest) -> int:
     """Return for how many whole seconds the trusted proxy in front has received the request before it forwarded it.
 
-    The proxy says so in ``X-Request-Time``, and overwrites what a client sends (nginx: ``$request_time``).
+    The proxy says so in ``X-Request-Time``, and overwrites what a client sends (nginx: ``$request_time``). Zero without
+    TRUST_REQUEST_TIME, because many proxies pass the header of a client on.
     """
     match = _SECONDS.fullmatch(request.META.get("HTTP_X_REQUEST_TIME", "0"))
     # Almost always it took less than a second, and the rest of this would cost time.
     if match is None or not (seconds := int(match[1])):
         return 0
-    return seconds if _sender(request).is_trusted else 0
+    return seconds if token_settings().trust_request_time and _sender(request).is_trusted else 0
 
 
 def is_within(request: HttpRequest, networks: Iterable[str]) -> bool:

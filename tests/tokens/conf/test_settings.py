@@ -54,6 +54,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "MAX_RECOVERIES": (8, 1, "01", 1),
     "REVOCATION_LAG": (seconds(1), 5, "5", seconds(5)),
     "REVOCATION_STRICT": (False, True, "True", True),
+    "TRUST_REQUEST_TIME": (False, True, "true", True),
     "REAUTHENTICATION_AGE": (seconds(900), 60, "60", seconds(60)),
     "MAX_HASHINGS": (0, 1, "1", 1),
     "THROTTLES": (  # The settings of the test suite turn throttling off.

@@ -37,7 +37,7 @@ def copied(client: Client, to: Client) -> Client:
 @pytest.fixture
 def upload(settings: Any, clock: Any, another: Callable[[], Client], signed_in: Client) -> Client:
     """The cookies of a request that is sent now, `SENT` seconds after a refresh, by way of a trusted proxy."""
-    settings.TRUSTED_PROXIES = [PROXY]
+    settings.TRUSTED_PROXIES, settings.TOKENS = [PROXY], {"TRUST_REQUEST_TIME": True}
     assert refresh(signed_in).status_code == 200
     clock.forward(SENT)
     return copied(signed_in, another())
@@ -155,3 +155,9 @@ def test_after_a_refresh_an_upload_may_take_as_long_as_the_access_token_lives(cl
         assert refresh(signed_in).status_code == 200
         assert RefreshToken.objects.get().generation == generation
     assert who(upload) == who(signed_in) == str(user.pk)
+
+
+def test_without_the_setting_the_header_does_not_count(settings, twice_replaced):
+    settings.TOKENS = {}
+    assert arrive(twice_replaced).json()["code"] == "session_ended"
+    assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
