@@ -225,7 +225,7 @@ LOGGING = {
         "production": {"()": "django.utils.log.RequireDebugFalse"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {name} {message}", "style": "{"},
+        "line": {"format": "{asctime} {name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
         # `tokens` logs in logfmt, and the whole line is logfmt too.
         "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
         "error": {"()": "config.reports.ErrorLine"},

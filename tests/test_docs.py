@@ -9,9 +9,15 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
+from accounts import delivery
+from config import environment
+from config.postgresql import deadline
+from config.postgresql.base import ImpatientConnection
 from tokens.conf import SETTINGS
 from tokens.conf.rates import NAMES, Rates
 from tokens.protocol import access_tokens
+from tokens.service import throttles
+from tokens.service.revocation_feed import RESPITE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -58,6 +64,31 @@ def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
     assert table.count("\n| ") == len(group["rules"]) + 1
 
 
+def test_the_readme_has_every_variable_of_the_environment():
+    code = "".join((ROOT / "config" / name).read_text() for name in ("settings.py", "environment.py"))
+    read = re.findall(r"""(?:env\.\w+|whole_number|database_settings)\(\s*"([A-Z_]+)\"""", code)
+    table = README.split("| environment | meaning |")[1].split("\n\n")[0]
+    assert len(read) > 10
+    assert set(read) - set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set()
+
+
+def test_the_readme_has_the_limits_of_connections():
+    table = README.split("### Connections")[1].split("\n### ")[0]
+    rows = dict(re.findall(r"^\| [^|]*`([A-Z_]+_URL)`[^|]* \| (.+) \|$", table, re.MULTILINE))
+    wait = int(re.findall(r"wait=(\d+)", (ROOT / "config" / "settings.py").read_text())[0])
+    database = environment.postgresql({}, pool=10, wait=wait, timeout=15)["OPTIONS"]
+    cache = environment.cache_settings("redis://cache")["OPTIONS"]
+    assert f"{database['pool']['timeout']} s for a connection" in rows["DATABASE_URL"]
+    assert f"{database['connect_timeout']} s to connect" in rows["DATABASE_URL"]
+    assert f"{deadline.PATIENCE:g} s in the {deadline.SILENCE:g} s after" in rows["DATABASE_URL"]
+    assert f"{ImpatientConnection.patience:g} s |" in rows["REPLICA_URL"]
+    assert f"after {RESPITE:g} s" in rows["REPLICA_URL"]
+    assert f"{cache['socket_connect_timeout']} s to connect" in rows["CACHE_URL"]
+    assert f"after {throttles.PAUSE:g} s" in rows["CACHE_URL"]
+    assert f"after {environment.MAIL_TIMEOUT} s without" in rows["EMAIL_URL"]
+    assert f"{delivery.WAITING:,} mails of a kind wait, {delivery.OF_ONE_ADDRESS} of them" in rows["EMAIL_URL"]
+
+
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
 def test_the_readme_has_no_unknown_option_of_a_command(command):
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
@@ -81,8 +112,9 @@ def test_the_changelog_and_the_licence_exist():
 STANDARDS = re.findall(r"^\| ((?:V|RFC )[^|]+) \| ([^|]+) \| (.+) \|$", SECURITY, re.MULTILINE)
 """The rows of the table in SECURITY.md: a requirement, how it is met, and the tests, or why there is none."""
 ASVS = {
-    "3.3": 5, "3.4": 8, "6.2": 12, "6.3": 8, "7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3,
-    "9.2": 4,
+    "3.3": 5, "3.4": 8, "5.1": 1, "5.2": 6, "5.3": 3, "5.4": 3, "6.2": 12, "6.3": 8, "7.1": 3, "7.2": 4, "7.3": 2,
+    "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3, "9.2": 4, "13.1": 4, "13.2": 6, "13.3": 4, "13.4": 7, "16.1": 1, "16.2": 5,
+    "16.3": 4, "16.4": 3, "16.5": 4,
 }  # fmt: skip
 """The number of requirements in each section of ASVS 5.0.0."""
 
