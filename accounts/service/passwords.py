@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import delivery, links, mail
+from accounts import delivery, demo_accounts, links, mail
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD, User
 from accounts.service import pending_changes
@@ -30,6 +30,8 @@ def check_password_rules(password: str, user: User) -> None:
     """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
         raise ValidationError(_("This password is too long."))
+    if not demo_accounts.may_use(password):
+        raise ValidationError(_("This password is too common."))
     # The hash is made from the normalised password, so it must be good enough too: "ｐａｓｓｗｏｒｄ１" is common.
     for spelling in sessions.password_spellings(password):
         validate_password(spelling, user)

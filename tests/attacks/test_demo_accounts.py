@@ -79,6 +79,22 @@ def test_do_not_sign_in_by(accounts, api, email, door):
     assert "/login/" in api.get("/admin/")["Location"]
 
 
+@pytest.mark.parametrize(
+    "door", [door for name, door in DOORS.items() if "session" not in name and "login" not in name]
+)
+def test_do_not_sign_in_with_the_published_password_after_a_change_of_the_address_by(accounts, api, door):
+    get_user_model().objects.filter(email=ADMIN).update(email="ops@example.org")
+    if door is not DOORS["Django's reset of the password"]:
+        door(api, "ops@example.org")
+    assert who(api) is None
+    assert not RefreshToken.objects.live().exists()
+
+
+def test_the_published_password_is_refused_for_a_new_account(api):
+    response = post(api, "/api/auth/register", {"email": "new@example.org", "password": PASSWORD})
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["password"])
+
+
 @pytest.mark.parametrize("door", [door for name, door in DOORS.items() if "reset" not in name])
 def test_sign_in_with_debug_on(accounts, api, settings, door):
     """Otherwise the tests of this file could pass because the doors are locked for everybody."""
