@@ -23,8 +23,8 @@ from tokens.web.paths import auth_api, is_navigation
 SCRIPT = "tokens/crossing.js"
 
 
-def is_answered(request: HttpRequest) -> bool:
-    """Return whether the page is the answer to this request of another site: a navigation that changes nothing."""
+def is_harmless_navigation(request: HttpRequest) -> bool:
+    """Return whether a request of another site goes to a page, and changes nothing."""
     return request.method in {"GET", "HEAD"} and is_navigation(request)
 
 

@@ -122,7 +122,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     set_user(request, exchange)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
-    if exchange.from_elsewhere and crossing.is_answered(request):
+    if exchange.from_elsewhere and crossing.is_harmless_navigation(request):
         return Arrival(crossing.page(request))
     if is_stale and (is_navigation(request) or is_refresh(request)):
         return Arrival(cookies.retry_without_access(request), is_stale)
@@ -156,7 +156,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         return problems.CROSS_ORIGIN, is_stale
     if presented and is_cross_origin(request):
         exchange.from_elsewhere, exchange.problem = True, problems.TOKEN_EXPIRED
-        if not crossing.is_answered(request) and django_session.is_possible(request, None):
+        if not crossing.is_harmless_navigation(request) and django_session.is_possible(request, None):
             yield partial(django_session.put_aside_unless_own, request, exchange)
         return None, is_stale
     if presented:
@@ -166,7 +166,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         else:
             _note_issued(answer, exchange)
     if not left_to_view and django_session.is_possible(request, exchange.access):
-        may_open = not (is_unsafe(request) and is_cross_origin(request))
+        may_open = not is_cross_origin(request) or crossing.is_harmless_navigation(request)
         issued = yield partial(django_session.examine, request, exchange, may_open=may_open)
         if issued:
             _note_issued(issued, exchange)
