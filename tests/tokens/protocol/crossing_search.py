@@ -138,14 +138,20 @@ class World(NamedTuple):
         return self.row.key(self.now), behind(self.refresh), behind(generation), age, messages, self.losses
 
 
-def steps(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
-    """Yield what can happen next without a thief, and the world after it."""
+def steps(world: World, rule: Rule, *, history: bool = False) -> Iterator[tuple[str, World]]:
+    """Yield what can happen next without a thief, and the world after it.
+
+    ``history``: whether the other page can go back to a page of ours in the history of its tab. Browsers then send the
+    Sec-Fetch-Site of the first visit.
+    """
     if not world.messages:
         yield "time passes", world._replace(now=world.now + 1)
     if len(world.messages) < MESSAGES:
         for kind in (NAVIGATION, FETCH):
             yield f"the other page starts a {kind}", _sent(world, kind, foreign=True, cancellable=True)
         yield "the user goes to a page", _sent(world, NAVIGATION)
+        if history:
+            yield "the other page goes back in the history", _sent(world, NAVIGATION, cancellable=True)
     for place, message in enumerate(world.messages):
         rest = world._replace(messages=world.messages[:place] + world.messages[place + 1 :])
         yield f"{message.kind} arrives", _arrived(rest, message, rule)
@@ -243,9 +249,9 @@ class Result(NamedTuple):
     history: list[str] | None
 
 
-def foreign_page(rule: Rule) -> Result:
-    """Search for a history in which the session ends without a thief."""
-    return _search(World(), lambda world: steps(world, rule), lambda world: world.row.state.ended)
+def foreign_page(rule: Rule, *, history: bool = False) -> Result:
+    """Search for a history in which the session ends without a thief. ``history``: see `steps`."""
+    return _search(World(), lambda world: steps(world, rule, history=history), lambda world: world.row.state.ended)
 
 
 def thief(rule: Rule) -> Result:

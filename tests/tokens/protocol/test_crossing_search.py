@@ -17,6 +17,12 @@ def test_no_page_of_another_site_ends_a_session_however_often_it_cancels():
     assert result.worlds > 1000
 
 
+def test_a_page_that_can_go_back_in_the_history_to_a_page_of_ours_is_the_limit():
+    history = foreign_page(BUILT, history=True).history
+    assert history is not None
+    assert history.count("the other page goes back in the history") >= 2
+
+
 def test_every_thief_is_found():
     result = thief(BUILT)
     assert result.history is None
