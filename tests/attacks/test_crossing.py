@@ -99,6 +99,11 @@ class TestANavigation:
         response = idle.get(PAGE, headers={**NAVIGATION, **SITES["another site"]})
         assert response["Content-Security-Policy"].endswith(f"frame-ancestors {expected}")
 
+    def test_gets_a_page_in_the_language_of_the_browser(self, idle):
+        german = {"Accept-Language": "de"}
+        text = idle.get(PAGE, headers={**NAVIGATION, **SITES["another site"], **german}).content.decode()
+        assert ('<html lang="de">' in text, '<a href="">Seite öffnen</a>' in text) == (True, True)
+
     def test_gets_a_page_whose_script_may_come_from_another_host(self, idle, settings):
         settings.STATIC_URL = "https://static.test/files/"
         response = idle.get(PAGE, headers={**NAVIGATION, **SITES["another site"]})
