@@ -286,9 +286,10 @@ class TestAnotherOrigin:
         assert (response.status_code, len(response.cookies)) == (403, 0)
         assert RefreshToken.objects.get().generation == 0
 
-    def test_a_link_from_there_is_refreshed(self, expired, user):
+    def test_a_link_from_there_gets_a_page_that_refreshes(self, expired, user):
         response = expired.get("/probe/who", headers={**CROSS_SITE, **TO_A_PAGE})
-        assert response.json()["pk"] == str(user.pk)
+        assert ("tokens/crossing.js" in response.content.decode(), dict(response.cookies)) == (True, {})
+        assert who(expired) == str(user.pk)
 
     def test_a_bearer_token_is_accepted_from_any_origin(self, api, user, settings):
         settings.TOKENS = {"MODES": ["body"]}

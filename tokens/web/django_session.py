@@ -8,6 +8,7 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 - Django's session has the id of our session. If a request is not authenticated, and our session has ended, Django's
   session is deleted before the view runs. So is the session of another person than the one who is signed in.
 - Django's session of a request that a Bearer token authenticates is put aside, unless it belongs to the same person.
+  It is put aside too if the request is not refreshed because it comes from a page of another origin.
 
 `hand_over` opens a session of ours for a sign-in that only Django's session knows.
 """
@@ -156,8 +157,8 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
     return None
 
 
-def examine_beside_bearer(request: HttpRequest, exchange: Exchange) -> None:
-    """Put Django's session aside for this request, unless it belongs to the user of the Bearer token."""
+def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
+    """Put Django's session aside for this request, unless it belongs to the user of the access token."""
     session, access = request.session, exchange.access
     was_accessed = session.accessed
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None

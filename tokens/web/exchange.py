@@ -31,6 +31,8 @@ class Exchange:
     """The valid access token that the request was authenticated with."""
     problem: Problem = NOT_AUTHENTICATED
     """Why there is no access token."""
+    from_elsewhere: bool = False
+    """Whether the session was not refreshed because a page of another origin has sent the request."""
     issued: IssuedTokens | None = None
     """The tokens that the response carries."""
     issued_before_view: bool = False

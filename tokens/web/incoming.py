@@ -4,8 +4,14 @@
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
     a Bearer token              decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
+    a refresh cookie, and
+    a page of another origin    not refreshed: a navigation gets a page that refreshes (`tokens.web.crossing`), anything
+                                else is anonymous, with the reason that the access token has expired
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
+
+Which pages are of another origin is said by `tokens.web.origins`. An unsafe request of theirs is rejected. They can
+cancel each request before its response arrives, so none of them may rotate.
 
 Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session that is
 not older, or that a refresh would not reject.
@@ -40,7 +46,7 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
-from tokens.web import bodies, cookies, django_session, problems
+from tokens.web import bodies, cookies, crossing, django_session, problems
 from tokens.web.client import client_of, seconds_under_way
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
@@ -108,7 +114,7 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
             else:
                 yield from _verify(bearer, exchange)
             if django_session.is_possible(request, exchange.access):
-                yield partial(django_session.examine_beside_bearer, request, exchange)
+                yield partial(django_session.put_aside_unless_own, request, exchange)
             rejected = None
         else:
             rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
@@ -117,6 +123,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     set_user(request, exchange)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
+    if exchange.from_elsewhere and crossing.is_harmless_navigation(request):
+        return Arrival(crossing.page(request))
     if is_stale and (is_navigation(request) or is_refresh(request)):
         return Arrival(cookies.retry_without_access(request), is_stale)
     return Arrival(None, is_stale)
@@ -147,6 +155,11 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN, is_stale
+    if presented and is_cross_origin(request):
+        exchange.from_elsewhere, exchange.problem = True, problems.TOKEN_EXPIRED
+        if not crossing.is_harmless_navigation(request) and django_session.is_possible(request, None):
+            yield partial(django_session.put_aside_unless_own, request, exchange)
+        return None, is_stale
     if presented:
         answer = yield partial(_refresh, presented, request)
         if isinstance(answer, Refusal):
@@ -154,7 +167,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         else:
             _note_issued(answer, exchange)
     if not left_to_view and django_session.is_possible(request, exchange.access):
-        may_open = not (is_unsafe(request) and is_cross_origin(request))
+        may_open = not is_cross_origin(request) or crossing.is_harmless_navigation(request)
         issued = yield partial(django_session.examine, request, exchange, may_open=may_open)
         if issued:
             _note_issued(issued, exchange)

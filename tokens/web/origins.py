@@ -1,4 +1,6 @@
-"""The origin check for unsafe requests, which prevents cross-site request forgery.
+"""The origin check, which prevents cross-site request forgery: an unsafe request that does not pass is rejected.
+
+A safe request that does not pass is not refreshed (`tokens.web.incoming`).
 
 The rule is that of Go's ``net/http.CrossOriginProtection``. A request passes if its ``Origin`` is trusted. Otherwise it
 passes if ``Sec-Fetch-Site`` says that a page of our own origin has sent it, or no page. Without that header it passes

@@ -77,7 +77,9 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
     is_bearer = "HTTP_AUTHORIZATION" in request.META and bearer_token(request) is not None
     if exchange.user_asked or is_bearer:
         cookies.vary(response)
-        if not response.has_header("Cache-Control"):
+        if exchange.from_elsewhere:
+            cookies.keep_private(response)  # With the same cookies, a request of our own origin is refreshed.
+        elif not response.has_header("Cache-Control"):
             if exchange.access or is_bearer:
                 # For cookies there is no rule like that for Authorization, and not every cache respects Vary.
                 response["Cache-Control"] = "private"

@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.nextjs.visits import set_cookies
 from tests.browser.steps import ACCESS, cookie, show_other_site, sign_in, tokens
+from tests.browser.watching import Watch
 
 FORM = '<form action="{}" method="post"><input name="note" value="stolen"></form>'
 NOT_AUTHENTICATED = [401, {"code": "not_authenticated"}]
@@ -129,12 +130,26 @@ class TestAnotherOrigin:
         assert visitor.generation == 1
         assert tokens(context) == held
 
-    def test_its_link_may_refresh(self, visitor, page, site):
+    def test_its_link_gets_a_page_that_refreshes(self, visitor, page, site):
         visitor.sign_in_ten_minutes_ago()
-        show_other_site(page, f'<a href="{site.origin}/account">here</a>', "https://mail.test/")
+        show_other_site(page, f'<a href="{site.origin}/account?a=1">here</a>', "https://mail.test/")
+        watch = Watch(site)
         page.get_by_role("link").click()
-        page.wait_for_url("**/account")
         assert visitor.facts()["gen"] == 1
+        assert page.url == f"{site.origin}/account?a=1"
+        assert [(one.method, one.path) for one in watch.answered("/a")] == [
+            ("GET", "/account?a=1"),
+            ("POST", "/api/auth/refresh"),
+        ]
+
+    def test_a_fetch_of_a_sibling_host_is_anonymous_and_rotates_nothing(self, visitor, page, context, site):
+        visitor.leave_open()
+        held = tokens(context)
+        show_other_site(page, origin="https://evil.app.test/")
+        send = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).catch(() => 'hidden')"
+        for path in ("/api/whoami", "/"):
+            page.evaluate(send, site.origin + path)
+        assert (visitor.generation, tokens(context)) == (1, held)
 
 
 class TestTheAuthServer:

@@ -25,17 +25,29 @@ export async function verify(token, seconds = 0) {
 export async function guard(request) {
   const path = request.nextUrl.pathname, here = path + request.nextUrl.search;
   if (FORWARDED.test(path)) return NextResponse.rewrite(new URL(here, AUTH));
-  if (isForeign(request)) return new NextResponse("This request came from a page of another origin.", { status: 403 });
+  const foreign = isForeign(request);
+  if (foreign && !["GET", "HEAD", "OPTIONS"].includes(request.method))
+    return new NextResponse("This request came from a page of another origin.", { status: 403 });
   const access = request.cookies.get(ACCESS)?.value;
   if (access && (await verify(access, 10).catch(() => null)))
     return NextResponse.next(PUBLIC.test(path) ? {} : { headers: PRIVATE });
 
-  const answer = REFRESH.some((name) => request.cookies.has(name)) ? await refresh(request) : null;
+  const presented = REFRESH.some((name) => request.cookies.has(name));
+  if (presented && foreign && isNavigation(request)) return pageThatRefreshes(request, here);
+  const answer = presented && !foreign ? await refresh(request) : null;
   if (answer?.ok) return handOver(request, answer);
   const ended = answer?.status === 401;
   const response = PUBLIC.test(path) ? NextResponse.next() : answer && !ended ? unavailable() : signIn(request, here);
   // Delete cookies only when the user goes to a page: a late response to an old request must not undo a newer sign-in.
   return ended && isNavigation(request) ? withCookies(response, answer) : response;
+}
+
+/** Lets Latchkey answer. For any path it has a page that refreshes, and then goes on to the same URL. */
+function pageThatRefreshes(request, here) {
+  const headers = new Headers(request.headers);
+  const isAccess = (pair) => pair.startsWith(`${ACCESS}=`); // It may still be valid for a few seconds.
+  headers.set("cookie", headers.get("cookie").split(/; */).filter((pair) => !isAccess(pair)).join("; "));
+  return NextResponse.rewrite(new URL(here, AUTH), { request: { headers } });
 }
 
 /** Requests new tokens for the browser. Parallel requests may all do so, because they get the same new token. */
@@ -74,9 +86,8 @@ function signIn(request, here) {
 const isNavigation = ({ headers }) =>
   (headers.get("sec-fetch-mode") ?? (headers.get("accept")?.includes("text/html") && "navigate")) === "navigate";
 
-/** Returns whether a page of another origin tries to change something. This must not use up a refresh token. */
-function isForeign({ method, headers }) {
-  if (["GET", "HEAD", "OPTIONS"].includes(method)) return false;
+/** Returns whether a page of another origin has sent the request. It could cancel it, and lose the new tokens. */
+function isForeign({ headers }) {
   const site = headers.get("sec-fetch-site"), origin = headers.get("origin");
   return site ? !["same-origin", "none"].includes(site) : origin !== null && origin !== ORIGIN;
 }

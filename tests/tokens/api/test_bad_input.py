@@ -459,7 +459,7 @@ class TestTheServersOwnRequests:
     def test_are_made_by_the_asgi_application(self):
         from config import asgi
 
-        assert asgi.application.request_class is requests.ASGIRequest
+        assert asgi.application.app.request_class is requests.ASGIRequest
 
     @pytest.mark.parametrize("kind", [requests.WSGIRequest, requests.ASGIRequest])
     def test_have_no_attributes_that_djangos_do_not_have(self, kind):

@@ -1,0 +1,17 @@
+// Refreshes the session, and then goes on to the same URL: see `tokens.web.crossing`. With `keepalive` the browser keeps
+// the answer even if another site, which has opened this tab, leads it away.
+const { refresh } = document.currentScript.dataset;
+
+function goOn() {
+  const { href } = location;
+  if (href.includes("#")) {
+    // To its own URL with a fragment the browser would only scroll, so the page gets another URL first.
+    const other = new URL(href);
+    other.hash = "";
+    other.search += "&";
+    history.replaceState(null, "", other);
+  }
+  location.replace(href);
+}
+
+fetch(refresh, { method: "POST", keepalive: true, cache: "no-store" }).then(goOn, goOn);
