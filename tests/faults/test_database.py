@@ -11,9 +11,9 @@ from tests.faults.site import Site
 from tests.scale.cluster import PASSWORD, POOL_SIZE, node_started, wait_for
 
 SOME = """
-    SELECT id FROM tokens_refreshtoken
-    WHERE revoked_at IS NULL AND user_id IN (SELECT user_id FROM tokens_refreshtoken GROUP BY 1 ORDER BY random() LIMIT 4)
-    FOR UPDATE
+    SELECT id FROM tokens_refreshtoken WHERE revoked_at IS NULL AND user_id IN (
+        SELECT user_id FROM tokens_refreshtoken GROUP BY user_id ORDER BY random() LIMIT 4
+    ) FOR UPDATE
 """
 """Locks all sessions of some users. If it locked some sessions of each, every user could be waiting for one of them."""
 ALL = "SELECT id FROM tokens_refreshtoken FOR UPDATE"
