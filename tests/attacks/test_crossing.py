@@ -41,7 +41,13 @@ def crossed(request: HttpRequest) -> HttpResponse:
     return response
 
 
-urlpatterns = [path("crossed", crossed), path("", include("tests.urls"))]
+def written(request: HttpRequest) -> HttpResponse:
+    """Write to Django's session, as a shopping cart does."""
+    request.session["cart"] = 1
+    return HttpResponse()
+
+
+urlpatterns = [path("crossed", crossed), path("written", written), path("", include("tests.urls"))]
 from_each_site = pytest.mark.parametrize("site", SITES.values(), ids=SITES)
 
 
@@ -216,6 +222,29 @@ def test_djangos_own_session_stays_as_it_is(idle, user):
         idle.get(PAGE, headers={**SITES["a sibling host"], **kind})
     assert idle.cookies[SESSION].value == before
     assert idle.get(PAGE).json() == {"user": str(user.pk), "django": str(user.pk)}
+
+
+def test_djangos_own_session_stays_if_the_view_writes_to_an_empty_one(idle, user):
+    idle.get("/written")
+    idle.get("/crossed", headers=BY_SCRIPT)
+    before = idle.cookies[SESSION].value
+    idle.cookies[ACCESS] = "expired"
+    idle.get("/written", headers={**SITES["a sibling host"], **BY_SCRIPT})
+    assert idle.cookies[SESSION].value == before
+    assert idle.get(PAGE).json() == {"user": str(user.pk), "django": str(user.pk)}
+
+
+@pytest.mark.parametrize("lacks", ["templates", "the script"])
+def test_a_project_without_templates_or_collected_files_answers_with_a_link(idle, settings, lacks):
+    if lacks == "templates":
+        settings.TEMPLATES = []
+    else:
+        manifest = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": manifest}}
+    response = idle.get(PAGE, headers={**SITES["another site"], **NAVIGATION})
+    assert response.status_code == 200
+    assert b'<a href="">' in response.content
+    assert b"<script" not in response.content
 
 
 @pytest.mark.parametrize("kind", [NAVIGATION, BY_SCRIPT], ids=["a navigation", "a fetch"])

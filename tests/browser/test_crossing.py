@@ -79,3 +79,16 @@ def test_without_scripts_the_page_has_a_link(new_context, site, person):
     page.get_by_role("link").click()
     expect(page.locator("#who")).to_have_text(person.email)
     assert site.generations(person) == [1]
+
+
+def test_a_window_of_a_sandboxed_frame_shows_the_link_and_does_not_loop(signed_in, context, site, person, evil):
+    """Its requests are those of another site, and its scripts have no cookies."""
+    site.forward(EXPIRED)
+    watch = Watch(site)
+    link = f"<a target=_blank href='{site.origin}{NOTE}'>look</a>"
+    evil.set_content(f'<iframe sandbox="allow-scripts allow-popups" srcdoc="{link}"></iframe>')
+    with context.expect_page() as opening:
+        evil.frame_locator("iframe").get_by_role("link").click()
+    expect(opening.value.get_by_role("link")).to_be_visible()
+    opening.value.wait_for_load_state("networkidle")
+    assert (len(watch.answered(NOTE)), watch.answered(REFRESH_PATH), site.generations(person)) == (1, [], [0])

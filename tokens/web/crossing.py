@@ -3,8 +3,9 @@
 The other site can stop each navigation that it starts, and so lose its response. If such a navigation rotated, the
 session of a user who is idle would end after some of them (`tokens.protocol.rotation`, EXHAUSTED). So it gets this page
 instead, whatever its refresh token is worth. The page's script refreshes by a request of our own origin with
-``keepalive``, whose response is kept even if the tab is gone. Then it goes on to the same URL. Without scripts the user
-follows a link. Both are requests of our own origin, and are served as usual, so that there is no loop.
+``keepalive``, whose response is kept even if the tab is gone. Then it goes on to the same URL. Without scripts, or if
+the refresh was not answered, the user follows a link. Both are requests of our own origin, and are served as usual, so
+that there is no loop.
 
 A project can have a template ``tokens/crossing.html`` of its own. It has to load the script in the same way.
 """
@@ -14,8 +15,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.translation import gettext
 
 from tokens.web import cookies
 from tokens.web.paths import auth_api, is_navigation
@@ -30,15 +33,27 @@ def is_harmless_navigation(request: HttpRequest) -> bool:
 
 def page(request: HttpRequest) -> HttpResponse:
     """Return the page. Without the auth API in the project's URLs it has no script, only the link."""
-    root, script = auth_api(), static(SCRIPT)
-    # Rendered without the request, so that nothing asks for the user.
-    text = render_to_string("tokens/crossing.html", {"script": script, "refresh": root and f"{root}refresh"})
+    root = auth_api()
+    try:
+        script = static(SCRIPT)
+    except ValueError:  # `collectstatic` has not run.
+        root, script = None, ""
+    try:
+        # Rendered without the request, so that nothing asks for the user.
+        text: str = render_to_string("tokens/crossing.html", {"script": script, "refresh": root and f"{root}refresh"})
+    except TemplateDoesNotExist:  # The project has no templates of apps.
+        text = f'<!doctype html><title>{gettext("One moment")}</title><a href="">{gettext("Open the page")}</a>'
     source = urlsplit(script).netloc or "'self'"
     policy = (
         f"default-src 'none'; script-src {source}; connect-src 'self'; base-uri 'none'; "
         f"form-action 'none'; frame-ancestors {_frame_ancestors()}"
     )
-    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+    headers = {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        # A window that another page has opened, such as one for OAuth, would lose its opener before its view runs.
+        "Cross-Origin-Opener-Policy": "unsafe-none",
+    }
     response = HttpResponse(text, headers=headers)
     cookies.keep_private(response)
     return response

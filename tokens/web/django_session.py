@@ -213,9 +213,12 @@ def settle(request: HttpRequest, exchange: Exchange) -> None:
         session[OWNER] = ""
 
 
-def keep_cookie(request: HttpRequest) -> None:
-    """Let the response neither delete nor set Django's session cookie, unless the view has written to the session."""
-    if not request.session.modified:
+def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
+    """Let the response neither delete nor set Django's session cookie, unless the view has written to the session.
+
+    ``unless_modified``: false if that does not count.
+    """
+    if not (unless_modified and request.session.modified):
         request.session = type(request.session)(_cookie(request))
 
 

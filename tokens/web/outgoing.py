@@ -140,6 +140,10 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
 
     ``is_cookie_kept`` says whether the cookie of a session that has ended is kept.
     """
+    if exchange.from_elsewhere and exchange.issued is None:
+        # The user's own session would be lost, also if the view has only noted something for a stranger.
+        django_session.keep_cookie(request, unless_modified=False)
+        return
     if exchange.session_replaced:
         is_wrong = exchange.session_deleted and (
             exchange.access is not None

@@ -14,4 +14,10 @@ function goOn() {
   location.replace(href);
 }
 
-fetch(refresh, { method: "POST", keepalive: true, cache: "no-store" }).then(goOn, goOn);
+// In a sandboxed frame's window a refresh has no cookies, and going on would lead here again. Without `keepalive`, and
+// after a refresh that was not answered, the other site could cancel the next request. Then the user follows the link.
+if (self.origin !== "null" && "keepalive" in Request.prototype) {
+  fetch(refresh, { method: "POST", keepalive: true, cache: "no-store" }).then(({ ok, status }) => {
+    if (ok || status === 401 || status === 404) goOn();
+  }, () => {});
+}
