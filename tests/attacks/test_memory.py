@@ -170,8 +170,8 @@ def _token(number: int) -> None:
 
 
 FILLED: dict[str, tuple[Callable[[int], None], int, int, int]] = {
-    # what: a function that keeps the entry with a number, how many entries are tried, for how many of them one stands,
-    # and the most bytes
+    # name: (the function that keeps an entry, the number of entries, how many real entries each of them represents,
+    # the most bytes)
     "cookie headers with one long cookie": (_cookies("one long"), 500, 1, cookie_names.REMEMBERED),
     "cookie headers with many cookies": (_cookies("many"), 300, 1, cookie_names.REMEMBERED),
     "cookie headers with as many cookies as fit": (_cookies("as many as fit"), 30, 1, cookie_names.REMEMBERED),

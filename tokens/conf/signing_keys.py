@@ -66,7 +66,9 @@ def read(algorithm: str, sources: Sequence[str]) -> tuple[tuple[SigningKey | Non
         else:
             if mode := _mode_for_others(source):
                 what = f"SIGNING_KEYS: other users of this machine may use the file of key {place} (mode {mode:04o})."
-                hint = "Whoever reads it can sign in as anybody. `chmod 600` lets only its owner use it."
+                hint = (
+                    "Anybody who reads it can sign in as any user. Run `chmod 600`, so that only its owner can read it."
+                )
                 exposed.append(Warning(what, hint=hint, id="tokens.W014"))
     if len({key and key.kid for key in found}) < len(found):
         hint = "The first key signs, and all keys verify. List each key once."

@@ -82,7 +82,7 @@ class _Limited:
 
 
 class _LimitedStream(IOBase):
-    """A stream of a WSGI server, for a view that reads it. It raises `RequestDataTooBig` beyond ``limit`` bytes."""
+    """The stream of a WSGI server. A view that reads more than ``limit`` bytes of it gets `RequestDataTooBig`."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream, self._left = stream, limit

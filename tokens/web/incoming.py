@@ -1,6 +1,6 @@
 """Whose request it is. The first of these that applies decides::
 
-    a body that is too large    answered 413, whoever sent it (`tokens.web.bodies`)
+    a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
     a Bearer token              decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
