@@ -59,8 +59,7 @@ def distrust_scheme(request: HttpRequest) -> None:
     not known who may send it.
     """
     meta = request.META
-    # The server may have taken the address from a header.
-    if (header := _scheme_header()) in meta and not _may_say_scheme(meta.get("REMOTE_ADDR", "")[: MAX_ADDRESS + 1]):
+    if (header := _scheme_header()) in meta and not _may_say_scheme(meta.get("REMOTE_ADDR", "")):
         del meta[header]
 
 
