@@ -111,3 +111,9 @@ def _batches(rows: Any) -> Iterator[list[tuple[Any, Any]]]:
 
 def _only(pks: set[Any]) -> Any:
     return next(iter(pks)) if len(pks) == 1 else None
+
+
+def masked(email: str) -> str:
+    """Return the address with only the first character before the @."""
+    local, _at, domain = email.rpartition("@")
+    return f"{local[:1]}…@{domain}"

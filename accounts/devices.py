@@ -4,6 +4,7 @@ An anonymous user who submits one of its forms is led to the page to sign in, an
 request has no refresh token of its session, the next page asks for the current password, and submits the form again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -92,8 +93,11 @@ class Home(TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         current = sessions.current_id(self.request)
         live = list(sessions.live_sessions(self.request.user))
+        names = Counter(session.device.name for session in live)
         return super().get_context_data(
             current=current,
+            # Where a name occurs twice, the time of the sign-in follows it.
+            ambiguous=[name for name, number in names.items() if number > 1],
             here=[session for session in live if session.id == current],
             elsewhere=[session for session in live if session.id != current],
             **kwargs,

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts import demo_accounts
-from accounts.addresses import MAX_ADDRESS, canonical, validate_new_address
+from accounts.addresses import MAX_ADDRESS, canonical, masked, validate_new_address
 from accounts.saving import OnlyChanges
 
 MAX_PASSWORD = 4096
@@ -329,6 +329,5 @@ class PendingChange(models.Model):
 
     @property
     def masked_new_email(self) -> str:
-        """The new address with only the first character before the @. A reader of an old mailbox may see it."""
-        local, _, domain = self.new_email.rpartition("@")
-        return f"{local[:1]}…@{domain}"
+        """The new address, for the page that a reader of an old mailbox may see."""
+        return masked(self.new_email)

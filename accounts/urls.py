@@ -16,6 +16,8 @@ urlpatterns = [
     path(".well-known/change-password", to_change_password, name="well-known-change-password"),
     path("password/change", views.ChangePassword.as_view(), name="change-password"),
     path("password/reset", views.ResetPassword.as_view(), name="reset-password"),
+    # The admin's page to sign in links to the URL of this name.
+    path("password/reset", views.ResetPassword.as_view(), name="admin_password_reset"),
     path("password/reset/confirm", views.ConfirmPasswordReset.as_view(), name="confirm-password-reset"),
     path("alarm", views.Alarm.as_view(), name="alarm"),
     path("account/delete", own_account.DeleteAccount.as_view(), name="delete-account"),

@@ -240,7 +240,7 @@ class LinkFormView(AccountForm):
         return super().get(request, *args, **kwargs)
 
     def look_at(self, token: str) -> None:
-        """Raise `UsedLink` or `InvalidLink` if the link cannot be used. The alarm's link can always be used again."""
+        """Raise `UsedLink` or `InvalidLink` if the link cannot be used."""
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
@@ -314,8 +314,12 @@ class ConfirmPasswordReset(LinkFormView):
 
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
+    template_name = "accounts/alarm.html"
     heading, button, is_final = _("This was not me"), _("Sign out everywhere"), True
-    text = _("All devices that are signed in to your account will be signed out, including this one.")
+    text = _(
+        "All devices that are signed in to your account will be signed out, including this one. Then we send you "
+        "a link to choose a new password."
+    )
     bad_link = _("This link is not valid. Choose a new password, which also signs out all devices.")
     purposes = (Purpose.ALARM,)
     raised: ClassVar[dict[str, Text]] = {
@@ -326,6 +330,9 @@ class Alarm(LinkFormView):
             "administrators of this site for help."
         ),
     }
+
+    def look_at(self, token: str) -> None:
+        self.account = alarm.account_of(token)
 
     def carry_out(self, given: dict[str, Any]) -> None:
         self.cancelled = alarm.raise_alarm(self.request, given["token"])

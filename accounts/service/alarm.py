@@ -17,10 +17,22 @@ password.
 from django.http import HttpRequest
 
 from accounts import delivery, links, mail
+from accounts.addresses import masked
 from accounts.links import InvalidLink, Purpose
 from accounts.models import PendingChange, User
 from accounts.service import pending_changes
 from tokens import sessions
+
+
+def account_of(token: str) -> str:
+    """Return the current address of this link's user, masked. Raise `InvalidLink`.
+
+    A former mailbox of the user, which may be somebody else's today, can have the link.
+    """
+    user = User.objects.filter(pk=links.read(token, Purpose.ALARM).key).first()
+    if user is None:
+        raise InvalidLink
+    return masked(user.email)
 
 
 def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:

@@ -130,6 +130,14 @@ class TestTheLink:
         assert is_raised(press(old))
         assert live() == 0
 
+    def test_leads_to_a_page_that_says_whose_account_it_is_what_comes_next_and_how_to_leave(self, user, token):
+        User.objects.filter(pk=user.pk).update(email="grace@example.org")
+        page = text(Client().get("/alarm", {"token": token}, follow=True))
+        assert "about the account g…@example.org." in page
+        assert "grace@" not in page
+        assert "Then we send you a link to choose a new password." in page
+        assert 'href="/sign-in">It was me' in page
+
     def test_does_nothing_until_the_button_is_pressed(self, thief, token):
         assert token in text(Client().get("/alarm", {"token": token}, follow=True))
         assert (who(thief), live()) == (200, 1)
