@@ -14,6 +14,7 @@
 `tokens.conf` has all other checks.
 """
 
+import inspect
 import ipaddress
 from typing import Any
 
@@ -43,13 +44,19 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     if not found.claims_hook:
         return [*messages]
     try:
-        error = "" if callable(import_string(found.claims_hook)) else "it is not a function"
+        error = _wrong_hook(import_string(found.claims_hook))
     except (ImportError, TypeError, ValueError) as caught:
         error = str(caught)
     if not error:
         return [*messages]
     hint = "Write a dotted path: package.module.name"
     return [*messages, Error(f"CLAIMS_HOOK: {error}.", hint=hint, id="tokens.E013")]
+
+
+def _wrong_hook(hook: Any) -> str:
+    if inspect.iscoroutinefunction(hook):
+        return "it is an async function"
+    return "" if callable(hook) else "it is not a function"
 
 
 @register(Tags.security)

@@ -26,6 +26,12 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
 LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
+
+
+async def an_async_hook(user: Any) -> dict[str, Any]:
+    return {}
+
+
 SOURCES = (
     "checks.py",
     "conf/reading.py",
@@ -195,7 +201,16 @@ def test_the_table_contains_every_id_in_the_code_once():
 
 
 HERE = "tests.tokens.test_checks"
-HOOKS = ("nowhere.claims", f"{HERE}.nothing", "claims", ".claims", "..", f"{HERE}.", f"{HERE}.NO_FUNCTION")
+HOOKS = (
+    f"{HERE}.an_async_hook",
+    "nowhere.claims",
+    f"{HERE}.nothing",
+    "claims",
+    ".claims",
+    "..",
+    f"{HERE}.",
+    f"{HERE}.NO_FUNCTION",
+)
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(

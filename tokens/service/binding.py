@@ -39,6 +39,7 @@ from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
 from tokens.service import events, issuing, throttles
 from tokens.service.auth_hash import renewed_digest
+from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
@@ -152,12 +153,13 @@ def _register(
             return refused("session ended", session_id)
         if row.mode not in MODES or not is_held(row):
             return refused("another refresh token", session_id)
+        claims = claims_of(row.user)
         if row.bound_key is None and not _set_key(row, key, algorithm):
             continue
         if (row.bound_key, row.bound_algorithm) != (key, algorithm):
             return refused("another key", session_id)
         # Without a generation: the client that gets this token may not have received the latest refresh token.
-        access_text, access = issuing.access_token(row, row.user, None, row.now)
+        access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
         return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
     raise OperationalError("a registration lost every race for its row")
 
@@ -239,6 +241,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         proof.verify(row.bound_key, row.bound_algorithm)
     except InvalidProof:
         return _unproven(row, WRONG, client)
+    claims = claims_of(row.user)
     following, binds = begin(state, state.generation + 1, now), row.bound_at is None
     if binds:
         with durable(writer(RefreshToken)):
@@ -248,7 +251,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     elif not begin_generation(row, following, auth_digest, client):
         return None
     # Without a generation: there is no refresh token whose receipt the access token could prove.
-    access_text, access = issuing.access_token(row, row.user, None, now)
+    access_text, access = issuing.access_token(row, row.user, None, now, claims=claims)
     return IssuedTokens(row, row.user, access, access_text, binds=binds)
 
 
