@@ -5,6 +5,7 @@
 - ``tokens.E012``: TRUSTED_PROXIES cannot be read.
 - ``tokens.E013``: the claims hook cannot be called.
 - ``tokens.E030``: USE_TZ is off.
+- ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -147,7 +148,12 @@ def check_cache(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.database)
 def check_database(**kwargs: Any) -> list[CheckMessage]:
     """Check that the revocation feed supports the database."""
-    vendor = connections[writer(RefreshToken)].vendor
+    alias = writer(RefreshToken)
+    vendor = connections[alias].vendor
+    if vendor == "sqlite" and connections[alias].settings_dict.get("TIME_ZONE"):
+        what = f'DATABASES["{alias}"] has a TIME_ZONE, in which SQLite stores times without saying so'
+        hint = "Remove it: an hour of each year comes twice there. Django shows times in the TIME_ZONE of the settings."
+        return [Error(f"{what}.", hint=hint, id="tokens.E040")]
     if vendor in {"postgresql", "sqlite"}:
         return []
     return [Error(f"{vendor} is not supported.", hint="Use PostgreSQL 15 or newer, or SQLite.", id="tokens.E009")]

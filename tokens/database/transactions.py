@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
@@ -30,7 +30,7 @@ def clock(alias: str) -> datetime:
     with connections[alias].cursor() as cursor:
         cursor.execute(f"SELECT {sql}", params)
         now: datetime = cursor.fetchone()[0]
-    return now
+    return now.astimezone(UTC)
 
 
 def replication_lag(alias: str) -> timedelta | None:
