@@ -32,7 +32,7 @@ from django.db.models import Exists, OuterRef
 
 from tokens import metrics
 from tokens.conf import COOKIE, OFFER, SCOPED, keyring, token_settings
-from tokens.database.transactions import durable, writer
+from tokens.database.transactions import durable, unless_overtaken, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
@@ -148,19 +148,25 @@ def _register(
         refused(UNHELD, session_id)
         return Unheld(dbsc.claim(keyring().binding_keys[0], session_id, now))
     for _ in range(ATTEMPTS):
-        row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
-        if row is None or row.state(row.now).ended or not row.user.is_active or renewed_digest(row, row.user) is None:
-            return refused("session ended", session_id)
-        if row.mode not in MODES or not is_held(row):
-            return refused("another refresh token", session_id)
-        claims = claims_of(row.user)
-        if row.bound_key is None and not _set_key(row, key, algorithm):
-            continue
-        if (row.bound_key, row.bound_algorithm) != (key, algorithm):
-            return refused("another key", session_id)
-        # Without a generation: the client that gets this token may not have received the latest refresh token.
-        access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
-        return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+        with unless_overtaken(writer(RefreshToken)):
+            row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
+            if (
+                row is None
+                or row.state(row.now).ended
+                or not row.user.is_active
+                or renewed_digest(row, row.user) is None
+            ):
+                return refused("session ended", session_id)
+            if row.mode not in MODES or not is_held(row):
+                return refused("another refresh token", session_id)
+            claims = claims_of(row.user)
+            if row.bound_key is None and not _set_key(row, key, algorithm):
+                continue
+            if (row.bound_key, row.bound_algorithm) != (key, algorithm):
+                return refused("another key", session_id)
+            # Without a generation: the client that gets this token may not have received the latest refresh token.
+            access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
+            return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
     raise OperationalError("a registration lost every race for its row")
 
 
@@ -201,18 +207,19 @@ def refresh(
         device=OuterRef("device"), created_at__gt=OuterRef("created_at"), bound_key__isnull=False
     )
     for _ in range(ATTEMPTS):
-        rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
-        row = next(iter(rows), None)
-        if row is None:
-            return refused("unknown session", session_id)
-        if row.bound_at is not None and row.is_left:
-            # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the first
-            # proof of the newer one.
-            return refused("left for a newer sign-in", session_id)
-        if issuing.ends_with_browser(row) and not is_open:
-            return refused("browser closed", session_id)
-        if answer := _answer(row, proof, client):
-            return answer
+        with unless_overtaken(writer(RefreshToken)):
+            rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
+            row = next(iter(rows), None)
+            if row is None:
+                return refused("unknown session", session_id)
+            if row.bound_at is not None and row.is_left:
+                # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the
+                # first proof of the newer one.
+                return refused("left for a newer sign-in", session_id)
+            if issuing.ends_with_browser(row) and not is_open:
+                return refused("browser closed", session_id)
+            if answer := _answer(row, proof, client):
+                return answer
     raise OperationalError("a refresh lost every race for its row")
 
 

@@ -20,7 +20,7 @@ from django.db.models import Q
 from tokens import metrics
 from tokens.conf import keyring, token_settings
 from tokens.database.expressions import WithoutFlush
-from tokens.database.transactions import durable, writer
+from tokens.database.transactions import durable, unless_overtaken, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
@@ -112,20 +112,23 @@ def _refresh(
         return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
         return refused(_NOT_OURS)
-    if not token_settings().claims_hook and (issued := _rotated(presented, modes, client)):
-        return issued
+    alias = writer(RefreshToken)
+    with unless_overtaken(alias):
+        if not token_settings().claims_hook and (issued := _rotated(presented, modes, client)):
+            return issued
     for _ in range(ATTEMPTS):
-        row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
-        if row is None:
-            return refused(_UNKNOWN_SESSION, presented.session_id)
-        if not compare_digest(bytes(row.secret_digest), presented.digest):
-            return refused(_FORGED, row.id)
-        if row.mode not in modes:
-            return refused(_ANOTHER_MODE, row.id)
-        if of_device and not devices.is_held(row.device, client, row.now):
-            return refused(_ANOTHER_DEVICE, row.id)
-        if answer := _answer(row, presented, client):
-            return answer
+        with unless_overtaken(alias):
+            row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
+            if row is None:
+                return refused(_UNKNOWN_SESSION, presented.session_id)
+            if not compare_digest(bytes(row.secret_digest), presented.digest):
+                return refused(_FORGED, row.id)
+            if row.mode not in modes:
+                return refused(_ANOTHER_MODE, row.id)
+            if of_device and not devices.is_held(row.device, client, row.now):
+                return refused(_ANOTHER_DEVICE, row.id)
+            if answer := _answer(row, presented, client):
+                return answer
     raise OperationalError("a refresh lost every race for its row")
 
 
@@ -186,8 +189,7 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
 
 def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> IssuedTokens | Refusal | None:
     """Carry out one decision, and return the answer. None: another request has changed the row."""
-    now, policy = row.now, token_settings().policy
-    state = row.state(now)
+    state, now, policy = row.state(row.now), row.now, token_settings().policy
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
