@@ -41,7 +41,7 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning():
 def test_the_readme_tells_services_what_each_claim_means_that_no_library_checks():
     section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
     checked = {"iss", "aud", "exp", "iat", "nbf", "jti", "client_id"}
-    assert [name for name in access_tokens._REGISTERED - checked if f"`{name}`" not in section] == []
+    assert [name for name in access_tokens.REGISTERED - checked if f"`{name}`" not in section] == []
 
 
 def test_the_readme_has_no_unknown_setting():

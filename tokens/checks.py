@@ -5,6 +5,7 @@
 - ``tokens.E012``: TRUSTED_PROXIES cannot be read.
 - ``tokens.E013``: the claims hook cannot be called.
 - ``tokens.E030``: USE_TZ is off.
+- ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -14,6 +15,7 @@
 `tokens.conf` has all other checks.
 """
 
+import inspect
 import ipaddress
 from typing import Any
 
@@ -43,13 +45,19 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     if not found.claims_hook:
         return [*messages]
     try:
-        error = "" if callable(import_string(found.claims_hook)) else "it is not a function"
+        error = _wrong_hook(import_string(found.claims_hook))
     except (ImportError, TypeError, ValueError) as caught:
         error = str(caught)
     if not error:
         return [*messages]
     hint = "Write a dotted path: package.module.name"
     return [*messages, Error(f"CLAIMS_HOOK: {error}.", hint=hint, id="tokens.E013")]
+
+
+def _wrong_hook(hook: Any) -> str:
+    if inspect.iscoroutinefunction(hook):
+        return "it is an async function"
+    return "" if callable(hook) else "it is not a function"
 
 
 @register(Tags.security)
@@ -140,7 +148,12 @@ def check_cache(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.database)
 def check_database(**kwargs: Any) -> list[CheckMessage]:
     """Check that the revocation feed supports the database."""
-    vendor = connections[writer(RefreshToken)].vendor
+    alias = writer(RefreshToken)
+    vendor = connections[alias].vendor
+    if vendor == "sqlite" and connections[alias].settings_dict.get("TIME_ZONE"):
+        what = f'DATABASES["{alias}"] has a TIME_ZONE, in which SQLite stores times without saying so'
+        hint = "Remove it: an hour of each year comes twice there. Django shows times in the TIME_ZONE of the settings."
+        return [Error(f"{what}.", hint=hint, id="tokens.E040")]
     if vendor in {"postgresql", "sqlite"}:
         return []
     return [Error(f"{vendor} is not supported.", hint="Use PostgreSQL 15 or newer, or SQLite.", id="tokens.E009")]

@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 
 from tokens.conf import token_settings
 from tokens.hashers import Busy
+from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
@@ -90,4 +91,5 @@ class TokenMiddleware(AuthenticationMiddleware):
             return problems.respond(request, problems.SESSION_ENDED)
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
-        return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
+        is_unavailable = isinstance(exception, Busy | ClaimsHookFailed)
+        return problems.respond(request, problems.UNAVAILABLE) if is_unavailable else None

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
-from tokens.database.expressions import DatabaseNow, TransactionId
+from tokens.database.expressions import DatabaseNow, InstantField, TransactionId
 from tokens.database.transactions import writer
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.rotation import State
@@ -31,7 +31,7 @@ class Device(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="devices", verbose_name=_("user"))
     token_digest = models.BinaryField(max_length=32, editable=False)
     name = models.CharField(_("name"), max_length=100)
-    created_at = models.DateTimeField(_("first seen"))
+    created_at = InstantField(_("first seen"))
     last_sign_in = models.UUIDField(default=uuid7, db_default=UUID(int=0), editable=False)
     """Orders a user's devices by the last sign-in on each (`tokens.service.devices`)."""
     forgotten = models.BooleanField(default=False, db_default=False, editable=False)
@@ -145,29 +145,29 @@ class RefreshToken(models.Model):
     secret_digest = models.BinaryField(max_length=32, editable=False)
 
     generation = models.BigIntegerField(_("generation"), default=0)
-    since = models.DateTimeField(_("last refreshed"))
+    since = InstantField(_("last refreshed"))
     recovered = models.PositiveSmallIntegerField(_("times recovered"), default=0)
     recoveries = models.PositiveSmallIntegerField(_("recoveries in a row"), default=0)
     acknowledged = models.BooleanField(_("acknowledged"), default=False)
 
-    created_at = models.DateTimeField(_("signed in"))
-    authenticated_at = models.DateTimeField(_("last authenticated"), null=True)
+    created_at = InstantField(_("signed in"))
+    authenticated_at = InstantField(_("last authenticated"), null=True)
     authentication_methods = models.JSONField(_("authenticated by"), default=list, help_text=_("RFC 8176 values"))
     remember = models.BooleanField(_("remembered"), default=False)
-    idle_expires_at = models.DateTimeField(_("ends if unused"))
-    expires_at = models.DateTimeField(_("ends in any case"))
+    idle_expires_at = InstantField(_("ends if unused"))
+    expires_at = InstantField(_("ends in any case"))
     auth_hash_digest = models.BinaryField(max_length=32, editable=False)
 
     ip = models.GenericIPAddressField(_("address"), null=True)
     user_agent_digest = models.BinaryField(max_length=8, editable=False)
-    elsewhere_at = models.DateTimeField(_("last answered elsewhere"), null=True)
+    elsewhere_at = InstantField(_("last answered elsewhere"), null=True)
 
     bound_key = models.JSONField(_("device's key"), null=True, editable=False, help_text=_("A public JWK"))
     bound_algorithm = models.CharField(_("proven by"), max_length=5, blank=True, default="", db_default="")
-    bound_at = models.DateTimeField(_("bound to the device"), null=True)
-    unproven_at = models.DateTimeField(_("last tried without the device's key"), null=True)
+    bound_at = InstantField(_("bound to the device"), null=True)
+    unproven_at = InstantField(_("last tried without the device's key"), null=True)
 
-    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    revoked_at = InstantField(_("revoked"), null=True)
     revoked_reason = models.CharField(_("reason"), max_length=30, choices=Reason, blank=True)
     revoked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("revoked by")
@@ -200,13 +200,15 @@ class RefreshToken(models.Model):
     @property
     def ends_at(self) -> datetime:
         """When the session expires unless it is refreshed."""
-        return min(self.idle_expires_at, self.expires_at)
+        ends_at: datetime = min(self.idle_expires_at, self.expires_at)
+        return ends_at
 
     @property
     def last_used_at(self) -> datetime:
         """When the session was last refreshed, as its user is told."""
         used = self.since.timestamp()
-        return max(instant(int(used - used % LAST_USED_STEP)), self.created_at)
+        rounded: datetime = max(instant(int(used - used % LAST_USED_STEP)), self.created_at)
+        return rounded
 
     def state(self, now: datetime) -> State:
         """Return the part of the row that the protocol reads."""
@@ -265,7 +267,7 @@ class SecurityEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(_("event"), max_length=30, choices=Kind)
-    created_at = models.DateTimeField(_("when"), db_index=True)
+    created_at = InstantField(_("when"), db_index=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("user")
     )
@@ -302,7 +304,7 @@ class Revocation(models.Model):
     session_id = models.UUIDField(_("session"), null=True)
     user_key = models.CharField(_("user"), max_length=255, blank=True, default="", db_default="")
     transaction_id = models.BigIntegerField(db_default=TransactionId(), db_index=True, editable=False)
-    created_at = models.DateTimeField(_("when"), db_index=True)
+    created_at = InstantField(_("when"), db_index=True)
 
     class Meta:
         verbose_name = _("revocation")
@@ -319,7 +321,7 @@ class Rehash(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     old_digest = models.BinaryField(max_length=32, editable=False)
     new_digest = models.BinaryField(max_length=32, editable=False)
-    created_at = models.DateTimeField(_("when"), db_index=True)
+    created_at = InstantField(_("when"), db_index=True)
 
     class Meta:
         verbose_name = _("rehash")

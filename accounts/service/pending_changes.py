@@ -101,7 +101,8 @@ def waiting(user: User) -> list[PendingChange]:
     now = timezone.now()
 
     def is_waiting(row: PendingChange) -> bool:
-        return now < row.created_at + LIFETIMES[Purpose(row.purpose)] and _is_usable(row, user)
+        # A difference and no sum: the row's time may have a time zone, in which days have 23 and 25 hours.
+        return now - row.created_at < LIFETIMES[Purpose(row.purpose)] and _is_usable(row, user)
 
     return [row for row in rows.order_by("-created_at") if is_waiting(row)]
 

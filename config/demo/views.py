@@ -41,6 +41,7 @@ from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
+from tokens.service.claims import claims_of
 from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies
 from tokens.web.exchange import Exchange, required_exchange
@@ -229,5 +230,5 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         while_open=token.while_open,
         actor=token.actor,
         for_services=token.for_services,
-        extra=found.claims(user) if found.claims else None,
+        extra=claims_of(user),
     )

@@ -36,6 +36,30 @@ def test_fifty_clients_share_four_connections(cluster, registrar, limited):
         assert list(pool.map(use, range(CLIENTS))) == [[200, 200] * REFRESHES + [204, SIGNED_OUT]] * CLIENTS
 
 
+@pytest.fixture
+def serializable(cluster: Cluster) -> Iterator[None]:
+    """Let the role be SERIALIZABLE. At READ COMMITTED no statement fails because another one was faster."""
+
+    def restart(change: str) -> None:
+        cluster.primary.ask(f"ALTER ROLE latchkey {change}")
+        cluster.primary.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'latchkey'")
+
+    restart("SET default_transaction_isolation = 'serializable'")
+    yield
+    restart("RESET default_transaction_isolation")
+
+
+def test_at_another_isolation_level_parallel_refreshes_get_one_successor(cluster, account, serializable, limited):
+    browser = account.browser(cluster.front)
+    copies = [browser.copy() for _ in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        assert list(pool.map(lambda copy: copy.refresh(cluster.front).status, copies)) == [200] * CLIENTS
+    [successor] = {copy.token for copy in copies}
+    assert successor != browser.token
+    assert copies[0].sign_out(cluster.front) == 204
+    assert browser.refresh(cluster.front).status == SIGNED_OUT
+
+
 def test_the_admin_lists_and_revokes(cluster, account):
     admin, sessions = Account(cluster.origin), "/admin/tokens/refreshtoken/"
     cluster.manage("createsuperuser", "--no-input", "--email", admin.email, DJANGO_SUPERUSER_PASSWORD=admin.password)

@@ -26,6 +26,12 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
 LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
+
+
+async def an_async_hook(user: Any) -> dict[str, Any]:
+    return {}
+
+
 SOURCES = (
     "checks.py",
     "conf/reading.py",
@@ -71,6 +77,12 @@ def throttled(**values: Any) -> Arrange:
 
 def database(vendor: str) -> Arrange:
     return lambda settings, patch: patch.setattr(checks, "connections", {"default": SimpleNamespace(vendor=vendor)})
+
+
+def sqlite_in(zone: str | None) -> Arrange:
+    """Use SQLite with a time zone of the connection."""
+    connection = SimpleNamespace(vendor="sqlite", settings_dict={"TIME_ZONE": zone})
+    return lambda settings, patch: patch.setattr(checks, "connections", {"default": connection})
 
 
 def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arrange:
@@ -151,6 +163,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
+    ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
     ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
@@ -195,7 +208,16 @@ def test_the_table_contains_every_id_in_the_code_once():
 
 
 HERE = "tests.tokens.test_checks"
-HOOKS = ("nowhere.claims", f"{HERE}.nothing", "claims", ".claims", "..", f"{HERE}.", f"{HERE}.NO_FUNCTION")
+HOOKS = (
+    f"{HERE}.an_async_hook",
+    "nowhere.claims",
+    f"{HERE}.nothing",
+    "claims",
+    ".claims",
+    "..",
+    f"{HERE}.",
+    f"{HERE}.NO_FUNCTION",
+)
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(
@@ -213,6 +235,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
+    ("SQLite without a time zone", sqlite_in(None), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),

@@ -1,5 +1,6 @@
 """Expressions for Django's ORM that PostgreSQL and SQLite write differently."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import (
@@ -17,16 +18,52 @@ from django.db.models import (
 from django.utils import timezone
 
 
+class InstantField(DateTimeField):  # type: ignore[type-arg]
+    """Django's field, whose values are always read in UTC.
+
+    If the connection has a ``TIME_ZONE``, Django reads them in that zone. Python then subtracts, compares and adds to
+    them by the clock on the wall, which is an hour off across a change of summer time. Migrations see Django's field.
+    """
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs
+
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        return [] if connection.timezone is UTC else [_in_utc]
+
+
+def _in_utc(value: datetime | None, *context: Any) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
 class DatabaseNow(Func):
     """The clock of the database, read together with the row. On SQLite it is the clock of this process."""
 
-    output_field = DateTimeField()
+    output_field = InstantField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return "clock_timestamp()", []
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return Value(timezone.now(), self.output_field).as_sql(compiler, connection)
+
+
+class Ago(Func):
+    """The database's clock before a period. The period is seconds: days are longer and shorter in some time zones."""
+
+    output_field = InstantField()
+
+    def __init__(self, period: timedelta) -> None:
+        super().__init__()
+        self._period = period
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        clock, params = DatabaseNow().as_postgresql(compiler, connection)
+        return f"({clock} - make_interval(secs => %s))", [*params, self._period.total_seconds()]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return Value(timezone.now() - self._period, self.output_field).as_sql(compiler, connection)
 
 
 class WithoutFlush(Func):

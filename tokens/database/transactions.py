@@ -1,11 +1,17 @@
-"""Which database takes writes, its clock, and transactions that are durable, bounded in time, or one at a time."""
+"""Which database takes writes, its clock, and transactions that are durable, bounded in time, or one at a time.
+
+Our transactions are READ COMMITTED, whatever isolation level the project, the role or the database has chosen: they
+lock rows, and decide on what was committed before. At REPEATABLE READ or SERIALIZABLE they would fail instead of
+waiting. A single statement outside of a transaction has the level of the role, and is repeated if it fails for that
+reason (`unless_overtaken`). In a transaction of the project nothing is repeated, because only the project can do it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import OperationalError, connections, router, transaction
 from django.db.models.sql import Query
 from django.utils import timezone
 
@@ -30,7 +36,7 @@ def clock(alias: str) -> datetime:
     with connections[alias].cursor() as cursor:
         cursor.execute(f"SELECT {sql}", params)
         now: datetime = cursor.fetchone()[0]
-    return now
+    return now.astimezone(UTC)
 
 
 def replication_lag(alias: str) -> timedelta | None:
@@ -46,6 +52,50 @@ def replication_lag(alias: str) -> timedelta | None:
         cursor.execute("SELECT clock_timestamp() - pg_last_xact_replay_timestamp() WHERE pg_is_in_recovery()")
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+_READ_COMMITTED = 2
+"""psycopg's number of the isolation level."""
+_OVERTAKEN = {"40001", "40P01"}
+"""SQLSTATE of a serialization failure and of a deadlock: another transaction was faster."""
+
+
+@contextmanager
+def read_committed(alias: str) -> Iterator[None]:
+    """A transaction in which each statement sees what was committed before it. Inside another one, a savepoint.
+
+    psycopg names the level in BEGIN, so it takes no further statement, and works behind a pooler in transaction mode.
+    """
+    connection = connections[alias]
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        with transaction.atomic(using=alias):
+            yield
+        return
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    driver: Any = connection.connection
+    usual = driver.isolation_level
+    if driver.autocommit:  # Otherwise the driver has begun a transaction already.
+        driver.isolation_level = _READ_COMMITTED
+    try:
+        with transaction.atomic(using=alias):
+            yield
+    finally:
+        if driver.autocommit and not driver.closed:
+            driver.isolation_level = usual
+
+
+@contextmanager
+def unless_overtaken(alias: str) -> Iterator[None]:
+    """End quietly if a statement failed because another transaction was faster, so that the caller can repeat it.
+
+    In a transaction the error is raised.
+    """
+    try:
+        yield
+    except OperationalError as error:
+        if connections[alias].in_atomic_block or getattr(error.__cause__, "sqlstate", None) not in _OVERTAKEN:
+            raise
 
 
 TIMEOUT_MS = 1000
@@ -64,7 +114,7 @@ def bounded(alias: str) -> Iterator[None]:
         yield
         return
     is_outermost = not connection.in_atomic_block
-    with transaction.atomic(using=alias):
+    with read_committed(alias):
         if is_outermost:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
@@ -96,7 +146,7 @@ def durable(alias: str) -> Iterator[None]:
     """
     connection: Any = connections[alias]
     if connection.vendor != "sqlite" or connection.in_atomic_block:
-        with transaction.atomic(using=alias):
+        with read_committed(alias):
             yield
         return
     with connection.cursor() as cursor:

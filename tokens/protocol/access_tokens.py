@@ -46,6 +46,8 @@ from tokens.protocol.keys import KeyRing
 
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
+MAX_EXTRA = 5000
+"""Bytes of the project's own claims. With more of them a token could be longer than `MAX_LENGTH`."""
 REMEMBERED = 24 * 2**20
 """Bytes of verified tokens that a process remembers: about four thousand tokens without claims of the project.
 
@@ -60,7 +62,8 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-_REGISTERED = {"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS}
+REGISTERED = frozenset({"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS})
+"""The names of claims that the project must not set."""
 
 
 class InvalidAccessToken(Exception):
@@ -136,8 +139,8 @@ class Codec:
 
         ``extra`` is the project's own claims. Raise `ValueError` if one of them is a registered claim.
         """
-        if extra and not _REGISTERED.isdisjoint(extra):
-            raise ValueError(f"the claims hook must not set {', '.join(sorted(_REGISTERED.intersection(extra)))}")
+        if extra and not REGISTERED.isdisjoint(extra):
+            raise ValueError(f"the claims hook must not set {', '.join(sorted(REGISTERED.intersection(extra)))}")
         issued_at = floor(now.timestamp())
         seconds = int(lifetime.total_seconds())
         seconds -= secrets.randbelow(seconds // JITTER + 1)

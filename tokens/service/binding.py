@@ -32,13 +32,14 @@ from django.db.models import Exists, OuterRef
 
 from tokens import metrics
 from tokens.conf import COOKIE, OFFER, SCOPED, keyring, token_settings
-from tokens.database.transactions import durable, writer
+from tokens.database.transactions import durable, unless_overtaken, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
 from tokens.service import events, issuing, throttles
 from tokens.service.auth_hash import renewed_digest
+from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
@@ -152,18 +153,25 @@ def _register(
         refused(UNHELD, session_id)
         return Unheld(dbsc.claim(keyring().binding_keys[0], session_id, now))
     for _ in range(ATTEMPTS):
-        row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
-        if row is None or row.state(row.now).ended or not row.user.is_active or renewed_digest(row, row.user) is None:
-            return refused("session ended", session_id)
-        if row.mode not in MODES or not is_held(row):
-            return refused("another refresh token", session_id)
-        if row.bound_key is None and not _set_key(row, key, algorithm):
-            continue
-        if (row.bound_key, row.bound_algorithm) != (key, algorithm):
-            return refused("another key", session_id)
-        # Without a generation: the client that gets this token may not have received the latest refresh token.
-        access_text, access = issuing.access_token(row, row.user, None, row.now)
-        return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+        with unless_overtaken(writer(RefreshToken)):
+            row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)
+            if (
+                row is None
+                or row.state(row.now).ended
+                or not row.user.is_active
+                or renewed_digest(row, row.user) is None
+            ):
+                return refused("session ended", session_id)
+            if row.mode not in MODES or not is_held(row):
+                return refused("another refresh token", session_id)
+            claims = claims_of(row.user)
+            if row.bound_key is None and not _set_key(row, key, algorithm):
+                continue
+            if (row.bound_key, row.bound_algorithm) != (key, algorithm):
+                return refused("another key", session_id)
+            # Without a generation: the client that gets this token may not have received the latest refresh token.
+            access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
+            return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
     raise OperationalError("a registration lost every race for its row")
 
 
@@ -204,18 +212,19 @@ def refresh(
         device=OuterRef("device"), created_at__gt=OuterRef("created_at"), bound_key__isnull=False
     )
     for _ in range(ATTEMPTS):
-        rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
-        row = next(iter(rows), None)
-        if row is None:
-            return refused("unknown session", session_id)
-        if row.bound_at is not None and row.is_left:
-            # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the first
-            # proof of the newer one.
-            return refused("left for a newer sign-in", session_id)
-        if issuing.ends_with_browser(row) and not is_open:
-            return refused("browser closed", session_id)
-        if answer := _answer(row, proof, client):
-            return answer
+        with unless_overtaken(writer(RefreshToken)):
+            rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
+            row = next(iter(rows), None)
+            if row is None:
+                return refused("unknown session", session_id)
+            if row.bound_at is not None and row.is_left:
+                # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the
+                # first proof of the newer one.
+                return refused("left for a newer sign-in", session_id)
+            if issuing.ends_with_browser(row) and not is_open:
+                return refused("browser closed", session_id)
+            if answer := _answer(row, proof, client):
+                return answer
     raise OperationalError("a refresh lost every race for its row")
 
 
@@ -244,6 +253,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         proof.verify(row.bound_key, row.bound_algorithm)
     except InvalidProof:
         return _unproven(row, WRONG, client)
+    claims = claims_of(row.user)
     following, binds = begin(state, state.generation + 1, now), row.bound_at is None
     if binds:
         with durable(writer(RefreshToken)):
@@ -253,7 +263,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     elif not begin_generation(row, following, auth_digest, client):
         return None
     # Without a generation: there is no refresh token whose receipt the access token could prove.
-    access_text, access = issuing.access_token(row, row.user, None, now)
+    access_text, access = issuing.access_token(row, row.user, None, now, claims=claims)
     return IssuedTokens(row, row.user, access, access_text, binds=binds)
 
 

@@ -1,5 +1,6 @@
 """The tokens that a client gets: always an access token, and a refresh token if the client has to store a new one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken
 from tokens.protocol.rotation import Decision
+from tokens.service.claims import claims_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,15 @@ def access_token(
     *,
     for_services: bool = False,
     until: datetime | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> tuple[str, AccessToken]:
     """Return a new access token of this session: its text, and its claims. It expires at the latest at ``until``.
 
     That of an impersonation names the actor, and does not say when the user authenticated, because the user did not.
     With SERVICE_AUDIENCE, that of mode ``subdomain`` is always for services, because all hosts of the site see it.
+
+    ``claims`` are the project's own, which `claims_of` has returned before the session was written. None: the hook is
+    asked now. Raise `ClaimsHookFailed` then. A caller that writes without a transaction has to ask first.
     """
     found, is_own = token_settings(), session.actor_id is None
     return codec().dumps(
@@ -64,7 +70,7 @@ def access_token(
         while_open=ends_with_browser(session),
         actor=None if is_own else str(session.actor_id),
         for_services=found.service_audience != "" and (for_services or session.mode == SUBDOMAIN),
-        extra=found.claims(user) if found.claims else None,
+        extra=claims_of(user) if claims is None else claims,
     )
 
 

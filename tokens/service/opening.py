@@ -13,6 +13,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.service import auth_hash, devices, events, issuing, users
+from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import lock, revoke
@@ -38,12 +39,13 @@ def open_session(
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
     ``replaced`` is a session that has ended, or that the caller ends, and that the new one takes the place of: the user
     did not authenticate again, and the new session ends when that one would have.
-    Raise `UserChanged` if the user is not any more what they were when they authenticated.
+    Raise `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if
+    the claims hook fails. Then nothing is written.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
-    alias = writer(RefreshToken)
+    alias, claims = writer(RefreshToken), claims_of(user)
     with durable(alias):
         current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
@@ -79,8 +81,7 @@ def open_session(
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
         _make_room(session, client, replaced)
-        # In the transaction: a claims hook that fails must not leave a session behind.
-        text, access = issuing.access_token(session, user, session.generation, now)
+    text, access = issuing.access_token(session, user, session.generation, now, claims=claims)
     refresh_token = issuing.refresh_token(session, identity.secret)
     continues = replaced is not None
     return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True, continues=continues)

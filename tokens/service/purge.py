@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from tokens.conf import token_settings
 from tokens.database.expressions import Among, Found, Row
 from tokens.database.statements import delete_returning
-from tokens.database.transactions import clock, take_turns, writer
+from tokens.database.transactions import clock, read_committed, take_turns, writer
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service import events
 from tokens.service.client import Client
@@ -73,7 +73,7 @@ class Purge:
         while True:
             try:
                 # The commit waits for the disk, so that other sessions of the server need not wait for its pages.
-                with transaction.atomic(using=self.rows.db):
+                with read_committed(self.rows.db):
                     take_turns(self.rows.db, _TURN)
                     keys = self.candidates.filter(behind).order_by(*self.order).values_list(*self.order)
                     stop = keys[size - 1 : size].first()

@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tokens.conf import token_settings
-from tokens.database.expressions import DatabaseNow
+from tokens.database.expressions import Ago
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
@@ -86,7 +86,7 @@ def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bo
         user=user.pk, kind__in=[kinds.REVOKED, kinds.REUSE_DETECTED, kinds.RECOVERIES_EXHAUSTED, kinds.ALARM]
     )
     if period is not None:
-        rows = rows.filter(created_at__gt=DatabaseNow() - period)
+        rows = rows.filter(created_at__gt=Ago(period))
     for reason in harmless:
         rows = rows.exclude(Q(reason=reason) | Q(reason__startswith=f"{reason}: "))
     return rows.exists()

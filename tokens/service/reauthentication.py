@@ -10,6 +10,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service import issuing, users
+from tokens.service.claims import claims_of
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import PASSWORD
 
@@ -18,9 +19,10 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
 
     The access token names no generation. It was issued without a refresh, so its use acknowledges nothing. Raise
-    `UserChanged` if the user is not any more what they were when they authenticated.
+    `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if the
+    claims hook fails. Then nothing is written.
     """
-    alias = writer(RefreshToken)
+    alias, claims = writer(RefreshToken), claims_of(user)
     with durable(alias):
         users.lock_authenticated(alias, user)
         rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
@@ -30,7 +32,7 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
         session.authenticated_at = session.now
         session.authentication_methods = PASSWORD
         session.save(update_fields=["authenticated_at", "authentication_methods"])
-    text, access = issuing.access_token(session, user, None, session.now)
+    text, access = issuing.access_token(session, user, None, session.now, claims=claims)
     return IssuedTokens(session, user, access, text)
 
 

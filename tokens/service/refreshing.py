@@ -3,13 +3,15 @@
 A refresh is one read and one conditional update, or one statement that does both (`rotation_statement`). If another
 request has changed the row meanwhile, the row is read again and decided again. No lock is held during a round trip. The
 answer is a value, `IssuedTokens` or `Refusal`, and not an exception, so that the end of a session is always committed.
+The claims hook is asked between the read and the update: while it fails, the presented token stays valid.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError
@@ -18,13 +20,14 @@ from django.db.models import Q
 from tokens import metrics
 from tokens.conf import keyring, token_settings
 from tokens.database.expressions import WithoutFlush
-from tokens.database.transactions import durable, writer
+from tokens.database.transactions import durable, unless_overtaken, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
 from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement
 from tokens.service.auth_hash import renewed_digest
+from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import revoke
@@ -84,7 +87,8 @@ def refresh(
     """Answer a presented refresh token.
 
     ``modes`` are the storage modes whose tokens may come in this way, by this cookie or in the body. Raise
-    `OperationalError` if the database does not answer. The client can then try again with the same token.
+    `OperationalError` if the database does not answer, and `ClaimsHookFailed` if the claims hook fails. The client can
+    then try again with the same token.
 
     - ``old_name``: whether it came in a cookie of the older name, which scripts can set.
     - ``others``: further cookies of this name, if sibling hosts can set it, or None. Then the session counts only
@@ -108,20 +112,23 @@ def _refresh(
         return refused(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
         return refused(_NOT_OURS)
-    if issued := _rotated(presented, modes, client):
-        return issued
+    alias = writer(RefreshToken)
+    with unless_overtaken(alias):
+        if not token_settings().claims_hook and (issued := _rotated(presented, modes, client)):
+            return issued
     for _ in range(ATTEMPTS):
-        row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
-        if row is None:
-            return refused(_UNKNOWN_SESSION, presented.session_id)
-        if not compare_digest(bytes(row.secret_digest), presented.digest):
-            return refused(_FORGED, row.id)
-        if row.mode not in modes:
-            return refused(_ANOTHER_MODE, row.id)
-        if of_device and not devices.is_held(row.device, client, row.now):
-            return refused(_ANOTHER_DEVICE, row.id)
-        if answer := _answer(row, presented, client):
-            return answer
+        with unless_overtaken(alias):
+            row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
+            if row is None:
+                return refused(_UNKNOWN_SESSION, presented.session_id)
+            if not compare_digest(bytes(row.secret_digest), presented.digest):
+                return refused(_FORGED, row.id)
+            if row.mode not in modes:
+                return refused(_ANOTHER_MODE, row.id)
+            if of_device and not devices.is_held(row.device, client, row.now):
+                return refused(_ANOTHER_DEVICE, row.id)
+            if answer := _answer(row, presented, client):
+                return answer
     raise OperationalError("a refresh lost every race for its row")
 
 
@@ -177,13 +184,12 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
         return None
     if auth_digest != bytes(row.auth_hash_digest) and not row.unchanged().update(auth_hash_digest=auth_digest):
         return None
-    return _issued(row, presented, Decision.ROTATE, row.now)
+    return _issued(row, presented, Decision.ROTATE, {})
 
 
 def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> IssuedTokens | Refusal | None:
     """Carry out one decision, and return the answer. None: another request has changed the row."""
-    now, policy = row.now, token_settings().policy
-    state = row.state(now)
+    state, now, policy = row.state(row.now), row.now, token_settings().policy
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
@@ -205,6 +211,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return None
     if decision is Decision.EXHAUSTED:
         return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
+    claims = claims_of(row.user)
     if decision is Decision.RECOVER:
         written = _recover(row, recover(state, now), auth_digest, client)
     elif decision in BEGINS_GENERATION:
@@ -216,13 +223,13 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
         _note_if_elsewhere(row, now, client)
-    return _issued(row, presented, decision, now)
+    return _issued(row, presented, decision, claims)
 
 
 def _issued(
-    row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, now: datetime
+    row: RefreshToken, presented: refresh_tokens.RefreshToken, decision: Decision, claims: Mapping[str, Any]
 ) -> IssuedTokens:
-    text, access = issuing.access_token(row, row.user, row.generation, now)
+    text, access = issuing.access_token(row, row.user, row.generation, row.now, claims=claims)
     # A client that presents the current refresh token gets no copy of it. A copy that arrives late could overwrite the
     # token of a later generation.
     is_there = decision is Decision.REPEAT and presented.generation == row.generation

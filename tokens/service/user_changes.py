@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from tokens.conf import token_settings
-from tokens.database.expressions import DatabaseNow
+from tokens.database.expressions import Ago, DatabaseNow
 from tokens.database.transactions import bounded, clock, durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import auth_hash, events, opening, users
@@ -31,7 +31,7 @@ def end_outdated(subjects: Iterable[str]) -> list[UUID]:
     Return the sessions that were ended, here or by another process, so long ago that access tokens may be valid.
     """
     alias = writer(RefreshToken)
-    recently = Q(revoked_at__gt=DatabaseNow() - token_settings().access_lifetime)
+    recently = Q(revoked_at__gt=Ago(token_settings().access_lifetime))
     rows: Any = RefreshToken.objects.using(alias).filter(Q(revoked_at=None) | recently, expires_at__gt=DatabaseNow())
     with bounded(alias):
         found = list(rows.filter(user__in=subjects).select_related("user"))

@@ -24,12 +24,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from tokens.service import events
+from tokens.service.claims import ClaimsHookFailed
 from tokens.service.revocation_feed import FeedUnavailable
 from tokens.service.throttles import Throttled
 from tokens.web.client import client_ip
 
-DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable)
-"""The exceptions of a database that does not answer."""
+DATABASE_DOWN = (OperationalError, InterfaceError, FeedUnavailable, ClaimsHookFailed)
+"""The exceptions of a database, or a claims hook, that does not answer. The client can repeat the request."""
 CONTENT_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
 RETRY_AFTER = 2

@@ -311,14 +311,3 @@ class TestTooManySessions:
         post(signed_out, LOGOUT)
         kept = [sign_in(another(), user) for _ in range(2)]
         assert {state_of(session_id) for session_id in [others, *kept]} == {"live"}
-
-
-def failing_hook(user: Any) -> dict[str, Any]:
-    raise RuntimeError("a bug of the project's")
-
-
-def test_a_claims_hook_that_fails_leaves_no_session(api, user, settings):
-    settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.failing_hook"}
-    with pytest.raises(RuntimeError, match="a bug of the project's"):
-        attempt(api, user.email)
-    assert not RefreshToken.objects.exists()

@@ -9,6 +9,8 @@ release, and says which names it reads and which it writes. All processes share 
 
 A fail-over loses the last commits of the server. Rotations, catching up and acknowledgements wait for neither disk nor
 standby. A recovery and the end of the session wait for both, and so save all commits before them.
+
+While the project's claims hook fails, the server writes nothing, and answers 503.
 """
 
 import heapq
@@ -91,13 +93,16 @@ class Answer(NamedTuple):
 class Server:
     """The session's row, the process that changes it, and the log of its commits.
 
-    ``highest``: the highest generation of which a refresh token was issued.
+    ``highest``: the highest generation of which a refresh token was issued. ``hook_fails_until``: until then the claims
+    hook fails. ``asks_first``: whether the hook is asked before the commit.
     """
 
-    __slots__ = ("decide", "highest", "log", "noticed", "state")
+    __slots__ = ("asks_first", "decide", "highest", "hook_fails_until", "log", "noticed", "state")
 
-    def __init__(self, decide: Decide = decide) -> None:
+    def __init__(self, decide: Decide = decide, *, asks_first: bool = True) -> None:
         self.decide = decide
+        self.asks_first = asks_first
+        self.hook_fails_until = float("-inf")
         self.state = State(generation=0, since=LOGIN)
         # (when, state) of each commit. Only the first entry has waited for disk and standby.
         self.log = [(0.0, self.state)]
@@ -108,6 +113,10 @@ class Server:
         """Decide on a presented generation, carry the decision out, and return both the decision and the response."""
         state, at = self.state, instant(now)
         decision = self.decide(state, presented, at, POLICY)
+        is_answered = decision is not Decision.REFUSE and decision not in ENDS_SESSION
+        fails = is_answered and now < self.hook_fails_until
+        if fails and self.asks_first:
+            return decision, Answer(None, None)
         if decision in BEGINS_GENERATION:
             following = state.generation + 1 if decision is Decision.ROTATE else presented
             self._commit(begin(state, following, at), now, durable=False)
@@ -115,7 +124,7 @@ class Server:
             self._commit(recover(state, at), now, durable=True)
         elif decision in ENDS_SESSION:
             self._commit(replace(state, ended=True), now, durable=True)
-        if decision is Decision.REFUSE or decision in ENDS_SESSION:
+        if fails or not is_answered:
             return decision, Answer(None, None)
         generation = self.state.generation
         there_already = decision is Decision.REPEAT and presented == generation

@@ -8,7 +8,8 @@ and ages are cut off where nothing depends on them any more.
 Each simplification makes the world harder than the real one. Access tokens never expire. Every tab keeps all tokens
 that it received until the browser crashes. A use may acknowledge a moment early, because ``iat`` is rounded down. A
 fail-over loses a whole unit of commits. Any number of responses may be lost, because recoveries are never exhausted.
-The simulation shows the effect of the limits on recoveries.
+The simulation shows the effect of the limits on recoveries. A refresh that fails because the claims hook does changes
+nothing, and so is a request that is lost on its way.
 """
 
 from collections import deque

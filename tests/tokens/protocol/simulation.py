@@ -31,6 +31,8 @@ from tokens.protocol.rotation import RECOVERIES_OF_ONE_GENERATION, Decision, Pol
 HISTORIES = 1500
 STEPS = 300
 REQUESTS_AT_ONCE = 5
+OUTAGE = 7200.0
+"""The longest time for which the claims hook fails, in seconds."""
 RENDERED = 0.2
 """The share of requests that a server-side renderer makes for the browser."""
 
@@ -81,7 +83,8 @@ class Conditions:
     before the server decides, because it has a backlog. ``phases``: which releases are running. ``planted``: the share
     of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
     ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
-    change of the password in this browser.
+    change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
+    fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins.
     """
 
     lost: float = 0.1
@@ -93,12 +96,16 @@ class Conditions:
     planted: float = 0.0
     rehashes: float = 0.0
     passwords: float = 0.0
+    outages: float = 0.0
+    asks_first: bool = True
 
 
 AS_ABOVE = "as above"
 QUEUED = "the same, all of it in the server's queue"
 UPGRADED = "both, 30 % lost, a cookie renamed in a rolling deployment, and its old name planted by a script"
 PASSWORDS = "both, 30 % lost, rehashes, and passwords changed in this browser"
+HOOK_FAILS = "both, 30 % lost, and a claims hook that fails for up to two hours"
+TOO_LATE = "a claims hook that is asked after the rotation, and fails for up to two hours"
 HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
     AS_ABOVE: Conditions(),
@@ -113,6 +120,8 @@ ROWS = {
     UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
     PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
     HASTILY: Conditions(phases=HASTY),
+    HOOK_FAILS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, outages=0.3),
+    TOO_LATE: Conditions(outages=0.3, asks_first=False),
 }
 
 
@@ -124,7 +133,8 @@ def seeded(row: str, number: int) -> Random:
 def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     """Run the history of one browser: `STEPS` page loads, each of one to five parallel requests."""
     account = Account(random) if conditions.passwords else None
-    server = Server(decide=decide) if account is None else ServerOfAccount(account, decide)
+    asks_first = conditions.asks_first
+    server = Server(decide, asks_first=asks_first) if account is None else ServerOfAccount(account, decide)
     world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
     browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
@@ -139,6 +149,8 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
             world.crash(browser, after=SAVED_WITHIN * random.random(), unsaved=SAVED_WITHIN * random.random())
         if random.random() < conditions.fail_overs:
             world.fail_over(after=conditions.request_life * random.random())
+        if conditions.outages and random.random() < conditions.outages:
+            server.hook_fails_until = now + OUTAGE * random.random()
         releases = next(releases for until, releases in conditions.phases if step < until * STEPS)
         if conditions.planted and random.random() < conditions.planted:
             browser.plant(now)

@@ -182,7 +182,12 @@ def test_no_interleaving_breaks_an_invariant(machine, extent):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in simulation.ROWS if row not in {simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED}]
+    "row",
+    [
+        row
+        for row in simulation.ROWS
+        if row not in {simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED, simulation.TOO_LATE}
+    ],
 )
 @extents(60, simulation.HISTORIES)
 def test_almost_no_honest_session_is_ended(row, extent):
@@ -200,6 +205,11 @@ def test_a_backlog_longer_than_the_grace_ends_some_honest_sessions(extent):
 @extents(60, simulation.HISTORIES)
 def test_without_a_part_of_the_protocol_most_honest_sessions_are_ended(variant, extent):
     assert simulation.signed_out(simulation.AS_ABOVE, extent, variant) > extent * 0.8
+
+
+@extents(60, simulation.HISTORIES)
+def test_a_claims_hook_that_is_asked_after_the_rotation_and_fails_ends_most_honest_sessions(extent):
+    assert simulation.signed_out(simulation.TOO_LATE, extent) > extent / 2
 
 
 @pytest.mark.parametrize("used_here", [True, False], ids=["used here", "used elsewhere only"])
