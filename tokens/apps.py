@@ -1,4 +1,5 @@
 import encodings
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
@@ -24,6 +25,8 @@ class TokensConfig(AppConfig):
 
     def ready(self) -> None:
         from tokens import checks, receivers  # noqa: F401
-        from tokens.web import cors  # noqa: F401
+
+        if find_spec("corsheaders"):
+            from tokens.web import cors  # noqa: F401
 
         encodings._cache = _Encodings(encodings._cache)
