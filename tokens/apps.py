@@ -22,6 +22,7 @@ class TokensConfig(AppConfig):
     name = "tokens"
     default_auto_field = "django.db.models.BigAutoField"  # As in the migrations, whatever the project's setting is.
     verbose_name = _("sign-ins")
+    is_latchkey = True  # A project may have an app of its own with this name: see `tokens.checks`.
 
     def ready(self) -> None:
         from tokens import checks, receivers  # noqa: F401
