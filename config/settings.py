@@ -215,8 +215,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-DEFAULT_EXCEPTION_REPORTER = "config.reports.Reporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.ReportFilter"
+DEFAULT_EXCEPTION_REPORTER = "tokens.web.reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "tokens.web.reports.ReportFilter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -228,7 +228,7 @@ LOGGING = {
         "line": {"format": "{asctime} {name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
         # `tokens` logs in logfmt, and the whole line is logfmt too.
         "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
-        "error": {"()": "config.reports.ErrorLine"},
+        "error": {"()": "tokens.web.reports.ErrorLine"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
@@ -236,7 +236,7 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "level": "INFO", "filters": ["debug"]},
         # Django's own handlers show the URL in the subject of the mail, and leave no line in production.
         "errors": {"class": "logging.StreamHandler", "level": "ERROR", "filters": ["production"], "formatter": "error"},
-        "reports": {"class": "config.reports.AdminMail", "level": "ERROR", "filters": ["production"]},
+        "reports": {"class": "tokens.web.reports.AdminMail", "level": "ERROR", "filters": ["production"]},
     },
     "loggers": {
         "django": {"handlers": ["console", "errors", "reports"], "level": "INFO"},

@@ -6,6 +6,7 @@
 - ``tokens.E013``: the claims hook cannot be called.
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
+- ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -17,9 +18,12 @@
 
 import inspect
 import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -133,6 +137,43 @@ def check_hijack(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Replace 'hijack.middleware.HijackUserMiddleware' by {HIJACK_MIDDLEWARE!r}."
     return [Warning("Impersonations by django-hijack look like sign-ins.", hint=hint, id="tokens.W008")]
+
+
+@register(Tags.security)
+def check_names_of_apps(**kwargs: Any) -> list[CheckMessage]:
+    """Check that no app of the project has the name of one of ours. Python imports the one that it finds first."""
+    return [message for app in apps.get_app_configs() if app.name in {"accounts", "tokens"} for message in _hiding(app)]
+
+
+def _hiding(app: AppConfig) -> Iterator[CheckMessage]:
+    is_ours = getattr(app, "is_latchkey", False)
+    for folder in _other_packages(app):
+        if is_ours and not _is_ours(folder):
+            yield Error(
+                f"The app {app.name!r} of the project, in {folder}, is hidden by Latchkey's.",
+                hint="Rename the app of the project. Latchkey's apps cannot be renamed.",
+                id="tokens.E050",
+            )
+        elif not is_ours and _is_ours(folder):
+            yield Warning(
+                f"Latchkey's app {app.name!r}, in {folder}, is hidden by the project's own, in {app.path}.",
+                hint="To use Latchkey's, rename your app. To use only `tokens`, add tokens.W050 to "
+                "SILENCED_SYSTEM_CHECKS.",
+                id="tokens.W050",
+            )
+
+
+def _other_packages(app: AppConfig) -> set[Path]:
+    """Return the folders of other apps that Python would find under the same name, if they came first."""
+    folders = {(Path(entry) / app.name).resolve() for entry in sys.path}
+    looks_like_an_app = ("apps.py", "models.py", "models", "migrations")
+    found = {folder for folder in folders if any((folder / name).exists() for name in looks_like_an_app)}
+    return found - {Path(app.path).resolve()}
+
+
+def _is_ours(folder: Path) -> bool:
+    config = folder / "apps.py"
+    return config.is_file() and "is_latchkey" in config.read_text(errors="replace")
 
 
 @register(Tags.security, deploy=True)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
@@ -128,6 +129,20 @@ def hijack_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "hijack.middleware.HijackUserMiddleware"]
 
 
+def another_app(name: str, *, is_ours: bool) -> Arrange:
+    """Put an app with this name on Python's path. ``is_ours``: it is Latchkey's, and the one that is in use is not."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        folder = Path(mkdtemp(dir=SCRATCH)) / name
+        folder.mkdir()
+        (folder / "apps.py").write_text("is_latchkey = True" if is_ours else "")
+        patch.syspath_prepend(folder.parent)
+        if is_ours:
+            patch.setattr(apps.get_app_config(name), "is_latchkey", False)
+
+    return arrange
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -164,6 +179,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
+    ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
+    ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
     ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
@@ -238,6 +255,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("SQLite without a time zone", sqlite_in(None), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
+    ("an app of the project named accounts", another_app("accounts", is_ours=False), ["tokens.E050"]),
+    ("an app of the project with another name", another_app("orders", is_ours=False), []),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
     ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
 ]
