@@ -5,8 +5,8 @@ simulated: `pass_time` moves the session's row and access tokens into the past. 
 `tokens.service` that writes a session's row.
 
 Auxiliary requests of the script have an unsigned Bearer token that says it is ours (`nobody`). The middleware then
-ignores the cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's cookies stay on
-the server.
+ignores the cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's
+cookies stay on the server.
 
 Over https, with DEVICE_BOUND and a browser that supports it, the session is bound to its device
 (`tokens.protocol.dbsc`). The browser then refreshes by itself before it sends a request, and the thief's copy is
@@ -184,11 +184,13 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
 
 
 def _connection(origin: SplitResult) -> HTTPConnection:
+    # `localhost` would be tried as an IPv6 address first, where `runserver` does not serve it.
+    here = str(origin.hostname) if ":" in str(origin.hostname) else "127.0.0.1"
     if origin.scheme == "http":
-        return HTTPConnection("127.0.0.1", origin.port or 80, timeout=TIMEOUT)
+        return HTTPConnection(here, origin.port or 80, timeout=TIMEOUT)
     careless = ssl.create_default_context()  # The certificate of development is self-signed.
     careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
-    return HTTPSConnection("127.0.0.1", origin.port or 443, timeout=TIMEOUT, context=careless)
+    return HTTPSConnection(here, origin.port or 443, timeout=TIMEOUT, context=careless)
 
 
 def _what_happened(exchange: Exchange) -> dict[str, Any]:
