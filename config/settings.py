@@ -12,6 +12,8 @@ from config.environment import (
     cache_settings,
     database_settings,
     env,
+    host_of,
+    mail_domain,
     mail_settings,
     postgresql,
     public_debug,
@@ -39,7 +41,7 @@ if DEBUG and (error := public_debug(ORIGIN, DEBUG_HOSTS)):
     raise ImproperlyConfigured(error)
 SECURE = ORIGIN.startswith("https://")
 # The system checks report an ORIGIN that is not valid.
-HOST = ORIGIN.partition("//")[2].partition(":")[0]
+HOST = host_of(ORIGIN)
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
     default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [HOST],
@@ -158,8 +160,9 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Django's default storage uses a cookie without a prefix in its name, which sibling hosts could set.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+COOKIE_SUFFIX = f"-{suffix}" if (suffix := env.str("TOKENS_COOKIE_SUFFIX", default="")) else ""
+SESSION_COOKIE_NAME = ("__Host-session" if SECURE else "session") + COOKIE_SUFFIX
+CSRF_COOKIE_NAME = ("__Host-csrf" if SECURE else "csrf") + COOKIE_SUFFIX
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # Pages load scripts, styles and images only from this server.
@@ -183,7 +186,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 # In development, mail goes to the console and to a page. Otherwise the default is the mail server of this machine.
 vars().update(mail_settings(env.str("EMAIL_URL", default="mailbox://" if DEBUG else "smtp://localhost:25")))
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{HOST}")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{mail_domain(HOST)}")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tokens.api.authentication.TokenAuthentication"],

@@ -65,6 +65,19 @@ def _wrong_hook(hook: Any) -> str:
 
 
 @register(Tags.security)
+def check_cookie_names(**kwargs: Any) -> list[CheckMessage]:
+    """Check that with COOKIE_SUFFIX the names of Django's own cookies end in it too."""
+    found, _ = read()
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")
+    same = [name for name in names if not getattr(settings, name).endswith(found.suffix)]
+    what = "Another site on this host may use the same name"
+    return [
+        Warning(f"{what}: {name}.", hint=f"Let it end in {found.suffix!r}, like our names.", id="tokens.W026")
+        for name in same
+    ]
+
+
+@register(Tags.security)
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     """Check that our middleware stands after Django's session middleware, and replaces Django's authentication."""
     order = list(settings.MIDDLEWARE)

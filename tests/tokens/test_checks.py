@@ -59,6 +59,20 @@ def tokens(**values: Any) -> Arrange:
     return lambda settings, patch: setattr(settings, "TOKENS", values)
 
 
+def suffix(text: str, **names: str) -> Arrange:
+    """Set COOKIE_SUFFIX, and let the names of Django's cookies end in it unless ``names`` replace them."""
+    fitting = {f"{name}_COOKIE_NAME": f"{name.lower()}-{text}" for name in ("SESSION", "CSRF")}
+    if names:
+        fitting = names
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        settings.TOKENS = {"COOKIE_SUFFIX": text}
+        for name, value in fitting.items():
+            setattr(settings, name, value)
+
+    return arrange
+
+
 def setting(name: str, value: Any) -> Arrange:
     return lambda settings, patch: setattr(settings, name, value)
 
@@ -181,6 +195,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
+    ("E046", ERROR, suffix("shop;"), "shop;"),
+    ("W026", WARNING, suffix("shop", CSRF_COOKIE_NAME="csrf-shop"), "SESSION_COOKIE_NAME"),
     ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),

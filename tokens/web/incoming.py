@@ -2,13 +2,17 @@
 
     a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
-    a Bearer token              decides alone, and cookies are ignored
+    a Bearer token of ours      decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
     a refresh cookie, and
     a page of another origin    not refreshed: a navigation gets a page that refreshes (`tokens.web.crossing`), anything
                                 else is anonymous, with the reason that the access token has expired
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
+
+A Bearer token is ours if it says so: it is a JWT of our type with our issuer (`Codec.claims_to_be_ours`). Any other one
+is for another package, such as django-oauth-toolkit. As in Django, ``request.user`` is then who the cookies say, and
+all rules for requests with cookies hold, the check of the origin too.
 
 Which pages are of another origin is said by `tokens.web.origins`. An unsafe request of theirs is rejected. They can
 cancel each request before its response arrives, so none of them may rotate.
@@ -108,7 +112,9 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
     is_stale = False
     try:
-        if (bearer := bearer_token(request)) is not None:
+        bearer = bearer_token(request)
+        if bearer is not None and codec().claims_to_be_ours(bearer):
+            exchange.by_bearer = True
             if (yield from _is_only_for_services(bearer, request, in_cookie=False)):
                 exchange.problem = problems.NOT_OUR_TOKEN
             else:
@@ -118,6 +124,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
             rejected = None
         else:
             rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
+            if bearer is not None and exchange.problem is problems.NOT_AUTHENTICATED:
+                exchange.problem = problems.NOT_OUR_TOKEN
     except DATABASE_DOWN:
         rejected = problems.UNAVAILABLE
     set_user(request, exchange)
@@ -131,7 +139,10 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
 
 
 def bearer_token(request: HttpRequest) -> str | None:
-    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one."""
+    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one.
+
+    It may be another package's. `Exchange.by_bearer` says whether it is ours.
+    """
     # ``request.headers`` would parse all headers for this one.
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
