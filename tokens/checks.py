@@ -33,6 +33,7 @@ from tokens.web.hand_over import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
@@ -138,6 +139,16 @@ def check_hijack(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Replace 'hijack.middleware.HijackUserMiddleware' by {HIJACK_MIDDLEWARE!r}."
     return [Warning("Impersonations by django-hijack look like sign-ins.", hint=hint, id="tokens.W008")]
+
+
+@register(Tags.security)
+def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the adapter for django-oauth-toolkit is there, if django-oauth-toolkit is."""
+    if not apps.is_installed("oauth2_provider") or apps.is_installed(OAUTH_ADAPTER):
+        return []
+    hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (README, “Beside other packages”)."
+    what = "Tokens of django-oauth-toolkit outlive the session, the alarm and a new password"
+    return [Warning(f"{what}.", hint=hint, id="tokens.W027")]
 
 
 @register(Tags.security, deploy=True)
