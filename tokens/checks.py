@@ -39,6 +39,7 @@ from tokens.web.hand_over import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
@@ -187,6 +188,13 @@ def _other_packages(app: AppConfig) -> set[Path]:
 def _is_ours(folder: Path) -> bool:
     config = folder / "apps.py"
     return config.is_file() and "is_latchkey" in config.read_text(errors="replace")
+def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the adapter for django-oauth-toolkit is there, if django-oauth-toolkit is."""
+    if not apps.is_installed("oauth2_provider") or apps.is_installed(OAUTH_ADAPTER):
+        return []
+    hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (README, “Beside other packages”)."
+    what = "Tokens of django-oauth-toolkit outlive the session, the alarm and a new password"
+    return [Warning(f"{what}.", hint=hint, id="tokens.W027")]
 
 
 @register(Tags.security, deploy=True)

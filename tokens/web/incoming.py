@@ -321,7 +321,7 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
         user = SimpleLazyObject(lambda: _anonymous(exchange))
     else:
         loaded = exchange.issued.user if exchange.issued else None
-        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
+        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
     request.user = user
     request.auser = partial(_auser, user)
     request.auth = exchange.access  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
@@ -23,9 +24,12 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     who was deleted or deactivated since the token was issued becomes `AnonymousUser`.
     """
 
-    def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
+    def __init__(
+        self, subject: str, on_use: Callable[[], None], loaded: Any = None, session_id: UUID | None = None
+    ) -> None:
         own = object.__getattribute__(self, "__dict__")
         own["_wrapped"], own["_subject"], own["_on_use"], own["_loaded"] = empty, subject, on_use, loaded
+        own["_session_id"] = session_id
 
     def __getattribute__(self, name: str) -> Any:
         # `SimpleLazyObject` looks up each attribute twice. These are read most often, and do not need it.
@@ -75,6 +79,14 @@ def _own(user: LazyUser) -> dict[str, Any]:
     """
     own: dict[str, Any] = object.__getattribute__(user, "__dict__")
     return own
+
+
+def session_of(user: Any) -> UUID | None:
+    """Return the session of a request's user. None if this is no ``request.user`` of ours.
+
+    Other packages hand the user on, and not the request.
+    """
+    return _own(user)["_session_id"] if type(user) is LazyUser else None
 
 
 @lru_cache(maxsize=REMEMBERED)
