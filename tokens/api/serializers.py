@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.service.addresses import address_of
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
 
@@ -93,7 +93,7 @@ def text_of(moment: datetime) -> str:
 
 
 def user_data(user: Any) -> dict[str, Any]:
-    return {"id": str(user.pk), "email": getattr(user, get_user_model().get_email_field_name())}
+    return {"id": str(user.pk), "email": address_of(user) or None}
 
 
 def actor_data(actor: Any) -> dict[str, Any] | None:
