@@ -10,9 +10,21 @@ from django.test import Client
 from accounts.links import Purpose, make
 from accounts.models import Registration
 from accounts.service.registration import MAX_TRIES
-from tests.accounts.steps import API, NEW_PASSWORD, ask, confirm, fill_in, outcome, problem, reset_password, statements
+from tests.accounts.steps import (
+    API,
+    NEW_PASSWORD,
+    ask,
+    confirm,
+    fill_in,
+    outcome,
+    problem,
+    reset_password,
+    statements,
+    text,
+)
 from tests.browsers import browser_at, login, post
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
+from tests.tokens.api.test_schema import described
 from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +90,36 @@ class TestASignIn:
             found = statements(Client(), "login", {"email": name, "password": "a wrong password"})
             answers.append((*found, len(hashed)))
         assert answers[0] == answers[1] == answers[2]
+
+
+class TestTheFieldOfTheLogin:
+    @pytest.mark.parametrize("field", ["username", "email"])
+    @pytest.mark.parametrize("name", ["ada", ADDRESS])
+    def test_has_the_name_of_the_models_field_and_email_is_taken_too(self, api, ada, field, name):
+        assert ask(api, "login", {field: name, "password": PASSWORD}).json()["user"]["email"] == ADDRESS
+
+    def test_is_the_models_own_if_both_are_sent(self, api, ada):
+        other = UserFactory(username="eve", email="eve@example.org")
+        response = ask(api, "login", {"username": "eve", "email": ADDRESS, "password": PASSWORD})
+        assert response.json()["user"]["id"] == str(other.pk)
+
+    def test_is_named_if_it_is_missing_and_the_error_names_what_signs_in(self, api, ada):
+        missing = ask(api, "login", {"password": PASSWORD})
+        assert problem(missing) == "400 invalid username"
+        wrong = ask(api, "login", {"username": "ada", "password": "another"}).json()
+        assert wrong["detail"] == "There is no active account with this user name or e-mail address and password."
+        page = api.post("/sign-in", {"username": "ada", "password": "another"})
+        assert wrong["detail"] in text(page)
+        assert "Username or e-mail address" in text(page)
+        assert 'type="email"' not in text(page)
+
+    def test_is_in_the_description_of_the_api(self):
+        login = described()["components"]["schemas"]["LoginInputRequest"]
+        assert {"username", "email"} < set(login["properties"])
+        assert login["required"] == ["password"]
+        assert "One of `username` and `email` is required." in login["properties"]["username"]["description"]
+        registration = described()["components"]["schemas"]["RegistrationInputRequest"]
+        assert set(registration["required"]) == {"username", "email", "password"}
 
 
 class TestAResetOfThePassword:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -12,10 +13,12 @@ from rest_framework.request import Request
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service.addresses import address_of
+from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
 
+MAX_LOGIN = 254
+"""Characters of what a user signs in with: a user name or an e-mail address."""
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 MAX_TOKEN = 4096
@@ -42,12 +45,29 @@ class Flag(serializers.BooleanField):
 
 
 class LoginInput(serializers.Serializer[Any]):
-    email = Text(max_length=254)
+    """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
+
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
     remember = Flag(required=False, help_text="The default is false.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, first that of the user name. Where it is not ``email``, one of the two is required."""
+        name, fields = get_user_model().USERNAME_FIELD, super().get_fields()
+        if name == "email":
+            return {name: Text(max_length=MAX_LOGIN), **fields}
+        either = f"The user name or the e-mail address. One of `{name}` and `email` is required."
+        of_user = {field: Text(max_length=MAX_LOGIN, required=False, help_text=either) for field in (name, "email")}
+        return {**of_user, **fields}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        name = get_user_model().USERNAME_FIELD
+        given = [attrs.pop(field) for field in (name, "email") if field in attrs]
+        if not given:
+            raise serializers.ValidationError({name: self.fields[name].error_messages["required"]}, code="required")
+        return {**attrs, "name": given[0]}
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
@@ -93,7 +113,8 @@ def text_of(moment: datetime) -> str:
 
 
 def user_data(user: Any) -> dict[str, Any]:
-    return {"id": str(user.pk), "email": address_of(user) or None}
+    field = address_field()
+    return {"id": str(user.pk), "email": None if field is None else getattr(user, field)}
 
 
 def actor_data(actor: Any) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ class Login(Public):
         given = valid(LoginInput, request)
         self.exchange.device_token = given.get("device_token")
         # `tokens.backends` checks the password, with throttles.
-        user = authenticate(request._request, username=given["email"], password=given["password"])
+        user = authenticate(request._request, username=given["name"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
         try:
