@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
@@ -17,6 +18,15 @@ from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
 
+_NAMES_OF_USERS = ("username", "email", "login", "user")
+_OTHER_NAMES = {
+    "refresh_token": ("refresh", "refreshToken"),
+    "password": ("password1", "new_password", "new_password1"),
+    "current_password": ("old_password", "oldPassword", "password"),
+    "new_password": ("new_password1", "newPassword", "password1"),
+    "token": ("key", "uid"),
+}
+"""The names that APIs of other packages have for our fields."""
 MAX_LOGIN = 254
 """Characters of what a user signs in with: a user name or an e-mail address."""
 MAX_PASSWORD = 4096
@@ -71,7 +81,9 @@ class LoginInput(serializers.Serializer[Any]):
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
-            raise serializers.ValidationError(_("This server does not support this mode."), code="mode")
+            modes = ", ".join(token_settings().modes)
+            text = _("This server does not serve this mode. Its setting MODES has: %(modes)s.") % {"modes": modes}
+            raise serializers.ValidationError(text, code="mode")
         return mode
 
 
@@ -102,9 +114,33 @@ class DeviceNameInput(ProofInput):
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the validated body of a request. Raise `ValidationError`, which is answered with the errors."""
     serializer = kind(data=request.data)
-    serializer.is_valid(raise_exception=True)
+    if not serializer.is_valid():
+        raise serializers.ValidationError(
+            {field: _naming_the_others(field, found, request.data) for field, found in serializer.errors.items()}
+        )
     validated: dict[str, Any] = serializer.validated_data
     return validated
+
+
+def refuse_others_token(request: Request) -> None:
+    """Raise `ValidationError` if the body has a refresh token in a field of another package's API, and not in ours.
+
+    Call it for a request without a refresh token. It would otherwise be answered as if it had sent nothing.
+    """
+    missing = [ErrorDetail("", "required")]
+    found = _naming_the_others("refresh_token", missing, request.data)
+    if found is not missing:
+        raise serializers.ValidationError({"refresh_token": found})
+
+
+def _naming_the_others(field: str, errors: list[Any], given: Any) -> list[Any]:
+    """Return the errors of a field. If it is missing, and the body has one of another package, name that one too."""
+    others = _NAMES_OF_USERS if field == get_user_model().USERNAME_FIELD else _OTHER_NAMES.get(field, ())
+    theirs = next((name for name in others if name in given and name != field), None)
+    if theirs is None or [error.code for error in errors] != ["required"]:
+        return errors
+    text = _("This field is required. This API does not read the field %(name)s.") % {"name": theirs}
+    return [ErrorDetail(text, "required")]
 
 
 def text_of(moment: datetime) -> str:
