@@ -26,6 +26,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
+from accounts import users
 from accounts.forms import PasswordForm, RenamingForm
 from accounts.service import passwords
 from tokens import sessions
@@ -94,7 +95,10 @@ class Home(TemplateView):
         current = sessions.current_id(self.request)
         live = list(sessions.live_sessions(self.request.user))
         names = Counter(session.device.name for session in live)
+        user: Any = self.request.user
         return super().get_context_data(
+            address=users.address_of(user) or user.get_username(),
+            has_address=users.has_addresses(),
             current=current,
             # Where a name occurs twice, the time of the sign-in follows it.
             ambiguous=[name for name, number in names.items() if number > 1],

@@ -204,6 +204,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         return None
 
     def get_urls(self) -> list[URLPattern]:
+        # A site asks for its URLs when all models are registered, the project's user model too.
+        _offer_revocation(self.admin_site)
         view = self.admin_site.admin_view(self.revoke_user)
         return [path("user/<path:user_id>/revoke/", view, name="tokens_refreshtoken_revoke_user"), *super().get_urls()]
 
@@ -262,6 +264,28 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
             for row, name in logged
         )
         self.message_user(request, message, messages.SUCCESS)
+
+
+def _offer_revocation(site: admin.AdminSite) -> None:
+    """Show "Revoke all sessions" on the page of a user, whatever the project's own admin class for users is."""
+    model = get_user_model()
+    if not site.is_registered(model):
+        return
+    users: Any = site.get_model_admin(model)
+    if hasattr(users, "page_without_tokens"):
+        return
+    users.page_without_tokens = users.render_change_form
+
+    def render_change_form(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        page: HttpResponse = users.page_without_tokens(request, *args, **kwargs)
+        context = getattr(page, "context_data", None) or {}
+        if context.get("original") is None or not request.user.has_perm("tokens.revoke_refreshtoken"):
+            return page
+        context["page_of_project"] = page.resolve_template(page.template_name)  # type: ignore[attr-defined]
+        page.template_name = "admin/tokens/user_change_form.html"  # type: ignore[attr-defined]
+        return page
+
+    users.render_change_form = render_change_form
 
 
 @admin.register(Device)

@@ -188,6 +188,9 @@ def _other_packages(app: AppConfig) -> set[Path]:
 def _is_ours(folder: Path) -> bool:
     config = folder / "apps.py"
     return config.is_file() and "is_latchkey" in config.read_text(errors="replace")
+
+
+@register(Tags.security)
 def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
     """Check that the adapter for django-oauth-toolkit is there, if django-oauth-toolkit is."""
     if not apps.is_installed("oauth2_provider") or apps.is_installed(OAUTH_ADAPTER):

@@ -7,11 +7,21 @@ from django.core import signing
 from django.test import Client
 
 from accounts.links import LIFETIMES, Purpose
-from accounts.models import User
 from accounts.service import pending_changes
-from tests.accounts.steps import ask, confirm, events, form_errors, live, outcome, reset_password, text, who
+from tests.accounts.steps import (
+    UNCONFIRMED,
+    ask,
+    confirm,
+    events,
+    form_errors,
+    live,
+    outcome,
+    reset_password,
+    text,
+    who,
+)
 from tests.browsers import REFRESH, login, refresh
-from tests.factories import UserFactory, link_token
+from tests.factories import User, UserFactory, link_token
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -144,7 +154,7 @@ class TestTheLink:
 
     CHANGES = {
         "the address": {"email": NEW},
-        "the address, unconfirmed": {"email": NEW, "email_confirmed_at": None},
+        "the address, unconfirmed": {"email": NEW, **UNCONFIRMED},
         "the password": {"password": "argon2$of-the-thief"},
         "the last sign-in": {"last_login": "2030-01-02T00:00:00Z"},
     }

@@ -155,6 +155,8 @@ def another_app(name: str, *, is_ours: bool) -> Arrange:
             patch.setattr(apps.get_app_config(name), "is_latchkey", False)
 
     return arrange
+
+
 def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     # Only the name counts. With the app itself, its own checks would ask for tables.
     patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider")
