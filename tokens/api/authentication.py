@@ -22,7 +22,7 @@ class TokenAuthentication(BaseAuthentication):
         if exchange is None:
             return None
         exchange.note_user_asked()  # The view may use only ``request.auth``.
-        if exchange.access is not None:
+        if exchange.access is not None and request._request.user.is_authenticated:
             return request._request.user, exchange.access
         if bearer_token(request._request) is not None:
             raise AuthenticationFailed(exchange.problem.text, exchange.problem.code)

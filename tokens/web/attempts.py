@@ -110,6 +110,9 @@ def _user(name: str) -> Any:
         return model._default_manager.get_by_natural_key(name) if "\0" not in name else None
     except model.DoesNotExist:
         return None
+    except model.MultipleObjectsReturned:
+        # The project's manager ignores case, and older users have names that differ in nothing else.
+        return model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
 
 
 def _held_session(request: HttpRequest | None) -> UUID | None:
