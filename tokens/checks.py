@@ -7,6 +7,7 @@
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
+- ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -25,6 +26,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
@@ -222,6 +224,22 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
     if vendor in {"postgresql", "sqlite"}:
         return []
     return [Error(f"{vendor} is not supported.", hint="Use PostgreSQL 15 or newer, or SQLite.", id="tokens.E009")]
+
+
+@register(Tags.security)
+def check_router(**kwargs: Any) -> list[CheckMessage]:
+    """Check that users and all our tables are in one database: they are joined, and written in one transaction."""
+    alias = writer(RefreshToken)
+    others = {
+        model._meta.label: found
+        for model in (get_user_model(), *apps.get_app_config("tokens").get_models())
+        if (found := writer(model)) != alias
+    }
+    hint = "Let db_for_write of your DATABASE_ROUTERS answer the same for the user model and for the app tokens."
+    return [
+        Error(f"{label} is written to {found!r}, but sessions to {alias!r}.", hint=hint, id="tokens.E041")
+        for label, found in others.items()
+    ]
 
 
 @register(Tags.database)

@@ -151,6 +151,8 @@ class RefreshToken(models.Model):
     created_at = InstantField(_("signed in"))
     authenticated_at = InstantField(_("last authenticated"), null=True)
     authentication_methods = models.JSONField(_("authenticated by"), default=list, help_text=_("RFC 8176 values"))
+    backend = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    """The dotted path of the backend of the sign-in, if it matters (`tokens.service.standing`)."""
     remember = models.BooleanField(_("remembered"), default=False)
     idle_expires_at = InstantField(_("ends if unused"))
     expires_at = InstantField(_("ends in any case"))

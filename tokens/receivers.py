@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import update_last_login
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connections
@@ -164,8 +165,11 @@ def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
 
 
 # Without a sender, `pre_delete` would make Django read every row that it deletes, of any model.
+# Users can be saved and deleted as a proxy, a child or a parent of the user model.
 for _model in apps.get_models():
-    if issubclass(_model, get_user_model()):
+    if issubclass(_model, AbstractBaseUser) and (
+        issubclass(_model, get_user_model()) or issubclass(get_user_model(), _model)
+    ):
         post_init.connect(note_loaded_password, sender=_model)
         pre_save.connect(announce_rehash, sender=_model)
         post_save.connect(follow_user, sender=_model)

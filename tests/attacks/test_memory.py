@@ -68,6 +68,7 @@ LISTED = {
     "tokens.database.statements._insertion": "32 statements by model and number of rows",
     "tokens.service.queries._prepared_newest": "one for each database",
     "tokens.service.rotation_statement._statement": "one for each database",
+    "tokens.service.standing.is_asked": "one answer",
     "tokens.service.triggers._installed": "databases",
     "config.settings.DEBUG_HOSTS": "a setting",
     "config.csp.policy": "8, by directives in the code",

@@ -100,6 +100,27 @@ def sqlite_in(zone: str | None) -> Arrange:
     return lambda settings, patch: patch.setattr(checks, "connections", {"default": connection})
 
 
+class Divided:
+    """A router that sends one model to another database. ``name``: its name in lower case."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "other" if model._meta.model_name == self.name else None
+
+
+class Replicated:
+    """A router whose reads go to a replica."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "other"
+
+
+def routed(router: Any) -> Arrange:
+    return lambda settings, patch: setattr(settings, "DATABASE_ROUTERS", [router])
+
+
 def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arrange:
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
         order = [name for name in settings.MIDDLEWARE if name != without]
@@ -197,6 +218,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
+    ("E041", ERROR, routed(Divided("user")), "accounts.User is written to 'other'"),
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
@@ -274,6 +296,11 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
+    *(
+        (f"a router that divides {name} from the rest", routed(Divided(name)), ["tokens.E041"])
+        for name in ("device", "securityevent", "revocation", "rehash")
+    ),
+    ("a router whose reads go to a replica", routed(Replicated()), []),
     ("SQLite without a time zone", sqlite_in(None), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),

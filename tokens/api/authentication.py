@@ -23,10 +23,11 @@ class TokenAuthentication(BaseAuthentication):
         if exchange is None:
             return None
         exchange.note_user_asked()  # The view may use only ``request.auth``.
+        is_user = exchange.access is not None and request._request.user.is_authenticated
         if exchange.by_bearer:
-            if exchange.access is None:
+            if not is_user:
                 raise AuthenticationFailed(exchange.problem.text, exchange.problem.code)
-        elif exchange.access is None or bearer_token(request._request) is not None:
+        elif not is_user or bearer_token(request._request) is not None:
             return None
         return request._request.user, exchange.access
 

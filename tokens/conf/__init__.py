@@ -22,6 +22,7 @@ from tokens.conf.reading import read
 from tokens.conf.settings import (
     BODY,
     COOKIE,
+    FOREVER,
     MODES,
     OFF,
     OFFER,
@@ -36,6 +37,7 @@ from tokens.protocol.keys import KeyRing, derive
 __all__ = [
     "BODY",
     "COOKIE",
+    "FOREVER",
     "MODES",
     "OFF",
     "OFFER",

@@ -15,12 +15,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from tokens.conf import body_limits, introspection_clients, rates, signing_keys, validation
-from tokens.conf.settings import SETTINGS, TokenSettings
+from tokens.conf.settings import FOREVER, FOREVER_TEXT, SETTINGS, TokenSettings
 from tokens.conf.signing_keys import DERIVED
 from tokens.protocol.signing_keys import EDDSA
 
 PREFIX = "TOKENS_"
 """The names of environment variables begin with it."""
+MOST, MOST_SECONDS = 10**10, 50 * 365 * 86400
+"""The largest numbers. Fifty years ago is still after 1970, where the times in ids and tokens begin."""
 
 
 @lru_cache(maxsize=1)
@@ -78,11 +80,15 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
     if from_text:
         value = _from_text(meta["kind"], value.strip())
     match meta["kind"]:
+        case "seconds" if meta["or_forever"] and value == FOREVER_TEXT:
+            return FOREVER
         case "seconds" | "count":
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ValueError("must be a whole number" + (" of seconds" if meta["kind"] == "seconds" else ""))
-            if not meta["least"] <= value <= 10**10:
-                raise ValueError(f"must be at least {meta['least']}, and no more than ten thousand million")
+            most = MOST_SECONDS if meta["kind"] == "seconds" else MOST
+            if not meta["least"] <= value <= most:
+                or_forever = f", or '{FOREVER_TEXT}'" if meta.get("or_forever") else ""
+                raise ValueError(f"must be at least {meta['least']}, and no more than {most}{or_forever}")
             return timedelta(seconds=value) if meta["kind"] == "seconds" else value
         case "flag":
             if not isinstance(value, bool):

@@ -31,10 +31,13 @@ minutes for one site. If more proofs are needed, the user gets 503 until the nin
 """
 
 
-def _seconds(default: int, doc: str, least: int = 1) -> Any:
-    return field(
-        default=timedelta(seconds=default), metadata={"kind": "seconds", "doc": doc, "unit": "s", "least": least}
-    )
+FOREVER, FOREVER_TEXT = timedelta.max, "forever"
+"""A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
+
+
+def _seconds(default: int, doc: str, least: int = 1, *, or_forever: bool = False) -> Any:
+    metadata = {"kind": "seconds", "doc": doc, "unit": "s", "least": least, "or_forever": or_forever}
+    return field(default=timedelta(seconds=default), metadata=metadata)
 
 
 def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 1, secret: bool = False) -> Any:
@@ -149,10 +152,17 @@ class TokenSettings:
     metrics_allowed: tuple[str, ...] = _setting(
         "list", ("127.0.0.0/8", "::1"), "addresses or networks that may read `/metrics`; by default only this machine"
     )
-    session_retention: timedelta = _seconds(30 * 86400, "how long ended sessions are kept")
-    event_retention: timedelta = _seconds(400 * 86400, "how long security events are kept")
+    session_retention: timedelta = _seconds(
+        30 * 86400, "how long ended sessions are kept, or `forever`", or_forever=True
+    )
+    event_retention: timedelta = _seconds(
+        400 * 86400, "how long security events are kept, or `forever`", or_forever=True
+    )
     attempt_retention: timedelta = _seconds(
-        30 * 86400, "how long failed sign-ins, and requests for registrations and resets, are kept as security events"
+        30 * 86400,
+        "how long failed sign-ins, and requests for registrations and resets, are kept as security events, "
+        "or `forever`",
+        or_forever=True,
     )
     origin: str = ""
     """The origin of this server (scheme, host and port): Django's setting ``ORIGIN``, and never a Host header."""

@@ -83,8 +83,11 @@ def user_of(name: str) -> Any:
         return None  # PostgreSQL stores no NUL in a text.
     try:
         user = model._default_manager.get_by_natural_key(name)
-    except (model.DoesNotExist, model.MultipleObjectsReturned):
+    except model.DoesNotExist:
         user = None
+    except model.MultipleObjectsReturned:
+        # The project's manager ignores case, and older users have names that differ in nothing else.
+        user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
     if are_beside_names() and "@" in name:
         found = holder(model._default_manager.all(), name)
         return user or found

@@ -43,6 +43,7 @@ from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
+from tokens.service.standing import may_act
 
 MODES = frozenset({COOKIE, SCOPED})
 """The storage modes in which a session can be bound: those whose access cookie belongs to one host.
@@ -158,7 +159,7 @@ def _register(
             if (
                 row is None
                 or row.state(row.now).ended
-                or not row.user.is_active
+                or not may_act(row.user, row.backend)
                 or renewed_digest(row, row.user) is None
             ):
                 return refused("session ended", session_id)
@@ -236,7 +237,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         return refused("no key", row.id)
     if state.ended:
         return refused("session ended", row.id)
-    if not row.user.is_active:
+    if not may_act(row.user, row.backend):
         return ended(row, _Reason.USER_DISABLED, client)
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:

@@ -38,6 +38,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 from tokens.service.possession import is_token_of
 from tokens.service.revocation import revoke
+from tokens.service.standing import may_act
 from tokens.service.users import SessionEnded
 
 LIFETIME = timedelta(hours=1)
@@ -103,7 +104,7 @@ def lock_to_begin(actor_key: Any, session_id: UUID, user_key: Any, client: Clien
     # The row of the impersonation refers to one of them. A sign-in in the same browser locks it before sessions.
     users.lock_devices(alias, actor_key)
     own = _own(RefreshToken.objects.filter(id=session_id).select_for_update(of=("self",)), actor, client)
-    if own.mode == BODY or user is None or not user.is_active or user.pk == actor.pk:
+    if own.mode == BODY or user is None or not may_act(user) or user.pk == actor.pk:
         raise ImpersonationRefused
     if _is_superuser(user) and not _is_superuser(actor):
         raise ImpersonationRefused
@@ -228,7 +229,7 @@ def _secrets(row: RefreshToken, client: Client) -> list[bytes]:
 def _own(rows: RefreshTokenQuerySet, actor: Any, client: Client) -> RefreshToken:
     """Return the actor's own session, if it is live, belongs to the actor, and is on the device of the client."""
     own = rows.for_decision().live().first()
-    if actor is None or not actor.is_active or own is None:
+    if actor is None or own is None or not may_act(actor, own.backend):
         raise SessionEnded
     if own.actor_id is not None:
         raise ImpersonationRefused

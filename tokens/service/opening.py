@@ -12,7 +12,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, users
+from tokens.service import auth_hash, devices, events, issuing, standing, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -32,6 +32,7 @@ def open_session(
     identity: refresh_tokens.RefreshToken | None = None,
     replaced: RefreshToken | None = None,
     authenticated_ago: timedelta | None = timedelta(),
+    backend: str = "",
 ) -> IssuedTokens:
     """Open a session for a user who has authenticated, and return its tokens.
 
@@ -41,6 +42,7 @@ def open_session(
     did not authenticate again, and the new session ends when that one would have.
     Raise `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if
     the claims hook fails. Then nothing is written.
+    ``backend`` is the dotted path of the backend of the sign-in, if ``user.backend`` does not say it.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
     """
     found = token_settings()
@@ -67,6 +69,7 @@ def open_session(
             else replaced.authentication_methods
             if replaced
             else PASSWORD,
+            backend=_backend(user, backend, replaced),
             remember=remember,
             idle_expires_at=now + idle,
             expires_at=replaced.expires_at if replaced else now + found.absolute_lifetime,
@@ -90,6 +93,13 @@ def open_session(
 def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:
     """Open a session in the place of one that was ended although its user goes on, and return its tokens."""
     return open_session(ended.user, client, mode=ended.mode, remember=ended.remember, replaced=ended)
+
+
+def _backend(user: Any, given: str, replaced: RefreshToken | None) -> str:
+    if not standing.is_asked():
+        return ""
+    path: str = given or getattr(user, "backend", "") or (replaced.backend if replaced else "")
+    return path[:255]
 
 
 def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | None) -> None:

@@ -16,7 +16,7 @@ from django.db import IntegrityError
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
-from tokens.conf import token_settings
+from tokens.conf import FOREVER, token_settings
 from tokens.database.expressions import Among, Found, Row
 from tokens.database.statements import delete_returning
 from tokens.database.transactions import clock, read_committed, take_turns, writer
@@ -139,20 +139,18 @@ def last_run() -> Run | None:
 
 
 def purges() -> list["Purge | Together"]:
-    """Return what can be purged now, by the database's clock."""
+    """Return what can be purged now, by the database's clock. What is kept for ever is left out."""
     found = token_settings()
     alias = writer(RefreshToken)
     now = clock(alias)
     revocations_until = now - found.access_lifetime - LATE_COMMIT - timedelta(minutes=1)
+    kinds = SecurityEvent.ATTEMPTS if found.attempt_retention != FOREVER else ()
+    events_of = [_attempts(alias, kind, now - found.attempt_retention) for kind in kinds]
+    if found.event_retention != FOREVER:
+        events_of.insert(0, _by_date("events", SecurityEvent, now - found.event_retention))
     return [
-        _sessions(alias, now - found.session_retention),
-        Together(
-            "events",
-            (
-                _by_date("events", SecurityEvent, now - found.event_retention),
-                *(_attempts(alias, kind, now - found.attempt_retention) for kind in SecurityEvent.ATTEMPTS),
-            ),
-        ),
+        *([] if found.session_retention == FOREVER else [_sessions(alias, now - found.session_retention)]),
+        Together("events", tuple(events_of)),
         _by_date("revocations", Revocation, revocations_until),
     ]
 
@@ -169,8 +167,8 @@ def _attempts(alias: str, kind: str, instant: datetime) -> Purge:
 
 
 def _first_id(instant: datetime) -> UUID:
-    """Return the smallest UUIDv7 of this millisecond (RFC 9562 section 5.7)."""
-    return UUID(int=int(instant.timestamp() * 1000) << 80)
+    """Return the smallest UUIDv7 of this millisecond, or the smallest of all before 1970 (RFC 9562 section 5.7)."""
+    return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:

@@ -16,6 +16,7 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service import auth_hash, devices
 from tokens.service.client import Client
+from tokens.service.standing import may_act
 
 if TYPE_CHECKING:
     from tokens.database.prepared import Prepared
@@ -64,6 +65,12 @@ def was_ended_since(session_id: UUID, since: datetime) -> bool:
         created_at__lte=OuterRef("revoked_at"),
     ).exclude(id=OuterRef("id"))
     return ended.exclude(Q(Exists(successor), revoked_reason=reasons.SUPERSEDED)).exists()
+
+
+def backend_of(session_id: UUID) -> str:
+    """Return the dotted path of the backend with which the session was opened, or "" if it is not known."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
+    return rows.values_list("backend", flat=True).first() or ""
 
 
 def secret_digest(session_id: UUID) -> bytes | None:
@@ -119,7 +126,7 @@ def session_of(access: AccessToken) -> RefreshToken | None:
     if (
         session is None
         or str(session.user.pk) != access.subject
-        or not session.user.is_active
+        or not may_act(session.user, session.backend)
         or auth_hash.renewed_digest(session, session.user) is None
         or not has_actor(session)
     ):
@@ -135,7 +142,7 @@ def has_actor(session: RefreshToken) -> bool:
     if session.actor_session_id is None:
         return session.actor_id is None
     own = RefreshToken.objects.for_decision().live().filter(id=session.actor_session_id, user=session.actor_id).first()
-    return own is not None and own.user.is_active and auth_hash.renewed_digest(own, own.user) is not None
+    return own is not None and may_act(own.user, own.backend) and auth_hash.renewed_digest(own, own.user) is not None
 
 
 def is_still_current(session: RefreshToken) -> bool:

@@ -25,7 +25,7 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement
+from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement, standing
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
@@ -177,7 +177,7 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
     `_answer` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
-    if row is None or not row.user.is_active or not queries.has_actor(row):
+    if row is None or not standing.may_act(row.user, row.backend) or not queries.has_actor(row):
         return None
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
@@ -194,7 +194,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
         return refused(_OVER, row.id)
-    if not row.user.is_active:
+    if not standing.may_act(row.user, row.backend):
         return ended(row, _Reason.USER_DISABLED, client)
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:

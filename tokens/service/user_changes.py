@@ -21,6 +21,7 @@ from tokens.service import auth_hash, events, opening, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import end_everything_granted_to, revoke_all
+from tokens.service.standing import may_act
 
 _Reason = RefreshToken.Reason
 
@@ -61,7 +62,11 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
     with durable(alias):
         user = users.lock(alias, subject)
         # A sign-in elsewhere may have replaced the new hash by another one of the same password.
-        if user is None or not user.is_active or not auth_hash.is_same_password(_digest(session_hash), user):
+        if (
+            user is None
+            or not may_act(user, own.backend)
+            or not auth_hash.is_same_password(_digest(session_hash), user)
+        ):
             return None
         users.lock_devices(alias, user.pk)
         live = users.lock_sessions(alias, user.pk)
@@ -85,7 +90,7 @@ def _digest(session_hash: str) -> bytes:
 
 def _outdated(session: RefreshToken, user: Any) -> RefreshToken.Reason | None:
     """Return why the session is not valid any more, or None if it is."""
-    if not user.is_active:
+    if not may_act(user, session.backend):
         return _Reason.USER_DISABLED
     return _Reason.PASSWORD_CHANGED if auth_hash.renewed_digest(session, user) is None else None
 

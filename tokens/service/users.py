@@ -18,6 +18,7 @@ from django.db.models import Q
 from tokens.database.expressions import DatabaseNow
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
+from tokens.service.standing import may_act
 
 
 class UserChanged(Exception):
@@ -65,7 +66,11 @@ def lock_authenticated(alias: str, user: Any) -> Any:
     was loaded with. Another hash of the same password is not a change.
     """
     row = lock(alias, user.pk)
-    if row is None or not row.is_active or not auth_hash.is_same_password(auth_hash.digest_of(user), row):
+    if (
+        row is None
+        or not may_act(row, getattr(user, "backend", ""))
+        or not auth_hash.is_same_password(auth_hash.digest_of(user), row)
+    ):
         raise UserChanged
     return row
 
@@ -81,6 +86,8 @@ def lock_signed_in(alias: str, key: Any, session_id: UUID) -> tuple[Any, Refresh
     user = lock(alias, key)
     lock_devices(alias, key)
     session = next((row for row in lock_sessions(alias, key) if row.id == session_id), None)
-    if user is None or not user.is_active or session is None or auth_hash.renewed_digest(session, user) is None:
+    if user is None or session is None or not may_act(user, session.backend):
+        raise SessionEnded
+    if auth_hash.renewed_digest(session, user) is None:
         raise SessionEnded
     return user, session

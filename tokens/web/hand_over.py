@@ -71,7 +71,13 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
     issued: IssuedTokens | None
     try:
         issued = open_session(
-            user, client, mode=mode, remember=remember, identity=identities[0], authenticated_ago=signed_in_ago
+            user,
+            client,
+            mode=mode,
+            remember=remember,
+            identity=identities[0],
+            authenticated_ago=signed_in_ago,
+            backend=session.get(BACKEND_SESSION_KEY, ""),
         )
     except UserChanged:
         return None

@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -46,7 +47,7 @@ from tokens import metrics
 from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
 from tokens.protocol import dbsc
 from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken
-from tokens.service import acknowledgements, possession, queries
+from tokens.service import acknowledgements, possession, queries, standing
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
@@ -57,7 +58,7 @@ from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
-from tokens.web.user import LazyUser
+from tokens.web.user import LazyUser, primary_key
 
 metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
@@ -322,6 +323,8 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
     else:
         loaded = exchange.issued.user if exchange.issued else None
         user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
+    if exchange.access is not None and standing.is_asked():
+        user = SimpleLazyObject(partial(_asked, exchange, exchange.access))
     request.user = user
     request.auser = partial(_auser, user)
     request.auth = exchange.access  # type: ignore[attr-defined]
@@ -330,6 +333,15 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
 async def _auser(user: Any) -> Any:
     await sync_to_async(str)(user)  # Loads the row, which an async view may not do.
     return user
+
+
+def _asked(exchange: Exchange, access: AccessToken) -> Any:
+    """Return the user as the project's backend or manager returns it, or `AnonymousUser`. This takes queries."""
+    exchange.note_user_asked()
+    backend = queries.backend_of(access.session_id) if len(settings.AUTHENTICATION_BACKENDS) > 1 else ""
+    if (user := standing.current(primary_key(access.subject), backend)) is None:
+        exchange.problem = problems.SESSION_ENDED
+    return user or AnonymousUser()
 
 
 def _anonymous(exchange: Exchange) -> AnonymousUser:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Unpack
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import login
+from django.contrib.auth import BACKEND_SESSION_KEY, login
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
@@ -79,7 +79,8 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
     remember = not request.session.get_expire_at_browser_close()
     mode = token_settings().mode_of_pages
     try:
-        issued = opening.open_session(user, client_of(request), mode=mode, remember=remember)
+        backend = request.session.get(BACKEND_SESSION_KEY, "")
+        issued = opening.open_session(user, client_of(request), mode=mode, remember=remember, backend=backend)
     except UserChanged:
         request.session.flush()
         return
