@@ -19,7 +19,7 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, incoming, outgoing, possession, problems, session
+from tokens.web import bodies, cookie_names, incoming, outgoing, possession, problems, session
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, required_exchange
 from tokens.web.flow import arun, run
@@ -39,6 +39,7 @@ class TokenMiddleware(AuthenticationMiddleware):
             return self.__acall__(request)
         if not self._follows_monitoring:
             distrust_scheme(request)
+        cookie_names.join_headers(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = run(incoming.authenticate(request, exchange))
@@ -52,6 +53,7 @@ class TokenMiddleware(AuthenticationMiddleware):
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         if not self._follows_monitoring:
             distrust_scheme(request)
+        cookie_names.join_headers(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))

@@ -214,6 +214,8 @@ def request_of(scope: Scope) -> HttpRequest:
     request.method, request.path = "GET", scope.get("path", "")
     request.path_info = request.path
     for name, value in scope.get("headers", ()):
+        if b"_" in name:
+            continue  # It would be read as another header, as in Django.
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
         text = value.decode("latin-1")
         if key in request.META:

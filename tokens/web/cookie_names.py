@@ -39,6 +39,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from tokens.conf import COOKIE, SCOPED, SUBDOMAIN, token_settings
@@ -128,6 +129,24 @@ def read(request: HttpRequest, names: tuple[str, ...], choose: Choose | None = N
         if choose is not None and (chosen := choose(values)) is not None:
             return chosen
     return None
+
+
+def join_headers(request: HttpRequest) -> None:
+    """Make one ``Cookie`` header of several, as HTTP/2 allows them (RFC 9113 section 8.2.3).
+
+    ASGI servers pass them on as they are, and Django joins them with commas. What has read them before this is
+    corrected: ``request.COOKIES`` and ``request.session``, if it was not used yet.
+    """
+    if "," not in request.META.get("HTTP_COOKIE", "") or (scope := getattr(request, "scope", None)) is None:
+        return
+    headers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"cookie"]
+    if len(headers) < 2 or request.META["HTTP_COOKIE"] != ",".join(headers):
+        return  # It has a comma in a value, or somebody has changed it.
+    request.META["HTTP_COOKIE"] = "; ".join(headers)
+    request.__dict__.pop("COOKIES", None)
+    session = getattr(request, "session", None)
+    if session is not None and not session.accessed and not session.modified:
+        request.session = type(session)(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
 
 
 def values_by_name(request: HttpRequest, cookie: Cookie) -> dict[str, list[str]]:

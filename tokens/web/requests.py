@@ -1,8 +1,10 @@
-"""Request classes that read two headers more strictly than Django's.
+"""Request classes that read two headers more strictly than Django's, and several ``Cookie`` headers as one.
 
 Cookies whose names are not printable ASCII are ignored. Django strips Unicode white space from names, so that
 ``\\u2000__Host-csrf`` is read as ``__Host-csrf``. Browsers do not apply the rules of the prefix to such a name, so a
 sibling host could set it.
+
+With HTTP/2 each cookie may have a header of its own (RFC 9113 section 8.2.3). Django joins them with commas under ASGI.
 
 A ``Content-Type`` that cannot be parsed counts as missing. Django parses it while it creates the request, before an
 error handler can answer. An unknown encoding (``charset*=bogus''x``), a NUL, or a charset that is not one of text
@@ -37,7 +39,12 @@ class WSGIRequest(_Read, wsgi.WSGIRequest):
 
 
 class ASGIRequest(_Read, asgi.ASGIRequest):
-    pass
+    def __init__(self, scope: dict[str, Any], *given: Any) -> None:
+        cookies = [value for name, value in scope["headers"] if name == b"cookie"]
+        if len(cookies) > 1:
+            others = [header for header in scope["headers"] if header[0] != b"cookie"]
+            scope = {**scope, "headers": [*others, (b"cookie", b"; ".join(cookies))]}
+        super().__init__(scope, *given)
 
 
 def _plainly_named(header: str) -> str:
