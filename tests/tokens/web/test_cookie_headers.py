@@ -10,10 +10,10 @@ from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.test.client import AsyncClientHandler, AsyncRequestFactory, Client
 
-from config.requests import ASGIRequest
 from tests.attacks.test_cookie_tossing import cookie_of
 from tests.browsers import ACCESS, REFRESH, login
 from tests.tokens.edge import EXPIRED
+from tokens.web.requests import ASGIRequest
 
 pytestmark = [
     pytest.mark.django_db,
