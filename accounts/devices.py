@@ -28,6 +28,7 @@ from django.views.generic import TemplateView
 
 from accounts import users
 from accounts.forms import PasswordForm, RenamingForm
+from accounts.links import login_url
 from accounts.service import passwords
 from tokens import sessions
 
@@ -48,9 +49,11 @@ def require_user(view: _View) -> _View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            return view(request, *args, **kwargs) if request.user.is_active else redirect_to_login(reverse("home"))
+            if request.user.is_active:
+                return view(request, *args, **kwargs)
         except sessions.SessionEnded:
-            return redirect_to_login(reverse("home"))
+            pass
+        return redirect_to_login(reverse("your-devices"), login_url())
 
     return guarded
 
@@ -120,8 +123,8 @@ class Rename(Home):
         if not form.is_valid():
             return self.render_to_response(self.get_context_data(renamed=session.id, form=form))
         sessions.rename_device(request, session, form.cleaned_data["name"], authenticated=authenticated)
-        messages.success(request, _("The device is called “%(name)s” now.") % {"name": session.device.name})
-        return redirect("home")
+        _tell(request, _("The device is called “%(name)s” now.") % {"name": session.device.name})
+        return redirect("your-devices")
 
 
 @require_POST
@@ -134,10 +137,10 @@ def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = Non
         sessions.revoke(request, session.id, authenticated=authenticated)
         return redirect("signed-out")
     if not _is_recent(request, authenticated):
-        return redirect_to_login(reverse("home"), "sign-in-again")
+        return redirect_to_login(reverse("your-devices"), "sign-in-again")
     sessions.revoke(request, session.id, authenticated=authenticated)
-    messages.success(request, _("“%(name)s” is signed out.") % {"name": session.device.name})
-    return redirect("home")
+    _tell(request, _("“%(name)s” is signed out.") % {"name": session.device.name})
+    return redirect("your-devices")
 
 
 @require_POST
@@ -146,10 +149,10 @@ def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = Non
 def end_others(request: HttpRequest, authenticated: Any = None) -> HttpResponse:
     """End all sessions of the user except the current one. This requires a recent sign-in."""
     if not _is_recent(request, authenticated):
-        return redirect_to_login(reverse("home"), "sign-in-again")
+        return redirect_to_login(reverse("your-devices"), "sign-in-again")
     sessions.sign_out_elsewhere(request, authenticated=authenticated)
-    messages.success(request, _("You are signed out everywhere else."))
-    return redirect("home")
+    _tell(request, _("You are signed out everywhere else."))
+    return redirect("your-devices")
 
 
 def _is_recent(request: HttpRequest, authenticated: Any) -> bool:
@@ -159,3 +162,8 @@ def _is_recent(request: HttpRequest, authenticated: Any) -> bool:
     if not sessions.has_refresh_token(request):
         raise sessions.RefreshTokenRequired
     return False
+
+
+def _tell(request: HttpRequest, text: str) -> None:
+    """Show a text on the next page, if the project has Django's messages."""
+    messages.success(request, text, fail_silently=True)

@@ -14,8 +14,10 @@ paragraphs are shown in a special way::
 import re
 import unicodedata
 from dataclasses import dataclass
+from email import policy
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.template.loader import render_to_string
@@ -26,6 +28,8 @@ from accounts.addresses import deliverable
 
 MAX_NAME = 40
 """Characters of a device's name in a mail."""
+_WHOLE_LINES = policy.default.clone(max_line_length=998)
+"""Lines as long as RFC 5322 allows (section 2.1.1). The backend for SMTP has a policy of its own."""
 _LINKED = re.compile(r"[./:@\\]")
 """What makes a mail program show a text as a link to a site or an address."""
 
@@ -50,12 +54,21 @@ class Paragraph:
         return [(name, value) for name, _, value in pairs] if is_list else None
 
 
+class Mail(EmailMultiAlternatives):
+    """A mail whose links can be copied from the console. Django 6 breaks lines of more than 78 characters there."""
+
+    def message(self, **options: Any) -> Any:
+        if django.VERSION >= (6, 0):
+            options.setdefault("policy", _WHOLE_LINES)
+        return super().message(**options)
+
+
 def compose(name: str, to: str, **context: Any) -> EmailMultiAlternatives:
     """Return the mail with this name, in the active language. Line breaks in ``context`` are removed."""
     context = {key: " ".join(value.split()) if isinstance(value, str) else value for key, value in context.items()}
     text = render_to_string(f"accounts/mail/{name}.txt", {"origin": settings.ORIGIN, **context})
     subject, *paragraphs = re.split(r"\n{2,}", text.strip())
-    message = EmailMultiAlternatives(subject, "\n\n".join(paragraphs) + "\n", to=[deliverable(to)])
+    message = Mail(subject, "\n\n".join(paragraphs) + "\n", to=[deliverable(to)])
     shown = {"subject": subject, "paragraphs": [Paragraph(text) for text in paragraphs], "origin": settings.ORIGIN}
     html = render_to_string(
         "accounts/mail/layout.html", {**shown, "is_alarm": context.get("purpose") == links.Purpose.ALARM}

@@ -18,7 +18,7 @@ from tokens import sessions
 
 class SignInAgain(OwnSite, SignedInForm):
     form_class = forms.PasswordForm
-    heading, button, next_page = _("Enter your password again"), _("Continue"), "home"
+    heading, button, next_page = _("Enter your password again"), _("Continue"), "your-devices"
     text = _("You are about to change your account, and you signed in some time ago.")
 
     @property

@@ -3,13 +3,18 @@
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from accounts import own_account, views
+from accounts import devices, own_account, views
 from accounts.views import Notice, to_change_password
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
     path("sign-in/again", own_account.SignInAgain.as_view(), name="sign-in-again"),
+    path("sign-out", views.SignOut.as_view(), name="sign-out"),
     path("signed-out", views.SignedOut.as_view(), name="signed-out"),
+    path("devices", devices.Home.as_view(), name="your-devices"),
+    path("sessions/end-others", devices.end_others, name="end-others"),
+    path("sessions/<uuid:session_id>/end", devices.end_session, name="end-session"),
+    path("sessions/<uuid:session_id>/rename", devices.Rename.as_view(), name="rename-device"),
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
     path("email/change", own_account.ChangeEmail.as_view(), name="change-email"),

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
+from django.contrib.auth.views import LoginView, LogoutView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -59,6 +59,11 @@ class SignIn(OwnSite, LoginView):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
+    def get_default_redirect_url(self) -> str:
+        # Few projects have a page at Django's default.
+        is_there = links.leads_somewhere(settings.LOGIN_REDIRECT_URL)
+        return super().get_default_redirect_url() if is_there else reverse("your-devices")
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
         if sessions.is_live(request):
@@ -77,12 +82,19 @@ class SignIn(OwnSite, LoginView):
         return response
 
 
+class SignOut(LogoutView):
+    def get_default_redirect_url(self) -> str:
+        # Without LOGOUT_REDIRECT_URL, Django's view shows a page of the admin.
+        return resolve_url(settings.LOGOUT_REDIRECT_URL or "signed-out")
+
+
 @login_not_required
 def to_change_password(request: HttpRequest) -> HttpResponse:
     """Redirect to the page to change the password (W3C, "A Well-Known URL for Changing Passwords")."""
     return redirect("change-password")
 
 
+@method_decorator(login_not_required, "dispatch")
 class Notice(TemplateView):
     """A page with a message about what was done, or what to do next."""
 
@@ -98,7 +110,7 @@ class SignedOut(Notice):
     @method_decorator(never_cache)
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # A bookmark must not tell a signed-in user that they are signed out.
-        return redirect("home") if sessions.is_live(request) else super().get(request, *args, **kwargs)
+        return redirect("your-devices") if sessions.is_live(request) else super().get(request, *args, **kwargs)
 
 
 # Even with ATOMIC_REQUESTS, changes are committed before the mail about them is sent.
@@ -108,6 +120,7 @@ _careful = method_decorator(
 
 
 @_careful
+@method_decorator(login_not_required, "dispatch")
 class AccountForm(FormView):  # type: ignore[type-arg]
     """A form about an account. ``carry_out`` does the work. Its `ValidationError` is shown at the field ``blamed``.
 
@@ -176,17 +189,18 @@ class SignedInForm(AccountForm):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = users.find_active(request.user.pk)
         if user is None:
-            return redirect_to_login(self.here)
+            return redirect_to_login(self.here, links.login_url())
         if self.recent and not self.asks_password and not sessions.is_recent(request):
             return redirect_to_login(self.here, "sign-in-again")
         self.owner = user
         try:
             return super().dispatch(request, *args, **kwargs)
         except sessions.SessionEnded:
-            return redirect_to_login(self.here)
+            return redirect_to_login(self.here, links.login_url())
 
 
 @_careful
+@method_decorator(login_not_required, "dispatch")
 class LinkFormView(AccountForm):
     """A page that a link in a mail leads to. Only its button has an effect.
 

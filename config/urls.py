@@ -1,11 +1,10 @@
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 
-from accounts.devices import Home, Rename, end_others, end_session
+from accounts.devices import Home
 from accounts.views import SignIn
 from config import description, errors
 from tokens import sessions
@@ -28,10 +27,8 @@ urlpatterns = [
     path("api/", include("tokens.api.urls")),
     path("", home, name="home"),
     path("", include("accounts.urls")),
-    path("sign-out", LogoutView.as_view(), name="sign-out"),
-    path("sessions/end-others", end_others, name="end-others"),
-    path("sessions/<uuid:session_id>/end", end_session, name="end-session"),
-    path("sessions/<uuid:session_id>/rename", Rename.as_view(), name="rename-device"),
+    # The last URL of a name is the one that links lead to.
+    path("", home, name="your-devices"),
     path("admin/", admin.site.urls),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

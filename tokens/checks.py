@@ -8,6 +8,7 @@
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
 - ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
+- ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -30,6 +31,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
+from django.urls import Resolver404, resolve
 from django.utils.module_loading import import_string
 
 from tokens.backends import ModelBackend
@@ -38,10 +40,12 @@ from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.service import triggers
 from tokens.web.hand_over import OUR_BACKEND
+from tokens.web.paths import auth_api
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
 OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
+JWKS = "/.well-known/jwks.json"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
@@ -153,6 +157,35 @@ def check_hijack(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Replace 'hijack.middleware.HijackUserMiddleware' by {HIJACK_MIDDLEWARE!r}."
     return [Warning("Impersonations by django-hijack look like sign-ins.", hint=hint, id="tokens.W008")]
+
+
+@register(Tags.security)
+def check_urls(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the API, REST framework and the public keys are there together, or none of them."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    has_api, has_framework = auth_api() is not None, apps.is_installed("rest_framework")
+    if has_framework and not has_api:
+        hint = (
+            'Add path("api/", include("tokens.api.urls")) at the end of the URLs. Without an API, silence this check.'
+        )
+        return [Warning("tokens.api.urls is not in the URLs.", hint=hint, id="tokens.W051")]
+    messages: list[CheckMessage] = []
+    if has_api and not has_framework:
+        hint = "Add 'rest_framework' to INSTALLED_APPS. Its messages are not translated otherwise."
+        messages.append(Warning("rest_framework is not in INSTALLED_APPS.", hint=hint, id="tokens.W052"))
+    if has_api and not _is_found(JWKS):
+        hint = f'Add path("{JWKS[1:]}", jwks), with jwks of tokens.api.public. Services need these keys.'
+        messages.append(Warning(f"{JWKS} is not in the URLs.", hint=hint, id="tokens.W053"))
+    return messages
+
+
+def _is_found(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
 
 
 @register(Tags.security)

@@ -39,7 +39,7 @@ else:
         def labels(self, *values: str) -> "Uncounted":
             return self
 
-        def inc(self) -> None:
+        def inc(self, amount: float = 1) -> None:
             pass
 
         def set(self, value: float) -> None:

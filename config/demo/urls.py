@@ -5,7 +5,7 @@ from django.urls import path
 from config.demo import mailbox_views, views
 
 urlpatterns = [
-    path("demo", views.show, name="demo"),
+    path("demo", views.show, name="latchkey-demo"),
     path("demo/ask", views.ask, name="demo-ask"),
     path("demo/time", views.pass_time, name="demo-time"),
     path("demo/steal", views.steal, name="demo-steal"),

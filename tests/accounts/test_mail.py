@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 from django.utils import translation
 
-from accounts import mail
+from accounts import links, mail
 from accounts.links import Purpose
 from accounts.models import Registration
 from config.environment import mail_settings
@@ -234,3 +234,12 @@ def test_the_email_url_sets_where_mail_is_sent(url):
 def test_an_email_url_that_cannot_be_read_is_rejected_with_an_example(url):
     with pytest.raises(ImproperlyConfigured, match=r"EMAIL_URL cannot be read\. Write smtp"):
         mail_settings(url)
+
+
+def test_a_link_is_on_one_line_where_a_mail_is_printed():
+    """As in development. Django 6 would encode the text as quoted-printable, and break the link."""
+    token = links.make(Purpose.EMAIL_CHANGE, "01a20a65-5189-764f-8426-b0731478d342")
+    composed = mail.compose_with_link(
+        "confirm_email_change", "ada@example.org", Purpose.EMAIL_CHANGE, token, email="ada@example.org"
+    )
+    assert links.url(Purpose.EMAIL_CHANGE, token) in composed.message().as_bytes().decode().splitlines()

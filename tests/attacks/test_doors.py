@@ -39,6 +39,7 @@ DOORS = {
     "api/auth/password/reset/confirm",
     "api/auth/me",
     "",
+    "devices",
     "sign-in",
     "sign-in/again",
     "sign-out",

@@ -58,6 +58,8 @@ def main() -> None:
     found["who"] = browser.get("/who").content.decode()
     found["ready"] = browser.get("/health/ready").status_code
     found["metrics"] = browser.get("/metrics").status_code
+    call_command("revoke_sessions", "--all", "--no-input", verbosity=0)
+    found["ended"] = browser.get("/who").content.decode()
     call_command("purge_tokens")
     foreign = re.compile(r"rest_framework|psycopg|redis|prometheus_client|corsheaders|tqdm|argon2|environ|accounts")
     found["imported"] = sorted(name for name in sys.modules if foreign.match(name))

@@ -84,6 +84,7 @@ def test_tokens_works_with_its_core_dependencies_only(python, tmp_path):
         "who": "ada",
         "ready": 200,
         "metrics": 404,
+        "ended": "AnonymousUser",
         "imported": [],
     }
     with pytest.raises(subprocess.CalledProcessError):

@@ -1,11 +1,12 @@
 """The system checks: every mistake has its own id and a hint, and an error stops `manage.py`."""
 
 import re
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db.backends.base.introspection import BaseDatabaseIntrospection
+from django.urls import include, path
 
 from tests.settings import SCRATCH
 from tests.tokens.protocol.pems import pem, pss_pem, public_pem
 from tokens import checks
+from tokens.api.public import jwks
 from tokens.service import triggers
 
 OURS = "tokens.middleware.TokenMiddleware"
@@ -183,6 +186,22 @@ def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> N
     patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider")
 
 
+def urls(*found: Any, framework: bool = True) -> Arrange:
+    """The project has these URLs. ``framework``: whether REST framework is in INSTALLED_APPS."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        project = ModuleType("urls_of_a_project")
+        project.urlpatterns = list(found)  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, project.__name__, project)
+        if not framework:
+            settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework"]
+        settings.ROOT_URLCONF = project.__name__
+
+    return arrange
+
+
+API = path("api/", include("tokens.api.urls"))
+JWKS = path(".well-known/jwks.json", jwks)
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -224,6 +243,9 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
     ("E046", ERROR, suffix("shop;"), "shop;"),
     ("W026", WARNING, suffix("shop", CSRF_COOKIE_NAME="csrf-shop"), "SESSION_COOKIE_NAME"),
+    ("W051", WARNING, urls(), "tokens.api.urls"),
+    ("W052", WARNING, urls(API, JWKS, framework=False), "rest_framework"),
+    ("W053", WARNING, urls(API), "jwks.json"),
     ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
@@ -304,6 +326,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("SQLite without a time zone", sqlite_in(None), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
+    ("the API and the public keys", urls(API, JWKS), []),
+    ("no API and no REST framework", urls(framework=False), []),
     ("an app of the project named accounts", another_app("accounts", is_ours=False), ["tokens.E050"]),
     ("an app of the project with another name", another_app("orders", is_ours=False), []),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),

@@ -1,6 +1,6 @@
 """Settings of a typical project before Latchkey is added, and with it if ``WITH_LATCHKEY`` is set.
 
-The lines at the end are the README's, word for word. A test compares the two.
+The lines at the end are the README's, word for word, with the entries that the project has. A test compares the two.
 """
 
 import os
@@ -96,17 +96,21 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 if USERS == "accounts.User":
     INSTALLED_APPS += ["accounts"]
+    SILENCED_SYSTEM_CHECKS = ["accounts.W050", "accounts.W051", "accounts.W052"]  # Only the user model is used.
     ACCOUNT_USER_MODEL_USERNAME_FIELD = None
     ACCOUNT_LOGIN_METHODS = {"email"}
     ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 
 if "WITH_LATCHKEY" in os.environ:
-    INSTALLED_APPS += ["tokens"]  # and "rest_framework", if it is missing
+    INSTALLED_APPS = [*dict.fromkeys([*INSTALLED_APPS, "rest_framework", "tokens"])]
     BEFORE = "django.contrib.auth.middleware.AuthenticationMiddleware"
-    MIDDLEWARE[MIDDLEWARE.index(BEFORE)] = "tokens.middleware.TokenMiddleware"
-    AUTHENTICATION_BACKENDS[0] = "tokens.backends.ModelBackend"  # instead of Django's; a list with it, if you have none
+    MIDDLEWARE = ["tokens.middleware.TokenMiddleware" if name == BEFORE else name for name in MIDDLEWARE]
+    AUTHENTICATION_BACKENDS = ["tokens.backends.ModelBackend"]  # and your others, without Django's ModelBackend
+    AUTHENTICATION_BACKENDS += ["allauth.account.auth_backends.AuthenticationBackend"]
     ORIGIN = "http://localhost:8000" if DEBUG else "https://your.site"  # as in the address bar
 
-    # With views of REST framework:
-    REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = ["tokens.api.authentication.TokenAuthentication"]
-    REST_FRAMEWORK["EXCEPTION_HANDLER"] = "tokens.api.errors.answer_with_problem"  # optional
+    REST_FRAMEWORK = {
+        **REST_FRAMEWORK,
+        "DEFAULT_AUTHENTICATION_CLASSES": ["tokens.api.authentication.TokenAuthentication"],
+        "EXCEPTION_HANDLER": "tokens.api.errors.answer_with_problem",  # optional
+    }

@@ -25,9 +25,12 @@ urlpatterns = [
 ]
 
 if "WITH_LATCHKEY" in os.environ:
-    from tokens.api.views import jwks
+    from django.urls import include, path
 
-    urlpatterns += [
+    from tokens.api.public import jwks
+
+    urlpatterns = [
+        *urlpatterns,
         path("api/", include("tokens.api.urls")),
         path(".well-known/jwks.json", jwks),
     ]
