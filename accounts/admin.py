@@ -8,7 +8,6 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.paginator import Paginator
@@ -23,7 +22,8 @@ from accounts.forms import AdminSignInForm
 MAX_LISTED = 10_000
 """Users that the list counts and shows."""
 
-User = get_user_model()
+# By its label, because it is imported in projects with another user model too, which may have no field ``email``.
+User: Any = apps.get_model("accounts", "User")
 
 admin.site.login_form = AdminSignInForm
 
@@ -105,5 +105,5 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return queryset.filter(pk__in=keys[0].union(keys[1])), duplicates
 
 
-if User._meta.label == "accounts.User":
+if not User._meta.swapped:
     admin.site.register(User, UserAdmin)

@@ -27,9 +27,9 @@ _ONLY_THE_MODEL = "If you use only the user model, silence this check."
 def check_demo_accounts(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that the accounts whose password is published are not in the database of a production server."""
     email = users.address_field()
-    if settings.DEBUG or email is None or not _has_table(databases):
+    if settings.DEBUG or email is None or not _has_column(email, databases):
         return []
-    rows = users.rows().filter(**{f"{email}__in": demo_accounts.FLAGS}).order_by(email)
+    rows = _rows().filter(**{f"{email}__in": demo_accounts.FLAGS}).order_by(email)
     found = ", ".join(rows.values_list(email, flat=True))
     if not found:
         return []
@@ -41,10 +41,9 @@ def check_demo_accounts(databases: Any = None, **kwargs: Any) -> list[CheckMessa
 def check_shared_addresses(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that no two users have the same address, where the user model itself does not see to it."""
     email = users.address_field()
-    if email is None or users.are_addresses_unique() or not _has_table(databases):
+    if email is None or users.are_addresses_unique() or not _has_column(email, databases):
         return []
-    shared = addresses.shared(users.rows(), email)
-    count = shared.count()
+    count = addresses.shared(_rows(), email).count()
     if not count:
         return []
     hint = "`manage.py canonical_addresses` lists their users. Delete all but one, or give them other addresses."
@@ -74,13 +73,28 @@ def check_addresses(**kwargs: Any) -> list[CheckMessage]:
     return [Warning(f"{label} has no e-mail field. {without}", hint=hint, id="accounts.W004")]
 
 
-def _has_table(databases: Any) -> bool:
-    """Return whether the table of users is there, in one of these databases."""
+def _rows() -> Any:
+    """Return all users. The project's own manager may filter by a column that a migration has yet to add."""
+    model = get_user_model()
+    return model._base_manager.using(router.db_for_write(model))
+
+
+def _has_column(name: str, databases: Any) -> bool:
+    """Return whether this field of the users is stored already, in one of these databases.
+
+    ``migrate`` runs the checks before the migrations that add tables and columns.
+    """
     model = get_user_model()
     alias = router.db_for_write(model)
+    field: Any = model._meta.get_field(name)
     if alias not in (databases or ()):
         return False
-    return model._meta.db_table in connections[alias].introspection.table_names()
+    introspection = connections[alias].introspection
+    with connections[alias].cursor() as cursor:
+        if not {model._meta.db_table, field.model._meta.db_table} <= set(introspection.table_names(cursor)):
+            return False
+        columns = introspection.get_table_description(cursor, field.model._meta.db_table)
+    return field.column in {column.name for column in columns}
 
 
 @register(Tags.security)

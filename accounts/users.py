@@ -69,7 +69,7 @@ def owners_of(address: str) -> list[Any]:
 
 def are_addresses_unique() -> bool:
     """Return whether the model itself keeps two users from having one address, whatever the spelling."""
-    return hasattr(rows(), "at_address")
+    return addresses.are_found_by_the_model()
 
 
 def has_name(name: Any) -> bool:

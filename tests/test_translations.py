@@ -136,7 +136,7 @@ def test_errors_of_a_field_are_in_german(api, user):
     response = api.post("/api/auth/login", given, content_type="application/json", headers=GERMAN)
     assert response.json()["errors"] == {
         "device_name": ["Lassen Sie Steuerzeichen weg."],
-        "mode": ["Dieser Server unterstützt diesen Modus nicht."],
+        "mode": ["Dieser Server bietet diesen Modus nicht an. Seine Einstellung MODES hat: cookie."],
     }
 
 

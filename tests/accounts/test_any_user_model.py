@@ -5,12 +5,17 @@ Each runs in a process of its own, because the user model of a process cannot ch
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # It starts nine processes.
+
+ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
 BEFORE = """
 import json, os, warnings
@@ -139,6 +144,17 @@ def with_more_fields():
     )
 
 
+def test_a_column_that_a_migration_has_yet_to_add_does_not_keep_migrate_from_running():
+    found = in_project(
+        "auth.User",
+        """
+        connection.cursor().execute("ALTER TABLE auth_user RENAME COLUMN email TO address")
+        result = command("check", databases=["default"])
+        """,
+    )
+    assert found == "System check identified no issues (0 silenced).\n"
+
+
 class TestAModelWithoutAnAddress:
     def test_signs_in_and_shows_who_is_signed_in(self, without_address):
         assert without_address["signed in"] == [200, 302, 200, None]
@@ -167,6 +183,40 @@ class TestAModelWithFurtherRequiredFields:
             "people.Member requires fields that the registration does not ask for: club, birthday."
             in with_more_fields[5]
         )
+
+
+def test_a_model_whose_user_name_is_the_address_registers_signs_in_and_resets_in_any_case():
+    checks, fields, registered, signed_in, reset = in_project(
+        "people.Subscriber",
+        """
+        def token_in(message):
+            return message.body.partition("?token=")[2].split()[0]
+        given = {"email": "Ada@Example.org", "password": PASSWORD}
+        missing = post("register", {}).json()["errors"]
+        registered = [post("register", given).status_code]
+        registered.append(post("email/confirm", {"token": token_in(mail.outbox[-1]), "password": PASSWORD}).status_code)
+        signed_in = [post("login", {"email": email, "password": PASSWORD}).status_code
+            for email in ("ada@example.org", "ADA@example.org", "ada@example.com")]
+        signed_in.append(client.get("/api/auth/me").json()["user"]["email"])
+        post("register", given)
+        again = "already has an account" in mail.outbox[-1].body
+        post("password/reset", {"email": "ADA@EXAMPLE.ORG"})
+        changed = {"token": token_in(mail.outbox[-1]), "password": "another long passphrase"}
+        reset = [again, mail.outbox[-1].to, post("password/reset/confirm", changed).status_code]
+        result = [command("check", databases=["default"]), sorted(missing), registered, signed_in, reset]
+        """,
+    )
+    assert checks == "System check identified no issues (0 silenced).\n"
+    assert (fields, registered) == (["email", "password"], [202, 204])
+    assert signed_in == [200, 200, 401, "ada@example.org"]
+    assert reset == [True, ["ada@example.org"], 204]
+
+
+def test_only_the_module_of_our_own_model_names_it():
+    naming = re.compile(r"from accounts\.models import [^\n]*\bUser\b|accounts\.models\.User\b(?!`)")
+    files = [path for path in (ROOT / "accounts").rglob("*.py") if path.name != "models.py"]
+    assert len(files) > 30
+    assert not [path for path in files if naming.search(path.read_text())]
 
 
 def test_a_model_whose_fields_have_the_names_of_our_tables_does_not_clash():

@@ -44,6 +44,14 @@ def are_beside_names() -> bool:
     return address_field() not in {None, get_user_model().USERNAME_FIELD}
 
 
+def are_found_by_the_model() -> bool:
+    """Return whether the model's manager finds the user of an address by itself, in every spelling.
+
+    It has a method ``at_address`` then, and where the address is the user name, ``get_by_natural_key`` calls it.
+    """
+    return hasattr(get_user_model()._default_manager, "at_address")
+
+
 def holders(users: Any, address: str) -> list[Any]:
     """Return users that have this address, at most `MOST` + 1. ``users`` is a queryset. This takes one statement.
 
@@ -88,7 +96,7 @@ def user_of(name: str) -> Any:
     except model.MultipleObjectsReturned:
         # The project's manager ignores case, and older users have names that differ in nothing else.
         user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
-    if are_beside_names() and "@" in name:
+    if "@" in name and (are_beside_names() or not are_found_by_the_model()):
         found = holder(model._default_manager.all(), name)
         return user or found
     return user

@@ -35,6 +35,18 @@ class Member(AbstractUser):
         swappable = "AUTH_USER_MODEL"
 
 
+class Subscriber(AbstractUser):
+    """A user whose user name is the e-mail address, as many projects have it."""
+
+    username = None
+    email = models.EmailField(unique=True)
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+
+
 class Collector(AbstractBaseUser):
     """A user whose fields have the names of our tables, and whose address has a name of its own."""
 

@@ -1,4 +1,4 @@
-"""The URLs of a project without the admin, which needs permissions that its user models lack."""
+"""The URLs of a project without the pages of the admin, which need permissions that some of its user models lack."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
