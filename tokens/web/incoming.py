@@ -39,7 +39,6 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
@@ -57,7 +56,7 @@ from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
-from tokens.web.user import LazyUser
+from tokens.web.user import Lazy, LazyUser
 
 metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
@@ -318,7 +317,7 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
     """Set ``request.user``, ``request.auser`` and ``request.auth`` to what the exchange knows."""
     user: Any
     if exchange.access is None:
-        user = SimpleLazyObject(lambda: _anonymous(exchange))
+        user = Lazy(lambda: _anonymous(exchange))
     else:
         loaded = exchange.issued.user if exchange.issued else None
         user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
