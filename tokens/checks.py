@@ -14,6 +14,10 @@
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
 - ``tokens.W011``: clients can say that they use https.
 - ``tokens.W008``: impersonations by django-hijack look like sign-ins of the user.
+- ``tokens.W026``: Django's own cookies have the same names as those of another site on the host.
+- ``tokens.W027``: what django-oauth-toolkit grants outlives the session.
+- ``tokens.W028``: django-allauth's list of sessions does not end ours.
+- ``tokens.W029``: our public keys and those of django-allauth are at the same URL.
 
 `tokens.conf` has all other checks.
 """
@@ -21,7 +25,7 @@
 import inspect
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, URLResolver, get_resolver, resolve
 from django.utils.module_loading import import_string
 
 from tokens.backends import ModelBackend
@@ -44,6 +48,7 @@ from tokens.web.paths import auth_api
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+ALLAUTH_ADAPTER = "tokens.contrib.allauth.UserSessionsAdapter"
 OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 JWKS = "/.well-known/jwks.json"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
@@ -233,6 +238,35 @@ def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
     hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (README, “Beside other packages”)."
     what = "Tokens of django-oauth-toolkit outlive the session, the alarm and a new password"
     return [Warning(f"{what}.", hint=hint, id="tokens.W027")]
+
+
+@register(Tags.security)
+def check_allauth(**kwargs: Any) -> list[CheckMessage]:
+    """Check what of django-allauth would go past us: its list of sessions, and its keys at the URL of ours."""
+    messages: list[CheckMessage] = []
+    adapter = getattr(settings, "USERSESSIONS_ADAPTER", "allauth.usersessions.adapter.DefaultUserSessionsAdapter")
+    if apps.is_installed("allauth.usersessions") and not hasattr(import_string(adapter), "ends_ours"):
+        hint = f"Set USERSESSIONS_ADAPTER to {ALLAUTH_ADAPTER!r}, or let yours inherit from it."
+        what = "Ending a session in django-allauth's list does not end ours"
+        messages.append(Warning(f"{what}.", hint=hint, id="tokens.W028"))
+    if apps.is_installed("allauth.idp.oidc"):
+        packages = {view.__module__.partition(".")[0] for view in _views_at(JWKS[1:], get_resolver().url_patterns)}
+        if packages >= {"allauth", "tokens"}:
+            hint = "Serve ours at another path, such as .well-known/latchkey/jwks.json, and tell those who verify."
+            what = f"Our keys and those of django-allauth are both at {JWKS}, and only one of them is served"
+            messages.append(Warning(f"{what}.", hint=hint, id="tokens.W029"))
+    return messages
+
+
+def _views_at(path: str, patterns: Iterable[Any]) -> Iterator[Any]:
+    """Yield all views whose URL patterns match the path, also those that an earlier one hides."""
+    for pattern in patterns:
+        if (match := pattern.pattern.match(path)) is None:
+            continue
+        if isinstance(pattern, URLResolver):
+            yield from _views_at(match[0], pattern.url_patterns)
+        else:
+            yield pattern.callback
 
 
 @register(Tags.security, deploy=True)

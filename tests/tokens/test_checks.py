@@ -18,6 +18,7 @@ from django.core.management.base import SystemCheckError
 from django.db.backends.base.introspection import BaseDatabaseIntrospection
 from django.urls import include, path
 
+from config.urls import urlpatterns as project_urls
 from tests.settings import SCRATCH
 from tests.tokens.protocol.pems import pem, pss_pem, public_pem
 from tokens import checks
@@ -197,11 +198,31 @@ def urls(*found: Any, framework: bool = True) -> Arrange:
             settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework"]
         settings.ROOT_URLCONF = project.__name__
 
+
+def with_allauth(app: str, **values: Any) -> Arrange:
+    """Let this app of django-allauth be installed, by its name only: it would ask for tables and more settings."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(checks.apps, "is_installed", lambda name: name == app)
+        for name, value in values.items():
+            setattr(settings, name, value)
+
     return arrange
 
 
 API = path("api/", include("tokens.api.urls"))
 JWKS = path(".well-known/jwks.json", jwks)
+
+
+def allauth_jwks(request: Any) -> None:
+    """Stands for the view of django-allauth."""
+
+
+allauth_jwks.__module__ = "allauth.idp.oidc.views"
+urlpatterns = [path("", include([path(".well-known/jwks.json", allauth_jwks)])), *project_urls]
+"""The project's URLs, with those of django-allauth first."""
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -256,6 +277,13 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
     ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
+    ("W028", WARNING, with_allauth("allauth.usersessions"), "django-allauth's list"),
+    (
+        "W029",
+        WARNING,
+        with_allauth("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"),
+        "/.well-known/jwks.json",
+    ),
     ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]

@@ -13,6 +13,7 @@ from django.utils.functional import SimpleLazyObject
 
 from tokens.web.exchange import Exchange
 from tokens.web.problems import DATABASE_DOWN
+from tokens.web.user import Lazy
 
 
 class Deferred:
@@ -24,7 +25,7 @@ class Deferred:
         self._request, self._exchange, self._examine, self._user = request, exchange, examine, user
         self._session = request.session
         request.session = SimpleLazyObject(self._resolved_session)  # type: ignore[assignment]
-        lazy_user: Any = SimpleLazyObject(self._resolved_user)
+        lazy_user: Any = Lazy(self._resolved_user)
         request.user = lazy_user
         request.auth = SimpleLazyObject(self._resolved_access)  # type: ignore[attr-defined]
         exchange.deferred = self

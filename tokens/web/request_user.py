@@ -8,13 +8,12 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
 
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import queries, standing
 from tokens.web import hand_over, problems
 from tokens.web.exchange import Exchange
-from tokens.web.user import LazyUser, primary_key
+from tokens.web.user import Lazy, LazyUser, primary_key
 
 
 def set_user(request: HttpRequest, exchange: Exchange) -> None:
@@ -28,11 +27,11 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
 def user_of(request: HttpRequest, exchange: Exchange) -> Any:
     """Return the value of ``request.user``, which loads the user when a view needs it."""
     if exchange.by_session:
-        return SimpleLazyObject(partial(_user_of_session, request, exchange))
+        return Lazy(partial(_user_of_session, request, exchange))
     if exchange.access is None:
-        return SimpleLazyObject(lambda: _anonymous(exchange))
+        return Lazy(lambda: _anonymous(exchange))
     if standing.is_asked():
-        return SimpleLazyObject(partial(_asked, exchange, exchange.access))
+        return Lazy(partial(_asked, exchange, exchange.access))
     loaded = exchange.issued.user if exchange.issued else None
     return LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
 

@@ -1,6 +1,7 @@
 """``request.user``: the signed-in user. Its primary key is known without a query, and other attributes load the row."""
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.signals import setting_changed
 from django.dispatch import receiver
-from django.utils.functional import SimpleLazyObject, empty
+from django.utils.functional import LazyObject, empty
 
 REMEMBERED = 4096
 """How many primary keys a process remembers, because views use them more than anything else."""
@@ -17,7 +18,38 @@ REMEMBERED = 4096
 _KNOWN = frozenset({"pk", "id", "is_authenticated", "is_anonymous"})
 
 
-class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
+class Lazy(LazyObject):  # type: ignore[type-arg]
+    """What ``load`` returns, when it is first used.
+
+    It is no `SimpleLazyObject`: a package that has put another session on the request lets Django's own object forget
+    its user, and so asks the session (django-allauth does). This user does not come from a session. If the object is
+    none of Django's, such a package replaces it by one that asks the session.
+    """
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        own = object.__getattribute__(self, "__dict__")
+        own["_wrapped"], own["_load"] = empty, load
+
+    def _setup(self) -> None:
+        self._wrapped = _own(self)["_load"]()
+
+    def _ready(self) -> Any:
+        if self._wrapped is empty:
+            self._setup()
+        return self._wrapped
+
+    def __repr__(self) -> str:
+        own = _own(self)
+        return f"<{type(self).__name__}: {'not loaded' if own['_wrapped'] is empty else repr(own['_wrapped'])}>"
+
+    def __copy__(self) -> Any:
+        return copy(self._ready())
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return deepcopy(self._ready(), memo)
+
+
+class LazyUser(Lazy):
     """The user of an access token. ``pk`` and ``is_authenticated`` need no query, and anything else needs one.
 
     ``on_use`` is called when an attribute is read, because the response then depends on the user. When loaded, a user
@@ -32,16 +64,13 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         own["_session_id"] = session_id
 
     def __getattribute__(self, name: str) -> Any:
-        # `SimpleLazyObject` looks up each attribute twice. These are read most often, and do not need it.
+        # `LazyObject` looks up each attribute twice. These are read most often, and do not need it.
         return object.__getattribute__(self, name) if name in _KNOWN else super().__getattribute__(name)
 
     def _setup(self) -> None:
-        _own(self)["_on_use"]()
-        super()._setup()  # type: ignore[misc]
-
-    def _setupfunc(self) -> Any:
         own = _own(self)
-        return own["_loaded"] or load(own["_subject"])
+        own["_on_use"]()
+        self._wrapped = own["_loaded"] or load(own["_subject"])
 
     @property
     def pk(self) -> Any:
@@ -72,7 +101,7 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         return not self.is_authenticated
 
 
-def _own(user: LazyUser) -> dict[str, Any]:
+def _own(user: Lazy) -> dict[str, Any]:
     """Return the attributes of the proxy itself.
 
     ``user.__dict__`` is slower, because `LazyObject` looks it up twice.
