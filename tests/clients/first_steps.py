@@ -68,11 +68,7 @@ CASES = {
     "tokens, with auth.User and without REST framework": Case(BOTH, NO_API, extra=""),
     "accounts, with accounts.User": Case(PAGES, name="ada@example.org"),
     "accounts, with accounts.User and without REST framework": Case(PAGES, NO_API, extra="", name="ada@example.org"),
-    "accounts, with auth.User": Case(
-        PAGES,
-        (r"^AUTH_USER_MODEL[^\n]*\n",),
-        not_yet="accounts needs its own user model until it works beside any other",
-    ),
+    "accounts, with auth.User": Case(PAGES, (r"^AUTH_USER_MODEL[^\n]*\n",)),
     "all blocks": Case(
         (
             *PAGES,
@@ -87,6 +83,10 @@ CASES = {
         name="ada@example.org",
     ),
 }
+
+
+LEFT_OUT = {"asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`"}
+"""The blocks that no case pastes, with the reason."""
 
 
 def blocks() -> list[tuple[str, str]]:

@@ -109,7 +109,7 @@ class Served:
     def register(self, email: str) -> None:
         for path in FOR_ANYBODY:
             expect(self.browser.get(path), 200, path)
-        page = self.browser.submit("/register", email=email, password1=PASSWORD, password2=PASSWORD)
+        page = self.browser.submit("/register", username="bob", email=email, password1=PASSWORD, password2=PASSWORD)
         expect(page, 200, "/mail-sent")
         link = self.link("/email/confirm")
         expect(self.browser.submit(link, password1=PASSWORD), 200, "/email/confirmed")
