@@ -19,6 +19,8 @@ from itertools import groupby
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import Count
+from django.db.models.functions import Upper
 from django.utils.translation import gettext as _
 
 from tokens.service.names import InvalidDomain, canonical_domain
@@ -92,6 +94,31 @@ def collisions(users: Any, entries: Any) -> Iterator[tuple[str, list[Any]]]:
             yield address, list(users.filter(pk__in=[pk for _, pk in pairs]).order_by("pk"))
 
 
+def shared(users: Any, field: str) -> Any:
+    """Return the addresses that several users have, without regard to case, as a queryset of them in upper case."""
+    upper = users.exclude(**{field: ""}).order_by().annotate(upper=Upper(field)).values("upper")
+    return upper.annotate(users=Count("pk")).filter(users__gt=1).values_list("upper", flat=True)
+
+
+def collisions_of(users: Any, field: str) -> Iterator[tuple[str, list[Any]]]:
+    """Yield what `collisions` does, for a user model without a table of canonical addresses. It reads all users twice.
+
+    Only hashes of the addresses are kept meanwhile.
+    """
+    seen: set[int] = set()
+    several: set[int] = set()
+    for batch in _batches(users.values_list("pk", field)):
+        for number in (hash(canonical(address)) for _pk, address in batch if address):
+            (several if number in seen else seen).add(number)
+    found: dict[str, list[Any]] = {}
+    for batch in _batches(users.values_list("pk", field)):
+        for pk, address in batch:
+            if address and hash(canonical(address)) in several:
+                found.setdefault(canonical(address), []).append(pk)
+    for address in sorted(address for address, pks in found.items() if len(pks) > 1):
+        yield address, list(users.filter(pk__in=found[address]).order_by("pk"))
+
+
 def _delete_wrong(users: Any, entries: Any) -> None:
     """Delete the rows that do not fit the address of their user. Collisions are found anew."""
     entries.filter(user=None).delete()
@@ -111,3 +138,9 @@ def _batches(rows: Any) -> Iterator[list[tuple[Any, Any]]]:
 
 def _only(pks: set[Any]) -> Any:
     return next(iter(pks)) if len(pks) == 1 else None
+
+
+def masked(email: str) -> str:
+    """Return the address with only the first character before the @."""
+    local, _at, domain = email.rpartition("@")
+    return f"{local[:1]}…@{domain}"

@@ -1,10 +1,14 @@
-"""Users in the admin: Django's user admin for users with an e-mail address, also for very many users."""
+"""Users in the admin: Django's user admin for our own user model, also for very many users.
+
+A project with another user model registers its own.
+"""
 
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.paginator import Paginator
@@ -15,10 +19,11 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts.forms import AdminSignInForm
-from accounts.models import User
 
 MAX_LISTED = 10_000
 """Users that the list counts and shows."""
+
+User = get_user_model()
 
 admin.site.login_form = AdminSignInForm
 
@@ -39,7 +44,6 @@ class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
         fields = ("email",)
 
 
-@admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = UserCreationForm
     ordering = ("email",)
@@ -58,7 +62,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),)
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save the user. If the address changes, both addresses get a mail, and the new one is to be confirmed."""
         is_new_address = change and obj.email.lower() != form.initial.get("email")
         if is_new_address and apps.is_installed("tokens"):
@@ -83,8 +87,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return response
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
-    ) -> tuple[QuerySet[User], bool]:
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
         """Search any part of the address of the newest users, and the beginning of it for all others.
 
         So no search reads the whole table.
@@ -99,3 +103,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             users.order_by().values("pk") for users in (found, queryset.filter(pk__in=beginning.values("pk")))
         ]
         return queryset.filter(pk__in=keys[0].union(keys[1])), duplicates
+
+
+if User._meta.label == "accounts.User":
+    admin.site.register(User, UserAdmin)

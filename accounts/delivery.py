@@ -11,20 +11,28 @@ A process that ends regularly delivers the mails that are still waiting.
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from threading import Lock
+from typing import Any
 
 from django.core.mail import EmailMessage
-from prometheus_client import Counter
 
 WAITING = 1000
 """How many mails of a kind wait for a slow mail server."""
 OF_ONE_ADDRESS = 20
 """How many of them are for one address."""
 
-DROPPED = Counter("latchkey_mails_dropped", "Mails that were dropped because too many were waiting, by kind.", ["kind"])
 NOTICE, LINK = "notice", "link"
-for _kind in (NOTICE, LINK):
-    DROPPED.labels(_kind)
+DROPPED: Any = None
+"""The metric, or None without prometheus-client."""
+if find_spec("prometheus_client"):
+    from prometheus_client import Counter
+
+    DROPPED = Counter(
+        "latchkey_mails_dropped", "Mails that were dropped because too many were waiting, by kind.", ["kind"]
+    )
+    for _kind in (NOTICE, LINK):
+        DROPPED.labels(_kind)
 
 logger = logging.getLogger("accounts")
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
@@ -70,7 +78,8 @@ def send(message: EmailMessage, *, is_notice: bool = False) -> bool:
     if is_kept:
         _pool.submit(deliver_next)
     else:
-        DROPPED.labels(NOTICE if is_notice else LINK).inc()
+        if DROPPED:
+            DROPPED.labels(NOTICE if is_notice else LINK).inc()
         logger.error("mail dropped, because too many are waiting")
     return is_kept
 

@@ -4,6 +4,7 @@ An anonymous user who submits one of its forms is led to the page to sign in, an
 request has no refresh token of its session, the next page asks for the current password, and submits the form again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -25,6 +26,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
+from accounts import users
 from accounts.forms import PasswordForm, RenamingForm
 from accounts.service import passwords
 from tokens import sessions
@@ -92,8 +94,14 @@ class Home(TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         current = sessions.current_id(self.request)
         live = list(sessions.live_sessions(self.request.user))
+        names = Counter(session.device.name for session in live)
+        user: Any = self.request.user
         return super().get_context_data(
+            address=users.address_of(user) or user.get_username(),
+            has_address=users.has_addresses(),
             current=current,
+            # Where a name occurs twice, the time of the sign-in follows it.
+            ambiguous=[name for name, number in names.items() if number > 1],
             here=[session for session in live if session.id == current],
             elsewhere=[session for session in live if session.id != current],
             **kwargs,

@@ -6,11 +6,13 @@ from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.core.validators import MaxLengthValidator
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import validate_new_address
+from accounts import users
+from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import MAX_TOKEN
-from accounts.models import MAX_PASSWORD
+from accounts.models import MAX_NAME, MAX_PASSWORD
 
 
 class BoundedSignInForm(AuthenticationForm):
@@ -26,15 +28,41 @@ class AdminSignInForm(BoundedSignInForm, AdminAuthenticationForm):
 
 
 class SignInForm(BoundedSignInForm):
-    error_messages = {
-        **AuthenticationForm.error_messages,
-        "invalid_login": _("There is no active account with this e-mail address and password."),
-    }
+    error_messages = {**AuthenticationForm.error_messages, "invalid_login": _(users.no_such_account())}
     remember = forms.BooleanField(label=_("Remember me on this device"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
+        field = self.fields["username"]
+        if users.name_field() is None:
+            field.widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
+        elif users.has_addresses():
+            field.label = _("%(name)s or e-mail address") % {"name": field.label}
+            field.widget.attrs["maxlength"] = max(MAX_ADDRESS, field.widget.attrs.get("maxlength") or 0)
+
+
+def name_in(given: dict[str, Any]) -> str:
+    """Return the user name in the cleaned data of a form, or "" if it does not ask for it."""
+    field = users.name_field()
+    return "" if field is None else given.get(field.name, "")
+
+
+class _NamedForm(forms.Form):
+    """Asks for the user name too, if it is not the e-mail address. The field has the name of USERNAME_FIELD."""
+
+    is_name_required = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if (field := users.name_field()) is not None:
+            self.fields[field.name] = forms.CharField(
+                label=capfirst(field.verbose_name),
+                help_text=field.help_text,
+                required=self.is_name_required,
+                max_length=min(field.max_length or MAX_NAME, MAX_NAME),
+                widget=forms.TextInput(attrs={"autocomplete": "username"}),
+            )
+            self.order_fields([field.name, *self.fields])
 
 
 class EmailForm(forms.Form):
@@ -58,7 +86,7 @@ class NewEmailForm(EmailForm):
         self.fields["email"].validators.append(validate_new_address)
 
 
-class RegistrationForm(NewEmailForm, NewPasswordForm):
+class RegistrationForm(_NamedForm, NewEmailForm, NewPasswordForm):
     password1, password2 = SetPasswordMixin.create_password_fields()
     password2.help_text = ""
     field_order = ("email", "password1", "password2")
@@ -91,8 +119,13 @@ class LinkForm(forms.Form):
     token = forms.CharField(max_length=MAX_TOKEN, widget=forms.HiddenInput)
 
 
-class ConfirmRegistrationForm(LinkForm, NewPasswordForm):
-    """The password that was given with the registration, once, or a new one, twice."""
+class ConfirmRegistrationForm(_NamedForm, LinkForm, NewPasswordForm):
+    """The password that was given with the registration, once, or a new one, twice.
+
+    Without a user name the account gets the one that was registered.
+    """
+
+    is_name_required = False
 
     password1, password2 = SetPasswordMixin.create_password_fields(_("Password"), _("The same password again"))
     password1.widget.attrs["autocomplete"] = "current-password"

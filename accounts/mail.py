@@ -21,9 +21,8 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts import links
+from accounts import links, users
 from accounts.addresses import deliverable
-from accounts.models import User
 
 MAX_NAME = 40
 """Characters of a device's name in a mail."""
@@ -73,10 +72,10 @@ def compose_with_link(
     return compose(name, to, link=url, purpose=purpose, hours=hours, email=email, **context)
 
 
-def compose_with_alarm(name: str, to: str, user: User, **context: Any) -> EmailMessage:
+def compose_with_alarm(name: str, to: str, user: Any, **context: Any) -> EmailMessage:
     """Return a mail with the link "This was not me". The text names the user's address."""
     token = links.make(links.Purpose.ALARM, user.pk)
-    return compose_with_link(name, to, links.Purpose.ALARM, token, email=user.email, **context)
+    return compose_with_link(name, to, links.Purpose.ALARM, token, email=users.address_of(user), **context)
 
 
 def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:

@@ -18,9 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts import demo_accounts
-from accounts.addresses import MAX_ADDRESS, canonical, validate_new_address
+from accounts.addresses import MAX_ADDRESS, canonical, masked, validate_new_address
 from accounts.saving import OnlyChanges
 
+MAX_NAME = 254
+"""Characters of the user name in a registration."""
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 
@@ -151,6 +153,7 @@ class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        swappable = "AUTH_USER_MODEL"
         # For the filters of the admin, which select few users among many, in the order of its list.
         indexes = [
             models.Index(fields=["email"], name="accounts_user_staff", condition=Q(is_staff=True)),
@@ -286,6 +289,10 @@ class Registration(models.Model):
     email = models.EmailField(max_length=MAX_ADDRESS)
     canonical_address = models.CharField(max_length=MAX_ADDRESS, db_index=True)
     password = models.CharField(max_length=128)
+    # The user name, if it is not the address.
+    username = models.CharField(max_length=MAX_NAME, blank=True, default="", db_default="")
+    # How many user names were tried that are taken.
+    name_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     # How often the page behind the link was given a password.
     tries = models.PositiveSmallIntegerField(default=0)
     expires_at = models.DateTimeField(db_index=True)
@@ -329,6 +336,5 @@ class PendingChange(models.Model):
 
     @property
     def masked_new_email(self) -> str:
-        """The new address with only the first character before the @. A reader of an old mailbox may see it."""
-        local, _, domain = self.new_email.rpartition("@")
-        return f"{local[:1]}…@{domain}"
+        """The new address, for the page that a reader of an old mailbox may see."""
+        return masked(self.new_email)

@@ -15,8 +15,7 @@ from django.dispatch import receiver
 from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
-from accounts import delivery, mail
-from accounts.models import User
+from accounts import delivery, mail, users
 from tokens import sessions
 
 logger = logging.getLogger("accounts")
@@ -31,7 +30,7 @@ _ABOUT_DEVICES = {
 def tell_owner(*, event: Any, **kwargs: Any) -> None:
     """Send the mail about this event, if there is one."""
     if event.kind == sessions.Kind.PASSWORD_CHANGED:
-        owner = User.objects.for_decision().filter(pk=event.user_id).first()
+        owner = users.find(event.user_id)
         if owner is not None:
             _send("password_changed", owner)
     elif name := _ABOUT_DEVICES.get(event.kind):
@@ -43,8 +42,10 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
 
 
 def _send(name: str, owner: Any, **facts: Any) -> None:
+    if not (email := users.address_of(owner)):
+        return
     try:
-        message = mail.compose_with_alarm(name, owner.email, owner, **facts)
+        message = mail.compose_with_alarm(name, email, owner, **facts)
     except NoReverseMatch:
         # A project can use our user model with pages of its own.
         logger.warning("mail %s was not sent, because its link needs accounts.urls in the URLs", name)

@@ -1,6 +1,7 @@
-"""The pages that change the user's address and delete the account.
+"""The pages that change the user's password and address, delete the account, or ask for the password before.
 
-They ask for the current password, if the request has no refresh token of its session.
+Those that change the address and delete the account ask for the current password only if the request has no refresh
+token of its session.
 """
 
 from typing import Any
@@ -9,10 +10,41 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from accounts import forms
+from accounts import forms, users
 from accounts.service import deletion, emails, passwords
-from accounts.views import OwnAccountForm
+from accounts.views import OwnSite, SignedInForm
 from tokens import sessions
+
+
+class SignInAgain(OwnSite, SignedInForm):
+    form_class = forms.PasswordForm
+    heading, button, next_page = _("Enter your password again"), _("Continue"), "home"
+    text = _("You are about to change your account, and you signed in some time ago.")
+
+    @property
+    def here(self) -> str:
+        return self.get_success_url()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(next=self.get_redirect_url(), **kwargs)
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        passwords.reauthenticate(self.request, self.owner, given["current_password"])
+
+
+class OwnAccountForm(SignedInForm):
+    """A form that changes the user's own account."""
+
+    recent = True
+
+
+class ChangePassword(OwnAccountForm):
+    form_class = forms.PasswordChangeForm
+    heading, button, done, blamed = _("Change your password"), _("Change"), "password-changed", "password1"
+    text = _("You stay signed in here, and are signed out everywhere else.")
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        passwords.change(self.request, self.owner, given["current_password"], given["password1"])
 
 
 class ProvenForm(OwnAccountForm):
@@ -55,6 +87,7 @@ class ProvenForm(OwnAccountForm):
 class ChangeEmail(ProvenForm):
     form_class, form_with_password = forms.NewEmailForm, forms.NewEmailWithPasswordForm
     heading, button, done, blamed = _("Change your e-mail address"), _("Change"), "mail-sent", "email"
+    is_offered = users.has_addresses()
     text = _("We send a link to the new address. Your address changes when you open the link and confirm.")
 
     def carry_out(self, given: dict[str, Any]) -> None:

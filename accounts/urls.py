@@ -8,14 +8,16 @@ from accounts.views import Notice, to_change_password
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
-    path("sign-in/again", views.SignInAgain.as_view(), name="sign-in-again"),
+    path("sign-in/again", own_account.SignInAgain.as_view(), name="sign-in-again"),
     path("signed-out", views.SignedOut.as_view(), name="signed-out"),
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
     path("email/change", own_account.ChangeEmail.as_view(), name="change-email"),
     path(".well-known/change-password", to_change_password, name="well-known-change-password"),
-    path("password/change", views.ChangePassword.as_view(), name="change-password"),
+    path("password/change", own_account.ChangePassword.as_view(), name="change-password"),
     path("password/reset", views.ResetPassword.as_view(), name="reset-password"),
+    # The admin's page to sign in links to the URL of this name.
+    path("password/reset", views.ResetPassword.as_view(), name="admin_password_reset"),
     path("password/reset/confirm", views.ConfirmPasswordReset.as_view(), name="confirm-password-reset"),
     path("alarm", views.Alarm.as_view(), name="alarm"),
     path("account/delete", own_account.DeleteAccount.as_view(), name="delete-account"),

@@ -12,7 +12,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, RedirectURLMixin, redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -25,9 +25,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import FormView, TemplateView
 
-from accounts import forms, links
+from accounts import forms, links, users
 from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
-from accounts.models import User
 from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
 
@@ -65,6 +64,10 @@ class SignIn(OwnSite, LoginView):
         if sessions.is_live(request):
             return redirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        offers = {"can_register": users.can_register(), "can_reset": users.has_addresses()}
+        return super().get_context_data(**offers, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
@@ -106,7 +109,10 @@ _careful = method_decorator(
 
 @_careful
 class AccountForm(FormView):  # type: ignore[type-arg]
-    """A form about an account. ``carry_out`` does the work. Its `ValidationError` is shown at the field ``blamed``."""
+    """A form about an account. ``carry_out`` does the work. Its `ValidationError` is shown at the field ``blamed``.
+
+    Answers 404 unless it `is_offered`, which some are not if the project's users have no e-mail address.
+    """
 
     template_name = "accounts/account_form.html"
     heading: ClassVar[Text]
@@ -114,7 +120,13 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     button: ClassVar[Text]
     done: ClassVar[str]
     blamed: ClassVar[str | None] = None
+    is_offered: bool = True
     bad_link: ClassVar[Text] = _("This link is not valid. Request a new one.")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not self.is_offered:
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
@@ -126,7 +138,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         try:
             self.carry_out(form.cleaned_data)
         except ValidationError as error:
-            form.add_error(self.blamed, error)
+            form.add_error(None if hasattr(error, "error_dict") else self.blamed, error)
         except InvalidLink:
             form.add_error(None, self.bad_link)
         except registration.UnknownPassword:
@@ -153,7 +165,7 @@ class SignedInForm(AccountForm):
     which is as good as a recent sign-in.
     """
 
-    owner: User
+    owner: Any
     recent: ClassVar[bool] = False
     asks_password: bool = False
 
@@ -162,7 +174,7 @@ class SignedInForm(AccountForm):
         return self.request.get_full_path()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        user = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
+        user = users.find_active(request.user.pk)
         if user is None:
             return redirect_to_login(self.here)
         if self.recent and not self.asks_password and not sessions.is_recent(request):
@@ -172,28 +184,6 @@ class SignedInForm(AccountForm):
             return super().dispatch(request, *args, **kwargs)
         except sessions.SessionEnded:
             return redirect_to_login(self.here)
-
-
-class SignInAgain(OwnSite, SignedInForm):
-    form_class = forms.PasswordForm
-    heading, button, next_page = _("Enter your password again"), _("Continue"), "home"
-    text = _("You are about to change your account, and you signed in some time ago.")
-
-    @property
-    def here(self) -> str:
-        return self.get_success_url()
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(next=self.get_redirect_url(), **kwargs)
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        passwords.reauthenticate(self.request, self.owner, given["current_password"])
-
-
-class OwnAccountForm(SignedInForm):
-    """A form that changes the user's own account."""
-
-    recent = True
 
 
 @_careful
@@ -240,7 +230,7 @@ class LinkFormView(AccountForm):
         return super().get(request, *args, **kwargs)
 
     def look_at(self, token: str) -> None:
-        """Raise `UsedLink` or `InvalidLink` if the link cannot be used. The alarm's link can always be used again."""
+        """Raise `UsedLink` or `InvalidLink` if the link cannot be used."""
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
@@ -259,9 +249,10 @@ class LinkFormView(AccountForm):
 class Register(AccountForm):
     form_class = forms.RegistrationForm
     heading, button, done, blamed = _("Register"), _("Register"), "mail-sent", "password1"
+    is_offered = users.can_register()
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        registration.register(self.request, given["email"], given["password1"])
+        registration.register(self.request, given["email"], given["password1"], forms.name_in(given))
 
 
 class ConfirmEmail(LinkFormView):
@@ -269,6 +260,14 @@ class ConfirmEmail(LinkFormView):
 
     heading, button, done, blamed = _("Confirm your e-mail address"), _("Confirm"), "email-confirmed", "password1"
     purposes = (Purpose.REGISTRATION, Purpose.EMAIL_CHANGE)
+    is_offered = users.has_addresses()
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the token, and the user name that was registered with it."""
+        field = users.name_field()
+        if field is None or not links.is_for(self.token, Purpose.REGISTRATION):
+            return super().get_initial()
+        return {**super().get_initial(), field.name: emails.registered_name(self.token)}
 
     def look_at(self, token: str) -> None:
         emails.look_at(token)
@@ -279,21 +278,14 @@ class ConfirmEmail(LinkFormView):
 
     def carry_out(self, given: dict[str, Any]) -> None:
         password = given.get("password1")
-        emails.confirm(self.request, given["token"], password, is_given=not given.get("password2"))
-
-
-class ChangePassword(OwnAccountForm):
-    form_class = forms.PasswordChangeForm
-    heading, button, done, blamed = _("Change your password"), _("Change"), "password-changed", "password1"
-    text = _("You stay signed in here, and are signed out everywhere else.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        passwords.change(self.request, self.owner, given["current_password"], given["password1"])
+        is_given = not given.get("password2")
+        emails.confirm(self.request, given["token"], password, is_given=is_given, name=forms.name_in(given))
 
 
 class ResetPassword(AccountForm):
     form_class = forms.EmailForm
     heading, button, done = _("Reset your password"), _("Send a link"), "mail-sent"
+    is_offered = users.has_addresses()
 
     def carry_out(self, given: dict[str, Any]) -> None:
         passwords.ask_for_reset(self.request, given["email"])
@@ -304,6 +296,7 @@ class ConfirmPasswordReset(LinkFormView):
     heading, button, done, blamed = _("Choose a new password"), _("Set the password"), "password-reset", "password1"
     text = _("You will be signed out everywhere.")
     purposes = (Purpose.PASSWORD_RESET,)
+    is_offered = users.has_addresses()
 
     def look_at(self, token: str) -> None:
         passwords.look_at(token)
@@ -314,8 +307,12 @@ class ConfirmPasswordReset(LinkFormView):
 
 class Alarm(LinkFormView):
     form_class = forms.LinkForm
+    template_name = "accounts/alarm.html"
     heading, button, is_final = _("This was not me"), _("Sign out everywhere"), True
-    text = _("All devices that are signed in to your account will be signed out, including this one.")
+    text = _(
+        "All devices that are signed in to your account will be signed out, including this one. Then we send you "
+        "a link to choose a new password."
+    )
     bad_link = _("This link is not valid. Choose a new password, which also signs out all devices.")
     purposes = (Purpose.ALARM,)
     raised: ClassVar[dict[str, Text]] = {
@@ -326,6 +323,9 @@ class Alarm(LinkFormView):
             "administrators of this site for help."
         ),
     }
+
+    def look_at(self, token: str) -> None:
+        self.account = alarm.account_of(token)
 
     def carry_out(self, given: dict[str, Any]) -> None:
         self.cancelled = alarm.raise_alarm(self.request, given["token"])

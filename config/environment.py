@@ -44,6 +44,17 @@ def whole_number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is not a whole number.") from None
 
 
+def host_of(origin: str) -> str:
+    """Return the host of an origin, as it is in a Host header: an IPv6 address in brackets."""
+    host, closed, _ = origin.partition("//")[2].partition("]")
+    return host + closed if closed else host.partition(":")[0]
+
+
+def mail_domain(host: str) -> str:
+    """Return this host as the domain of an address: an IPv6 address as RFC 5321 section 4.1.3 writes it."""
+    return host.replace("[", "[IPv6:", 1)
+
+
 def public_debug(origin: str, hosts: Sequence[str]) -> str:
     """Return what is wrong with DEBUG at this https origin, or "". ``hosts`` are those that the operator allows.
 

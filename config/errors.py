@@ -2,13 +2,18 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.translation import gettext
 
 from tokens.api.public import problems
 
@@ -23,7 +28,11 @@ def permission_denied(request: HttpRequest, exception: Any = None) -> HttpRespon
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return problems.respond(request, problems.FORM_OUTDATED)
+    """Answer a form without a valid CSRF token. If the browser could not keep the cookie, name the address to use."""
+    problem = problems.FORM_OUTDATED
+    if reason == REASON_NO_CSRF_COOKIE and urlsplit(settings.ORIGIN).scheme != request.scheme:
+        problem = replace(problem, detail=gettext("Open this page at %(origin)s.") % {"origin": settings.ORIGIN})
+    return problems.respond(request, problem)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:

@@ -12,6 +12,8 @@ from config.environment import (
     cache_settings,
     database_settings,
     env,
+    host_of,
+    mail_domain,
     mail_settings,
     postgresql,
     public_debug,
@@ -39,7 +41,7 @@ if DEBUG and (error := public_debug(ORIGIN, DEBUG_HOSTS)):
     raise ImproperlyConfigured(error)
 SECURE = ORIGIN.startswith("https://")
 # The system checks report an ORIGIN that is not valid.
-HOST = ORIGIN.partition("//")[2].partition(":")[0]
+HOST = host_of(ORIGIN)
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
     default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [HOST],
@@ -158,8 +160,9 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Django's default storage uses a cookie without a prefix in its name, which sibling hosts could set.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+COOKIE_SUFFIX = f"-{suffix}" if (suffix := env.str("TOKENS_COOKIE_SUFFIX", default="")) else ""
+SESSION_COOKIE_NAME = ("__Host-session" if SECURE else "session") + COOKIE_SUFFIX
+CSRF_COOKIE_NAME = ("__Host-csrf" if SECURE else "csrf") + COOKIE_SUFFIX
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # Pages load scripts, styles and images only from this server.
@@ -183,7 +186,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 # In development, mail goes to the console and to a page. Otherwise the default is the mail server of this machine.
 vars().update(mail_settings(env.str("EMAIL_URL", default="mailbox://" if DEBUG else "smtp://localhost:25")))
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{HOST}")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{mail_domain(HOST)}")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tokens.api.authentication.TokenAuthentication"],
@@ -215,8 +218,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-DEFAULT_EXCEPTION_REPORTER = "config.reports.Reporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.ReportFilter"
+DEFAULT_EXCEPTION_REPORTER = "tokens.web.reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "tokens.web.reports.ReportFilter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -228,7 +231,7 @@ LOGGING = {
         "line": {"format": "{asctime} {name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
         # `tokens` logs in logfmt, and the whole line is logfmt too.
         "fields": {"format": "time={asctime} logger={name} {message}", "style": "{", "datefmt": "%Y-%m-%dT%H:%M:%S%z"},
-        "error": {"()": "config.reports.ErrorLine"},
+        "error": {"()": "tokens.web.reports.ErrorLine"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
@@ -236,7 +239,7 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "level": "INFO", "filters": ["debug"]},
         # Django's own handlers show the URL in the subject of the mail, and leave no line in production.
         "errors": {"class": "logging.StreamHandler", "level": "ERROR", "filters": ["production"], "formatter": "error"},
-        "reports": {"class": "config.reports.AdminMail", "level": "ERROR", "filters": ["production"]},
+        "reports": {"class": "tokens.web.reports.AdminMail", "level": "ERROR", "filters": ["production"]},
     },
     "loggers": {
         "django": {"handlers": ["console", "errors", "reports"], "level": "INFO"},

@@ -1,7 +1,8 @@
 """Fixtures for the whole suite. A test that needs a database runs once on SQLite and once on PostgreSQL.
 
 A slow test that hardly depends on the database carries the marker ``at_length_on("sqlite")``. It then runs on SQLite
-only when exhaustive tests run.
+only when exhaustive tests run. Most tests of pages and endpoints hardly depend on the database either: the default run
+has them on SQLite, and ``-m quick`` on PostgreSQL. CI does both.
 """
 
 import time
@@ -30,6 +31,8 @@ NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
 SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
+ONCE_BY_DEFAULT = ("tests/accounts/", "tests/tokens/api/", "tests/tokens/web/", "tests/tokens/test_admin")
+"""Where tests that run on both databases are left out on PostgreSQL, unless ``-m quick`` asks for them."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,12 +50,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests for daily work: those without another marker, on PostgreSQL if they run on both databases."""
+    """Mark the tests for daily work: those without another marker, on PostgreSQL if they run on both databases.
+
+    Of the tests that run on both, mark with ``repeated`` those that the default run leaves out on PostgreSQL.
+    """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        is_repeated = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
-        if not is_repeated and not any(map(item.get_closest_marker, SLOW)):
+        is_on_both = "database" in parameters and not any(map(item.get_closest_marker, ("only_on", "at_length_on")))
+        is_again = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
+        if not is_again and not any(map(item.get_closest_marker, SLOW)):
             item.add_marker("quick")
+            if is_on_both and item.nodeid.startswith(ONCE_BY_DEFAULT):
+                item.add_marker("repeated")
 
 
 @pytest.fixture(scope="session")

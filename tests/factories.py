@@ -3,15 +3,20 @@
 from typing import Any
 
 import factory
+from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts import links
 from accounts.links import Purpose
-from accounts.models import Registration, User
+from accounts.models import Registration
 from accounts.service import pending_changes
 from tokens.sessions import canonical
 
+User = get_user_model()
+"""The user model of the project: our own, or Django's with ``--ds=tests.settings_auth_user``."""
+HAS_NAMES = User.get_email_field_name() != User.USERNAME_FIELD
+"""Whether users have a user name beside the address."""
 PASSWORD = "correct horse battery staple"
 
 
@@ -21,6 +26,8 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
         skip_postgeneration_save = True
 
     email = factory.Sequence(lambda n: f"user{n}@example.org")
+    if HAS_NAMES:
+        username = factory.Sequence(lambda n: f"user{n}")
 
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **fields: Any) -> Any:
@@ -29,6 +36,7 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
 
 def pending(email: str, password: str = PASSWORD, **fields: Any) -> Registration:
     """Return a registration of this address that is not confirmed yet."""
+    fields = ({"username": canonical(email).partition("@")[0]} if HAS_NAMES else {}) | fields
     given = {"canonical_address": canonical(email), "expires_at": timezone.now() + Registration.LIFETIME, **fields}
     return Registration.objects.create(email=email, password=make_password(password), **given)
 

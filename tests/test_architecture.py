@@ -35,6 +35,12 @@ MOVED = {
     "config.deadlines.middleware": "config.postgresql.deadline.middleware",
     "config.routers.ReplicaRouter": "config.postgresql.routers.ReplicaRouter",
     "config.mailbox.EmailBackend": "config.demo.mailbox.EmailBackend",
+    "config.reports.Reporter": "tokens.web.reports.Reporter",
+    "config.reports.ReportFilter": "tokens.web.reports.ReportFilter",
+    "config.reports.ErrorLine": "tokens.web.reports.ErrorLine",
+    "config.reports.AdminMail": "tokens.web.reports.AdminMail",
+    "config.requests.WSGIRequest": "tokens.web.requests.WSGIRequest",
+    "config.requests.ASGIRequest": "tokens.web.requests.ASGIRequest",
 }
 RENAMED_FUNCTIONS = {
     "end_all": "revoke_all",
@@ -45,8 +51,7 @@ RENAMED_FUNCTIONS = {
 UNCHANGED = """
     tokens.middleware.TokenMiddleware tokens.backends.ModelBackend tokens.hashers.Argon2 tokens.hashers.PBKDF2
     tokens.hashers.Scrypt tokens.api.authentication.TokenAuthentication tokens.api.errors.answer_with_problem
-    config.errors.method_not_allowed config.errors.csrf_failure config.reports.Reporter config.reports.ReportFilter
-    config.requests.WSGIRequest config.requests.ASGIRequest config.postgresql.base.DatabaseWrapper
+    config.errors.method_not_allowed config.errors.csrf_failure config.postgresql.base.DatabaseWrapper
 """
 
 

@@ -42,12 +42,22 @@ def test_the_requirements_are_those_of_the_project():
     image, ci = (versions(requirements(path)) for path in REQUIREMENTS[:2])
     assert image < ci <= pins
     groups = project["dependency-groups"]
+    extras = [line for lines in project["project"]["optional-dependencies"].values() for line in lines]
     for needed, found in (
-        ([*project["project"]["dependencies"], *groups["server"]], image),
+        ([*project["project"]["dependencies"], *extras, *groups["site"], *groups["server"]], image),
         ([line for line in groups["dev"] if isinstance(line, str)], ci),
     ):
-        names = {line.partition("==")[0] for line in found}
+        names = {line.partition("==")[0] for line in found} | {project["project"]["name"]}
         assert {re.split(r"[\[>=<]", line)[0] for line in needed} <= names
+
+
+def test_the_project_itself_installs_every_extra():
+    project = tomllib.loads(text_of("pyproject.toml"))
+    own = [line for line in project["dependency-groups"]["site"] if line.startswith(project["project"]["name"])]
+    (names,) = [re.search(r"\[(.+)\]", line) for line in own]
+    assert names is not None
+    assert names[1].split(",") == sorted(project["project"]["optional-dependencies"])
+    assert project["tool"]["uv"]["default-groups"] == ["dev", "site"]
 
 
 @pytest.mark.parametrize("path", [".ci/run", "deploy/Dockerfile"])

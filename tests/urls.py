@@ -12,9 +12,9 @@ from rest_framework.decorators import api_view, authentication_classes, permissi
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
-from accounts.models import User
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
+from tests.factories import User
 from tokens.api.authentication import TokenAuthentication
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
@@ -18,11 +19,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.service import binding
 from tokens.service.revocation import revoke_all
 from tokens.web.client import client_of
 
@@ -46,11 +49,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows rows. They are deleted with their user or by the purge, and not by hand."""
 
     show_full_result_count = False
+    # Django would count the rows of each choice of a filter, in the whole table.
+    show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     list_select_related = ("user",)
     ordering = ("-id",)
     # Any other order would read the whole table.
     sortable_by = ()
+
+    class Media:
+        css = {"all": ["tokens/admin.css"]}
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Search all fields of the newest rows, and the beginning of the user name in all others.
@@ -119,7 +127,8 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(ReadOnlyAdmin):
-    list_display = ("user", "actor", "device", "ip", "mode", "bound", "created_at", "since", "state")
+    # What identifies a session comes first. On a narrow screen the rest is reached by scrolling.
+    list_display = ("user", "device", "state", "last_refreshed", "ip", "actor")
     list_select_related = ("user", "actor", "device")  # type: ignore[assignment]
     list_filter = (StateFilter, "mode", "revoked_reason")
     search_fields = (_USER, "device__name", "ip")
@@ -152,6 +161,15 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         "revoked_by",
     )
 
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Return the columns. Whether a session is bound is among them if sessions can be bound."""
+        bound = ("bound",) if binding.offers_binding() else ()
+        return (*self.list_display, *bound)
+
+    @admin.display(description=_("last refreshed"))
+    def last_refreshed(self, session: RefreshToken) -> str:
+        return date_format(timezone.localtime(session.since), "SHORT_DATETIME_FORMAT")
+
     @admin.display(description=_("state"))
     def state(self, session: RefreshToken) -> Any:
         if session.revoked_at:
@@ -166,12 +184,28 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         return request.user.has_perm("tokens.revoke_refreshtoken")
 
     @admin.action(description=_("Revoke selected sessions"), permissions=["revoke"])
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> HttpResponse | None:
+        """Revoke the selected sessions that are live, after a confirmation."""
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": _("Revoke selected sessions"),
+                "sessions": queryset.live().count(),  # type: ignore[attr-defined]
+                "repeated": [
+                    (name, value)
+                    for name in ("action", "select_across", ACTION_CHECKBOX_NAME)
+                    for value in request.POST.getlist(name)
+                ],
+            }
+            return render(request, "admin/tokens/revoke_selected.html", context)
         found = RefreshToken.objects.live().in_bulk(list(queryset.values_list("pk", flat=True)))
         sessions = RefreshToken.objects.live().filter(pk__in=found)
         self._revoke(request, sessions, lambda ended: [(found[id], str(id)) for id in ended])
+        return None
 
     def get_urls(self) -> list[URLPattern]:
+        # A site asks for its URLs when all models are registered, the project's user model too.
+        _offer_revocation(self.admin_site)
         view = self.admin_site.admin_view(self.revoke_user)
         return [path("user/<path:user_id>/revoke/", view, name="tokens_refreshtoken_revoke_user"), *super().get_urls()]
 
@@ -232,6 +266,28 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         self.message_user(request, message, messages.SUCCESS)
 
 
+def _offer_revocation(site: admin.AdminSite) -> None:
+    """Show "Revoke all sessions" on the page of a user, whatever the project's own admin class for users is."""
+    model = get_user_model()
+    if not site.is_registered(model):
+        return
+    users: Any = site.get_model_admin(model)
+    if hasattr(users, "page_without_tokens"):
+        return
+    users.page_without_tokens = users.render_change_form
+
+    def render_change_form(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        page: HttpResponse = users.page_without_tokens(request, *args, **kwargs)
+        context = getattr(page, "context_data", None) or {}
+        if context.get("original") is None or not request.user.has_perm("tokens.revoke_refreshtoken"):
+            return page
+        context["page_of_project"] = page.resolve_template(page.template_name)  # type: ignore[attr-defined]
+        page.template_name = "admin/tokens/user_change_form.html"  # type: ignore[attr-defined]
+        return page
+
+    users.render_change_form = render_change_form
+
+
 @admin.register(Device)
 class DeviceAdmin(ReadOnlyAdmin):
     list_display = ("name", "user", "created_at")
@@ -241,7 +297,7 @@ class DeviceAdmin(ReadOnlyAdmin):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "kind", "user", "reason", "actor", "ip", "user_agent")
+    list_display = ("created_at", "kind", "user", "reason", "ip", "actor", "user_agent")
     list_select_related = ("user", "actor")  # type: ignore[assignment]
     list_filter = ("kind",)
     search_fields = (_USER, "ip", "=session_id")

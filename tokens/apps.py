@@ -1,4 +1,5 @@
 import encodings
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
@@ -21,9 +22,12 @@ class TokensConfig(AppConfig):
     name = "tokens"
     default_auto_field = "django.db.models.BigAutoField"  # As in the migrations, whatever the project's setting is.
     verbose_name = _("sign-ins")
+    is_latchkey = True  # A project may have an app of its own with this name: see `tokens.checks`.
 
     def ready(self) -> None:
         from tokens import checks, receivers  # noqa: F401
-        from tokens.web import cors  # noqa: F401
+
+        if find_spec("corsheaders"):
+            from tokens.web import cors  # noqa: F401
 
         encodings._cache = _Encodings(encodings._cache)

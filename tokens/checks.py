@@ -7,6 +7,7 @@
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
+- ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -18,9 +19,12 @@
 
 import inspect
 import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -37,6 +41,7 @@ from tokens.web.hand_over import OUR_BACKEND
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
@@ -60,6 +65,19 @@ def _wrong_hook(hook: Any) -> str:
     if inspect.iscoroutinefunction(hook):
         return "it is an async function"
     return "" if callable(hook) else "it is not a function"
+
+
+@register(Tags.security)
+def check_cookie_names(**kwargs: Any) -> list[CheckMessage]:
+    """Check that with COOKIE_SUFFIX the names of Django's own cookies end in it too."""
+    found, _ = read()
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")
+    same = [name for name in names if not getattr(settings, name).endswith(found.suffix)]
+    what = "Another site on this host may use the same name"
+    return [
+        Warning(f"{what}: {name}.", hint=f"Let it end in {found.suffix!r}, like our names.", id="tokens.W026")
+        for name in same
+    ]
 
 
 @register(Tags.security)
@@ -135,6 +153,53 @@ def check_hijack(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Replace 'hijack.middleware.HijackUserMiddleware' by {HIJACK_MIDDLEWARE!r}."
     return [Warning("Impersonations by django-hijack look like sign-ins.", hint=hint, id="tokens.W008")]
+
+
+@register(Tags.security)
+def check_names_of_apps(**kwargs: Any) -> list[CheckMessage]:
+    """Check that no app of the project has the name of one of ours. Python imports the one that it finds first."""
+    return [message for app in apps.get_app_configs() if app.name in {"accounts", "tokens"} for message in _hiding(app)]
+
+
+def _hiding(app: AppConfig) -> Iterator[CheckMessage]:
+    is_ours = getattr(app, "is_latchkey", False)
+    for folder in _other_packages(app):
+        if is_ours and not _is_ours(folder):
+            yield Error(
+                f"The app {app.name!r} of the project, in {folder}, is hidden by Latchkey's.",
+                hint="Rename the app of the project. Latchkey's apps cannot be renamed.",
+                id="tokens.E050",
+            )
+        elif not is_ours and _is_ours(folder):
+            yield Warning(
+                f"Latchkey's app {app.name!r}, in {folder}, is hidden by the project's own, in {app.path}.",
+                hint="To use Latchkey's, rename your app. To use only `tokens`, add tokens.W050 to "
+                "SILENCED_SYSTEM_CHECKS.",
+                id="tokens.W050",
+            )
+
+
+def _other_packages(app: AppConfig) -> set[Path]:
+    """Return the folders of other apps that Python would find under the same name, if they came first."""
+    folders = {(Path(entry) / app.name).resolve() for entry in sys.path}
+    looks_like_an_app = ("apps.py", "models.py", "models", "migrations")
+    found = {folder for folder in folders if any((folder / name).exists() for name in looks_like_an_app)}
+    return found - {Path(app.path).resolve()}
+
+
+def _is_ours(folder: Path) -> bool:
+    config = folder / "apps.py"
+    return config.is_file() and "is_latchkey" in config.read_text(errors="replace")
+
+
+@register(Tags.security)
+def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the adapter for django-oauth-toolkit is there, if django-oauth-toolkit is."""
+    if not apps.is_installed("oauth2_provider") or apps.is_installed(OAUTH_ADAPTER):
+        return []
+    hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (README, “Beside other packages”)."
+    what = "Tokens of django-oauth-toolkit outlive the session, the alarm and a new password"
+    return [Warning(f"{what}.", hint=hint, id="tokens.W027")]
 
 
 @register(Tags.security, deploy=True)

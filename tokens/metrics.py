@@ -7,24 +7,54 @@ The processes of one machine share their counts through the directory ``PROMETHE
 one, and empties it before the server starts. A scrape removes the gauges of processes that have ended.
 
 Clients cannot choose the value of any label.
+
+Without prometheus-client (the extra ``metrics``) nothing is counted, and `IS_AVAILABLE` is False.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
+if TYPE_CHECKING or find_spec("prometheus_client"):
+    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client.metrics_core import GaugeMetricFamily as GaugeMetricFamily
+    from prometheus_client.metrics_core import Metric as Metric
+    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+    from prometheus_client.registry import Collector
+
+    IS_AVAILABLE = True
+    CONTENT_TYPE = CONTENT_TYPE_LATEST
+else:
+
+    class Uncounted:
+        """A metric of which nobody asks the value."""
+
+        def __init__(self, *described: Any, **options: Any) -> None:
+            pass
+
+        def labels(self, *values: str) -> "Uncounted":
+            return self
+
+        def inc(self) -> None:
+            pass
+
+        def set(self, value: float) -> None:
+            pass
+
+        def observe(self, amount: float) -> None:
+            pass
+
+    Counter = Gauge = Histogram = GaugeMetricFamily = Metric = Uncounted
+    Collector = object
+    IS_AVAILABLE = False
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 FAILED: tuple[str, ...] = ("failed", "")
 """The labels of a refresh that failed because the database did not answer."""
 

@@ -28,7 +28,7 @@ class Device(models.Model):
     """One browser or app of one user, recognised by a device token. The row holds the token's digest."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="devices", verbose_name=_("user"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     token_digest = models.BinaryField(max_length=32, editable=False)
     name = models.CharField(_("name"), max_length=100)
     created_at = InstantField(_("first seen"))
@@ -127,9 +127,7 @@ class RefreshToken(models.Model):
         ACTOR_ENDED = "actor_ended", _("the session of the actor ended")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="refresh_tokens", verbose_name=_("user")
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     device = models.ForeignKey(Device, models.CASCADE, related_name="refresh_tokens", verbose_name=_("device"))
     # Without the actor the session would look like the user's own, so it is deleted with the actor.
     actor = models.ForeignKey(

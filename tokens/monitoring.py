@@ -2,7 +2,8 @@
 
 - ``/health/live`` answers 200 if the process answers.
 - ``/health/ready`` answers 200 if the database answers in time and all migrations are applied, else 503.
-- ``/metrics`` answers Prometheus at the addresses of METRICS_ALLOWED. For all others it does not exist.
+- ``/metrics`` answers Prometheus at the addresses of METRICS_ALLOWED. For all others it does not exist, and for nobody
+  without prometheus-client.
 
 It also removes the header that says the scheme (`distrust_scheme`), before any other middleware can read it.
 
@@ -23,11 +24,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from django.views.decorators.http import require_safe
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tokens import metrics
 from tokens.conf import token_settings
 from tokens.database.transactions import bounded, writer
+from tokens.metrics import GaugeMetricFamily, Metric
 from tokens.models import RefreshToken
 from tokens.service.purge import Run, last_run
 from tokens.web import problems
@@ -140,7 +141,7 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
 
 def _view_of(request: HttpRequest) -> View | None:
     view = VIEWS.get(request.path_info)
-    if view is show_metrics and not is_within(request, token_settings().metrics_allowed):
+    if view is show_metrics and not (metrics.IS_AVAILABLE and is_within(request, token_settings().metrics_allowed)):
         return None
     return view
 

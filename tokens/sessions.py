@@ -174,7 +174,8 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
 def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
     """End all sessions of the user except the one of this request, which stays valid with the user's new password.
 
-    The user's other devices are forgotten, and impersonations by the user end as well. Return False, and do nothing,
+    The user's other devices are forgotten, and impersonations by the user end as well. So does everything that other
+    packages have granted to the user (`tokens.contrib.oauth_toolkit`). Return False, and do nothing,
     if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
     an impersonation.
     """
@@ -191,17 +192,21 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
     revocation.revoke_all(others, reason, client=client)
     begun = RefreshToken.objects.live().filter(actor=user)
     revocation.revoke_all(begun, Reason.ACTOR_ENDED, client=client)
+    revocation.end_everything_granted_to(user)
     return True
 
 
 def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
     """End all sessions of the user, and forget the user's devices except the one that sends this request.
 
+    Everything that other packages have granted to the user ends as well.
+
     ``note`` is added to the reason in the security events.
     """
     client = client_of(request)
     devices.forget_others(user, client)
     revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client, note=note)
+    revocation.end_everything_granted_to(user)
 
 
 def throttle(request: HttpRequest, what: str, email: str) -> bool:

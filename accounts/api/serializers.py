@@ -1,12 +1,13 @@
 """The input of the API of accounts."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import MAX_TOKEN
-from accounts.models import MAX_PASSWORD
+from accounts.models import MAX_NAME, MAX_PASSWORD
 from tokens.api.public import ProofInput, Text
 
 
@@ -16,6 +17,25 @@ class Email(Text, serializers.EmailField):
 
 def _password() -> Text:
     return Text(max_length=MAX_PASSWORD, trim_whitespace=False)
+
+
+class _Named(serializers.Serializer[Any]):
+    """Takes the user name too, if it is not the e-mail address. The field has the name of USERNAME_FIELD."""
+
+    is_name_required: ClassVar[bool]
+    name_help: ClassVar[str] = ""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        if (field := users.name_field()) is not None:
+            name = Text(max_length=MAX_NAME, required=self.is_name_required, help_text=self.name_help)
+            fields = {field.name: name, **fields}
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Move the user name to the key ``name``."""
+        field = users.name_field()
+        return attrs if field is None else {**attrs, "name": attrs.pop(field.name, None)}
 
 
 class EmailInput(serializers.Serializer[Any]):
@@ -30,7 +50,8 @@ class EmailChangeInput(NewEmailInput, ProofInput):
     pass
 
 
-class RegistrationInput(NewEmailInput):
+class RegistrationInput(_Named, NewEmailInput):
+    is_name_required = True
     password = _password()
 
 
@@ -38,7 +59,9 @@ class TokenInput(serializers.Serializer[Any]):
     token = Text(max_length=MAX_TOKEN)
 
 
-class ConfirmEmailInput(TokenInput):
+class ConfirmEmailInput(_Named, TokenInput):
+    is_name_required = False
+    name_help = "For a registration whose user name is taken: another one."
     password = Text(
         max_length=MAX_PASSWORD,
         trim_whitespace=False,

@@ -6,13 +6,16 @@ Views for anonymous users answer 202 with the same text, whether an account exis
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import users
 from accounts.api.serializers import (
     ConfirmEmailInput,
     EmailChangeInput,
@@ -22,7 +25,6 @@ from accounts.api.serializers import (
     RegistrationInput,
 )
 from accounts.links import WHAT_LINKS_DID, InvalidLink, UsedLink
-from accounts.models import User
 from accounts.service import deletion, emails, passwords, registration
 from tokens import sessions
 from tokens.api.public import (
@@ -46,7 +48,21 @@ PROVEN_OWNER = (*PROVEN, problems.REAUTHENTICATION_REQUIRED)
 ASKED = {"detail": _("If there is something to do, we have sent a mail to this address.")}
 
 
-class Register(Public):
+class NeedsAddress(Public):
+    """Answers 404 if the project's users have no e-mail address."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        _require(users.has_addresses())
+        super().initial(request, *args, **kwargs)
+
+
+class Register(NeedsAddress):
+    """Answers 404 if new users need more than an address, a user name and a password."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        _require(users.can_register())
+        super().initial(request, *args, **kwargs)
+
     @Operation(
         "Register. A mail to the address contains the next step.",
         problems.THROTTLED,
@@ -57,11 +73,11 @@ class Register(Public):
     def post(self, request: Request) -> Response:
         given = valid(RegistrationInput, request)
         with _problems_of("password"):
-            registration.register(request._request, given["email"], given["password"])
+            registration.register(request._request, given["email"], given["password"], given.get("name") or "")
         return Response(ASKED, status=202)
 
 
-class ConfirmEmail(Public):
+class ConfirmEmail(NeedsAddress):
     @Operation(
         "Confirm an e-mail address. For a registration this makes the account, with the password that is sent.",
         problems.INVALID_TOKEN,
@@ -72,7 +88,7 @@ class ConfirmEmail(Public):
     def post(self, request: Request) -> Response:
         given = valid(ConfirmEmailInput, request)
         with _problems_of("password"):
-            emails.confirm(request._request, given["token"], given.get("password"))
+            emails.confirm(request._request, given["token"], given.get("password"), name=given.get("name") or "")
         return Response(status=204)
 
 
@@ -86,6 +102,7 @@ class ChangeEmail(ApiView):
         takes=EmailChangeInput,
     )
     def post(self, request: Request) -> Response:
+        _require(users.has_addresses())
         given = valid(EmailChangeInput, request)
         proof = proof_of(request, given)
         user = _owner(request, is_recent="authenticated" in proof)
@@ -114,7 +131,7 @@ class ChangePassword(ApiView):
         return Response(status=204)
 
 
-class ResetPassword(Public):
+class ResetPassword(NeedsAddress):
     @Operation(
         "Ask for a mail with a link to reset the password.",
         problems.THROTTLED,
@@ -127,7 +144,7 @@ class ResetPassword(Public):
         return Response(ASKED, status=202)
 
 
-class ConfirmPasswordReset(Public):
+class ConfirmPasswordReset(NeedsAddress):
     @Operation(
         "Reset the password, which ends all sessions.",
         problems.INVALID_TOKEN,
@@ -153,11 +170,11 @@ class Account(Me):
         return Response(status=204)
 
 
-def _owner(request: Request, *, is_recent: bool = False) -> User:
+def _owner(request: Request, *, is_recent: bool = False) -> Any:
     """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent, or the password was just given."""
     if not is_recent and not sessions.is_recent(request._request):
         raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
-    user: User | None = User.objects.for_decision().filter(pk=request.user.pk, is_active=True).first()
+    user = users.find_active(request.user.pk)
     if user is None:
         raise ProblemError(problems.SESSION_ENDED)
     return user
@@ -169,10 +186,17 @@ def _problems_of(field: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise serializers.ValidationError({field: error.messages}) from None
+        of_fields = error.message_dict if hasattr(error, "error_dict") else {field: error.messages}
+        raise serializers.ValidationError(of_fields) from None
     except InvalidLink:
         raise ProblemError(problems.INVALID_TOKEN) from None
     except UsedLink as error:
         raise ProblemError(replace(problems.LINK_USED, detail=str(WHAT_LINKS_DID[error.purpose]))) from None
     except passwords.WrongPassword:
         raise ProblemError(problems.INVALID_CREDENTIALS) from None
+
+
+def _require(is_offered: bool) -> None:
+    """Raise `NotFound` unless this project offers what the request asks for."""
+    if not is_offered:
+        raise NotFound

@@ -10,6 +10,8 @@ from accounts.addresses import rebuild
 
 
 def fill(apps: Any, schema_editor: Any) -> None:
+    if apps.get_model("accounts", "User")._meta.swapped:
+        return  # Only our own user model keeps the table.
     alias = schema_editor.connection.alias
     models = [apps.get_model("accounts", name) for name in ("User", "CanonicalAddress")]
     rebuild(*(model._base_manager.using(alias).all() for model in models))
@@ -17,6 +19,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         ("accounts", "0003_registration"),
     ]
 

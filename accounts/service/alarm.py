@@ -16,11 +16,23 @@ password.
 
 from django.http import HttpRequest
 
-from accounts import delivery, links, mail
+from accounts import delivery, links, mail, users
+from accounts.addresses import masked
 from accounts.links import InvalidLink, Purpose
-from accounts.models import PendingChange, User
+from accounts.models import PendingChange
 from accounts.service import pending_changes
 from tokens import sessions
+
+
+def account_of(token: str) -> str:
+    """Return the current address of this link's user, masked. Raise `InvalidLink`.
+
+    A former mailbox of the user, which may be somebody else's today, can have the link.
+    """
+    user = users.find(links.read(token, Purpose.ALARM).key)
+    if user is None:
+        raise InvalidLink
+    return masked(users.address_of(user))
 
 
 def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:
@@ -31,7 +43,7 @@ def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:
     link = links.read(token, Purpose.ALARM)
     reset = ""
     with sessions.durable():
-        user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=link.key).first()
+        user = users.lock(link.key)
         if user is None:
             raise InvalidLink
         waiting = pending_changes.waiting(user)
@@ -39,10 +51,11 @@ def raise_alarm(request: HttpRequest, token: str) -> list[PendingChange]:
         pending_changes.cancel(user.pk)
         sessions.record(request, sessions.Kind.ALARM, user)
         # An attacker may have used up the mails that can be asked for. These are counted by themselves.
-        may_reset = user.is_active and user.has_usable_password()
+        may_reset = user.is_active and user.has_usable_password() and users.address_of(user)
         if may_reset and sessions.may_send(request, "reset", f"alarm of {user.pk}"):
             reset = pending_changes.add(Purpose.PASSWORD_RESET, user, by_alarm=True)
     if reset:
-        message = mail.compose_with_link("reset_password", user.email, Purpose.PASSWORD_RESET, reset, email=user.email)
+        email = users.address_of(user)
+        message = mail.compose_with_link("reset_password", email, Purpose.PASSWORD_RESET, reset, email=email)
         delivery.send(message)
     return waiting

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
-from accounts import delivery, mail
+from accounts import delivery, mail, users
 from tokens import sessions
 
 
@@ -17,5 +17,6 @@ def delete(request: HttpRequest, **proof: Any) -> None:
     with sessions.change_account(request, **proof) as user:
         user.delete()
     logout(request)
-    if not delivery.send(mail.compose("account_deleted", user.email, email=user.email), is_notice=True):
+    email = users.address_of(user)
+    if email and not delivery.send(mail.compose("account_deleted", email, email=email), is_notice=True):
         sessions.record(request, sessions.Kind.MAIL_DROPPED, reason="account_deleted")

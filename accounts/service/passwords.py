@@ -4,6 +4,7 @@ A change ends all other sessions of the user, and a reset ends all. `accounts.no
 """
 
 from copy import copy
+from typing import Any
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
@@ -12,9 +13,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import delivery, demo_accounts, links, mail
+from accounts import delivery, demo_accounts, links, mail, users
 from accounts.links import Purpose
-from accounts.models import MAX_PASSWORD, User
+from accounts.models import MAX_PASSWORD
 from accounts.service import pending_changes
 from tokens import sessions
 
@@ -26,7 +27,7 @@ class WrongPassword(Exception):
     """The current password is wrong."""
 
 
-def check_password_rules(password: str, user: User) -> None:
+def check_password_rules(password: str, user: Any) -> None:
     """Raise `ValidationError` unless the password is allowed for this user."""
     if len(password) > MAX_PASSWORD:
         raise ValidationError(_("This password is too long."))
@@ -37,13 +38,13 @@ def check_password_rules(password: str, user: User) -> None:
         validate_password(spelling, user)
 
 
-def reauthenticate(request: HttpRequest, user: User, current: str) -> None:
+def reauthenticate(request: HttpRequest, user: Any, current: str) -> None:
     """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
     if not sessions.reauthenticate(request, authenticated(request, user, current)):
         raise sessions.SessionEnded
 
 
-def change(request: HttpRequest, user: User, current: str, new: str) -> None:
+def change(request: HttpRequest, user: Any, current: str, new: str) -> None:
     """Change the password. Raise `WrongPassword`, `SessionEnded`, or `ValidationError` for the new one."""
     known = authenticated(request, user, current)
     check_password_rules(new, known)
@@ -61,19 +62,18 @@ def change(request: HttpRequest, user: User, current: str, new: str) -> None:
 def ask_for_reset(request: HttpRequest, email: str) -> None:
     """Send a link that resets the password, if there is an active account with a password. Raise `Throttled`."""
     may_send = sessions.throttle(request, "reset", email)
-    user: User | None = User.objects.for_decision().at_address(email)
+    user = users.at_address(email)
     if user is not None and not user.is_active:
         user = None
     # Also without an account, so that both cases take the same time. What is not sent leaves no row.
-    nobody = User(email=email, password="")
+    nobody = users.unsaved(email)
     recipient = user or nobody
     is_sent = may_send and user is not None and user.has_usable_password()
     with sessions.durable():
         sessions.record(request, sessions.Kind.PASSWORD_RESET, user, discard=not is_sent)
         token = pending_changes.add(Purpose.PASSWORD_RESET, recipient if is_sent else nobody, discard=not is_sent)
-    message = mail.compose_with_link(
-        "reset_password", recipient.email, Purpose.PASSWORD_RESET, token, email=recipient.email
-    )
+    stored = users.address_of(recipient)
+    message = mail.compose_with_link("reset_password", stored, Purpose.PASSWORD_RESET, token, email=stored)
     if is_sent:
         delivery.send(message)
 
@@ -97,7 +97,7 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     sessions.allow_sign_in_after_reset(request, user)
 
 
-def authenticated(request: HttpRequest, user: User, current: str) -> User:
+def authenticated(request: HttpRequest, user: Any, current: str) -> Any:
     """Return the user as `authenticate` returns them for the current password. Raise `WrongPassword`.
 
     Raise `ImpersonationRefused` in an impersonation.
@@ -105,6 +105,6 @@ def authenticated(request: HttpRequest, user: User, current: str) -> User:
     if sessions.actor_id(request) is not None:
         raise sessions.ImpersonationRefused
     known = authenticate(request, username=user.get_username(), password=current)
-    if not isinstance(known, User) or known.pk != user.pk:
+    if known is None or known.pk != user.pk:
         raise WrongPassword
     return known

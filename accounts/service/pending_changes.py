@@ -26,8 +26,9 @@ from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts import users
 from accounts.links import LIFETIMES, InvalidLink, Link, Purpose, UsedLink, make
-from accounts.models import PendingChange, User
+from accounts.models import PendingChange
 from tokens import sessions
 
 _State = PendingChange.State
@@ -36,7 +37,7 @@ _NO_ROW = UUID(int=0)
 
 def add(
     purpose: Purpose,
-    user: User,
+    user: Any,
     *,
     new_email: str = "",
     session_id: UUID | None = None,
@@ -52,7 +53,7 @@ def add(
     change = PendingChange(
         purpose=purpose,
         user_id=None if user._state.adding else user.pk,
-        email=user.email,
+        email=users.address_of(user),
         password_digest=sessions.password_digest(user),
         new_email=new_email,
         session_id=session_id,
@@ -64,40 +65,40 @@ def add(
     return make(purpose, change.pk)
 
 
-def look_at(link: Link) -> User:
+def look_at(link: Link) -> Any:
     """Return the user of the change. Raise `InvalidLink` or `UsedLink` if it cannot be carried out."""
     change = _find(link)
-    return _checked(change, User.objects.for_decision().filter(pk=change.user_id).first())
+    return _checked(change, users.find(change.user_id))
 
 
 @contextmanager
-def carry_out(link: Link) -> Iterator[tuple[User, PendingChange]]:
+def carry_out(link: Link) -> Iterator[tuple[Any, PendingChange]]:
     """Yield the change and its user, who is locked until the commit. When the block is left, the change is used.
 
     Raise `InvalidLink` or `UsedLink` if it cannot be carried out. Call it in a transaction. The row of the change is
     locked last, after the sessions that the block ends.
     """
-    # FOR UPDATE would wait for transactions that insert events about this user.
-    user = User.objects.for_decision().select_for_update(no_key=True).filter(pk=_find(link).user_id).first()
+    user = users.lock(_find(link).user_id)
     change = _find(link)
     yield _checked(change, user), change
     if not _rows().filter(pk=change.pk, state=_State.PENDING).update(state=_State.USED):
         raise InvalidLink  # A revocation has cancelled it meanwhile.
 
 
-def cancel(*users: Any) -> None:
+def cancel(*keys: Any) -> None:
     """Cancel the pending changes of the users with these primary keys. Call it after their sessions were ended."""
-    rows = _rows().filter(user__in=users, state=_State.PENDING)
+    rows = _rows().filter(user__in=keys, state=_State.PENDING)
     locked = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     _rows().filter(pk__in=locked).update(state=_State.CANCELLED)
 
 
-def waiting(user: User) -> list[PendingChange]:
+def waiting(user: Any) -> list[PendingChange]:
     """Return the changes of the user that a link could carry out now, the latest first.
 
     The confirmation of the address that the user has is no change, and the link of an earlier alarm is not named.
     """
-    rows = _rows().filter(user=user, state=_State.PENDING, by_alarm=False).exclude(new_email=user.email)
+    address = users.address_of(user).lower()
+    rows = _rows().filter(user=user, state=_State.PENDING, by_alarm=False).exclude(new_email=address)
     now = timezone.now()
 
     def is_waiting(row: PendingChange) -> bool:
@@ -139,16 +140,16 @@ def _find(link: Link) -> PendingChange:
     return change
 
 
-def _checked(change: PendingChange, user: User | None) -> User:
+def _checked(change: PendingChange, user: Any) -> Any:
     if user is None or change.state != _State.PENDING or not _is_usable(change, user):
         raise InvalidLink
     return user
 
 
-def _is_usable(change: PendingChange, user: User) -> bool:
+def _is_usable(change: PendingChange, user: Any) -> bool:
     return (
         user.is_active
-        and user.email == change.email
+        and users.address_of(user) == change.email
         and sessions.is_same_password(bytes(change.password_digest), user)
         and (change.session_id is None or not sessions.was_ended_since(change.session_id, change.created_at))
     )

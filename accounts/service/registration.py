@@ -14,8 +14,14 @@ full                       gets a link to the latest registration of the address
 an account                 its stored address gets a mail that says so
 throttled                  gets no mail, and nothing is stored
 =========================  ======================================================================================
+
+Where the user name is not the address, it is registered too. Whether it is taken is told to the person who has opened
+the link, and can choose another one. Nobody else learns it.
 """
 
+from typing import Any
+
+from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
@@ -25,16 +31,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
-from accounts import delivery, links, mail
+from accounts import delivery, links, mail, users
 from accounts.links import InvalidLink, Purpose, UsedLink
-from accounts.models import MAX_PASSWORD, Registration, User
+from accounts.models import MAX_NAME, MAX_PASSWORD, Registration
 from accounts.service.passwords import check_password_rules
 from tokens import sessions
 
 MAX_PENDING = 10
 """Registrations of one address at a time."""
 MAX_TRIES = 10
-"""How often the password of one registration can be entered. The reader of the mailbox need not be who chose it."""
+"""How often the password of one registration, or a user name, can be tried.
+
+The reader of the mailbox need not be who chose the password.
+"""
 _NEW, _PENDING, _FULL, _THERE, _THROTTLED = "new address", "pending", "full", "there is an account", "throttled"
 
 
@@ -42,10 +51,14 @@ class UnknownPassword(Exception):
     """The password is not the one that was given with this registration. It can be chosen as a new one."""
 
 
-def register(request: HttpRequest, email: str, password: str) -> None:
-    """Register an address. Raise `Throttled`, or `ValidationError` for a password that is not allowed."""
+def register(request: HttpRequest, email: str, password: str, name: str = "") -> None:
+    """Register an address, and the user name if that is another one.
+
+    Raise `Throttled`, or `ValidationError` for a password that is not allowed, or with the name of another field.
+    """
     email = email.lower()
-    check_password_rules(password, User(email=email))
+    name = _valid_name(name, email)
+    check_password_rules(password, users.unsaved(email, name))
     canonical_address = sessions.canonical(email)
     may_send = sessions.throttle(request, "register", email)
     now = timezone.now()
@@ -54,17 +67,18 @@ def register(request: HttpRequest, email: str, password: str) -> None:
         email=email,
         canonical_address=canonical_address,
         password=make_password(password),
+        username=name,
         expires_at=now + Registration.LIFETIME,
     )
     rows = Registration.objects.using(router.db_for_write(Registration)).filter(canonical_address=canonical_address)
     with sessions.durable():
-        sessions.take_turns(f"registration {canonical_address}")
-        user = User.objects.for_decision().at_address(email)
+        sessions.take_turns(turn_of(email))
+        owners = users.owners_of(email)
         waiting = rows.filter(expires_at__gt=now, used_at=None)
         pending = list(waiting.order_by("id").values_list("id", flat=True))
         if not may_send:
             outcome = _THROTTLED
-        elif user is not None:
+        elif owners:
             outcome = _THERE
         else:
             outcome = _FULL if len(pending) >= MAX_PENDING else _PENDING if pending else _NEW
@@ -74,28 +88,35 @@ def register(request: HttpRequest, email: str, password: str) -> None:
         new.save(force_insert=True)
         rows.filter(id=linked).update(expires_at=new.expires_at)
         rows.filter(Q(expires_at__lte=now) if is_kept else Q(expires_at__lte=now) | Q(id=new.id)).delete()
+        user = owners[0] if len(owners) == 1 else None
         sessions.record(request, sessions.Kind.REGISTRATION, user, outcome, discard=not may_send)
     link = links.url(Purpose.REGISTRATION, links.make(Purpose.REGISTRATION, linked))
     hours = int(Registration.LIFETIME.total_seconds() // 3600)
     confirmation = mail.compose("confirm_registration", email, link=link, hours=hours, email=email)
-    owner = user.email if user else email
+    owner = users.address_of(owners[0]) if owners else email
     notice = mail.compose_notice("account_exists", owner, email=owner)
     if may_send:
         delivery.send(notice if outcome == _THERE else confirmation)
 
 
-def confirm(request: HttpRequest, link: links.Link, password: str | None, *, is_given: bool) -> None:
+def confirm(
+    request: HttpRequest, link: links.Link, password: str | None, *, is_given: bool = False, name: str = ""
+) -> None:
     """Make the account of a registration, and end all other registrations of its address.
 
     If ``is_given``, the password is the one that was given with this registration: raise `UnknownPassword` if it is
-    not. Otherwise it is a new one, or entered with care. Raise `ValidationError` if there is no password, or one that
-    is not allowed. The link can be used again after each of these errors. Raise `InvalidLink` or `UsedLink`.
+    not. Otherwise it is a new one, or entered with care. ``name`` is a user name in the place of the registered one.
+    Raise `ValidationError` if there is no password, one that is not allowed, or if the user name is taken. The link can
+    be used again after each of these errors. Raise `InvalidLink` or `UsedLink`.
     """
     registration = look_at(link)
     rows = Registration.objects.using(registration._state.db)
     if password is None:
         raise ValidationError(_("Send the password that was given with the registration, or a new one."), "required")
-    user = User(email=registration.email, password=registration.password)
+    name = _valid_name(name or registration.username, registration.email)
+    if name and registration.name_tries >= MAX_TRIES:
+        raise InvalidLink  # Otherwise one link would tell of any number of names which are taken.
+    user = users.unsaved(registration.email, name, registration.password)
     if not is_given:
         check_password_rules(password, user)
         user.password = make_password(password)
@@ -103,16 +124,16 @@ def confirm(request: HttpRequest, link: links.Link, password: str | None, *, is_
         raise UnknownPassword
     of_address = rows.filter(canonical_address=registration.canonical_address)
     with sessions.durable():
-        sessions.take_turns(f"registration {registration.canonical_address}")
+        sessions.take_turns(turn_of(registration.email))
         look_at(link)  # Another request may have used a link of this address.
-        try:
-            with transaction.atomic(using=rows.db):
-                user.save(force_insert=True)
-        except IntegrityError:
-            raise InvalidLink from None  # The address has got an account meanwhile.
-        of_address.exclude(id=registration.id).delete()
-        of_address.update(used_at=timezone.now(), password="")
-        sessions.record(request, sessions.Kind.EMAIL_CONFIRMED, user)
+        is_free = not name or _take_name(registration, name)
+        if is_free:
+            _save(user, registration)
+            of_address.exclude(id=registration.id).delete()
+            of_address.update(used_at=timezone.now(), password="")
+            sessions.record(request, sessions.Kind.EMAIL_CONFIRMED, user)
+    if not is_free:
+        raise _invalid_name(_("This user name is taken."))
 
 
 def look_at(link: links.Link) -> Registration:
@@ -122,11 +143,16 @@ def look_at(link: links.Link) -> Registration:
         registration = rows.filter(id=link.key, expires_at__gt=timezone.now()).first()
     except (ValidationError, ValueError):
         registration = None
-    if registration is None:
+    if registration is None or not users.can_register():
         raise InvalidLink
     if registration.used_at is not None:
         raise UsedLink(link.purpose)
     return registration
+
+
+def turn_of(email: str) -> str:
+    """Return the name of the turn (`sessions.take_turns`) of who gives this address to an account."""
+    return f"registration {sessions.canonical(email)}"
 
 
 def purge() -> int:
@@ -142,3 +168,48 @@ def _is_given(registration: Registration, password: str) -> bool:
     rows = Registration.objects.using(registration._state.db).filter(id=registration.id, tries__lt=MAX_TRIES)
     may_try = rows.update(tries=F("tries") + 1)
     return bool(may_try) and check_password(password, registration.password)
+
+
+def _save(user: Any, registration: Registration) -> None:
+    """Save the new user. Raise `InvalidLink` if the address has got an account meanwhile."""
+    if not users.are_addresses_unique() and users.owners_of(registration.email):
+        raise InvalidLink
+    try:
+        with transaction.atomic(using=registration._state.db):
+            user.save(force_insert=True)
+    except IntegrityError:
+        raise InvalidLink from None
+
+
+def _take_name(registration: Registration, name: str) -> bool:
+    """Return whether the user name is free, and keep others from taking it until the commit. If not, count the try."""
+    sessions.take_turns(f"user name {sessions.canonical(name)}")
+    is_taken = users.has_name(name)
+    if is_taken:
+        Registration.objects.using(registration._state.db).filter(id=registration.id).update(
+            name_tries=F("name_tries") + 1
+        )
+    return not is_taken
+
+
+def _valid_name(name: str, email: str) -> str:
+    """Return the user name as the model stores it, or "" if the address is the user name. Raise `ValidationError`.
+
+    A user name that is an address must be the user's own. Otherwise it would keep its owner from signing in with it.
+    """
+    field = users.name_field()
+    if field is None:
+        return ""
+    try:
+        valid = str(get_user_model().normalize_username(field.clean(name, None)))
+    except ValidationError as error:
+        raise _invalid_name(error.messages) from None
+    if len(valid) > MAX_NAME:
+        raise _invalid_name(_("This user name is too long."))
+    if "@" in valid and sessions.canonical(valid) != sessions.canonical(email):
+        raise _invalid_name(_("A user name that is an e-mail address must be your own address."))
+    return valid
+
+
+def _invalid_name(what: Any) -> ValidationError:
+    return ValidationError({users.name_field().name: what})

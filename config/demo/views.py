@@ -4,9 +4,9 @@ The requests are real: the page's script sends them to `ask`, which returns what
 simulated: `pass_time` moves the session's row and access tokens into the past. It is the only code outside of
 `tokens.service` that writes a session's row.
 
-Auxiliary requests of the script have an empty Bearer token (``Authorization: Bearer``). The middleware then ignores the
-cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's cookies stay on
-the server.
+Auxiliary requests of the script have an unsigned Bearer token that says it is ours (`nobody`). The middleware then
+ignores the cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's
+cookies stay on the server.
 
 Over https, with DEVICE_BOUND and a browser that supports it, the session is bound to its device
 (`tokens.protocol.dbsc`). The browser then refreshes by itself before it sends a request, and the thief's copy is
@@ -17,6 +17,7 @@ import json
 import re
 import ssl
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -39,7 +40,7 @@ from django.views.decorators.http import require_GET, require_POST
 from tokens.conf import COOKIE, codec, token_settings
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken, instant
+from tokens.protocol.access_tokens import TYPE, AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
 from tokens.service.claims import claims_of
 from tokens.service.issuing import IssuedTokens
@@ -78,6 +79,7 @@ def show(request: HttpRequest) -> HttpResponse:
     context = {
         "answer": json.dumps(_what_happened(required_exchange(request))),
         "is_shown": found.mode_of_pages == COOKIE and not found.policy.strict,
+        "nobody": nobody(),
         "later": int((found.policy.acknowledge_after + found.policy.grace).total_seconds()),
     }
     return render(request, "demo/demo.html", context)
@@ -98,6 +100,12 @@ def ask(request: HttpRequest) -> HttpResponse:
     if "slowly" in request.GET:
         time.sleep(SLOW)
     return JsonResponse(answer)
+
+
+def nobody() -> str:
+    """Return an access token that the middleware rejects, without looking at the cookies."""
+    segments = (json.dumps(part).encode() for part in ({"typ": TYPE}, {"iss": token_settings().issuer}))
+    return ".".join([*(urlsafe_b64encode(segment).decode().rstrip("=") for segment in segments), ""])
 
 
 def _backstage(view: Callable[[HttpRequest, AccessToken], HttpResponse]) -> Callable[..., HttpResponse]:
@@ -177,11 +185,13 @@ def ask_as_thief(request: HttpRequest, token: AccessToken) -> HttpResponse:
 
 
 def _connection(origin: SplitResult) -> HTTPConnection:
+    # `localhost` would be tried as an IPv6 address first, where `runserver` does not serve it.
+    here = str(origin.hostname) if ":" in str(origin.hostname) else "127.0.0.1"
     if origin.scheme == "http":
-        return HTTPConnection("127.0.0.1", origin.port or 80, timeout=TIMEOUT)
+        return HTTPConnection(here, origin.port or 80, timeout=TIMEOUT)
     careless = ssl.create_default_context()  # The certificate of development is self-signed.
     careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
-    return HTTPSConnection("127.0.0.1", origin.port or 443, timeout=TIMEOUT, context=careless)
+    return HTTPSConnection(here, origin.port or 443, timeout=TIMEOUT, context=careless)
 
 
 def _what_happened(exchange: Exchange) -> dict[str, Any]:

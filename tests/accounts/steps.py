@@ -1,12 +1,13 @@
 """What the tests of accounts do and compare, as functions."""
 
+import re
 from html import unescape
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, post
-from tests.factories import PASSWORD
+from tests.factories import HAS_NAMES, PASSWORD
 from tokens.models import RefreshToken, SecurityEvent
 
 NEW_PASSWORD = "a brand new and better password"
@@ -24,21 +25,33 @@ DONE = {
 }
 """The response to a request that succeeds: the status of the API, and where the page redirects to."""
 HOUR, DAY = 3600, 86400
+UNCONFIRMED = {} if HAS_NAMES else {"email_confirmed_at": None}
+"""The fields of a user whose address is not confirmed. Only our own user model has them."""
+NAMED = {"username": "somebody"} if HAS_NAMES else {}
+"""What a registration names beside the address and the password."""
 API = "/api/auth/"
 
 
 def ask(client, path, data=None, **headers):
-    """POST JSON to the auth API."""
-    return post(client, API + path, data, **headers)
+    """POST JSON to the auth API. A registration names the user too, where the user name is not the address."""
+    return post(client, API + path, _with_name(path, data), **headers)
 
 
 def fill_in(client, path, data, **headers):
     """POST to the page what `ask` sends to the API. The forms ask for a new password twice."""
     fields = {}
+    data = _with_name(path, data)
     for name, value in data.items():
         names = ["password1", "password2"] if name in {"password", "new_password"} else [name]
         fields.update(dict.fromkeys(names, value))
     return client.post(f"/{path}", fields, headers=headers)
+
+
+def _with_name(path, data):
+    if not HAS_NAMES or path.strip("/") != "register" or not isinstance(data, dict):
+        return data
+    local = str(data.get("email")).partition("@")[0]
+    return {"username": re.sub(r"[^\w.+-]", "", local)[:150] or "somebody", **data}
 
 
 def problem(response) -> str:

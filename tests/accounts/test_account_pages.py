@@ -11,10 +11,19 @@ from django.test import Client
 from django.urls import resolve
 
 from accounts.links import Purpose
-from accounts.models import User
-from tests.accounts.steps import CROSS_SITE, TWICE, clears_the_tokens, form_errors, live, sign_in_by_form, text, who
+from tests.accounts.steps import (
+    CROSS_SITE,
+    NAMED,
+    TWICE,
+    clears_the_tokens,
+    form_errors,
+    live,
+    sign_in_by_form,
+    text,
+    who,
+)
 from tests.browsers import FIREFOX, login
-from tests.factories import PASSWORD, link_token
+from tests.factories import PASSWORD, User, link_token
 from tokens.models import Device, RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -71,8 +80,8 @@ class TestAPageThatALinkLeadsTo:
 
 
 BAD = {
-    "a registration with passwords that differ": ("/register", {"password2": "another one"}, "password2"),
-    "a change with passwords that differ": ("/password/change", {"password2": "another one"}, "password2"),
+    "a registration with passwords that differ": ("/register", {"password2": "another one", **NAMED}, "password2"),
+    "a change with passwords that differ": ("/password/change", {"password2": "another one", **NAMED}, "password2"),
     "a change without the current password": ("/password/change", {"current_password": ""}, "current_password"),
     "a deletion without a tick": ("/account/delete", {"sure": ""}, "sure"),
 }

@@ -12,10 +12,10 @@ from django.test import Client
 
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import Purpose, make
-from accounts.models import CanonicalAddress, Registration, User
+from accounts.models import CanonicalAddress, Registration
 from tests.accounts.steps import ask, can_sign_in, confirm, outcome, statements
 from tests.browsers import login
-from tests.factories import PASSWORD, AdminFactory, UserFactory, pending
+from tests.factories import PASSWORD, AdminFactory, User, UserFactory, pending
 
 pytestmark = pytest.mark.django_db
 

@@ -7,11 +7,21 @@ from django.core import signing
 from django.test import Client
 
 from accounts.links import LIFETIMES, Purpose
-from accounts.models import User
 from accounts.service import pending_changes
-from tests.accounts.steps import ask, confirm, events, form_errors, live, outcome, reset_password, text, who
+from tests.accounts.steps import (
+    UNCONFIRMED,
+    ask,
+    confirm,
+    events,
+    form_errors,
+    live,
+    outcome,
+    reset_password,
+    text,
+    who,
+)
 from tests.browsers import REFRESH, login, refresh
-from tests.factories import UserFactory, link_token
+from tests.factories import User, UserFactory, link_token
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -130,13 +140,21 @@ class TestTheLink:
         assert is_raised(press(old))
         assert live() == 0
 
+    def test_leads_to_a_page_that_says_whose_account_it_is_what_comes_next_and_how_to_leave(self, user, token):
+        User.objects.filter(pk=user.pk).update(email="grace@example.org")
+        page = text(Client().get("/alarm", {"token": token}, follow=True))
+        assert "about the account g…@example.org." in page
+        assert "grace@" not in page
+        assert "Then we send you a link to choose a new password." in page
+        assert 'href="/sign-in">It was me' in page
+
     def test_does_nothing_until_the_button_is_pressed(self, thief, token):
         assert token in text(Client().get("/alarm", {"token": token}, follow=True))
         assert (who(thief), live()) == (200, 1)
 
     CHANGES = {
         "the address": {"email": NEW},
-        "the address, unconfirmed": {"email": NEW, "email_confirmed_at": None},
+        "the address, unconfirmed": {"email": NEW, **UNCONFIRMED},
         "the password": {"password": "argon2$of-the-thief"},
         "the last sign-in": {"last_login": "2030-01-02T00:00:00Z"},
     }

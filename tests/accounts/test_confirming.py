@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.links import Purpose, make
-from accounts.models import Registration, User
+from accounts.models import Registration
 from accounts.service.registration import MAX_PENDING, MAX_TRIES
 from tests.accounts.steps import (
     DAY,
@@ -24,7 +24,7 @@ from tests.accounts.steps import (
     problem,
 )
 from tests.browsers import FIREFOX
-from tests.factories import PASSWORD, UserFactory, pending
+from tests.factories import PASSWORD, User, UserFactory, pending
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db

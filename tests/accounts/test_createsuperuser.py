@@ -8,9 +8,8 @@ from django.contrib.auth.management.commands import changepassword, createsuperu
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts.models import User
 from tests.browsers import refresh
-from tests.factories import UserFactory
+from tests.factories import User, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from accounts.models import User
 from tests.accounts.steps import ask, clears_the_tokens, events, problem, who
 from tests.browsers import login, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, User, UserFactory
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +21,7 @@ class TestDeletingTheAccount:
         assert not User.objects.exists()
         credentials = {"email": user.email, "password": PASSWORD}
         assert problem(ask(signed_in, "login", credentials)) == "401 invalid_credentials"
-        User.objects.create_user(**credentials)
+        UserFactory(**credentials)
         assert User.objects.get().email == user.email, "The address is free again."
 
     def test_all_its_sessions_end_at_once_access_tokens_included(self, signed_in, user, another, clock):

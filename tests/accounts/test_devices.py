@@ -56,6 +56,15 @@ class TestWhatThePageShows:
         assert times(api) == ["12:00:00", "12:10:00"]
         assert RefreshToken.objects.get().since == clock.now
 
+    def test_the_time_of_the_sign_in_tells_devices_of_the_same_name_apart(self, api, another, user, clock):
+        for _ in range(2):
+            login(another(), user, device_name="Firefox")
+            clock.forward(60)
+        login(api, user, device_name="Laptop")
+        names = re.findall(r"<h3[^>]*>(.*?)</h3>", re.sub(r"<time[^>]*>", "", text(api.get("/"))))
+        assert (names[0], len({*names})) == ("Laptop", 3)
+        assert all(name.startswith("Firefox · Signed in ") for name in names[1:])
+
     def test_the_response_is_not_stored(self, signed_in):
         assert "no-store" in signed_in.get("/")["Cache-Control"]
 

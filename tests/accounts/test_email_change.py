@@ -2,10 +2,9 @@
 
 import pytest
 
-from accounts.models import User
 from tests.accounts.steps import DAY, ask, can_sign_in, confirm, events, leads_to, outcome, seen, statements, who
 from tests.browsers import REFRESH, login, refresh
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tokens.conf import token_settings
 from tokens.models import RefreshToken, SecurityEvent
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from tests.accounts.steps import TWICE, ask, sign_in_by_form, text
+from tests.accounts.steps import NAMED, TWICE, ask, sign_in_by_form, text
 from tests.browsers import FIREFOX, login
 from tests.config.demo import test_demo as demo
 from tests.factories import PASSWORD, AdminFactory, UserFactory
@@ -65,8 +65,8 @@ class TestAPage:
 class TestAMail:
     def test_a_mail_is_in_the_language_of_the_request_that_caused_it(self, german, api, mailoutbox):
         UserFactory(email=ADDRESS)
-        german.post("/register", {"email": "new@example.org", **TWICE})
-        german.post("/register", {"email": ADDRESS, **TWICE})
+        german.post("/register", {"email": "new@example.org", **TWICE, **NAMED})
+        german.post("/register", {"email": ADDRESS, **TWICE, **NAMED})
         ask(german, "password/reset", {"email": ADDRESS})
         api.post("/password/reset", {"email": ADDRESS})
         assert [mail.subject for mail in mailoutbox] == [

@@ -11,6 +11,7 @@ import requests
 import schemathesis
 from schemathesis.core.transport import Response
 
+from tests.accounts.steps import NAMED
 from tests.attacks.doors import AS_SERVICE, INTROSPECTION
 from tests.factories import PASSWORD
 from tests.tokens.api.test_schema import OPERATIONS, described
@@ -49,7 +50,7 @@ class Caller:
 def test_each_operation_responds_as_the_description_says(api, settings, token_in, clock):
     settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"], "SERVICE_AUDIENCE": "services"}
     call = Caller(api)
-    call("post", "register", {"email": EMAIL, "password": PASSWORD})
+    call("post", "register", {"email": EMAIL, "password": PASSWORD, **NAMED})
     call("post", "email/confirm", {"token": token_in(EMAIL), "password": PASSWORD})
     granted = call("post", "login", {"email": EMAIL, "password": PASSWORD, "mode": "body", "device_name": "Laptop"})
     assert call("post", "introspect", {"token": granted["access_token"]}, **AS_SERVICE)["active"] is True

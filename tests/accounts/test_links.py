@@ -12,10 +12,10 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.links import InvalidLink, Purpose, make, read
-from accounts.models import Registration, User
+from accounts.models import Registration
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password, text, who
 from tests.browsers import login
-from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token, pending
+from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
 from tests.tokens.service.threads import in_thread
 
 pytestmark = pytest.mark.django_db

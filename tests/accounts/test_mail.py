@@ -15,10 +15,10 @@ from django.utils import translation
 
 from accounts import mail
 from accounts.links import Purpose
-from accounts.models import Registration, User
+from accounts.models import Registration
 from config.environment import mail_settings
 from tests.accounts.steps import NEW_PASSWORD, ask, seen
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, User
 
 FOLDER = Path(configured.BASE_DIR) / "templates/accounts/mail"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))

@@ -9,9 +9,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import QuerySet
 from django.test import Client
 
-from accounts.models import CanonicalAddress, Registration, User
+from accounts.models import CanonicalAddress, Registration
 from tests.accounts.steps import DAY, can_sign_in, confirm, outcome
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, User, UserFactory
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db import connections
 from django.db.models.signals import post_save
 
-from accounts.models import CanonicalAddress, User
-from tests.factories import UserFactory
+from accounts.models import CanonicalAddress
+from tests.factories import User, UserFactory
 
 pytestmark = pytest.mark.django_db
 

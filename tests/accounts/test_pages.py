@@ -6,10 +6,9 @@ from html import unescape
 import pytest
 from django.test import Client
 
-from accounts.models import User
 from tests.accounts.steps import clears_the_tokens, leads_to, live, sign_in_by_form
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

@@ -2,11 +2,10 @@
 
 import pytest
 
-from accounts.models import User
 from accounts.service import passwords
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import ACCESS, SESSION, login, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, User, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.auth_hash import digest_of
 from tokens.service.revocation import revoke

@@ -2,12 +2,11 @@
 
 import pytest
 
-from accounts.models import User
 from accounts.service import passwords
 from tests.accounts import steps
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import login, refresh
-from tests.factories import UserFactory
+from tests.factories import User, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

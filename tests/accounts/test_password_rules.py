@@ -3,18 +3,19 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts.models import MAX_PASSWORD, User
+from accounts.models import MAX_PASSWORD
 from tests.accounts.steps import events, outcome
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, User
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
 
+ADDRESS_FIELD = User._meta.get_field("email")
 BREACHED = "found in a breach of another site"
 BAD = {
     "too short": ("short", "This password is too short."),
     "too long": ("x" * (MAX_PASSWORD + 1), ""),  # The API and the pages have different texts for it.
-    "like the address": ("{email}", "The password is too similar to the e-mail address."),
+    "like the address": ("{email}", f"The password is too similar to the {ADDRESS_FIELD.verbose_name}."),
     **{
         f"the common password {common}": (common, "This password is too common.")
         for common in ("password", "password1", "12345678", "12345678901", "qwertyuiop", "Football1", "1q2w3e4r5t")

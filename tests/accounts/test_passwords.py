@@ -10,10 +10,10 @@ from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.test import Client
 
 from accounts.links import Purpose
-from accounts.models import MAX_PASSWORD, Registration, User
+from accounts.models import MAX_PASSWORD, Registration
 from tests.accounts.steps import DAY, ask, confirm, outcome, reset_password, who
 from tests.browsers import ACCESS, login
-from tests.factories import UserFactory, link_token
+from tests.factories import User, UserFactory, link_token
 
 pytestmark = pytest.mark.django_db
 

@@ -5,9 +5,8 @@ The pages are in `test_account_pages`, and what each change does is in a file of
 
 import pytest
 
-from accounts.models import User
 from tests.accounts.steps import API, CROSS_SITE, NEW_PASSWORD, ask, events, problem, who
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, User
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

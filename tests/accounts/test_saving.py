@@ -3,10 +3,9 @@
 import pytest
 from django.test import Client
 
-from accounts.models import User
 from tests.accounts.steps import NEW_PASSWORD, can_sign_in, events, leads_to
 from tests.browsers import login
-from tests.factories import PASSWORD, AdminFactory
+from tests.factories import PASSWORD, AdminFactory, User
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db

@@ -3,10 +3,9 @@
 import pytest
 from django.test import Client
 
-from accounts.models import User
 from tests.accounts.steps import HOUR, events, form_errors, live, who
 from tests.browsers import ACCESS, REFRESH, AsyncBrowser, login
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, User, UserFactory
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

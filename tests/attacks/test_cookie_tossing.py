@@ -15,9 +15,9 @@ from django.core.handlers.wsgi import WSGIRequest as DjangosRequest
 from django.test import Client
 from django.test import client as djangos_client
 
-from config.requests import ASGIRequest, WSGIRequest
 from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
+from tokens.web.requests import ASGIRequest, WSGIRequest
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 

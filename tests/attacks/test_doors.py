@@ -278,7 +278,7 @@ CHANGERS: dict[str, Callable[[Client], Any]] = {
     ),
     "the admin revokes": lambda browser: browser.post(
         "/admin/tokens/refreshtoken/",
-        {"action": "revoke_selected", "_selected_action": [str(other_session().pk)]},
+        {"action": "revoke_selected", "_selected_action": [str(other_session().pk)], "confirmed": "yes"},
     ),
     "the admin deletes a user": lambda browser: browser.post(
         f"/admin/accounts/user/{other_session().user_id}/delete/", {"post": "yes"}

@@ -45,6 +45,9 @@ LISTED = {
     "tokens.service.revocation_feed.RevocationFeed.__init__.self._changed": "primary keys of users of these rows",
     "tokens.service.revocation_feed.RevocationFeed.__init__.self._seen_changes": "ids of rows",
     "tokens.web.user.primary_key": "4096 primary keys from our own tokens",
+    "tokens.sockets.TokenAuthMiddleware.__init__.self._watches": "one for each event loop",
+    "tokens.sockets._Watch.__init__.self._sockets": "sockets that are open",
+    "tokens.sockets._Watch.__init__.self._closing": "sockets that are being closed",
     "tokens.hashers.Turns.__init__.self._waiting": "requests that wait, one for each place",
     "accounts.delivery.Queue.__init__.self._of_address": "1000 mails of ours: addresses and names in them are cut",
     # The server chooses the keys: settings, models, databases, languages.

@@ -59,8 +59,8 @@ django.setup()
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 
-from config.requests import WSGIRequest  # noqa: E402
 from tokens.database.expressions import DatabaseNow  # noqa: E402
+from tokens.web.requests import WSGIRequest  # noqa: E402
 
 DatabaseNow.as_postgresql = DatabaseNow.as_sqlite  # type: ignore[method-assign]
 traveller = time_machine.travel(datetime.now(UTC), tick=True).start()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.pages import PAGES
+from tests.browser.pages import LONG_NAME, PAGES
 from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.sites import Person
 from tests.browser.steps import sign_out
@@ -125,6 +125,25 @@ class TestContentSecurityPolicy:
         signed_in.goto(path)
         expect(signed_in.locator("#content h1").first).to_be_visible()
         assert refused == []
+
+    @pytest.mark.parametrize(
+        ("path", "in_sight"),
+        [
+            ("refreshtoken", ["user", "device", "state", "last_refreshed"]),
+            ("securityevent", ["created_at", "kind", "user"]),
+        ],
+    )
+    def test_a_list_of_the_admin_shows_in_one_line_what_identifies_a_row(self, signed_in, visit, path, in_sight):
+        visit.sign_in_elsewhere(LONG_NAME, "2001:db8:85a3:1319:8a2e:370:7344:8a2e")
+        signed_in.set_viewport_size(LAPTOP)
+        signed_in.goto(f"/admin/tokens/{path}/")
+        results = signed_in.locator(".results")
+        right = results.bounding_box()["x"] + results.bounding_box()["width"]
+        for name in in_sight:
+            cell = signed_in.locator(f"#result_list thead .column-{name}").bounding_box()
+            assert cell["x"] + cell["width"] <= right, name
+        heights = signed_in.locator("#result_list tbody tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
+        assert max(heights) < 40, heights
 
     def test_revoking_sessions_in_the_admin_obeys_it(self, signed_in, person, site, refused):
         """These pages have widgets, pop-ups and a confirmation."""

@@ -1,7 +1,8 @@
-"""The packages of npm clients."""
+"""The packages of npm clients, and the wheel."""
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,17 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
         return folders[name]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that ``pip install`` of this checkout makes. The checkout itself would also have files it lacks."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    [found] = folder.glob("*.whl")
+    return found
 
 
 def installed(source: Path, copy: Path) -> Path:

@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
@@ -46,6 +49,18 @@ def started(command: list[Any], folder: Path, environment: dict[str, str]) -> It
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def installed_wheel(wheel: Path, folder: Path) -> tuple[str, Path]:
+    """Install the wheel into a new virtual environment. Return its interpreter and its folder of packages.
+
+    The dependencies come from the environment of this test run.
+    """
+    venv.create(folder, with_pip=False, symlinks=True)
+    [packages] = folder.glob("lib/*/site-packages")
+    zipfile.ZipFile(wheel).extractall(packages)  # As pip installs a wheel of pure Python.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('platlib')}\n{sysconfig.get_path('purelib')}\n")
+    return str(folder / "bin" / "python"), packages
 
 
 class Project:

@@ -6,11 +6,7 @@ which know nothing of Latchkey, pass before and after. What Latchkey does in suc
 """
 
 import re
-import subprocess
-import sys
-import sysconfig
 import textwrap
-import venv
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.browsers import ACCESS, REFRESH
-from tests.clients.projects import IN_PRODUCTION, ROOT, SOURCE, Browser, Project, Server
+from tests.clients.projects import IN_PRODUCTION, ROOT, SOURCE, Browser, Project, Server, installed_wheel
 from tests.databases import NAMES, start_server
 from tests.settings import PG_URL
 
@@ -202,17 +198,6 @@ def test_the_deployment_checks_report_only_what_the_project_itself_does(tmp_path
     assert set(re.findall(r"\((\w+\.[A-Z]\d+)\)", printed)) == {"security.W004", "security.W008", "tokens.W011"}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that ``pip install`` of this checkout makes. The checkout itself would also have files it lacks."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    [found] = folder.glob("*.whl")
-    return found
-
-
 def test_the_wheel_contains_all_files_of_both_apps(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = [path for app in ("accounts", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
@@ -224,12 +209,7 @@ def test_the_wheel_contains_all_files_of_both_apps(wheel):
 
 
 def test_the_project_works_with_the_installed_wheel(wheel, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
-    [packages] = (tmp_path / "venv").glob("lib/*/site-packages")
-    # pip installs a pure Python wheel by extracting it. The dependencies come from this test run's environment.
-    zipfile.ZipFile(wheel).extractall(packages)
-    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('platlib')}\n{sysconfig.get_path('purelib')}\n")
-    python = str(tmp_path / "venv" / "bin" / "python")
+    python, packages = installed_wheel(wheel, tmp_path / "venv")
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3", "USERS": "accounts.User"}
     project = Project(tmp_path / "site", settings, python)
     project.add_latchkey(migrate=False)

@@ -70,8 +70,15 @@ def test_a_method_that_is_not_allowed_does_not_lose_the_refreshed_tokens(clock, 
 def test_a_form_without_its_csrf_token_is_a_page_that_says_what_to_do():
     strict = Client(enforce_csrf_checks=True)
     given = {"username": "somebody@example.org", "password": PASSWORD}
-    assert "Reload the page" in page(strict.post("/sign-in", given, headers=HTML), 403)
+    assert "Reload the page" in page(strict.post("/sign-in", given, headers=HTML, secure=True), 403)
     assert strict.post("/sign-in", given, headers=JSON).json()["code"] == "form_outdated"
+
+
+def test_a_form_of_a_page_that_was_opened_over_http_names_the_address_to_use(settings):
+    strict, given = Client(enforce_csrf_checks=True), {"username": "somebody@example.org", "password": PASSWORD}
+    settings.ORIGIN = "https://example.org"
+    assert "Open this page at https://example.org." in page(strict.post("/sign-in", given, headers=HTML), 403)
+    assert "Reload the page" in page(strict.post("/sign-in", given, headers=HTML, secure=True), 403)
 
 
 @pytest.mark.django_db

@@ -92,7 +92,7 @@ def test_nothing_takes_or_stores_a_file():
     """Only error reports name the files of a request, without their names and contents."""
     code = {path: path.read_text() for app in ("accounts", "config", "tokens") for path in (ROOT / app).rglob("*.py")}
     found = {str(path.relative_to(ROOT)) for path, text in code.items() if re.search(r"\.FILES|MultiPartParser", text)}
-    assert found == {"config/reports.py"}
+    assert found == {"tokens/web/reports.py"}
     assert not [path for path, text in code.items() if re.search(r"\b(File|Image|FilePath)Field\b", text)]
     assert not [field for model in apps.get_models() for field in model._meta.fields if isinstance(field, FileField)]
     assert django_settings.MEDIA_ROOT == ""
@@ -122,7 +122,7 @@ def test_only_the_demo_imports_a_module_that_opens_connections():
                 elif isinstance(node, ast.ImportFrom):
                     found |= {(str(path.relative_to(ROOT)), f"{node.module}") for name in node.names}
     assert sorted((path, name) for path, name in found if name in CONNECTING and "config/demo/" not in path) == [
-        ("config/reports.py", "http.client"),  # The names of the statuses.
+        ("tokens/web/reports.py", "http.client"),  # The names of the statuses.
     ]
 
 
@@ -172,7 +172,7 @@ def test_a_rejected_refresh_token_leaves_a_line_and_no_part_of_it(api, caplog):
 
 def test_logs_go_to_standard_error_and_to_the_operators_and_nowhere_else():
     handlers = {handler["class"] for handler in django_settings.LOGGING["handlers"].values()}
-    assert handlers == {"logging.StreamHandler", "config.reports.AdminMail"}
+    assert handlers == {"logging.StreamHandler", "tokens.web.reports.AdminMail"}
     for name in ("django", "accounts", "tokens"):
         assert f"log `{name}`" in README
 

@@ -17,12 +17,12 @@ from django.views.debug import get_default_exception_reporter_filter
 
 from accounts.links import Purpose
 from accounts.models import User
-from config.reports import AdminMail, ErrorLine, ReportFilter
 from config.urls import handler500
 from config.urls import urlpatterns as project
 from tests.accounts.steps import NEW_PASSWORD
 from tests.browsers import FIREFOX, REFRESH, login, post
 from tests.factories import UserFactory, link_token
+from tokens.web.reports import AdminMail, ErrorLine, ReportFilter
 
 __all__ = ["handler500"]
 SECRET = "s3cr3t-0f-a-1ink"

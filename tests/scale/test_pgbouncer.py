@@ -69,7 +69,7 @@ def test_the_admin_lists_and_revokes(cluster, account):
     assert browser.session_id in listed.text
     user = cluster.primary.ask("SELECT id FROM accounts_user WHERE email = %s", account.email)
     assert staff.get(cluster.front, f"/admin/accounts/user/{user}/change/").status == 200
-    fields = {"action": "revoke_selected", "_selected_action": browser.session_id}
+    fields = {"action": "revoke_selected", "_selected_action": browser.session_id, "confirmed": "yes"}
     assert staff.post_form(cluster.front, sessions, **fields).status == 302
     assert browser.refresh(cluster.front).status == SIGNED_OUT
     assert staff.get(cluster.front, "/admin/tokens/securityevent/").status == 200

@@ -5,12 +5,20 @@ from typing import Any
 
 from django.test import Client
 
+from tests.tokens.protocol import jws
 from tests.tokens.service.statements import failing
+from tokens.conf import token_settings
 
 EXPIRED = 601
 """Seconds after a sign-in or a refresh, when the access token has expired."""
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 """The headers of a request for a page. Only such a request, and one to the auth API, may clear cookies."""
+
+
+def unsigned(kind: str = "at+jwt", **claims: Any) -> str:
+    """Return a token without a signature that says it is ours, except for what is given."""
+    claims = {"iss": token_settings().issuer, **claims}
+    return f"{jws.encoded({'alg': 'none', 'typ': kind})}.{jws.encoded(claims)}."
 
 
 def who(client: Client) -> str | None:

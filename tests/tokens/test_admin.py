@@ -106,7 +106,7 @@ def listed(client: Client, path: str = SESSIONS, **query: Any) -> set[Any]:
 
 def revoke(client: Client, *sessions: RefreshToken, **more: Any) -> Any:
     chosen = [str(session.pk) for session in sessions]
-    return client.post(SESSIONS, {"action": "revoke_selected", "_selected_action": chosen, **more})
+    return client.post(SESSIONS, {"action": "revoke_selected", "_selected_action": chosen, "confirmed": "yes", **more})
 
 
 def revoke_url(user: Any) -> str:
@@ -188,13 +188,23 @@ def one_of_each(user: Any, clock: Any) -> dict[str, RefreshToken]:
 
 
 class TestTheLists:
-    def test_a_row_shows_user_device_address_mode_time_and_state(self, admin, user, clock):
+    def test_a_row_shows_user_device_state_time_and_address(self, admin, user, clock):
         clock.forward(60)
         session_of(user, ip="203.0.113.7")
         html = unescape(admin.get(SESSIONS).content.decode())
         [row] = [row for row in html.split("<tr>") if user.email in row]
-        for text in (user.email, "curl", "203.0.113.7", "cookie", "Jan. 1, 2030, 12:01 p.m.", "live"):
-            assert text in row
+        order = [row.index(text) for text in (user.email, "curl", "live", "01/01/2030 12:01 p.m.", "203.0.113.7")]
+        assert order == sorted(order)
+
+    @pytest.mark.parametrize("offered", ["off", "offer"])
+    def test_bound_is_a_column_only_where_sessions_can_be_bound(self, offered, admin, settings):
+        settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
+        assert (b"column-bound" in admin.get(SESSIONS).content) is (offered == "offer")
+
+    @ALL_LISTS
+    def test_no_list_offers_to_count_the_rows_of_each_filter(self, path, admin):
+        assert b"_facets" not in admin.get(path).content
+        assert not admin.get(path, {"_facets": "True"}).context["cl"].add_facets
 
     @pytest.mark.parametrize(("query", "names"), FILTERS.values(), ids=FILTERS)
     def test_the_filters_give_the_right_rows(self, query, names, one_of_each, staff):
@@ -308,7 +318,12 @@ class TestRevoking:
         copies = [{name: getattr(session, name) for name in columns} for _ in range(RefreshTokenAdmin.list_per_page)]
         RefreshToken.objects.bulk_create(RefreshToken(**copy) for copy in copies)
         chosen = {"action": "revoke_selected", "_selected_action": [str(session.pk)], "select_across": "1"}
-        admin.post(f"{SESSIONS}?q={user.email}", chosen)
+        question = admin.post(f"{SESSIONS}?q={user.email}", chosen)
+        assert f"{RefreshTokenAdmin.list_per_page + 1} of the selected sessions are live." in question.content.decode()
+        assert len(live_sessions(user=user)) == RefreshTokenAdmin.list_per_page + 1, "The question revokes nothing."
+        repeated = re.findall(r'type="hidden" name="(?!csrf)([^"]+)" value="([^"]*)"', question.content.decode())
+        assert dict(repeated) == {**chosen, "_selected_action": str(session.pk), "confirmed": "yes"}
+        admin.post(f"{SESSIONS}?q={user.email}", dict(repeated))
         assert (len(live_sessions(user=user)), len(live_sessions(user=boss))) == (0, 1)
 
     def test_all_sessions_of_a_user_are_revoked_from_the_users_page(self, admin, boss, user, clock, another):

@@ -24,7 +24,7 @@ def test_a_session_that_somebody_else_ends_at_the_same_moment_is_not_named(admin
         return revocation.revoke_all(*arguments, **options)
 
     monkeypatch.setattr(admin_module, "revoke_all", revoke_late)
-    data = {"action": "revoke_selected", "_selected_action": [str(ours.id), str(theirs.id)]}
+    data = {"action": "revoke_selected", "_selected_action": [str(ours.id), str(theirs.id)], "confirmed": "yes"}
     assert admin.post(SESSIONS, data).status_code == 302
     assert [entry.object_id for entry in LogEntry.objects.all()] == [str(ours.id)]
     assert LogEntry.objects.get().change_message == "1 session revoked."

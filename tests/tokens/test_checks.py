@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
@@ -56,6 +57,20 @@ def found(**options: Any) -> list[CheckMessage]:
 
 def tokens(**values: Any) -> Arrange:
     return lambda settings, patch: setattr(settings, "TOKENS", values)
+
+
+def suffix(text: str, **names: str) -> Arrange:
+    """Set COOKIE_SUFFIX, and let the names of Django's cookies end in it unless ``names`` replace them."""
+    fitting = {f"{name}_COOKIE_NAME": f"{name.lower()}-{text}" for name in ("SESSION", "CSRF")}
+    if names:
+        fitting = names
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        settings.TOKENS = {"COOKIE_SUFFIX": text}
+        for name, value in fitting.items():
+            setattr(settings, name, value)
+
+    return arrange
 
 
 def setting(name: str, value: Any) -> Arrange:
@@ -149,6 +164,25 @@ def hijack_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "hijack.middleware.HijackUserMiddleware"]
 
 
+def another_app(name: str, *, is_ours: bool) -> Arrange:
+    """Put an app with this name on Python's path. ``is_ours``: it is Latchkey's, and the one that is in use is not."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        folder = Path(mkdtemp(dir=SCRATCH)) / name
+        folder.mkdir()
+        (folder / "apps.py").write_text("is_latchkey = True" if is_ours else "")
+        patch.syspath_prepend(folder.parent)
+        if is_ours:
+            patch.setattr(apps.get_app_config(name), "is_latchkey", False)
+
+    return arrange
+
+
+def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
+    # Only the name counts. With the app itself, its own checks would ask for tables.
+    patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider")
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -186,6 +220,10 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
     ("E041", ERROR, routed(Divided("user")), "accounts.User is written to 'other'"),
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
+    ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
+    ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
+    ("E046", ERROR, suffix("shop;"), "shop;"),
+    ("W026", WARNING, suffix("shop", CSRF_COOKIE_NAME="csrf-shop"), "SESSION_COOKIE_NAME"),
     ("W014", WARNING, key_file(0o640), "key 2 (mode 0640)"),
     ("W012", WARNING, tokens(TRUSTED_ORIGINS=["http://localhost:3000"]), "http://localhost:3000"),
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
@@ -196,6 +234,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
     ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
+    ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
@@ -265,6 +304,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("SQLite without a time zone", sqlite_in(None), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
+    ("an app of the project named accounts", another_app("accounts", is_ours=False), ["tokens.E050"]),
+    ("an app of the project with another name", another_app("orders", is_ours=False), []),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
     ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
 ]

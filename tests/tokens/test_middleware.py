@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, FIREFOX, OPEN, REFRESH, login, post, refresh
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, database_down, is_unavailable, values_of, who
+from tests.tokens.edge import EXPIRED, database_down, is_unavailable, unsigned, values_of, who
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements, issuing
 from tokens.service.revocation import revoke
@@ -161,7 +161,7 @@ class TestABearerToken:
         settings.TOKENS = {"MODES": ["cookie", "body"]}
         bearer = login(another(), user, mode="body")["access_token"]
         login(api, UserFactory())
-        for token, pk in [(bearer, str(user.pk)), ("nonsense", None)]:
+        for token, pk in [(bearer, str(user.pk)), (unsigned(), None)]:
             assert api.get("/probe/who", headers={"Authorization": f"Bearer {token}"}).json()["pk"] == pk
 
     def test_an_expired_one_is_not_refreshed_by_cookie(self, expired):
@@ -186,9 +186,8 @@ class TestATokenSeenBefore:
         assert post(api, "/probe/rest", **{"Sec-Fetch-Site": "same-origin"}).status_code == 200
         assert post(api, "/probe/rest", **CROSS_SITE).status_code == 403
 
-    @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer"])
-    def test_it_is_ignored_beside_an_authorization_header(self, api, header):
-        assert api.get("/probe/who", headers={"Authorization": header}).json()["pk"] is None
+    def test_it_is_ignored_beside_a_bearer_token_of_ours(self, api):
+        assert api.get("/probe/who", headers={"Authorization": f"Bearer {unsigned()}"}).json()["pk"] is None
 
     def test_its_use_acknowledges_that_the_client_received_it(self, api, clock):
         clock.forward(EXPIRED)

@@ -13,8 +13,9 @@ from tokens.web.incoming import bearer_token
 class TokenAuthentication(BaseAuthentication):
     """Uses the result of the middleware: ``request.user``, and the access token as ``request.auth``.
 
-    An invalid Bearer token is rejected. An invalid cookie makes the user anonymous, so that it cannot prevent a
-    sign-in.
+    An invalid Bearer token of ours is rejected. One that is not ours is left to the view's other authentication
+    classes, also if cookies authenticate the request. An invalid cookie makes the user anonymous, so that it cannot
+    prevent a sign-in.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
@@ -22,11 +23,13 @@ class TokenAuthentication(BaseAuthentication):
         if exchange is None:
             return None
         exchange.note_user_asked()  # The view may use only ``request.auth``.
-        if exchange.access is not None and request._request.user.is_authenticated:
-            return request._request.user, exchange.access
-        if bearer_token(request._request) is not None:
-            raise AuthenticationFailed(exchange.problem.text, exchange.problem.code)
-        return None
+        is_somebody = exchange.access is not None and request._request.user.is_authenticated
+        if exchange.by_bearer:
+            if not is_somebody:
+                raise AuthenticationFailed(exchange.problem.text, exchange.problem.code)
+        elif not is_somebody or bearer_token(request._request) is not None:
+            return None
+        return request._request.user, exchange.access
 
     def authenticate_header(self, request: Request) -> str:
         exchange = exchange_of(request)

@@ -25,8 +25,7 @@ from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
 from tokens.web import bodies, problems, session
-from tokens.web.exchange import Exchange, required_exchange
-from tokens.web.incoming import bearer_token
+from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import Proof
 
@@ -108,8 +107,10 @@ class ApiView(APIView):
         return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # Views without authentication classes read cookies even if there is a Bearer token.
-        by_bearer = bool(self.authentication_classes) and bearer_token(request._request) is not None
+        # Views without authentication classes read cookies even if there is a Bearer token. Beside a token that is not
+        # ours, cookies count.
+        exchange = exchange_of(request)
+        by_bearer = bool(self.authentication_classes) and exchange is not None and exchange.by_bearer
         if is_unsafe(request._request) and not by_bearer and is_cross_origin(request._request):
             raise ProblemError(problems.CROSS_ORIGIN)
         super().initial(request, *args, **kwargs)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from rest_framework import serializers
 
 from tokens.conf import MODES
+from tokens.service.addresses import address_field
 from tokens.web import problems
 from tokens.web.problems import Problem
 
@@ -38,7 +39,7 @@ _WHO_EXAMPLE = {
 
 class UserOutput(serializers.Serializer[Any]):
     id = serializers.CharField()
-    email = serializers.CharField()
+    email = serializers.CharField(allow_null=address_field() is None)
 
 
 class DeviceOutput(serializers.Serializer[Any]):

@@ -7,15 +7,28 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from tokens.conf import BODY, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
 
+_NAMES_OF_USERS = ("username", "email", "login", "user")
+_OTHER_NAMES = {
+    "refresh_token": ("refresh", "refreshToken"),
+    "password": ("password1", "new_password", "new_password1"),
+    "current_password": ("old_password", "oldPassword", "password"),
+    "new_password": ("new_password1", "newPassword", "password1"),
+    "token": ("key", "uid"),
+}
+"""The names that APIs of other packages have for our fields."""
+MAX_LOGIN = 254
+"""Characters of what a user signs in with: a user name or an e-mail address."""
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 MAX_TOKEN = 4096
@@ -42,16 +55,35 @@ class Flag(serializers.BooleanField):
 
 
 class LoginInput(serializers.Serializer[Any]):
-    email = Text(max_length=254)
+    """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
+
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
     remember = Flag(required=False, help_text="The default is false.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)
 
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, first that of the user name. Where it is not ``email``, one of the two is required."""
+        name, fields = get_user_model().USERNAME_FIELD, super().get_fields()
+        if name == "email":
+            return {name: Text(max_length=MAX_LOGIN), **fields}
+        either = f"The user name or the e-mail address. One of `{name}` and `email` is required."
+        of_user = {field: Text(max_length=MAX_LOGIN, required=False, help_text=either) for field in (name, "email")}
+        return {**of_user, **fields}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        name = get_user_model().USERNAME_FIELD
+        given = [attrs.pop(field) for field in (name, "email") if field in attrs]
+        if not given:
+            raise serializers.ValidationError({name: self.fields[name].error_messages["required"]}, code="required")
+        return {**attrs, "name": given[0]}
+
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
-            raise serializers.ValidationError(_("This server does not support this mode."), code="mode")
+            modes = ", ".join(token_settings().modes)
+            text = _("This server does not serve this mode. Its setting MODES has: %(modes)s.") % {"modes": modes}
+            raise serializers.ValidationError(text, code="mode")
         return mode
 
 
@@ -82,9 +114,33 @@ class DeviceNameInput(ProofInput):
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the validated body of a request. Raise `ValidationError`, which is answered with the errors."""
     serializer = kind(data=request.data)
-    serializer.is_valid(raise_exception=True)
+    if not serializer.is_valid():
+        raise serializers.ValidationError(
+            {field: _naming_the_others(field, found, request.data) for field, found in serializer.errors.items()}
+        )
     validated: dict[str, Any] = serializer.validated_data
     return validated
+
+
+def refuse_others_token(request: Request) -> None:
+    """Raise `ValidationError` if the body has a refresh token in a field of another package's API, and not in ours.
+
+    Call it for a request without a refresh token. It would otherwise be answered as if it had sent nothing.
+    """
+    missing = [ErrorDetail("", "required")]
+    found = _naming_the_others("refresh_token", missing, request.data)
+    if found is not missing:
+        raise serializers.ValidationError({"refresh_token": found})
+
+
+def _naming_the_others(field: str, errors: list[Any], given: Any) -> list[Any]:
+    """Return the errors of a field. If it is missing, and the body has one of another package, name that one too."""
+    others = _NAMES_OF_USERS if field == get_user_model().USERNAME_FIELD else _OTHER_NAMES.get(field, ())
+    theirs = next((name for name in others if name in given and name != field), None)
+    if theirs is None or [error.code for error in errors] != ["required"]:
+        return errors
+    text = _("This field is required. This API does not read the field %(name)s.") % {"name": theirs}
+    return [ErrorDetail(text, "required")]
 
 
 def text_of(moment: datetime) -> str:
@@ -93,7 +149,8 @@ def text_of(moment: datetime) -> str:
 
 
 def user_data(user: Any) -> dict[str, Any]:
-    return {"id": str(user.pk), "email": getattr(user, get_user_model().get_email_field_name())}
+    field = address_field()
+    return {"id": str(user.pk), "email": None if field is None else getattr(user, field)}
 
 
 def actor_data(actor: Any) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ from tokens.api.serializers import (
     PasswordInput,
     ProofInput,
     RefreshInput,
+    refuse_others_token,
     service_token_data,
     session_data,
     token_response,
@@ -69,7 +70,7 @@ class Login(Public):
         self.exchange.device_token = given.get("device_token")
         # `tokens.backends` checks the password, with throttles.
         try:
-            user = authenticate(request._request, username=given["email"], password=given["password"])
+            user = authenticate(request._request, username=given["name"], password=given["password"])
         except get_user_model().MultipleObjectsReturned:
             user = None  # A backend of the project ignores case, and several users have this name.
         if user is None:
@@ -98,7 +99,7 @@ class Refresh(Public):
     def post(self, request: Request) -> Response | HttpResponse:
         presented = _presented(request)
         if presented is None:
-            return self._refreshed_by_browser()
+            return self._refreshed_by_browser(is_token_missing=True)
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
             return _token_response(answer)
@@ -111,11 +112,13 @@ class Refresh(Public):
             return cookies.retry_without_access(self.request._request)
         return self._refreshed_by_browser()
 
-    def _refreshed_by_browser(self) -> Response:
+    def _refreshed_by_browser(self, *, is_token_missing: bool = False) -> Response:
         """Answer a client that does not know that its session is bound: the browser has refreshed the access token."""
         access = self.exchange.access
         bound = queries.bound_session(access.session_id) if access else None
         if access is None or bound is None:
+            if is_token_missing:
+                refuse_others_token(self.request)
             raise ProblemError(problems.UNAVAILABLE if self.exchange.skipped else problems.SESSION_ENDED)
         return Response(who_data(bound.user, bound, access), headers=NO_STORE)
 
@@ -128,7 +131,11 @@ class Logout(Public):
         takes=RefreshInput,
     )
     def post(self, request: Request) -> Response:
-        has_ended = session.sign_out_presented(request._request, _presented(request))
+        presented = _presented(request)
+        has_access = "HTTP_AUTHORIZATION" in request.META or cookies.read_access(request._request) is not None
+        if presented is None and not has_access:
+            refuse_others_token(request)
+        has_ended = session.sign_out_presented(request._request, presented)
         # Django's own session ends as well, and its signal is sent.
         logout(request._request)
         if not has_ended:

@@ -125,6 +125,12 @@ class TokenSettings:
     )
     claims_hook: str = _setting("text", "", "dotted path of a function that takes the user and returns more claims")
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
+    cookie_suffix: str = _setting(
+        "text",
+        "",
+        "ends the names of all cookies, after a hyphen: `__Host-access-shop`; for two sites with Latchkey on one host, "
+        "at two ports or paths",
+    )
     http_cookie_names: bool = _setting(
         "flag",
         True,
@@ -173,6 +179,11 @@ class TokenSettings:
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")
+
+    @cached_property
+    def suffix(self) -> str:
+        """What the names of all cookies end in: a hyphen and `cookie_suffix`, or nothing."""
+        return f"-{self.cookie_suffix}" if self.cookie_suffix else ""
 
     @cached_property
     def writes_http_names(self) -> bool:

@@ -22,6 +22,8 @@ WEAK_SECRET_KEY = 50, 5, "django-insecure-"
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", re.ASCII)
 """An origin as browsers write it (RFC 6454 section 6.2): without the port that is the default of its scheme."""
 
+_SUFFIX = re.compile(r"[A-Za-z0-9]{1,32}")
+
 
 def validate(found: TokenSettings) -> list[CheckMessage]:
     """Return what is wrong with these settings."""
@@ -83,6 +85,12 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
 
 
 def _cookies(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.cookie_suffix and not _SUFFIX.fullmatch(found.cookie_suffix):
+        yield Error(
+            f"COOKIE_SUFFIX is {found.cookie_suffix!r}.",
+            hint="Use at most 32 letters and digits of ASCII: shop",
+            id="tokens.E046",
+        )
     if found.secure and not found.http_cookie_names:
         yield Warning(
             "HTTP_COOKIE_NAMES is false: a script can plant the session of an attacker in a browser.",

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Add the backend of a session. The default is in the database, so that no row is written."""
 
-    dependencies = [("tokens", "0016_devices_in_order")]
+    dependencies = [("tokens", "0017_no_names_on_users")]
 
     operations = [
         migrations.AddField(

@@ -93,9 +93,14 @@ class Unheld:
     claim: str
 
 
+def offers_binding() -> bool:
+    """Return whether this deployment binds sessions to devices."""
+    return token_settings().offers_binding
+
+
 def is_offered(session: RefreshToken) -> bool:
     """Return whether the browser is offered to bind this new session. An impersonation, which is short, never is."""
-    return token_settings().offers_binding and session.mode in MODES and session.actor_id is None
+    return offers_binding() and session.mode in MODES and session.actor_id is None
 
 
 def offer(session_id: UUID, now: datetime) -> dbsc.Offer:
@@ -106,7 +111,7 @@ def offer(session_id: UUID, now: datetime) -> dbsc.Offer:
 def is_claim(text: str, session_id: UUID, now: datetime) -> bool:
     """Return whether this is a claim to another offer for the session. This needs no query."""
     is_ours = dbsc.is_good_claim(text, keyring().binding_keys, session_id, now, CLAIM_LIFETIME)
-    return is_ours and token_settings().offers_binding
+    return is_ours and offers_binding()
 
 
 def offer_again(session_id: UUID, now: datetime) -> dbsc.Offer | None:

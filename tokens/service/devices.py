@@ -10,6 +10,7 @@ of the old one may exist.
 """
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -184,6 +185,13 @@ def _latest(alias: str, token_digest: Any, refresh_tokens__id: Any) -> Any:
         .order_by("pk")
         .values_list("pk", "user", "created_at")
     )
+
+
+def known_tokens(tokens: Iterable[str]) -> list[str]:
+    """Return those of these device tokens that belong to a device."""
+    by_digest = {digest_of(token): token for token in tokens}
+    rows = Device.objects.using(writer(Device)).filter(token_digest__in=by_digest)
+    return [by_digest[bytes(digest)] for digest in rows.values_list("token_digest", flat=True).distinct()]
 
 
 def here(client: Client) -> list[UUID]:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any
+from uuid import UUID
 
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
@@ -42,6 +43,15 @@ def is_token_of(
         and decide(session.state(now), presented.generation, now, token_settings().policy)
         not in {Decision.REFUSE, *ENDS_SESSION}
     )
+
+
+def named_by(text: str, *, old_name: bool = False) -> tuple[UUID, int] | None:
+    """Return the session and the generation in a refresh token of ours, or None. The row is not asked."""
+    try:
+        presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
+    except InvalidRefreshToken:
+        return None
+    return presented.session_id, presented.generation
 
 
 def has_authenticated(authenticated: Any, row: Any) -> bool:

@@ -1,5 +1,6 @@
 """Reads sessions, always from the database that takes writes."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,12 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
 def is_live(session_id: UUID) -> bool:
     """Return whether the session has not ended."""
     return RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id).exists()
+
+
+def ends_of_live(session_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """Return for each of these sessions that has not ended when it expires, unless it is refreshed."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id__in=session_ids)
+    return {id: min(ends) for id, *ends in rows.values_list("id", "idle_expires_at", "expires_at")}
 
 
 def was_ended_since(session_id: UUID, since: datetime) -> bool:

@@ -42,6 +42,20 @@ revoked_by_operators = Signal()
 It is sent in the transaction that ends them. An exception in a receiver undoes it.
 """
 
+ended = Signal()
+"""The signal that sessions end, with their ``session_ids``. What was granted on them ends too.
+
+For the users with the primary keys ``user_ids``, everything ends that was granted to them: their password was changed,
+or they have raised the alarm, or their account is closed. It is sent in the transaction that ends the sessions. An
+exception in a receiver undoes it.
+"""
+_WITH_EVERYTHING = {
+    RefreshToken.Reason.PASSWORD_CHANGED,
+    RefreshToken.Reason.USER_DISABLED,
+    RefreshToken.Reason.USER_DELETED,
+}
+"""Reasons for which everything ends that was granted to the user."""
+
 metrics.start_at_zero(metrics.REVOCATIONS, *((reason,) for reason in RefreshToken.Reason.values))
 
 
@@ -138,8 +152,16 @@ def _end(
         )
         for row in rows
     )
+    user_ids = {row.user_id for row in rows}
     if reason in _BY_OPERATORS:
-        revoked_by_operators.send(RefreshToken, user_ids={row.user_id for row in rows})
+        revoked_by_operators.send(RefreshToken, user_ids=user_ids)
+    ended.send(RefreshToken, session_ids=ids, user_ids=user_ids if reason in _WITH_EVERYTHING else set())
+
+
+def end_everything_granted_to(user: Any) -> None:
+    """End what was granted to the user, on whatever session."""
+    with durable(writer(RefreshToken)):
+        ended.send(RefreshToken, session_ids=[], user_ids={user.pk})
 
 
 def revoke_all(
@@ -157,10 +179,10 @@ def revoke_all(
     a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). The other arguments are
     those of `revoke`.
     """
-    ended: list[UUID] = []
+    found: list[UUID] = []
     while batch := revoke(sessions, reason, by=by, client=client, note=note):
-        ended += batch
-    if user is not None and not ended:
+        found += batch
+    if user is not None and not found:
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason
         event = events.record(
@@ -175,4 +197,4 @@ def revoke_all(
             events.write([event])
             if reason in _BY_OPERATORS:
                 revoked_by_operators.send(RefreshToken, user_ids={user.pk})
-    return ended
+    return found

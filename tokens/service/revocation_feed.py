@@ -111,6 +111,10 @@ class RevocationFeed:
             return not RefreshToken.objects.using(alias).filter(id=session_id, revoked_at=None).exists()
         return session_id.int in revoked
 
+    def seconds_until_due(self) -> float:
+        """Return after how many seconds revocations are to be read again. Zero or less: they are now."""
+        return self._fresh_until - self._monotonic()
+
     def add(self, session_ids: Iterable[UUID]) -> None:
         """Add revocations that this process has just committed."""
         self._keep(list(session_ids), self._monotonic())

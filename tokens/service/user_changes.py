@@ -20,7 +20,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import auth_hash, events, opening, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.revocation import revoke_all
+from tokens.service.revocation import end_everything_granted_to, revoke_all
 from tokens.service.standing import may_act
 
 _Reason = RefreshToken.Reason
@@ -78,6 +78,7 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
             changed = {"user_id": user.pk, "session_id": session_id}
             events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
             _end([session for session in live if session.id != session_id], user, client)
+            end_everything_granted_to(user)
             revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)
         RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
         return opening.replace_session(own, client) if own.revoked_at is not None else None

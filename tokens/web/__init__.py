@@ -8,5 +8,7 @@ These modules call `tokens.service`, and hold no rule about sessions.
 - `django_session`: keeps Django's own session and ours with the same person. `hand_over`: a sign-in that only Django's
   session knows. `attempts`: which throttles count a sign-in.
 - `cookies`, `client`, `origins`, `paths`, `user`, `problems`, `cors`: one part of HTTP each.
+- `reports`: what an error report and the log show of a request. `requests`: request classes, for ``wsgi.py`` and
+  ``asgi.py``.
 - `flow`: logic that is written once for WSGI and ASGI.
 """

@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 
 from tokens.conf import token_settings
 from tokens.hashers import Asker, Busy, hashing_for
-from tokens.service import devices, throttles
+from tokens.service import addresses, devices, throttles
 from tokens.service.client import Client, network
 from tokens.service.names import canonical
 from tokens.service.throttles import Tally
@@ -72,7 +71,7 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
 
     The statements are the same for every account.
     """
-    user = _user(name)
+    user = addresses.user_of(name)
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None) if request is not None else Client()
     asker = Asker(canonical(name), network(client.ip) or "")
@@ -97,22 +96,10 @@ def allow_after_reset(request: HttpRequest, user: Any) -> None:
 
     Each reset begins a new count.
     """
-    asker = Asker(canonical(user.get_username()), network(client_of(request).ip) or "")
-    if asker.network:
-        throttles.mark(_reset_by(asker), ALLOWED_FOR)
-
-
-def _user(name: str) -> Any:
-    """Return the user with this name by Django's own rules, or None."""
-    model = get_user_model()
-    try:
-        # PostgreSQL stores no NUL in a text.
-        return model._default_manager.get_by_natural_key(name) if "\0" not in name else None
-    except model.DoesNotExist:
-        return None
-    except model.MultipleObjectsReturned:
-        # The project's manager ignores case, and older users have names that differ in nothing else.
-        return model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+    there = network(client_of(request).ip)
+    if there:
+        for name in {canonical(name) for name in (user.get_username(), addresses.address_of(user)) if name}:
+            throttles.mark(_reset_by(Asker(name, there)), ALLOWED_FOR)
 
 
 def _held_session(request: HttpRequest | None) -> UUID | None:

@@ -27,10 +27,15 @@ name, and only for tokens that were issued for it (`refresh_tokens.HTTP`, `devic
 written, there are no new ones. Such a refresh token ends with its session, and such a device token `devices.LIFETIME`
 after its device was first seen. The response that sets the new name deletes the older one.
 
+With COOKIE_SUFFIX all names end in a hyphen and this text. Browsers send a cookie to all ports of its host, so two
+sites with Latchkey on one host would overwrite the cookies of each other. A path would not keep them apart: a name that
+begins with ``__Host-`` allows only Path=/.
+
 If `TokenSettings.origin` is http, which is allowed only in development, names have no prefix and cookies are not
 Secure, because not every browser keeps such cookies from http://localhost.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -44,6 +49,8 @@ REMEMBERED = 6 * 2**20
 """Bytes of parsed ``Cookie`` headers that a process remembers. A browser sends the same header many times."""
 OF_ONE = 400
 """Bytes that a parsed cookie takes beside its text."""
+
+Choose = Callable[[Sequence[str]], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +66,22 @@ class Cookie:
         """The name under which the cookie is written."""
         found = token_settings()
         if not found.secure:
-            return self.plain
-        return self.older if self.older and not found.http_cookie_names else self.prefixed
+            return self.plain + found.suffix
+        return (self.older if self.older and not found.http_cookie_names else self.prefixed) + found.suffix
+
+    @property
+    def older_name(self) -> str | None:
+        """The name of before, as browsers send it, or None."""
+        return self.older + token_settings().suffix if self.older else None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names under which the cookie is read. The first that is there counts."""
-        if not token_settings().secure:
-            return (self.plain,)
-        return (self.prefixed, self.older) if self.older else (self.prefixed,)
+        found = token_settings()
+        if not found.secure:
+            return (self.plain + found.suffix,)
+        names = (self.prefixed, self.older) if self.older else (self.prefixed,)
+        return tuple(name + found.suffix for name in names) if found.suffix else names
 
     @property
     def path(self) -> str:
@@ -95,10 +109,10 @@ OF_MODE = {
 }
 
 
-def read(request: HttpRequest, names: tuple[str, ...]) -> str | None:
+def read(request: HttpRequest, names: tuple[str, ...], choose: Choose | None = None) -> str | None:
     """Return the value of the first cookie with exactly one of these names. None: there is none.
 
-    Of several cookies with the same name none counts.
+    Of several cookies with the same name that one counts which ``choose`` returns. Without it none counts.
 
     ``request.COOKIES`` is not used. Django strips Unicode white space from names, and keeps the last of several
     cookies. Browsers do not enforce the rules of a prefix after a no-break space. So a sibling host could set such a
@@ -107,8 +121,12 @@ def read(request: HttpRequest, names: tuple[str, ...]) -> str | None:
     sent = _all(request)
     for name in names:
         values = sent.get(name)
-        if values is not None and len(values) == 1:
+        if values is None:
+            continue
+        if len(values) == 1:
             return values[0]
+        if choose is not None and (chosen := choose(values)) is not None:
+            return chosen
     return None
 
 

@@ -21,6 +21,7 @@ from tokens.service import binding, devices, events
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
 from tokens.service.refreshing import is_token_of
+from tokens.web import duplicates
 from tokens.web.cookie_names import (
     CLAIM,
     DEVICE,
@@ -64,7 +65,7 @@ class Presented(NamedTuple):
 
 def read_access(request: HttpRequest) -> str | None:
     """Return the text of the access token, or None. A cookie that sibling hosts can set is read last."""
-    return read(request, _names().access)
+    return read(request, _names().access, duplicates.access_token)
 
 
 def read_refresh(request: HttpRequest) -> Presented | None:
@@ -82,9 +83,12 @@ def all_refresh(request: HttpRequest) -> Iterator[Presented]:
             # A sibling host can have set the first of them, under each name.
             text, *others = (text for texts in found.values() for text in texts)
             if is_auth_api(request):
-                yield Presented(text, modes, name == cookie.older, tuple(others))
-        elif len(texts) == 1:
-            yield Presented(texts[0], modes, name == cookie.older)
+                yield Presented(text, modes, name == cookie.older_name, tuple(others))
+            continue
+        is_old = name == cookie.older_name
+        chosen = texts[0] if len(texts) == 1 else duplicates.refresh_token(texts, old_name=is_old)
+        if chosen is not None:
+            yield Presented(chosen, modes, is_old)
 
 
 def read_refresh_of(request: HttpRequest, session_id: UUID) -> Presented | None:
@@ -98,11 +102,14 @@ def read_refresh_of(request: HttpRequest, session_id: UUID) -> Presented | None:
 
 def read_device(request: HttpRequest) -> tuple[str | None, bool]:
     """Return the device token, or None, and whether a script can have planted it, because its cookie's name is old."""
-    name, texts = next(iter(values_by_name(request, DEVICE).items()), ("", []))
-    is_old = name == DEVICE.older
-    if len(texts) != 1 or (is_old and texts[0].startswith(devices.HTTP)):
+    name, texts = next(iter(values_by_name(request, DEVICE).items()), (None, None))
+    if texts is None:
         return None, False
-    return texts[0], is_old and token_settings().writes_http_names
+    is_old = name == DEVICE.older_name
+    text = texts[0] if len(texts) == 1 else duplicates.device_token(texts)
+    if text is None or (is_old and text.startswith(devices.HTTP)):
+        return None, False
+    return text, is_old and token_settings().writes_http_names
 
 
 def is_open(request: HttpRequest) -> bool:
@@ -112,7 +119,7 @@ def is_open(request: HttpRequest) -> bool:
 
 def has_claim(request: HttpRequest) -> bool:
     """Return whether the request has a claim to another offer to bind its session. Nearly all have none."""
-    return CLAIM.prefixed in request.META.get("HTTP_COOKIE", "") and is_sent(request, CLAIM.prefixed)
+    return CLAIM.prefixed in request.META.get("HTTP_COOKIE", "") and is_sent(request, CLAIM.name)
 
 
 def read_claim(request: HttpRequest) -> str | None:
@@ -170,7 +177,7 @@ def _token_of_known_device(
     The cookie gets its new name, or, in mode ``scoped``, it has to outlive the session.
     """
     is_renewed = issued.is_new and issued.session.mode == SCOPED
-    if not token_settings().writes_http_names or not (is_renewed or is_sent(request, DEVICE.older)):
+    if not token_settings().writes_http_names or not (is_renewed or is_sent(request, DEVICE.older_name)):
         return None
     # Only these answers have read the device with the session.
     if not issued.is_new and issued.decision is None:

@@ -29,6 +29,8 @@ class Exchange:
 
     access: AccessToken | None = None
     """The valid access token that the request was authenticated with."""
+    by_bearer: bool = False
+    """Whether the request has a Bearer token of ours. It decides alone, valid or not."""
     problem: Problem = NOT_AUTHENTICATED
     """Why there is no access token."""
     from_elsewhere: bool = False

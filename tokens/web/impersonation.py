@@ -15,7 +15,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies, django_session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of, required_exchange
-from tokens.web.incoming import bearer_token, set_user
+from tokens.web.incoming import set_user
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.user import primary_key
 
@@ -81,7 +81,7 @@ def end(request: HttpRequest) -> IssuedTokens:
 def _end_again(request: HttpRequest) -> IssuedTokens:
     """End an impersonation that has ended already. The middleware has rejected its tokens for this reason."""
     client = client_of(request)
-    if bearer_token(request) is not None or (is_unsafe(request) and is_cross_origin(request)):
+    if required_exchange(request).by_bearer or (is_unsafe(request) and is_cross_origin(request)):
         raise ImpersonationRefused
     if access := cookies.read_access(request):
         with suppress(InvalidAccessToken):

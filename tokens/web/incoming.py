@@ -2,13 +2,17 @@
 
     a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
-    a Bearer token              decides alone, and cookies are ignored
+    a Bearer token of ours      decides alone, and cookies are ignored
     an access cookie            verified, and its session is not revoked: authenticated without a query
     a refresh cookie, and
     a page of another origin    not refreshed: a navigation gets a page that refreshes (`tokens.web.crossing`), anything
                                 else is anonymous, with the reason that the access token has expired
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
+
+A Bearer token is ours if it says so: it is a JWT of our type with our issuer (`Codec.claims_to_be_ours`). Any other one
+is for another package, such as django-oauth-toolkit. As in Django, ``request.user`` is then who the cookies say, and
+all rules for requests with cookies hold, the check of the origin too.
 
 Which pages are of another origin is said by `tokens.web.origins`. An unsafe request of theirs is rejected. They can
 cancel each request before its response arrives, so none of them may rotate.
@@ -54,7 +58,7 @@ from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
-from tokens.web.user import LazyUser, primary_key
+from tokens.web.user import AskedUser, LazyUser, primary_key
 
 metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
@@ -109,7 +113,9 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
     is_stale = False
     try:
-        if (bearer := bearer_token(request)) is not None:
+        bearer = bearer_token(request)
+        if bearer is not None and codec().claims_to_be_ours(bearer):
+            exchange.by_bearer = True
             if (yield from _is_only_for_services(bearer, request, in_cookie=False)):
                 exchange.problem = problems.NOT_OUR_TOKEN
             else:
@@ -119,6 +125,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
             rejected = None
         else:
             rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
+            if bearer is not None and exchange.problem is problems.NOT_AUTHENTICATED:
+                exchange.problem = problems.NOT_OUR_TOKEN
     except DATABASE_DOWN:
         rejected = problems.UNAVAILABLE
     set_user(request, exchange)
@@ -132,7 +140,10 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
 
 
 def bearer_token(request: HttpRequest) -> str | None:
-    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one."""
+    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one.
+
+    It may be another package's. `Exchange.by_bearer` says whether it is ours.
+    """
     # ``request.headers`` would parse all headers for this one.
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
@@ -309,11 +320,12 @@ def set_user(request: HttpRequest, exchange: Exchange) -> None:
     user: Any
     if exchange.access is None:
         user = SimpleLazyObject(lambda: _anonymous(exchange))
+    elif standing.is_asked():
+        find = partial(_asked, exchange, exchange.access)
+        user = AskedUser(exchange.access.subject, exchange.note_user_asked, find, exchange.access.session_id)
     else:
         loaded = exchange.issued.user if exchange.issued else None
-        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
-    if exchange.access is not None and standing.is_asked():
-        user = SimpleLazyObject(partial(_asked, exchange, exchange.access))
+        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
     request.user = user
     request.auser = partial(_auser, user)
     request.auth = exchange.access  # type: ignore[attr-defined]
@@ -326,7 +338,6 @@ async def _auser(user: Any) -> Any:
 
 def _asked(exchange: Exchange, access: AccessToken) -> Any:
     """Return the user as the project's backend or manager returns it, or `AnonymousUser`. This takes queries."""
-    exchange.note_user_asked()
     backend = queries.backend_of(access.session_id) if len(settings.AUTHENTICATION_BACKENDS) > 1 else ""
     if (user := standing.current(primary_key(access.subject), backend)) is None:
         exchange.problem = problems.SESSION_ENDED

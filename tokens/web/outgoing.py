@@ -176,7 +176,7 @@ def _answer_claim(request: HttpRequest, response: HttpResponseBase, exchange: Ex
     A response to a request of another site is passed over, because after it the browser would send no cookies again.
     """
     access, claim = exchange.access, cookies.read_claim(request)
-    if access is None or bearer_token(request) is not None or not is_followed_by_cookies(request):
+    if access is None or exchange.by_bearer or not is_followed_by_cookies(request):
         return
     if claim is not None and not response.has_header(dbsc.REGISTRATION):
         now = timezone.now()

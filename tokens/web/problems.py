@@ -24,6 +24,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from tokens.service import events
+from tokens.service.addresses import no_such_account
 from tokens.service.claims import ClaimsHookFailed
 from tokens.service.revocation_feed import FeedUnavailable
 from tokens.service.throttles import Throttled
@@ -91,7 +92,7 @@ SESSION_ENDED = Problem(
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_credentials",
-    _("There is no active account with this e-mail address and password."),
+    no_such_account(),
 )
 INVALID_CLIENT = Problem(
     HTTPStatus.UNAUTHORIZED,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
@@ -23,9 +24,12 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
     who was deleted or deactivated since the token was issued becomes `AnonymousUser`.
     """
 
-    def __init__(self, subject: str, on_use: Callable[[], None], loaded: Any = None) -> None:
+    def __init__(
+        self, subject: str, on_use: Callable[[], None], loaded: Any = None, session_id: UUID | None = None
+    ) -> None:
         own = object.__getattribute__(self, "__dict__")
         own["_wrapped"], own["_subject"], own["_on_use"], own["_loaded"] = empty, subject, on_use, loaded
+        own["_session_id"] = session_id
 
     def __getattribute__(self, name: str) -> Any:
         # `SimpleLazyObject` looks up each attribute twice. These are read most often, and do not need it.
@@ -68,6 +72,34 @@ class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]
         return not self.is_authenticated
 
 
+class AskedUser(LazyUser):
+    """The user of an access token, if a backend or a manager of the project has rules (`tokens.service.standing`).
+
+    Every attribute loads the user by ``find``, which asks these rules.
+    """
+
+    def __init__(self, subject: str, on_use: Callable[[], None], find: Callable[[], Any], session_id: UUID) -> None:
+        super().__init__(subject, on_use, session_id=session_id)
+        _own(self)["_find"] = find
+
+    def _setupfunc(self) -> Any:
+        return _own(self)["_find"]()
+
+    @property
+    def pk(self) -> Any:
+        return self._asked().pk
+
+    @property
+    def is_authenticated(self) -> bool:
+        return bool(self._asked().is_authenticated)
+
+    def _asked(self) -> Any:
+        own = _own(self)
+        if own["_wrapped"] is empty:
+            self._setup()
+        return own["_wrapped"]
+
+
 def _own(user: LazyUser) -> dict[str, Any]:
     """Return the attributes of the proxy itself.
 
@@ -75,6 +107,14 @@ def _own(user: LazyUser) -> dict[str, Any]:
     """
     own: dict[str, Any] = object.__getattribute__(user, "__dict__")
     return own
+
+
+def session_of(user: Any) -> UUID | None:
+    """Return the session of a request's user. None if this is no ``request.user`` of ours.
+
+    Other packages hand the user on, and not the request.
+    """
+    return _own(user)["_session_id"] if issubclass(type(user), LazyUser) else None
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -233,7 +233,9 @@ def test_the_administrator_signs_in_with_the_form_and_revokes_a_session_in_the_a
     assert "You are signed in as admin@latchkey.test" in text
     [row] = manage(checkout, "list_sessions", "--json").stdout.splitlines()
     sessions = "/admin/tokens/refreshtoken/"
-    status, text = post(sessions, sessions, action="revoke_selected", _selected_action=json.loads(row)["id"])
+    status, text = post(
+        sessions, sessions, action="revoke_selected", _selected_action=json.loads(row)["id"], confirmed="yes"
+    )
     assert "Log in" in text, "It was the administrator's own session."
     assert manage(checkout, "list_sessions", "--json").stdout == ""
 

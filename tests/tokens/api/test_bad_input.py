@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from config import requests
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, post
 from tests.factories import PASSWORD
 from tests.tokens.api.paths import LOGIN, LOGOUT, ME, NO_SESSION, REAUTHENTICATE, REFRESH_PATH, SESSIONS
@@ -24,6 +23,7 @@ from tokens.conf import keyring
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.keys import derive
+from tokens.web import requests
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 

@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from config.requests import WSGIRequest
 from tests.browsers import login
+from tokens.web.requests import WSGIRequest
 
 pytestmark = pytest.mark.long
 

@@ -77,6 +77,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "SIGNING_KEYS": (("derived",), [KEY, "derived"], f"{pem('EdDSA')},derived", (KEY, "derived")),
     "CLAIMS_HOOK": ("", HOOK, HOOK, HOOK),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
+    "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
     "TRUSTED_ORIGINS": ((), (APP, LOCALHOST), f"{APP},{LOCALHOST}", (APP, LOCALHOST)),
     "DEVICE_BOUND": ("off", "offer", "offer", "offer"),
@@ -384,6 +385,7 @@ class TestDurations:
 
 VALID_ORIGINS = [
     *("https://example.org", "https://example.org:8443", "https://xn--bcher-kva.example", "https://[::1]:8443"),
+    *("http://[::1]:8000", "http://[::1]", "https://[2001:db8::443]", "http://[fd00::80]:8080"),
     *("http://localhost:3000", "http://127.0.0.1:8000", "http://my_service:8000", "http://example.org:8080"),
     *("http://example.org:443", "https://example.org:80"),
 ]

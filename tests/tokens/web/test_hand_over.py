@@ -16,7 +16,7 @@ from django.utils import timezone
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import EXPIRED, who
+from tests.tokens.edge import EXPIRED, unsigned, who
 from tokens.conf import codec
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
@@ -149,8 +149,8 @@ class TestACopy:
 
     @pytest.mark.parametrize(
         "headers",
-        [{"Authorization": "Bearer nonsense"}, {"Sec-Fetch-Site": "cross-site"}],
-        ids=["beside a Bearer token", "from another origin"],
+        [{"Authorization": f"Bearer {unsigned()}"}, {"Sec-Fetch-Site": "cross-site"}],
+        ids=["beside a Bearer token of ours", "from another origin"],
     )
     def test_cannot_be_signed_anew_by_django(self, earlier, user, clock, headers, settings, monkeypatch):
         """A view that writes to the session makes a new cookie, with a new time and without a mark."""

@@ -1,11 +1,12 @@
 """``manage.py purge_tokens``: deletes what is past its retention. See `tokens.service.purge`."""
 
 import sys
+from contextlib import nullcontext
+from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from tqdm import tqdm
 
 from tokens.service.purge import purges, record
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
         if not 1 <= batch_size <= MAX_BATCH:
             raise CommandError(f"--batch-size must be at least 1, and no more than {MAX_BATCH}")
-        watched = sys.stderr.isatty()
+        watched = sys.stderr.isatty() and find_spec("tqdm") is not None
         done, began = {}, perf_counter()
         for purge in purges():
             if dry_run:
@@ -36,11 +37,19 @@ class Command(BaseCommand):
             deleted = 0
             # The total is only needed for the progress bar.
             total = purge.count() if watched else None
-            with tqdm(total=total, desc=purge.name, unit=" rows", disable=not watched) as bar:
+            with _progress(purge.name, total) if watched else nullcontext() as bar:
                 for batch in purge.batches(batch_size):
                     deleted += batch
-                    bar.update(batch)
+                    if bar:
+                        bar.update(batch)
             done[purge.name] = deleted
             self.stdout.write(f"{purge.name}: {deleted} deleted")
         if done:
             record(done, perf_counter() - began)
+
+
+def _progress(name: str, total: int | None) -> Any:
+    """Return a progress bar. tqdm, which the extra ``progress`` installs, must be there."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=name, unit=" rows")

@@ -1,6 +1,6 @@
 // Sends the demo's requests, and shows the result of each in the diagram and in words.
 //
-// Requests to `ask` are ordinary requests. Auxiliary requests (moving the clock, theft) have an empty Bearer token, so that
+// Requests to `ask` are ordinary requests. Auxiliary requests (moving the clock, theft) have an invalid Bearer token, so that
 // they neither refresh nor acknowledge anything (config/demo/views.py).
 
 import { Timeline, glyph, minutes } from "./timeline.js";
@@ -38,7 +38,7 @@ const ask = async (query = "") => (await send(demo.dataset.ask + query)).json();
 
 function backstage(path, fields = {}) {
   const token = demo.querySelector("[name=csrfmiddlewaretoken]").value;
-  const headers = { Authorization: "Bearer ", "X-CSRFToken": token };
+  const headers = { Authorization: `Bearer ${demo.dataset.nobody}`, "X-CSRFToken": token };
   return send(path, { method: "POST", headers, body: new URLSearchParams(fields) });
 }
 
