@@ -13,7 +13,7 @@ from tokens.protocol.access_tokens import AccessToken
 from tokens.service import queries, standing
 from tokens.web import hand_over, problems
 from tokens.web.exchange import Exchange
-from tokens.web.user import Lazy, LazyUser, primary_key
+from tokens.web.user import AskedUser, Lazy, LazyUser, primary_key
 
 
 def set_user(request: HttpRequest, exchange: Exchange) -> None:
@@ -31,7 +31,8 @@ def user_of(request: HttpRequest, exchange: Exchange) -> Any:
     if exchange.access is None:
         return Lazy(lambda: _anonymous(exchange))
     if standing.is_asked():
-        return Lazy(partial(_asked, exchange, exchange.access))
+        find = partial(_asked, exchange, exchange.access)
+        return AskedUser(exchange.access.subject, exchange.note_user_asked, find, exchange.access.session_id)
     loaded = exchange.issued.user if exchange.issued else None
     return LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
 
@@ -50,7 +51,6 @@ def _user_of_session(request: HttpRequest, exchange: Exchange) -> Any:
 
 def _asked(exchange: Exchange, access: AccessToken) -> Any:
     """Return the user as the project's backend or manager returns it, or `AnonymousUser`. This takes queries."""
-    exchange.note_user_asked()
     backend = queries.backend_of(access.session_id) if len(settings.AUTHENTICATION_BACKENDS) > 1 else ""
     if (user := standing.current(primary_key(access.subject), backend)) is None:
         exchange.problem = problems.SESSION_ENDED

@@ -101,6 +101,30 @@ class LazyUser(Lazy):
         return not self.is_authenticated
 
 
+class AskedUser(LazyUser):
+    """The user of an access token, if a backend or a manager of the project has rules (`tokens.service.standing`).
+
+    Every attribute loads the user by ``find``, which asks these rules.
+    """
+
+    def __init__(self, subject: str, on_use: Callable[[], None], find: Callable[[], Any], session_id: UUID) -> None:
+        super().__init__(subject, on_use, session_id=session_id)
+        _own(self)["_find"] = find
+
+    def _setup(self) -> None:
+        own = _own(self)
+        own["_on_use"]()
+        self._wrapped = own["_find"]()
+
+    @property
+    def pk(self) -> Any:
+        return self._ready().pk
+
+    @property
+    def is_authenticated(self) -> bool:
+        return bool(self._ready().is_authenticated)
+
+
 def _own(user: Lazy) -> dict[str, Any]:
     """Return the attributes of the proxy itself.
 
@@ -115,7 +139,7 @@ def session_of(user: Any) -> UUID | None:
 
     Other packages hand the user on, and not the request.
     """
-    return _own(user)["_session_id"] if type(user) is LazyUser else None
+    return _own(user)["_session_id"] if issubclass(type(user), LazyUser) else None
 
 
 @lru_cache(maxsize=REMEMBERED)
