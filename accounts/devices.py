@@ -48,9 +48,9 @@ def require_user(view: _View) -> _View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            return view(request, *args, **kwargs) if request.user.is_active else redirect_to_login(reverse("home"))
+            return view(request, *args, **kwargs) if request.user.is_active else redirect_to_login(reverse("devices"))
         except sessions.SessionEnded:
-            return redirect_to_login(reverse("home"))
+            return redirect_to_login(reverse("devices"))
 
     return guarded
 
@@ -121,7 +121,7 @@ class Rename(Home):
             return self.render_to_response(self.get_context_data(renamed=session.id, form=form))
         sessions.rename_device(request, session, form.cleaned_data["name"], authenticated=authenticated)
         messages.success(request, _("The device is called “%(name)s” now.") % {"name": session.device.name})
-        return redirect("home")
+        return redirect("devices")
 
 
 @require_POST
@@ -134,10 +134,10 @@ def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = Non
         sessions.revoke(request, session.id, authenticated=authenticated)
         return redirect("signed-out")
     if not _is_recent(request, authenticated):
-        return redirect_to_login(reverse("home"), "sign-in-again")
+        return redirect_to_login(reverse("devices"), "sign-in-again")
     sessions.revoke(request, session.id, authenticated=authenticated)
     messages.success(request, _("“%(name)s” is signed out.") % {"name": session.device.name})
-    return redirect("home")
+    return redirect("devices")
 
 
 @require_POST
@@ -146,10 +146,10 @@ def end_session(request: HttpRequest, session_id: UUID, authenticated: Any = Non
 def end_others(request: HttpRequest, authenticated: Any = None) -> HttpResponse:
     """End all sessions of the user except the current one. This requires a recent sign-in."""
     if not _is_recent(request, authenticated):
-        return redirect_to_login(reverse("home"), "sign-in-again")
+        return redirect_to_login(reverse("devices"), "sign-in-again")
     sessions.sign_out_elsewhere(request, authenticated=authenticated)
     messages.success(request, _("You are signed out everywhere else."))
-    return redirect("home")
+    return redirect("devices")
 
 
 def _is_recent(request: HttpRequest, authenticated: Any) -> bool:

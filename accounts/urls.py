@@ -4,12 +4,14 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from accounts import own_account, views
+from accounts.devices import Home
 from accounts.views import Notice, to_change_password
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
     path("sign-in/again", own_account.SignInAgain.as_view(), name="sign-in-again"),
     path("signed-out", views.SignedOut.as_view(), name="signed-out"),
+    path("devices", Home.as_view(), name="devices"),
     path("register", views.Register.as_view(), name="register"),
     path("email/confirm", views.ConfirmEmail.as_view(), name="confirm-email"),
     path("email/change", own_account.ChangeEmail.as_view(), name="change-email"),

@@ -57,10 +57,10 @@ def order(page: Page, origin: str, person: Person, article: str) -> None:
     page.get_by_label("E-mail").fill(person.email)
     page.get_by_label("Password").fill(person.password)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name=f"The orders of {person.email}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"The orders of {person.email}")).to_be_visible(timeout=60_000)
     page.get_by_label("Article").fill(article)
     page.get_by_role("button", name="Order").click()
-    expect(page.get_by_role("listitem")).to_contain_text(article)
+    expect(page.get_by_role("listitem")).to_contain_text(article, timeout=60_000)
 
 
 def test_each_person_sees_their_own_orders(new_context, origin):
