@@ -56,6 +56,13 @@ class SignIn(OwnSite, LoginView):
     template_name = "accounts/sign_in.html"
     heading, button = _("Sign in"), _("Sign in")
 
+    @property
+    def text(self) -> Text:
+        """The same sentence for every cause. The mail and the list of events say which it was."""
+        is_led_here = self.get_redirect_url() or self.request.path != reverse("sign-in")
+        is_known = is_led_here and sessions.has_signed_in_before(self.request)
+        return _("Your session has ended. Sign in again.") if is_known else ""
+
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 

@@ -73,6 +73,7 @@ __all__ = [
     "durable",
     "happened",
     "has_refresh_token",
+    "has_signed_in_before",
     "impersonate",
     "is_live",
     "is_recent",
@@ -155,6 +156,11 @@ def is_live(request: HttpRequest) -> bool:
         and request.user.is_active
         and queries.live_sessions(request.user).filter(id=session_id).exists()
     )
+
+
+def has_signed_in_before(request: HttpRequest) -> bool:
+    """Return whether the browser says that somebody has signed in with it before. This asks no database."""
+    return client_of(request).device_token is not None
 
 
 def could_not_refresh(request: HttpRequest) -> bool:

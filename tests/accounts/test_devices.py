@@ -88,7 +88,7 @@ class TestWhatThePageShows:
 class TestNamingADevice:
     def test_the_name_is_stripped_escaped_and_confirmed_once(self, signed_in, elsewhere):
         response = rename(signed_in, elsewhere, "  Küche <b>& Bad</b> ")
-        assert (response.status_code, response["Location"]) == (302, "/")
+        assert (response.status_code, response["Location"]) == (302, "/devices")
         assert name_of(elsewhere) == "Küche <b>& Bad</b>"
         html = signed_in.get("/").content.decode()
         assert "The device is called “Küche &lt;b&gt;&amp; Bad&lt;/b&gt;” now." in html
@@ -131,7 +131,7 @@ class TestSigningOutEverywhereElse:
         other = UserFactory()
         login(another(), other)
         response = signed_in.post(OTHERS)
-        assert (response.status_code, response["Location"]) == (302, "/")
+        assert (response.status_code, response["Location"]) == (302, "/devices")
         assert "You are signed out everywhere else." in text(signed_in.get("/"))
         reasons = RefreshToken.objects.order_by("id").values_list("user", "revoked_reason")
         assert list(reasons) == [(user.pk, "ended_by_user"), (user.pk, ""), (other.pk, "")]
@@ -140,8 +140,8 @@ class TestSigningOutEverywhereElse:
 @pytest.mark.parametrize("path", [OTHERS, "/sessions/{}/end"])
 def test_long_after_the_sign_in_the_password_is_asked_for_before_a_session_ends(signed_in, elsewhere, clock, path):
     clock.forward(901)
-    assert signed_in.post(path.format(elsewhere.id))["Location"] == "/sign-in/again?next=/"
-    assert signed_in.get("/sign-in/again?next=/").status_code == 200
+    assert signed_in.post(path.format(elsewhere.id))["Location"] == "/sign-in/again?next=/devices"
+    assert signed_in.get("/sign-in/again?next=/devices").status_code == 200
     assert RefreshToken.objects.live().count() == 2
     signed_in.post("/sign-in/again", {"current_password": PASSWORD})
     signed_in.post(path.format(elsewhere.id))
@@ -152,7 +152,7 @@ def test_long_after_the_sign_in_the_password_is_asked_for_before_a_session_ends(
 class TestEachForm:
     def test_an_anonymous_user_is_redirected_to_sign_in_and_then_to_the_start_page(self, another, elsewhere, path):
         response = another().post(path.format(elsewhere.id), {"name": "Mine"})
-        assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/")
+        assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/devices")
         assert RefreshToken.objects.live().contains(elsewhere)
 
     def test_it_cannot_be_requested_by_get(self, signed_in, elsewhere, path):

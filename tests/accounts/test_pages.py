@@ -97,8 +97,8 @@ class TestTheHomePage:
         else:
             User._base_manager.filter(pk=user.pk).update(is_active=False)
         assert is_sign_in_form(signed_in.get("/"))
-        assert leads_to(signed_in.post(f"/sessions/{UNKNOWN_ID}/end")) == "/sign-in?next=/"
-        assert is_sign_in_form(signed_in.get("/sign-in?next=/"))
+        assert leads_to(signed_in.post(f"/sessions/{UNKNOWN_ID}/end")) == "/sign-in?next=/devices"
+        assert is_sign_in_form(signed_in.get("/sign-in?next=/devices"))
 
 
 WRONG = {
@@ -206,7 +206,7 @@ def test_signing_out_without_a_session_changes_nothing(api, user):
 class TestEndingAnotherSession:
     def test_it_is_ended_after_a_recent_sign_in(self, elsewhere, session, signed_in_by_form, user, clock):
         clock.forward(900)
-        assert leads_to(signed_in_by_form.post(f"/sessions/{session.id}/end")) == "/"
+        assert leads_to(signed_in_by_form.post(f"/sessions/{session.id}/end")) == "/devices"
         session.refresh_from_db()
         assert session.revoked_reason == "ended_by_user"
         assert is_signed_in(signed_in_by_form, user)

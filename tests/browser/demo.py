@@ -36,13 +36,14 @@ class Demo:
 
 
 @contextmanager
-def demo_served(folder: Path) -> Iterator[Demo]:
+def demo_served(folder: Path, **environment: str) -> Iterator[Demo]:
     """Run the demo with a database in this folder, and wait until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     demo = Demo(folder, port)
-    env = clean_environment(DEBUG="true", SECRET_KEY=SECRET_KEY, DATABASE_URL=f"sqlite:///{demo.database}")
+    given = {"DEBUG": "true", "SECRET_KEY": SECRET_KEY, "DATABASE_URL": f"sqlite:///{demo.database}", **environment}
+    env = clean_environment(**given)
     command = [sys.executable, "manage.py", "demo", "--port", str(port)]
     with (
         demo.log.open("w") as log,

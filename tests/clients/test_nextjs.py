@@ -1,17 +1,61 @@
-"""The files of the Next.js app. The tests in ``tests/browser/nextjs`` run it."""
+"""The npm package for Next.js, and the files of the app that ``tests/browser/nextjs`` runs with it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 SOURCE = Path(__file__).parent / "nextjs"
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PACKAGE = Path(__file__).parents[2] / "clients" / "next"
+SESSION = "01890000-0000-7000-8000-000000000000"
+NOT_FORWARDED = {"home", "schema", "docs", "nothing", "live", "ready", "metrics"}
+"""The URLs that a user of an application does not visit, and the first page, which is the application's own."""
 
 
-@pytest.mark.parametrize("file", ["latchkey.js", "16/proxy.js", "app/session.js"])
-def test_the_readme_contains_the_tested_code(file):
-    assert f"```js\n{(SOURCE / file).read_text()}```\n" in README
+def latchkeys_paths(name: str = "LATCHKEYS") -> re.Pattern[str]:
+    """Return the expression for the paths that the package passes on to Latchkey."""
+    text = (PACKAGE / "src" / "paths.ts").read_text()
+    found = re.search(rf"const {name} = \[(.*?)\n?\];", text, re.DOTALL)
+    assert found
+    return re.compile("|".join(json.loads(f"[{found[1].strip().rstrip(',')}]")))
+
+
+def urls(patterns: list[URLPattern | URLResolver], namespace: str = "") -> list[str]:
+    """Return the path of each URL that has a name, except the admin's."""
+    found: list[str] = []
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.namespace != "admin":
+                inner = f"{pattern.namespace}:" if pattern.namespace else namespace
+                found += urls(pattern.url_patterns, inner)
+        elif pattern.name and pattern.name not in NOT_FORWARDED:
+            needed = {"session_id": SESSION} if "session_id" in str(pattern.pattern) else {}
+            found.append(reverse(namespace + pattern.name, kwargs=needed))
+    return found
+
+
+def test_the_package_passes_on_every_page_and_endpoint_of_latchkey():
+    found = urls(get_resolver().url_patterns)
+    assert {"/sign-in", "/alarm", "/api/auth/me", f"/sessions/{SESSION}/end", "/.well-known/jwks.json"} < {*found}
+    expected = latchkeys_paths()
+    assert [path for path in found if not expected.fullmatch(path)] == []
+
+
+def test_the_package_passes_on_the_files_of_those_pages():
+    expected = latchkeys_paths()
+    for app in ("accounts", "tokens"):
+        assert expected.fullmatch(f"/{settings.STATIC_URL.strip('/')}/{app}/a/b.css")
+
+
+def test_the_package_depends_on_jose_and_requires_a_safe_next_js():
+    package = json.loads((PACKAGE / "package.json").read_text())
+    assert list(package["dependencies"]) == ["jose"]
+    versions = re.findall(r"[\d.]+", package["peerDependencies"]["next"])
+    readmes = (PACKAGE / "README.md").read_text(), (PACKAGE.parents[1] / "README.md").read_text()
+    assert [version for version in versions for text in readmes if version not in text] == []
 
 
 def test_both_versions_have_the_same_guard():

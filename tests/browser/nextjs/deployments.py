@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.browser.nextjs.fresh import packed
 from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
 from tests.clients.projects import clean_environment
@@ -54,8 +56,9 @@ def _build(version: str, app: Path) -> None:
     shutil.copytree(SOURCE, app, ignore=shutil.ignore_patterns("[0-9]*", "node_modules", ".next"))
     shutil.copytree(SOURCE / version, app, dirs_exist_ok=True)
     _run(["npm", "ci", "--no-audit", "--no-fund"], app)
-    # The app reads its environment when it runs. The build only needs some address there.
-    _run([*NEXT, "build"], app, ORIGIN="https://build.test", AUTH_SERVER="http://build.test")
+    with TemporaryDirectory() as folder:
+        _run(["npm", "install", "--no-audit", "--no-fund", "--no-save", str(packed(Path(folder)))], app)
+    _run([*NEXT, "build"], app)
 
 
 class Deployment:

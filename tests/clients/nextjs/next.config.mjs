@@ -1,1 +1,3 @@
-export default {};
+import { withLatchkey } from "django-latchkey-next/config";
+
+export default withLatchkey();

@@ -32,15 +32,29 @@ class Command(BaseCommand):
         for email, flags in FLAGS.items():
             if not users.filter(email=email).exists():
                 users.create_user(email, PASSWORD, **flags)
-        self.stdout.write(f"\n  http://localhost:{port}/          sign in")
-        self.stdout.write(f"  http://localhost:{port}/demo      see it at work")
-        self.stdout.write(f"  http://localhost:{port}/admin/    revoke sessions")
-        self.stdout.write(f"  http://localhost:{port}/mailbox   read the mails\n\n")
+        pages = addresses(settings.ORIGIN, port)
+        width = max(map(len, pages))
+        self.stdout.write("\n" + "\n".join(f"  {url:<{width}}   {what}" for url, what in pages.items()) + "\n\n")
         for email in FLAGS:
             self.stdout.write(f"  {email:<22} {PASSWORD}")
         self.stdout.write("")
         self.stdout.flush()
         call_command("runserver", f"localhost:{port}", use_reloader=False)
+
+
+def addresses(origin: str, port: int) -> dict[str, str]:
+    """Return what is at which address of the browser. ``port``: of this server, behind which another one may be.
+
+    Next.js, for example, passes on neither the admin nor the first page.
+    """
+    own = f"http://localhost:{port}"
+    is_behind = origin != own
+    return {
+        f"{origin}/sign-in" if is_behind else f"{origin}/": "sign in",
+        f"{origin}/demo": "see it at work",
+        f"{own}/admin/": "revoke sessions",
+        f"{origin}/mailbox": "read the mails",
+    }
 
 
 def _refuse_taken_port(port: int) -> None:

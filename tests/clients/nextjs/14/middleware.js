@@ -1,4 +1,3 @@
-// middleware.js
-export { guard as middleware } from "./latchkey";
+import { createGuard } from "django-latchkey-next/guard";
 
-export const config = { matcher: "/((?!_next/static|_next/image|favicon.ico).*)" };
+export const middleware = createGuard({ public: ["/", "/about"] });

@@ -1,4 +1,3 @@
-// proxy.js
-export { guard as proxy } from "./latchkey";
+import { createGuard } from "django-latchkey-next/guard";
 
-export const config = { matcher: "/((?!_next/static|_next/image|favicon.ico).*)" };
+export const proxy = createGuard({ public: ["/", "/about"] });

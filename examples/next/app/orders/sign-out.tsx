@@ -1,0 +1,7 @@
+"use client";
+
+import { signOut } from "django-latchkey-next/client";
+
+export function SignOut() {
+  return <button onClick={() => signOut()}>Sign out</button>;
+}

@@ -1,0 +1,3 @@
+import { createGuard } from "django-latchkey-next/guard";
+
+export const proxy = createGuard({ public: ["/"] });

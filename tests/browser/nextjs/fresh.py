@@ -1,0 +1,144 @@
+"""A new application, made by ``create-next-app`` and the steps in ``clients/next/README.md``, over plain http."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.browser.demo import Demo, demo_served
+from tests.clients.projects import ROOT, clean_environment
+
+PACKAGE = ROOT / "clients" / "next"
+README = (PACKAGE / "README.md").read_text()
+CREATED_BY = {"14": "14.2.35", "15": "15.5.28", "16": "16.4.3"}
+"""The version of ``create-next-app`` for each major version. It installs the same version of Next.js."""
+OPTIONS = {"14": ["--no-src-dir"], "15": ["--empty", "--src-dir", "--no-turbopack"], "16": ["--empty", "--no-src-dir"]}
+SHORT = {"TOKENS_ACCESS_LIFETIME": "12"}
+"""The guard refreshes when ten seconds are left."""
+NEXT = ["node", "node_modules/next/dist/bin/next"]
+SECONDS = 600
+CATCH_ALL = """export default async function Everything() {
+  return <h1>guarded</h1>;
+}
+"""
+"""A page for all other paths. Without it, a path that the guard leaves out would be a 404 with or without the guard."""
+
+
+def blocks(text: str) -> dict[str, str]:
+    """Return the code of each file in a text, by its path. The path is the first line of its block."""
+    found = re.findall(r"^```\w+\n((?://|#) (\S+)\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return {path: code for code, path in found}
+
+
+def npm(*command: str, folder: Path, **environment: str) -> str:
+    """Run a command, and return what it prints."""
+    for needed in ("node", "npm"):
+        assert shutil.which(needed), f"{needed} is not installed. These tests need Node 20 or newer with npm."
+    env = npm_environment(**environment)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+    return done.stdout
+
+
+def packed(folder: Path, *, tested: bool = False) -> Path:
+    """Return the package as a file that npm installs. ``tested``: run its unit tests, too."""
+    copy = folder / "package"
+    if not copy.exists():
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("node_modules", "lib", "package-lock.json"))
+        npm("npm", "install", "--no-audit", "--no-fund", folder=copy)
+    if tested:
+        npm("npm", "test", folder=copy)
+    (name,) = json.loads(npm("npm", "pack", "--json", "--pack-destination", str(folder), folder=copy))
+    return folder / name["filename"]
+
+
+def created(version: str, folder: Path, package: Path) -> Path:
+    """Return a new application of this major version, with the package and the files of its README."""
+    command = ["npx", "--yes", f"create-next-app@{CREATED_BY[version]}", "app", "--ts", "--app", "--no-tailwind"]
+    flags = ["--no-eslint", "--import-alias", "@/*", "--use-npm", "--disable-git", "--yes"]
+    npm(*command, *flags, *OPTIONS[version], folder=folder)
+    app = folder / "app"
+    npm("npm", "install", "--no-audit", "--no-fund", str(package), folder=app)
+    for path, code in {**blocks(README), "app/[...path]/page.tsx": CATCH_ALL}.items():
+        write(version, app, path, code)
+    return app
+
+
+def write(version: str, app: Path, path: str, code: str) -> None:
+    """Write a file of the README as it is in this version of Next.js."""
+    if path == "next.config.ts" and version == "14":
+        (app / "next.config.mjs").unlink()
+        path = "next.config.mjs"
+        code = code.replace('import type { NextConfig } from "next";\n', "").replace(": NextConfig", "")
+    if path == "proxy.ts" and version != "16":
+        path, code = "middleware.ts", code.replace("const proxy", "const middleware")
+    root = app / "src" if (app / "src").exists() and not path.startswith((".env", "next.config")) else app
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(code)
+
+
+def build(app: Path) -> None:
+    """Build the application without its variables."""
+    (app / ".env.local").rename(app / "later")
+    npm(*NEXT, "build", folder=app)
+    (app / "later").rename(app / ".env.local")
+
+
+@contextmanager
+def latchkey(folder: Path, port: int, **environment: str) -> Iterator[Demo]:
+    """Run Latchkey behind an application at this port."""
+    behind = {"ORIGIN": f"http://localhost:{port}", "TRUSTED_PROXIES": "127.0.0.1", **environment}
+    with demo_served(folder, **behind) as demo:
+        yield demo
+
+
+def connect(app: Path, port: int, demo: Demo) -> None:
+    """Set the ports in the file of variables, which is the README's."""
+    text = blocks(README)[".env.local"].replace(":3000", f":{port}/")  # The slash must not matter.
+    (app / ".env.local").write_text(
+        text.replace("http://127.0.0.1:8000", demo.origin.replace("localhost", "127.0.0.1"))
+    )
+
+
+@contextmanager
+def running(app: Path, mode: str, port: int, **environment: str) -> Iterator[str]:
+    """Run ``next dev`` or ``next start``, and yield the address of the application."""
+    command = [*NEXT, mode, "--port", str(port)]
+    env, pipe = npm_environment(**environment), subprocess.PIPE
+    with subprocess.Popen(command, cwd=app, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            said = ""
+            while "Ready in" not in said:
+                line = process.stdout.readline()
+                assert line, f"Next.js does not start:\n{said}"
+                said += line
+            # The server's later output must not fill the pipe.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield f"http://localhost:{port}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def npm_environment(**more: str) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper().startswith(("NPM_CONFIG_", "NODE_EXTRA_CA_CERTS"))
+    }
+    return clean_environment(NEXT_TELEMETRY_DISABLED="1", **{**kept, **more})
