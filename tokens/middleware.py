@@ -22,7 +22,7 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, cookie_names, incoming, outgoing, possession, problems, session
+from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.flow import arun, run
@@ -36,6 +36,7 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server with wrong settings must not start.
+        self._may_defer = deferred.is_allowed()
         # Under ASGI, Django's RemoteUserMiddleware reads the session that Django's own middleware has loaded before.
         self._loads_session = self.async_mode and any(map(_is_for_remote_users, settings.MIDDLEWARE))
         self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
@@ -48,7 +49,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         cookie_names.join_headers(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
-            exchange.is_lazy = True
+            exchange.is_lazy = self._may_defer
             arrival = run(incoming.authenticate(request, exchange))
         response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:

@@ -2,18 +2,27 @@
 
 A visitor who is not signed in often has a session cookie, for example for a shopping cart. A page that uses neither
 must not cost a query, and must not vary on the cookie. This works for WSGI only, because an async view cannot wait for
-the database while it reads an attribute.
+the database while it reads an attribute. With ATOMIC_REQUESTS nothing is deferred, because a session must not be opened
+in the transaction of a view.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from django.db import connections
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from tokens.database.transactions import writer
+from tokens.models import RefreshToken
 from tokens.web.exchange import Exchange
 from tokens.web.problems import DATABASE_DOWN
 from tokens.web.user import Lazy
+
+
+def is_allowed() -> bool:
+    """Return whether views run outside of a transaction."""
+    return not connections[writer(RefreshToken)].settings_dict["ATOMIC_REQUESTS"]
 
 
 class Deferred:

@@ -1,14 +1,13 @@
 """What is noted in Django's session about ours. `django_session` and `hand_over` read and write it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import db, signed_cookies
 from django.contrib.sessions.backends.base import UpdateError
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpRequest
 
 from tokens.database.transactions import writer
@@ -66,28 +65,40 @@ def save(session: Any, cookie: str) -> None:
     """
     if isinstance(session, signed_cookies.SessionStore):
         return
-    with _as_long_as_before(session, cookie):
-        stored = type(session)(cookie)
-        if SESSION_KEY in stored:
-            for name in MARKS:
-                stored.pop(name, None)
-                if name in session:
-                    stored[name] = session[name]
+    # The fewer parallel requests write the same, the sooner all are answered.
+    if not _is_noted(type(session)(cookie), session):
+        if type(session) is db.SessionStore:
+            _update(session, cookie)
+        elif SESSION_KEY in (stored := _noted(session, cookie)):
             with suppress(UpdateError):  # A parallel request has given the session another key.
                 stored.save()
     session.modified = False
 
 
-@contextmanager
-def _as_long_as_before(session: Any, cookie: str) -> Iterator[None]:
-    """Lock the row of a session, if it is in the database, and restore its expiry."""
-    if not isinstance(session, db.SessionStore):
-        yield
-        return
+def _is_noted(stored: Any, session: Any) -> bool:
+    """Return whether the stored session names the same session of ours, and is marked as done."""
+    is_same = SESSION_ID in stored and stored.get(SESSION_ID) == session.get(SESSION_ID)
+    return is_same and all((name in stored) == (name in session) for name in MARKS)
+
+
+def _noted(session: Any, cookie: str) -> Any:
+    """Return the stored session with what is noted in this one."""
+    stored = type(session)(cookie)
+    for name in MARKS:
+        stored.pop(name, None)
+        if name in session:
+            stored[name] = session[name]
+    return stored
+
+
+def _update(session: Any, cookie: str) -> None:
+    """Write to the row of a session, and leave its expiry as it is. PostgreSQL locks the row before it is read."""
     alias = writer(session.model)
-    with transaction.atomic(using=alias):
-        rows = session.model.objects.using(alias).filter(session_key=cookie)
-        ends = rows.select_for_update().values_list("expire_date", flat=True).first()
-        yield
-        if ends is not None:
-            rows.update(expire_date=ends)
+    rows = session.model.objects.using(alias).filter(session_key=cookie)
+    is_locked = connections[alias].vendor == "postgresql"
+    with transaction.atomic(using=alias) if is_locked else nullcontext():
+        if is_locked:
+            list(rows.select_for_update().values_list("pk"))
+        stored = _noted(session, cookie)
+        if SESSION_KEY in stored:
+            rows.update(session_data=stored.encode(dict(stored.items())))
