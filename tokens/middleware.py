@@ -7,22 +7,26 @@ after `SessionMiddleware`. Before the view it asks `tokens.web.incoming` whose r
 
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.middleware import AuthenticationMiddleware, RemoteUserMiddleware
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 
 from tokens.conf import token_settings
 from tokens.hashers import Busy
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, incoming, outgoing, possession, problems, session
+from tokens.web import bodies, deferred, incoming, outgoing, possession, problems, session
 from tokens.web.client import distrust_scheme
-from tokens.web.exchange import attach, required_exchange
+from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.flow import arun, run
 from tokens.web.origins import is_unsafe
+from tokens.web.problems import DATABASE_DOWN
 
 
 class TokenMiddleware(AuthenticationMiddleware):
@@ -31,6 +35,9 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server with wrong settings must not start.
+        self._may_defer = deferred.is_allowed()
+        # Under ASGI, Django's RemoteUserMiddleware reads the session that Django's own middleware has loaded before.
+        self._loads_session = self.async_mode and any(map(_is_for_remote_users, settings.MIDDLEWARE))
         self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
 
     def __call__(self, request: HttpRequest) -> Any:
@@ -40,10 +47,13 @@ class TokenMiddleware(AuthenticationMiddleware):
             distrust_scheme(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
+            exchange.is_lazy = self._may_defer
             arrival = run(incoming.authenticate(request, exchange))
         response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = self.get_response(request)
+        if exchange.deferred is not None:
+            exchange.deferred.drop()
         if outgoing.is_needed(request, exchange, arrival):
             response = run(outgoing.finish(request, exchange, arrival, response))
         return outgoing.describe_audience(request, response, exchange)
@@ -54,6 +64,8 @@ class TokenMiddleware(AuthenticationMiddleware):
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
             arrival = await arun(incoming.authenticate(request, exchange))
+        if self._loads_session:
+            await request.session.aget(SESSION_KEY)
         response: Any = arrival.response or bodies.refuse_form(request)
         if response is None:
             response = await self.get_response(request)  # type: ignore[misc]
@@ -66,8 +78,11 @@ class TokenMiddleware(AuthenticationMiddleware):
 
         Otherwise the user is anonymous, and is led to the page to sign in. That page is checked too, because it leads
         a user who is signed in back. So is every page, if services see the access token: alone it shows nothing here.
-        In an impersonation the admin changes nothing.
+        In an impersonation the admin changes nothing. Before an async view, Django's session is examined.
         """
+        exchange = peek(request)
+        if exchange.deferred is not None and iscoroutinefunction(view):
+            exchange.deferred.resolve()
         match = request.resolver_match
         if match is None or "admin" not in match.app_names:
             return
@@ -90,4 +105,11 @@ class TokenMiddleware(AuthenticationMiddleware):
             return problems.respond(request, problems.SESSION_ENDED)
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
-        return problems.respond(request, problems.UNAVAILABLE) if isinstance(exception, Busy) else None
+        if isinstance(exception, Busy) or (isinstance(exception, DATABASE_DOWN) and peek(request).is_down):
+            return problems.respond(request, problems.UNAVAILABLE)
+        return None
+
+
+def _is_for_remote_users(path: str) -> bool:
+    found = import_string(path)
+    return isinstance(found, type) and issubclass(found, RemoteUserMiddleware)

@@ -21,13 +21,13 @@ from tokens.conf import BODY
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
-from tokens.service.client import Client
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
 from tokens.web import django_session
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.session import sign_out_outside
 
 _LOADED = "_tokens_loaded_password"
 """The attribute of a user with the hash that was read or saved last."""
@@ -40,9 +40,9 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
     """Note on the exchange that a view has signed in a user."""
     exchange = exchange_of(request)
     session = getattr(request, "session", None)
-    if exchange is None:
+    if exchange is None or exchange.is_over:
         if session is not None:
-            django_session.leave_nonce(session, user)
+            django_session.note_outside(request, user)
         return
     opened = exchange.issued.session if exchange.issued and exchange.is_opened_by_view else None
     if session is not None and SESSION_KEY in session and (opened is None or opened.mode != BODY):
@@ -56,20 +56,27 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
 
 @receiver(user_logged_out)
 def note_sign_out(*, request: Any, **kwargs: Any) -> None:
-    """Note on the exchange that a view has signed out the user."""
+    """Note on the exchange that a view has signed out the user. Outside of our middleware, sign out at once."""
     exchange = exchange_of(request)
-    if exchange is not None:
+    if exchange is None or exchange.is_over:
+        sign_out_outside(request)
+    else:
         exchange.signed_in, exchange.signed_out = None, True
 
 
 @receiver(user_login_failed)
 def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
-    """Count the attempt, and write a security event with the account that it was for, if there is one."""
+    """Count the attempt, and write a security event with the account that it was for, if there is one.
+
+    Only a name with a password is an attempt. Other credentials, such as a token, belong to their own backend.
+    """
     name = str(credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD) or "")
+    if not name or credentials.get("password") is None:
+        return
     failed = attempt(request, name)
     throttles.count(*failed.if_wrong)
     alias = writer(SecurityEvent)
-    client = client_of(request) if request is not None else Client()
+    client = client_of(request)
     user_id = failed.user.pk if failed.user else None
     events.write_attempt(events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id))
     if exchange := exchange_of(request):

@@ -54,7 +54,7 @@ LISTED = {
     "tokens.conf.reading.read": "one",
     "tokens.hashers._turns": "one",
     "tokens.web.client._scheme_header": "one",
-    "tokens.web.django_session._cookie_settings": "one",
+    "tokens.web.session_cookie.session_cookie_settings": "one",
     "tokens.web.client._trusted_proxies": "one",
     "tokens.web.cookies._names": "one",
     "tokens.web.cookies._http_date": "4 times",
@@ -138,7 +138,7 @@ def _cookies(kind: str) -> Callable[[int], None]:
 
 
 def _session_cookie(number: int) -> None:
-    django_session._remember(f"{number}" + "\U0001f511" * (LONG // 4), "42")
+    django_session._remember(f"{number}" + "\U0001f511" * (LONG // 4), "42", {})
 
 
 def _charset(number: int) -> None:

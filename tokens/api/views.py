@@ -95,7 +95,8 @@ class Refresh(Public):
     def post(self, request: Request) -> Response | HttpResponse:
         presented = _presented(request)
         if presented is None:
-            return self._refreshed_by_browser()
+            handed = session.refresh_handed(request._request)
+            return _token_response(handed) if handed else self._refreshed_by_browser()
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
             return _token_response(answer)

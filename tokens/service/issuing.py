@@ -20,6 +20,7 @@ class IssuedTokens:
     - ``continues``: whether it was opened in the place of a session that has ended, without a sign-in.
     - ``decision``: what the protocol decided about a presented refresh token, or None if none was presented.
     - ``binds``: whether the session was bound to its device just now, which made its refresh token invalid.
+    - ``is_handed``: whether the access token comes from Django's session, which stands for the refresh token.
     - ``keep_for``: seconds for which a browser with a bound session keeps the access cookie, if that is less than the
       lifetime of the token.
     """
@@ -34,6 +35,7 @@ class IssuedTokens:
     continues: bool = False
     decision: Decision | None = None
     binds: bool = False
+    is_handed: bool = False
     keep_for: int | None = None
 
 

@@ -3,10 +3,14 @@
 import secrets
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.functions import Least
 from uuid_utils.compat import uuid7
 
 from tokens.conf import token_settings
+from tokens.database.expressions import DatabaseNow
 from tokens.database.statements import Read, insert
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
@@ -31,6 +35,7 @@ def open_session(
     identity: refresh_tokens.RefreshToken | None = None,
     replaced: RefreshToken | None = None,
     authenticated_ago: timedelta | None = timedelta(),
+    lasts: timedelta | None = None,
 ) -> IssuedTokens:
     """Open a session for a user who has authenticated, and return its tokens.
 
@@ -40,6 +45,7 @@ def open_session(
     did not authenticate again, and the new session ends when that one would have.
     Raise `UserChanged` if the user is not any more what they were when they authenticated.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
+    ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
@@ -67,7 +73,7 @@ def open_session(
             else PASSWORD,
             remember=remember,
             idle_expires_at=now + idle,
-            expires_at=replaced.expires_at if replaced else now + found.absolute_lifetime,
+            expires_at=replaced.expires_at if replaced else now + min(found.absolute_lifetime, lasts or timedelta.max),
             auth_hash_digest=auth_hash.digest_of(current),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
@@ -84,6 +90,14 @@ def open_session(
     refresh_token = issuing.refresh_token(session, identity.secret)
     continues = replaced is not None
     return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True, continues=continues)
+
+
+def end_after(session_id: UUID, lasts: timedelta | None) -> None:
+    """Let a live session end this long from now, at the latest when ABSOLUTE_LIFETIME is over. None: only then."""
+    latest = F("created_at") + token_settings().absolute_lifetime
+    ends_at = latest if lasts is None else Least(DatabaseNow() + lasts, latest)
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)
+    rows.update(expires_at=ExpressionWrapper(ends_at, DateTimeField()))
 
 
 def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:

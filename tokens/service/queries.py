@@ -36,6 +36,11 @@ def is_live(session_id: UUID) -> bool:
     return RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id).exists()
 
 
+def is_unrevoked(session_id: UUID) -> bool:
+    """Return whether there is such a session, and it was not revoked. It may have expired."""
+    return RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id, revoked_at=None).exists()
+
+
 def was_ended_since(session_id: UUID, since: datetime) -> bool:
     """Return whether somebody has ended a session that was live at ``since``, or after that a later one on its device.
 

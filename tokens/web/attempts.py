@@ -74,7 +74,7 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     """
     user = _user(name)
     exchange = exchange_of(request)
-    client = client_of(request, exchange.device_token if exchange else None) if request is not None else Client()
+    client = client_of(request, exchange.device_token if exchange else None)
     asker = Asker(canonical(name), network(client.ip) or "")
     if token_settings().throttles.are_off:
         return Attempt(user, asker)

@@ -25,8 +25,13 @@ _WITH_PORT = re.compile(r"(?:\[([^][]*:[^][]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
 _SECONDS = re.compile(r"([0-9]{1,6})(?:\.[0-9]{1,6})?")
 
 
-def client_of(request: HttpRequest, device_token: str | None = None) -> Client:
-    """Return who sent the request. ``device_token`` comes from the body, and takes precedence over the cookie."""
+def client_of(request: HttpRequest | None, device_token: str | None = None) -> Client:
+    """Return who sent the request. ``device_token`` comes from the body, and takes precedence over the cookie.
+
+    Of no request, or of an object in its place that has no ``META``, nothing is known.
+    """
+    if request is None or not hasattr(request, "META"):
+        return Client()
     token, is_doubtful = (device_token, False) if device_token else cookies.read_device(request)
     return Client(
         ip=client_ip(request),

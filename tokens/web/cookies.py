@@ -151,7 +151,7 @@ def set_tokens(
     _set(response, access, issued.access_token, max_age if bound_max_age is None else bound_max_age)
     if ends_with_browser(issued.session):
         _set(response, OPEN, "1", None, "None")
-    if issued.binds:
+    if issued.binds or issued.is_handed:
         _clear(request, response, [refresh])
     if issued.refresh_token:
         _set(response, refresh, issued.refresh_token, max_age)

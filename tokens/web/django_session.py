@@ -15,16 +15,13 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 
 import secrets
 import time
-from functools import lru_cache
 from sys import getsizeof
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import signed_cookies
-from django.core.signals import setting_changed
-from django.dispatch import receiver
 from django.http import HttpRequest
 
 from tokens.conf import codec, token_settings
@@ -32,22 +29,15 @@ from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.protocol.bounded_cache import BoundedCache
 from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies
+from tokens.web import cookies, expiry, marks
+from tokens.web.at_once import handed, open_at_once
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
-from tokens.web.hand_over import MARK, NONCE, OUR_BACKEND, SESSION_ID, hand_over
+from tokens.web.hand_over import OUR_BACKEND, hand_over
+from tokens.web.marks import HANDED, MARK, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
+from tokens.web.session_cookie import session_cookie, session_cookie_settings
 from tokens.web.user import primary_key
 
-OWNER = "_tokens_owner"
-"""The key of the user whose data is in a session in which Django has signed in nobody. It signs nobody in.
-
-It is empty in a session that began after another one was deleted.
-"""
-PROVEN = "_tokens_proven"
-"""The key of the id of our session that was opened for the sign-in in Django's session.
-
-`SESSION_ID` does not prove this. A request with an access token only can get it.
-"""
 REMEMBERED = 4 * 2**20
 """Bytes of session cookies that a process remembers to have examined: about five thousand cookies.
 
@@ -55,6 +45,7 @@ A longer one than browsers keep is not remembered, and is examined again.
 """
 
 _examined: BoundedCache[tuple[str, str], bool] = BoundedCache(REMEMBERED)
+"""Whether the session of a cookie had a sign-in when it was examined for a user."""
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -73,15 +64,20 @@ def sign_in(request: HttpRequest, user: Any) -> None:
     session[BACKEND_SESSION_KEY] = OUR_BACKEND if OUR_BACKEND in backends else backends[0]
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.pop(OWNER, None)
-    session.pop(NONCE, None)
+    for name in UNUSED:
+        session.pop(name, None)
     session[MARK] = 0
 
 
-def leave_nonce(session: Any, user: Any) -> None:
-    """Let the next request open a session for a sign-in outside of the middleware."""
+def note_outside(request: HttpRequest, user: Any) -> None:
+    """Open a session for a sign-in outside of the middleware, or let the next request open it."""
+    session: Any = request.session
     _drop_data(session, session.pop(OWNER, None), user)
-    session.pop(MARK, None)
-    session.pop(SESSION_ID, None)
+    for name in (MARK, SESSION_ID, PROVEN, *UNUSED):
+        session.pop(name, None)
+    if SESSION_KEY in session and (session_id := open_at_once(request, user)):
+        session[MARK], session[PROVEN] = 0, str(session_id)
+        return
     session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
 
 
@@ -94,9 +90,10 @@ def follow_sign_in(request: HttpRequest, user: Any, exchange: Exchange) -> None:
     session = request.session
     before = session.pop(OWNER, None)
     _drop_data(session, _last_subject(request, exchange) if before is None else before, user)
-    if session.session_key is not None and session.session_key == _cookie(request):
+    if session.session_key is not None and session.session_key == session_cookie(request):
         session.cycle_key()
-    session.pop(NONCE, None)
+    for name in UNUSED:
+        session.pop(name, None)
     session[MARK] = 0
 
 
@@ -106,18 +103,21 @@ def note_opened(request: HttpRequest, session_id: UUID) -> None:
     if SESSION_KEY in session:
         session[SESSION_ID] = session[PROVEN] = str(session_id)
         if session.session_key is not None and not isinstance(session, signed_cookies.SessionStore):
-            _remember(session.session_key, session[SESSION_KEY])
+            _remember(session.session_key, session[SESSION_KEY], session)
 
 
 def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
     """Return whether Django's session may have another user than the request. The session is not loaded for this.
 
-    If the user is signed in, each session cookie is examined once. A new sign-in changes the cookie.
+    If the user is signed in, each session cookie is examined once. A new sign-in changes the cookie. A session that
+    another middleware has put there is always examined.
     """
-    cookie = _cookie(request)
-    if cookie is None or not hasattr(request, "session"):
+    cookie, session = session_cookie(request), getattr(request, "session", None)
+    if session is None or (cookie is None and session.session_key is None):
         return False
-    return access is None or not _examined.get((cookie, access.subject))
+    if access is None or cookie is None or session.session_key != cookie:
+        return True
+    return _examined.get((cookie, access.subject)) is None
 
 
 def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
@@ -125,6 +125,15 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
 
     ``may_open`` is false if the request comes from another origin.
     """
+    session = request.session
+    was_modified = session.modified
+    issued = _examine(request, exchange, may_open=may_open)
+    if session is request.session and session.modified and not was_modified:
+        marks.save(session, str(session_cookie(request)))
+    return issued
+
+
+def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
     session, access = request.session, exchange.access
     was_accessed, was_modified = session.accessed, session.modified
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
@@ -136,13 +145,16 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
         if not may_open:
             _put_aside(request, exchange)
             return None
-        if access is None or session.get(NONCE) is not None or not _is_subject(owner, access):
-            issued = hand_over(request)
+        if access is None or {NONCE, HANDED} & session.keys() or not _is_subject(owner, access):
+            issued = handed(session) or hand_over(request)
             if issued is None:
                 _delete(request, exchange)
             else:
-                session[PROVEN] = session[SESSION_ID]
-                _remember(str(_cookie(request)), issued.access.subject)
+                if not issued.is_handed:
+                    session[PROVEN] = session[SESSION_ID]
+                elif not was_modified:
+                    session.accessed = was_accessed
+                _remember(str(session_cookie(request)), issued.access.subject, session)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
     elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):
@@ -151,10 +163,20 @@ def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Issu
     if access is not None:
         if SESSION_KEY in session and SESSION_ID not in session:
             session[SESSION_ID] = str(access.session_id)  # It is from an earlier release.
-        _remember(str(_cookie(request)), access.subject)
+        _remember(str(session_cookie(request)), access.subject, session)
     if not session.modified:
         session.accessed = was_accessed  # The response does not depend on it.
     return None
+
+
+def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
+    """Refresh the session for whose refresh token Django's session stands. None: it has ended."""
+    session = request.session
+    was_modified = session.modified
+    issued = hand_over(request)
+    if session.modified and not was_modified:
+        marks.save(session, str(session_cookie(request)))
+    return issued
 
 
 def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
@@ -162,11 +184,11 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
     session, access = request.session, exchange.access
     was_accessed = session.accessed
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
-    is_undone = SESSION_KEY in session and MARK not in session
+    is_undone = SESSION_KEY in session and (MARK not in session or HANDED in session)
     if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
         _put_aside(request, exchange)
     elif access is not None and session.get(SESSION_ID) == str(access.session_id):
-        _remember(str(_cookie(request)), access.subject)
+        _remember(str(session_cookie(request)), access.subject, session)
     session.accessed = was_accessed
 
 
@@ -189,10 +211,18 @@ def has_signed_in(request: HttpRequest, access: AccessToken) -> bool:
     )
 
 
+def was_flushed(request: HttpRequest, access: AccessToken) -> bool:
+    """Return whether the view has removed the user's sign-in from Django's session, as ``flush`` and ``clear`` do."""
+    session, cookie = getattr(request, "session", None), session_cookie(request)
+    if session is None or cookie is None or not session.modified or SESSION_KEY in session:
+        return False
+    return bool(_examined.get((cookie, access.subject)))
+
+
 def is_saved(request: HttpRequest) -> bool:
     """Return whether Django's session will be saved after the response."""
     session = getattr(request, "session", None)
-    return session is not None and (session.modified or _cookie_settings().is_always_saved)
+    return session is not None and (session.modified or session_cookie_settings().is_always_saved)
 
 
 def settle(request: HttpRequest, exchange: Exchange) -> None:
@@ -205,8 +235,10 @@ def settle(request: HttpRequest, exchange: Exchange) -> None:
     if session.is_empty():
         return
     if SESSION_KEY in session:
-        if MARK not in session:
-            session[MARK] = 0
+        session.setdefault(MARK, 0)
+        is_taken_over = exchange.issued_before_view and exchange.issued is not None and exchange.issued.is_new
+        if access is not None and session.get(SESSION_ID) == str(access.session_id) and not is_taken_over:
+            expiry.follow(session, access.session_id)
     elif session.modified and access is not None and not exchange.signed_out and exchange.clear is None:
         session[OWNER], session[SESSION_ID] = access.subject, str(access.session_id)
     elif session.modified and exchange.session_deleted:
@@ -219,33 +251,11 @@ def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
     ``unless_modified``: false if that does not count.
     """
     if not (unless_modified and request.session.modified):
-        request.session = type(request.session)(_cookie(request))
+        request.session = type(request.session)(session_cookie(request))
 
 
-def _cookie(request: HttpRequest) -> str | None:
-    return request.COOKIES.get(_cookie_settings().name) or None
-
-
-class _CookieSettings(NamedTuple):
-    """Django's settings that each request needs. ``django.conf.settings`` takes longer to look them up."""
-
-    name: str
-    is_always_saved: bool
-
-
-@lru_cache(maxsize=1)
-def _cookie_settings() -> _CookieSettings:
-    return _CookieSettings(settings.SESSION_COOKIE_NAME, settings.SESSION_SAVE_EVERY_REQUEST)
-
-
-@receiver(setting_changed)
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting in {"SESSION_COOKIE_NAME", "SESSION_SAVE_EVERY_REQUEST"}:
-        _cookie_settings.cache_clear()
-
-
-def _remember(cookie: str, subject: str) -> None:
-    _examined.put((cookie, subject), True, getsizeof(cookie) + getsizeof(subject))
+def _remember(cookie: str, subject: str, session: Any) -> None:
+    _examined.put((cookie, subject), SESSION_KEY in session, getsizeof(cookie) + getsizeof(subject))
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:
@@ -272,7 +282,12 @@ def _is_subject(owner: Any, access: AccessToken) -> bool:
 
 
 def _is_undone(session: Any, access: AccessToken | None) -> bool:
-    """Return whether there is no mark, or one so recent that this request was sent before its response arrived."""
+    """Return whether the sign-in has to be taken over.
+
+    So it has if there is no mark, or one so recent that this request was sent before its response arrived.
+    """
+    if HANDED in session:
+        return access is None or str(access.session_id) != session.get(SESSION_ID)
     marked = session.get(MARK)
     if marked is None:
         return True

@@ -31,6 +31,8 @@ class Exchange:
     """The valid access token that the request was authenticated with."""
     problem: Problem = NOT_AUTHENTICATED
     """Why there is no access token."""
+    by_session: bool = False
+    """Whether the user is that of a session that another middleware has put on the request."""
     from_elsewhere: bool = False
     """Whether the session was not refreshed because a page of another origin has sent the request."""
     issued: IssuedTokens | None = None
@@ -53,6 +55,14 @@ class Exchange:
     """The user whom a view has passed to `django.contrib.auth.login`."""
     signed_out: bool = False
     """Whether a view has called `django.contrib.auth.logout`."""
+    is_over: bool = False
+    """Whether the response has left our middleware. A middleware outside of ours may still sign somebody in or out."""
+    deferred: Any = None
+    """The examination of Django's session that nobody has asked for yet (`tokens.web.deferred`)."""
+    is_lazy: bool = False
+    """Whether it may be deferred."""
+    is_down: bool = False
+    """Whether the database did not answer when it was asked for."""
     user_asked: bool = False
     """Whether the view has read ``request.user``. The response then depends on the cookies."""
     device_token: str | None = None
@@ -114,8 +124,20 @@ def attach(request: HttpRequest) -> Exchange:
 
 
 def exchange_of(request: Any) -> Exchange | None:
-    """Return the exchange of a request of Django or REST framework. None: it did not pass the middleware."""
-    return getattr(request, _ATTRIBUTE, None)
+    """Return the exchange of a request of Django or REST framework. None: it did not pass the middleware.
+
+    Django's session is examined first, if that was deferred.
+    """
+    exchange: Exchange | None = getattr(request, _ATTRIBUTE, None)
+    if exchange is not None and exchange.deferred is not None:
+        exchange.deferred.resolve()
+    return exchange
+
+
+def peek(request: HttpRequest) -> Exchange:
+    """Return the exchange of a request that has passed the middleware, as it is."""
+    exchange: Exchange = getattr(request, _ATTRIBUTE)
+    return exchange
 
 
 def required_exchange(request: Any) -> Exchange:

@@ -1,11 +1,14 @@
 """A sign-in that only Django's session knows becomes a session of ours, once.
 
 The sign-in was made outside of our middleware (``force_login`` in tests), or before the middleware was installed. So
-nobody who was signed in is signed out. The id of the session is a digest of Django's session cookie, and its secret is
-derived from the cookie with a key of the server. So parallel first requests get the same session, also while keys are
-being changed. A late copy of the cookie presents generation 0 of a session that has been refreshed since, which the
-protocol treats as any old token. After that, what Django's session has signs nobody in. Its key stays the same, because
-parallel requests come with it.
+nobody who was signed in is signed out.
+
+If it was made outside of our middleware, `tokens.web.at_once` has opened the session already, and this module presents
+its first refresh token. Otherwise the next request opens the session. The id of that session is a digest of Django's
+session cookie, and its secret is derived from the cookie with a key of the server. So parallel first requests get the
+same session, also while keys are being changed. A late copy of the cookie presents generation 0 of a session that has
+been refreshed since, which the protocol treats as any old token. After that, what Django's session has signs nobody in.
+Its key stays the same, because parallel requests come with it.
 
 A copy may also have been left from before the user signed out. So no session is opened if the user's sessions were
 revoked after Django's session was saved. A session in a signed cookie has no identity that a sign-out could delete, so
@@ -36,23 +39,19 @@ from tokens.service.opening import open_session
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
+from tokens.web import expiry
 from tokens.web.client import client_of
+from tokens.web.marks import EXPIRY, HANDED, MARK, NONCE, SEED, SESSION_ID
 from tokens.web.user import primary_key
 
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
-MARK = "_tokens_opened"
-"""The key in Django's session under which a sign-in is marked as done. Its value is the time, or 0."""
-NONCE = "_tokens_handover"
-"""The key of what a sign-in outside of the middleware leaves: a nonce and the time, ``<nonce>:<POSIX seconds>``.
-
-It is removed when the session has been opened.
-"""
-SESSION_ID = "_tokens_session"
-"""The key of the id of our session."""
 
 
 def hand_over(request: HttpRequest) -> IssuedTokens | None:
-    """Open a session for a sign-in that only Django's session knows. None: it is not valid any more."""
+    """Open a session for a sign-in that only Django's session knows. None: it is not valid any more.
+
+    If the sign-in has opened it, refresh it by what stands for its refresh token.
+    """
     session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], client_of(request)
     user = _user(session)
     if user is None:
@@ -66,29 +65,50 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
         return None
     noted = session.get(SESSION_ID) if MARK in session else None
     session_id = UUID(noted) if noted else _id(session, cookie, nonce)
-    identities = _identities(session_id, cookie)
+    own = identities(session_id, session.get(SEED) or cookie)
     mode, remember = token_settings().mode_of_pages, not session.get_expire_at_browser_close()
     issued: IssuedTokens | None
     try:
         issued = open_session(
-            user, client, mode=mode, remember=remember, identity=identities[0], authenticated_ago=signed_in_ago
+            user,
+            client,
+            mode=mode,
+            remember=remember,
+            identity=own[0],
+            authenticated_ago=signed_in_ago,
+            lasts=expiry.left(session, saved_ago),
         )
     except UserChanged:
         return None
     except IntegrityError:
         # An earlier or a parallel request has opened the session. Present its first refresh token again.
-        issued = _present_again(identities, mode, client)
+        if HANDED in session and session[HANDED]["expiry"] != session.get(EXPIRY):
+            expiry.follow(session, session_id)
+        issued = _present_again(own, mode, client)
     else:
         # A revocation that was committed meanwhile has not seen this session.
         if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
             revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
             return None
+        expiry.note(session, saved_ago)
     if issued is not None:
         session.pop(NONCE, None)
+        if session.pop(HANDED, None):
+            session.pop(MARK, None)
         session[SESSION_ID] = str(session_id)
         if MARK not in session:
             session[MARK] = time.time()
     return issued
+
+
+def is_valid(session: Any) -> bool:
+    """Return whether the sign-in in a session that has no cookie was not revoked."""
+    if session_id := session.get(SESSION_ID):
+        return queries.is_unrevoked(UUID(session_id))
+    user = _user(session)
+    return user is not None and not queries.was_revoked_within(
+        user, _saved_ago(session, session.session_key), or_signed_out=False
+    )
 
 
 def _user(session: Any) -> Any:
@@ -165,17 +185,20 @@ def _id(session: Any, cookie: str, nonce: str | None) -> UUID:
     return UUID(bytes=bytes(id_bytes))
 
 
-def _identities(session_id: UUID, cookie: str) -> list[refresh_tokens.RefreshToken]:
-    """Return the session's id with its secret by each key of the server, the current one first."""
-    seed = f"{session_id}\n{cookie}".encode()
-    found = [hmac.digest(key, seed, "sha256") for key in keyring().django_session_keys]
+def identities(session_id: UUID, seed: str) -> list[refresh_tokens.RefreshToken]:
+    """Return the session's id with its secret by each key of the server, the current one first.
+
+    ``seed``: a secret of the sign-in, or Django's session cookie.
+    """
+    text = f"{session_id}\n{seed}".encode()
+    found = [hmac.digest(key, text, "sha256") for key in keyring().django_session_keys]
     return [refresh_tokens.RefreshToken(session_id, raw[: refresh_tokens.SECRET_BYTES], 0) for raw in found]
 
 
-def _present_again(identities: list[refresh_tokens.RefreshToken], mode: str, client: Client) -> IssuedTokens | None:
+def _present_again(own: list[refresh_tokens.RefreshToken], mode: str, client: Client) -> IssuedTokens | None:
     ring = keyring()
-    digest = queries.secret_digest(identities[0].session_id)
-    for identity in identities:
+    digest = queries.secret_digest(own[0].session_id)
+    for identity in own:
         if digest is not None and hmac.compare_digest(digest, identity.digest):
             text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
             answer = refresh(text, {mode}, client)

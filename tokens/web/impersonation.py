@@ -15,8 +15,9 @@ from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies, django_session
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of, required_exchange
-from tokens.web.incoming import bearer_token, set_user
+from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.request_user import set_user
 from tokens.web.user import primary_key
 
 

@@ -3,6 +3,8 @@
     a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
     a remembered access cookie  it was verified before, and is still valid: authenticated without a query
     a Bearer token              decides alone, and cookies are ignored
+    a session that another      it is not that of the cookie, and somebody is signed in: its user, as with Django
+    middleware has put there
     an access cookie            verified, and its session is not revoked: authenticated without a query
     a refresh cookie, and
     a page of another origin    not refreshed: a navigation gets a page that refreshes (`tokens.web.crossing`), anything
@@ -25,17 +27,16 @@ it valid, is deleted, and the browser is redirected to the same URL: it refreshe
 refresh says so in a header: the user stays anonymous, but gets 503 instead of the page to sign in.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
@@ -48,12 +49,14 @@ from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
 from tokens.web import bodies, cookies, crossing, django_session, problems
 from tokens.web.client import client_of, seconds_under_way
+from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
-from tokens.web.user import LazyUser
+from tokens.web.request_user import auser, set_user, user_of
+from tokens.web.session_cookie import is_replaced
 
 metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
@@ -121,6 +124,10 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     except DATABASE_DOWN:
         rejected = problems.UNAVAILABLE
     set_user(request, exchange)
+    if exchange.deferred is not None:
+        examine = partial(_examine, exchange, exchange.deferred)
+        Deferred(request, exchange, examine, partial(user_of, request, exchange))
+        request.auser = partial(auser, request.user)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
     if exchange.from_elsewhere and crossing.is_harmless_navigation(request):
@@ -139,7 +146,11 @@ def bearer_token(request: HttpRequest) -> str | None:
 
 def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
     """Return why the request is rejected, or None, and whether its access cookie is stale."""
-    is_stale, access = False, cookies.read_access(request)
+    if (yield from _is_of_another_session(request)):
+        exchange.by_session = True
+        return problems.CROSS_ORIGIN if is_unsafe(request) and is_cross_origin(request) else None, False
+    is_stale, sent = False, cookies.read_access(request)
+    access = sent
     if access and (yield from _is_only_for_services(access, request, in_cookie=True)):
         access = None
     if access:
@@ -168,8 +179,15 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
             _note_issued(answer, exchange)
     if not left_to_view and django_session.is_possible(request, exchange.access):
         may_open = not is_cross_origin(request) or crossing.is_harmless_navigation(request)
-        issued = yield partial(django_session.examine, request, exchange, may_open=may_open)
-        if issued:
+        examine = partial(django_session.examine, request, exchange, may_open=may_open)
+        if (
+            exchange.is_lazy
+            and sent is None
+            and presented is None
+            and "HTTP_SECURE_SESSION_SKIPPED" not in request.META
+        ):
+            exchange.deferred = examine
+        elif issued := (yield examine):
             _note_issued(issued, exchange)
             is_stale = False
     if exchange.access is None and (why := request.META.get("HTTP_SECURE_SESSION_SKIPPED")) is not None:
@@ -177,6 +195,11 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
         exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
     return None, is_stale
+
+
+def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
+    """Return whether the session that another middleware has put on the request decides who the user is."""
+    return is_replaced(request) and (yield partial(request.session.has_key, SESSION_KEY))
 
 
 @sensitive_variables()
@@ -282,6 +305,11 @@ def _is_stale(access: str, request: HttpRequest, exchange: Exchange) -> Flow[boo
     return False
 
 
+def _examine(exchange: Exchange, examine: Callable[[], IssuedTokens | None]) -> None:
+    if issued := examine():
+        _note_issued(issued, exchange)
+
+
 def _note_issued(issued: IssuedTokens, exchange: Exchange) -> None:
     exchange.issue(issued)
     exchange.access, exchange.issued_before_view = issued.access, True
@@ -301,26 +329,3 @@ def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) ->
     if refusal.definite:
         exchange.reject()
     return False
-
-
-def set_user(request: HttpRequest, exchange: Exchange) -> None:
-    """Set ``request.user``, ``request.auser`` and ``request.auth`` to what the exchange knows."""
-    user: Any
-    if exchange.access is None:
-        user = SimpleLazyObject(lambda: _anonymous(exchange))
-    else:
-        loaded = exchange.issued.user if exchange.issued else None
-        user = LazyUser(exchange.access.subject, exchange.note_user_asked, loaded)
-    request.user = user
-    request.auser = partial(_auser, user)
-    request.auth = exchange.access  # type: ignore[attr-defined]
-
-
-async def _auser(user: Any) -> Any:
-    await sync_to_async(str)(user)  # Loads the row, which an async view may not do.
-    return user
-
-
-def _anonymous(exchange: Exchange) -> AnonymousUser:
-    exchange.note_user_asked()
-    return AnonymousUser()

@@ -24,6 +24,9 @@ from tokens.web.incoming import Arrival, bearer_token
 from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_followed_by_cookies, is_navigation
 from tokens.web.problems import DATABASE_DOWN
 
+BRIEF = 1
+"""Seconds in which a user does not sign in or out, after they have sent a request."""
+
 
 def is_needed(request: HttpRequest, exchange: Exchange, arrival: Arrival) -> bool:
     """Return whether `finish` has anything to do."""
@@ -51,7 +54,7 @@ def finish(
     asks = _asks_whether_signed_in(request, exchange, response)
     has_signed_in = asks and (yield partial(_has_signed_in, request))
     issued = exchange.issued
-    if issued and exchange.issued_before_view and not (yield partial(_is_still_current, issued.session)):
+    if issued and _may_be_outdated(exchange, issued) and not (yield partial(_is_still_current, issued.session)):
         issued = None
     if issued:
         _set_cookies(request, response, issued, exchange)
@@ -70,17 +73,18 @@ def finish(
 
 
 def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
-    """Add ``Vary`` and ``Cache-Control``, and return the response.
+    """Add ``Vary`` and ``Cache-Control``, and return the response. The exchange is over then.
 
     This depends on whether the view has asked who is asking. A view can also read a Bearer token by itself.
     """
+    exchange.is_over = True
     is_bearer = "HTTP_AUTHORIZATION" in request.META and bearer_token(request) is not None
     if exchange.user_asked or is_bearer:
         cookies.vary(response)
         if exchange.from_elsewhere:
             cookies.keep_private(response)  # With the same cookies, a request of our own origin is refreshed.
         elif not response.has_header("Cache-Control"):
-            if exchange.access or is_bearer:
+            if exchange.access or is_bearer or exchange.by_session:
                 # For cookies there is no rule like that for Authorization, and not every cache respects Vary.
                 response["Cache-Control"] = "private"
         elif is_bearer and "public" not in response["Cache-Control"].lower().replace(" ", "").split(","):
@@ -92,7 +96,7 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
 
 def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked of `django.contrib.auth`. It takes precedence over the middleware's tokens."""
-    if exchange.signed_out:
+    if exchange.signed_out or _has_flushed(request, exchange):
         yield partial(session.sign_out, request, exchange)
     if exchange.signed_in is not None:
         yield partial(session.open_for_page, request, exchange.signed_in)
@@ -102,7 +106,7 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
 
 def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked for, except a sign-in."""
-    if exchange.signed_out:
+    if exchange.signed_out or _has_flushed(request, exchange):
         yield partial(session.sign_out, request, exchange)
     if exchange.is_opened_by_view:
         # A session that continues another one is no sign-in. Without its cookies its user would be signed out.
@@ -110,6 +114,23 @@ def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
             yield partial(session.withdraw, request, exchange)
     elif exchange.signed_in is None:
         yield from _follow_password_change(request, exchange)
+
+
+def _may_be_outdated(exchange: Exchange, issued: IssuedTokens) -> bool:
+    """Return whether somebody may have signed in or out in this browser since the middleware got these tokens.
+
+    A response that carries the access token of Django's session is not examined if it took less than `BRIEF` seconds.
+    """
+    return exchange.issued_before_view and not (issued.is_handed and exchange.seconds < BRIEF)
+
+
+def _has_flushed(request: HttpRequest, exchange: Exchange) -> bool:
+    """Return whether the view has signed out the user by emptying Django's session, without Django's ``logout``."""
+    if exchange.access is None or exchange.session_replaced or exchange.clear is not None:
+        return False
+    if exchange.signed_in is not None or exchange.is_opened_by_view:
+        return False
+    return django_session.was_flushed(request, exchange.access)
 
 
 def _follow_password_change(request: HttpRequest, exchange: Exchange) -> Flow[None]:

@@ -4,6 +4,7 @@ A request proves it by one of these:
 
 - a refresh token of the session, in a cookie, or in the body in the storage mode ``body``,
 - the user's current password,
+- Django's session, while it stands for the refresh token (`tokens.web.hand_over`),
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
   only Django's session knew, or recorded that the user has authenticated again,
 - in the admin also Django's own session, if it has the sign-in that opened a session without a refresh token, or one
@@ -23,12 +24,13 @@ from tokens.conf import BODY, SCOPED
 from tokens.models import RefreshToken
 from tokens.service import possession, queries, refreshing
 from tokens.service.possession import RefreshTokenRequired
-from tokens.web import cookies, django_session
+from tokens.web import cookies, django_session, marks
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.incoming import set_user
+from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED
+from tokens.web.request_user import set_user
 
 IN_BODY = frozenset({BODY})
 """The storage mode of a session whose refresh token comes in a request's body."""
@@ -72,7 +74,7 @@ def is_held(request: HttpRequest, session: RefreshToken, sent: Iterable[Presente
 
     ``session`` is the row as it is now. ``sent`` are refresh tokens in the request's body.
     """
-    return _is_issued(required_exchange(request), session.id) or any(
+    return _is_proven(request, required_exchange(request), session.id) or any(
         possession.is_token_of(session, session.now, text, modes, old_name=old_name)
         for text, modes, old_name, others in (*sent, *_in_cookies(request))
     )
@@ -88,7 +90,7 @@ def has_refresh_token(request: HttpRequest) -> bool:
     if exchange is None or exchange.access is None:
         return False
     session_id = exchange.access.session_id
-    return _is_issued(exchange, session_id) or any(
+    return _is_proven(request, exchange, session_id) or any(
         refreshing.is_token_of(text, session_id)
         for text in (exchange.refresh_token or "", *(found.text for found in _in_cookies(request)))
     )
@@ -115,12 +117,19 @@ def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
         set_user(request, exchange)
 
 
-def _is_issued(exchange: Exchange, session_id: UUID) -> bool:
+def _is_proven(request: HttpRequest, exchange: Exchange, session_id: UUID) -> bool:
     """Return whether this request has got tokens of its session, for which it had to prove more than an access token.
 
-    In strict mode the refresh token that it came with is not valid any more.
+    In strict mode the refresh token that it came with is not valid any more. Django's session proves as much while it
+    stands for the refresh token.
     """
-    return exchange.issued is not None and exchange.issued.session.id == session_id
+    if exchange.issued is not None and exchange.issued.session.id == session_id:
+        return True
+    return bearer_token(request) is None and not _is_forged(request) and marks.is_handed(request, session_id)
+
+
+def _is_forged(request: HttpRequest) -> bool:
+    return is_unsafe(request) and is_cross_origin(request)
 
 
 def _in_cookies(request: HttpRequest) -> Iterator[Presented]:
@@ -128,7 +137,7 @@ def _in_cookies(request: HttpRequest) -> Iterator[Presented]:
 
     A page of another origin cannot use the user's cookies for an access token that it has got.
     """
-    if is_unsafe(request) and is_cross_origin(request):
+    if _is_forged(request):
         return
     for presented in cookies.all_refresh(request):
         for text in (presented.text, *(presented.others or ())):

@@ -36,7 +36,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import cookies, django_session, possession
+from tokens.web import cookies, django_session, expiry, marks, possession
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
@@ -62,6 +62,7 @@ def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, 
     exchange.issue(issued)
     # The receiver of Django's signal opens no second session.
     if mode == BODY:
+        request.user = user  # As `login` does: receivers of the signal see who has signed in.
         user_logged_in.send(sender=type(user), request=request, user=user)
     else:
         login(request, user)
@@ -79,12 +80,14 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
     remember = not request.session.get_expire_at_browser_close()
     mode = token_settings().mode_of_pages
     try:
-        issued = opening.open_session(user, client_of(request), mode=mode, remember=remember)
+        lasts = expiry.lasts(request.session)
+        issued = opening.open_session(user, client_of(request), mode=mode, remember=remember, lasts=lasts)
     except UserChanged:
         request.session.flush()
         return
     required_exchange(request).issue(issued)
     django_session.note_opened(request, issued.session.id)
+    expiry.note(request.session)
 
 
 def follow_password_change(request: HttpRequest, access: AccessToken, session_hash: str) -> None:
@@ -129,6 +132,18 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
         if django_session.is_possible(request, exchange.access):
             django_session.examine(request, exchange, may_open=False)
     return answer
+
+
+def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
+    """Refresh a session by Django's session, if that stands for its refresh token. None: it does not."""
+    exchange = required_exchange(request)
+    named = marks.opened(request)
+    if named is None or not marks.is_handed(request, named):
+        return None
+    issued = django_session.refresh_handed(request)
+    if issued is not None:
+        exchange.issue(issued)
+    return issued
 
 
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
@@ -253,6 +268,24 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> boo
     A session is named by a refresh token of any generation, or by an access token that has not expired more than
     `SIGNS_OUT_FOR` ago. Return False if a session goes on because only an older access token names it.
     """
+    is_sure = _end_presented(request, presented)
+    required_exchange(request).sign_out()
+    return is_sure
+
+
+def sign_out_outside(request: HttpRequest) -> None:
+    """End the sessions that a request names, which our middleware has not seen yet, or does not see any more.
+
+    Our cookies stay. The next request with them finds that the session has ended.
+    """
+    if not hasattr(request, "META") or (is_unsafe(request) and is_cross_origin(request)):
+        return
+    if session_id := marks.opened(request):
+        revocation.sign_out(session_id, client_of(request), is_held=False)
+    _end_presented(request, cookies.read_refresh(request))
+
+
+def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
     named: dict[UUID, bool] = {}
     if presented:
         text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
@@ -263,7 +296,6 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> boo
         named.setdefault(by_access.session_id, False)
     for session_id, is_held in named.items():
         revocation.sign_out(session_id, client_of(request), is_held=is_held)
-    required_exchange(request).sign_out()
     return by_access is None or bool(named)
 
 

@@ -20,10 +20,11 @@ from typing import NamedTuple
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
-REFRESH, ORPHAN, USE, ANSWER, UPLOAD = range(5)
+REFRESH, ORPHAN, USE, ANSWER, UPLOAD, FIRST = range(6)
 """The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response, an upload.
 
-An upload is a refresh that arrives late, because a proxy collects its body first.
+An upload is a refresh that arrives late, because a proxy collects its body first. A first request has no token of ours,
+only Django's session, in which the access token of the sign-in is: the response carries it.
 """
 CURRENT = 8
 """The number of the server's generation in a key."""
@@ -40,7 +41,8 @@ class Scale(NamedTuple):
     ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. ``upload``:
     how long an upload may take. There are none by default, and at most one at a time. ``expired``: whether the access
     token of an upload had expired when it was sent. The browser then presents no token that it gets during the
-    upload, because it gets an access token with it that outlives the upload. The last five fields break the protocol.
+    upload, because it gets an access token with it that outlives the upload. ``handed``: whether the session begins
+    with first requests. The last six fields break the protocol.
     """
 
     grace: int = 2
@@ -49,11 +51,13 @@ class Scale(NamedTuple):
     renames: bool = False
     upload: int = 0
     expired: bool = False
+    handed: bool = False
     still_time_cut: int = 0
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
     other_name_stays: bool = False
     uploads_are_not_late: bool = False
+    first_sends_refresh: bool = False
 
 
 class Access(NamedTuple):
@@ -128,7 +132,12 @@ class Rules:
         self.policy = Policy(scale.grace * _UNIT, self.still * _UNIT, max_recoveries=1_000_000)
 
     def start(self) -> World:
-        """Return the world some time after the login, when the browser has saved its cookies."""
+        """Return the world some time after the login, when the browser has saved its cookies.
+
+        If the session begins with first requests, it is the world just after the login.
+        """
+        if self.scale.handed:
+            return World(0, State(0, _EPOCH), (), Jar(Refresh(None), ()), (), ())
         return World(self.acknowledge, State(0, _EPOCH), (), Jar(Refresh(0), (Access(0, 0),)), (), ())
 
     def successors(self, world: World) -> Iterator[Successor]:
@@ -158,11 +167,21 @@ class Rules:
             yield f"fail-over to {row.generation}", world._replace(row=row, commits=world.commits[:index])
 
     def _requests(self, world: World) -> Iterator[Message]:
+        if world.jar.refresh.new is None and self.scale.handed:
+            # Django's session stands for the refresh token until there is one.
+            yield Message(FIRST, world.now, None, None)
+            if world.jar.accesses:
+                yield Message(REFRESH, world.now, Refresh(0), None)
+                yield from self._uses(world)
+            return
         has_access = any(m.kind == UPLOAD and m.refresh != world.jar.refresh for m in world.messages)
         if not (self.scale.expired and has_access):
             yield Message(REFRESH, world.now, world.jar.refresh, None)
         if self.scale.upload and all(message.kind != UPLOAD for message in world.messages):
             yield Message(UPLOAD, world.now, world.jar.refresh, None)
+        yield from self._uses(world)
+
+    def _uses(self, world: World) -> Iterator[Message]:
         for access in world.jar.accesses:
             # A use that arrives too early to acknowledge anything makes no difference.
             if world.now + self.request_life >= access.iat + self.acknowledge:
@@ -176,6 +195,10 @@ class Rules:
             generation, iat = message.access
             if generation == rest.row.generation and rest.now >= iat + self.acknowledge:
                 yield f"acknowledge {generation}", rest._replace(row=replace(rest.row, acknowledged=True))
+        elif message.kind == FIRST:
+            refresh = Refresh(0) if self.scale.first_sends_refresh else None
+            answer = Message(ANSWER, message.sent, refresh, Access(0, 0))
+            yield "hand over", rest._replace(messages=(*rest.messages, answer))
         elif message.kind == ANSWER and message.access is not None:
             refresh = rest.jar.refresh
             if message.refresh is not None:
@@ -242,7 +265,7 @@ class Rules:
         left = tuple(
             message._replace(kind=ORPHAN) if message.kind == REFRESH else message
             for message in world.messages
-            if message.kind not in {ANSWER, UPLOAD}  # The proxy does not forward a part of a body.
+            if message.kind not in {ANSWER, UPLOAD, FIRST}  # The proxy does not forward a part of a body.
         )
         for _, jar in ((world.now, world.jar), *world.before):
             yield f"crash, back to {jar.refresh.tokens}", world._replace(jar=jar, before=(), messages=left)

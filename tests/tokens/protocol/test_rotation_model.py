@@ -250,9 +250,22 @@ def test_no_history_with_an_upload_ends_an_honest_session(scale):
     assert result.worlds > 20_000
 
 
+@pytest.mark.parametrize("messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_no_history_that_begins_with_djangos_session_ends_an_honest_session(messages):
+    """A sign-in outside of our middleware left its access token there. The first refresh is by what is left there."""
+    result = search(Scale(messages=messages, handed=True), worlds=300_000)
+    assert (result.history, result.left) == (None, 0)
+    assert result.worlds > 5_000
+
+
 @pytest.mark.parametrize(
     "mutation",
     [
+        pytest.param(
+            Scale(handed=True, first_sends_refresh=True),
+            id="a first response that sends a refresh token",
+            marks=pytest.mark.exhaustive,
+        ),
         pytest.param(Scale(upload=4, messages=2, uploads_are_not_late=True), id="an upload of 60 s that is not late"),
         pytest.param(
             Scale(upload=10, messages=2, expired=True, uploads_are_not_late=True),

@@ -20,7 +20,7 @@ from tests.tokens.edge import EXPIRED, who
 from tokens.conf import codec
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
-from tokens.web.hand_over import NONCE
+from tokens.web.marks import HANDED, NONCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
 
@@ -286,13 +286,15 @@ class TestAChangeOfKeys:
 
 
 class TestTheNonce:
-    def test_is_removed_when_it_has_been_used(self, user, clock, stored):
+    def test_is_removed_when_it_has_been_used(self, user, clock, stored, engine):
         client = Client()
         client.force_login(user)
-        assert NONCE in stored(client)
+        assert (NONCE if engine == "signed_cookies" else HANDED) in stored(client)
         who(client)
+        clock.forward(EXPIRED)
+        assert who(client) == str(user.pk)
         assert SESSION_KEY in stored(client)
-        assert NONCE not in stored(client)
+        assert not {NONCE, HANDED} & stored(client).keys()
 
     def test_is_not_needed_by_the_other_parallel_requests(self, user, clock, engine):
         client = Client()

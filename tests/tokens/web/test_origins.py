@@ -37,6 +37,36 @@ def test_where_a_request_may_come_from(origin, site, expected, rf, settings):
     assert is_cross_origin(request) is expected
 
 
+SECOND = "second.example.org"
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "allowed", "expected"),
+    [
+        (f"https://{SECOND}", None, SECOND, False),
+        (f"https://{SECOND}", "same-origin", SECOND, False),
+        (f"https://{SECOND}", "cross-site", SECOND, True),
+        (f"http://{SECOND}", None, SECOND, True),
+        (f"https://{SECOND}:8443", None, SECOND, True),
+        (OTHER, None, SECOND, True),
+        (f"https://{SECOND}", None, "testserver", True),
+    ],
+    ids=[
+        "an old browser on a page of that host",
+        "a newer browser on a page of that host",
+        "a newer browser on another site",
+        "a page over http",
+        "another port",
+        "another site's page",
+        "a host that is not ours",
+    ],
+)
+def test_a_second_host_of_the_project(origin, site, allowed, expected, rf, settings):
+    settings.ALLOWED_HOSTS = [allowed]
+    headers = {"Origin": origin, "Host": SECOND, **({"Sec-Fetch-Site": site} if site else {})}
+    assert is_cross_origin(rf.post("/", headers=headers)) is expected
+
+
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE", "WHATEVER"}
 
 

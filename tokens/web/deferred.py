@@ -1,0 +1,69 @@
+"""Examines Django's session only when a view asks for the user or the session, if the request has no token of ours.
+
+A visitor who is not signed in often has a session cookie, for example for a shopping cart. A page that uses neither
+must not cost a query, and must not vary on the cookie. This works for WSGI only, because an async view cannot wait for
+the database while it reads an attribute. With ATOMIC_REQUESTS nothing is deferred, because a session must not be opened
+in the transaction of a view.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from tokens.database.transactions import writer
+from tokens.models import RefreshToken
+from tokens.web.exchange import Exchange
+from tokens.web.problems import DATABASE_DOWN
+
+
+def is_allowed() -> bool:
+    """Return whether views run outside of a transaction."""
+    return not connections[writer(RefreshToken)].settings_dict["ATOMIC_REQUESTS"]
+
+
+class Deferred:
+    """The examination of a request's session. ``examine`` does it, and ``user`` returns the user that is known then."""
+
+    def __init__(
+        self, request: HttpRequest, exchange: Exchange, examine: Callable[[], None], user: Callable[[], Any]
+    ) -> None:
+        self._request, self._exchange, self._examine, self._user = request, exchange, examine, user
+        self._session = request.session
+        request.session = SimpleLazyObject(self._resolved_session)  # type: ignore[assignment]
+        lazy_user: Any = SimpleLazyObject(self._resolved_user)
+        request.user = lazy_user
+        request.auth = SimpleLazyObject(self._resolved_access)  # type: ignore[attr-defined]
+        exchange.deferred = self
+
+    def resolve(self) -> None:
+        """Examine the session now."""
+        self.drop()
+        try:
+            self._examine()
+        except DATABASE_DOWN:
+            self._exchange.is_down = True
+            raise
+        self._request.auth = self._exchange.access  # type: ignore[attr-defined]
+
+    def drop(self) -> None:
+        """Leave the session as it is."""
+        self._exchange.deferred = None
+        self._request.session = self._session
+
+    def _resolved_session(self) -> Any:
+        if self._exchange.deferred is self:
+            self.resolve()
+        return self._request.session
+
+    def _resolved_user(self) -> Any:
+        if self._exchange.deferred is self:
+            self.resolve()
+        return self._user()
+
+    def _resolved_access(self) -> Any:
+        if self._exchange.deferred is self:
+            self.resolve()
+        return self._exchange.access
