@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import authenticate
 from django.db import transaction
@@ -127,10 +128,15 @@ class ApiView(APIView):
         return required_exchange(self.request)
 
     @property
-    def access(self) -> AccessToken:
-        """The access token that the request was authenticated with."""
-        access: AccessToken = self.request.auth  # type: ignore[assignment]
-        return access
+    def access(self) -> AccessToken | None:
+        """The access token that the request was authenticated with. None: something else has authenticated it."""
+        access: Any = self.request.auth
+        return access if isinstance(access, AccessToken) else None
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The id of the session of the access token."""
+        return self.access.session_id if self.access else None
 
 
 class Public(ApiView):

@@ -68,6 +68,13 @@ class WhoOutput(serializers.Serializer[Any]):
     access_token_expires_at = serializers.DateTimeField()
 
 
+class MeOutput(WhoOutput):
+    """Without a session if something else has authenticated the user, such as another middleware."""
+
+    session = SessionOutput(allow_null=True)
+    access_token_expires_at = serializers.DateTimeField(allow_null=True)
+
+
 class GrantOutput(WhoOutput):
     """Tokens are in the body only in `body` mode."""
 

@@ -100,7 +100,7 @@ def actor_data(actor: Any) -> dict[str, Any] | None:
     return None if actor is None else {"id": str(actor.pk), "name": actor.get_username()}
 
 
-def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
+def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
     return {
         "id": str(session.id),
         "device": {"name": session.device.name},
@@ -114,12 +114,12 @@ def session_data(session: RefreshToken, current: UUID) -> dict[str, Any]:
     }
 
 
-def who_data(user: Any, session: RefreshToken, access: AccessToken) -> dict[str, Any]:
+def who_data(user: Any, session: RefreshToken | None, access: AccessToken | None) -> dict[str, Any]:
     """Return the user, the session, and when the access token expires."""
     return {
         "user": user_data(user),
-        "session": session_data(session, session.id),
-        "access_token_expires_at": text_of(instant(access.expires_at)),
+        "session": session and session_data(session, session.id),
+        "access_token_expires_at": access and text_of(instant(access.expires_at)),
     }
 
 

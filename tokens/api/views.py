@@ -19,12 +19,12 @@ from tokens.api.schema import (
     PROVEN,
     SIGNED_IN,
     GrantOutput,
+    MeOutput,
     Operation,
     Parameter,
     ServiceTokenOutput,
     SessionOutput,
     SessionsOutput,
-    WhoOutput,
 )
 from tokens.api.serializers import (
     DeviceNameInput,
@@ -169,17 +169,20 @@ class ServiceToken(ApiView):
         answers=ServiceTokenOutput,
     )
     def post(self, request: Request) -> Response:
-        current = queries.session_of(self.access)
-        if current is None:
+        access = self.access
+        current = queries.session_of(access) if access else None
+        if access is None or current is None:
             raise ProblemError(problems.SESSION_ENDED)
-        issued = service_tokens.issue(current, self.access, is_held=possession.is_held(request._request, current))
+        issued = service_tokens.issue(current, access, is_held=possession.is_held(request._request, current))
         return Response(service_token_data(*issued), headers=NO_STORE)
 
 
 class Me(ApiView):
-    @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=WhoOutput)
+    @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=MeOutput)
     def get(self, request: Request) -> Response:
-        current = queries.live_sessions(request.user).filter(id=self.access.session_id).first()
+        if self.session_id is None:
+            return Response(who_data(request.user, None, None))
+        current = queries.live_sessions(request.user).filter(id=self.session_id).first()
         if current is None or not request.user.is_authenticated:
             raise ProblemError(problems.SESSION_ENDED)
         return Response(who_data(request.user, current, self.access))
@@ -198,7 +201,7 @@ class Sessions(ApiView):
         if before := request.query_params.get("before"):
             sessions = sessions.filter(id__lt=_session_id(before))
         page = list(sessions[: PAGE + 1])
-        results = [session_data(row, self.access.session_id) for row in page[:PAGE]]
+        results = [session_data(row, self.session_id) for row in page[:PAGE]]
         return Response(
             {"results": results, "next": f"{request.path}?before={page[PAGE - 1].id}" if page[PAGE:] else None}
         )
@@ -218,7 +221,7 @@ class Sessions(ApiView):
     def _proof_of_recent_sign_in(self) -> Proof:
         """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or the password is given."""
         proof = proof_of_delete(self.request)
-        if "authenticated" not in proof and not reauthentication.is_recent(self.access):
+        if "authenticated" not in proof and not (self.access and reauthentication.is_recent(self.access)):
             raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
         return proof
 
@@ -237,7 +240,7 @@ class Session(Sessions):
         row = self._session(session_id)
         given = valid(DeviceNameInput, request)
         session.rename_device(request._request, row, given["device_name"], **proof_of(request, given))
-        return Response(session_data(row, self.access.session_id))
+        return Response(session_data(row, self.session_id))
 
     @Operation(
         "End one of the user's sessions. The session of this request needs nothing in the body.",
@@ -249,7 +252,7 @@ class Session(Sessions):
     )
     def delete(self, request: Request, session_id: str) -> Response:  # type: ignore[override]
         row = self._session(session_id)
-        proof: Proof = {} if row.id == self.access.session_id else self._proof_of_recent_sign_in()
+        proof: Proof = {} if row.id == self.session_id else self._proof_of_recent_sign_in()
         session.revoke(request._request, row.id, **proof)
         return Response(status=204)
 
