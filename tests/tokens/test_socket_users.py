@@ -38,6 +38,8 @@ pytestmark = [
     pytest.mark.at_length_on("sqlite"),
 ]
 
+PATIENCE = 60
+"""Seconds after which a test fails that waits for a message."""
 HERE = "https://testserver"
 FOREIGN = {
     "another site": "https://evil.example.org",
@@ -84,18 +86,18 @@ class Socket(ApplicationCommunicator):
     async def connect(self) -> int | None:
         """Send the handshake. Return the code with which it is refused, or None."""
         await self.send_input({"type": "websocket.connect"})
-        answer = await self.receive_output(timeout=5)
+        answer = await self.receive_output(timeout=PATIENCE)
         return None if answer["type"] == "websocket.accept" else answer["code"]
 
     async def read(self) -> Any:
-        return json.loads((await self.receive_output(timeout=5))["text"])
+        return json.loads((await self.receive_output(timeout=PATIENCE))["text"])
 
     async def write(self, content: Any) -> None:
         await self.send_input({"type": "websocket.receive", "text": json.dumps(content)})
 
     async def leave(self) -> None:
         await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(timeout=5)
+        await self.wait(timeout=PATIENCE)
 
 
 def headers_of(client: Client | None, origin: str | None = HERE, **more: str) -> list[tuple[bytes, bytes]]:
@@ -219,8 +221,8 @@ class TestAnOpenSocket:
             await socket.read()
             await sockets.sync_to_async(act)()
             if then == "close":
-                message = await socket.receive_output(timeout=5)
-                await socket.wait(timeout=5)
+                message = await socket.receive_output(timeout=PATIENCE)
+                await socket.wait(timeout=PATIENCE)
                 return message
             for number in range(3):  # Several looks at the sockets pass.
                 await asyncio.sleep(2 * sockets.LEAST_WAIT)
