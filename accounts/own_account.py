@@ -4,16 +4,47 @@ Those that change the address and delete the account ask for the current passwor
 token of its session.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django.contrib.auth.views import redirect_to_login
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
-from accounts import forms, users
+from accounts import forms, links, users
 from accounts.service import deletion, emails, passwords
-from accounts.views import OwnSite, SignedInForm
+from accounts.views import AccountForm, OwnSite, careful
 from tokens import sessions
+
+
+@careful
+class SignedInForm(AccountForm):
+    """A form for signed-in users. An anonymous user is sent to the page to sign in, and then to ``here``.
+
+    ``recent``: whether a recent sign-in is required. ``asks_password``: whether the form asks for the current password,
+    which is as good as a recent sign-in.
+    """
+
+    owner: Any
+    recent: ClassVar[bool] = False
+    asks_password: bool = False
+
+    @property
+    def here(self) -> str:
+        return self.request.get_full_path()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        user = users.find_active(request.user.pk)
+        if user is None:
+            return redirect_to_login(self.here, links.login_url())
+        if self.recent and not self.asks_password and not sessions.is_recent(request):
+            return redirect_to_login(self.here, "sign-in-again")
+        self.owner = user
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except sessions.SessionEnded:
+            return redirect_to_login(self.here, links.login_url())
 
 
 class SignInAgain(OwnSite, SignedInForm):

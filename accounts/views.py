@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView, RedirectURLMixin, redirect_to_login
+from django.contrib.auth.views import LoginView, LogoutView, RedirectURLMixin
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -121,12 +121,12 @@ class SignedOut(Notice):
 
 
 # Even with ATOMIC_REQUESTS, changes are committed before the mail about them is sent.
-_careful = method_decorator(
+careful = method_decorator(
     [transaction.non_atomic_requests, never_cache, sensitive_post_parameters(), sensitive_variables()], "dispatch"
 )
 
 
-@_careful
+@careful
 @method_decorator(login_not_required, "dispatch")
 class AccountForm(FormView):  # type: ignore[type-arg]
     """A form about an account. ``carry_out`` does the work. Its `ValidationError` is shown at the field ``blamed``.
@@ -177,36 +177,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         return reverse(self.done)
 
 
-@_careful
-class SignedInForm(AccountForm):
-    """A form for signed-in users. An anonymous user is sent to the page to sign in, and then to ``here``.
-
-    ``recent``: whether a recent sign-in is required. ``asks_password``: whether the form asks for the current password,
-    which is as good as a recent sign-in.
-    """
-
-    owner: Any
-    recent: ClassVar[bool] = False
-    asks_password: bool = False
-
-    @property
-    def here(self) -> str:
-        return self.request.get_full_path()
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        user = users.find_active(request.user.pk)
-        if user is None:
-            return redirect_to_login(self.here, links.login_url())
-        if self.recent and not self.asks_password and not sessions.is_recent(request):
-            return redirect_to_login(self.here, "sign-in-again")
-        self.owner = user
-        try:
-            return super().dispatch(request, *args, **kwargs)
-        except sessions.SessionEnded:
-            return redirect_to_login(self.here, links.login_url())
-
-
-@_careful
+@careful
 @method_decorator(login_not_required, "dispatch")
 class LinkFormView(AccountForm):
     """A page that a link in a mail leads to. Only its button has an effect.

@@ -27,8 +27,6 @@ urlpatterns = [
     path("api/", include("tokens.api.urls")),
     path("", home, name="home"),
     path("", include("accounts.urls")),
-    # The last URL of a name is the one that links lead to.
-    path("", home, name="your-devices"),
     path("admin/", admin.site.urls),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

@@ -213,6 +213,8 @@ def request_of(scope: Scope) -> HttpRequest:
     request = HttpRequest()
     request.method, request.path = "GET", scope.get("path", "")
     request.path_info = request.path
+    # A handshake without a Host is for no host of ours.
+    request.META.update(SERVER_NAME="", SERVER_PORT="")
     for name, value in scope.get("headers", ()):
         if b"_" in name:
             continue  # It would be read as another header, as in Django.

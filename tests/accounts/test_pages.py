@@ -148,7 +148,8 @@ class TestSigningIn:
         assert wrong.context["form"].errors == unknown.context["form"].errors
 
     def test_a_signed_in_user_is_redirected_from_the_form_and_from_the_page_about_the_sign_out(self, signed_in_by_form):
-        assert leads_to(signed_in_by_form.get("/sign-in")) == leads_to(signed_in_by_form.get("/signed-out")) == "/"
+        assert leads_to(signed_in_by_form.get("/sign-in")) == "/"
+        assert leads_to(signed_in_by_form.get("/signed-out")) == "/devices"
 
     def test_a_user_whose_session_has_ended_is_not_redirected(self, signed_in_by_form, clock):
         """The access token stays valid until this process reads the revocation feed. A redirect would be a loop."""

@@ -80,7 +80,7 @@ DOORS = {
 HARMLESS = {
     *("api/", "api/docs", "api/schema", "api/auth/introspect", ".well-known/jwks.json", ".well-known/change-password"),
     "api/auth/service-token",
-    *("signed-out", "devices", "mail-sent", "email/confirmed", "password/changed", "password/reset/done"),
+    *("signed-out", "mail-sent", "email/confirmed", "password/changed", "password/reset/done"),
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
     *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),

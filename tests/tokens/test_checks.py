@@ -15,9 +15,9 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, WARNING, CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db.backends.base.introspection import BaseDatabaseIntrospection
 from django.urls import include, path
 
+from accounts import checks as account_checks
 from config.urls import urlpatterns as project_urls
 from tests.settings import SCRATCH
 from tests.tokens.protocol.pems import pem, pss_pem, public_pem
@@ -184,7 +184,8 @@ def another_app(name: str, *, is_ours: bool) -> Arrange:
 
 def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     # Only the name counts. With the app itself, its own checks would ask for tables.
-    patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider")
+    is_installed = checks.apps.is_installed
+    patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
 
 
 def urls(*found: Any, framework: bool = True) -> Arrange:
@@ -198,12 +199,15 @@ def urls(*found: Any, framework: bool = True) -> Arrange:
             settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework"]
         settings.ROOT_URLCONF = project.__name__
 
+    return arrange
+
 
 def with_allauth(app: str, **values: Any) -> Arrange:
     """Let this app of django-allauth be installed, by its name only: it would ask for tables and more settings."""
 
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(checks.apps, "is_installed", lambda name: name == app)
+        is_installed = checks.apps.is_installed
+        patch.setattr(checks.apps, "is_installed", lambda name: name == app or is_installed(name))
         for name, value in values.items():
             setattr(settings, name, value)
 
@@ -293,7 +297,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
 def _no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the database be empty, as before the first `migrate`. Without it, the tests here would need a database."""
     monkeypatch.setattr(triggers, "has_tables", lambda alias: False)
-    monkeypatch.setattr(BaseDatabaseIntrospection, "table_names", lambda *arguments, **options: [])
+    monkeypatch.setattr(account_checks, "_has_column", lambda name, databases: False)
 
 
 def test_the_projects_own_settings_have_no_mistake():

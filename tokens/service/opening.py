@@ -5,8 +5,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, ExpressionWrapper, F
-from django.db.models.functions import Least
 from uuid_utils.compat import uuid7
 
 from tokens.conf import token_settings
@@ -98,10 +96,17 @@ def open_session(
 
 def end_after(session_id: UUID, lasts: timedelta | None) -> None:
     """Let a live session end this long from now, at the latest when ABSOLUTE_LIFETIME is over. None: only then."""
-    latest = F("created_at") + token_settings().absolute_lifetime
-    ends_at = latest if lasts is None else Least(DatabaseNow() + lasts, latest)
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)
-    rows.update(expires_at=ExpressionWrapper(ends_at, DateTimeField()))
+    # Added in Python: PostgreSQL would add days, and some are longer where the connection has a time zone.
+    for created_at, now in rows.annotate(read_at=DatabaseNow()).values_list("created_at", "read_at"):
+        latest = created_at + token_settings().absolute_lifetime
+        rows.update(expires_at=latest if lasts is None else min(now + lasts, latest))
+
+
+def set_remembered(session_id: UUID, remember: bool) -> None:
+    """Note whether a live session goes on when the browser is closed. Its next refresh follows it."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)
+    rows.update(remember=remember)
 
 
 def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:

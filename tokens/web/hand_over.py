@@ -35,7 +35,7 @@ from tokens.protocol import refresh_tokens
 from tokens.service import auth_hash, queries
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
+from tokens.service.opening import open_session, set_remembered
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
@@ -85,6 +85,7 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
         # An earlier or a parallel request has opened the session. Present its first refresh token again.
         if HANDED in session and session[HANDED]["expiry"] != session.get(EXPIRY):
             expiry.follow(session, session_id)
+            set_remembered(session_id, remember)
         issued = _present_again(own, mode, client)
     else:
         # A revocation that was committed meanwhile has not seen this session.

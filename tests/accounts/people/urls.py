@@ -1,22 +1,14 @@
 """The URLs of a project without the pages of the admin, which need permissions that some of its user models lack."""
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from accounts.devices import Home
-
-
-def empty(request: HttpRequest) -> HttpResponse:
-    return HttpResponse()
-
+from tokens.api.public import jwks
 
 urlpatterns = [
     path("api/", include("accounts.api.urls")),
     path("api/", include("tokens.api.urls")),
     path("", include("accounts.urls")),
     path("", Home.as_view(), name="home"),
-    path("sign-out", empty, name="sign-out"),
-    path("sessions/end-others", empty, name="end-others"),
-    path("sessions/<uuid:session_id>/end", empty, name="end-session"),
-    path("sessions/<uuid:session_id>/rename", empty, name="rename-device"),
+    path(".well-known/jwks.json", jwks),
 ]
