@@ -26,12 +26,24 @@ from tests.hashers import CheapArgon2
 from tokens.database.expressions import DatabaseNow
 from tokens.service import acknowledgements, throttles
 from tokens.service.revocation_feed import RevocationFeed, feed
+from tokens.web import paths
 
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
 SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
-ONCE_BY_DEFAULT = ("tests/accounts/", "tests/tokens/api/", "tests/tokens/web/", "tests/tokens/test_admin")
+ONCE_BY_DEFAULT = (
+    "tests/accounts/",
+    "tests/tokens/api/",
+    "tests/tokens/contrib/",
+    "tests/tokens/management/",
+    "tests/tokens/web/",
+    "tests/tokens/test_admin",
+    "tests/tokens/test_metrics",
+    "tests/tokens/test_middleware",
+    "tests/tokens/test_monitoring",
+    "tests/tokens/test_password_spellings",
+)
 """Where tests that run on both databases are left out on PostgreSQL, unless ``-m quick`` asks for them."""
 
 
@@ -109,6 +121,7 @@ def _new_process() -> Iterator[None]:
     feed.__init__()  # type: ignore[misc]
     throttles.forget_outage()
     cache.clear()
+    paths.forget()  # The marker `urls` of pytest-django does not say that it changes ROOT_URLCONF.
     translation.deactivate()  # A request leaves its language active.
     yield
     acknowledgements.forget()

@@ -43,7 +43,7 @@ class TestGivingThePasswordAgain:
         """The browser must get both the rotated refresh token and the new access token."""
         old = stale.cookies[REFRESH].value
         response = give(stale)
-        assert response["Location"] == "/"
+        assert response["Location"] == "/devices"
         assert {ACCESS, REFRESH} <= set(response.cookies)
         assert stale.cookies[REFRESH].value != old
         clock.forward(HOUR)
@@ -76,14 +76,14 @@ class TestGivingThePasswordAgain:
         assert stale.get(SIGN_IN).status_code == 200
 
     def test_without_a_session_no_password_is_checked(self, api, user):
-        assert give(api)["Location"] == "/sign-in?next=/"
+        assert give(api)["Location"] == "/sign-in?next=/devices"
         assert not events(SecurityEvent.Kind.SIGN_IN_FAILED)
 
     def test_it_works_in_an_async_server(self, user, clock):
         browser = AsyncBrowser()
         login(browser, user)
         clock.forward(901)
-        assert give(browser)["Location"] == "/"
+        assert give(browser)["Location"] == "/devices"
         assert browser.get(DELETE).status_code == 200
 
     def test_another_session_of_the_user_stays_as_old_as_it_is(self, another, user, clock, stale):

@@ -68,8 +68,13 @@ def is_followed_by_cookies(request: HttpRequest) -> bool:
     return is_own_site and request.headers.get("Sec-Fetch-Dest", "empty") in {"document", "empty"}
 
 
+def forget() -> None:
+    """Forget where the auth API is, because the URLs have changed."""
+    auth_api.cache_clear()
+    _refreshing_themselves.cache_clear()
+
+
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "ROOT_URLCONF":
-        auth_api.cache_clear()
-        _refreshing_themselves.cache_clear()
+        forget()
