@@ -68,11 +68,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        is_on_both = "database" in parameters and not any(map(item.get_closest_marker, ("only_on", "at_length_on")))
+        is_on_each = "database" in parameters and not item.get_closest_marker("only_on")
         is_again = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
         if not is_again and not any(map(item.get_closest_marker, SLOW)):
             item.add_marker("quick")
-            if is_on_both and item.nodeid.startswith(ONCE_BY_DEFAULT):
+            if is_on_each and item.nodeid.startswith(ONCE_BY_DEFAULT):
                 item.add_marker("repeated")
 
 

@@ -103,6 +103,22 @@ def end_after(session_id: UUID, lasts: timedelta | None) -> None:
         rows.update(expires_at=latest if lasts is None else min(now + lasts, latest))
 
 
+def note_use(session_id: UUID) -> bool:
+    """Return whether the session is live. If it is, it counts as used, at most once in a tenth of IDLE_LIFETIME.
+
+    For sessions that are used without their own tokens, which never refresh. Their clients are no browsers that close.
+    """
+    idle = token_settings().idle_lifetime
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id)
+    row = rows.annotate(read_at=DatabaseNow()).values_list("idle_expires_at", "read_at").first()
+    if row is None:
+        return False
+    idle_expires_at, now = row
+    if idle_expires_at < now + idle * 9 / 10:
+        rows.update(idle_expires_at=now + idle)
+    return True
+
+
 def set_remembered(session_id: UUID, remember: bool) -> None:
     """Note whether a live session goes on when the browser is closed. Its next refresh follows it."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.sessions.backends import signed_cookies
 from django.db import OperationalError
 from django.http import HttpRequest
@@ -43,7 +44,9 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
     found = token_settings()
     if not isinstance(user, RefreshToken._meta.get_field("user").related_model):
         return None  # Tests can exchange the user model while the tables belong to another.
-    if isinstance(session, signed_cookies.SessionStore) or found.mode_of_pages == SUBDOMAIN or found.offers_binding:
+    # A cookie with a domain is sent to other hosts too, which must not hold what stands for the refresh token.
+    is_shared = found.mode_of_pages == SUBDOMAIN or settings.SESSION_COOKIE_DOMAIN
+    if isinstance(session, signed_cookies.SessionStore) or is_shared or found.offers_binding:
         return None
     seed = secrets.token_urlsafe(16)
     identity = identities(uuid7(), seed)[0]

@@ -35,7 +35,7 @@ from tokens.protocol import refresh_tokens
 from tokens.service import auth_hash, queries
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session, set_remembered
+from tokens.service.opening import note_use, open_session, set_remembered
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
@@ -65,6 +65,8 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
         return None
     noted = session.get(SESSION_ID) if MARK in session else None
     session_id = UUID(noted) if noted else _id(session, cookie, nonce)
+    if noted and not queries.is_unrevoked(session_id):
+        return None  # The purge may have deleted the row since. It must not be opened a second time.
     own = identities(session_id, session.get(SEED) or cookie)
     mode, remember = token_settings().mode_of_pages, not session.get_expire_at_browser_close()
     issued: IssuedTokens | None
@@ -106,11 +108,17 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
 def is_valid(session: Any) -> bool:
     """Return whether the sign-in in a session that has no cookie was not revoked."""
     if session_id := session.get(SESSION_ID):
-        return queries.is_unrevoked(UUID(session_id))
-    user = _user(session)
-    return user is not None and not queries.was_revoked_within(
-        user, _saved_ago(session, session.session_key), or_signed_out=False
-    )
+        return note_use(UUID(session_id))
+    user, signed_in_at = _user(session), _time_in(session.get(NONCE))
+    # A request that writes to the session saves it anew, which must not make an old sign-in look like a later one.
+    ago = _saved_ago(session, session.session_key) if signed_in_at is None else _ago(signed_in_at)
+    return user is not None and not queries.was_revoked_within(user, ago, or_signed_out=False)
+
+
+def delete_if_revoked(session: Any) -> None:
+    """Delete a sign-in from before our middleware if it was revoked. A view could save it, as if it was a later one."""
+    if SESSION_ID not in session and not is_valid(session):
+        session.flush()
 
 
 def _user(session: Any) -> Any:

@@ -9,10 +9,11 @@ from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.web import cookies
 from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin
+from tokens.web.session_cookie import session_cookie
 
 
 class FromAnotherOrigin(Exception):
-    """A page of another origin opens a web socket with the user's access cookie."""
+    """A page of another origin opens a web socket with the user's cookies."""
 
 
 def access_of(request: HttpRequest) -> AccessToken | None:
@@ -23,7 +24,8 @@ def access_of(request: HttpRequest) -> AccessToken | None:
     text, is_open = bearer_token(request), True
     if text is None or not codec().claims_to_be_ours(text):
         text, is_open = cookies.read_access(request), cookies.is_open(request)
-        if text is not None and is_cross_origin(request):
+        # Channels reads Django's session cookie too.
+        if (text is not None or session_cookie(request) is not None) and is_cross_origin(request):
             raise FromAnotherOrigin
     try:
         token = codec().loads(text or "", datetime.now(UTC))

@@ -51,7 +51,7 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
-from tokens.web import bodies, cookies, crossing, django_session, problems
+from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
 from tokens.web.client import client_of, seconds_under_way
 from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
@@ -210,7 +210,10 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
 
 def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
     """Return whether the session that another middleware has put on the request decides who the user is."""
-    return is_replaced(request) and (yield partial(request.session.has_key, SESSION_KEY))
+    if not is_replaced(request) or not (yield partial(request.session.has_key, SESSION_KEY)):
+        return False
+    yield partial(hand_over.delete_if_revoked, request.session)
+    return True
 
 
 @sensitive_variables()

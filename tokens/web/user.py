@@ -139,6 +139,8 @@ def session_of(user: Any) -> UUID | None:
 
     Other packages hand the user on, and not the request.
     """
+    while type(user) is Lazy:  # One that examines Django's session first.
+        user = user._ready()
     return _own(user)["_session_id"] if issubclass(type(user), LazyUser) else None
 
 

@@ -1,8 +1,10 @@
 /** The header Cookie. Its other parts are passed on unchanged, because an application may read them. */
 
 const pairsOf = (header: string | null): string[] => (header ? header.split(/; */).filter(Boolean) : []);
-const nameOf = (pair: string): string => pair.split("=", 1)[0]!.trim();
-const valueOf = (pair: string): string => pair.slice(pair.indexOf("=") + 1).trim().replace(/^"(.*)"$/, "$1");
+// Not `trim`, which also removes blanks that a browser keeps: a name that begins with one would pass for ours.
+const trimmed = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, "");
+const nameOf = (pair: string): string => trimmed(pair.split("=", 1)[0]!);
+const valueOf = (pair: string): string => trimmed(pair.slice(pair.indexOf("=") + 1)).replace(/^"(.*)"$/, "$1");
 
 /** Returns the name and value of each cookie with a value, in their order. */
 export function cookiesOf(header: string | null): [name: string, value: string][] {

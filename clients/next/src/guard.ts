@@ -112,11 +112,14 @@ class Passage {
     return url;
   }
 
-  /** Lets Latchkey answer. For any path it has a page that refreshes, and then goes on to the same URL. */
+  /** Lets Latchkey answer. It has a page that refreshes, and then goes on to the URL that the browser shows. */
   #pageThatRefreshes(): NextResponse {
-    // The access token may still be valid for a few seconds.
-    const init = this.#withCookieHeader(withoutCookies(this.#cookies, [this.#given.access]));
-    return NextResponse.rewrite(this.#atLatchkey(this.#request.nextUrl.pathname), init);
+    const headers = new Headers(this.#request.headers);
+    // The access token may still be valid for a few seconds. With a token in this header no page would refresh.
+    headers.set("cookie", withoutCookies(this.#cookies, [this.#given.access]));
+    headers.delete("authorization");
+    // Always the same path, so that no other path of Latchkey can be reached like this.
+    return NextResponse.rewrite(this.#atLatchkey("/sign-in"), { request: { headers } });
   }
 
   /** Requests new tokens for the browser. Parallel requests may all do so, because they get the same new token. */

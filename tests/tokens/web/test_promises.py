@@ -8,11 +8,12 @@ import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, authenticate
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, refresh
+from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.edge import EXPIRED, database_down, is_unavailable, who
 from tests.tokens.web.promise_urls import BACKEND, Paused
@@ -291,6 +292,30 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
             assert self.whoever(another(), key) == str(user.pk)
         assert RefreshToken.objects.count() <= 1
 
+    def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock):
+        client = Client()
+        client.force_login(user)
+        key = client.cookies[SESSION].value
+        for seconds in (0, *[6 * 86400] * 2):
+            clock.forward(seconds)
+            assert self.whoever(another(), key) == str(user.pk)
+            assert RefreshToken.objects.live().count() == 1
+        RefreshToken.objects.update(idle_expires_at=clock.now)
+        assert self.whoever(another(), key) is None
+
+    @pytest.mark.parametrize("offered", ["off", "offer"])
+    def test_that_was_revoked_does_not_come_back_by_writing_to_it(self, offered, user, another, clock, settings):
+        settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
+        key = stored_by_django(user).session_key
+        assert self.whoever(another(), key) == str(user.pk)
+        clock.forward(60)
+        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
+        clock.forward(5)
+        for path in ("/probe/count", "/probe/seen"):
+            assert another().get(path, headers={"X-Session": key}).status_code == 200
+            clock.forward(5)
+        assert self.whoever(another(), key) is None
+
     def test_is_not_served_to_others_by_a_cache(self, key, another):
         answer = another().get("/probe/who", headers={"X-Session": key})
         assert answer["Cache-Control"] == "private"
@@ -320,6 +345,28 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     def test_is_no_way_round_the_origin_check(self, key, another):
         answer = another().post("/probe/who", headers={"X-Session": key, "Origin": "https://evil.example"})
         assert answer.status_code == 403
+
+
+class TestACopyOfDjangosCookie:
+    @pytest.fixture(autouse=True)
+    def _in_a_table(self, settings: Any) -> None:
+        """Keeps Django's sessions in a table. A session in a cookie is opened in another way."""
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+    @pytest.mark.parametrize("how", ["signed out", "expired"])
+    def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings):
+        settings.SESSION_COOKIE_AGE = 90 * 86400
+        client = Client()
+        client.force_login(user)
+        assert who(client) == str(user.pk)
+        copy = copy_of(client)
+        if how == "signed out":
+            token = client.cookies[ACCESS].value
+            assert post(Client(), "/api/auth/logout", Authorization=f"Bearer {token}").status_code == 204
+        clock.forward(46 * 86400)
+        call_command("purge_tokens", verbosity=0)
+        assert who(copy) is None
+        assert not RefreshToken.objects.exists()
 
 
 class TestHowLongASignInLasts:
