@@ -2,7 +2,7 @@
 
 A slow test that hardly depends on the database carries the marker ``at_length_on("sqlite")``. It then runs on SQLite
 only when exhaustive tests run. Most tests of pages and endpoints hardly depend on the database either: the default run
-has them on SQLite, and ``-m quick`` on PostgreSQL. CI does both.
+has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both.
 """
 
 import time
@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests for daily work: those without another marker, on PostgreSQL if they run on both databases.
 
-    Of the tests that run on both, mark with ``repeated`` those that the default run leaves out on PostgreSQL.
+    Mark with ``repeated`` those that the default run leaves out on PostgreSQL.
     """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}

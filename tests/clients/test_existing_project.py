@@ -169,7 +169,13 @@ SUITES = {
 }
 
 
-@pytest.mark.parametrize(("name", "settings", "with_latchkey"), SUITES.values(), ids=SUITES)
+IN_CI = ("after", "after, on PostgreSQL")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "with_latchkey"),
+    [pytest.param(*SUITES[id], id=id, marks=[] if id in IN_CI else pytest.mark.exhaustive) for id in SUITES],
+)
 def test_the_project_s_own_tests_pass(name, settings, with_latchkey, tmp_path, request):
     project = Project(tmp_path / "site", {"DATABASE_URL": database_url(name, tmp_path, request), **settings})
     if with_latchkey:

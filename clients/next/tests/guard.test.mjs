@@ -173,13 +173,19 @@ test("of several tokens the only one that verifies counts, and two sessions are 
   assert.ok(!isPassed(await visit("/account", `access=${other}; access=${good}`)));
 });
 
+test("a cookie whose name begins with a blank that browsers keep is none of ours", async () => {
+  const good = await latchkey.token();
+  assert.ok(!isPassed(await visit("/account", `\u00a0access=${good}`)));
+});
+
 test("a form of another origin is refused, and its link gets Latchkey's page", async () => {
   const foreign = { ...NAVIGATION, "sec-fetch-site": "cross-site" };
   assert.equal((await visit("/account", "refresh=old", { headers: foreign, method: "POST" })).status, 403);
-  const response = await visit("/account?a=b", "access=x; refresh=old", { headers: foreign });
-  assert.equal(rewritten(response), `${latchkey.address}/account?a=b`);
+  const response = await visit("/account?a=b", "access=x; refresh=old", { headers: { ...foreign, authorization: "Bearer x" } });
+  assert.equal(rewritten(response), `${latchkey.address}/sign-in?a=b`);
   assert.equal(handedOn(response), "refresh=old");
-  assert.equal(rewritten(await visit("//evil.example/x", "refresh=old", { headers: foreign })), `${latchkey.address}//evil.example/x`);
+  assert.equal(response.headers.get("x-middleware-request-authorization"), null);
+  assert.equal(rewritten(await visit("//evil.example/x", "refresh=old", { headers: foreign })), `${latchkey.address}/sign-in`);
   assert.equal(latchkey.asked("POST /api/auth/refresh").length, 0);
 });
 
