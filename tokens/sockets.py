@@ -39,7 +39,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error, connections
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
@@ -223,6 +223,7 @@ def request_of(scope: Scope) -> HttpRequest:
         if key in request.META:
             text = f"{request.META[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         request.META[key] = text
+    request.COOKIES = parse_cookie(request.META.get("HTTP_COOKIE", ""))
     return request
 
 

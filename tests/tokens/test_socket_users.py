@@ -22,7 +22,7 @@ from django.utils import timezone
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.browsers import ACCESS, login, post
+from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
 from tests.tokens.edge import EXPIRED, unsigned
 from tokens import sockets
@@ -155,6 +155,12 @@ class TestAHandshake:
         assert opened(headers_of(None, FOREIGN[origin])) == NOBODY
         clock.forward(EXPIRED)
         assert opened(headers_of(signed_in, FOREIGN[origin])) == FORBIDDEN
+
+    def test_from_another_origin_gets_no_session_of_django_either(self, clock, signed_in):
+        signed_in.cookies.pop(ACCESS)
+        assert SESSION in signed_in.cookies
+        for origin in FOREIGN.values():
+            assert opened(headers_of(signed_in, origin)) == FORBIDDEN
 
     def test_from_a_trusted_origin_or_from_no_browser_is_accepted(self, signed_in, user, settings):
         settings.TOKENS = {"TRUSTED_ORIGINS": ["https://app.example.org"]}

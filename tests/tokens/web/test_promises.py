@@ -22,6 +22,7 @@ from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 from tokens.web import outgoing
+from tokens.web.user import session_of
 
 pytestmark = [
     pytest.mark.django_db,
@@ -367,6 +368,21 @@ class TestACopyOfDjangosCookie:
         call_command("purge_tokens", verbosity=0)
         assert who(copy) is None
         assert not RefreshToken.objects.exists()
+
+    def test_that_other_hosts_see_too_stands_for_no_refresh_token(self, user, clock, settings):
+        settings.SESSION_COOKIE_DOMAIN = ".testserver"
+        Client().force_login(user)
+        assert not RefreshToken.objects.exists()
+
+    def test_and_the_first_request_with_it_have_the_session_of_the_sign_in(self, user, clock):
+        """Other packages find by the user which session they grant something on."""
+        client = Client()
+        client.force_login(user)
+        for seconds in (0, EXPIRED):
+            clock.forward(seconds)
+            client.cookies.pop(ACCESS, None)
+            answer = client.get("/probe/who")
+            assert session_of(answer.wsgi_request.user) == RefreshToken.objects.get().id
 
 
 class TestHowLongASignInLasts:
