@@ -35,7 +35,6 @@ SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 ONCE_BY_DEFAULT = (
     "tests/accounts/",
     "tests/tokens/api/",
-    "tests/tokens/contrib/",
     "tests/tokens/management/",
     "tests/tokens/web/",
     "tests/tokens/test_admin",

@@ -129,6 +129,7 @@ def test_the_client_gets_a_page_a_problem_or_a_line_of_text_as_it_prefers(accept
     assert kind != LINE or response.content == b"There is nothing here.\n"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/sign-out", "/admin/x", "/metrics", "/.well-known/jwks.json", "/api/schema", "/api/x"]
 )
