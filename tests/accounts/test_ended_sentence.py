@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 
-from accounts.models import User
 from tests.browsers import FIREFOX, login
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
@@ -27,7 +27,7 @@ def revoked(reason: str) -> End:
 
 
 def deactivated(browser: Client, user: Any) -> None:
-    User.objects.filter(pk=user.pk).update(is_active=False)
+    get_user_model().objects.filter(pk=user.pk).update(is_active=False)
 
 
 def with_another_password(browser: Client, user: Any) -> None:
