@@ -101,9 +101,9 @@ def shared(users: Any, field: str) -> Any:
 
 
 def collisions_of(users: Any, field: str) -> Iterator[tuple[str, list[Any]]]:
-    """Yield what `collisions` does, for a user model without a table of canonical addresses. It reads all users twice.
+    """Yield the same as `collisions`. It is for user models without a table of canonical addresses.
 
-    Only hashes of the addresses are kept meanwhile.
+    It reads all users twice, and keeps only hashes of the addresses meanwhile.
     """
     seen: set[int] = set()
     several: set[int] = set()

@@ -336,5 +336,5 @@ class PendingChange(models.Model):
 
     @property
     def masked_new_email(self) -> str:
-        """The new address, for the page that a reader of an old mailbox may see."""
+        """The new address with only its first character. A reader of an old mailbox may see the page that shows it."""
         return masked(self.new_email)

@@ -115,7 +115,7 @@ def confirm(
         raise ValidationError(_("Send the password that was given with the registration, or a new one."), "required")
     name = _valid_name(name or registration.username, registration.email)
     if name and registration.name_tries >= MAX_TRIES:
-        raise InvalidLink  # Otherwise one link would tell of any number of names which are taken.
+        raise InvalidLink  # Otherwise one link could be used to ask whether any name is taken.
     user = users.unsaved(registration.email, name, registration.password)
     if not is_given:
         check_password_rules(password, user)

@@ -189,7 +189,7 @@ function withCookies(response: NextResponse, answer: Response): NextResponse {
 const unavailable = (): NextResponse =>
   new NextResponse("Try again in a moment.", { status: 503, headers: { "Retry-After": "2", "Cache-Control": PRIVATE } });
 
-/** The error is in the server's log, and on the page for whoever sets the site up. It contains no secret. */
+/** The error is in the server's log. It is also on the page, so that the person who sets the site up sees it. It contains no secret. */
 function misconfigured(request: NextRequest, why: string): NextResponse {
   console.error(`django-latchkey-next: ${why}`);
   const init = { status: 500, headers: { "Cache-Control": PRIVATE } };

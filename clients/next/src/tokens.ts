@@ -66,7 +66,7 @@ export async function accessTokenIn(header: string | null, given: Settings): Pro
   return good[0] ?? verdicts[0] ?? null;
 }
 
-/** Returns the value that a token names for a claim, unverified, for a message. */
+/** Returns the value of a claim. The token is not verified, so the value may only be shown in a message. */
 export function unverified(token: string, part: 0 | 1): Record<string, unknown> {
   try {
     const text = token.split(".")[part]!.replaceAll("-", "+").replaceAll("_", "/");
