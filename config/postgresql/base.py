@@ -61,6 +61,14 @@ class Connection(psycopg.Connection[Any]):
                 self._give_up()
             raise
 
+    def set_autocommit(self, value: bool) -> None:
+        with deadline.suspended():  # No statement is sent.
+            super().set_autocommit(value)
+
+    def set_isolation_level(self, value: psycopg.IsolationLevel | None) -> None:
+        with deadline.suspended():  # No statement is sent.
+            super().set_isolation_level(value)
+
     def commit(self) -> None:
         self._commits = True
         try:

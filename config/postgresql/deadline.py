@@ -11,7 +11,8 @@ If the server has just failed to answer, requests wait only `PATIENCE` seconds. 
 and later requests would wait for a thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any
@@ -35,6 +36,16 @@ def left() -> float | None:
     """Return how many seconds this request may still wait. None outside of a request."""
     until = _until.get()
     return None if until is None else until - monotonic()
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Within, there is no deadline."""
+    token = _until.set(None)
+    try:
+        yield
+    finally:
+        _until.reset(token)
 
 
 def note_silence() -> None:

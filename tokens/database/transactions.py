@@ -76,13 +76,16 @@ def read_committed(alias: str) -> Iterator[None]:
     driver: Any = connection.connection
     usual = driver.isolation_level
     if driver.autocommit:  # Otherwise the driver has begun a transaction already.
-        driver.isolation_level = _READ_COMMITTED
+        with connection.wrap_database_errors:
+            driver.isolation_level = _READ_COMMITTED
     try:
         with transaction.atomic(using=alias):
             yield
     finally:
-        if driver.autocommit and not driver.closed:
-            driver.isolation_level = usual
+        # If the rollback failed, Django has closed the connection. A pool may have it back in the transaction's state.
+        if connection.connection is driver and driver.autocommit and not driver.closed:
+            with connection.wrap_database_errors:
+                driver.isolation_level = usual
 
 
 @contextmanager

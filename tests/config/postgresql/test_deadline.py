@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connections
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.http import HttpResponse
 from django.test import RequestFactory
 
@@ -59,6 +60,19 @@ def test_a_request_after_its_deadline_sends_no_statement(connection, settings):
         in_a_request("SELECT 1", connection)
     assert not connection.closed
     assert connection.execute("SELECT 1").fetchone() == (1,), "Outside of a request there is no deadline."
+
+
+def test_a_connection_can_be_set_up_after_the_deadline_because_that_sends_no_statement(connection, settings):
+    """A transaction that was committed just in time is not answered 503, and leaves the connection as it was."""
+    settings.DATABASE_TIMEOUT = 0
+
+    def view(request: Any) -> HttpResponse:
+        connection.isolation_level = IsolationLevel.SERIALIZABLE
+        connection.autocommit = False
+        return HttpResponse()
+
+    deadline.middleware(view)(RequestFactory().get("/"))
+    assert connection.execute("SHOW transaction_isolation").fetchone() == ("serializable",)
 
 
 def test_a_read_only_server_is_an_outage_and_its_connection_is_closed(connection):
