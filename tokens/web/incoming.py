@@ -32,12 +32,10 @@ refresh says so in a header: the user stays anonymous, but gets 503 instead of t
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from time import time
 from typing import NamedTuple
-from uuid import UUID
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
@@ -52,7 +50,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed
 from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
-from tokens.web.client import client_of, seconds_under_way
+from tokens.web.client import presenter_of
 from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
@@ -219,30 +217,7 @@ def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
 @sensitive_variables()
 def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
     text, modes, old_name, others = presented
-    client = client_of(request)
-    if under_way := _long_under_way(request):
-        client = replace(client, under_way=under_way, late_session=_session_when_sent(request, under_way))
-    return refresh(text, modes, client, old_name=old_name, others=others)
-
-
-def _long_under_way(request: HttpRequest) -> timedelta:
-    """Return how long a request was under way that took long to arrive, else zero.
-
-    Zero if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
-    of its body for as long as the user is active.
-    """
-    if not (seconds := seconds_under_way(request)):
-        return timedelta()
-    under_way, found = timedelta(seconds=seconds), token_settings()
-    return under_way if found.policy.grace / 2 < under_way <= found.access_lifetime else timedelta()
-
-
-def _session_when_sent(request: HttpRequest, under_way: timedelta) -> UUID | None:
-    """Return the session whose access token the request had, if that was valid when it was sent, or None."""
-    try:
-        return codec().loads(cookies.read_access(request) or "", datetime.now(UTC) - under_way).session_id
-    except InvalidAccessToken:
-        return None
+    return refresh(text, modes, presenter_of(request), old_name=old_name, others=others)
 
 
 def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> Flow[bool]:

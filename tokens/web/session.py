@@ -136,15 +136,31 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
 
 
 def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
-    """Refresh a session by Django's session, if that stands for its refresh token. None: it does not."""
-    exchange = required_exchange(request)
-    named = marks.opened(request)
-    if named is None or not marks.is_handed(request, named):
+    """Refresh a session by Django's session, if that stands for its refresh token. None: it does not.
+
+    It does not if the client has an access token of a later generation, which came with a refresh token. Raise
+    `Throttled` as `refresh` does.
+    """
+    exchange, named = required_exchange(request), marks.opened(request)
+    if named is None or (is_unsafe(request) and is_cross_origin(request)):
         return None
-    issued = django_session.refresh_handed(request)
-    if issued is not None:
-        exchange.issue(issued)
-    return issued
+    access, before = exchange.access, exchange.issued
+    if before is not None and exchange.issued_before_view and before.session.id == named and before.refresh_token:
+        return before  # The middleware has done it already.
+    is_first = access is None or (access.session_id == named and access.generation == 0)
+    if not marks.is_handed(request, named) and not (is_first and marks.may_be_lost(request.session)):
+        return None
+    answer = django_session.refresh_handed(request)
+    if isinstance(answer, IssuedTokens):
+        if answer.decision is Decision.REPEAT:
+            throttles.take(Tally("refresh_session", str(answer.session.id)))
+        exchange.issue(answer)
+        return answer
+    throttles.take(*throttles.of_networks("refresh_network", client_of(request).ip))
+    if answer.definite and not answer.bound:
+        exchange.reject()
+        exchange.has_ended = True
+    return None
 
 
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
