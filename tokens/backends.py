@@ -11,11 +11,17 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import password_spellings
+from tokens.service import addresses
 from tokens.web.attempts import attempt
+
+ATTEMPTS = 5
+"""How often a password is checked again because a parallel sign-in has replaced its outdated hash."""
 
 
 class ModelBackend(backends.ModelBackend):
@@ -40,8 +46,22 @@ class ModelBackend(backends.ModelBackend):
                 for _ in password_spellings(password):
                     get_user_model()().set_password(password)
                 return None
-            is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
-        return found.user if is_valid else None
+            return self._checked(found.user, name, password)
+
+    @sensitive_variables()
+    def _checked(self, user: Any, name: str, password: str) -> Any:
+        """Return the user if this is their password, or None. An outdated hash is replaced.
+
+        Other isolation levels than READ COMMITTED let this fail if a parallel sign-in has replaced it first. Then the
+        new one is checked.
+        """
+        for _ in range(ATTEMPTS):
+            with unless_overtaken(writer(get_user_model())):
+                return user if user.check_password(password) and self.user_can_authenticate(user) else None
+            user = addresses.user_of(name)
+            if user is None:
+                return None
+        raise OperationalError("a sign-in lost every race for the hash of the password")
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> Any:
         """Do the same as `authenticate`, in a thread: it waits for its turn to hash, and asks the cache."""
