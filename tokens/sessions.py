@@ -65,12 +65,14 @@ __all__ = [
     "SessionEnded",
     "actor_id",
     "allow_sign_in_after_reset",
+    "authenticate",
     "canonical",
     "change_account",
     "could_not_refresh",
     "current_id",
     "device_of",
     "durable",
+    "fail_sign_in",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
@@ -101,6 +103,8 @@ __all__ = [
 Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
+authenticate = attempts.authenticate
+fail_sign_in = attempts.fail
 current_id = session.current_id
 impersonate = impersonation.impersonate
 release = impersonation.release

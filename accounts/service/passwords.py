@@ -6,7 +6,6 @@ A change ends all other sessions of the user, and a reset ends all. `accounts.no
 from copy import copy
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -104,7 +103,7 @@ def authenticated(request: HttpRequest, user: Any, current: str) -> Any:
     """
     if sessions.actor_id(request) is not None:
         raise sessions.ImpersonationRefused
-    known = authenticate(request, username=user.get_username(), password=current)
+    known = sessions.authenticate(request, username=user.get_username(), password=current)
     if known is None or known.pk != user.pk:
         raise WrongPassword
     return known

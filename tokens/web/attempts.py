@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib import auth
 from django.http import HttpRequest
 
 from tokens.conf import token_settings
@@ -89,6 +90,24 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
         in_any_case=(every, *every_there),
         if_wrong=(wrong, *wrong_there),
     )
+
+
+def authenticate(request: HttpRequest | None, **credentials: Any) -> Any:
+    """Do what `django.contrib.auth.authenticate` does. Return None too if several users have this name.
+
+    A backend of the project that ignores case raises an exception for such a name.
+    """
+    try:
+        return auth.authenticate(request, **credentials)
+    except auth.get_user_model().MultipleObjectsReturned:
+        fail(request, str(credentials.get("username", "")))
+        return None
+
+
+def fail(request: HttpRequest | None, name: str) -> None:
+    """Send Django's signal for credentials of which nobody can say whose they are."""
+    credentials = {"username": name, "password": "********************"}
+    auth.user_login_failed.send(sender=__name__, credentials=credentials, request=request)
 
 
 def allow_after_reset(request: HttpRequest, user: Any) -> None:
