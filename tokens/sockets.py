@@ -15,8 +15,9 @@ It finds out who opens a socket, and closes the socket when the session ends:
   every page open a socket with the user's cookies (CWE-1385), so any other handshake with an access cookie is answered
   403.
 - An open socket lives as long as its session, and not only as long as its access token. When the session is revoked,
-  the user is deactivated or the password is changed, the socket is closed within REVOCATION_LAG. When the session
-  expires, it is closed at that time. The client gets the close code `SESSION_ENDED`, and the application
+  the user is deactivated or the password is changed, the socket is closed within REVOCATION_LAG. So it is when a rule
+  of the project hides or bans the user: the rule is asked once in this time for each user. When the session expires,
+  the socket is closed at that time. The client gets the close code `SESSION_ENDED`, and the application
   ``websocket.disconnect``. What the application sends after that is dropped.
 
 One task for each event loop watches all of its sockets. It reads the revocation feed, which all requests of the process
@@ -43,10 +44,11 @@ from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
-from tokens.service import events, queries
+from tokens.service import events, queries, standing
 from tokens.service.revocation_feed import FeedUnavailable, feed
 from tokens.web import django_session, handshake
 from tokens.web.problems import DATABASE_DOWN
+from tokens.web.user import primary_key
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[Any]]
@@ -68,11 +70,15 @@ class Refused(Exception):
 
 
 class Opener(NamedTuple):
-    """Who opens a socket. ``auth`` is the access token, or None. The session expires at ``ends_at``."""
+    """Who opens a socket. ``auth`` is the access token, or None. The session expires at ``ends_at``.
+
+    ``backend``: the dotted path of the backend with which the user signed in, if it is known.
+    """
 
     user: Any
     auth: AccessToken | None = None
     ends_at: datetime | None = None
+    backend: str = ""
 
 
 class TokenAuthMiddleware:
@@ -96,7 +102,7 @@ class TokenAuthMiddleware:
         if opener.auth is None or opener.ends_at is None:
             return await self.app(scope, receive, send)
         watch = self._watches.setdefault(asyncio.get_running_loop(), _Watch())
-        socket = _Socket(opener.auth, opener.ends_at, receive, send)
+        socket = _Socket(opener.auth, opener.ends_at, opener.backend, receive, send)
         with watch.of(socket):
             return await self.app(scope, socket.receive, socket.send)
 
@@ -104,8 +110,9 @@ class TokenAuthMiddleware:
 class _Socket:
     """An open socket: what its application receives and sends, until it is closed."""
 
-    def __init__(self, access: AccessToken, ends_at: datetime, receive: Any, send: Any) -> None:
+    def __init__(self, access: AccessToken, ends_at: datetime, backend: str, receive: Any, send: Any) -> None:
         self.session_id, self.subject, self.check_at = access.session_id, access.subject, ends_at
+        self.backend = backend
         self._receive, self._send = receive, send
         self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pending: asyncio.Task[Any] | None = None
@@ -199,6 +206,7 @@ def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
                 socket.check_at = ends.get(socket.session_id, now)
                 if socket.session_id not in ends:
                     found.append((socket, SESSION_ENDED))
+        found += [(socket, SESSION_ENDED) for socket in _of_nobody(sockets)]
     except FeedUnavailable:
         return [(socket, TRY_AGAIN) for socket in sockets]
     except Error:
@@ -206,6 +214,28 @@ def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
     finally:
         _renew_connections()
     return found
+
+
+def _of_nobody(sockets: list[_Socket]) -> Iterator[_Socket]:
+    """Yield the sockets of users whom the project's own rules do not let act any more (`tokens.service.standing`).
+
+    Such a rule writes nothing that could be heard of, so it is asked once for each user.
+    """
+    if not standing.is_asked():
+        return
+    known: dict[tuple[str, str], bool] = {}
+    for socket in sockets:
+        key = socket.subject, socket.backend
+        if key not in known:
+            try:
+                known[key] = standing.current(primary_key(socket.subject), socket.backend) is not None
+            except Error:
+                raise
+            except Exception as error:  # A fault of the project's code must not keep the other sockets open.
+                events.log("user of a socket not checked", error=type(error).__name__)
+                known[key] = True
+        if not known[key]:
+            yield socket
 
 
 def request_of(scope: Scope) -> HttpRequest:
@@ -239,7 +269,9 @@ def _identify(request: HttpRequest) -> Opener:
         raise Refused(TRY_AGAIN) from None
     finally:
         _renew_connections()
-    return Opener(AnonymousUser()) if session is None else Opener(session.user, access, session.ends_at)
+    return (
+        Opener(AnonymousUser()) if session is None else Opener(session.user, access, session.ends_at, session.backend)
+    )
 
 
 def _is_of(session: Any, opener: Opener) -> bool:
