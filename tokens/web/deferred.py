@@ -36,7 +36,8 @@ class Deferred:
         self, request: HttpRequest, exchange: Exchange, examine: Callable[[], None], user: Callable[[], Any]
     ) -> None:
         self._request, self._exchange, self._examine, self._user = request, exchange, examine, user
-        self._session, self._is_due = request.session, True
+        self._session: Any = request.session
+        self._is_due = True
         self._lazy: Any = SimpleLazyObject(self._resolved_session)
         request.session = self._lazy
         lazy_user: Any = Lazy(self._resolved_user)
