@@ -38,9 +38,9 @@ class Deferred:
         self._request, self._exchange, self._examine, self._user = request, exchange, examine, user
         self._session: Any = request.session
         self._is_due = True
-        self._lazy: Any = SimpleLazyObject(self._resolved_session)
-        request.session = self._lazy
+        lazy_session: Any = SimpleLazyObject(self._resolved_session)
         lazy_user: Any = Lazy(self._resolved_user)
+        request.session = self._lazy = lazy_session
         request.user = lazy_user
         request.auth = SimpleLazyObject(self._resolved_access)  # type: ignore[attr-defined]
         exchange.deferred = self
