@@ -42,13 +42,19 @@ class Busy(Exception):
 
 
 class Asker(NamedTuple):
-    """For which account, and from which network, a password is hashed. Both are empty if that is not known."""
+    """For which account, and from which network, a password is hashed. Both are empty if that is not known.
+
+    ``tenant``: whose account it is. The network is the same for all, because they share the processor.
+    """
 
     account: str = ""
     network: str = ""
+    tenant: str = ""
 
     def is_like(self, other: "Asker") -> bool:
-        return any(mine and mine == theirs for mine, theirs in zip(self, other, strict=True))
+        if self.network and self.network == other.network:
+            return True
+        return bool(self.account) and (self.account, self.tenant) == (other.account, other.tenant)
 
 
 UNKNOWN = Asker()

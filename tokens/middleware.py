@@ -22,7 +22,7 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session
+from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session, tenants
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.flow import arun, run
@@ -36,7 +36,9 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server with wrong settings must not start.
-        self._may_defer = deferred.is_allowed()
+        self._has_tenants = token_settings().tenant_of is not None
+        # A view may have selected the schema of another tenant when it asks for the user.
+        self._may_defer = deferred.is_allowed() and not self._has_tenants
         # Under ASGI, Django's RemoteUserMiddleware reads the session that Django's own middleware has loaded before.
         self._loads_session = self.async_mode and any(map(_is_for_remote_users, settings.MIDDLEWARE))
         self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
@@ -46,6 +48,20 @@ class TokenMiddleware(AuthenticationMiddleware):
             return self.__acall__(request)
         if not self._follows_monitoring:
             distrust_scheme(request)
+        if not self._has_tenants:
+            return self._respond(request)
+        with tenants.entered(request):
+            return self._respond(request)
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        if not self._follows_monitoring:
+            distrust_scheme(request)
+        if not self._has_tenants:
+            return await self._arespond(request)
+        with tenants.entered(request):
+            return await self._arespond(request)
+
+    def _respond(self, request: HttpRequest) -> Any:
         cookie_names.join_headers(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):
@@ -60,9 +76,7 @@ class TokenMiddleware(AuthenticationMiddleware):
             response = run(outgoing.finish(request, exchange, arrival, response))
         return outgoing.describe_audience(request, response, exchange)
 
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        if not self._follows_monitoring:
-            distrust_scheme(request)
+    async def _arespond(self, request: HttpRequest) -> HttpResponseBase:
         cookie_names.join_headers(request)
         exchange, arrival = attach(request), incoming.ADMITTED
         if not incoming.admit_known(request, exchange):

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
 from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import addresses, devices, throttles
 from tokens.service.client import Client, network
@@ -74,7 +74,7 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     user = addresses.user_of(name)
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None)
-    asker = Asker(canonical(name), network(client.ip) or "")
+    asker = Asker(canonical(name), network(client.ip) or "", tenants.current())
     if token_settings().throttles.are_off:
         return Attempt(user, asker)
     own = _own_budget(user, asker, client, _held_session(request))
