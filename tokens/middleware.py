@@ -48,47 +48,45 @@ class TokenMiddleware(AuthenticationMiddleware):
             return self.__acall__(request)
         if not self._follows_monitoring:
             distrust_scheme(request)
-        if not self._has_tenants:
-            return self._respond(request)
-        with tenants.entered(request):
-            return self._respond(request)
+        cookie_names.join_headers(request)
+        tenant = tenants.enter(request) if self._has_tenants else None
+        try:
+            exchange, arrival = attach(request), incoming.ADMITTED
+            if not incoming.admit_known(request, exchange):
+                exchange.is_lazy = self._may_defer
+                arrival = run(incoming.authenticate(request, exchange))
+            response: Any = arrival.response or bodies.refuse_form(request)
+            if response is None:
+                response = self.get_response(request)
+            if exchange.deferred is not None:
+                exchange.deferred.drop()
+            if outgoing.is_needed(request, exchange, arrival):
+                response = run(outgoing.finish(request, exchange, arrival, response))
+            return outgoing.describe_audience(request, response, exchange)
+        finally:
+            if tenant is not None:
+                tenants.leave(tenant)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         if not self._follows_monitoring:
             distrust_scheme(request)
-        if not self._has_tenants:
-            return await self._arespond(request)
-        with tenants.entered(request):
-            return await self._arespond(request)
-
-    def _respond(self, request: HttpRequest) -> Any:
         cookie_names.join_headers(request)
-        exchange, arrival = attach(request), incoming.ADMITTED
-        if not incoming.admit_known(request, exchange):
-            exchange.is_lazy = self._may_defer
-            arrival = run(incoming.authenticate(request, exchange))
-        response: Any = arrival.response or bodies.refuse_form(request)
-        if response is None:
-            response = self.get_response(request)
-        if exchange.deferred is not None:
-            exchange.deferred.drop()
-        if outgoing.is_needed(request, exchange, arrival):
-            response = run(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(request, response, exchange)
-
-    async def _arespond(self, request: HttpRequest) -> HttpResponseBase:
-        cookie_names.join_headers(request)
-        exchange, arrival = attach(request), incoming.ADMITTED
-        if not incoming.admit_known(request, exchange):
-            arrival = await arun(incoming.authenticate(request, exchange))
-        if self._loads_session:
-            await request.session.aget(SESSION_KEY)
-        response: Any = arrival.response or bodies.refuse_form(request)
-        if response is None:
-            response = await self.get_response(request)  # type: ignore[misc]
-        if outgoing.is_needed(request, exchange, arrival):
-            response = await arun(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(request, response, exchange)
+        tenant = tenants.enter(request) if self._has_tenants else None
+        try:
+            exchange, arrival = attach(request), incoming.ADMITTED
+            if not incoming.admit_known(request, exchange):
+                arrival = await arun(incoming.authenticate(request, exchange))
+            if self._loads_session:
+                await request.session.aget(SESSION_KEY)
+            response: Any = arrival.response or bodies.refuse_form(request)
+            if response is None:
+                response = await self.get_response(request)  # type: ignore[misc]
+            if outgoing.is_needed(request, exchange, arrival):
+                response = await arun(outgoing.finish(request, exchange, arrival, response))
+            return outgoing.describe_audience(request, response, exchange)
+        finally:
+            if tenant is not None:
+                tenants.leave(tenant)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before the admin changes anything, check the row of the session, and that the client holds the session.

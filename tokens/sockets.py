@@ -47,7 +47,7 @@ from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import events, queries
-from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed, of_tenant
+from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed_of
 from tokens.web import django_session, handshake, tenants
 from tokens.web.problems import DATABASE_DOWN
 
@@ -196,8 +196,7 @@ class _Watch:
 
 def _seconds_until_due(names: Iterable[str]) -> float:
     """Return after how many seconds the revocations of one of these tenants are to be read again."""
-    feeds = [of_tenant(name) if name else feed for name in names]
-    return min((each.seconds_until_due() for each in feeds), default=0.0)
+    return min((feed_of(name).seconds_until_due() for name in names), default=0.0)
 
 
 def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:

@@ -40,7 +40,7 @@ LISTED = {
     # Keys of a fixed size. Each needs a session or a row.
     "tokens.service.acknowledgements._written": "50,000 ids of sessions",
     "tokens.service.acknowledgements._pending": "by tenant, ids of sessions that were used within REVOCATION_LAG",
-    "tokens.service.revocation_feed.of_tenant": "1024 tenants that have sessions",
+    "tokens.service.revocation_feed.feed_of": "1024 tenants that have sessions",
     "tokens.service.revocation_feed.RevocationFeed.__init__.self._revoked": "50,000 ids of sessions",
     "tokens.service.revocation_feed.RevocationFeed._begin_flood.self._revoked": "empty",
     "tokens.service.revocation_feed.RevocationFeed.__init__.self._changed": "primary keys of users of these rows",
@@ -54,7 +54,7 @@ LISTED = {
     # The server chooses the keys: settings, models, databases, languages.
     "tokens.conf.token_settings": "one",
     "tokens.conf._keyring": "1024 tenants, whose names have at most 200 characters",
-    "tokens.conf._codec": "1024 tenants",
+    "tokens.conf.codec_of": "1024 tenants",
     "tokens.conf._good_of_tenants": "verified tokens of all tenants, within a budget",
     "tokens.conf.reading.read": "one",
     "tokens.hashers._turns": "one",

@@ -49,6 +49,7 @@ __all__ = [
     "SUBDOMAIN",
     "TokenSettings",
     "codec",
+    "codec_of",
     "keyring",
     "read",
     "token_settings",
@@ -71,7 +72,7 @@ def keyring() -> KeyRing:
 
 def codec() -> Codec:
     """Return what makes and verifies the access tokens of this process, for the tenant of this request."""
-    return _codec(tenants.current())
+    return codec_of(tenants.current())
 
 
 @lru_cache(maxsize=tenants.KEPT)
@@ -82,7 +83,8 @@ def _keyring(tenant: str) -> KeyRing:
 
 
 @lru_cache(maxsize=tenants.KEPT)
-def _codec(tenant: str) -> Codec:
+def codec_of(tenant: str) -> Codec:
+    """Return what makes and verifies the access tokens of this process for this tenant, or without one."""
     found = token_settings()
     audiences = found.audience, found.client_id, found.service_audience
     good = Share(_good_of_tenants()) if tenant else None
@@ -98,5 +100,5 @@ def _good_of_tenants() -> BoundedCache[tuple[int, str], AccessToken]:
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting in {"TOKENS", "ORIGIN", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DEBUG"}:
-        for cached in (read, token_settings, _keyring, _codec, _good_of_tenants):
+        for cached in (read, token_settings, _keyring, codec_of, _good_of_tenants):
             cached.cache_clear()

@@ -26,14 +26,18 @@ current = _current.get
 """Return the name of the tenant. Nearly all requests call this several times, so it is no function of Python."""
 
 
+enter, leave = _current.set, _current.reset
+"""Begin to work for a tenant, and stop with what `enter` has returned. `entered` does both."""
+
+
 @contextmanager
 def entered(name: str) -> Iterator[None]:
     """Work for this tenant in the block."""
-    token = _current.set(name)
+    before = enter(name)
     try:
         yield
     finally:
-        _current.reset(token)
+        leave(before)
 
 
 def name_of(answer: Any) -> str:

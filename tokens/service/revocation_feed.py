@@ -271,14 +271,16 @@ feed = RevocationFeed()
 
 def current_feed() -> RevocationFeed:
     """Return the feed of this process for the tenant of this request. It must be read in the tenant's schema."""
-    tenant = tenants.current()
-    return of_tenant(tenant) if tenant else feed
+    return feed_of(tenants.current())
 
 
 @lru_cache(maxsize=tenants.KEPT)
-def of_tenant(name: str) -> RevocationFeed:
-    """Return the feed of this tenant. One that was forgotten begins anew, as in a process that has just started."""
-    return RevocationFeed(feed._monotonic)
+def feed_of(tenant: str) -> RevocationFeed:
+    """Return the feed of this process for this tenant, or without one.
+
+    One that was forgotten begins anew, as in a process that has just started.
+    """
+    return RevocationFeed(feed._monotonic) if tenant else feed
 
 
 def _ask_primary(cursor: int | None) -> News:

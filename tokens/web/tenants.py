@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import Token
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from tokens.conf import tenants, token_settings
 
-current = tenants.current
+current, leave = tenants.current, tenants.leave
 _ATTRIBUTE = "_tokens_tenant"
 
 
@@ -22,6 +23,11 @@ def of(request: Any) -> str:
         name = tenants.name_of(hook(request))
         setattr(request, _ATTRIBUTE, name)
     return name
+
+
+def enter(request: Any) -> Token[str]:
+    """Work for the tenant of this request until `leave` is called with what this returns."""
+    return tenants.enter(of(request))
 
 
 @contextmanager

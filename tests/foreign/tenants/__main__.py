@@ -71,7 +71,7 @@ class Browser:
         assert status == 200, said
 
     def me(self, port: int) -> int:
-        return self.ask("GET", "/api/auth/me", port)[0]
+        return self.ask("GET", "/who", port)[0]
 
     def refresh(self, port: int) -> int:
         return self.ask("POST", "/api/auth/refresh", port)[0]

@@ -75,7 +75,7 @@ def ask(site: Site, tokens: dict[str, tuple[str, str]], step: Step, clock: Any) 
 def search(histories: Iterable[tuple[Step, ...]], site: Site, tokens: dict[str, tuple[str, str]], clock: Any) -> None:
     """Take all of these histories, each in a process that has just started."""
     for history in histories:
-        revocation_feed.of_tenant.cache_clear()
+        revocation_feed.feed_of.cache_clear()
         acknowledgements.forget()
         live = dict.fromkeys(NAMES, True)
         with transaction.atomic():
@@ -100,7 +100,7 @@ def test_no_longer_history_does(site, tokens, clock):
     search(product(ALL_STEPS, repeat=3), site, tokens, clock)
 
 
-@pytest.mark.parametrize("forget", [lambda: None, revocation_feed.of_tenant.cache_clear], ids=["same", "new process"])
+@pytest.mark.parametrize("forget", [lambda: None, revocation_feed.feed_of.cache_clear], ids=["same", "new process"])
 def test_without_the_hook_a_token_is_good_at_the_other_tenant(forget: Callable[[], None], without_hook):
     """What the check W054 warns of. If this fails, the two tests above prove nothing."""
     browser = without_hook.signed_in(FIRST)

@@ -22,7 +22,7 @@ from tokens.hashers import Asker
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements, triggers
 from tokens.service.revocation import revoke_all
-from tokens.service.revocation_feed import of_tenant
+from tokens.service.revocation_feed import feed_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 
@@ -124,7 +124,7 @@ class TestKeys:
             tenants.keys_of(FIRST, ["derived", "/nowhere.pem"])
 
     def test_a_process_keeps_those_of_a_limited_number_of_tenants(self):
-        for kept in (conf._keyring, conf._codec, of_tenant):
+        for kept in (conf._keyring, conf.codec_of, feed_of):
             assert kept.cache_info().maxsize == tenants.KEPT
 
 
