@@ -66,6 +66,11 @@ class Browser:
         connection.close()
         return response.status, json.loads(text) if text.startswith(b"{") else None
 
+    def text(self, path: str, port: int) -> bytes:
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection.request("GET", path, headers={"Host": f"{self.tenant}.localhost"})
+        return connection.getresponse().read()
+
     def sign_in(self, port: int) -> None:
         status, said = self.ask("POST", "/api/auth/login", port, {"username": "ada", "password": PASSWORD})
         assert status == 200, said
@@ -180,6 +185,11 @@ def look(see: Callable[[str, bool], None], ports: list[int], manage: Callable[..
     see("and the same user stays signed in at the other", answers(other) == [200, 200])
     manage("shell", "-c", CHANGE_USER.format(True))
     purged = [manage("all_tenants_command", "purge_tokens"), manage("tenant_command", "purge_tokens", "--schema=first")]
+    see(
+        "the health check passes without our tables in the public schema",
+        mine.ask("GET", "/health/ready", ports[0])[0] == 200,
+    )
+    see("and the metrics say that the database is up", b"latchkey_database_up 1.0" in mine.text("/metrics", ports[0]))
     see("the purge runs for all tenants, and for one", all("eleted" in text for text in purged))
 
 

@@ -20,6 +20,7 @@ TENANT_APPS = [
 ]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 MIDDLEWARE = [
+    "tokens.monitoring.middleware",
     "django_tenants.middleware.main.TenantMainMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "tokens.middleware.TokenMiddleware",

@@ -1,11 +1,14 @@
 """Two tenants in one process: what belongs to one of them is neither found nor changed at the other."""
 
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
-from django.test import Client
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import ProgrammingError, connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from accounts import links
 from accounts.links import InvalidLink, Purpose
@@ -16,13 +19,14 @@ from tests.tokens.protocol.pems import pem
 from tests.tokens.tenants import schemas
 from tests.tokens.tenants.conftest import HERE, Site
 from tests.tokens.tenants.schemas import FIRST, NAMES, SECOND, host, in_schema
-from tokens import conf
+from tokens import conf, monitoring, sessions
 from tokens.conf import tenants
 from tokens.hashers import Asker
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements, triggers
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed_of
+from tokens.web import django_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 
@@ -194,6 +198,27 @@ class TestEachTenantHasItsOwn:
         with in_schema(SECOND):
             assert not triggers.are_installed("default")
 
+    def test_memory_of_djangos_session_cookies(self, settings):
+        """One that was examined at the first tenant may belong to somebody else at the second."""
+        request: Any = RequestFactory().get("/")
+        request.COOKIES[settings.SESSION_COOKIE_NAME] = "a-key-of-a-session"
+        request.session = SessionStore("a-key-of-a-session")
+        access: Any = SimpleNamespace(subject="1")
+        with tenants.entered(FIRST):
+            django_session._remember("a-key-of-a-session", "1", {})
+        for name, is_possible in ((FIRST, False), (SECOND, True), ("", True)):
+            with tenants.entered(name):
+                assert django_session.is_possible(request, access) is is_possible
+
+    def test_turns(self):
+        """Otherwise a transaction of one tenant would wait for another's about the same address."""
+        found = []
+        for name in (FIRST, SECOND, FIRST):
+            with tenants.entered(name), CaptureQueriesContext(connection) as queries:
+                sessions.take_turns("a@example.org")
+            found.append(queries[0]["sql"])
+        assert found[0] == found[2] != found[1]
+
     def test_links_in_mails(self):
         with tenants.entered(FIRST):
             token = links.make(Purpose.PASSWORD_RESET, 1)
@@ -220,6 +245,14 @@ class TestTheStatementThatRotates:
             RefreshToken.objects.get()
         assert post(other, "/api/auth/refresh").status_code == 401
         assert row(FIRST).generation == 1
+
+
+def test_a_database_whose_public_schema_has_no_tables_of_ours_is_up(monkeypatch):
+    def fails() -> None:
+        raise ProgrammingError('relation "tokens_purge" does not exist')
+
+    monkeypatch.setattr(monitoring._last_purge, "answer", fails)
+    assert "latchkey_database_up 1.0" in Client().get("/metrics").text
 
 
 class TestASignInOutsideOfTheMiddleware:
