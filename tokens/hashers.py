@@ -42,19 +42,13 @@ class Busy(Exception):
 
 
 class Asker(NamedTuple):
-    """For which account, and from which network, a password is hashed. Both are empty if that is not known.
-
-    ``tenant``: whose account it is. The network is the same for all, because they share the processor.
-    """
+    """For which account, and from which network, a password is hashed. Both are empty if that is not known."""
 
     account: str = ""
     network: str = ""
-    tenant: str = ""
 
     def is_like(self, other: "Asker") -> bool:
-        if self.network and self.network == other.network:
-            return True
-        return bool(self.account) and (self.account, self.tenant) == (other.account, other.tenant)
+        return any(mine and mine == theirs for mine, theirs in zip(self, other, strict=True))
 
 
 UNKNOWN = Asker()

@@ -95,7 +95,7 @@ def _may_be_prepared(connection: Any) -> bool:
     if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return False
     usual: Any = BaseDatabaseWrapper
-    if type(connection)._cursor is not usual._cursor:
+    if getattr(connection._cursor, "__func__", None) is not usual._cursor:
         return False
     driver = connection.connection
     # Otherwise the driver would have to begin a transaction first.

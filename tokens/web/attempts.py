@@ -58,7 +58,7 @@ class Attempt:
         """Check the password in this block. Raise `Throttled`, or `Busy` if it has no place to wait."""
         throttles.check(*self.limits)
         throttles.count(*self.in_any_case)
-        with hashing_for(self.asker):
+        with hashing_for(_at_tenant(self.asker)):
             try:
                 yield
             except Busy:
@@ -74,7 +74,7 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     user = addresses.user_of(name)
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None)
-    asker = Asker(canonical(name), network(client.ip) or "", tenants.current())
+    asker = Asker(canonical(name), network(client.ip) or "")
     if token_settings().throttles.are_off:
         return Attempt(user, asker)
     own = _own_budget(user, asker, client, _held_session(request))
@@ -100,6 +100,14 @@ def allow_after_reset(request: HttpRequest, user: Any) -> None:
     if there:
         for name in {canonical(name) for name in (user.get_username(), addresses.address_of(user)) if name}:
             throttles.mark(_reset_by(Asker(name, there)), ALLOWED_FOR)
+
+
+def _at_tenant(asker: Asker) -> Asker:
+    """Return who takes a place to wait for the hasher. Accounts of other tenants can have the same name.
+
+    The network stays the same for all tenants, because they share the processor.
+    """
+    return asker._replace(account=f"{tenants.current()}\n{asker.account}") if tenants.current() else asker
 
 
 def _held_session(request: HttpRequest | None) -> UUID | None:
