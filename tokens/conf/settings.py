@@ -195,6 +195,11 @@ class TokenSettings:
         return Policy(self.reuse_grace, self.acknowledge_after, self.max_recoveries)
 
     @cached_property
+    def acknowledged_after(self) -> float:
+        """`acknowledge_after` in seconds, which nearly every request compares."""
+        return self.acknowledge_after.total_seconds()
+
+    @cached_property
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")

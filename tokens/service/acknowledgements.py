@@ -24,18 +24,20 @@ CHUNK = 200
 _lock = threading.Lock()
 _pending: dict[str, dict[UUID, int]] = {}
 """By tenant."""
-_written: dict[tuple[str, UUID], int] = {}
+_written: dict[int | tuple[str, int], int] = {}
+"""By the 128 bits of the session's id, because a UUID is hashed by Python code. With tenants, by tenant and these."""
 
 
 def note(token: AccessToken, now: float) -> None:
     """Note that this valid access token was used, if that acknowledges its generation. ``now``: POSIX seconds."""
-    if token.generation is None or now - token.issued_at <= token_settings().acknowledge_after.total_seconds():
+    if token.generation is None or now - token.issued_at <= token_settings().acknowledged_after:
         return
     # Access tokens of several generations are used at the same time. Only the newest generation counts.
-    tenant = tenants.current()
+    tenant, session_id = tenants.current(), token.session_id
     pending = _pending.get(tenant) or _pending.setdefault(tenant, {})
-    if token.generation > max(_written.get((tenant, token.session_id), -1), pending.get(token.session_id, -1)):
-        pending[token.session_id] = token.generation
+    written = _written.get(_key(tenant, session_id) if tenant else session_id.int, -1)
+    if token.generation > max(written, pending.get(session_id, -1)):
+        pending[session_id] = token.generation
 
 
 def flush() -> bool:
@@ -52,10 +54,14 @@ def flush() -> bool:
             for session_id, generation in collected:
                 pending.setdefault(session_id, generation)  # Unless a newer one was noted meanwhile.
             raise
-        _written.update(((tenant, session_id), generation) for session_id, generation in collected)
+        _written.update((_key(tenant, session_id), generation) for session_id, generation in collected)
         while len(_written) > REMEMBERED:
             del _written[next(iter(_written))]
         return True
+
+
+def _key(tenant: str, session_id: UUID) -> int | tuple[str, int]:
+    return (tenant, session_id.int) if tenant else session_id.int
 
 
 def forget() -> None:

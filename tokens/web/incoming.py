@@ -50,7 +50,7 @@ from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, Inval
 from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
-from tokens.service.revocation_feed import feed_of
+from tokens.service.revocation_feed import feed, feed_of
 from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
 from tokens.web.client import client_of, seconds_under_way
 from tokens.web.deferred import Deferred
@@ -94,7 +94,7 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
         token is None
         or token.while_open
         or (token.for_services and is_auth_api(request))
-        or feed_of(tenant).knows_revoked(token.session_id, token.subject) is not False
+        or (feed_of(tenant) if tenant else feed).knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
         or (request.META.get("CONTENT_LENGTH") and bodies.is_too_large(request))
@@ -291,10 +291,10 @@ def _verify(text: str, exchange: Exchange) -> Flow[None]:
     except InvalidAccessToken:
         exchange.problem = problems.NOT_OUR_TOKEN
         return
-    feed = feed_of(tenants.current())
-    is_revoked = feed.knows_revoked(token.session_id, token.subject)
+    of_tenant = feed_of(tenants.current())
+    is_revoked = of_tenant.knows_revoked(token.session_id, token.subject)
     if is_revoked is None:
-        is_revoked = yield partial(feed.is_revoked, token.session_id, token.subject)
+        is_revoked = yield partial(of_tenant.is_revoked, token.session_id, token.subject)
     if is_revoked:
         exchange.problem, exchange.has_ended = problems.SESSION_ENDED, True
     else:
