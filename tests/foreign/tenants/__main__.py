@@ -1,6 +1,6 @@
 """Run a project with django-tenants: two tenants by host name, two processes, one PostgreSQL. Print what was seen.
 
-python -m tests.foreign.tenants
+python -m tests.foreign.tenants [--asgi]
 
 The same user has the same primary key in both schemas. What is signed in at one tenant must be nobody at the other, in
 both processes, and a revocation must be heard in both, at its own tenant only.
@@ -122,7 +122,7 @@ def run(environment: dict[str, str], scratch: Path) -> int:
     see("a check warns as long as nothing names the tenant", "tokens.W054" in manage("check"))
     environment["HOOK"] = "1"
     see("and is silent with TENANT_HOOK", "tokens.W054" not in manage("check", "--database", "default"))
-    servers = [Server(environment) for _ in range(2)]
+    servers = [Server(environment, is_asgi="--asgi" in sys.argv) for _ in range(2)]
     try:
         look(see, [server.port for server in servers], manage)
     finally:
@@ -196,11 +196,13 @@ def look(see: Callable[[str, bool], None], ports: list[int], manage: Callable[..
 class Server:
     """A process that serves the project."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *, is_asgi: bool) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        command = [sys.executable, "-m", "django", "runserver", "--noreload", "--nothreading", f"127.0.0.1:{self.port}"]
+        wsgi = "django", "runserver", "--noreload", "--nothreading", f"127.0.0.1:{self.port}"
+        asgi = "uvicorn", "--factory", "django.core.asgi:get_asgi_application", "--port", str(self.port)
+        command = [sys.executable, "-m", *(asgi if is_asgi else wsgi)]
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while socket.socket().connect_ex(("127.0.0.1", self.port)):
