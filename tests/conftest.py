@@ -25,7 +25,7 @@ from tests.factories import UserFactory
 from tests.hashers import CheapArgon2
 from tokens.database.expressions import DatabaseNow
 from tokens.service import acknowledgements, throttles
-from tokens.service.revocation_feed import RevocationFeed, feed
+from tokens.service.revocation_feed import RevocationFeed, feed, feed_of
 from tokens.web import paths
 
 NO_PARAMETERS = SimpleNamespace(params={})
@@ -127,6 +127,7 @@ def _new_process() -> Iterator[None]:
     """Forget what a process remembers between requests. Otherwise a test could pass because of an earlier test."""
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    feed_of.cache_clear()
     throttles.forget_outage()
     cache.clear()
     paths.forget()  # The marker `urls` of pytest-django does not say that it changes ROOT_URLCONF.
@@ -134,6 +135,7 @@ def _new_process() -> Iterator[None]:
     yield
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    feed_of.cache_clear()
     translation.deactivate()
 
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
@@ -227,6 +227,17 @@ urlpatterns = [path("", include([path(".well-known/jwks.json", allauth_jwks)])),
 """The project's URLs, with those of django-allauth first."""
 
 
+def with_a_schema_for_each_tenant(shared: Sequence[str] = (), **values: Any) -> Arrange:
+    """Use the database backend of django-tenants. ``shared``: SHARED_APPS. ``values``: the settings of `tokens`."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        patch.setitem(settings.DATABASES["default"], "ENGINE", "django_tenants.postgresql_backend")
+        settings.SHARED_APPS, settings.TENANT_APPS = shared, ("accounts", "tokens.apps.TokensConfig")
+        settings.TOKENS = values
+
+    return arrange
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -289,6 +300,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
         "/.well-known/jwks.json",
     ),
     ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
+    ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
@@ -333,6 +345,7 @@ HOOKS = (
     f"{HERE}.",
     f"{HERE}.NO_FUNCTION",
 )
+TENANT_OF = "tests.tokens.tenants.schemas.tenant_of"
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(
@@ -348,6 +361,16 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
     ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
+    *(
+        (f"{name} that does not exist", tokens(**{name: "nowhere.tenant"}), ["tokens.E013"])
+        for name in ("TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+    ),
+    ("schemas, and a hook that names the tenant", with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF), []),
+    (
+        "users in another schema than sessions",
+        with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF, shared=("accounts",)),
+        ["tokens.W054"],
+    ),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
     *(

@@ -24,7 +24,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 
-from tokens.conf import codec
+from tokens.conf import codec, tenants
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.protocol.bounded_cache import BoundedCache
 from tokens.service import queries
@@ -45,8 +45,8 @@ REMEMBERED = 4 * 2**20
 A longer one than browsers keep is not remembered, and is examined again.
 """
 
-_examined: BoundedCache[tuple[str, str], bool] = BoundedCache(REMEMBERED)
-"""Whether the session of a cookie had a sign-in when it was examined for a user."""
+_examined: BoundedCache[tuple[str, str, str], bool] = BoundedCache(REMEMBERED)
+"""By tenant, cookie and user: whether the session of a cookie had a sign-in when it was examined for a user."""
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -118,7 +118,7 @@ def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
         return False
     if access is None or cookie is None or session.session_key != cookie:
         return True
-    return _examined.get((cookie, access.subject)) is None
+    return _examined.get((tenants.current(), cookie, access.subject)) is None
 
 
 def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
@@ -220,7 +220,7 @@ def was_flushed(request: HttpRequest, access: AccessToken) -> bool:
     session, cookie = getattr(request, "session", None), session_cookie(request)
     if session is None or cookie is None or not session.modified or SESSION_KEY in session:
         return False
-    return bool(_examined.get((cookie, access.subject)))
+    return bool(_examined.get((tenants.current(), cookie, access.subject)))
 
 
 def is_saved(request: HttpRequest) -> bool:
@@ -259,7 +259,8 @@ def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
 
 
 def _remember(cookie: str, subject: str, session: Any) -> None:
-    _examined.put((cookie, subject), SESSION_KEY in session, getsizeof(cookie) + getsizeof(subject))
+    size = getsizeof(cookie) + getsizeof(subject)
+    _examined.put((tenants.current(), cookie, subject), SESSION_KEY in session, size)
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:
