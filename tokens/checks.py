@@ -7,6 +7,7 @@
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
+- ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W003``: sign-ins are not throttled.
@@ -61,19 +62,36 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     if not found.claims_hook:
         return [*messages]
     try:
-        error = _wrong_hook(import_string(found.claims_hook))
+        hook = import_string(found.claims_hook)
+        error = _wrong_hook(hook)
     except (ImportError, TypeError, ValueError) as caught:
-        error = str(caught)
-    if not error:
-        return [*messages]
-    hint = "Write a dotted path: package.module.name"
-    return [*messages, Error(f"CLAIMS_HOOK: {error}.", hint=hint, id="tokens.E013")]
+        hook, error = None, str(caught)
+    if error:
+        hint = "Write a dotted path: package.module.name"
+        return [*messages, Error(f"CLAIMS_HOOK: {error}.", hint=hint, id="tokens.E013")]
+    if not _takes(hook, "user", "session"):
+        number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
+        hint = "Let it take the session too: def claims(user, session). The README says what the session has."
+        what = f"CLAIMS_HOOK: {found.claims_hook} takes {number}"
+        return [*messages, Error(f"{what}.", hint=hint, id="tokens.E060")]
+    return [*messages]
 
 
 def _wrong_hook(hook: Any) -> str:
     if inspect.iscoroutinefunction(hook):
         return "it is an async function"
     return "" if callable(hook) else "it is not a function"
+
+
+def _takes(function: Any, *arguments: Any) -> bool:
+    """Return whether a function can be called with so many arguments. True if it does not say what it takes."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 @register(Tags.security)

@@ -166,6 +166,8 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "last_used_at": text_of(session.last_used_at),
         "ip": session.ip,
         "bound": session.bound_at is not None,
+        "amr": session.amr,
+        "acr": token_settings().acr_of(session.amr),
         "actor": actor_data(session.actor),
         "current": session.id == current,
     }

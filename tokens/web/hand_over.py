@@ -32,6 +32,7 @@ from django.http import HttpRequest
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
+from tokens.protocol.methods import loads
 from tokens.service import auth_hash, queries
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -41,7 +42,7 @@ from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
 from tokens.web import expiry
 from tokens.web.client import client_of
-from tokens.web.marks import EXPIRY, HANDED, MARK, NONCE, SEED, SESSION_ID
+from tokens.web.marks import EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
 from tokens.web.user import primary_key
 
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
@@ -78,6 +79,7 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
             remember=remember,
             identity=own[0],
             authenticated_ago=signed_in_ago,
+            proved={name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()},
             backend=session.get(BACKEND_SESSION_KEY, ""),
             lasts=expiry.left(session, saved_ago),
         )
@@ -97,6 +99,7 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
         expiry.note(session, saved_ago)
     if issued is not None:
         session.pop(NONCE, None)
+        session.pop(METHODS, None)
         if session.pop(HANDED, None):
             session.pop(MARK, None)
         session[SESSION_ID] = str(session_id)

@@ -371,7 +371,7 @@ class TestTheProjectsOwnClaims:
         assert claims_of(api.cookies[ACCESS].value).get("roles") == expected
 
 
-def roles_of(user: Any) -> Mapping[str, Any]:
+def roles_of(user: Any, session: Any) -> Mapping[str, Any]:
     return {"roles": [f"friend of {user.email}"]}
 
 

@@ -33,7 +33,7 @@ answer: Any = {}
 """What the hook does: a value that it returns, or an exception that it raises."""
 
 
-def hook(user: Any) -> Any:
+def hook(user: Any, session: Any) -> Any:
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -189,10 +189,11 @@ class TestWhileItFails:
         assert columns() == before
 
 
-def test_the_log_names_the_hook_and_the_line_and_no_value(caplog):
+def test_the_log_names_the_hook_and_the_line_and_no_value(user, caplog):
+    holder = Holder(user)
     hook_fails()
     with pytest.raises(ClaimsHookFailed) as raised:
-        claims_of(None)
+        claims_of(user, holder.grant.session)
     (line,) = lines(caplog)
     number = hook.__code__.co_firstlineno + 2
     assert line == f'event="claims hook failed" hook={NAME} error=RuntimeError at=test_claims.py:{number}'
