@@ -71,7 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_again = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
         if not is_again and not any(map(item.get_closest_marker, SLOW)):
             item.add_marker("quick")
-            if is_on_each and item.nodeid.startswith(ONCE_BY_DEFAULT):
+            at_length = item.get_closest_marker("at_length_on")
+            if (
+                is_on_each
+                and not (at_length and "sqlite" in at_length.args)
+                and item.nodeid.startswith(ONCE_BY_DEFAULT)
+            ):
                 item.add_marker("repeated")
 
 

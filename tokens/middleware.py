@@ -55,7 +55,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         if response is None:
             response = self.get_response(request)
         if exchange.deferred is not None:
-            exchange.deferred.drop()
+            exchange.deferred.close()
         if outgoing.is_needed(request, exchange, arrival):
             response = run(outgoing.finish(request, exchange, arrival, response))
         return outgoing.describe_audience(request, response, exchange)

@@ -34,25 +34,8 @@ ORIGIN = "http://testserver"
 TOKENS = {"THROTTLES": "off"}
 DEBUG = True
 """
-_SAME_ROW = "its client sends one session as a cookie and as a token, and the request that takes it over saves it last"
 _LAG = "the transaction of a test is never committed, so that this process learns of the end after REVOCATION_LAG only"
 LISTED: dict[str, str] = {"tests.apps.usersessions.test_views::test_overall_flow": _LAG}
-LISTED |= dict.fromkeys(
-    (
-        "tests.apps.headless.account.test_change_email::test_change_email_to_conflicting[app]",
-        "tests.apps.headless.account.test_change_email::test_change_email_by_code[app]",
-        "tests.apps.headless.account.test_change_password::test_change_password[app-True-request_data1-response_data1-200]",
-        "tests.apps.headless.account.test_change_password::test_change_password[app-False-request_data6-response_data6-200]",
-        "tests.apps.headless.account.test_change_password::test_change_password[app-False-request_data7-response_data7-200]",
-        "tests.apps.headless.account.test_change_password::test_change_password_rate_limit[app]",
-        "tests.apps.headless.account.test_email_verification_by_code::test_add_email[app]",
-        "tests.apps.headless.account.test_email_verification_by_code::test_add_resend_verify_email[app]",
-        "tests.apps.headless.account.test_email_verification_by_code::test_remove_unverified_email[app]",
-        "tests.apps.headless.account.test_phone::test_change_phone[app]",
-        "tests.apps.headless.account.test_phone::test_change_phone_to_conflicting[app]",
-    ),
-    _SAME_ROW,
-)
 """The tests that fail with ours only, and why."""
 
 

@@ -26,45 +26,56 @@ def is_allowed() -> bool:
 
 
 class Deferred:
-    """The examination of a request's session. ``examine`` does it, and ``user`` returns the user that is known then."""
+    """The examination of a request's session. ``examine`` does it, and ``user`` returns the user that is known then.
+
+    A view may put another session on the request, and later put back what was there before (django-allauth does). So
+    the object on the request stays valid, and the view's session is left where it is.
+    """
 
     def __init__(
         self, request: HttpRequest, exchange: Exchange, examine: Callable[[], None], user: Callable[[], Any]
     ) -> None:
         self._request, self._exchange, self._examine, self._user = request, exchange, examine, user
-        self._session = request.session
-        request.session = SimpleLazyObject(self._resolved_session)  # type: ignore[assignment]
+        self._session: Any = request.session
+        self._is_due = True
+        lazy_session: Any = SimpleLazyObject(self._resolved_session)
         lazy_user: Any = Lazy(self._resolved_user)
+        request.session = self._lazy = lazy_session
         request.user = lazy_user
         request.auth = SimpleLazyObject(self._resolved_access)  # type: ignore[attr-defined]
         exchange.deferred = self
 
     def resolve(self) -> None:
-        """Examine the session now."""
-        self.drop()
+        """Examine the session now, unless that is done."""
+        if not self._is_due:
+            return
+        self._is_due = False
+        present, self._request.session = self._request.session, self._session
         try:
             self._examine()
         except DATABASE_DOWN:
             self._exchange.is_down = True
             raise
+        finally:
+            self._session = self._request.session
+            if present is not self._lazy:
+                self._request.session = present
         self._request.auth = self._exchange.access  # type: ignore[attr-defined]
 
-    def drop(self) -> None:
-        """Leave the session as it is."""
-        self._exchange.deferred = None
-        self._request.session = self._session
+    def close(self) -> None:
+        """After the view, leave a session as it is that was not examined, and put it back on the request."""
+        self._is_due = False
+        if self._request.session is self._lazy:
+            self._request.session = self._session
 
     def _resolved_session(self) -> Any:
-        if self._exchange.deferred is self:
-            self.resolve()
-        return self._request.session
+        self.resolve()
+        return self._session
 
     def _resolved_user(self) -> Any:
-        if self._exchange.deferred is self:
-            self.resolve()
+        self.resolve()
         return self._user()
 
     def _resolved_access(self) -> Any:
-        if self._exchange.deferred is self:
-            self.resolve()
+        self.resolve()
         return self._exchange.access

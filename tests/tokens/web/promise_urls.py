@@ -50,6 +50,18 @@ def count(request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps(request.session["count"]))
 
 
+def borrow(request: HttpRequest) -> HttpResponse:
+    """Uses another session for a while, and asks who the user is meanwhile. Then everything is as before."""
+    before, user = request.session, request.user
+    borrowed = SessionStore()
+    request.session = borrowed
+    known = isinstance(request.user, User)
+    is_kept = request.session is borrowed
+    request.session, request.user = before, user
+    request.session["count"] = request.session.get("count", 0) + 1
+    return JsonResponse({"known": known, "kept": is_kept, "count": request.session["count"]})
+
+
 class Paused:
     """What happens while a view runs. A test sets it."""
 
@@ -77,6 +89,7 @@ urlpatterns = [
     path("probe/write/<str:how>", write),
     path("probe/both", both),
     path("probe/count", count),
+    path("probe/borrow", borrow),
     *probes,
 ]
 

@@ -460,6 +460,13 @@ class TestAVisitorWithASessionCookie:
         assert [visitor.get("/probe/count").content for _ in range(2)] == [b"2", b"3"]
         assert visitor.get("/probe/seen").json()["user"] is None
 
+    def test_keeps_it_while_a_view_uses_another_one(self, visitor, user):
+        assert visitor.get("/probe/borrow").json() == {"known": False, "kept": True, "count": 2}
+        visitor.force_login(user)
+        visitor.cookies.pop(ACCESS, None)
+        assert visitor.get("/probe/borrow").json() == {"known": True, "kept": True, "count": 3}
+        assert who(visitor) == str(user.pk)
+
     @pytest.mark.parametrize("path", ["/probe/public", "/probe/count"])
     def test_has_the_page_of_a_sign_in_outside_of_the_middleware(self, visitor, user, path):
         visitor.force_login(user)
