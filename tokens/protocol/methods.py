@@ -56,11 +56,11 @@ def added(text: str, new: Mapping[str, int]) -> str:
 def acr_of(names: Iterable[str], levels: Levels) -> str | None:
     """Return the highest level that a set of methods supports, or None."""
     given = frozenset(names)
-    if not given:
-        return None
-    for level, sets in reversed(levels):
-        if any(enough <= given for enough in sets):
-            return level
+    if given:
+        for level, sets in reversed(levels):
+            for enough in sets:
+                if enough <= given:
+                    return level
     return None
 
 

@@ -2,15 +2,18 @@
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate
+from asgiref.sync import async_to_sync
+from django.contrib.auth import aauthenticate, authenticate
 from django.contrib.auth.backends import ModelBackend
 from django.test import Client
 from django.utils import timezone
+from django.views.debug import SafeExceptionReporterFilter
 
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, post, refresh
@@ -215,6 +218,25 @@ class TestWhatABackendHasChecked:
         settings.AUTHENTICATION_BACKENDS = [OURS, DJANGOS]
         assert ModelBackend.authenticate is first
         assert first.__wrapped__ is getattr(before, "__wrapped__", before)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_error_report_shows_no_password_where_a_backend_is_wrapped(settings, monkeypatch, rf, is_async):
+    def fail(**names: Any) -> Any:
+        raise RuntimeError
+
+    settings.AUTHENTICATION_BACKENDS = [DIRECTORY]
+    monkeypatch.setattr(methods_urls.User.objects, "filter", fail)
+    account = {"username": "a name", "password": "of the directory"}
+    with pytest.raises(RuntimeError) as caught:
+        async_to_sync(aauthenticate)(**account) if is_async else authenticate(**account)
+    shown = [
+        SafeExceptionReporterFilter().get_traceback_frame_variables(rf.get("/"), frame)
+        for frame, _ in traceback.walk_tb(caught.tb)
+        if "tokens/web/methods.py" in frame.f_code.co_filename
+    ]
+    assert shown
+    assert "of the directory" not in str(shown)
 
 
 class TestReauthentication:
