@@ -7,6 +7,7 @@
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
+- ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W003``: sign-ins are not throttled.
@@ -65,7 +66,20 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     paths = {name: getattr(found, name.lower()) for name in HOOKS}
     wrong = {name: error for name, path in paths.items() if path and (error := _wrong_hook(path))}
     hint = "Write a dotted path: package.module.name"
-    return [*messages, *(Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items())]
+    errors = [Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items()]
+    if found.claims_hook and "CLAIMS_HOOK" not in wrong:
+        errors += _wrong_arguments(found.claims_hook)
+    return [*messages, *errors]
+
+
+def _wrong_arguments(path: str) -> list[Error]:
+    """Return the error of a claims hook that does not take the user and the session."""
+    hook = import_string(path)
+    if _takes(hook, "user", "session"):
+        return []
+    number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
+    hint = "Let it take the session too: def claims(user, session). The README says what the session has."
+    return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
 
 
 def _wrong_hook(path: str) -> str:
@@ -76,6 +90,17 @@ def _wrong_hook(path: str) -> str:
     if inspect.iscoroutinefunction(hook):
         return "it is an async function"
     return "" if callable(hook) else "it is not a function"
+
+
+def _takes(function: Any, *arguments: Any) -> bool:
+    """Return whether a function can be called with so many arguments. True if it does not say what it takes."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 @register(Tags.security)

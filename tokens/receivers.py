@@ -26,7 +26,7 @@ from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEven
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
-from tokens.web import django_session, tenants
+from tokens.web import django_session, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -48,12 +48,13 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
             with tenants.entered(request):
                 django_session.note_outside(request, user)
         return
+    proved = methods.of_sign_in(request, user)  # Before data of another person is deleted from Django's session.
     opened = exchange.issued.session if exchange.issued and exchange.is_opened_by_view else None
     if session is not None and SESSION_KEY in session and (opened is None or opened.mode != BODY):
         django_session.follow_sign_in(request, user, exchange)
     # The API has opened the session already.
     if opened is None:
-        exchange.signed_in = user
+        exchange.signed_in, exchange.proved = user, proved
     elif opened.mode != BODY:
         django_session.note_opened(request, opened.id)
 
@@ -78,6 +79,7 @@ def _replace_last_login() -> None:
 
 _LAST_LOGIN = "update_last_login"
 _replace_last_login()
+methods.watch_backends()
 
 
 @receiver(user_logged_out)

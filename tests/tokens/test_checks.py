@@ -33,6 +33,18 @@ LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
 
 
+def an_old_hook(user: Any) -> dict[str, Any]:
+    return {}
+
+
+def a_hook_for_more(user: Any, session: Any, more: Any) -> dict[str, Any]:
+    return {}
+
+
+def any_hook(*given: Any) -> dict[str, Any]:
+    return {}
+
+
 async def an_async_hook(user: Any) -> dict[str, Any]:
     return {}
 
@@ -275,6 +287,9 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
     ("E041", ERROR, routed(Divided("user")), "accounts.User is written to 'other'"),
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
+    ("E060", ERROR, tokens(CLAIMS_HOOK="tests.tokens.test_checks.an_old_hook"), "one argument only"),
+    ("E061", ERROR, tokens(OWN_METHODS=["badge", "a badge"]), "'a badge'"),
+    ("E062", ERROR, tokens(BACKEND_METHODS={"ldap.Backend": ["password"]}), "'password'"),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
     ("E046", ERROR, suffix("shop;"), "shop;"),
@@ -370,6 +385,18 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         "users in another schema than sessions",
         with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF, shared=("accounts",)),
         ["tokens.W054"],
+    ),
+    ("a claims hook for more", tokens(CLAIMS_HOOK=f"{HERE}.a_hook_for_more"), ["tokens.E060"]),
+    ("a claims hook for whatever it is given", tokens(CLAIMS_HOOK=f"{HERE}.any_hook"), []),
+    ("a level of a method that nobody knows", tokens(ACR_VALUES={"high": ["mfa", "pwd badge"]}), ["tokens.E062"]),
+    ("a level of an own method", tokens(ACR_VALUES={"high": ["pwd badge"]}, OWN_METHODS=["badge"]), []),
+    *(
+        (f"levels {given!r}", tokens(ACR_VALUES=given), ["tokens.E001"])
+        for given in ("aal1", ["aal1"], {"": ["pwd"]}, {"a b": ["pwd"]}, {1: ["pwd"]}, {"aal1": "pwd"}, {"aal1": [" "]})
+    ),
+    *(
+        (f"backends {given!r}", tokens(BACKEND_METHODS=given), ["tokens.E001"])
+        for given in ("x", ["x"], {1: []}, {"x": "pwd"}, {"x": [1]})
     ),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),

@@ -15,8 +15,10 @@ from django.utils.module_loading import import_string
 
 from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
+from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
+from tokens.protocol.methods import REGISTERED, Levels, acr_of
 from tokens.protocol.rotation import Policy
 from tokens.protocol.signing_keys import EDDSA, SigningKey
 
@@ -124,7 +126,9 @@ class TokenSettings:
         "the first signs, all verify",
         secret=True,
     )
-    claims_hook: str = _setting("text", "", "dotted path of a function that takes the user and returns more claims")
+    claims_hook: str = _setting(
+        "text", "", "dotted path of a function that takes the user and the session, and returns more claims"
+    )
     tenant_hook: str = _setting(
         "text",
         "",
@@ -142,6 +146,23 @@ class TokenSettings:
         "",
         "dotted path of a function that takes the name of a tenant and returns a context manager, in which queries go "
         "to this tenant; for web sockets",
+    )
+    own_methods: tuple[str, ...] = _setting(
+        "list", (), "the project's own authentication methods, beside the values of RFC 8176"
+    )
+    backend_methods: tuple[tuple[str, tuple[str, ...]], ...] = _setting(
+        "backends",
+        (),
+        "what a user proves who authenticates by a backend: lists of methods by its dotted path; in the environment "
+        "`a.Backend=pwd otp, another.Backend=`",
+        "methods",
+    )
+    acr_values: Levels = _setting(
+        "levels",
+        DEFAULT_LEVELS,
+        "the values of `acr`, the lowest first, each with the sets of methods of which one is enough; in the "
+        "environment `aal1=pwd, aal1=otp, aal2=mfa`",
+        "methods",
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
@@ -225,7 +246,21 @@ class TokenSettings:
         return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
 
     @cached_property
-    def claims(self) -> Callable[[Any], Mapping[str, Any]] | None:
+    def methods_by_backend(self) -> Mapping[str, tuple[str, ...]]:
+        """The methods of `backend_methods` by the dotted path of the backend."""
+        return dict(self.backend_methods)
+
+    @cached_property
+    def known_methods(self) -> frozenset[str]:
+        """The authentication methods that a session can have."""
+        return REGISTERED.union(self.own_methods)
+
+    def acr_of(self, methods: Iterable[str]) -> str | None:
+        """Return the highest value of `acr_values` that these methods support, or None."""
+        return acr_of(methods, self.acr_values)
+
+    @cached_property
+    def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:
         return import_string(self.claims_hook) if self.claims_hook else None
 
     @cached_property

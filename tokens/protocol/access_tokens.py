@@ -5,13 +5,13 @@ An example of header and claims::
     {"alg": "EdDSA", "kid": "<RFC 7638 thumbprint>", "typ": "at+jwt"}
     {"iss": "https://example.org", "sub": "<user's primary key>", "aud": "https://example.org",
      "exp": 1700000600, "iat": 1700000000, "jti": "<UUIDv7>", "client_id": "latchkey",
-     "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
+     "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"], "acr": "aal1"}
 
 ``gen`` is the generation of the session. A token whose use proves no receipt of a refresh token (after a
 reauthentication, or of a bound session) has no ``gen``. A token of a user who authenticated at an unknown time has no
-``auth_time``, and no ``amr`` if it is not known how. Times are whole seconds of the database's clock, rounded down.
-A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
-section 4.1.6).
+``auth_time``. It has no ``amr`` and no ``acr`` if it is not known how (`tokens.protocol.methods`). Times are whole
+seconds of the database's clock, rounded down. A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of
+this server's clock is accepted (RFC 7519 section 4.1.6).
 
 ``act`` names the actor, if another person than ``sub`` uses the token (RFC 8693 section 4.1)::
 
@@ -71,7 +71,7 @@ _TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
 TENANT = "latchkey_tenant"
 """The name of the claim with the tenant."""
-REGISTERED = frozenset({TENANT, "iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS})
+REGISTERED = frozenset({TENANT, "iss", "aud", "gen", "auth_time", "amr", "acr", "nbf", "open", "act", *_TIMES, *_TEXTS})
 """The names of claims that the project must not set."""
 
 
@@ -167,6 +167,7 @@ class Codec:
         session_ends_at: datetime,
         authenticated_at: datetime | None,
         methods: list[str],
+        acr: str | None = None,
         while_open: bool = False,
         actor: str | None = None,
         for_services: bool = False,
@@ -196,6 +197,8 @@ class Codec:
             claims["auth_time"] = floor(authenticated_at.timestamp())
         if methods:
             claims["amr"] = methods
+        if acr is not None:
+            claims["acr"] = acr
         if generation is not None:
             claims["gen"] = generation
         if while_open:
@@ -321,6 +324,8 @@ def _checked(claims: Mapping[str, Any]) -> UUID:
         or any(type(claims.get(name)) is not str for name in _TEXTS)
         or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
+        or type(claims.get("acr", "")) is not str
+        or not _are_texts(claims.get("amr", []))
         or ("act" in claims and not _is_actor(claims["act"]))
     ):
         raise InvalidAccessToken
@@ -331,6 +336,10 @@ def _checked(claims: Mapping[str, Any]) -> UUID:
     if str(session_id) != claims["sid"]:
         raise InvalidAccessToken
     return session_id
+
+
+def _are_texts(claim: Any) -> bool:
+    return type(claim) is list and all(type(value) is str for value in claim)
 
 
 def _is_actor(claim: Any) -> bool:

@@ -28,7 +28,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
-from tokens.web import expiry
+from tokens.web import expiry, methods
 from tokens.web.client import client_of
 from tokens.web.hand_over import identities
 from tokens.web.marks import EXPIRY, HANDED, SEED, SESSION_ID
@@ -60,6 +60,7 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
             mode=found.mode_of_pages,
             remember=remember,
             identity=identity,
+            proved=methods.of_sign_in(request, user),
             lasts=expiry.lasts(session),
         )
         # The next request then needs no query to know that the session is not revoked.
