@@ -30,7 +30,7 @@ from tokens.web import django_session, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
-from tokens.web.session import sign_out_outside
+from tokens.web.signing_out import sign_out_outside
 
 _LOADED = "_tokens_loaded_password"
 """The attribute of a user with the hash that was read or saved last."""

@@ -21,8 +21,8 @@ from accounts import checks as account_checks
 from config.urls import urlpatterns as project_urls
 from tests.settings import SCRATCH
 from tests.tokens.protocol.pems import pem, pss_pem, public_pem
-from tokens import checks
 from tokens.api.public import jwks
+from tokens.checks import databases
 from tokens.service import triggers
 
 OURS = "tokens.middleware.TokenMiddleware"
@@ -50,7 +50,10 @@ async def an_async_hook(user: Any) -> dict[str, Any]:
 
 
 SOURCES = (
-    "checks.py",
+    "checks/databases.py",
+    "checks/packages.py",
+    "checks/project.py",
+    "checks/settings.py",
     "conf/reading.py",
     "conf/validation.py",
     "conf/signing_keys.py",
@@ -107,13 +110,13 @@ def throttled(**values: Any) -> Arrange:
 
 
 def database(vendor: str) -> Arrange:
-    return lambda settings, patch: patch.setattr(checks, "connections", {"default": SimpleNamespace(vendor=vendor)})
+    return lambda settings, patch: patch.setattr(databases, "connections", {"default": SimpleNamespace(vendor=vendor)})
 
 
 def sqlite_in(zone: str | None) -> Arrange:
     """Use SQLite with a time zone of the connection."""
     connection = SimpleNamespace(vendor="sqlite", settings_dict={"TIME_ZONE": zone})
-    return lambda settings, patch: patch.setattr(checks, "connections", {"default": connection})
+    return lambda settings, patch: patch.setattr(databases, "connections", {"default": connection})
 
 
 class Divided:
@@ -196,8 +199,8 @@ def another_app(name: str, *, is_ours: bool) -> Arrange:
 
 def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     # Only the name counts. With the app itself, its own checks would ask for tables.
-    is_installed = checks.apps.is_installed
-    patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
+    is_installed = apps.is_installed
+    patch.setattr(apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
 
 
 def urls(*found: Any, framework: bool = True) -> Arrange:
@@ -218,8 +221,8 @@ def with_allauth(app: str, **values: Any) -> Arrange:
     """Let this app of django-allauth be installed, by its name only: it would ask for tables and more settings."""
 
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        is_installed = checks.apps.is_installed
-        patch.setattr(checks.apps, "is_installed", lambda name: name == app or is_installed(name))
+        is_installed = apps.is_installed
+        patch.setattr(apps, "is_installed", lambda name: name == app or is_installed(name))
         for name, value in values.items():
             setattr(settings, name, value)
 
@@ -344,7 +347,7 @@ def test_each_mistake_is_reported_once_and_an_error_stops_manage_py(id, level, a
 
 
 def test_the_table_contains_every_id_in_the_code_once():
-    package = Path(checks.__file__).parent
+    package = Path(databases.__file__).parents[1]
     code = "".join((package / name).read_text() for name in SOURCES)
     assert sorted(set(re.findall(r'"(?:tokens\.)?([EW]\d{3})"', code))) == sorted(row[0] for row in MISTAKES)
 

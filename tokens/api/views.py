@@ -45,7 +45,7 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, possession, problems, session
+from tokens.web import cookies, possession, problems, session, signing_out
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
@@ -134,7 +134,7 @@ class Logout(Public):
         has_access = "HTTP_AUTHORIZATION" in request.META or cookies.read_access(request._request) is not None
         if presented is None and not has_access:
             refuse_others_token(request)
-        has_ended = session.sign_out_presented(request._request, presented)
+        has_ended = signing_out.sign_out_presented(request._request, presented)
         # Django's own session ends as well, and its signal is sent.
         logout(request._request)
         if not has_ended:

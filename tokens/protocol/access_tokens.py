@@ -32,10 +32,8 @@ of our keys, the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other h
 `InvalidAccessToken` without a message, or `ExpiredAccessToken` for a token that was valid.
 """
 
-import json
 import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -48,6 +46,7 @@ from uuid_utils.compat import uuid7
 
 from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing
+from tokens.protocol.segments import base64url, is_canonical, segment, unverified
 
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
@@ -64,7 +63,6 @@ JITTER = 20
 """Each lifetime is shortened at random by up to one twentieth, so that sessions do not refresh together."""
 
 _numbers = count()
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SHAPE_UNSIGNED = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _TIMES = ("exp", "iat")
@@ -150,7 +148,7 @@ class Codec:
         self._tenant = tenant
         # `jwt.encode` would make the header and prepare the key for every token.
         key = ring.signing_key
-        self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
+        self._header = segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
         self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
         self._good: BoundedCache[str, AccessToken] | Share = BoundedCache(REMEMBERED)
         if good is not None:
@@ -207,9 +205,9 @@ class Codec:
             claims[TENANT] = self._tenant
         if actor is not None:
             claims["act"] = {"sub": actor}
-        unsigned = b".".join((self._header, _segment(claims)))
+        unsigned = b".".join((self._header, segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
-        return b".".join((unsigned, _base64url(signature))).decode(), self._said(claims, session_id)
+        return b".".join((unsigned, base64url(signature))).decode(), self._said(claims, session_id)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
         """Return the content of a token. Raise `InvalidAccessToken` or `ExpiredAccessToken`."""
@@ -244,14 +242,14 @@ class Codec:
             return True
         if len(text) > MAX_LENGTH or (parts := _SHAPE_UNSIGNED.fullmatch(text)) is None:
             return False
-        header, claims = map(_unverified, parts.groups())
+        header, claims = map(unverified, parts.groups())
         kind = header.get("typ")
         # Upper case and the prefix make no difference (RFC 7515 section 4.1.9).
         is_of_type = isinstance(kind, str) and kind.lower().removeprefix("application/") == TYPE
         return is_of_type and claims.get("iss") == self._issuer
 
     def _verified(self, text: str) -> AccessToken:
-        if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
+        if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
         import jwt
 
@@ -288,33 +286,6 @@ class Codec:
             for_services=claims["aud"] == self._service_audience,
             claims=claims,
         )
-
-
-def _segment(data: Mapping[str, Any]) -> bytes:
-    return _base64url(_compact(data).encode())
-
-
-def _base64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def _unverified(segment: str) -> dict[str, Any]:
-    """Return the JSON object in a segment of a JWT. Empty: there is none."""
-    try:
-        found = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_canonical(segment: str) -> bool:
-    # base64 leaves spare bits in the last character of the signature. Accept only one spelling, so that a token has one
-    # text.
-    try:
-        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except ValueError:
-        return False
-    return _base64url(raw) == segment.encode()
 
 
 def _checked(claims: Mapping[str, Any]) -> UUID:
