@@ -48,10 +48,10 @@ _STATEMENTS = (
     f"""
     INSERT INTO tokens_refreshtoken (
         id, user_id, device_id, mode, secret_digest, generation, since, recovered, recoveries, acknowledged, created_at,
-        authenticated_at, authentication_methods, remember, idle_expires_at, expires_at, auth_hash_digest, ip,
+        authenticated_at, methods, remember, idle_expires_at, expires_at, auth_hash_digest, ip,
         user_agent_digest, revoked_at, revoked_reason)
     SELECT {_SESSION}, {_USER}, {_DEVICE}, 'cookie', %(digest)s, 1, least(ends, %(now)s) - interval '1 hour', 0, 0,
-        false, at, at, '["pwd"]', true, ends, at + %(lifetime)s, %(stamp)s,
+        false, at, at, 'pwd:' || extract(epoch FROM at)::bigint, true, ends, at + %(lifetime)s, %(stamp)s,
         '192.0.2.7', substr(sha256('Firefox'), 1, 8), CASE WHEN is_revoked THEN ends END,
         CASE WHEN is_revoked THEN 'signed_out' ELSE '' END
     FROM generate_series(0, %(count)s - 1) n,

@@ -26,6 +26,7 @@ from django.utils.translation import ngettext
 
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import binding
+from tokens.service.methods import dated, of_event
 from tokens.service.revocation import revoke_all
 from tokens.web.client import client_of
 
@@ -147,7 +148,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         "created_at",
         "since",
         "authenticated_at",
-        "authentication_methods",
+        "shown_methods",
         "remember",
         "generation",
         "acknowledged",
@@ -169,6 +170,13 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
     @admin.display(description=_("last refreshed"))
     def last_refreshed(self, session: RefreshToken) -> str:
         return date_format(timezone.localtime(session.since), "SHORT_DATETIME_FORMAT")
+
+    @admin.display(description=_("authenticated by"))
+    def shown_methods(self, session: RefreshToken) -> str:
+        """Return the words for the methods, with the time at which the user last proved each."""
+        return ", ".join(
+            f"{word} ({date_format(timezone.localtime(at), 'SHORT_DATETIME_FORMAT')})" for word, at in dated(session)
+        )
 
     @admin.display(description=_("state"))
     def state(self, session: RefreshToken) -> Any:
@@ -302,5 +310,10 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     list_filter = ("kind",)
     search_fields = (_USER, "ip", "=session_id")
     fields = (
-        "id", "created_at", "kind", "user", "session_id", "device_id", "reason", "actor", "ip", "user_agent",
+        "id", "created_at", "kind", "user", "session_id", "device_id", "reason", "shown_methods", "actor", "ip",
+        "user_agent",
     )  # fmt: skip
+
+    @admin.display(description=_("authenticated by"))
+    def shown_methods(self, event: SecurityEvent) -> str:
+        return ", ".join(of_event(event))

@@ -1,9 +1,13 @@
 import encodings
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
+
+ADAPTERS = {"allauth.account": "tokens.contrib.allauth_methods"}
+"""Modules that say what a package has checked. Their receivers of `user_logged_in` come before ours."""
 
 
 class _Encodings(dict[str, Any]):
@@ -25,6 +29,10 @@ class TokensConfig(AppConfig):
     is_latchkey = True  # A project may have an app of its own with this name: see `tokens.checks`.
 
     def ready(self) -> None:
+        for app, adapter in ADAPTERS.items():
+            if apps.is_installed(app):
+                import_module(adapter)
+
         from tokens import checks, receivers  # noqa: F401
 
         if find_spec("corsheaders"):

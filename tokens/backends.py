@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.hashers import password_spellings
+from tokens.web import tenants
 from tokens.web.attempts import attempt, verified
 
 
@@ -32,8 +33,9 @@ class ModelBackend(backends.ModelBackend):
         name = username if username is not None else kwargs.get(get_user_model().USERNAME_FIELD)
         if name is None or password is None:
             return None
-        found = attempt(request, name)
-        with found.checking():
+        with tenants.entered(request):
+            found = attempt(request, name)
+        with tenants.entered(request), found.checking():
             # From here on the same as Django's backend, which would look up the user a second time.
             if found.user is None or not found.user.has_usable_password():
                 # A name without an account, or without a password, must take as long.

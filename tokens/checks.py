@@ -3,10 +3,11 @@
 - ``tokens.E009``: the revocation feed does not support the database.
 - ``tokens.E010``, ``E011``, ``E016``: the middleware is missing, in the wrong place, or beside Django's.
 - ``tokens.E012``: TRUSTED_PROXIES cannot be read.
-- ``tokens.E013``: the claims hook cannot be called.
+- ``tokens.E013``: a hook cannot be called.
 - ``tokens.E030``: USE_TZ is off.
 - ``tokens.E040``: SQLite stores times in a time zone.
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
+- ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E041``: the router sends users, or some of our tables, to another database than sessions.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W003``: sign-ins are not throttled.
@@ -17,6 +18,7 @@
 - ``tokens.W026``: Django's own cookies have the same names as those of another site on the host.
 - ``tokens.W027``: what django-oauth-toolkit grants outlives the session.
 - ``tokens.W028``: django-allauth's list of sessions does not end ours.
+- ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
 - ``tokens.W029``: our public keys and those of django-allauth are at the same URL.
 
 `tokens.conf` has all other checks.
@@ -51,29 +53,54 @@ DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
 ALLAUTH_ADAPTER = "tokens.contrib.allauth.UserSessionsAdapter"
 OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 JWKS = "/.well-known/jwks.json"
+HOOKS = ("CLAIMS_HOOK", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+SCHEMA_PACKAGES = "django_tenants", "tenant_schemas", "django_pgschemas"
+"""The packages whose database backend selects a schema for each tenant."""
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
 
 @register(Tags.security)
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Check the settings of `tokens`, and import the claims hook."""
+    """Check the settings of `tokens`, and import the hooks."""
     found, messages = read()
-    if not found.claims_hook:
-        return [*messages]
-    try:
-        error = _wrong_hook(import_string(found.claims_hook))
-    except (ImportError, TypeError, ValueError) as caught:
-        error = str(caught)
-    if not error:
-        return [*messages]
+    paths = {name: getattr(found, name.lower()) for name in HOOKS}
+    wrong = {name: error for name, path in paths.items() if path and (error := _wrong_hook(path))}
     hint = "Write a dotted path: package.module.name"
-    return [*messages, Error(f"CLAIMS_HOOK: {error}.", hint=hint, id="tokens.E013")]
+    errors = [Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items()]
+    if found.claims_hook and "CLAIMS_HOOK" not in wrong:
+        errors += _wrong_arguments(found.claims_hook)
+    return [*messages, *errors]
 
 
-def _wrong_hook(hook: Any) -> str:
+def _wrong_arguments(path: str) -> list[Error]:
+    """Return the error of a claims hook that does not take the user and the session."""
+    hook = import_string(path)
+    if _takes(hook, "user", "session"):
+        return []
+    number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
+    hint = "Let it take the session too: def claims(user, session). The README says what the session has."
+    return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
+
+
+def _wrong_hook(path: str) -> str:
+    try:
+        hook = import_string(path)
+    except (ImportError, TypeError, ValueError) as error:
+        return str(error)
     if inspect.iscoroutinefunction(hook):
         return "it is an async function"
     return "" if callable(hook) else "it is not a function"
+
+
+def _takes(function: Any, *arguments: Any) -> bool:
+    """Return whether a function can be called with so many arguments. True if it does not say what it takes."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 @register(Tags.security)
@@ -307,6 +334,29 @@ def check_router(**kwargs: Any) -> list[CheckMessage]:
         Error(f"{label} is written to {found!r}, but sessions to {alias!r}.", hint=hint, id="tokens.E041")
         for label, found in others.items()
     ]
+
+
+@register(Tags.security)
+def check_tenants(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the tenant of a request is named where each tenant has a schema, and that users are in it too."""
+    engine = str(settings.DATABASES.get(writer(RefreshToken), {}).get("ENGINE"))
+    if not {engine.partition(".")[0], *settings.INSTALLED_APPS}.intersection(SCHEMA_PACKAGES):
+        return []
+    if not read()[0].tenant_hook:
+        hint = "Set TENANT_HOOK to a function such as: def tenant(request): return request.tenant.schema_name"
+        what = "Each tenant has a schema, but tokens of one tenant are good at another"
+        return [Warning(f"{what}.", hint=hint, id="tokens.W054")]
+    if _lists_of(apps.get_app_config("tokens")) == _lists_of(get_user_model()._meta.app_config):
+        return []
+    hint = "List tokens and the app of the user model in the same of SHARED_APPS and TENANT_APPS."
+    what = "Sessions and users are in different schemas: changes of users by SQL or by querysets end no session"
+    return [Warning(f"{what}.", hint=hint, id="tokens.W054")]
+
+
+def _lists_of(app: AppConfig) -> set[str]:
+    """Return which of the lists of django-tenants name an app, by its module or by its configuration."""
+    names = {app.name, f"{type(app).__module__}.{type(app).__qualname__}"}
+    return {name for name in ("SHARED_APPS", "TENANT_APPS") if names.intersection(getattr(settings, name, ()))}
 
 
 @register(Tags.database)

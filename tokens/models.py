@@ -15,9 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
+from tokens.conf.methods import words
 from tokens.database.expressions import DatabaseNow, InstantField, TransactionId
 from tokens.database.transactions import writer
 from tokens.protocol.access_tokens import instant
+from tokens.protocol.methods import names_in
 from tokens.protocol.rotation import State
 
 LAST_USED_STEP = 600
@@ -95,7 +97,7 @@ class RefreshToken(models.Model):
 
     ``actor`` is set if the session is an impersonation: the actor uses it in the place of ``user``. It was opened from
     the actor's own session ``actor_session_id``, and ends when that one ends (`tokens.service.impersonation`). Its
-    ``device``, ``authenticated_at`` and ``authentication_methods`` are the actor's.
+    ``device`` and ``authenticated_at`` are the actor's. It has no ``methods``, because the user has proved nothing.
 
     If ``bound_key`` is set and ``bound_at`` is not, the key of the device is registered, but not proven yet, and the
     refresh token is still valid. After the first proof only the key refreshes the session (`tokens.service.binding`).
@@ -150,7 +152,8 @@ class RefreshToken(models.Model):
 
     created_at = InstantField(_("signed in"))
     authenticated_at = InstantField(_("last authenticated"), null=True)
-    authentication_methods = models.JSONField(_("authenticated by"), default=list, help_text=_("RFC 8176 values"))
+    methods = models.TextField(_("authenticated by"), blank=True, default="", db_default="")
+    """The authentication methods with their times (`tokens.protocol.methods`), or "" if they are not known."""
     backend = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     """The dotted path of the backend of the sign-in, if it matters (`tokens.service.standing`)."""
     remember = models.BooleanField(_("remembered"), default=False)
@@ -196,6 +199,16 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def amr(self) -> list[str]:
+        """The authentication methods, as the claim ``amr`` has them. Empty: they are not known."""
+        return names_in(self.methods)
+
+    @property
+    def shown_methods(self) -> list[str]:
+        """The words for the authentication methods, in the active language."""
+        return words(self.amr)
 
     @property
     def ends_at(self) -> datetime:
@@ -245,6 +258,7 @@ class SecurityEvent(models.Model):
         SIGN_IN_FAILED = "sign_in_failed", _("sign-in failed")
         NEW_DEVICE = "new_device", _("new device")
         IMPERSONATED = "impersonated", _("impersonation began")
+        REAUTHENTICATED = "reauthenticated", _("authenticated again")
         RECOVERED = "refresh_recovered", _("refresh recovered")
         REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
         RECOVERIES_EXHAUSTED = "recoveries_exhausted", _("recoveries exhausted")
@@ -277,6 +291,8 @@ class SecurityEvent(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("by")
     )
+    methods = models.TextField(_("authenticated by"), blank=True, default="", db_default="")
+    """The names of the authentication methods, with blanks between them."""
     ip = models.GenericIPAddressField(_("address"), null=True)
     user_agent = models.CharField(_("browser or app"), max_length=300, blank=True)
 

@@ -33,12 +33,13 @@ caused the event. An exception in a receiver is logged, and does not affect the 
 """
 
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
+from django.contrib.auth import HASH_SESSION_KEY, login, update_session_auth_hash
 from django.http import HttpRequest
 
 from tokens.database import transactions
@@ -46,24 +47,30 @@ from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
+from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, impersonation, possession, session
+from tokens.web import attempts, django_session, impersonation, possession, session, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.methods import ATTRIBUTE as METHODS
+from tokens.web.methods import Given, UnknownMethod, proved
 
 __all__ = [
     "MAX_DEVICE_NAME",
+    "ClaimsSession",
     "ImpersonationRefused",
     "Kind",
     "Reason",
     "RefreshTokenRequired",
     "SessionEnded",
+    "UnknownMethod",
     "actor_id",
+    "add_method",
     "allow_sign_in_after_reset",
     "authenticate",
     "canonical",
@@ -83,6 +90,7 @@ __all__ = [
     "live_sessions",
     "may_send",
     "now",
+    "open_session",
     "password_digest",
     "password_spellings",
     "reauthenticate",
@@ -95,6 +103,7 @@ __all__ = [
     "revoked_by_operators",
     "sign_out_elsewhere",
     "take_turns",
+    "tenant",
     "throttle",
     "validate_device_name",
     "was_ended_since",
@@ -124,6 +133,11 @@ MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters
 
 
+def tenant() -> str:
+    """Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
+    return tenants.current()
+
+
 def durable() -> AbstractContextManager[None]:
     """Return a transaction whose commit waits for the disk. What it changed is stored when the block is left."""
     return transactions.durable(writer(RefreshToken))
@@ -136,6 +150,7 @@ def now() -> datetime:
 
 def take_turns(name: str) -> None:
     """In the transaction of `durable`, wait until no other one has the turn of this name. Keep it until the commit."""
+    name = f"{tenants.current()}\n{name}" if tenants.current() else name
     lock_id = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:8], signed=True)
     transactions.take_turns(writer(RefreshToken), lock_id)
 
@@ -173,8 +188,35 @@ def could_not_refresh(request: HttpRequest) -> bool:
     return exchange is not None and exchange.skipped
 
 
+def open_session(request: HttpRequest, user: Any, *, methods: Given) -> None:
+    """Sign in a user, as `django.contrib.auth.login` does. The response carries the tokens in cookies.
+
+    ``methods`` says how the user has just authenticated: values of the registry of RFC 8176 or of OWN_METHODS, or the
+    time of each by its name. Empty: it is not known. Raise `UnknownMethod`.
+    """
+    given = methods if isinstance(methods, Mapping | str) else [*methods]
+    proved(given)  # Before anything is changed.
+    setattr(user, METHODS, given)
+    login(request, user, getattr(user, "backend", None) or django_session.default_backend())
+
+
+def add_method(request: HttpRequest, *names: str) -> bool:
+    """Record that the user of this request has just authenticated by these methods, too.
+
+    The response carries an access token that says so, with a new ``auth_time``. After `open_session` or Django's
+    ``login`` in the same request, they are those of the session that the response opens.
+
+    Return False, and do nothing, if the session of this request has ended. Raise `UnknownMethod`, and
+    `ImpersonationRefused` in an impersonation.
+    """
+    return session.add_methods(request, proved(names))
+
+
 def reauthenticate(request: HttpRequest, user: Any) -> bool:
     """Record that the user has just authenticated again. The response carries an access token that says so.
+
+    ``user`` is what `django.contrib.auth.authenticate` has returned. What its backend has checked is added to the
+    methods of the session (README, "What a session was opened with").
 
     Return False, and do nothing, if the session of this request has ended.
     """

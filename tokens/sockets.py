@@ -20,6 +20,9 @@ It finds out who opens a socket, and closes the socket when the session ends:
   the socket is closed at that time. The client gets the close code `SESSION_ENDED`, and the application
   ``websocket.disconnect``. What the application sends after that is dropped.
 
+A handshake works for the tenant that TENANT_HOOK names. The hook gets a request with the attribute ``scope``. No
+middleware of Django has selected the tenant's schema, so TENANT_CONTEXT does it.
+
 One task for each event loop watches all of its sockets. It reads the revocation feed, which all requests of the process
 share, and asks for the sessions that may have expired in one query. While the database does not answer, sockets stay
 open, with REVOCATION_STRICT they are closed with `TRY_AGAIN`.
@@ -28,7 +31,7 @@ open, with REVOCATION_STRICT they are closed with `TRY_AGAIN`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -45,8 +48,8 @@ from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import events, queries, standing
-from tokens.service.revocation_feed import FeedUnavailable, feed
-from tokens.web import django_session, handshake
+from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed_of
+from tokens.web import django_session, handshake, tenants
 from tokens.web.problems import DATABASE_DOWN
 from tokens.web.user import primary_key
 
@@ -85,14 +88,20 @@ class TokenAuthMiddleware:
     """Sets ``scope["user"]`` and ``scope["auth"]`` of web sockets, and closes them when their session ends."""
 
     def __init__(self, app: Application) -> None:
+        tenants.require_context()
         self.app = app
         self._watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
+        request = request_of(scope)
+        with tenants.entered(request):
+            return await self._open(request, scope, receive, send)
+
+    async def _open(self, request: HttpRequest, scope: Scope, receive: Any, send: Any) -> Any:
         try:
-            opener = await sync_to_async(_identify)(request_of(scope))
+            opener = await sync_to_async(_identify)(request)
         except Refused as refused:
             await send({"type": "websocket.close", "code": refused.code})
             return None
@@ -113,6 +122,7 @@ class _Socket:
     def __init__(self, access: AccessToken, ends_at: datetime, backend: str, receive: Any, send: Any) -> None:
         self.session_id, self.subject, self.check_at = access.session_id, access.subject, ends_at
         self.backend = backend
+        self.tenant = tenants.current()
         self._receive, self._send = receive, send
         self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pending: asyncio.Task[Any] | None = None
@@ -174,7 +184,7 @@ class _Watch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(max(feed.seconds_until_due(), LEAST_WAIT))
+            await asyncio.sleep(max(_seconds_until_due({socket.tenant for socket in self._sockets}), LEAST_WAIT))
             try:
                 closing = await sync_to_async(_ended)(list(self._sockets))
             except Exception as error:  # Without the task no socket would be closed any more.
@@ -191,9 +201,25 @@ class _Watch:
             events.log("socket not closed", error=type(error).__name__)
 
 
+def _seconds_until_due(names: Iterable[str]) -> float:
+    """Return after how many seconds the revocations of one of these tenants are to be read again."""
+    return min((feed_of(name).seconds_until_due() for name in names), default=0.0)
+
+
 def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
     """Return the sockets to be closed, and their close codes."""
-    found, now = [], timezone.now()
+    found = []
+    for name in {socket.tenant for socket in sockets}:
+        try:
+            with tenants.selected(name):
+                found += _ended_of_tenant([socket for socket in sockets if socket.tenant == name])
+        except Exception as error:  # The sockets of the other tenants are checked all the same.
+            events.log("sockets not checked", error=type(error).__name__)
+    return found
+
+
+def _ended_of_tenant(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
+    found, now, feed = [], timezone.now(), current_feed()
     _renew_connections()
     try:
         for socket in sockets:
@@ -245,6 +271,7 @@ def request_of(scope: Scope) -> HttpRequest:
     request.path_info = request.path
     # A handshake without a Host is for no host of ours.
     request.META.update(SERVER_NAME="", SERVER_PORT="")
+    request.scope = scope  # type: ignore[attr-defined]
     for name, value in scope.get("headers", ()):
         if b"_" in name:
             continue  # It would be read as another header, as in Django.
@@ -261,8 +288,9 @@ def _identify(request: HttpRequest) -> Opener:
     """Return who opens a socket. Raise `Refused`."""
     _renew_connections()
     try:
-        access = handshake.access_of(request)
-        session = queries.session_of(access) if access else None
+        with tenants.selected(tenants.current()):
+            access = handshake.access_of(request)
+            session = queries.session_of(access) if access else None
     except handshake.FromAnotherOrigin:
         raise Refused(FORBIDDEN) from None
     except DATABASE_DOWN:
@@ -276,6 +304,11 @@ def _identify(request: HttpRequest) -> Opener:
 
 def _is_of(session: Any, opener: Opener) -> bool:
     """Return whether Django's session may be seen by who opens the socket."""
+    with tenants.selected(tenants.current()):
+        return _belongs_to(session, opener)
+
+
+def _belongs_to(session: Any, opener: Opener) -> bool:
     owner = session.get(SESSION_KEY)
     if owner is not None and opener.auth is not None and owner != opener.user._meta.pk.value_to_string(opener.user):
         return False
@@ -300,10 +333,17 @@ class LiveSessionMiddleware:
     """
 
     def __init__(self, app: Application) -> None:
+        tenants.require_context()
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
-        session = scope.get("session")
-        if session is not None and not await sync_to_async(django_session.is_live)(session):
-            scope = {**scope, "session": _empty_session(), "user": AnonymousUser()}
-        return await self.app(scope, receive, send)
+        with tenants.entered(request_of(scope)):
+            session = scope.get("session")
+            if session is not None and not await sync_to_async(_is_live)(session):
+                scope = {**scope, "session": _empty_session(), "user": AnonymousUser()}
+            return await self.app(scope, receive, send)
+
+
+def _is_live(session: Any) -> bool:
+    with tenants.selected(tenants.current()):
+        return django_session.is_live(session)

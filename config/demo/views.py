@@ -40,9 +40,8 @@ from django.views.decorators.http import require_GET, require_POST
 from tokens.conf import COOKIE, codec, token_settings
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import TYPE, AccessToken, InvalidAccessToken, instant
+from tokens.protocol.access_tokens import REGISTERED, TYPE, AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
-from tokens.service.claims import claims_of
 from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies
 from tokens.web.exchange import Exchange, required_exchange
@@ -139,12 +138,12 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     session = sessions.select_related("user").first()
     if session is None:
         return JsonResponse({"outcome": "refused"})
-    older_text, older = _aged(token, passed, session.user)
+    older_text, older = _aged(token, passed)
     required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text))
     jar = _jars.get(session.id, {})
     for name, value in list(jar.items()):
         try:
-            jar[name], _ = _aged(codec().loads_expired(value), passed, session.user)
+            jar[name], _ = _aged(codec().loads_expired(value), passed)
         except InvalidAccessToken:
             continue  # The cookie does not hold an access token.
     return JsonResponse({"passed": int(text), **_life(older)})
@@ -224,7 +223,7 @@ def _life(token: AccessToken) -> dict[str, float]:
     }
 
 
-def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, AccessToken]:
+def _aged(token: AccessToken, passed: timedelta) -> tuple[str, AccessToken]:
     """Return this access token as if it had been issued ``passed`` earlier."""
     found = token_settings()
     return codec().dumps(
@@ -237,8 +236,9 @@ def _aged(token: AccessToken, passed: timedelta, user: Any) -> tuple[str, Access
         session_ends_at=instant(token.expires_at) - passed,
         authenticated_at=None if token.authenticated_at is None else instant(token.authenticated_at) - passed,
         methods=token.claims.get("amr", []),
+        acr=token.claims.get("acr"),
         while_open=token.while_open,
         actor=token.actor,
         for_services=token.for_services,
-        extra=claims_of(user),
+        extra={name: value for name, value in token.claims.items() if name not in REGISTERED},
     )

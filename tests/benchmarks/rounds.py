@@ -32,10 +32,10 @@ _FILL = f"""
     SET session_replication_role = replica;  -- Do not check foreign keys: the sessions have no users.
     INSERT INTO tokens_refreshtoken (
         id, user_id, device_id, mode, secret_digest, generation, since, recovered, recoveries, acknowledged, created_at,
-        authenticated_at, authentication_methods, remember, idle_expires_at, expires_at, auth_hash_digest, ip,
+        authenticated_at, methods, remember, idle_expires_at, expires_at, auth_hash_digest, ip,
         user_agent_digest, revoked_reason)
     SELECT {_ID.format("n")}, {_ID.format("n")}, {_ID.format("n")}, 'cookie', sha256('secret'), 1, now(), 0, 0, false,
-        now(), now(), '["pwd"]', true, now() + '14 days', now() + '30 days',
+        now(), now(), 'pwd:1893495600', true, now() + '14 days', now() + '30 days',
         sha256('stamp'), '127.0.0.1', substr(sha256('Firefox'), 1, 8), ''
     FROM generate_series(1, {{sessions}}) n
 """  # noqa: S608

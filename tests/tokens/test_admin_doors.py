@@ -32,7 +32,7 @@ HIDDEN = {
     "a column of the user": (SESSIONS, "user__password__startswith=argon2"),
     "a column of the device": (SESSIONS, "device__token_digest__gte=x"),
     "a regular expression that is not valid": (SESSIONS, "mode__regex=("),
-    "a lookup that not every database has": (SESSIONS, "authentication_methods__contains=pwd"),
+    "a lookup that not every database has": (SESSIONS, "bound_key__contains=pwd"),
     "the digest of a device token": (DEVICES, "token_digest=x"),
     "a column of an event's user": (EVENTS, "user__is_superuser__exact=1"),
 }

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
@@ -31,6 +31,18 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
 LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 NO_FUNCTION = 5
+
+
+def an_old_hook(user: Any) -> dict[str, Any]:
+    return {}
+
+
+def a_hook_for_more(user: Any, session: Any, more: Any) -> dict[str, Any]:
+    return {}
+
+
+def any_hook(*given: Any) -> dict[str, Any]:
+    return {}
 
 
 async def an_async_hook(user: Any) -> dict[str, Any]:
@@ -227,6 +239,17 @@ urlpatterns = [path("", include([path(".well-known/jwks.json", allauth_jwks)])),
 """The project's URLs, with those of django-allauth first."""
 
 
+def with_a_schema_for_each_tenant(shared: Sequence[str] = (), **values: Any) -> Arrange:
+    """Use the database backend of django-tenants. ``shared``: SHARED_APPS. ``values``: the settings of `tokens`."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        patch.setitem(settings.DATABASES["default"], "ENGINE", "django_tenants.postgresql_backend")
+        settings.SHARED_APPS, settings.TENANT_APPS = shared, ("accounts", "tokens.apps.TokensConfig")
+        settings.TOKENS = values
+
+    return arrange
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -264,6 +287,9 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
     ("E041", ERROR, routed(Divided("user")), "accounts.User is written to 'other'"),
     ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
+    ("E060", ERROR, tokens(CLAIMS_HOOK="tests.tokens.test_checks.an_old_hook"), "one argument only"),
+    ("E061", ERROR, tokens(OWN_METHODS=["badge", "a badge"]), "'a badge'"),
+    ("E062", ERROR, tokens(BACKEND_METHODS={"ldap.Backend": ["password"]}), "'password'"),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
     ("E046", ERROR, suffix("shop;"), "shop;"),
@@ -289,6 +315,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
         "/.well-known/jwks.json",
     ),
     ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
+    ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
@@ -333,6 +360,7 @@ HOOKS = (
     f"{HERE}.",
     f"{HERE}.NO_FUNCTION",
 )
+TENANT_OF = "tests.tokens.tenants.schemas.tenant_of"
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(
@@ -348,6 +376,28 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
     ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
+    *(
+        (f"{name} that does not exist", tokens(**{name: "nowhere.tenant"}), ["tokens.E013"])
+        for name in ("TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+    ),
+    ("schemas, and a hook that names the tenant", with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF), []),
+    (
+        "users in another schema than sessions",
+        with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF, shared=("accounts",)),
+        ["tokens.W054"],
+    ),
+    ("a claims hook for more", tokens(CLAIMS_HOOK=f"{HERE}.a_hook_for_more"), ["tokens.E060"]),
+    ("a claims hook for whatever it is given", tokens(CLAIMS_HOOK=f"{HERE}.any_hook"), []),
+    ("a level of a method that nobody knows", tokens(ACR_VALUES={"high": ["mfa", "pwd badge"]}), ["tokens.E062"]),
+    ("a level of an own method", tokens(ACR_VALUES={"high": ["pwd badge"]}, OWN_METHODS=["badge"]), []),
+    *(
+        (f"levels {given!r}", tokens(ACR_VALUES=given), ["tokens.E001"])
+        for given in ("aal1", ["aal1"], {"": ["pwd"]}, {"a b": ["pwd"]}, {1: ["pwd"]}, {"aal1": "pwd"}, {"aal1": [" "]})
+    ),
+    *(
+        (f"backends {given!r}", tokens(BACKEND_METHODS=given), ["tokens.E001"])
+        for given in ("x", ["x"], {1: []}, {"x": "pwd"}, {"x": [1]})
+    ),
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
     *(

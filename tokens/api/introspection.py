@@ -31,7 +31,7 @@ from tokens.web import problems
 from tokens.web.client import client_of
 
 MAX_PARAMETERS = 20
-CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time", "act")
+CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time", "amr", "acr", "act")
 """The claims in the answer. The service can read the project's own claims in the token."""
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -46,6 +46,8 @@ _EXAMPLE = {
     "jti": "01a20a65-5189-764f-8426-b0731478d343",
     "sid": "01a20a65-5189-764f-8426-b0731478d342",
     "auth_time": 1893495600,
+    "amr": ["pwd"],
+    "acr": "aal1",
     "token_type": "Bearer",
 }
 
@@ -72,6 +74,8 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     jti = serializers.CharField(required=False)
     sid = serializers.UUIDField(required=False, help_text="The session.")
     auth_time = serializers.IntegerField(required=False)
+    amr = serializers.ListField(child=serializers.CharField(), required=False, help_text="RFC 8176.")
+    acr = serializers.CharField(required=False, help_text="The level that the methods in `amr` support.")
     act = ActOutput(required=False, help_text="Who uses the token in the place of its subject (RFC 8693 section 4.1).")
     token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
 

@@ -25,6 +25,8 @@ _SESSION_EXAMPLE = {
     "last_used_at": "2030-01-01T12:10:00Z",
     "ip": "203.0.113.7",
     "bound": False,
+    "amr": ["pwd"],
+    "acr": "aal1",
     "actor": None,
     "current": True,
 }
@@ -59,6 +61,10 @@ class SessionOutput(serializers.Serializer[Any]):
     last_used_at = serializers.DateTimeField(help_text="Rounded down to ten minutes.")
     ip = serializers.CharField(allow_null=True)
     bound = serializers.BooleanField(help_text="Whether a key of the device refreshes the session, and no token does.")
+    amr = serializers.ListField(
+        child=serializers.CharField(), help_text="How the user has authenticated (RFC 8176). Empty: it is not known."
+    )
+    acr = serializers.CharField(allow_null=True, help_text="The level that these methods support.")
     actor = ActorOutput(allow_null=True, help_text="Who uses the account in the place of its user. Null: the user.")
     current = serializers.BooleanField(help_text="Whether this request was authenticated with it.")
 

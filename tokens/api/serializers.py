@@ -158,6 +158,7 @@ def actor_data(actor: Any) -> dict[str, Any] | None:
 
 
 def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
+    amr = session.amr
     return {
         "id": str(session.id),
         "device": {"name": session.device.name},
@@ -166,6 +167,8 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "last_used_at": text_of(session.last_used_at),
         "ip": session.ip,
         "bound": session.bound_at is not None,
+        "amr": amr,
+        "acr": token_settings().acr_of(amr),
         "actor": actor_data(session.actor),
         "current": session.id == current,
     }

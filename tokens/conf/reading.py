@@ -1,7 +1,7 @@
 """Reads the settings from Django's dictionary ``TOKENS`` and from the environment.
 
-Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name
-and limits by path.
+Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name,
+limits by path, and methods by level or backend.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from tokens.conf import body_limits, introspection_clients, rates, signing_keys, validation
+from tokens.conf import body_limits, introspection_clients, methods, rates, signing_keys, validation
 from tokens.conf.settings import FOREVER, FOREVER_TEXT, SETTINGS, TokenSettings
 from tokens.conf.signing_keys import DERIVED
 from tokens.protocol.signing_keys import EDDSA
@@ -102,6 +102,10 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
             return rates.read(value)
         case "limits":
             return body_limits.read(value)
+        case "levels":
+            return methods.read_levels(value)
+        case "backends":
+            return methods.read_backends(value)
         case _:
             if not isinstance(value, str) or not value:
                 raise ValueError("must be a string, and not empty")
@@ -115,9 +119,13 @@ def _from_text(kind: str, text: str) -> Any:
         return {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}.get(text.lower(), text)
     if kind == "list":
         return [item.strip() for item in text.split(",") if item.strip()]
-    if kind == "limits":
-        return body_limits.from_text(text)
-    return rates.from_text(text) if kind == "rates" else text
+    parsers = {
+        "limits": body_limits.from_text,
+        "rates": rates.from_text,
+        "levels": methods.levels_from_text,
+        "backends": methods.backends_from_text,
+    }
+    return parsers[kind](text) if kind in parsers else text
 
 
 def _fit_defaults(given: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ Durations are `datetime.timedelta` here. In Django's settings and in the environ
 (`tokens.conf.reading`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
@@ -14,8 +15,10 @@ from django.utils.module_loading import import_string
 
 from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
+from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
+from tokens.protocol.methods import REGISTERED, Levels, acr_of
 from tokens.protocol.rotation import Policy
 from tokens.protocol.signing_keys import EDDSA, SigningKey
 
@@ -123,7 +126,44 @@ class TokenSettings:
         "the first signs, all verify",
         secret=True,
     )
-    claims_hook: str = _setting("text", "", "dotted path of a function that takes the user and returns more claims")
+    claims_hook: str = _setting(
+        "text", "", "dotted path of a function that takes the user and the session, and returns more claims"
+    )
+    tenant_hook: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the request and returns the name of its tenant, or None; tokens are good "
+        "at their tenant only",
+    )
+    tenant_keys: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the name of a tenant and returns its signing keys, written as in "
+        "`SIGNING_KEYS`; if it returns none, or without it, those of `SIGNING_KEYS` sign",
+    )
+    tenant_context: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the name of a tenant and returns a context manager, in which queries go "
+        "to this tenant; for web sockets",
+    )
+    own_methods: tuple[str, ...] = _setting(
+        "list", (), "the project's own authentication methods, beside the values of RFC 8176"
+    )
+    backend_methods: tuple[tuple[str, tuple[str, ...]], ...] = _setting(
+        "backends",
+        (),
+        "what a user proves who authenticates by a backend: lists of methods by its dotted path; in the environment "
+        "`a.Backend=pwd otp, another.Backend=`",
+        "methods",
+    )
+    acr_values: Levels = _setting(
+        "levels",
+        DEFAULT_LEVELS,
+        "the values of `acr`, the lowest first, each with the sets of methods of which one is enough; in the "
+        "environment `aal1=pwd, aal1=otp, aal2=mfa`",
+        "methods",
+    )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
         "text",
@@ -176,6 +216,11 @@ class TokenSettings:
         return Policy(self.reuse_grace, self.acknowledge_after, self.max_recoveries)
 
     @cached_property
+    def acknowledged_after(self) -> float:
+        """`acknowledge_after` in seconds, which nearly every request compares."""
+        return self.acknowledge_after.total_seconds()
+
+    @cached_property
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")
@@ -201,8 +246,35 @@ class TokenSettings:
         return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
 
     @cached_property
-    def claims(self) -> Callable[[Any], Mapping[str, Any]] | None:
+    def methods_by_backend(self) -> Mapping[str, tuple[str, ...]]:
+        """The methods of `backend_methods` by the dotted path of the backend."""
+        return dict(self.backend_methods)
+
+    @cached_property
+    def known_methods(self) -> frozenset[str]:
+        """The authentication methods that a session can have."""
+        return REGISTERED.union(self.own_methods)
+
+    def acr_of(self, methods: Iterable[str]) -> str | None:
+        """Return the highest value of `acr_values` that these methods support, or None."""
+        return acr_of(methods, self.acr_values)
+
+    @cached_property
+    def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:
         return import_string(self.claims_hook) if self.claims_hook else None
+
+    @cached_property
+    def tenant_of(self) -> Callable[[Any], str | None] | None:
+        """What names the tenant of a request, or None if there are no tenants."""
+        return import_string(self.tenant_hook) if self.tenant_hook else None
+
+    @cached_property
+    def keys_of_tenant(self) -> Callable[[str], Iterable[str] | None] | None:
+        return import_string(self.tenant_keys) if self.tenant_keys else None
+
+    @cached_property
+    def context_of_tenant(self) -> Callable[[str], AbstractContextManager[Any]] | None:
+        return import_string(self.tenant_context) if self.tenant_context else None
 
 
 SETTINGS = {item.name.upper(): item for item in fields(TokenSettings) if item.metadata}

@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.checks import CheckMessage, Error, Warning
 
+from tokens.conf.methods import NAME
 from tokens.conf.settings import BINDINGS, MODES, OFFER, SHORT_BOUND_LIFETIME, SUBDOMAIN, TokenSettings
 
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
@@ -32,6 +33,7 @@ def validate(found: TokenSettings) -> list[CheckMessage]:
         *_audiences(found),
         *_networks(found),
         *_binding(found),
+        *_methods(found),
         *_cookies(found),
         *_durations(found),
         *_origins(found),
@@ -82,6 +84,23 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
             hint="Browsers limit how often they sign. The default is 600.",
             id="tokens.W005",
         )
+
+
+def _methods(found: TokenSettings) -> Iterator[CheckMessage]:
+    if wrong := [name for name in found.own_methods if not NAME.fullmatch(name)]:
+        yield Error(
+            f"OWN_METHODS contains {wrong[0]!r}, which is not the name of a method.",
+            hint="Use at most 32 letters, digits, dots, hyphens and underscores of ASCII: badge",
+            id="tokens.E061",
+        )
+    sets = [enough for _, of_level in found.acr_values for enough in of_level]
+    for name, named in (("ACR_VALUES", sets), ("BACKEND_METHODS", found.methods_by_backend.values())):
+        if unknown := sorted({method for methods in named for method in methods} - found.known_methods):
+            yield Error(
+                f"{name} contains {unknown[0]!r}, which is not an authentication method.",
+                hint="Use the values of RFC 8176 (pwd, otp, pop, …), or add yours to OWN_METHODS.",
+                id="tokens.E062",
+            )
 
 
 def _cookies(found: TokenSettings) -> Iterator[CheckMessage]:

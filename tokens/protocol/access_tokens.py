@@ -5,13 +5,13 @@ An example of header and claims::
     {"alg": "EdDSA", "kid": "<RFC 7638 thumbprint>", "typ": "at+jwt"}
     {"iss": "https://example.org", "sub": "<user's primary key>", "aud": "https://example.org",
      "exp": 1700000600, "iat": 1700000000, "jti": "<UUIDv7>", "client_id": "latchkey",
-     "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"]}
+     "sid": "<session id>", "gen": 7, "auth_time": 1699990000, "amr": ["pwd"], "acr": "aal1"}
 
 ``gen`` is the generation of the session. A token whose use proves no receipt of a refresh token (after a
 reauthentication, or of a bound session) has no ``gen``. A token of a user who authenticated at an unknown time has no
-``auth_time``, and no ``amr`` if it is not known how. Times are whole seconds of the database's clock, rounded down.
-A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of this server's clock is accepted (RFC 7519
-section 4.1.6).
+``auth_time``. It has no ``amr`` and no ``acr`` if it is not known how (`tokens.protocol.methods`). Times are whole
+seconds of the database's clock, rounded down. A token is valid while ``now < exp``, without leeway. An ``iat`` ahead of
+this server's clock is accepted (RFC 7519 section 4.1.6).
 
 ``act`` names the actor, if another person than ``sub`` uses the token (RFC 8693 section 4.1)::
 
@@ -22,6 +22,10 @@ Only the server of the session can check this, by a cookie that no other host ge
 
 ``aud`` is one text (RFC 7519 section 4.1.3). A token for services has another one than all other tokens, if the server
 has an audience for services (`AccessToken.for_services`).
+
+``latchkey_tenant`` is the name of the tenant, if the server has tenants. A token with another name than the server
+expects, or without one, is not valid. The name has a prefix so that it is not one of the project's own claims (RFC 7519
+section 4.3).
 
 `Codec.loads` accepts only what `Codec.dumps` makes: this ``typ`` and issuer, one of these audiences, the ``kid`` of one
 of our keys, the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises
@@ -35,6 +39,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from math import floor
 from typing import Any
 from uuid import UUID
@@ -58,12 +63,15 @@ PARSED = 6
 JITTER = 20
 """Each lifetime is shortened at random by up to one twentieth, so that sessions do not refresh together."""
 
+_numbers = count()
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SHAPE_UNSIGNED = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-REGISTERED = frozenset({"iss", "aud", "gen", "auth_time", "amr", "nbf", "open", "act", *_TIMES, *_TEXTS})
+TENANT = "latchkey_tenant"
+"""The name of the claim with the tenant."""
+REGISTERED = frozenset({TENANT, "iss", "aud", "gen", "auth_time", "amr", "acr", "nbf", "open", "act", *_TIMES, *_TEXTS})
 """The names of claims that the project must not set."""
 
 
@@ -100,13 +108,38 @@ class AccessToken:
     claims: Mapping[str, Any] = field(repr=False)
 
 
+class Share:
+    """A codec's share of a memory that several use. One does not find what another has verified."""
+
+    def __init__(self, memory: BoundedCache[tuple[int, str], AccessToken]) -> None:
+        self._memory, self._number = memory, next(_numbers)
+
+    def get(self, text: str) -> AccessToken | None:
+        return self._memory.get((self._number, text))
+
+    def put(self, text: str, token: AccessToken, size: int) -> None:
+        self._memory.put((self._number, text), token, size)
+
+
 class Codec:
     """Makes and verifies access tokens, and remembers those that it has verified last.
 
     ``service_audience``: the audience of tokens for services. Empty: there are no such tokens.
+
+    ``tenant``: whose tokens they are, or empty. ``good``: where they are remembered, if it is not a memory of its own.
     """
 
-    def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str, service_audience: str = "") -> None:
+    def __init__(
+        self,
+        ring: KeyRing,
+        issuer: str,
+        audience: str,
+        client_id: str,
+        service_audience: str = "",
+        *,
+        tenant: str = "",
+        good: "Share | None" = None,
+    ) -> None:
         import jwt  # Slow to import, and commands that see no token do not need it.
 
         self._ring = ring
@@ -114,11 +147,14 @@ class Codec:
         self._audience = audience
         self._service_audience = service_audience
         self._client_id = client_id
+        self._tenant = tenant
         # `jwt.encode` would make the header and prepare the key for every token.
         key = ring.signing_key
         self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
         self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
-        self._good: BoundedCache[str, AccessToken] = BoundedCache(REMEMBERED)
+        self._good: BoundedCache[str, AccessToken] | Share = BoundedCache(REMEMBERED)
+        if good is not None:
+            self._good = good
 
     def dumps(
         self,
@@ -131,6 +167,7 @@ class Codec:
         session_ends_at: datetime,
         authenticated_at: datetime | None,
         methods: list[str],
+        acr: str | None = None,
         while_open: bool = False,
         actor: str | None = None,
         for_services: bool = False,
@@ -160,10 +197,14 @@ class Codec:
             claims["auth_time"] = floor(authenticated_at.timestamp())
         if methods:
             claims["amr"] = methods
+        if acr is not None:
+            claims["acr"] = acr
         if generation is not None:
             claims["gen"] = generation
         if while_open:
             claims["open"] = True
+        if self._tenant:
+            claims[TENANT] = self._tenant
         if actor is not None:
             claims["act"] = {"sub": actor}
         unsigned = b".".join((self._header, _segment(claims)))
@@ -230,6 +271,8 @@ class Codec:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise InvalidAccessToken from None
+        if claims.get(TENANT) != (self._tenant or None):
+            raise InvalidAccessToken
         return self._said(claims, _checked(claims))
 
     def _said(self, claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
@@ -281,6 +324,8 @@ def _checked(claims: Mapping[str, Any]) -> UUID:
         or any(type(claims.get(name)) is not str for name in _TEXTS)
         or any(name in claims and type(claims[name]) is not int for name in ("gen", "auth_time"))
         or type(claims.get("aud")) is not str
+        or type(claims.get("acr", "")) is not str
+        or not _are_texts(claims.get("amr", []))
         or ("act" in claims and not _is_actor(claims["act"]))
     ):
         raise InvalidAccessToken
@@ -291,6 +336,10 @@ def _checked(claims: Mapping[str, Any]) -> UUID:
     if str(session_id) != claims["sid"]:
         raise InvalidAccessToken
     return session_id
+
+
+def _are_texts(claim: Any) -> bool:
+    return type(claim) is list and all(type(value) is str for value in claim)
 
 
 def _is_actor(claim: Any) -> bool:

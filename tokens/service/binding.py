@@ -165,7 +165,7 @@ def _register(
                 return refused("session ended", session_id)
             if row.mode not in MODES or not is_held(row):
                 return refused("another refresh token", session_id)
-            claims = claims_of(row.user)
+            claims = claims_of(row.user, row)
             if row.bound_key is None and not _set_key(row, key, algorithm):
                 continue
             if (row.bound_key, row.bound_algorithm) != (key, algorithm):
@@ -254,7 +254,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         proof.verify(row.bound_key, row.bound_algorithm)
     except InvalidProof:
         return _unproven(row, WRONG, client)
-    claims = claims_of(row.user)
+    claims = claims_of(row.user, row)
     following, binds = begin(state, state.generation + 1, now), row.bound_at is None
     if binds:
         with durable(writer(RefreshToken)):

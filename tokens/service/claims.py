@@ -1,24 +1,51 @@
 """The project's own claims in access tokens, from the function that CLAIMS_HOOK names.
 
 The function is the project's, so it can fail. Whoever is about to write a row for which an access token will be issued
-asks it first. While it fails, nothing is written, and the client can repeat the request with the same refresh token.
+asks it first, or in the transaction that writes the row. While it fails, nothing is written, and the client can repeat
+the request with the same refresh token.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePath
 from traceback import extract_tb
 from typing import Any
+from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from tokens.conf import token_settings
+from tokens.models import RefreshToken
 from tokens.protocol import access_tokens
 from tokens.service import events
 
 
 class ClaimsHookFailed(Exception):
     """The claims hook has raised an exception, or an access token cannot contain what it returned. The log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsSession:
+    """The session for which an access token is issued, as the claims hook gets it.
+
+    - ``id``: the claim ``sid``.
+    - ``methods``: the claim ``amr``. Empty: it is not known how the user authenticated.
+    - ``acr``: the claim ``acr``, or None.
+    - ``authenticated_at``: when the user last authenticated, or None if that is not known.
+    - ``actor``: the primary key of the person who impersonates the user, or None.
+    - ``device``: the id of the device, which is the same at the next sign-in in this browser.
+    - ``device_name``: what the user calls the device.
+    """
+
+    id: UUID
+    methods: tuple[str, ...]
+    acr: str | None
+    authenticated_at: datetime | None
+    actor: Any
+    device: UUID
+    device_name: str
 
 
 class _Unfit(Exception):
@@ -29,8 +56,8 @@ class _Unfit(Exception):
         self.claim = claim
 
 
-def claims_of(user: Any) -> Mapping[str, Any]:
-    """Return the project's own claims about a user, as JSON has them: as if they were read from the token.
+def claims_of(user: Any, session: RefreshToken) -> Mapping[str, Any]:
+    """Return the project's own claims about a user and a session, as JSON has them: as if read from the token.
 
     Values that JSON lacks are written as `DjangoJSONEncoder` writes them. Raise `ClaimsHookFailed`. The log names the
     hook, and the claim or the line that is wrong, but no value.
@@ -39,7 +66,7 @@ def claims_of(user: Any) -> Mapping[str, Any]:
     if not found.claims_hook:
         return {}
     try:
-        return _encoded((found.claims or dict)(user))
+        return _encoded(found.claims(user, _described(session)) if found.claims else {})
     except _Unfit as unfit:
         events.log("claims hook failed", hook=found.claims_hook, claim=unfit.claim, error=unfit)
     except Exception as error:
@@ -47,6 +74,20 @@ def claims_of(user: Any) -> Mapping[str, Any]:
         where = f"{PurePath(frame.filename).name}:{frame.lineno}"
         events.log("claims hook failed", hook=found.claims_hook, error=type(error).__name__, at=where)
     raise ClaimsHookFailed
+
+
+def _described(session: RefreshToken) -> ClaimsSession:
+    is_own = session.actor_id is None
+    methods = tuple(session.amr) if is_own else ()
+    return ClaimsSession(
+        id=session.id,
+        methods=methods,
+        acr=token_settings().acr_of(methods),
+        authenticated_at=session.authenticated_at if is_own else None,
+        actor=session.actor_id,
+        device=session.device_id,
+        device_name=session.device.name,
+    )
 
 
 def _encoded(given: Any) -> Mapping[str, Any]:

@@ -51,10 +51,12 @@ def record(
     device_id: UUID | None = None,
     reason: str = "",
     actor_id: Any = None,
+    methods: Iterable[str] = (),
 ) -> SecurityEvent:
     """Return an event that is not saved yet. `write` saves it.
 
-    ``actor_id`` is the user who did it, if that is not the user whom the event is about.
+    ``actor_id`` is the user who did it, if that is not the user whom the event is about. ``methods`` says how the user
+    has authenticated.
     """
     return SecurityEvent(
         kind=kind,
@@ -64,6 +66,7 @@ def record(
         device_id=device_id,
         reason=reason[:200],
         actor_id=actor_id,
+        methods=" ".join(methods),
         ip=client.ip,
         user_agent=client.printable_user_agent,
     )
@@ -116,6 +119,7 @@ def _tell(events: list[SecurityEvent]) -> None:
             user=event.user_id,
             device=event.device_id,
             reason=event.reason,
+            methods=event.methods,
             by=event.actor_id,
             ip=event.ip,
             agent=event.user_agent,

@@ -72,7 +72,6 @@ def begin(actor_key: Any, session_id: UUID, user_key: Any, client: Client) -> Is
             since=now,
             created_at=now,
             authenticated_at=own.authenticated_at,
-            authentication_methods=own.authentication_methods,
             idle_expires_at=now + token_settings().browser_session_lifetime,
             expires_at=min(now + LIFETIME, own.ends_at),
             auth_hash_digest=auth_hash.digest_of(user),

@@ -53,13 +53,15 @@ def access_token(
 ) -> tuple[str, AccessToken]:
     """Return a new access token of this session: its text, and its claims. It expires at the latest at ``until``.
 
-    That of an impersonation names the actor, and does not say when the user authenticated, because the user did not.
+    That of an impersonation names the actor, and says neither when nor how the user authenticated, because the user did
+    not.
     With SERVICE_AUDIENCE, that of mode ``subdomain`` is always for services, because all hosts of the site see it.
 
     ``claims`` are the project's own, which `claims_of` has returned before the session was written. None: the hook is
     asked now. Raise `ClaimsHookFailed` then. A caller that writes without a transaction has to ask first.
     """
     found, is_own = token_settings(), session.actor_id is None
+    methods = session.amr if is_own else []
     return codec().dumps(
         subject=str(user.pk),
         session_id=session.id,
@@ -68,11 +70,12 @@ def access_token(
         lifetime=found.access_lifetime,
         session_ends_at=session.ends_at if until is None else min(session.ends_at, until),
         authenticated_at=session.authenticated_at if is_own else None,
-        methods=session.authentication_methods if is_own else [],
+        methods=methods,
+        acr=found.acr_of(methods),
         while_open=ends_with_browser(session),
         actor=None if is_own else str(session.actor_id),
         for_services=found.service_audience != "" and (for_services or session.mode == SUBDOMAIN),
-        extra=claims_of(user) if claims is None else claims,
+        extra=claims_of(user, session) if claims is None else claims,
     )
 
 

@@ -1,7 +1,10 @@
 """Opens a session for a user who has authenticated, whichever way they signed in."""
 
 import secrets
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import floor
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +15,7 @@ from tokens.database.expressions import DatabaseNow
 from tokens.database.statements import Read, insert
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.protocol import refresh_tokens
+from tokens.protocol import methods, refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.service import auth_hash, devices, events, issuing, standing, users
 from tokens.service.claims import claims_of
@@ -20,8 +23,9 @@ from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import lock, revoke
 
-PASSWORD = ["pwd"]
-"""The authentication methods of a user who gave a password (RFC 8176)."""
+Proved = Mapping[str, timedelta]
+"""Authentication methods by name, each with how long ago the user proved it."""
+NOTHING: Proved = MappingProxyType({})
 
 
 def open_session(
@@ -34,6 +38,7 @@ def open_session(
     identity: refresh_tokens.RefreshToken | None = None,
     replaced: RefreshToken | None = None,
     authenticated_ago: timedelta | None = timedelta(),
+    proved: Proved = NOTHING,
     backend: str = "",
     lasts: timedelta | None = None,
 ) -> IssuedTokens:
@@ -46,12 +51,12 @@ def open_session(
     Raise `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if
     the claims hook fails. Then nothing is written.
     ``backend`` is the dotted path of the backend of the sign-in, if ``user.backend`` does not say it.
-    ``authenticated_ago`` says how long ago the user authenticated. None: it is known neither when nor how.
+    ``authenticated_ago`` says how long ago the user authenticated. None: it is not known. ``proved`` says how.
     ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
-    alias, claims = writer(RefreshToken), claims_of(user)
+    alias = writer(RefreshToken)
     with durable(alias):
         current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
@@ -68,11 +73,7 @@ def open_session(
             since=now,
             created_at=now,
             authenticated_at=authenticated_at,
-            authentication_methods=[]
-            if authenticated_at is None
-            else replaced.authentication_methods
-            if replaced
-            else PASSWORD,
+            methods=replaced.methods if replaced else with_methods("", proved, now),
             backend=_backend(user, backend, replaced),
             remember=remember,
             idle_expires_at=now + idle,
@@ -81,9 +82,11 @@ def open_session(
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
+        # In the transaction: a claims hook that fails must not leave a session behind.
+        claims = claims_of(user, session)
         insert(alias, session)
         what = {"user_id": user.pk, "session_id": session.id, "device_id": device.id}
-        happened = [events.record(SecurityEvent.Kind.SIGNED_IN, now, client, **what)]
+        happened = [events.record(SecurityEvent.Kind.SIGNED_IN, now, client, methods=session.amr, **what)]
         if device_token:
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
@@ -92,6 +95,11 @@ def open_session(
     refresh_token = issuing.refresh_token(session, identity.secret)
     continues = replaced is not None
     return IssuedTokens(session, user, access, text, refresh_token, device_token, is_new=True, continues=continues)
+
+
+def with_methods(text: str, proved: Proved, now: datetime) -> str:
+    """Return the text of the column ``methods`` after the user has proved these, too."""
+    return methods.added(text, {name: floor((now - ago).timestamp()) for name, ago in proved.items()})
 
 
 def end_after(session_id: UUID, lasts: timedelta | None) -> None:

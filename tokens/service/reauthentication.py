@@ -7,22 +7,27 @@ from django.utils import timezone
 
 from tokens.conf import token_settings
 from tokens.database.transactions import durable, writer
-from tokens.models import RefreshToken
+from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import issuing, users
+from tokens.service import events, issuing, users
 from tokens.service.claims import claims_of
+from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import PASSWORD
+from tokens.service.opening import NOTHING, Proved, with_methods
 
 
-def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
+def reauthenticate(
+    user: Any, session_id: UUID, proved: Proved = NOTHING, client: Client | None = None
+) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
+
+    The methods that the user has ``proved`` are added to those of the session.
 
     The access token names no generation. It was issued without a refresh, so its use acknowledges nothing. Raise
     `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if the
     claims hook fails. Then nothing is written.
     """
-    alias, claims = writer(RefreshToken), claims_of(user)
+    alias = writer(RefreshToken)
     with durable(alias):
         users.lock_authenticated(alias, user)
         rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
@@ -30,8 +35,13 @@ def reauthenticate(user: Any, session_id: UUID) -> IssuedTokens | None:
         if session is None:
             return None
         session.authenticated_at = session.now
-        session.authentication_methods = PASSWORD
-        session.save(update_fields=["authenticated_at", "authentication_methods"])
+        session.methods = with_methods(session.methods, proved, session.now)
+        # In the transaction: a claims hook that fails must not leave the new time behind.
+        claims = claims_of(user, session)
+        session.save(update_fields=["authenticated_at", "methods"])
+        what = {"user_id": user.pk, "session_id": session.id, "device_id": session.device_id}
+        kind = SecurityEvent.Kind.REAUTHENTICATED
+        events.write([events.record(kind, session.now, client or Client(), methods=proved, **what)])
     text, access = issuing.access_token(session, user, None, session.now, claims=claims)
     return IssuedTokens(session, user, access, text)
 

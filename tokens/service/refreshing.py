@@ -211,7 +211,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return None
     if decision is Decision.EXHAUSTED:
         return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
-    claims = claims_of(row.user)
+    claims = claims_of(row.user, row)
     if decision is Decision.RECOVER:
         written = _recover(row, recover(state, now), auth_digest, client)
     elif decision in BEGINS_GENERATION:

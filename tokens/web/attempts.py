@@ -27,7 +27,7 @@ from django.contrib import auth
 from django.db import OperationalError
 from django.http import HttpRequest
 
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
 from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import addresses, devices, throttles
@@ -64,7 +64,7 @@ class Attempt:
         """Check the password in this block. Raise `Throttled`, or `Busy` if it has no place to wait."""
         throttles.check(*self.limits)
         throttles.count(*self.in_any_case)
-        with hashing_for(self.asker):
+        with hashing_for(_at_tenant(self.asker)):
             try:
                 yield
             except Busy:
@@ -139,6 +139,14 @@ def allow_after_reset(request: HttpRequest, user: Any) -> None:
     if there:
         for name in {canonical(name) for name in (user.get_username(), addresses.address_of(user)) if name}:
             throttles.mark(_reset_by(Asker(name, there)), ALLOWED_FOR)
+
+
+def _at_tenant(asker: Asker) -> Asker:
+    """Return who takes a place to wait for the hasher. Accounts of other tenants can have the same name.
+
+    The network stays the same for all tenants, because they share the processor.
+    """
+    return asker._replace(account=f"{tenants.current()}\n{asker.account}") if tenants.current() else asker
 
 
 def _held_session(request: HttpRequest | None) -> UUID | None:

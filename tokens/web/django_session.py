@@ -24,18 +24,19 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 
-from tokens.conf import codec
+from tokens.conf import codec, tenants
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.protocol.bounded_cache import BoundedCache
+from tokens.protocol.methods import dumps
 from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import cookies, expiry, marks
+from tokens.web import cookies, expiry, marks, methods
 from tokens.web.at_once import handed, open_at_once
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
 from tokens.web.hand_over import OUR_BACKEND, hand_over, is_recent
-from tokens.web.marks import HANDED, MARK, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
+from tokens.web.marks import HANDED, MARK, METHODS, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
 from tokens.web.session_cookie import session_cookie, session_cookie_settings
 from tokens.web.user import primary_key
 
@@ -45,8 +46,8 @@ REMEMBERED = 4 * 2**20
 A longer one than browsers keep is not remembered, and is examined again.
 """
 
-_examined: BoundedCache[tuple[str, str], bool] = BoundedCache(REMEMBERED)
-"""Whether the session of a cookie had a sign-in when it was examined for a user."""
+_examined: BoundedCache[tuple[str, str, str], bool] = BoundedCache(REMEMBERED)
+"""By tenant, cookie and user: whether the session of a cookie had a sign-in when it was examined for a user."""
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -60,14 +61,19 @@ def sign_in(request: HttpRequest, user: Any) -> None:
         session.flush()
     else:
         session.cycle_key()
-    backends = settings.AUTHENTICATION_BACKENDS
     session[SESSION_KEY] = key
-    session[BACKEND_SESSION_KEY] = OUR_BACKEND if OUR_BACKEND in backends else backends[0]
+    session[BACKEND_SESSION_KEY] = default_backend()
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.pop(OWNER, None)
     for name in UNUSED:
         session.pop(name, None)
     session[MARK] = 0
+
+
+def default_backend() -> str:
+    """Return the dotted path of the backend that a sign-in gets which none has checked."""
+    backends: list[str] = settings.AUTHENTICATION_BACKENDS
+    return OUR_BACKEND if OUR_BACKEND in backends else backends[0]
 
 
 def note_outside(request: HttpRequest, user: Any) -> None:
@@ -80,6 +86,9 @@ def note_outside(request: HttpRequest, user: Any) -> None:
         session[MARK], session[PROVEN] = 0, str(session_id)
         return
     session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
+    if proved := methods.of_sign_in(request, user):
+        now = time.time()
+        session[METHODS] = dumps({name: int(now - ago.total_seconds()) for name, ago in proved.items()})
 
 
 def follow_sign_in(request: HttpRequest, user: Any, exchange: Exchange) -> None:
@@ -118,7 +127,7 @@ def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
         return False
     if access is None or cookie is None or session.session_key != cookie:
         return True
-    return _examined.get((cookie, access.subject)) is None
+    return _examined.get((tenants.current(), cookie, access.subject)) is None
 
 
 def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
@@ -220,7 +229,7 @@ def was_flushed(request: HttpRequest, access: AccessToken) -> bool:
     session, cookie = getattr(request, "session", None), session_cookie(request)
     if session is None or cookie is None or not session.modified or SESSION_KEY in session:
         return False
-    return bool(_examined.get((cookie, access.subject)))
+    return bool(_examined.get((tenants.current(), cookie, access.subject)))
 
 
 def is_saved(request: HttpRequest) -> bool:
@@ -259,7 +268,8 @@ def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
 
 
 def _remember(cookie: str, subject: str, session: Any) -> None:
-    _examined.put((cookie, subject), SESSION_KEY in session, getsizeof(cookie) + getsizeof(subject))
+    size = getsizeof(cookie) + getsizeof(subject)
+    _examined.put((tenants.current(), cookie, subject), SESSION_KEY in session, size)
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import NOTHING, Proved
 from tokens.web.problems import NOT_AUTHENTICATED, Problem
 
 _ATTRIBUTE = "_tokens_exchange"
@@ -55,6 +56,8 @@ class Exchange:
     """Whether the browser says that it could not refresh a bound session (``Secure-Session-Skipped``)."""
     signed_in: Any = None
     """The user whom a view has passed to `django.contrib.auth.login`."""
+    proved: Proved = NOTHING
+    """How that user has authenticated."""
     signed_out: bool = False
     """Whether a view has called `django.contrib.auth.logout`."""
     is_over: bool = False
@@ -140,6 +143,15 @@ def peek(request: HttpRequest) -> Exchange:
     """Return the exchange of a request that has passed the middleware, as it is."""
     exchange: Exchange = getattr(request, _ATTRIBUTE)
     return exchange
+
+
+def beginning_of(request: Any) -> float | None:
+    """Return the time at which the exchange of a request began, which no other request has. None: it has no exchange.
+
+    Nothing is examined for this.
+    """
+    exchange: Exchange | None = getattr(request, _ATTRIBUTE, None)
+    return None if exchange is None else exchange.began
 
 
 def required_exchange(request: Any) -> Exchange:

@@ -38,6 +38,7 @@ from django.http import HttpRequest
 from tokens.conf import BODY, SCOPED, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
+from tokens.protocol.methods import loads
 from tokens.service import auth_hash, queries
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -47,7 +48,7 @@ from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
 from tokens.web import cookies, expiry
 from tokens.web.client import presenter_of
-from tokens.web.marks import DEVICE, EXPIRY, HANDED, MARK, NONCE, SEED, SESSION_ID
+from tokens.web.marks import DEVICE, EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
 from tokens.web.origins import is_cross_origin
 from tokens.web.user import primary_key
 
@@ -68,6 +69,7 @@ def hand_over(request: HttpRequest) -> IssuedTokens | Refusal:
         session_id, issued = UUID(noted), _present_noted(request, UUID(noted))
     if isinstance(issued, IssuedTokens):
         session.pop(NONCE, None)
+        session.pop(METHODS, None)
         left = session.pop(HANDED, None)
         if left:
             session.pop(MARK, None)
@@ -104,6 +106,7 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
             remember=not session.get_expire_at_browser_close(),
             identity=own[0],
             authenticated_ago=signed_in_ago,
+            proved={name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()},
             backend=session.get(BACKEND_SESSION_KEY, ""),
             lasts=expiry.left(session, saved_ago),
         )

@@ -42,13 +42,13 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
-from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
+from tokens.conf import OFFER, SUBDOMAIN, codec, codec_of, tenants, token_settings
 from tokens.protocol import dbsc
 from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken
 from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
-from tokens.service.revocation_feed import feed
+from tokens.service.revocation_feed import feed, feed_of
 from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
 from tokens.web.client import presenter_of
 from tokens.web.deferred import Deferred
@@ -86,13 +86,13 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
     """
     if "HTTP_AUTHORIZATION" in request.META or (text := cookies.read_access(request)) is None:
         return False
-    now = time()
-    token = codec().remembered(text, now)
+    now, tenant = time(), tenants.current()
+    token = codec_of(tenant).remembered(text, now)
     if (
         token is None
         or token.while_open
         or (token.for_services and is_auth_api(request))
-        or feed.knows_revoked(token.session_id, token.subject) is not False
+        or (feed_of(tenant) if tenant else feed).knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
         or (request.META.get("CONTENT_LENGTH") and bodies.is_too_large(request))
@@ -266,9 +266,10 @@ def _verify(text: str, exchange: Exchange) -> Flow[None]:
     except InvalidAccessToken:
         exchange.problem = problems.NOT_OUR_TOKEN
         return
-    is_revoked = feed.knows_revoked(token.session_id, token.subject)
+    of_tenant = feed_of(tenants.current())
+    is_revoked = of_tenant.knows_revoked(token.session_id, token.subject)
     if is_revoked is None:
-        is_revoked = yield partial(feed.is_revoked, token.session_id, token.subject)
+        is_revoked = yield partial(of_tenant.is_revoked, token.session_id, token.subject)
     if is_revoked:
         exchange.problem, exchange.has_ended = problems.SESSION_ENDED, True
     else:

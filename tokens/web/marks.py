@@ -20,6 +20,8 @@ NONCE = "_tokens_handover"
 
 It is removed when the session has been opened.
 """
+METHODS = "_tokens_methods"
+"""The key of the authentication methods of such a sign-in, in the form of the row (`tokens.protocol.methods`)."""
 HANDED = "_tokens_handed"
 """The key of what `open_at_once` leaves, until the first refresh: the access token, and what its cookies depend on."""
 SEED = "_tokens_seed"
@@ -42,9 +44,9 @@ EXPIRY = "_session_expiry"
 """Django's key of what ``set_expiry`` sets."""
 UNTIL = "_tokens_until"
 """The key of the POSIX seconds at which our session ends with Django's, if the project has decided that."""
-UNUSED = NONCE, HANDED, SEED, DEVICE
+UNUSED = NONCE, METHODS, HANDED, SEED, DEVICE
 """The keys of what a sign-in outside of our middleware leaves. A later sign-in removes it."""
-MARKS = BACKEND_SESSION_KEY, HASH_SESSION_KEY, MARK, NONCE, HANDED, SEED, DEVICE, SESSION_ID, PROVEN, UNTIL
+MARKS = BACKEND_SESSION_KEY, HASH_SESSION_KEY, MARK, NONCE, METHODS, HANDED, SEED, DEVICE, SESSION_ID, PROVEN, UNTIL
 """The keys under which `django_session.examine` notes what it has done."""
 
 

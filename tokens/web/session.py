@@ -6,6 +6,7 @@ exchange what the response's cookies become.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Unpack
 from uuid import UUID
@@ -33,10 +34,11 @@ from tokens.service import (
 )
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import cookies, django_session, expiry, marks, possession
+from tokens.web import cookies, django_session, expiry, marks, methods, possession
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
@@ -58,7 +60,8 @@ def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, 
     """
     exchange = required_exchange(request)
     client = client_of(request, exchange.device_token)
-    issued = opening.open_session(user, client, mode=mode, remember=remember, device_name=device_name)
+    proved = methods.of_sign_in(request, user)
+    issued = opening.open_session(user, client, mode=mode, remember=remember, device_name=device_name, proved=proved)
     exchange.issue(issued)
     # The receiver of Django's signal opens no second session.
     if mode == BODY:
@@ -82,7 +85,10 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
     try:
         backend, lasts = request.session.get(BACKEND_SESSION_KEY, ""), expiry.lasts(request.session)
         client = client_of(request)
-        issued = opening.open_session(user, client, mode=mode, remember=remember, backend=backend, lasts=lasts)
+        proved = required_exchange(request).proved
+        issued = opening.open_session(
+            user, client, mode=mode, remember=remember, backend=backend, lasts=lasts, proved=proved
+        )
     except UserChanged:
         request.session.flush()
         return
@@ -170,11 +176,33 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     when they authenticated. Raise `ImpersonationRefused` in an impersonation.
     """
     refuse_impersonation(request)
-    session_id, issued = current_id(request), None
+    return _reauthenticate(request, user, methods.of_sign_in(request, user))
+
+
+def add_methods(request: HttpRequest, proved: Proved) -> bool:
+    """Add authentication methods to the session of this request, or to the one that the response opens.
+
+    Return False, and do nothing, if there is none. Raise `ImpersonationRefused` in an impersonation.
+    """
+    exchange = required_exchange(request)
+    if exchange.signed_in is not None:
+        exchange.proved = {**exchange.proved, **proved}
+        return True
+    refuse_impersonation(request)
+    return _reauthenticate(request, request.user, proved) is not None
+
+
+def _reauthenticate(request: HttpRequest, user: Any, proved: Proved) -> IssuedTokens | None:
+    exchange = exchange_of(request)
+    opened = exchange.issued if exchange is not None and exchange.is_opened_by_view else None
+    session_id, issued = current_id(request) if opened is None else opened.session.id, None
     if session_id is not None:
         with suppress(UserChanged):
-            issued = reauthentication.reauthenticate(user, session_id)
+            issued = reauthentication.reauthenticate(user, session_id, proved, client_of(request))
     if issued is not None:
+        # What the client needs of a new session stays.
+        if opened is not None:
+            issued = replace(opened, session=issued.session, access=issued.access, access_token=issued.access_token)
         required_exchange(request).issue(issued)
     return issued
 

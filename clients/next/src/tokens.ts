@@ -14,6 +14,12 @@ export interface Claims extends JWTPayload {
   sid: string;
   exp: number;
   iat: number;
+  /** When the user last authenticated, if that is known. */
+  auth_time?: number;
+  /** How the user has authenticated (RFC 8176), if that is known. */
+  amr?: string[];
+  /** The level that these methods support. */
+  acr?: string;
 }
 
 export type Verdict =

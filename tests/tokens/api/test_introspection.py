@@ -89,6 +89,8 @@ class TestAValidToken:
             "jti": claims["jti"],
             "sid": session_id,
             "auth_time": int(clock.now.timestamp()),
+            "amr": ["pwd"],
+            "acr": "aal1",
             "token_type": "Bearer",
         }
 

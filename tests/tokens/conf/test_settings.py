@@ -16,6 +16,7 @@ from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, token_settings
 from tokens.conf.body_limits import DEFAULT, BodyLimits
+from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import NO_RATES, Rate, Rates
 
 ORIGIN = "https://testserver"
@@ -32,13 +33,14 @@ def days(number: int) -> timedelta:
     return timedelta(days=number)
 
 
-def claims_of_a_test(user: Any) -> dict[str, Any]:
+def claims_of_a_test(user: Any, session: Any) -> dict[str, Any]:
     return {"tenant": 7}
 
 
 DIGEST = "5e" * 32
 HOOK = f"{__name__}.{claims_of_a_test.__name__}"
 KEY = pem("EdDSA").strip()
+BACKEND = "ldap.Backend"
 THROTTLES = replace(Rates(), sign_in_account=Rate(5, 3600), refresh_session=None)
 
 TABLE: dict[str, tuple[Any, Any, str, Any]] = {
@@ -76,6 +78,22 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "ALGORITHM": ("EdDSA", "ES256", " ES256 ", "ES256"),
     "SIGNING_KEYS": (("derived",), [KEY, "derived"], f"{pem('EdDSA')},derived", (KEY, "derived")),
     "CLAIMS_HOOK": ("", HOOK, HOOK, HOOK),
+    "TENANT_HOOK": ("", "shop.tenants.of", " shop.tenants.of ", "shop.tenants.of"),
+    "TENANT_KEYS": ("", "shop.tenants.keys", "shop.tenants.keys", "shop.tenants.keys"),
+    "TENANT_CONTEXT": ("", "shop.tenants.context", "shop.tenants.context", "shop.tenants.context"),
+    "OWN_METHODS": ((), ["badge"], "badge", ("badge",)),
+    "BACKEND_METHODS": (
+        (),
+        {BACKEND: ["pwd", "otp"], f"{BACKEND}2": []},
+        f"{BACKEND}=pwd otp, {BACKEND}2=",
+        ((BACKEND, ("pwd", "otp")), (f"{BACKEND}2", ())),
+    ),
+    "ACR_VALUES": (
+        DEFAULT_LEVELS,
+        {"low": ["pwd", "otp"], "high": ["hwk mfa"]},
+        "low=pwd, low=otp, high=hwk mfa",
+        (("low", (frozenset({"pwd"}), frozenset({"otp"}))), ("high", (frozenset({"hwk", "mfa"}),))),
+    ),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),

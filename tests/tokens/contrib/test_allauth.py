@@ -1,4 +1,4 @@
-"""The adapter for django-allauth. Its tests are in `headless.suite`, because the package's apps must be installed."""
+"""The adapters for django-allauth. Their tests are in `headless`, because the package's apps must be installed."""
 
 import pytest
 
@@ -10,4 +10,5 @@ SETTINGS = "tests.tokens.contrib.headless.settings"
 @pytest.mark.long
 def test_the_suite_passes_with_the_package():
     options = ("-q", "-n0", "-p", "no:cacheprovider", f"--ds={SETTINGS}")
-    assert "passed" in run("-m", "pytest", *options, "tests/tokens/contrib/headless/suite.py")
+    files = [f"tests/tokens/contrib/headless/{name}.py" for name in ("suite", "factors")]
+    assert "passed" in run("-m", "pytest", *options, *files)

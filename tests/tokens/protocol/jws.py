@@ -56,6 +56,7 @@ def dumped(codec: Codec, *, now: datetime = NOW, **changes: Any) -> tuple[str, A
         "session_ends_at": now + timedelta(days=1),
         "authenticated_at": now - timedelta(hours=1),
         "methods": ["pwd"],
+        "acr": "aal1",
     }
     return codec.dumps(now=now, **{**arguments, **changes})
 

@@ -84,6 +84,7 @@ class TestANewToken:
             "gen": 7,
             "auth_time": START - 3600,
             "amr": ["pwd"],
+            "acr": "aal1",
         }
 
     def test_is_read_as_it_was_made(self):
@@ -110,10 +111,10 @@ class TestANewToken:
         assert a_codec().loads(text, NOW).generation is None
 
     def test_names_the_actor_and_not_when_an_unknown_user_authenticated(self):
-        text = minted(actor="7", authenticated_at=None, methods=[])
+        text = minted(actor="7", authenticated_at=None, methods=[], acr=None)
         claims, read = claims_of(text), a_codec().loads(text, NOW)
         assert (claims["act"], read.actor, read.authenticated_at) == ({"sub": "7"}, "7", None)
-        assert not {"auth_time", "amr"} & claims.keys()
+        assert not {"auth_time", "amr", "acr"} & claims.keys()
 
     @pytest.mark.parametrize("act", [None, "7", {}, {"sub": 7}, {"sub": "7", "act": {"sub": "8"}}, [], False])
     def test_with_another_kind_of_actor_is_refused(self, act):
@@ -371,7 +372,7 @@ class TestTheProjectsOwnClaims:
         assert claims_of(api.cookies[ACCESS].value).get("roles") == expected
 
 
-def roles_of(user: Any) -> Mapping[str, Any]:
+def roles_of(user: Any, session: Any) -> Mapping[str, Any]:
     return {"roles": [f"friend of {user.email}"]}
 
 

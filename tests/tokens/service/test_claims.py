@@ -5,6 +5,7 @@ While it fails, nothing is written. The client keeps its refresh token, and can 
 
 import logging
 from collections import OrderedDict
+from dataclasses import FrozenInstanceError, asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import inf, nan
@@ -15,14 +16,14 @@ import pytest
 from django.utils.translation import gettext_lazy
 
 from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, post, refresh
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import STILL_TIME, Holder, columns, rotated_once
 from tokens.conf import codec
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol.rotation import Decision
-from tokens.service import reauthentication, refreshing
-from tokens.service.claims import ClaimsHookFailed, claims_of
+from tokens.service import impersonation, reauthentication, refreshing
+from tokens.service.claims import ClaimsHookFailed, _described, claims_of
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 
@@ -33,7 +34,7 @@ answer: Any = {}
 """What the hook does: a value that it returns, or an exception that it raises."""
 
 
-def hook(user: Any) -> Any:
+def hook(user: Any, session: Any) -> Any:
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -189,14 +190,63 @@ class TestWhileItFails:
         assert columns() == before
 
 
-def test_the_log_names_the_hook_and_the_line_and_no_value(caplog):
+def test_the_log_names_the_hook_and_the_line_and_no_value(user, caplog):
+    holder = Holder(user)
     hook_fails()
     with pytest.raises(ClaimsHookFailed) as raised:
-        claims_of(None)
+        claims_of(user, holder.grant.session)
     (line,) = lines(caplog)
     number = hook.__code__.co_firstlineno + 2
     assert line == f'event="claims hook failed" hook={NAME} error=RuntimeError at=test_claims.py:{number}'
     assert SECRET not in caplog.text + repr(raised.value)
+
+
+class TestTheSession:
+    """The second argument."""
+
+    @pytest.fixture(autouse=True)
+    def _described(self, settings: Any) -> None:
+        """Use a hook that tells what it was given. The other one knows nothing of it."""
+        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.described"}
+
+    def test_is_what_the_token_says(self, signed_in, user, clock):
+        [device] = Device.objects.all()
+        for step in (lambda: clock.forward(700), lambda: refresh(signed_in), lambda: clock.forward(700)):
+            claims = codec().loads_expired(signed_in.cookies[ACCESS].value).claims
+            assert claims["session"] == {
+                "id": claims["sid"],
+                "methods": ["pwd"],
+                "acr": "aal1",
+                "authenticated_at": claims["auth_time"],
+                "actor": None,
+                "device": str(device.pk),
+                "device_name": "Firefox on Windows",
+            }
+            step()
+
+    def test_has_the_new_methods_after_a_reauthentication(self, user, clock):
+        holder = Holder(user, proved={"otp": timedelta(seconds=5)})
+        assert holder.grant.access.claims["session"]["methods"] == ["otp"]
+        again = reauthentication.reauthenticate(user, holder.id, {"pwd": timedelta()})
+        assert again is not None
+        assert again.access.claims["session"]["methods"] == ["otp", "pwd", "mfa"]
+        assert again.access.claims["session"]["acr"] == "aal2"
+
+    def test_names_the_actor_and_no_methods_in_an_impersonation(self, user, clock):
+        own = Holder(AdminFactory(), proved={"pwd": timedelta()})
+        begun = impersonation.begin(own.user.pk, own.id, user.pk, own.browser).access.claims["session"]
+        assert (begun["actor"], begun["methods"], begun["acr"]) == (str(own.user.pk), [], None)
+        assert begun["authenticated_at"] is None
+
+    def test_cannot_be_changed(self, user):
+        with pytest.raises(FrozenInstanceError):
+            _described(Holder(user).row).methods = ("mfa",)  # type: ignore[misc]
+
+
+def described(user: Any, session: Any) -> Any:
+    """Tell what the hook was given, as JSON has it."""
+    at = session.authenticated_at
+    return {"session": {**asdict(session), "authenticated_at": at and int(at.timestamp())}}
 
 
 def test_a_hook_that_cannot_be_imported_fails_as_one_that_raises(settings, user, caplog):

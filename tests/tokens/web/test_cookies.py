@@ -22,7 +22,7 @@ SCRIPTS_MAY_READ = {"__Host-csrf"}
 HUGE = {"groups": ["a group with a long name"] * 150}
 
 
-def groups(user: Any) -> dict[str, Any]:
+def groups(user: Any, session: Any) -> dict[str, Any]:
     return HUGE
 
 

@@ -1,10 +1,11 @@
-"""The project with django-allauth's apps ``usersessions`` and ``headless``."""
+"""The project with django-allauth's apps ``usersessions``, ``headless``, ``mfa`` and ``socialaccount``."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import AUTHENTICATION_BACKENDS, INSTALLED_APPS, MIDDLEWARE
 
 ROOT_URLCONF = "tests.tokens.contrib.headless.urls"
 INSTALLED_APPS += ["django.contrib.humanize", "allauth", "allauth.account", "allauth.usersessions", "allauth.headless"]
+INSTALLED_APPS += ["allauth.mfa", "allauth.socialaccount", "allauth.socialaccount.providers.dummy"]
 MIDDLEWARE += [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
@@ -18,3 +19,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_RATE_LIMITS = False
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1
