@@ -11,18 +11,12 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
-from django.db import OperationalError
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import password_spellings
-from tokens.service import addresses
 from tokens.web import tenants
-from tokens.web.attempts import attempt
-
-ATTEMPTS = 5
-"""How often a password is checked again because a parallel sign-in has replaced its outdated hash."""
+from tokens.web.attempts import attempt, verified
 
 
 class ModelBackend(backends.ModelBackend):
@@ -48,22 +42,12 @@ class ModelBackend(backends.ModelBackend):
                 for _ in password_spellings(password):
                     get_user_model()().set_password(password)
                 return None
-            return self._checked(found.user, name, password)
 
-    @sensitive_variables()
-    def _checked(self, user: Any, name: str, password: str) -> Any:
-        """Return the user if this is their password, or None. An outdated hash is replaced.
+            @sensitive_variables()
+            def is_right(user: Any) -> bool:
+                return user.check_password(password) and self.user_can_authenticate(user)
 
-        Other isolation levels than READ COMMITTED let this fail if a parallel sign-in has replaced it first. Then the
-        new one is checked.
-        """
-        for _ in range(ATTEMPTS):
-            with unless_overtaken(writer(get_user_model())):
-                return user if user.check_password(password) and self.user_can_authenticate(user) else None
-            user = addresses.user_of(name)
-            if user is None:
-                return None
-        raise OperationalError("a sign-in lost every race for the hash of the password")
+            return verified(found.user, name, is_right)
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> Any:
         """Do the same as `authenticate`, in a thread: it waits for its turn to hash, and asks the cache."""

@@ -17,6 +17,7 @@ from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD
 from accounts.service import pending_changes
 from tokens import sessions
+from tokens.sessions import authenticate
 
 WRONG_PASSWORD = gettext_lazy("This is not your current password.")
 """The error of a form field, on a page."""
@@ -103,7 +104,7 @@ def authenticated(request: HttpRequest, user: Any, current: str) -> Any:
     """
     if sessions.actor_id(request) is not None:
         raise sessions.ImpersonationRefused
-    known = sessions.authenticate(request, username=user.get_username(), password=current)
+    known = authenticate(request, username=user.get_username(), password=current)
     if known is None or known.pk != user.pk:
         raise WrongPassword
     return known

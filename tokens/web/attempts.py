@@ -17,16 +17,18 @@ only. Nothing that is counted depends on whether the account exists, or on its p
 who has an account.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.contrib import auth
+from django.db import OperationalError
 from django.http import HttpRequest
 
 from tokens.conf import tenants, token_settings
+from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import addresses, devices, throttles
 from tokens.service.client import Client, network
@@ -38,6 +40,9 @@ from tokens.web.possession import has_refresh_token
 
 ALLOWED_FOR = 3600
 """Seconds after a reset of the password during which the network that did it has a count of its own."""
+
+CHECKS = 5
+"""How often a password is checked again because a parallel sign-in has replaced its outdated hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,21 @@ class Attempt:
             except Busy:
                 throttles.count(*(tally for tally in self.if_wrong if tally.name == "sign_in_network"))
                 raise
+
+
+def verified(user: Any, name: str, is_right: Callable[[Any], bool]) -> Any:
+    """Return the user if ``is_right`` says that this is their password, or None.
+
+    It also replaces an outdated hash. Other isolation levels than READ COMMITTED let this fail if a parallel sign-in
+    has replaced it first. Then the new one is checked.
+    """
+    for _ in range(CHECKS):
+        with unless_overtaken(writer(auth.get_user_model())):
+            return user if is_right(user) else None
+        user = addresses.user_of(name)
+        if user is None:
+            return None
+    raise OperationalError("a sign-in lost every race for the hash of the password")
 
 
 def attempt(request: HttpRequest | None, name: str) -> Attempt:
