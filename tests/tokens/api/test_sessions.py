@@ -14,7 +14,7 @@ from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages
 from tokens.api.views import PAGE
 from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import revocation
+from tokens.service import revocation_feed
 from tokens.service.client import Client as Requester
 from tokens.service.opening import open_session
 from tokens.service.revocation import revoke
@@ -252,7 +252,7 @@ class TestReauthentication:
         assert SecurityEvent.objects.filter(kind="sign_in_failed", user=user).count() == 1
 
     def test_does_not_make_an_ended_session_live_again(self, signed_in, monkeypatch):
-        monkeypatch.setattr(revocation.feed, "add", lambda ids: None)  # As if another process had ended it.
+        monkeypatch.setattr(revocation_feed.feed, "add", lambda ids: None)  # As if another process had ended it.
         signed_in.get(ME)
         revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
         assert_problem(post(signed_in, REAUTHENTICATE, {"password": PASSWORD}), 401, "session_ended")
