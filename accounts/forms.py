@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.core.validators import MaxLengthValidator
 from django.utils.text import capfirst
@@ -13,6 +14,7 @@ from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import MAX_TOKEN
 from accounts.models import MAX_NAME, MAX_PASSWORD
+from tokens import sessions
 
 
 class BoundedSignInForm(AuthenticationForm):
@@ -21,6 +23,14 @@ class BoundedSignInForm(AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password"].validators.append(MaxLengthValidator(MAX_PASSWORD))
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            return super().clean()
+        except get_user_model().MultipleObjectsReturned:
+            # A backend of the project ignores case, and several users have this name.
+            sessions.fail_sign_in(self.request, self.cleaned_data["username"])
+            raise self.get_invalid_login_error() from None
 
 
 class AdminSignInForm(BoundedSignInForm, AdminAuthenticationForm):

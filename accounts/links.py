@@ -26,6 +26,8 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.utils.translation import gettext_lazy as _
 
+from tokens import sessions
+
 MAX_TOKEN = 1024
 """Characters of a token. Those of this release have about 100, and those of earlier ones at most 500."""
 
@@ -89,8 +91,10 @@ def read(token: str, *purposes: Purpose) -> Link:
 
     Links of earlier releases, whose salt contains only the purpose, are read too.
     """
+    # They name no tenant.
+    signers = (_signer,) if sessions.tenant() else (_signer, _signer_of_earlier_releases)
     for purpose in purposes:
-        for signer in (_signer(purpose), _signer_of_earlier_releases(purpose)):
+        for signer in (make_signer(purpose) for make_signer in signers):
             with suppress(signing.BadSignature, ValueError):
                 key, *_of_earlier_releases = signer.unsign_object(token, max_age=LIFETIMES[purpose])
                 return Link(purpose, key)
@@ -129,7 +133,9 @@ def leads_somewhere(target: Any) -> bool:
 
 
 def _signer(purpose: Purpose) -> signing.TimestampSigner:
-    return signing.TimestampSigner(salt=f"accounts.links.{purpose} {settings.ORIGIN}", sep=".")
+    tenant = sessions.tenant()
+    of_tenant = f" {tenant}" if tenant else ""
+    return signing.TimestampSigner(salt=f"accounts.links.{purpose} {settings.ORIGIN}{of_tenant}", sep=".")
 
 
 def _signer_of_earlier_releases(purpose: Purpose) -> signing.TimestampSigner:

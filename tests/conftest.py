@@ -25,11 +25,13 @@ from tests.factories import UserFactory
 from tests.hashers import CheapArgon2
 from tokens.database.expressions import DatabaseNow
 from tokens.service import acknowledgements, throttles
-from tokens.service.revocation_feed import RevocationFeed, feed
+from tokens.service.revocation_feed import RevocationFeed, feed, feed_of
 from tokens.web import paths
 
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
+COMMITTING = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
+"""The fixtures of tests that are not rolled back, besides the marker ``django_db`` with an argument."""
 SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
 ONCE_BY_DEFAULT = (
@@ -110,11 +112,13 @@ def _django_db_marker(request: pytest.FixtureRequest, django_db_blocker: DjangoD
 
     If it was selected later, the test's rows would stay in the database.
     """
+    marked = request.node.get_closest_marker("django_db")
     if "database" in getattr(request.node, "callspec", NO_PARAMETERS).params:
         name = request.getfixturevalue("database")
+        commits = COMMITTING & set(request.fixturenames) or (marked and (marked.args or marked.kwargs))
         with django_db_blocker.unblock():
-            request.getfixturevalue("databases").use(name)
-    if request.node.get_closest_marker("django_db"):
+            request.getfixturevalue("databases").use(name, rolled_back=not commits)
+    if marked:
         request.getfixturevalue("_django_db_helper")
 
 
@@ -123,6 +127,7 @@ def _new_process() -> Iterator[None]:
     """Forget what a process remembers between requests. Otherwise a test could pass because of an earlier test."""
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    feed_of.cache_clear()
     throttles.forget_outage()
     cache.clear()
     paths.forget()  # The marker `urls` of pytest-django does not say that it changes ROOT_URLCONF.
@@ -130,6 +135,7 @@ def _new_process() -> Iterator[None]:
     yield
     acknowledgements.forget()
     feed.__init__()  # type: ignore[misc]
+    feed_of.cache_clear()
     translation.deactivate()
 
 

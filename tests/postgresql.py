@@ -114,10 +114,15 @@ def _programs(user: str | None) -> Path:
 
 
 def start_server() -> tuple[str, PostgresServer]:
-    """Start a new PostgreSQL server. Return its URL and the server, whose `cleanup` stops and deletes it."""
+    """Start a new PostgreSQL server. Return its URL and the server, whose `cleanup` stops and deletes it.
+
+    It does not wait for the disk: its data would survive a crash of its processes, but not one of the machine.
+    """
     server = PostgresServer()
     try:
         server.initialize()
+        with (server.folder / "postgresql.conf").open("a") as file:
+            file.write("fsync = off\n")
         server.start()
     except BaseException:
         server.cleanup()

@@ -29,8 +29,8 @@ from config.settings import DATABASES, INSTALLED_APPS  # noqa: E402
 
 # A file, because tests of concurrency share it between threads and processes.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "test.sqlite3")}
-# The cheapest Argon2. The real one would only make the tests slower.
-PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tokens.hashers.PBKDF2"]
+# The cheapest ones. The real ones would only make the tests slower.
+PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tests.hashers.CheapPBKDF2"]
 # The project does not use Django's sessions. The table is there for tests of projects that do.
 INSTALLED_APPS += ["django.contrib.sessions"]
 # Installed only with DEBUG. It is here for the tests of the demo, which include its URLs.

@@ -15,7 +15,8 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.hashers import password_spellings
-from tokens.web.attempts import attempt
+from tokens.web import tenants
+from tokens.web.attempts import attempt, verified
 
 
 class ModelBackend(backends.ModelBackend):
@@ -32,16 +33,21 @@ class ModelBackend(backends.ModelBackend):
         name = username if username is not None else kwargs.get(get_user_model().USERNAME_FIELD)
         if name is None or password is None:
             return None
-        found = attempt(request, name)
-        with found.checking():
+        with tenants.entered(request):
+            found = attempt(request, name)
+        with tenants.entered(request), found.checking():
             # From here on the same as Django's backend, which would look up the user a second time.
             if found.user is None or not found.user.has_usable_password():
                 # A name without an account, or without a password, must take as long.
                 for _ in password_spellings(password):
                     get_user_model()().set_password(password)
                 return None
-            is_valid = found.user.check_password(password) and self.user_can_authenticate(found.user)
-        return found.user if is_valid else None
+
+            @sensitive_variables()
+            def is_right(user: Any) -> bool:
+                return user.check_password(password) and self.user_can_authenticate(user)
+
+            return verified(found.user, name, is_right)
 
     async def aauthenticate(self, *args: Any, **kwargs: Any) -> Any:
         """Do the same as `authenticate`, in a thread: it waits for its turn to hash, and asks the cache."""

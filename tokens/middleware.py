@@ -22,7 +22,7 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session
+from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session, tenants
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.flow import arun, run
@@ -36,7 +36,9 @@ class TokenMiddleware(AuthenticationMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         token_settings()  # A server with wrong settings must not start.
-        self._may_defer = deferred.is_allowed()
+        self._has_tenants = token_settings().tenant_of is not None
+        # A view may have selected the schema of another tenant when it asks for the user.
+        self._may_defer = deferred.is_allowed() and not self._has_tenants
         # Under ASGI, Django's RemoteUserMiddleware reads the session that Django's own middleware has loaded before.
         self._loads_session = self.async_mode and any(map(_is_for_remote_users, settings.MIDDLEWARE))
         self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
@@ -47,34 +49,44 @@ class TokenMiddleware(AuthenticationMiddleware):
         if not self._follows_monitoring:
             distrust_scheme(request)
         cookie_names.join_headers(request)
-        exchange, arrival = attach(request), incoming.ADMITTED
-        if not incoming.admit_known(request, exchange):
-            exchange.is_lazy = self._may_defer
-            arrival = run(incoming.authenticate(request, exchange))
-        response: Any = arrival.response or bodies.refuse_form(request)
-        if response is None:
-            response = self.get_response(request)
-        if exchange.deferred is not None:
-            exchange.deferred.close()
-        if outgoing.is_needed(request, exchange, arrival):
-            response = run(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(request, response, exchange)
+        tenant = tenants.enter(request) if self._has_tenants else None
+        try:
+            exchange, arrival = attach(request), incoming.ADMITTED
+            if not incoming.admit_known(request, exchange):
+                exchange.is_lazy = self._may_defer
+                arrival = run(incoming.authenticate(request, exchange))
+            response: Any = arrival.response or bodies.refuse_form(request)
+            if response is None:
+                response = self.get_response(request)
+            if exchange.deferred is not None:
+                exchange.deferred.close()
+            if outgoing.is_needed(request, exchange, arrival):
+                response = run(outgoing.finish(request, exchange, arrival, response))
+            return outgoing.describe_audience(request, response, exchange)
+        finally:
+            if tenant is not None:
+                tenants.leave(tenant)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         if not self._follows_monitoring:
             distrust_scheme(request)
         cookie_names.join_headers(request)
-        exchange, arrival = attach(request), incoming.ADMITTED
-        if not incoming.admit_known(request, exchange):
-            arrival = await arun(incoming.authenticate(request, exchange))
-        if self._loads_session:
-            await request.session.aget(SESSION_KEY)
-        response: Any = arrival.response or bodies.refuse_form(request)
-        if response is None:
-            response = await self.get_response(request)  # type: ignore[misc]
-        if outgoing.is_needed(request, exchange, arrival):
-            response = await arun(outgoing.finish(request, exchange, arrival, response))
-        return outgoing.describe_audience(request, response, exchange)
+        tenant = tenants.enter(request) if self._has_tenants else None
+        try:
+            exchange, arrival = attach(request), incoming.ADMITTED
+            if not incoming.admit_known(request, exchange):
+                arrival = await arun(incoming.authenticate(request, exchange))
+            if self._loads_session:
+                await request.session.aget(SESSION_KEY)
+            response: Any = arrival.response or bodies.refuse_form(request)
+            if response is None:
+                response = await self.get_response(request)  # type: ignore[misc]
+            if outgoing.is_needed(request, exchange, arrival):
+                response = await arun(outgoing.finish(request, exchange, arrival, response))
+            return outgoing.describe_audience(request, response, exchange)
+        finally:
+            if tenant is not None:
+                tenants.leave(tenant)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before the admin changes anything, check the row of the session, and that the client holds the session.

@@ -18,7 +18,7 @@ from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.db import Error, connections
+from django.db import Error, ProgrammingError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -151,6 +151,8 @@ def _of_the_database() -> Iterator[Metric]:
     run: Run | None = None
     try:
         run, is_up = _last_purge.answer(), True
+    except ProgrammingError:
+        is_up = True  # It has answered. Where each tenant has a schema, the table is not in the public one.
     except (Error, TimeoutError):
         is_up = False
     yield GaugeMetricFamily("latchkey_database_up", "Whether the database answered this scrape.", float(is_up))

@@ -26,11 +26,11 @@ from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEven
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
-from tokens.web import django_session, methods
+from tokens.web import django_session, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
-from tokens.web.session import sign_out_outside
+from tokens.web.signing_out import sign_out_outside
 
 _LOADED = "_tokens_loaded_password"
 """The attribute of a user with the hash that was read or saved last."""
@@ -45,7 +45,8 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if exchange is None or exchange.is_over:
         if session is not None:
-            django_session.note_outside(request, user)
+            with tenants.entered(request):
+                django_session.note_outside(request, user)
         return
     proved = methods.of_sign_in(request, user)  # Before data of another person is deleted from Django's session.
     opened = exchange.issued.session if exchange.issued and exchange.is_opened_by_view else None
@@ -86,7 +87,8 @@ def note_sign_out(*, request: Any, **kwargs: Any) -> None:
     """Note on the exchange that a view has signed out the user. Outside of our middleware, sign out at once."""
     exchange = exchange_of(request)
     if exchange is None or exchange.is_over:
-        sign_out_outside(request)
+        with tenants.entered(request):
+            sign_out_outside(request)
     else:
         exchange.signed_in, exchange.signed_out = None, True
 
@@ -100,8 +102,9 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     name = str(credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD) or "")
     if not name or credentials.get("password") is None:
         return
-    failed = attempt(request, name)
-    throttles.count(*failed.if_wrong)
+    with tenants.entered(request):
+        failed = attempt(request, name)
+        throttles.count(*failed.if_wrong)
     alias = writer(SecurityEvent)
     client = client_of(request)
     user_id = failed.user.pk if failed.user else None

@@ -54,7 +54,7 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, impersonation, possession, session
+from tokens.web import attempts, django_session, impersonation, possession, session, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.methods import ATTRIBUTE as METHODS
@@ -72,12 +72,14 @@ __all__ = [
     "actor_id",
     "add_method",
     "allow_sign_in_after_reset",
+    "authenticate",
     "canonical",
     "change_account",
     "could_not_refresh",
     "current_id",
     "device_of",
     "durable",
+    "fail_sign_in",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
@@ -101,6 +103,7 @@ __all__ = [
     "revoked_by_operators",
     "sign_out_elsewhere",
     "take_turns",
+    "tenant",
     "throttle",
     "validate_device_name",
     "was_ended_since",
@@ -109,6 +112,8 @@ __all__ = [
 Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
+authenticate = attempts.authenticate
+fail_sign_in = attempts.fail
 current_id = session.current_id
 impersonate = impersonation.impersonate
 release = impersonation.release
@@ -128,6 +133,11 @@ MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters
 
 
+def tenant() -> str:
+    """Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
+    return tenants.current()
+
+
 def durable() -> AbstractContextManager[None]:
     """Return a transaction whose commit waits for the disk. What it changed is stored when the block is left."""
     return transactions.durable(writer(RefreshToken))
@@ -140,6 +150,7 @@ def now() -> datetime:
 
 def take_turns(name: str) -> None:
     """In the transaction of `durable`, wait until no other one has the turn of this name. Keep it until the commit."""
+    name = f"{tenants.current()}\n{name}" if tenants.current() else name
     lock_id = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:8], signed=True)
     transactions.take_turns(writer(RefreshToken), lock_id)
 

@@ -15,9 +15,13 @@ It finds out who opens a socket, and closes the socket when the session ends:
   every page open a socket with the user's cookies (CWE-1385), so any other handshake with an access cookie is answered
   403.
 - An open socket lives as long as its session, and not only as long as its access token. When the session is revoked,
-  the user is deactivated or the password is changed, the socket is closed within REVOCATION_LAG. When the session
-  expires, it is closed at that time. The client gets the close code `SESSION_ENDED`, and the application
+  the user is deactivated or the password is changed, the socket is closed within REVOCATION_LAG. So it is when a rule
+  of the project hides or bans the user: the rule is asked once in this time for each user. When the session expires,
+  the socket is closed at that time. The client gets the close code `SESSION_ENDED`, and the application
   ``websocket.disconnect``. What the application sends after that is dropped.
+
+A handshake works for the tenant that TENANT_HOOK names. The hook gets a request with the attribute ``scope``. No
+middleware of Django has selected the tenant's schema, so TENANT_CONTEXT does it.
 
 One task for each event loop watches all of its sockets. It reads the revocation feed, which all requests of the process
 share, and asks for the sessions that may have expired in one query. While the database does not answer, sockets stay
@@ -27,7 +31,7 @@ open, with REVOCATION_STRICT they are closed with `TRY_AGAIN`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -43,10 +47,11 @@ from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
-from tokens.service import events, queries
-from tokens.service.revocation_feed import FeedUnavailable, feed
-from tokens.web import django_session, handshake
+from tokens.service import events, queries, standing
+from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed_of
+from tokens.web import django_session, handshake, tenants
 from tokens.web.problems import DATABASE_DOWN
+from tokens.web.user import primary_key
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[Any]]
@@ -68,25 +73,35 @@ class Refused(Exception):
 
 
 class Opener(NamedTuple):
-    """Who opens a socket. ``auth`` is the access token, or None. The session expires at ``ends_at``."""
+    """Who opens a socket. ``auth`` is the access token, or None. The session expires at ``ends_at``.
+
+    ``backend``: the dotted path of the backend with which the user signed in, if it is known.
+    """
 
     user: Any
     auth: AccessToken | None = None
     ends_at: datetime | None = None
+    backend: str = ""
 
 
 class TokenAuthMiddleware:
     """Sets ``scope["user"]`` and ``scope["auth"]`` of web sockets, and closes them when their session ends."""
 
     def __init__(self, app: Application) -> None:
+        tenants.require_context()
         self.app = app
         self._watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
+        request = request_of(scope)
+        with tenants.entered(request):
+            return await self._open(request, scope, receive, send)
+
+    async def _open(self, request: HttpRequest, scope: Scope, receive: Any, send: Any) -> Any:
         try:
-            opener = await sync_to_async(_identify)(request_of(scope))
+            opener = await sync_to_async(_identify)(request)
         except Refused as refused:
             await send({"type": "websocket.close", "code": refused.code})
             return None
@@ -96,7 +111,7 @@ class TokenAuthMiddleware:
         if opener.auth is None or opener.ends_at is None:
             return await self.app(scope, receive, send)
         watch = self._watches.setdefault(asyncio.get_running_loop(), _Watch())
-        socket = _Socket(opener.auth, opener.ends_at, receive, send)
+        socket = _Socket(opener.auth, opener.ends_at, opener.backend, receive, send)
         with watch.of(socket):
             return await self.app(scope, socket.receive, socket.send)
 
@@ -104,8 +119,10 @@ class TokenAuthMiddleware:
 class _Socket:
     """An open socket: what its application receives and sends, until it is closed."""
 
-    def __init__(self, access: AccessToken, ends_at: datetime, receive: Any, send: Any) -> None:
+    def __init__(self, access: AccessToken, ends_at: datetime, backend: str, receive: Any, send: Any) -> None:
         self.session_id, self.subject, self.check_at = access.session_id, access.subject, ends_at
+        self.backend = backend
+        self.tenant = tenants.current()
         self._receive, self._send = receive, send
         self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pending: asyncio.Task[Any] | None = None
@@ -167,7 +184,7 @@ class _Watch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(max(feed.seconds_until_due(), LEAST_WAIT))
+            await asyncio.sleep(max(_seconds_until_due({socket.tenant for socket in self._sockets}), LEAST_WAIT))
             try:
                 closing = await sync_to_async(_ended)(list(self._sockets))
             except Exception as error:  # Without the task no socket would be closed any more.
@@ -184,9 +201,25 @@ class _Watch:
             events.log("socket not closed", error=type(error).__name__)
 
 
+def _seconds_until_due(names: Iterable[str]) -> float:
+    """Return after how many seconds the revocations of one of these tenants are to be read again."""
+    return min((feed_of(name).seconds_until_due() for name in names), default=0.0)
+
+
 def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
     """Return the sockets to be closed, and their close codes."""
-    found, now = [], timezone.now()
+    found = []
+    for name in {socket.tenant for socket in sockets}:
+        try:
+            with tenants.selected(name):
+                found += _ended_of_tenant([socket for socket in sockets if socket.tenant == name])
+        except Exception as error:  # The sockets of the other tenants are checked all the same.
+            events.log("sockets not checked", error=type(error).__name__)
+    return found
+
+
+def _ended_of_tenant(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
+    found, now, feed = [], timezone.now(), current_feed()
     _renew_connections()
     try:
         for socket in sockets:
@@ -199,6 +232,7 @@ def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
                 socket.check_at = ends.get(socket.session_id, now)
                 if socket.session_id not in ends:
                     found.append((socket, SESSION_ENDED))
+        found += [(socket, SESSION_ENDED) for socket in _of_nobody(sockets)]
     except FeedUnavailable:
         return [(socket, TRY_AGAIN) for socket in sockets]
     except Error:
@@ -208,6 +242,28 @@ def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
     return found
 
 
+def _of_nobody(sockets: list[_Socket]) -> Iterator[_Socket]:
+    """Yield the sockets of users whom the project's own rules do not let act any more (`tokens.service.standing`).
+
+    Such a rule writes nothing that could be heard of, so it is asked once for each user.
+    """
+    if not standing.is_asked():
+        return
+    known: dict[tuple[str, str], bool] = {}
+    for socket in sockets:
+        key = socket.subject, socket.backend
+        if key not in known:
+            try:
+                known[key] = standing.current(primary_key(socket.subject), socket.backend) is not None
+            except Error:
+                raise
+            except Exception as error:  # A fault of the project's code must not keep the other sockets open.
+                events.log("user of a socket not checked", error=type(error).__name__)
+                known[key] = True
+        if not known[key]:
+            yield socket
+
+
 def request_of(scope: Scope) -> HttpRequest:
     """Return a request with the headers of a handshake. Several ``Cookie`` headers are one (RFC 9113 section 8.2.3)."""
     request = HttpRequest()
@@ -215,6 +271,7 @@ def request_of(scope: Scope) -> HttpRequest:
     request.path_info = request.path
     # A handshake without a Host is for no host of ours.
     request.META.update(SERVER_NAME="", SERVER_PORT="")
+    request.scope = scope  # type: ignore[attr-defined]
     for name, value in scope.get("headers", ()):
         if b"_" in name:
             continue  # It would be read as another header, as in Django.
@@ -231,19 +288,27 @@ def _identify(request: HttpRequest) -> Opener:
     """Return who opens a socket. Raise `Refused`."""
     _renew_connections()
     try:
-        access = handshake.access_of(request)
-        session = queries.session_of(access) if access else None
+        with tenants.selected(tenants.current()):
+            access = handshake.access_of(request)
+            session = queries.session_of(access) if access else None
     except handshake.FromAnotherOrigin:
         raise Refused(FORBIDDEN) from None
     except DATABASE_DOWN:
         raise Refused(TRY_AGAIN) from None
     finally:
         _renew_connections()
-    return Opener(AnonymousUser()) if session is None else Opener(session.user, access, session.ends_at)
+    return (
+        Opener(AnonymousUser()) if session is None else Opener(session.user, access, session.ends_at, session.backend)
+    )
 
 
 def _is_of(session: Any, opener: Opener) -> bool:
     """Return whether Django's session may be seen by who opens the socket."""
+    with tenants.selected(tenants.current()):
+        return _belongs_to(session, opener)
+
+
+def _belongs_to(session: Any, opener: Opener) -> bool:
     owner = session.get(SESSION_KEY)
     if owner is not None and opener.auth is not None and owner != opener.user._meta.pk.value_to_string(opener.user):
         return False
@@ -268,10 +333,17 @@ class LiveSessionMiddleware:
     """
 
     def __init__(self, app: Application) -> None:
+        tenants.require_context()
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
-        session = scope.get("session")
-        if session is not None and not await sync_to_async(django_session.is_live)(session):
-            scope = {**scope, "session": _empty_session(), "user": AnonymousUser()}
-        return await self.app(scope, receive, send)
+        with tenants.entered(request_of(scope)):
+            session = scope.get("session")
+            if session is not None and not await sync_to_async(_is_live)(session):
+                scope = {**scope, "session": _empty_session(), "user": AnonymousUser()}
+            return await self.app(scope, receive, send)
+
+
+def _is_live(session: Any) -> bool:
+    with tenants.selected(tenants.current()):
+        return django_session.is_live(session)

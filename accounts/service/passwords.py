@@ -6,7 +6,6 @@ A change ends all other sessions of the user, and a reset ends all. `accounts.no
 from copy import copy
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -18,6 +17,7 @@ from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD
 from accounts.service import pending_changes
 from tokens import sessions
+from tokens.sessions import authenticate
 
 WRONG_PASSWORD = gettext_lazy("This is not your current password.")
 """The error of a form field, on a page."""

@@ -19,7 +19,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
 from tokens.web.requests import ASGIRequest, WSGIRequest
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
 SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Http-refresh"
 SPACES = ["\u2000", "\u3000", "\u00a0", "\u0085", "\u2028", "\u1680", "\x1c", "\x1f", "\x0b", "\x0c"]

@@ -20,7 +20,7 @@ from tests.tokens.web.old_names import OLD_DEVICE, OLD_REFRESH, OLD_SCOPED_REFRE
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
 __all__ = ["old_browser", "writes"]
 

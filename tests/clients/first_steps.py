@@ -163,7 +163,7 @@ class Project:
             "DJANGO_SUPERUSER_EMAIL": "ada@example.org",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         }
-        return {**kept, **by_name, "PYTHONDONTWRITEBYTECODE": "1", "DJANGO_SETTINGS_MODULE": "site_.settings"}
+        return {**kept, **by_name, "DJANGO_SETTINGS_MODULE": "site_.settings"}
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -106,7 +106,7 @@ class Project:
                 shutil.copytree(ROOT / app, self.folder / app, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _environment(self) -> dict[str, str]:
-        return clean_environment(PYTHONDONTWRITEBYTECODE="1", **self.environment)
+        return clean_environment(**self.environment)
 
 
 class Server:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,8 +21,8 @@ from accounts import checks as account_checks
 from config.urls import urlpatterns as project_urls
 from tests.settings import SCRATCH
 from tests.tokens.protocol.pems import pem, pss_pem, public_pem
-from tokens import checks
 from tokens.api.public import jwks
+from tokens.checks import databases
 from tokens.service import triggers
 
 OURS = "tokens.middleware.TokenMiddleware"
@@ -50,7 +50,10 @@ async def an_async_hook(user: Any) -> dict[str, Any]:
 
 
 SOURCES = (
-    "checks.py",
+    "checks/databases.py",
+    "checks/packages.py",
+    "checks/project.py",
+    "checks/settings.py",
     "conf/reading.py",
     "conf/validation.py",
     "conf/signing_keys.py",
@@ -107,13 +110,13 @@ def throttled(**values: Any) -> Arrange:
 
 
 def database(vendor: str) -> Arrange:
-    return lambda settings, patch: patch.setattr(checks, "connections", {"default": SimpleNamespace(vendor=vendor)})
+    return lambda settings, patch: patch.setattr(databases, "connections", {"default": SimpleNamespace(vendor=vendor)})
 
 
 def sqlite_in(zone: str | None) -> Arrange:
     """Use SQLite with a time zone of the connection."""
     connection = SimpleNamespace(vendor="sqlite", settings_dict={"TIME_ZONE": zone})
-    return lambda settings, patch: patch.setattr(checks, "connections", {"default": connection})
+    return lambda settings, patch: patch.setattr(databases, "connections", {"default": connection})
 
 
 class Divided:
@@ -196,8 +199,8 @@ def another_app(name: str, *, is_ours: bool) -> Arrange:
 
 def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
     # Only the name counts. With the app itself, its own checks would ask for tables.
-    is_installed = checks.apps.is_installed
-    patch.setattr(checks.apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
+    is_installed = apps.is_installed
+    patch.setattr(apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
 
 
 def urls(*found: Any, framework: bool = True) -> Arrange:
@@ -218,8 +221,8 @@ def with_allauth(app: str, **values: Any) -> Arrange:
     """Let this app of django-allauth be installed, by its name only: it would ask for tables and more settings."""
 
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        is_installed = checks.apps.is_installed
-        patch.setattr(checks.apps, "is_installed", lambda name: name == app or is_installed(name))
+        is_installed = apps.is_installed
+        patch.setattr(apps, "is_installed", lambda name: name == app or is_installed(name))
         for name, value in values.items():
             setattr(settings, name, value)
 
@@ -237,6 +240,17 @@ def allauth_jwks(request: Any) -> None:
 allauth_jwks.__module__ = "allauth.idp.oidc.views"
 urlpatterns = [path("", include([path(".well-known/jwks.json", allauth_jwks)])), *project_urls]
 """The project's URLs, with those of django-allauth first."""
+
+
+def with_a_schema_for_each_tenant(shared: Sequence[str] = (), **values: Any) -> Arrange:
+    """Use the database backend of django-tenants. ``shared``: SHARED_APPS. ``values``: the settings of `tokens`."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        patch.setitem(settings.DATABASES["default"], "ENGINE", "django_tenants.postgresql_backend")
+        settings.SHARED_APPS, settings.TENANT_APPS = shared, ("accounts", "tokens.apps.TokensConfig")
+        settings.TOKENS = values
+
+    return arrange
 
 
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
@@ -304,6 +318,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
         "/.well-known/jwks.json",
     ),
     ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
+    ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
 
@@ -332,7 +347,7 @@ def test_each_mistake_is_reported_once_and_an_error_stops_manage_py(id, level, a
 
 
 def test_the_table_contains_every_id_in_the_code_once():
-    package = Path(checks.__file__).parent
+    package = Path(databases.__file__).parents[1]
     code = "".join((package / name).read_text() for name in SOURCES)
     assert sorted(set(re.findall(r'"(?:tokens\.)?([EW]\d{3})"', code))) == sorted(row[0] for row in MISTAKES)
 
@@ -348,6 +363,7 @@ HOOKS = (
     f"{HERE}.",
     f"{HERE}.NO_FUNCTION",
 )
+TENANT_OF = "tests.tokens.tenants.schemas.tenant_of"
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(
@@ -363,6 +379,16 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
     ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
+    *(
+        (f"{name} that does not exist", tokens(**{name: "nowhere.tenant"}), ["tokens.E013"])
+        for name in ("TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+    ),
+    ("schemas, and a hook that names the tenant", with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF), []),
+    (
+        "users in another schema than sessions",
+        with_a_schema_for_each_tenant(TENANT_HOOK=TENANT_OF, shared=("accounts",)),
+        ["tokens.W054"],
+    ),
     ("a claims hook for more", tokens(CLAIMS_HOOK=f"{HERE}.a_hook_for_more"), ["tokens.E060"]),
     ("a claims hook for whatever it is given", tokens(CLAIMS_HOOK=f"{HERE}.any_hook"), []),
     ("a level of a method that nobody knows", tokens(ACR_VALUES={"high": ["mfa", "pwd badge"]}), ["tokens.E062"]),

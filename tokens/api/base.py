@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import authenticate
 from django.db import transaction
 from django.http import HttpRequest, UnreadablePostError
 from django.http.response import HttpResponseBase
@@ -26,6 +25,7 @@ from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
 from tokens.web import bodies, problems, session
+from tokens.web.attempts import authenticate
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import Proof

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import authenticate, get_user_model, logout
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
@@ -45,7 +45,8 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, possession, problems, session
+from tokens.web import cookies, possession, problems, session, signing_out
+from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
 
@@ -69,10 +70,7 @@ class Login(Public):
         given = valid(LoginInput, request)
         self.exchange.device_token = given.get("device_token")
         # `tokens.backends` checks the password, with throttles.
-        try:
-            user = authenticate(request._request, username=given["name"], password=given["password"])
-        except get_user_model().MultipleObjectsReturned:
-            user = None  # A backend of the project ignores case, and several users have this name.
+        user = authenticate(request._request, username=given["name"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
         try:
@@ -136,7 +134,7 @@ class Logout(Public):
         has_access = "HTTP_AUTHORIZATION" in request.META or cookies.read_access(request._request) is not None
         if presented is None and not has_access:
             refuse_others_token(request)
-        has_ended = session.sign_out_presented(request._request, presented)
+        has_ended = signing_out.sign_out_presented(request._request, presented)
         # Django's own session ends as well, and its signal is sent.
         logout(request._request)
         if not has_ended:

@@ -8,6 +8,7 @@ Nothing outside of this package reads ``settings.TOKENS``.
 - `validation`: finds contradictory and unsafe settings. `tokens.checks` shows the same messages as system checks.
 - `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`: the settings that have a syntax of their
   own.
+- `tenants`: the tenant that the running code works for.
 """
 
 from functools import lru_cache
@@ -19,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from tokens.conf import tenants
 from tokens.conf.reading import read
 from tokens.conf.settings import (
     BODY,
@@ -32,7 +34,8 @@ from tokens.conf.settings import (
     SUBDOMAIN,
     TokenSettings,
 )
-from tokens.protocol.access_tokens import Codec
+from tokens.protocol.access_tokens import REMEMBERED, AccessToken, Codec, Share
+from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing, derive
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "SUBDOMAIN",
     "TokenSettings",
     "codec",
+    "codec_of",
     "keyring",
     "read",
     "token_settings",
@@ -62,21 +66,40 @@ def token_settings() -> TokenSettings:
     return found
 
 
-@lru_cache(maxsize=1)
 def keyring() -> KeyRing:
-    """Return all keys of this process."""
-    return derive([django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS], token_settings().keys)
+    """Return all keys of this process, for the tenant of this request."""
+    return _keyring(tenants.current())
+
+
+def codec() -> Codec:
+    """Return what makes and verifies the access tokens of this process, for the tenant of this request."""
+    return codec_of(tenants.current())
+
+
+@lru_cache(maxsize=tenants.KEPT)
+def _keyring(tenant: str) -> KeyRing:
+    found = token_settings()
+    named = tenants.keys_of(tenant, found.keys_of_tenant(tenant) or ()) if tenant and found.keys_of_tenant else ()
+    return derive([django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS], named or found.keys, tenant)
+
+
+@lru_cache(maxsize=tenants.KEPT)
+def codec_of(tenant: str) -> Codec:
+    """Return what makes and verifies the access tokens of this process for this tenant, or without one."""
+    found = token_settings()
+    audiences = found.audience, found.client_id, found.service_audience
+    good = Share(_good_of_tenants()) if tenant else None
+    return Codec(_keyring(tenant), found.issuer, *audiences, tenant=tenant, good=good)
 
 
 @lru_cache(maxsize=1)
-def codec() -> Codec:
-    """Return what makes and verifies the access tokens of this process."""
-    found = token_settings()
-    return Codec(keyring(), found.issuer, found.audience, found.client_id, found.service_audience)
+def _good_of_tenants() -> BoundedCache[tuple[int, str], AccessToken]:
+    """Return the tokens of all tenants that this process has verified last. A budget for each would have no limit."""
+    return BoundedCache(REMEMBERED)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting in {"TOKENS", "ORIGIN", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DEBUG"}:
-        for cached in (read, token_settings, keyring, codec):
+        for cached in (read, token_settings, _keyring, codec_of, _good_of_tenants):
             cached.cache_clear()

@@ -5,6 +5,7 @@ Durations are `datetime.timedelta` here. In Django's settings and in the environ
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
@@ -128,6 +129,24 @@ class TokenSettings:
     claims_hook: str = _setting(
         "text", "", "dotted path of a function that takes the user and the session, and returns more claims"
     )
+    tenant_hook: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the request and returns the name of its tenant, or None; tokens are good "
+        "at their tenant only",
+    )
+    tenant_keys: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the name of a tenant and returns its signing keys, written as in "
+        "`SIGNING_KEYS`; if it returns none, or without it, those of `SIGNING_KEYS` sign",
+    )
+    tenant_context: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the name of a tenant and returns a context manager, in which queries go "
+        "to this tenant; for web sockets",
+    )
     own_methods: tuple[str, ...] = _setting(
         "list", (), "the project's own authentication methods, beside the values of RFC 8176"
     )
@@ -197,6 +216,11 @@ class TokenSettings:
         return Policy(self.reuse_grace, self.acknowledge_after, self.max_recoveries)
 
     @cached_property
+    def acknowledged_after(self) -> float:
+        """`acknowledge_after` in seconds, which nearly every request compares."""
+        return self.acknowledge_after.total_seconds()
+
+    @cached_property
     def secure(self) -> bool:
         """Whether cookies are ``Secure`` and their names have a prefix. Only for development over http they are not."""
         return self.origin.startswith("https://")
@@ -238,6 +262,19 @@ class TokenSettings:
     @cached_property
     def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:
         return import_string(self.claims_hook) if self.claims_hook else None
+
+    @cached_property
+    def tenant_of(self) -> Callable[[Any], str | None] | None:
+        """What names the tenant of a request, or None if there are no tenants."""
+        return import_string(self.tenant_hook) if self.tenant_hook else None
+
+    @cached_property
+    def keys_of_tenant(self) -> Callable[[str], Iterable[str] | None] | None:
+        return import_string(self.tenant_keys) if self.tenant_keys else None
+
+    @cached_property
+    def context_of_tenant(self) -> Callable[[str], AbstractContextManager[Any]] | None:
+        return import_string(self.tenant_context) if self.tenant_context else None
 
 
 SETTINGS = {item.name.upper(): item for item in fields(TokenSettings) if item.metadata}

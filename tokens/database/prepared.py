@@ -7,6 +7,10 @@ any other.
 
 Behind a pooler that may use another connection for each statement, it is sent like any other statement. Django's
 setting ``DISABLE_SERVER_SIDE_CURSORS`` says that there is such a pooler. Without the setting it is detected.
+
+It is sent like any other statement too if the database backend does something of its own before each one. The backend
+of django-tenants selects the schema then, and without that the statement would be executed in the schema of the last
+request.
 """
 
 import re
@@ -18,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.db import ProgrammingError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, generators
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.postgres import types as registry
@@ -88,6 +93,9 @@ def _reader(driver: Any) -> _Reader:
 
 def _may_be_prepared(connection: Any) -> bool:
     if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        return False
+    usual: Any = BaseDatabaseWrapper
+    if getattr(connection._cursor, "__func__", None) is not usual._cursor:
         return False
     driver = connection.connection
     # Otherwise the driver would have to begin a transaction first.

@@ -23,18 +23,21 @@ Only the server of the session can check this, by a cookie that no other host ge
 ``aud`` is one text (RFC 7519 section 4.1.3). A token for services has another one than all other tokens, if the server
 has an audience for services (`AccessToken.for_services`).
 
+``latchkey_tenant`` is the name of the tenant, if the server has tenants. A token with another name than the server
+expects, or without one, is not valid. The name has a prefix so that it is not one of the project's own claims (RFC 7519
+section 4.3).
+
 `Codec.loads` accepts only what `Codec.dumps` makes: this ``typ`` and issuer, one of these audiences, the ``kid`` of one
 of our keys, the one ``alg`` of that key (EdDSA, ES256 or RS256), and no other header field. It raises
 `InvalidAccessToken` without a message, or `ExpiredAccessToken` for a token that was valid.
 """
 
-import json
 import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from math import floor
 from typing import Any
 from uuid import UUID
@@ -43,6 +46,7 @@ from uuid_utils.compat import uuid7
 
 from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing
+from tokens.protocol.segments import base64url, is_canonical, segment, unverified
 
 TYPE = "at+jwt"
 MAX_LENGTH = 8192
@@ -58,12 +62,14 @@ PARSED = 6
 JITTER = 20
 """Each lifetime is shortened at random by up to one twentieth, so that sessions do not refresh together."""
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+_numbers = count()
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SHAPE_UNSIGNED = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _TIMES = ("exp", "iat")
 _TEXTS = ("sub", "jti", "client_id", "sid")
-REGISTERED = frozenset({"iss", "aud", "gen", "auth_time", "amr", "acr", "nbf", "open", "act", *_TIMES, *_TEXTS})
+TENANT = "latchkey_tenant"
+"""The name of the claim with the tenant."""
+REGISTERED = frozenset({TENANT, "iss", "aud", "gen", "auth_time", "amr", "acr", "nbf", "open", "act", *_TIMES, *_TEXTS})
 """The names of claims that the project must not set."""
 
 
@@ -100,13 +106,38 @@ class AccessToken:
     claims: Mapping[str, Any] = field(repr=False)
 
 
+class Share:
+    """A codec's share of a memory that several use. One does not find what another has verified."""
+
+    def __init__(self, memory: BoundedCache[tuple[int, str], AccessToken]) -> None:
+        self._memory, self._number = memory, next(_numbers)
+
+    def get(self, text: str) -> AccessToken | None:
+        return self._memory.get((self._number, text))
+
+    def put(self, text: str, token: AccessToken, size: int) -> None:
+        self._memory.put((self._number, text), token, size)
+
+
 class Codec:
     """Makes and verifies access tokens, and remembers those that it has verified last.
 
     ``service_audience``: the audience of tokens for services. Empty: there are no such tokens.
+
+    ``tenant``: whose tokens they are, or empty. ``good``: where they are remembered, if it is not a memory of its own.
     """
 
-    def __init__(self, ring: KeyRing, issuer: str, audience: str, client_id: str, service_audience: str = "") -> None:
+    def __init__(
+        self,
+        ring: KeyRing,
+        issuer: str,
+        audience: str,
+        client_id: str,
+        service_audience: str = "",
+        *,
+        tenant: str = "",
+        good: "Share | None" = None,
+    ) -> None:
         import jwt  # Slow to import, and commands that see no token do not need it.
 
         self._ring = ring
@@ -114,11 +145,14 @@ class Codec:
         self._audience = audience
         self._service_audience = service_audience
         self._client_id = client_id
+        self._tenant = tenant
         # `jwt.encode` would make the header and prepare the key for every token.
         key = ring.signing_key
-        self._header = _segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
+        self._header = segment({"alg": key.algorithm, "kid": key.kid, "typ": TYPE})
         self._algorithm = jwt.get_algorithm_by_name(key.algorithm)
-        self._good: BoundedCache[str, AccessToken] = BoundedCache(REMEMBERED)
+        self._good: BoundedCache[str, AccessToken] | Share = BoundedCache(REMEMBERED)
+        if good is not None:
+            self._good = good
 
     def dumps(
         self,
@@ -167,11 +201,13 @@ class Codec:
             claims["gen"] = generation
         if while_open:
             claims["open"] = True
+        if self._tenant:
+            claims[TENANT] = self._tenant
         if actor is not None:
             claims["act"] = {"sub": actor}
-        unsigned = b".".join((self._header, _segment(claims)))
+        unsigned = b".".join((self._header, segment(claims)))
         signature = self._algorithm.sign(unsigned, self._ring.signing_key.private)
-        return b".".join((unsigned, _base64url(signature))).decode(), self._said(claims, session_id)
+        return b".".join((unsigned, base64url(signature))).decode(), self._said(claims, session_id)
 
     def loads(self, text: str, now: datetime) -> AccessToken:
         """Return the content of a token. Raise `InvalidAccessToken` or `ExpiredAccessToken`."""
@@ -206,14 +242,14 @@ class Codec:
             return True
         if len(text) > MAX_LENGTH or (parts := _SHAPE_UNSIGNED.fullmatch(text)) is None:
             return False
-        header, claims = map(_unverified, parts.groups())
+        header, claims = map(unverified, parts.groups())
         kind = header.get("typ")
         # Upper case and the prefix make no difference (RFC 7515 section 4.1.9).
         is_of_type = isinstance(kind, str) and kind.lower().removeprefix("application/") == TYPE
         return is_of_type and claims.get("iss") == self._issuer
 
     def _verified(self, text: str) -> AccessToken:
-        if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not _is_canonical(text.rpartition(".")[2]):
+        if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
         import jwt
 
@@ -233,6 +269,8 @@ class Codec:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise InvalidAccessToken from None
+        if claims.get(TENANT) != (self._tenant or None):
+            raise InvalidAccessToken
         return self._said(claims, _checked(claims))
 
     def _said(self, claims: Mapping[str, Any], session_id: UUID) -> AccessToken:
@@ -248,33 +286,6 @@ class Codec:
             for_services=claims["aud"] == self._service_audience,
             claims=claims,
         )
-
-
-def _segment(data: Mapping[str, Any]) -> bytes:
-    return _base64url(_compact(data).encode())
-
-
-def _base64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def _unverified(segment: str) -> dict[str, Any]:
-    """Return the JSON object in a segment of a JWT. Empty: there is none."""
-    try:
-        found = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_canonical(segment: str) -> bool:
-    # base64 leaves spare bits in the last character of the signature. Accept only one spelling, so that a token has one
-    # text.
-    try:
-        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except ValueError:
-        return False
-    return _base64url(raw) == segment.encode()
 
 
 def _checked(claims: Mapping[str, Any]) -> UUID:

@@ -1,7 +1,7 @@
 """All keys of the server: those derived from Django's ``SECRET_KEY``, and those of the setting SIGNING_KEYS.
 
 Each derived key is HKDF-SHA256 (RFC 5869) of the secret with a label of its own, so that the use of one key cannot
-weaken another. Derived are:
+weaken another. The label ends in the name of the tenant, if there is one. Derived are:
 
 - an Ed25519 key pair that signs access tokens,
 - the MAC key of refresh tokens, and the four bytes that name it,
@@ -19,6 +19,7 @@ cannot forge access tokens. Only Ed25519 is derived. MAC keys are always derived
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,29 +59,31 @@ class KeyRing:
         return {"keys": [key.jwk for key in self.verifying_keys.values()]}
 
 
-def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,)) -> KeyRing:
+def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,), tenant: str = "") -> KeyRing:
     """Return the keys of these secrets. The first secret makes tokens.
 
-    ``named`` is the setting SIGNING_KEYS. None stands for the keys derived from all secrets.
+    ``named`` is the setting SIGNING_KEYS. None stands for the keys derived from all secrets. Each ``tenant`` has
+    derived keys of its own.
     """
+    of_secret = partial(_hkdf, tenant=tenant)
     derived = []
     mac_keys = {}
     for secret in secrets:
-        private = Ed25519PrivateKey.from_private_bytes(_hkdf(secret, "access token, Ed25519", 32))
+        private = Ed25519PrivateKey.from_private_bytes(of_secret(secret, "access token, Ed25519", 32))
         derived.append(signing_keys.of(private))
-        mac_keys[_hkdf(secret, "refresh token, key id", KEY_ID_BYTES)] = _hkdf(secret, "refresh token, MAC", 32)
+        mac_keys[of_secret(secret, "refresh token, key id", KEY_ID_BYTES)] = of_secret(secret, "refresh token, MAC", 32)
     found = [key for one in named for key in (derived if one is None else [one])]
     return KeyRing(
         signing_key=found[0],
         verifying_keys={key.kid: key.verifying for key in found},
         key_id=next(iter(mac_keys)),
         mac_keys=mac_keys,
-        binding_keys=[_hkdf(secret, "device binding, MAC", 32) for secret in secrets],
-        django_session_keys=[_hkdf(secret, "hand-over", 32) for secret in secrets],
-        release_keys=[_hkdf(secret, "release", 32) for secret in secrets],
+        binding_keys=[of_secret(secret, "device binding, MAC", 32) for secret in secrets],
+        django_session_keys=[of_secret(secret, "hand-over", 32) for secret in secrets],
+        release_keys=[of_secret(secret, "release", 32) for secret in secrets],
     )
 
 
-def _hkdf(secret: str, label: str, length: int) -> bytes:
-    info = f"latchkey: {label}".encode()
+def _hkdf(secret: str, label: str, length: int, tenant: str) -> bytes:
+    info = f"latchkey: {label}{f', tenant {tenant}' if tenant else ''}".encode()
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret.encode())

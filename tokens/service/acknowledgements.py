@@ -2,7 +2,7 @@
 
 After that the previous generation cannot be recovered any more (`tokens.protocol.rotation`). A process collects the
 acknowledgements, and writes them in one statement when it reads the revocation feed, each session and generation at
-most once.
+most once. What is collected for a tenant is written by a request of this tenant, in its schema.
 """
 
 import threading
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
 from tokens.database.expressions import WithoutFlush
 from tokens.database.transactions import bounded, writer
 from tokens.models import RefreshToken
@@ -22,36 +22,46 @@ CHUNK = 200
 """Acknowledgements in one statement."""
 
 _lock = threading.Lock()
-_pending: dict[UUID, int] = {}
-_written: dict[UUID, int] = {}
+_pending: dict[str, dict[UUID, int]] = {}
+"""By tenant."""
+_written: dict[int | tuple[str, int], int] = {}
+"""By the 128 bits of the session's id, because a UUID is hashed by Python code. With tenants, by tenant and these."""
 
 
 def note(token: AccessToken, now: float) -> None:
     """Note that this valid access token was used, if that acknowledges its generation. ``now``: POSIX seconds."""
-    if token.generation is None or now - token.issued_at <= token_settings().acknowledge_after.total_seconds():
+    if token.generation is None or now - token.issued_at <= token_settings().acknowledged_after:
         return
     # Access tokens of several generations are used at the same time. Only the newest generation counts.
-    if token.generation > max(_written.get(token.session_id, -1), _pending.get(token.session_id, -1)):
-        _pending[token.session_id] = token.generation
+    tenant, session_id = tenants.current(), token.session_id
+    pending = _pending.get(tenant) or _pending.setdefault(tenant, {})
+    written = _written.get(_key(tenant, session_id) if tenant else session_id.int, -1)
+    if token.generation > max(written, pending.get(session_id, -1)):
+        pending[session_id] = token.generation
 
 
 def flush() -> bool:
-    """Write what was collected, and return whether there was anything. What cannot be written is kept."""
+    """Write what was collected for this tenant. What cannot be written is kept. Return whether there was anything."""
     with _lock:
-        if not _pending:
+        tenant = tenants.current()
+        if not (pending := _pending.get(tenant)):
             return False
-        collected = [_pending.popitem() for _ in range(len(_pending))]
+        collected = [pending.popitem() for _ in range(len(pending))]
         try:
             for start in range(0, len(collected), CHUNK):
                 _write(collected[start : start + CHUNK])
         except BaseException:
             for session_id, generation in collected:
-                _pending.setdefault(session_id, generation)  # Unless a newer one was noted meanwhile.
+                pending.setdefault(session_id, generation)  # Unless a newer one was noted meanwhile.
             raise
-        _written.update(collected)
+        _written.update((_key(tenant, session_id), generation) for session_id, generation in collected)
         while len(_written) > REMEMBERED:
             del _written[next(iter(_written))]
         return True
+
+
+def _key(tenant: str, session_id: UUID) -> int | tuple[str, int]:
+    return (tenant, session_id.int) if tenant else session_id.int
 
 
 def forget() -> None:

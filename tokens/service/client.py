@@ -17,7 +17,8 @@ class Client:
     ``is_device_doubtful``: whether the device token came in a cookie of the older name, which a script can plant,
     although such cookies are no longer written. ``late_session``: the session of a request that took long to arrive,
     and had a valid access token of the session when it began, or None. ``under_way``: how long a request took that
-    took long to arrive, else zero.
+    took long to arrive, else zero. ``may_hold_newer``: whether the client may hold a newer refresh token than the one
+    that it presents, because it does not send all that it has.
     """
 
     ip: str | None = None
@@ -26,6 +27,7 @@ class Client:
     is_device_doubtful: bool = False
     late_session: UUID | None = None
     under_way: timedelta = timedelta()
+    may_hold_newer: bool = False
 
     @property
     def user_agent_digest(self) -> bytes:

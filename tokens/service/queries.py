@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.db import connections
@@ -44,9 +44,21 @@ def ends_of_live(session_ids: Iterable[UUID]) -> dict[UUID, datetime]:
     return {id: min(ends) for id, *ends in rows.values_list("id", "idle_expires_at", "expires_at")}
 
 
-def is_unrevoked(session_id: UUID) -> bool:
-    """Return whether there is such a session, and it was not revoked. It may have expired."""
-    return RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id, revoked_at=None).exists()
+class Named(NamedTuple):
+    """What a live session's row says about the tokens that may be presented for it."""
+
+    secret_digest: bytes
+    mode: str
+    generation: int
+    recovered: int
+    is_bound: bool
+
+
+def named(session_id: UUID) -> Named | None:
+    """Return what the session's row says about its tokens. None: it has ended, or the purge has deleted it."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id)
+    found = rows.values_list("secret_digest", "mode", "generation", "recovered", "bound_at").first()
+    return None if found is None else Named(bytes(found[0]), *found[1:4], is_bound=found[4] is not None)
 
 
 def was_ended_since(session_id: UUID, since: datetime) -> bool:
@@ -76,13 +88,6 @@ def backend_of(session_id: UUID) -> str:
     """Return the dotted path of the backend with which the session was opened, or "" if it is not known."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
     return rows.values_list("backend", flat=True).first() or ""
-
-
-def secret_digest(session_id: UUID) -> bytes | None:
-    """Return the digest of the session's secret, or None if there is no such session."""
-    rows = RefreshToken.objects.using(writer(RefreshToken)).filter(id=session_id)
-    digest = rows.values_list("secret_digest", flat=True).first()
-    return None if digest is None else bytes(digest)
 
 
 def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bool) -> bool:

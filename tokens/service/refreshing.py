@@ -24,7 +24,7 @@ from tokens.database.transactions import durable, unless_overtaken, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
-from tokens.protocol.rotation import BEGINS_GENERATION, Decision, State, begin, decide, recover
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
 from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement, standing
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
@@ -203,7 +203,7 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return ended(row, _Reason.ACTOR_ENDED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
-    if decision is Decision.LATE:
+    if decision is Decision.LATE or (client.may_hold_newer and decision in ENDS_SESSION):
         return replace(refused(_LATE, row.id, definite=False), late=True)
     if decision is Decision.REUSE:
         return ended(row, _Reason.REUSE, client)

@@ -17,7 +17,7 @@ from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
 from tokens.service import devices, events
 from tokens.service.client import Client
-from tokens.service.revocation_feed import feed
+from tokens.service.revocation_feed import current_feed
 
 BATCH = 1000
 """Sessions that one transaction ends."""
@@ -137,6 +137,7 @@ def _end(
     RefreshToken.objects.using(alias).filter(id__in=ids).update(revoked_at=now, revoked_reason=reason, revoked_by=by)
     Revocation.objects.using(alias).bulk_create(Revocation(session_id=id, created_at=now) for id in ids)
     # Before the events, so that no request is authenticated by an ended session while receivers run.
+    feed = current_feed()
     transaction.on_commit(lambda: feed.add(ids), using=alias)
     transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
     events.write(

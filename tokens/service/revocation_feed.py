@@ -17,6 +17,9 @@ cursor means the same on both, because a replica replays the transactions of the
 
 A flood (more than `FLOOD` sessions at once) is not kept in memory. Until it is over, each check asks the database.
 
+Each tenant has a feed of its own (`current_feed`), which is read by a request of this tenant, and so in its schema. The
+cursor counts the transactions of the whole server: read in another schema, it would pass by revocations of this one.
+
 The feed also brings the users who were changed, by whatever means. The signal `users_changed` lets
 `tokens.service.user_changes` decide which of their sessions end. Each turn sends some of these users, and a request of
 a user who is still waiting sends this user first, so that nobody gets in only because many users were changed at once.
@@ -26,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,7 +42,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from tokens import metrics
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
 from tokens.database.transactions import TIMEOUT_MS, bounded, reader, replication_lag, writer
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements, events
@@ -262,7 +266,21 @@ _RECENT = _FEED.format("revocation.created_at > %s")
 _SINCE_CURSOR = _FEED.format("revocation.transaction_id >= %s")
 
 feed = RevocationFeed()
-"""The feed of this process."""
+"""The feed of this process, for requests of no tenant."""
+
+
+def current_feed() -> RevocationFeed:
+    """Return the feed of this process for the tenant of this request. It must be read in the tenant's schema."""
+    return feed_of(tenants.current())
+
+
+@lru_cache(maxsize=tenants.KEPT)
+def feed_of(tenant: str) -> RevocationFeed:
+    """Return the feed of this process for this tenant, or without one.
+
+    One that was forgotten begins anew, as in a process that has just started.
+    """
+    return RevocationFeed(feed._monotonic) if tenant else feed
 
 
 def _ask_primary(cursor: int | None) -> News:

@@ -35,10 +35,12 @@ def _has_rules(path: str) -> bool:
 def current(key: Any, backend: str = "") -> Any:
     """Return the active user with this primary key as the backend returns it, or None.
 
-    ``backend`` is the one with which the user signed in. If it is not known, or no longer in the settings, one of the
-    backends has to return the user.
+    ``backend`` is the one with which the user signed in. As in Django, it has to be in the settings. If it is not
+    known, one of the backends has to return the user.
     """
-    paths = [backend] if backend in settings.AUTHENTICATION_BACKENDS else settings.AUTHENTICATION_BACKENDS
+    if _is_removed(backend):
+        return None
+    paths = [backend] if backend else settings.AUTHENTICATION_BACKENDS
     for found in map(load_backend, paths):
         user = found.get_user(key) if hasattr(found, "get_user") else None
         if user is not None and user.is_active:
@@ -48,7 +50,13 @@ def current(key: Any, backend: str = "") -> Any:
 
 def may_act(user: Any, backend: str = "") -> bool:
     """Return whether a user, whose row was read just now, may act. ``backend`` is that of `current`."""
-    return bool(user.is_active) and (not is_asked() or current(user.pk, backend) is not None)
+    if not user.is_active or _is_removed(backend):
+        return False
+    return not is_asked() or current(user.pk, backend) is not None
+
+
+def _is_removed(backend: str) -> bool:
+    return bool(backend) and backend not in settings.AUTHENTICATION_BACKENDS
 
 
 @receiver(setting_changed)

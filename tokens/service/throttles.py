@@ -12,6 +12,8 @@ passwords can be tried beyond the limit as `tokens.hashers` checks at a time.
 The cache holds numbers under keyed digests, and no names. If the cache does not answer, nothing is throttled, because
 its loss must not keep users from signing in. It is then not asked for `PAUSE` seconds, so that requests do not queue
 for it. The timeout of an answer is an option of the cache.
+
+Each tenant has counts of its own, so that nobody can lock out the users of another one.
 """
 
 import json
@@ -28,7 +30,7 @@ from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 
 from tokens import metrics
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
 from tokens.conf.rates import NAMES, Rate
 from tokens.service.client import networks
 
@@ -134,7 +136,8 @@ def _mark(whom: str) -> str:
 
 def _digest(*parts: str) -> str:
     # The salt stays the same, whatever this module is called. With another one all counts would begin at zero.
-    return salted_hmac("tokens.throttles", json.dumps(parts), algorithm="sha256").hexdigest()
+    named = (*parts, tenants.current()) if tenants.current() else parts
+    return salted_hmac("tokens.throttles", json.dumps(named), algorithm="sha256").hexdigest()
 
 
 def _add_one(key: str, seconds: int) -> None:

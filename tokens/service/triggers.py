@@ -23,6 +23,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import Error, connections, transaction
 from django.db.backends.utils import truncate_name
 
+from tokens.conf import tenants
 from tokens.models import RefreshToken, Revocation
 from tokens.service import events
 
@@ -46,8 +47,8 @@ END"""
 _NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')"}
 
 USER_CHANGED, SESSION_DELETED = "tokens_user_changed", "tokens_session_deleted"
-_installed: set[str] = set()
-"""The databases in which this process has found all triggers."""
+_installed: set[tuple[str, ...]] = set()
+"""Where this process has found all triggers: databases, and their schemas if each tenant has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def install(alias: str) -> None:
 
 def remove(alias: str) -> None:
     """Remove the triggers that are installed."""
-    _installed.discard(alias)
+    _installed.discard(_place(alias))
     found = _found(alias)
     is_postgresql = connections[alias].vendor == "postgresql"
     with connections[alias].cursor() as cursor:
@@ -103,9 +104,15 @@ def missing(alias: str) -> list[str]:
 
 def are_installed(alias: str) -> bool:
     """Return whether all triggers are installed. It takes a query only until they are."""
-    if alias not in _installed and not missing(alias):
-        _installed.add(alias)
-    return alias in _installed
+    place = _place(alias)
+    if place not in _installed and not missing(alias):
+        _installed.add(place)
+    return place in _installed
+
+
+def _place(alias: str) -> tuple[str, ...]:
+    # The backend of django-tenants notes the schema on the connection. Commands go through all schemas.
+    return alias, tenants.current(), str(getattr(connections[alias], "schema_name", ""))
 
 
 def _found(alias: str) -> set[tuple[str, str]]:

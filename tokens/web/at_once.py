@@ -21,12 +21,12 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
-from tokens.conf import SUBDOMAIN, codec, token_settings
+from tokens.conf import SUBDOMAIN, codec, tenants, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
-from tokens.service.revocation_feed import feed
+from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
 from tokens.web import expiry, methods
 from tokens.web.client import client_of
@@ -44,6 +44,8 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
     found = token_settings()
     if not isinstance(user, RefreshToken._meta.get_field("user").related_model):
         return None  # Tests can exchange the user model while the tables belong to another.
+    if found.tenant_of is not None and not tenants.current():
+        return None  # The next request has a tenant, and other keys.
     # A cookie with a domain is sent to other hosts too, which must not hold what stands for the refresh token.
     is_shared = found.mode_of_pages == SUBDOMAIN or settings.SESSION_COOKIE_DOMAIN
     if isinstance(session, signed_cookies.SessionStore) or is_shared or found.offers_binding:
@@ -62,7 +64,7 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
             lasts=expiry.lasts(session),
         )
         # The next request then needs no query to know that the session is not revoked.
-        feed.is_revoked(identity.session_id, issued.access.subject)
+        current_feed().is_revoked(identity.session_id, issued.access.subject)
     except (UserChanged, OperationalError):
         return None
     row = issued.session
@@ -95,7 +97,7 @@ def handed(session: Any) -> IssuedTokens | None:
         access = codec().loads(left["access"], datetime.now(UTC))
     except InvalidAccessToken:
         return None
-    if feed.is_revoked(access.session_id, access.subject):
+    if current_feed().is_revoked(access.session_id, access.subject):
         return None
     row = RefreshToken(
         id=access.session_id,

@@ -17,15 +17,18 @@ only. Nothing that is counted depends on whether the account exists, or on its p
 who has an account.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib import auth
+from django.db import OperationalError
 from django.http import HttpRequest
 
-from tokens.conf import token_settings
+from tokens.conf import tenants, token_settings
+from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import addresses, devices, throttles
 from tokens.service.client import Client, network
@@ -37,6 +40,9 @@ from tokens.web.possession import has_refresh_token
 
 ALLOWED_FOR = 3600
 """Seconds after a reset of the password during which the network that did it has a count of its own."""
+
+CHECKS = 5
+"""How often a password is checked again because a parallel sign-in has replaced its outdated hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +64,27 @@ class Attempt:
         """Check the password in this block. Raise `Throttled`, or `Busy` if it has no place to wait."""
         throttles.check(*self.limits)
         throttles.count(*self.in_any_case)
-        with hashing_for(self.asker):
+        with hashing_for(_at_tenant(self.asker)):
             try:
                 yield
             except Busy:
                 throttles.count(*(tally for tally in self.if_wrong if tally.name == "sign_in_network"))
                 raise
+
+
+def verified(user: Any, name: str, is_right: Callable[[Any], bool]) -> Any:
+    """Return the user if ``is_right`` says that this is their password, or None.
+
+    It also replaces an outdated hash. Other isolation levels than READ COMMITTED let this fail if a parallel sign-in
+    has replaced it first. Then the new one is checked.
+    """
+    for _ in range(CHECKS):
+        with unless_overtaken(writer(auth.get_user_model())):
+            return user if is_right(user) else None
+        user = addresses.user_of(name)
+        if user is None:
+            return None
+    raise OperationalError("a sign-in lost every race for the hash of the password")
 
 
 def attempt(request: HttpRequest | None, name: str) -> Attempt:
@@ -91,6 +112,24 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     )
 
 
+def authenticate(request: HttpRequest | None, **credentials: Any) -> Any:
+    """Do what `django.contrib.auth.authenticate` does. Return None too if several users have this name.
+
+    A backend of the project that ignores case raises an exception for such a name.
+    """
+    try:
+        return auth.authenticate(request, **credentials)
+    except auth.get_user_model().MultipleObjectsReturned:
+        fail(request, str(credentials.get("username", "")))
+        return None
+
+
+def fail(request: HttpRequest | None, name: str) -> None:
+    """Send Django's signal for credentials of which nobody can say whose they are."""
+    credentials = {"username": name, "password": "********************"}
+    auth.user_login_failed.send(sender=__name__, credentials=credentials, request=request)
+
+
 def allow_after_reset(request: HttpRequest, user: Any) -> None:
     """Let the client that has just reset the user's password sign in, however many others try to meanwhile.
 
@@ -100,6 +139,14 @@ def allow_after_reset(request: HttpRequest, user: Any) -> None:
     if there:
         for name in {canonical(name) for name in (user.get_username(), addresses.address_of(user)) if name}:
             throttles.mark(_reset_by(Asker(name, there)), ALLOWED_FOR)
+
+
+def _at_tenant(asker: Asker) -> Asker:
+    """Return who takes a place to wait for the hasher. Accounts of other tenants can have the same name.
+
+    The network stays the same for all tenants, because they share the processor.
+    """
+    return asker._replace(account=f"{tenants.current()}\n{asker.account}") if tenants.current() else asker
 
 
 def _held_session(request: HttpRequest | None) -> UUID | None:

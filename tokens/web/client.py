@@ -3,15 +3,19 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from tokens.conf import token_settings
+from tokens.conf import codec, token_settings
+from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service.client import Client
 from tokens.web import cookies
 
@@ -39,6 +43,34 @@ def client_of(request: HttpRequest | None, device_token: str | None = None) -> C
         device_token=token if token and len(token) <= MAX_DEVICE_TOKEN else None,
         is_device_doubtful=is_doubtful,
     )
+
+
+def presenter_of(request: HttpRequest) -> Client:
+    """Return who presents a refresh token, and how long the request was under way, if it took long to arrive."""
+    client = client_of(request)
+    if under_way := _long_under_way(request):
+        client = replace(client, under_way=under_way, late_session=_session_when_sent(request, under_way))
+    return client
+
+
+def _long_under_way(request: HttpRequest) -> timedelta:
+    """Return how long a request was under way that took long to arrive, else zero.
+
+    Zero if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
+    of its body for as long as the user is active.
+    """
+    if not (seconds := seconds_under_way(request)):
+        return timedelta()
+    under_way, found = timedelta(seconds=seconds), token_settings()
+    return under_way if found.policy.grace / 2 < under_way <= found.access_lifetime else timedelta()
+
+
+def _session_when_sent(request: HttpRequest, under_way: timedelta) -> UUID | None:
+    """Return the session whose access token the request had, if that was valid when it was sent, or None."""
+    try:
+        return codec().loads(cookies.read_access(request) or "", datetime.now(UTC) - under_way).session_id
+    except InvalidAccessToken:
+        return None
 
 
 def client_ip(request: HttpRequest) -> str | None:

@@ -100,6 +100,16 @@ def read_refresh_of(request: HttpRequest, session_id: UUID) -> Presented | None:
     return found if any(is_token_of(text, session_id, old_name=found.old_name) for text in texts) else None
 
 
+def expects_refresh(request: HttpRequest, mode: str) -> bool:
+    """Return whether browsers send a refresh cookie of this storage mode with such a request."""
+    return request.path.startswith(OF_MODE[mode][1].path)
+
+
+def has_refresh(request: HttpRequest, mode: str) -> bool:
+    """Return whether the request has a refresh cookie of this storage mode, of whatever session."""
+    return bool(values_by_name(request, OF_MODE[mode][1]))
+
+
 def read_device(request: HttpRequest) -> tuple[str | None, bool]:
     """Return the device token, or None, and whether a script can have planted it, because its cookie's name is old."""
     name, texts = next(iter(values_by_name(request, DEVICE).items()), (None, None))

@@ -24,17 +24,18 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends import signed_cookies
 from django.http import HttpRequest
 
-from tokens.conf import codec, token_settings
+from tokens.conf import codec, tenants
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.methods import dumps
 from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
+from tokens.service.refreshing import Refusal
 from tokens.web import cookies, expiry, marks, methods
 from tokens.web.at_once import handed, open_at_once
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
-from tokens.web.hand_over import OUR_BACKEND, hand_over
+from tokens.web.hand_over import OUR_BACKEND, hand_over, is_recent
 from tokens.web.marks import HANDED, MARK, METHODS, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
 from tokens.web.session_cookie import session_cookie, session_cookie_settings
 from tokens.web.user import primary_key
@@ -45,8 +46,8 @@ REMEMBERED = 4 * 2**20
 A longer one than browsers keep is not remembered, and is examined again.
 """
 
-_examined: BoundedCache[tuple[str, str], bool] = BoundedCache(REMEMBERED)
-"""Whether the session of a cookie had a sign-in when it was examined for a user."""
+_examined: BoundedCache[tuple[str, str, str], bool] = BoundedCache(REMEMBERED)
+"""By tenant, cookie and user: whether the session of a cookie had a sign-in when it was examined for a user."""
 
 
 def sign_in(request: HttpRequest, user: Any) -> None:
@@ -126,7 +127,7 @@ def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
         return False
     if access is None or cookie is None or session.session_key != cookie:
         return True
-    return _examined.get((cookie, access.subject)) is None
+    return _examined.get((tenants.current(), cookie, access.subject)) is None
 
 
 def examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> IssuedTokens | None:
@@ -150,20 +151,23 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
         # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
         _put_aside(request, exchange)
         return None
-    if SESSION_KEY in session and _is_undone(session, access):
+    if SESSION_KEY in session and _is_undone(session, access, may_open=may_open):
         if not may_open:
             _put_aside(request, exchange)
             return None
         if access is None or {NONCE, HANDED} & session.keys() or not _is_subject(owner, access):
             issued = handed(session) or hand_over(request)
-            if issued is None:
-                _delete(request, exchange)
-            else:
-                if not issued.is_handed:
-                    session[PROVEN] = session[SESSION_ID]
-                elif not was_modified:
+            if isinstance(issued, Refusal):
+                if issued.definite and not issued.bound:
+                    _delete(request, exchange)
+                elif not session.modified:
                     session.accessed = was_accessed
-                _remember(str(session_cookie(request)), issued.access.subject, session)
+                return None
+            if not issued.is_handed:
+                session[PROVEN] = session[SESSION_ID]
+            elif not was_modified:
+                session.accessed = was_accessed
+            _remember(str(session_cookie(request)), issued.access.subject, session)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
     elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):
@@ -178,8 +182,8 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
     return None
 
 
-def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
-    """Refresh the session for whose refresh token Django's session stands. None: it has ended."""
+def refresh_handed(request: HttpRequest) -> IssuedTokens | Refusal:
+    """Refresh the session for whose refresh token Django's session stands."""
     session = request.session
     was_modified = session.modified
     issued = hand_over(request)
@@ -225,7 +229,7 @@ def was_flushed(request: HttpRequest, access: AccessToken) -> bool:
     session, cookie = getattr(request, "session", None), session_cookie(request)
     if session is None or cookie is None or not session.modified or SESSION_KEY in session:
         return False
-    return bool(_examined.get((cookie, access.subject)))
+    return bool(_examined.get((tenants.current(), cookie, access.subject)))
 
 
 def is_saved(request: HttpRequest) -> bool:
@@ -264,7 +268,8 @@ def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
 
 
 def _remember(cookie: str, subject: str, session: Any) -> None:
-    _examined.put((cookie, subject), SESSION_KEY in session, getsizeof(cookie) + getsizeof(subject))
+    size = getsizeof(cookie) + getsizeof(subject)
+    _examined.put((tenants.current(), cookie, subject), SESSION_KEY in session, size)
 
 
 def _drop_data(session: Any, before: str | None, user: Any) -> None:
@@ -290,17 +295,18 @@ def _is_subject(owner: Any, access: AccessToken) -> bool:
     return bool(primary_key(owner) == primary_key(access.subject))
 
 
-def _is_undone(session: Any, access: AccessToken | None) -> bool:
+def _is_undone(session: Any, access: AccessToken | None, *, may_open: bool) -> bool:
     """Return whether the sign-in has to be taken over.
 
-    So it has if there is no mark, or one so recent that this request was sent before its response arrived.
+    So it has if there is no mark, or one so recent that this request was sent before its response arrived. Later too,
+    if that response may have been lost.
     """
     if HANDED in session:
         return access is None or str(access.session_id) != session.get(SESSION_ID)
     marked = session.get(MARK)
     if marked is None:
         return True
-    return access is None and time.time() - marked < token_settings().reuse_grace.total_seconds()
+    return access is None and (is_recent(session) or (may_open and marks.may_be_lost(session)))
 
 
 def _is_of_another(session: Any, owner: Any, access: AccessToken) -> bool:

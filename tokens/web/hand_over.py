@@ -6,9 +6,14 @@ nobody who was signed in is signed out.
 If it was made outside of our middleware, `tokens.web.at_once` has opened the session already, and this module presents
 its first refresh token. Otherwise the next request opens the session. The id of that session is a digest of Django's
 session cookie, and its secret is derived from the cookie with a key of the server. So parallel first requests get the
-same session, also while keys are being changed. A late copy of the cookie presents generation 0 of a session that has
-been refreshed since, which the protocol treats as any old token. After that, what Django's session has signs nobody in.
-Its key stays the same, because parallel requests come with it.
+same session, also while keys are being changed. Its key stays the same, because parallel requests come with it.
+
+The response to the first refresh may be lost. So a browser that has neither a valid access token nor a newer refresh
+token presents the first one again, however late, and the protocol decides as about any other token: it is answered
+again until somebody has used what was sent. After that it proves that there are two holders, and ends the session. But
+a browser may have a newer one that it does not send. In mode ``scoped`` it sends none to pages, so they present nothing
+after the grace: the answer could overwrite a newer token. Where a frame on another site can send Django's cookie alone,
+nothing is ended.
 
 A copy may also have been left from before the user signed out. So no session is opened if the user's sessions were
 revoked after Django's session was saved. A session in a signed cookie has no identity that a sign-out could delete, so
@@ -17,6 +22,7 @@ for it a sign-out counts as well, in whatever browser.
 
 import hmac
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -29,7 +35,7 @@ from django.core.signing import b62_decode
 from django.db import IntegrityError
 from django.http import HttpRequest
 
-from tokens.conf import keyring, token_settings
+from tokens.conf import BODY, SCOPED, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.methods import loads
@@ -40,43 +46,64 @@ from tokens.service.opening import note_use, open_session, set_remembered
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
-from tokens.web import expiry
-from tokens.web.client import client_of
-from tokens.web.marks import EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
+from tokens.web import cookies, expiry
+from tokens.web.client import presenter_of
+from tokens.web.marks import DEVICE, EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
+from tokens.web.origins import is_cross_origin
 from tokens.web.user import primary_key
 
+GOES_ON = Refusal(definite=False)
+"""The session is live, but what came with this request does not prove who holds it."""
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
 
 
-def hand_over(request: HttpRequest) -> IssuedTokens | None:
-    """Open a session for a sign-in that only Django's session knows. None: it is not valid any more.
+def hand_over(request: HttpRequest) -> IssuedTokens | Refusal:
+    """Open a session for a sign-in that only Django's session knows. If it has been opened, refresh it.
 
-    If the sign-in has opened it, refresh it by what stands for its refresh token.
+    It is refreshed by what stands for its first refresh token. The refusal says whether the session goes on.
     """
-    session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], client_of(request)
-    user = _user(session)
-    if user is None:
-        return None
+    session = request.session
+    if (noted := session.get(SESSION_ID) if MARK in session else None) is None:
+        session_id, issued = _open(request)
+    else:
+        session_id, issued = UUID(noted), _present_noted(request, UUID(noted))
+    if isinstance(issued, IssuedTokens):
+        session.pop(NONCE, None)
+        session.pop(METHODS, None)
+        left = session.pop(HANDED, None)
+        if left:
+            session.pop(MARK, None)
+        session[SESSION_ID] = str(session_id)
+        if MARK not in session:
+            session[MARK] = time.time()
+        # The response that carried it may have been lost.
+        device_token = issued.device_token or (left or {}).get("device") or session.get(DEVICE)
+        if device_token and issued.session.mode == SCOPED:
+            session[DEVICE] = device_token
+        issued = replace(issued, device_token=device_token)
+    return issued
+
+
+def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
+    """Open a session for the sign-in, or refresh the one that another request has opened. Also return its id."""
+    session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], presenter_of(request)
     nonce = session.get(NONCE)
+    session_id, user = _id(session, cookie, nonce), _user(session)
+    if user is None:
+        return session_id, Refusal()
     signed_in_at = _time_in(nonce)
     signed_in_ago = None if signed_in_at is None else _ago(signed_in_at)
     saved_ago = _saved_ago(session, cookie) if signed_in_ago is None else signed_in_ago
     is_signed_cookie = isinstance(session, signed_cookies.SessionStore)
     if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
-        return None
-    noted = session.get(SESSION_ID) if MARK in session else None
-    session_id = UUID(noted) if noted else _id(session, cookie, nonce)
-    if noted and not queries.is_unrevoked(session_id):
-        return None  # The purge may have deleted the row since. It must not be opened a second time.
-    own = identities(session_id, session.get(SEED) or cookie)
-    mode, remember = token_settings().mode_of_pages, not session.get_expire_at_browser_close()
-    issued: IssuedTokens | None
+        return session_id, Refusal()
+    own = identities(session_id, cookie)
     try:
         issued = open_session(
             user,
             client,
-            mode=mode,
-            remember=remember,
+            mode=token_settings().mode_of_pages,
+            remember=not session.get_expire_at_browser_close(),
             identity=own[0],
             authenticated_ago=signed_in_ago,
             proved={name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()},
@@ -84,28 +111,45 @@ def hand_over(request: HttpRequest) -> IssuedTokens | None:
             lasts=expiry.left(session, saved_ago),
         )
     except UserChanged:
-        return None
+        return session_id, Refusal()
     except IntegrityError:
-        # An earlier or a parallel request has opened the session. Present its first refresh token again.
-        if HANDED in session and session[HANDED]["expiry"] != session.get(EXPIRY):
-            expiry.follow(session, session_id)
-            set_remembered(session_id, remember)
-        issued = _present_again(own, mode, client)
-    else:
-        # A revocation that was committed meanwhile has not seen this session.
-        if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
-            revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
-            return None
-        expiry.note(session, saved_ago)
-    if issued is not None:
-        session.pop(NONCE, None)
-        session.pop(METHODS, None)
-        if session.pop(HANDED, None):
-            session.pop(MARK, None)
-        session[SESSION_ID] = str(session_id)
-        if MARK not in session:
-            session[MARK] = time.time()
-    return issued
+        found = queries.named(session_id)
+        return session_id, Refusal() if found is None else _present(own, found, client)
+    # A revocation that was committed meanwhile has not seen this session.
+    if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
+        revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
+        return session_id, Refusal()
+    expiry.note(session, saved_ago)
+    return session_id, issued
+
+
+def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Refusal:
+    """Present the first refresh token of the session that was opened for the sign-in in Django's session."""
+    session, cookie = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME]
+    found = queries.named(session_id)
+    if found is None:
+        return Refusal()  # The purge may have deleted the row since. It must not be opened a second time.
+    is_expected, is_foreign = cookies.expects_refresh(request, found.mode), is_cross_origin(request)
+    if found.is_bound or not (is_expected or HANDED in session or is_recent(session)):
+        return GOES_ON
+    # In a frame on another site, a browser may send Django's cookie alone.
+    is_alone = is_foreign or settings.SESSION_COOKIE_SAMESITE not in {"Lax", "Strict"}
+    is_proof = is_expected and not is_alone and not cookies.has_refresh(request, found.mode)
+    # A page of another origin can cancel each navigation, and must not use up the recoveries.
+    if (found.generation > 1 and not is_proof) or (found.recovered and is_foreign):
+        return GOES_ON
+    if _user(session) is None:
+        return Refusal()
+    if HANDED in session and session[HANDED]["expiry"] != session.get(EXPIRY):
+        expiry.follow(session, session_id)
+        set_remembered(session_id, not session.get_expire_at_browser_close())
+    own = identities(session_id, session.get(SEED) or cookie)
+    return _present(own, found, replace(presenter_of(request), may_hold_newer=not is_proof))
+
+
+def is_recent(session: Any) -> bool:
+    """Return whether a request may have been sent before the response to the first refresh arrived."""
+    return bool(time.time() - session.get(MARK, 0) < token_settings().reuse_grace.total_seconds())
 
 
 def is_valid(session: Any) -> bool:
@@ -141,7 +185,8 @@ def _user(session: Any) -> Any:
     held = sha256(str(session.get(HASH_SESSION_KEY, "")).encode()).digest()
     if not auth_hash.is_same_password(held, user):
         return None
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    if session.get(HASH_SESSION_KEY) != (current := user.get_session_auth_hash()):
+        session[HASH_SESSION_KEY] = current
     return user
 
 
@@ -208,12 +253,11 @@ def identities(session_id: UUID, seed: str) -> list[refresh_tokens.RefreshToken]
     return [refresh_tokens.RefreshToken(session_id, raw[: refresh_tokens.SECRET_BYTES], 0) for raw in found]
 
 
-def _present_again(own: list[refresh_tokens.RefreshToken], mode: str, client: Client) -> IssuedTokens | None:
-    ring = keyring()
-    digest = queries.secret_digest(own[0].session_id)
+def _present(own: list[refresh_tokens.RefreshToken], found: queries.Named, client: Client) -> IssuedTokens | Refusal:
+    """Present the first refresh token of a session. ``own``: by each key of the server."""
+    ring, modes = keyring(), {token_settings().mode_of_pages, *token_settings().modes} - {BODY}
     for identity in own:
-        if digest is not None and hmac.compare_digest(digest, identity.digest):
+        if hmac.compare_digest(found.secret_digest, identity.digest):
             text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
-            answer = refresh(text, {mode}, client)
-            return None if isinstance(answer, Refusal) else answer
-    return None
+            return refresh(text, modes, client)
+    return GOES_ON  # Django's session has got another key since.

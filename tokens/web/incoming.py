@@ -32,27 +32,25 @@ refresh says so in a header: the user stays anonymous, but gets 503 instead of t
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from time import time
 from typing import NamedTuple
-from uuid import UUID
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
-from tokens.conf import OFFER, SUBDOMAIN, codec, token_settings
+from tokens.conf import OFFER, SUBDOMAIN, codec, codec_of, tenants, token_settings
 from tokens.protocol import dbsc
 from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken
 from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
-from tokens.service.revocation_feed import feed
+from tokens.service.revocation_feed import feed, feed_of
 from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
-from tokens.web.client import client_of, seconds_under_way
+from tokens.web.client import presenter_of
 from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
@@ -88,13 +86,13 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
     """
     if "HTTP_AUTHORIZATION" in request.META or (text := cookies.read_access(request)) is None:
         return False
-    now = time()
-    token = codec().remembered(text, now)
+    now, tenant = time(), tenants.current()
+    token = codec_of(tenant).remembered(text, now)
     if (
         token is None
         or token.while_open
         or (token.for_services and is_auth_api(request))
-        or feed.knows_revoked(token.session_id, token.subject) is not False
+        or (feed_of(tenant) if tenant else feed).knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
         or django_session.is_possible(request, token)
         or (request.META.get("CONTENT_LENGTH") and bodies.is_too_large(request))
@@ -219,30 +217,7 @@ def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
 @sensitive_variables()
 def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
     text, modes, old_name, others = presented
-    client = client_of(request)
-    if under_way := _long_under_way(request):
-        client = replace(client, under_way=under_way, late_session=_session_when_sent(request, under_way))
-    return refresh(text, modes, client, old_name=old_name, others=others)
-
-
-def _long_under_way(request: HttpRequest) -> timedelta:
-    """Return how long a request was under way that took long to arrive, else zero.
-
-    Zero if it took longer than an access token lives. Otherwise an attacker could send a request, and wait with the end
-    of its body for as long as the user is active.
-    """
-    if not (seconds := seconds_under_way(request)):
-        return timedelta()
-    under_way, found = timedelta(seconds=seconds), token_settings()
-    return under_way if found.policy.grace / 2 < under_way <= found.access_lifetime else timedelta()
-
-
-def _session_when_sent(request: HttpRequest, under_way: timedelta) -> UUID | None:
-    """Return the session whose access token the request had, if that was valid when it was sent, or None."""
-    try:
-        return codec().loads(cookies.read_access(request) or "", datetime.now(UTC) - under_way).session_id
-    except InvalidAccessToken:
-        return None
+    return refresh(text, modes, presenter_of(request), old_name=old_name, others=others)
 
 
 def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> Flow[bool]:
@@ -291,9 +266,10 @@ def _verify(text: str, exchange: Exchange) -> Flow[None]:
     except InvalidAccessToken:
         exchange.problem = problems.NOT_OUR_TOKEN
         return
-    is_revoked = feed.knows_revoked(token.session_id, token.subject)
+    of_tenant = feed_of(tenants.current())
+    is_revoked = of_tenant.knows_revoked(token.session_id, token.subject)
     if is_revoked is None:
-        is_revoked = yield partial(feed.is_revoked, token.session_id, token.subject)
+        is_revoked = yield partial(of_tenant.is_revoked, token.session_id, token.subject)
     if is_revoked:
         exchange.problem, exchange.has_ended = problems.SESSION_ENDED, True
     else:

@@ -4,6 +4,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import db, signed_cookies
 from django.contrib.sessions.backends.base import UpdateError
@@ -25,6 +26,8 @@ HANDED = "_tokens_handed"
 """The key of what `open_at_once` leaves, until the first refresh: the access token, and what its cookies depend on."""
 SEED = "_tokens_seed"
 """The key of the secret from which the refresh token is derived that Django's session stands for."""
+DEVICE = "_tokens_device"
+"""The key of the token of a new device, in mode ``scoped``. There a refresh token counts only beside it."""
 SESSION_ID = "_tokens_session"
 """The key of the id of our session."""
 OWNER = "_tokens_owner"
@@ -41,9 +44,9 @@ EXPIRY = "_session_expiry"
 """Django's key of what ``set_expiry`` sets."""
 UNTIL = "_tokens_until"
 """The key of the POSIX seconds at which our session ends with Django's, if the project has decided that."""
-UNUSED = NONCE, METHODS, HANDED, SEED
+UNUSED = NONCE, METHODS, HANDED, SEED, DEVICE
 """The keys of what a sign-in outside of our middleware leaves. A later sign-in removes it."""
-MARKS = BACKEND_SESSION_KEY, HASH_SESSION_KEY, MARK, NONCE, METHODS, HANDED, SEED, SESSION_ID, PROVEN, UNTIL
+MARKS = BACKEND_SESSION_KEY, HASH_SESSION_KEY, MARK, NONCE, METHODS, HANDED, SEED, DEVICE, SESSION_ID, PROVEN, UNTIL
 """The keys under which `django_session.examine` notes what it has done."""
 
 
@@ -57,6 +60,14 @@ def is_handed(request: HttpRequest, session_id: UUID) -> bool:
     """Return whether Django's session stands for the refresh token of our session, which has none yet."""
     session = getattr(request, "session", {})
     return SESSION_KEY in session and HANDED in session and session.get(SESSION_ID) == str(session_id)
+
+
+def may_be_lost(session: Any) -> bool:
+    """Return whether Django's session was refreshed in the place of a refresh token, and the response may be lost.
+
+    Other hosts that see its cookie do not see our refresh cookie, and each of them would have to be answered.
+    """
+    return bool(session.get(MARK)) and not settings.SESSION_COOKIE_DOMAIN
 
 
 def save(session: Any, cookie: str) -> None:

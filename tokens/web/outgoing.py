@@ -16,7 +16,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, django_session, problems, session
+from tokens.web import cookies, django_session, problems, session, signing_out
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
@@ -97,7 +97,7 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
 def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked of `django.contrib.auth`. It takes precedence over the middleware's tokens."""
     if exchange.signed_out or _has_flushed(request, exchange):
-        yield partial(session.sign_out, request, exchange)
+        yield partial(signing_out.sign_out, request, exchange)
     if exchange.signed_in is not None:
         yield partial(session.open_for_page, request, exchange.signed_in)
     elif not exchange.is_opened_by_view:
@@ -107,7 +107,7 @@ def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
 def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked for, except a sign-in."""
     if exchange.signed_out or _has_flushed(request, exchange):
-        yield partial(session.sign_out, request, exchange)
+        yield partial(signing_out.sign_out, request, exchange)
     if exchange.is_opened_by_view:
         # A session that continues another one is no sign-in. Without its cookies its user would be signed out.
         if exchange.issued is not None and not exchange.issued.continues:

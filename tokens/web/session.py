@@ -7,8 +7,7 @@ exchange what the response's cookies become.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from django.conf import settings
@@ -16,10 +15,10 @@ from django.contrib.auth import BACKEND_SESSION_KEY, login
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
-from tokens.conf import BODY, codec, token_settings
+from tokens.conf import BODY, token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken, instant
+from tokens.protocol.access_tokens import AccessToken
 from tokens.protocol.rotation import Decision
 from tokens.service import (
     devices,
@@ -38,19 +37,13 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import cookies, django_session, expiry, marks, methods, possession
+from tokens.web import django_session, expiry, marks, methods, possession
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
-
-SIGNS_OUT_FOR = timedelta(days=1)
-"""For so long after it has expired, an access token ends its session.
-
-With a longer time, every log that contains access tokens would let its readers sign users out.
-"""
+from tokens.web.signing_out import end_own
 
 
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
@@ -142,15 +135,31 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
 
 
 def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
-    """Refresh a session by Django's session, if that stands for its refresh token. None: it does not."""
-    exchange = required_exchange(request)
-    named = marks.opened(request)
-    if named is None or not marks.is_handed(request, named):
+    """Refresh a session by Django's session, if that stands for its refresh token. None: it does not.
+
+    It does not if the client has an access token of a later generation, which came with a refresh token. Raise
+    `Throttled` as `refresh` does.
+    """
+    exchange, named = required_exchange(request), marks.opened(request)
+    if named is None or (is_unsafe(request) and is_cross_origin(request)):
         return None
-    issued = django_session.refresh_handed(request)
-    if issued is not None:
-        exchange.issue(issued)
-    return issued
+    access, before = exchange.access, exchange.issued
+    if before is not None and exchange.issued_before_view and before.session.id == named and before.refresh_token:
+        return before  # The middleware has done it already.
+    is_first = access is None or (access.session_id == named and access.generation == 0)
+    if not marks.is_handed(request, named) and not (is_first and marks.may_be_lost(request.session)):
+        return None
+    answer = django_session.refresh_handed(request)
+    if isinstance(answer, IssuedTokens):
+        if answer.decision is Decision.REPEAT:
+            throttles.take(Tally("refresh_session", str(answer.session.id)))
+        exchange.issue(answer)
+        return answer
+    throttles.take(*throttles.of_networks("refresh_network", client_of(request).ip))
+    if answer.definite and not answer.bound:
+        exchange.reject()
+        exchange.has_ended = True
+    return None
 
 
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
@@ -217,7 +226,7 @@ def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> No
     for that one if the request has only an access token for services.
     """
     exchange, is_own = required_exchange(request), session_id == current_id(request)
-    if not (is_own and _end_own(request, exchange)):
+    if not (is_own and end_own(request, exchange)):
         with change_account(request, **proof):
             sessions = RefreshToken.objects.filter(id=session_id)
             revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
@@ -247,87 +256,6 @@ def rename_device(request: HttpRequest, row: RefreshToken, name: str, **proof: U
         raise ImpersonationRefused
     with change_account(request, **proof):
         devices.rename(row, name)
-
-
-def sign_out(request: HttpRequest, exchange: Exchange) -> None:
-    """End the session of this request, if there is one. The response deletes the cookies.
-
-    The session goes on if the request has only an access token for services, because services must not sign users out.
-    An access token that has expired within `SIGNS_OUT_FOR` ends its session too, because in mode ``scoped`` a page gets
-    no refresh token.
-    """
-    if exchange.access is not None:
-        _end_own(request, exchange)
-    elif is_unsafe(request) and is_cross_origin(request):
-        pass  # With an access token that is valid, such a request would not have reached the view.
-    elif (named := _named_by_access(request)) and not named.is_too_old:
-        revocation.sign_out(named.session_id, client_of(request), is_held=False)
-    exchange.sign_out()
-
-
-def _end_own(request: HttpRequest, exchange: Exchange) -> bool:
-    """End the session of this request, and return whether the request may end it."""
-    access, is_held = exchange.access, possession.has_refresh_token(request)
-    if access is None or (access.for_services and not is_held):
-        return False
-    revocation.sign_out(access.session_id, client_of(request), is_held=is_held)
-    return True
-
-
-class _Named(NamedTuple):
-    session_id: UUID
-    is_too_old: bool
-
-
-def _named_by_access(request: HttpRequest) -> _Named | None:
-    """Return which session the access token of a request names, and whether it expired too long ago to end it.
-
-    One for services names none, because services must not sign users out.
-    """
-    with suppress(InvalidAccessToken):
-        exchange = exchange_of(request)  # A test's client signs out without the middleware.
-        by_bearer = exchange is not None and exchange.by_bearer
-        token = codec().loads_expired((bearer_token(request) if by_bearer else cookies.read_access(request)) or "")
-        if not token.for_services:
-            return _Named(token.session_id, datetime.now(UTC) >= instant(token.expires_at) + SIGNS_OUT_FOR)
-    return None
-
-
-def sign_out_presented(request: HttpRequest, presented: Presented | None) -> bool:
-    """End the sessions that a request names. The response deletes the cookies.
-
-    A session is named by a refresh token of any generation, or by an access token that has not expired more than
-    `SIGNS_OUT_FOR` ago. Return False if a session goes on because only an older access token names it.
-    """
-    is_sure = _end_presented(request, presented)
-    required_exchange(request).sign_out()
-    return is_sure
-
-
-def sign_out_outside(request: HttpRequest) -> None:
-    """End the sessions that a request names, which our middleware has not seen yet, or does not see any more.
-
-    Our cookies stay. The next request with them finds that the session has ended.
-    """
-    if not hasattr(request, "META") or (is_unsafe(request) and is_cross_origin(request)):
-        return
-    if session_id := marks.opened(request):
-        revocation.sign_out(session_id, client_of(request), is_held=False)
-    _end_presented(request, cookies.read_refresh(request))
-
-
-def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
-    named: dict[UUID, bool] = {}
-    if presented:
-        text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
-        if session_id := refreshing.presented_session(text, presented.modes):
-            named[session_id] = True
-    by_access = _named_by_access(request)
-    if by_access and not by_access.is_too_old:
-        named.setdefault(by_access.session_id, False)
-    for session_id, is_held in named.items():
-        revocation.sign_out(session_id, client_of(request), is_held=is_held)
-    return by_access is None or bool(named)
 
 
 def refuse_impersonation(request: Any) -> None:

@@ -78,6 +78,9 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "ALGORITHM": ("EdDSA", "ES256", " ES256 ", "ES256"),
     "SIGNING_KEYS": (("derived",), [KEY, "derived"], f"{pem('EdDSA')},derived", (KEY, "derived")),
     "CLAIMS_HOOK": ("", HOOK, HOOK, HOOK),
+    "TENANT_HOOK": ("", "shop.tenants.of", " shop.tenants.of ", "shop.tenants.of"),
+    "TENANT_KEYS": ("", "shop.tenants.keys", "shop.tenants.keys", "shop.tenants.keys"),
+    "TENANT_CONTEXT": ("", "shop.tenants.context", "shop.tenants.context", "shop.tenants.context"),
     "OWN_METHODS": ((), ["badge"], "badge", ("badge",)),
     "BACKEND_METHODS": (
         (),

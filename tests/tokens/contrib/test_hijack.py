@@ -13,7 +13,7 @@ from tests.factories import AdminFactory, UserFactory
 from tests.tokens.service.holders import PATIENCE
 from tests.tokens.service.threads import in_thread
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
-from tokens.checks import check_hijack
+from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
 
 __all__ = ["_urls", "owner", "staff"]

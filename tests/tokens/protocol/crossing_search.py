@@ -251,7 +251,9 @@ class Result(NamedTuple):
 
 def foreign_page(rule: Rule, *, history: bool = False) -> Result:
     """Search for a history in which the session ends without a thief. ``history``: see `steps`."""
-    return _search(World(), lambda world: steps(world, rule, history=history), lambda world: world.row.state.ended)
+    return breadth_first(
+        World(), lambda world: steps(world, rule, history=history), lambda world: world.row.state.ended
+    )
 
 
 def thief(rule: Rule) -> Result:
@@ -261,10 +263,12 @@ def thief(rule: Rule) -> Result:
         is_quiet = theft.thief_was_served and theft.owner_was_served_since and not theft.trace
         return not theft.row.state.ended and (is_quiet or theft.rounds == ROUNDS)
 
-    return _search(Theft(), lambda theft: steps_of_theft(theft, rule), is_bad, lambda theft: not theft.row.state.ended)
+    return breadth_first(
+        Theft(), lambda theft: steps_of_theft(theft, rule), is_bad, lambda theft: not theft.row.state.ended
+    )
 
 
-def _search(
+def breadth_first(
     start: Any,
     following: Callable[[Any], Iterator[tuple[str, Any]]],
     is_bad: Callable[[Any], bool],

@@ -161,12 +161,16 @@ class Server:
 
 
 class Browser:
-    """One cookie jar and the tabs that share it. ``life`` counts its crashes: older responses do not reach it."""
+    """One cookie jar and the tabs that share it. ``life`` counts its crashes: older responses do not reach it.
 
-    __slots__ = ("access", "cookies", "kept", "life", "saved")
+    ``handed``: whether it has Django's session, which stands for the first refresh token until there is a newer one.
+    """
 
-    def __init__(self, refresh: int = 0, access: Access = AT_LOGIN, name: str = NEW) -> None:
-        self.cookies: Cookies = {name: refresh}
+    __slots__ = ("access", "cookies", "handed", "kept", "life", "saved")
+
+    def __init__(self, refresh: int = 0, access: Access = AT_LOGIN, name: str = NEW, *, handed: bool = False) -> None:
+        self.cookies: Cookies = {} if handed else {name: refresh}
+        self.handed = handed
         self.access = access
         # (since when, refresh cookies, access) of all cookies that the jar has held. The first entry is on disk.
         self.saved = [(float("-inf"), self.cookies, access)]
@@ -208,7 +212,7 @@ class Attacker(Browser):
     __slots__ = ("distance",)
 
     def __init__(self, victim: Browser, distance: float) -> None:
-        super().__init__(access=victim.access)
+        super().__init__(access=victim.access, handed=victim.handed)
         self.cookies = victim.cookies
         self.distance = distance
 
@@ -285,10 +289,13 @@ class World:
     ) -> None:
         release, following = releases
         presented = release.presented(cookies)
+        if presented is None and party.handed:
+            presented = 0
         if presented is None or presented == PLANTED:
             self.signed_out = True
             return
         decision, answer = self.server.answer(presented, self.now)
+        self.signed_out |= decision is Decision.REFUSE
         if decision in ENDS_SESSION:
             self.ended = decision
         if answer.access is None:

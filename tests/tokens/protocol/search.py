@@ -21,11 +21,12 @@ from typing import NamedTuple
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
 
-REFRESH, ORPHAN, USE, ANSWER, UPLOAD, FIRST = range(6)
+REFRESH, ORPHAN, USE, ANSWER, UPLOAD, FIRST, PAGE, ORPHAN_PAGE = range(8)
 """The kinds of messages: a refresh, one whose browser has crashed, a use of an access token, a response, an upload.
 
 An upload is a refresh that arrives late, because a proxy collects its body first. A first request has no token of ours,
-only Django's session, in which the access token of the sign-in is: the response carries it.
+only Django's session, in which the access token of the sign-in is: the response carries it. A page is a request with
+Django's session, to which the browser sends no refresh token, although it may have one.
 """
 CURRENT = 8
 """The number of the server's generation in a key."""
@@ -43,7 +44,8 @@ class Scale(NamedTuple):
     how long an upload may take. There are none by default, and at most one at a time. ``expired``: whether the access
     token of an upload had expired when it was sent. The browser then presents no token that it gets during the
     upload, because it gets an access token with it that outlives the upload. ``handed``: whether the session begins
-    with first requests. The last six fields break the protocol.
+    with first requests, and Django's session stands for the first refresh token until the browser has a newer one.
+    ``pages``: whether browsers send the refresh token to the auth API only. The last nine fields break the protocol.
     """
 
     grace: int = 2
@@ -53,12 +55,16 @@ class Scale(NamedTuple):
     upload: int = 0
     expired: bool = False
     handed: bool = False
+    pages: bool = False
     still_time_cut: int = 0
     acknowledged_early: int = 0
     repeat_sends_refresh: bool = False
     other_name_stays: bool = False
     uploads_are_not_late: bool = False
     first_sends_refresh: bool = False
+    stands_within_grace: bool = False
+    pages_recover: bool = False
+    pages_end: bool = False
 
 
 class Access(NamedTuple):
@@ -172,15 +178,20 @@ class Rules:
             # Django's session stands for the refresh token until there is one.
             yield Message(FIRST, world.now, None, None)
             if world.jar.accesses:
-                yield Message(REFRESH, world.now, Refresh(0), None)
+                yield from self._refreshes(world, Refresh(0))
                 yield from self._uses(world)
             return
         has_access = any(m.kind == UPLOAD and m.refresh != world.jar.refresh for m in world.messages)
         if not (self.scale.expired and has_access):
-            yield Message(REFRESH, world.now, world.jar.refresh, None)
-        if self.scale.upload and all(message.kind != UPLOAD for message in world.messages):
-            yield Message(UPLOAD, world.now, world.jar.refresh, None)
+            yield from self._refreshes(world, world.jar.refresh)
         yield from self._uses(world)
+
+    def _refreshes(self, world: World, refresh: Refresh) -> Iterator[Message]:
+        yield Message(REFRESH, world.now, refresh, None)
+        if self.scale.upload and all(message.kind != UPLOAD for message in world.messages):
+            yield Message(UPLOAD, world.now, refresh, None)
+        if self.scale.pages and world.row.generation <= 2:  # Later on no page is answered.
+            yield Message(PAGE, world.now, Refresh(0), None)
 
     def _uses(self, world: World) -> Iterator[Message]:
         for access in world.jar.accesses:
@@ -237,7 +248,10 @@ class Rules:
         row, now = rest.row, _EPOCH + rest.now * _UNIT
         decision = self._decide(rest, presented, message)
         step = f"{presented} is {decision.value}"
-        if decision is Decision.LATE:
+        if self.scale.stands_within_grace and presented == 0 < row.generation and decision is not Decision.REPEAT:
+            return "Django's session stands for no refresh token any more", None
+        is_page = message.kind in {PAGE, ORPHAN_PAGE}
+        if decision is Decision.LATE or (is_page and self._is_anonymous(decision)):
             return step, rest
         if decision in ENDS_SESSION:
             return step, None
@@ -259,12 +273,18 @@ class Rules:
         # The response to an upload comes at once, so that all of its time is on the way there.
         sent = rest.now - self.request_life if message.kind == UPLOAD else message.sent
         answer = Message(ANSWER, sent, refresh, Access(row.generation, rest.now))
-        messages = rest.messages if message.kind == ORPHAN else (*rest.messages, answer)
+        messages = rest.messages if message.kind in {ORPHAN, ORPHAN_PAGE} else (*rest.messages, answer)
         return step, rest._replace(row=row, commits=commits, messages=messages)
+
+    def _is_anonymous(self, decision: Decision) -> bool:
+        """Return whether a page gets no tokens. The browser may have a newer refresh token, which it has not sent."""
+        if decision is Decision.RECOVER:
+            return not self.scale.pages_recover
+        return decision in ENDS_SESSION and not self.scale.pages_end
 
     def _crashed(self, world: World) -> Iterator[Successor]:
         left = tuple(
-            message._replace(kind=ORPHAN) if message.kind == REFRESH else message
+            message._replace(kind={REFRESH: ORPHAN, PAGE: ORPHAN_PAGE}.get(message.kind, message.kind))
             for message in world.messages
             if message.kind not in {ANSWER, UPLOAD, FIRST}  # The proxy does not forward a part of a body.
         )
@@ -284,7 +304,8 @@ class Rules:
             return (access.generation + to_key, min(now - access.iat, self.acknowledge)) if matters else (0, 0)
 
         def of_refresh(refresh: Refresh | None) -> tuple[int, int]:
-            new, old = (0 if n is None else n if n == DELETED else n + to_key for n in refresh or Refresh(None))
+            given = refresh or Refresh(None)
+            new, old = (0 if n is None else n if n == DELETED else max(n + to_key, 1) for n in given)
             return new, old
 
         def of_jar(jar: Jar) -> tuple[int, ...]:

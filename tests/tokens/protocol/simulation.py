@@ -48,6 +48,12 @@ def without_recovery(state: State, presented: int, now: datetime, policy: Policy
     return Decision.REUSE if decision in {Decision.RECOVER, Decision.EXHAUSTED} else decision
 
 
+def within_grace(state: State, presented: int, now: datetime, policy: Policy) -> Decision:
+    """Let Django's session stand for the first refresh token only within the grace of its first refresh."""
+    decision = decide(state, presented, now, policy)
+    return Decision.REFUSE if presented == 0 < state.generation and decision is not Decision.REPEAT else decision
+
+
 Phases = tuple[tuple[float, tuple[Release, ...]], ...]
 """Until which share of a history which releases are running."""
 BEFORE, WRITES_OLD, WRITES_NEW = Release.BEFORE, Release.WRITES_OLD, Release.WRITES_NEW
@@ -71,6 +77,7 @@ VARIANTS: dict[str, Decide] = {
     "as designed": decide,
     "without the still time": without_still_time,
     "without recovery": without_recovery,
+    "within the grace": within_grace,
 }
 
 
@@ -84,7 +91,8 @@ class Conditions:
     of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
     ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
     change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
-    fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins.
+    fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``handed``: whether
+    Django's session stands for the first refresh token.
     """
 
     lost: float = 0.1
@@ -98,6 +106,7 @@ class Conditions:
     passwords: float = 0.0
     outages: float = 0.0
     asks_first: bool = True
+    handed: bool = False
 
 
 AS_ABOVE = "as above"
@@ -106,6 +115,7 @@ UPGRADED = "both, 30 % lost, a cookie renamed in a rolling deployment, and its o
 PASSWORDS = "both, 30 % lost, rehashes, and passwords changed in this browser"
 HOOK_FAILS = "both, 30 % lost, and a claims hook that fails for up to two hours"
 TOO_LATE = "a claims hook that is asked after the rotation, and fails for up to two hours"
+HANDED = "both, 30 % lost, and a sign-in of which only Django's session knows"
 HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
     AS_ABOVE: Conditions(),
@@ -119,6 +129,7 @@ ROWS = {
     QUEUED: Conditions(request_life=2 * GRACE, queued=True),
     UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
     PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
+    HANDED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, handed=True),
     HASTILY: Conditions(phases=HASTY),
     HOOK_FAILS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, outages=0.3),
     TOO_LATE: Conditions(outages=0.3, asks_first=False),
@@ -136,7 +147,7 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     asks_first = conditions.asks_first
     server = Server(decide, asks_first=asks_first) if account is None else ServerOfAccount(account, decide)
     world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
-    browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW)
+    browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW, handed=conditions.handed)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
     now = 0.0
     for step in range(STEPS):
@@ -196,15 +207,19 @@ def signed_out(row: str, histories: int, variant: str = "as designed") -> int:
 
 @dataclass(frozen=True, slots=True)
 class Theft:
-    """An attacker refreshes ``distance`` seconds after the owner. ``verified_here``: access tokens are used here."""
+    """An attacker refreshes ``distance`` seconds after the owner. ``verified_here``: access tokens are used here.
+
+    ``handed``: whether both have only Django's session, which stands for the first refresh token.
+    """
 
     distance: float
     verified_here: bool = True
+    handed: bool = False
 
     def generations(self, random: Random) -> int | None:
         """Return the generation after the theft in which the session ends, or None if it never does."""
         world = World(Server(), written_after=lambda: WRITTEN_WITHIN * random.random())
-        owner = Browser()
+        owner = Browser(handed=self.handed)
         attacker = Attacker(owner, self.distance)
         now = 0.0
         for generation in range(1, 101):

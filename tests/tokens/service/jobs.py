@@ -181,7 +181,7 @@ def purge(batch_size: int) -> dict[str, int]:
 
 def acknowledge(session_id: str, generation: int) -> bool:
     """Write an acknowledgement of a generation of the session."""
-    acknowledgements._pending[UUID(session_id)] = generation
+    acknowledgements._pending[""] = {UUID(session_id): generation}
     return acknowledgements.flush()
 
 

@@ -1,0 +1,106 @@
+"""Checks of how the project has taken our apps in: its middleware, its URLs and the names of its apps."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.urls import Resolver404, resolve
+from django.utils.module_loading import import_string
+
+from tokens.web.paths import auth_api
+
+MIDDLEWARE = "tokens.middleware.TokenMiddleware"
+DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+JWKS = "/.well-known/jwks.json"
+
+
+@register(Tags.security)
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """Check that our middleware stands after Django's session middleware, and replaces Django's authentication."""
+    order = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in order:
+        hint = f"Replace {DJANGO_MIDDLEWARE!r} by {MIDDLEWARE!r}."
+        return [Error(f"{MIDDLEWARE} is not in MIDDLEWARE.", hint=hint, id="tokens.E010")]
+    if not any(_is_session_middleware(path) for path in order[: order.index(MIDDLEWARE)]):
+        hint = "Sign-ins and sign-outs write request.session, with or without Django's session app."
+        return [Error(f"{MIDDLEWARE} does not stand after SessionMiddleware.", hint=hint, id="tokens.E011")]
+    if DJANGO_MIDDLEWARE in order:
+        hint = f"Remove {DJANGO_MIDDLEWARE!r}. The last of the two would decide who the user is."
+        return [Error("MIDDLEWARE has Django's authentication middleware and ours.", hint=hint, id="tokens.E016")]
+    return []
+
+
+def _is_session_middleware(path: str) -> bool:
+    found = import_string(path)
+    return isinstance(found, type) and issubclass(found, SessionMiddleware)
+
+
+@register(Tags.security)
+def check_urls(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the API, REST framework and the public keys are there together, or none of them."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    has_api, has_framework = auth_api() is not None, apps.is_installed("rest_framework")
+    if has_framework and not has_api:
+        hint = (
+            'Add path("api/", include("tokens.api.urls")) at the end of the URLs. Without an API, silence this check.'
+        )
+        return [Warning("tokens.api.urls is not in the URLs.", hint=hint, id="tokens.W051")]
+    messages: list[CheckMessage] = []
+    if has_api and not has_framework:
+        hint = "Add 'rest_framework' to INSTALLED_APPS. Its messages are not translated otherwise."
+        messages.append(Warning("rest_framework is not in INSTALLED_APPS.", hint=hint, id="tokens.W052"))
+    if has_api and not _is_found(JWKS):
+        hint = f'Add path("{JWKS[1:]}", jwks), with jwks of tokens.api.public. Services need these keys.'
+        messages.append(Warning(f"{JWKS} is not in the URLs.", hint=hint, id="tokens.W053"))
+    return messages
+
+
+def _is_found(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
+@register(Tags.security)
+def check_names_of_apps(**kwargs: Any) -> list[CheckMessage]:
+    """Check that no app of the project has the name of one of ours. Python imports the one that it finds first."""
+    return [message for app in apps.get_app_configs() if app.name in {"accounts", "tokens"} for message in _hiding(app)]
+
+
+def _hiding(app: AppConfig) -> Iterator[CheckMessage]:
+    is_ours = getattr(app, "is_latchkey", False)
+    for folder in _other_packages(app):
+        if is_ours and not _is_ours(folder):
+            yield Error(
+                f"The app {app.name!r} of the project, in {folder}, is hidden by Latchkey's.",
+                hint="Rename the app of the project. Latchkey's apps cannot be renamed.",
+                id="tokens.E050",
+            )
+        elif not is_ours and _is_ours(folder):
+            yield Warning(
+                f"Latchkey's app {app.name!r}, in {folder}, is hidden by the project's own, in {app.path}.",
+                hint="To use Latchkey's, rename your app. To use only `tokens`, add tokens.W050 to "
+                "SILENCED_SYSTEM_CHECKS.",
+                id="tokens.W050",
+            )
+
+
+def _other_packages(app: AppConfig) -> set[Path]:
+    """Return the folders of other apps that Python would find under the same name, if they came first."""
+    folders = {(Path(entry) / app.name).resolve() for entry in sys.path}
+    looks_like_an_app = ("apps.py", "models.py", "models", "migrations")
+    found = {folder for folder in folders if any((folder / name).exists() for name in looks_like_an_app)}
+    return found - {Path(app.path).resolve()}
+
+
+def _is_ours(folder: Path) -> bool:
+    config = folder / "apps.py"
+    return config.is_file() and "is_latchkey" in config.read_text(errors="replace")
