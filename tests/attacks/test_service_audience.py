@@ -354,6 +354,7 @@ class TestServiceToken:
             "iat": now,
             "auth_time": now,
             "amr": ["pwd"],
+            "acr": "aal1",
         }
 
     def test_it_names_the_actor_of_an_impersonation_and_no_time(self, clock, settings, user):
@@ -363,7 +364,7 @@ class TestServiceToken:
         browser.post(f"/probe/impersonate/{user.email}")
         claims = claims_of(post(browser, TOKEN).json()["access_token"])
         assert (claims["sub"], claims["act"]) == (str(user.pk), {"sub": str(staff.pk)})
-        assert not {"auth_time", "amr"} & set(claims)
+        assert not {"auth_time", "amr", "acr"} & set(claims)
 
     def test_it_costs_one_read_beside_the_users(self, owner, django_assert_num_queries):
         feed.is_revoked(uuid4())
