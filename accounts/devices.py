@@ -28,8 +28,8 @@ from django.views.generic import TemplateView
 
 from accounts import users
 from accounts.forms import PasswordForm, RenamingForm
-from accounts.links import login_url
 from accounts.service import passwords
+from accounts.targets import login_url
 from tokens import sessions
 
 _View = Callable[..., HttpResponseBase]

@@ -6,15 +6,17 @@ from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
+from django.contrib.auth.signals import user_login_failed
 from django.core.validators import MaxLengthValidator
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
-from accounts.links import MAX_TOKEN
 from accounts.models import MAX_NAME, MAX_PASSWORD
-from tokens import sessions
+
+MAX_TOKEN = 1024
+"""Characters of the token of a link. Those of this release have about 100, and those of earlier ones at most 500."""
 
 
 class BoundedSignInForm(AuthenticationForm):
@@ -29,7 +31,8 @@ class BoundedSignInForm(AuthenticationForm):
             return super().clean()
         except get_user_model().MultipleObjectsReturned:
             # A backend of the project ignores case, and several users have this name.
-            sessions.fail_sign_in(self.request, self.cleaned_data["username"])
+            credentials = {"username": self.cleaned_data["username"], "password": "********************"}
+            user_login_failed.send(sender=__name__, credentials=credentials, request=self.request)
             raise self.get_invalid_login_error() from None
 
 

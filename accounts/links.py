@@ -22,14 +22,10 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core import signing
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from tokens import sessions
-
-MAX_TOKEN = 1024
-"""Characters of a token. Those of this release have about 100, and those of earlier ones at most 500."""
 
 
 class Purpose(StrEnum):
@@ -114,22 +110,6 @@ def url(purpose: Purpose, token: str) -> str:
     """Return the URL of the link. Its page acts only on POST, because programs that scan mails open links."""
     # ORIGIN, and not the Host header, which is set by the client that asks for the mail.
     return f"{settings.ORIGIN}{reverse(_PAGES[purpose])}?{urlencode({'token': token})}"
-
-
-def login_url() -> str:
-    """Return LOGIN_URL. If it leads nowhere, as Django's default does, return our own page to sign in."""
-    return str(settings.LOGIN_URL) if leads_somewhere(settings.LOGIN_URL) else reverse("sign-in")
-
-
-def leads_somewhere(target: Any) -> bool:
-    """Return whether a setting such as LOGIN_URL is the URL of another site, or leads to a view of this one."""
-    try:
-        path = resolve_url(str(target)).partition("?")[0]
-        if path.startswith("/") and not path.startswith("//"):
-            resolve(f"/{path.removeprefix(get_script_prefix())}")
-    except (NoReverseMatch, Resolver404):
-        return False
-    return True
 
 
 def _signer(purpose: Purpose) -> signing.TimestampSigner:

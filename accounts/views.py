@@ -25,7 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import FormView, TemplateView
 
-from accounts import forms, links, users
+from accounts import forms, links, targets, users
 from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
 from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
@@ -68,7 +68,7 @@ class SignIn(OwnSite, LoginView):
 
     def get_default_redirect_url(self) -> str:
         # Few projects have a page at Django's default.
-        is_there = links.leads_somewhere(settings.LOGIN_REDIRECT_URL)
+        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
         return super().get_default_redirect_url() if is_there else reverse("your-devices")
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

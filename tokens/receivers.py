@@ -11,22 +11,20 @@ from uuid import UUID
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import update_last_login
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connections
 from django.db.models import Case, F, Value, When
-from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, post_migrate, post_save, pre_delete, pre_migrate, pre_save
 from django.dispatch import receiver
 
 from tokens import metrics
 from tokens.conf import BODY
-from tokens.database.transactions import clock, unless_overtaken, writer
+from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
-from tokens.web import django_session, methods, tenants
+from tokens.web import django_session, last_login, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -59,26 +57,7 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
         django_session.note_opened(request, opened.id)
 
 
-def note_last_login(sender: Any, user: Any, **kwargs: Any) -> None:
-    """Do what Django's receiver does, unless a parallel sign-in of the user has just done it."""
-    with unless_overtaken(writer(get_user_model())):
-        update_last_login(sender, user, **kwargs)
-
-
-def _replace_last_login() -> None:
-    """Connect `note_last_login` in the place of Django's receiver, if a project has not disconnected that one.
-
-    Django connects it when the app ``auth`` is ready, and not if there is one with this id already.
-    """
-    labels = [config.label for config in apps.get_app_configs()]
-    is_first = labels.index("tokens") < labels.index("auth")
-    is_field = isinstance(getattr(get_user_model(), "last_login", None), DeferredAttribute)
-    if user_logged_in.disconnect(dispatch_uid=_LAST_LOGIN) or (is_first and is_field):
-        user_logged_in.connect(note_last_login, dispatch_uid=_LAST_LOGIN)
-
-
-_LAST_LOGIN = "update_last_login"
-_replace_last_login()
+last_login.replace()
 methods.watch_backends()
 
 

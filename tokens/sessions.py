@@ -79,7 +79,6 @@ __all__ = [
     "current_id",
     "device_of",
     "durable",
-    "fail_sign_in",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
@@ -113,7 +112,6 @@ Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
-fail_sign_in = attempts.fail
 current_id = session.current_id
 impersonate = impersonation.impersonate
 release = impersonation.release

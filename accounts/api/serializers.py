@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
-from accounts.links import MAX_TOKEN
+from accounts.forms import MAX_TOKEN
 from accounts.models import MAX_NAME, MAX_PASSWORD
 from tokens.api.public import ProofInput, Text
 

@@ -76,6 +76,8 @@ CASES = {
             "settings.py, for operators",
             "settings.py, with views of REST framework",
             "settings.py, with large uploads",
+            "settings.py, with other backends",
+            "settings.py, with levels of your own",
             "settings.py, with error reports",
             "views.py",
             "asgi.py",

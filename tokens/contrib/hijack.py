@@ -32,7 +32,7 @@ from tokens.service import users
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.users import SessionEnded
-from tokens.web import django_session, impersonation
+from tokens.web import django_session, impersonation, last_login
 from tokens.web.exchange import required_exchange
 
 _HISTORY = "hijack_history"
@@ -128,6 +128,7 @@ def end(*, request: HttpRequest, **kwargs: Any) -> None:
 
 
 def _carry_out(request: HttpRequest, step: Callable[[], IssuedTokens]) -> None:
+    last_login.replace()
     try:
         issued = step()
     except (ImpersonationRefused, SessionEnded):

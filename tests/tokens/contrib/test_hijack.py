@@ -1,11 +1,14 @@
 """The adapter for django-hijack: its views, its bar, its locks, and the check of its middleware."""
 
 from contextlib import ExitStack
+from functools import partial
 from threading import Barrier
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import update_last_login
+from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
 from tests.browsers import FIREFOX, login
@@ -15,6 +18,7 @@ from tests.tokens.service.threads import in_thread
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
 from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
+from tokens.web import last_login
 
 __all__ = ["_urls", "owner", "staff"]
 
@@ -81,6 +85,18 @@ def test_django_hijack_works_without_what_an_earlier_sign_in_left_in_djangos_ses
     assert browser.get("/probe/whose").json()["hijacked"] is True
     assert release_by_hijack(browser).status_code == 302
     assert browser.get("/probe/whose").json()["user"] == str(staff.pk)
+
+
+@pytest.mark.django_db
+def test_our_receiver_for_the_time_of_the_last_sign_in_stays(staff, owner, another):
+    """django-hijack disconnects it while it signs in, and then connects Django's."""
+    browser = another()
+    login(browser, staff)
+    for step in (partial(by_hijack, browser, owner), partial(release_by_hijack, browser)):
+        assert step().status_code == 302
+        receivers, _ = user_logged_in._live_receivers(None)
+        assert last_login.note in receivers
+        assert update_last_login not in receivers
 
 
 @pytest.mark.django_db
