@@ -147,6 +147,10 @@ class TestARegistration:
     def test_asks_for_a_user_name(self, api, send):
         assert outcome(send(api, "register", ADA | {"username": ""})) == "400 invalid username"
 
+    def test_without_a_user_name_does_not_say_that_the_address_is_not_read(self, api):
+        answer = post(api, "/api/auth/register", {"email": ADDRESS, "password": PASSWORD})
+        assert answer.json()["errors"] == {"username": ["This field is required."]}
+
     def test_makes_an_account_with_the_name_and_the_address(self, api, send, token_in):
         assert outcome(send(api, "register", ADA)) == "done"
         assert outcome(confirm(api, token_in(ADDRESS), send)) == "done"

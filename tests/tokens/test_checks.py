@@ -374,6 +374,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         (f"proxy {proxy!r}", setting("TRUSTED_PROXIES", [proxy]), [])
         for proxy in ("10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8")
     ),
+    ("no origin", setting("ORIGIN", ""), ["tokens.E006", "tokens.E007"]),
     ("two proxies, each of which is reported", setting("TRUSTED_PROXIES", ["x", "y"]), ["tokens.E012"] * 2),
     ("the scheme from a proxy", scheme_behind("10.0.0.0/8"), []),
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),

@@ -116,7 +116,10 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
     serializer = kind(data=request.data)
     if not serializer.is_valid():
         raise serializers.ValidationError(
-            {field: _naming_the_others(field, found, request.data) for field, found in serializer.errors.items()}
+            {
+                field: _naming_the_others(field, found, {*request.data} - {*serializer.fields})
+                for field, found in serializer.errors.items()
+            }
         )
     validated: dict[str, Any] = serializer.validated_data
     return validated
@@ -128,15 +131,18 @@ def refuse_others_token(request: Request) -> None:
     Call it for a request without a refresh token. It would otherwise be answered as if it had sent nothing.
     """
     missing = [ErrorDetail("", "required")]
-    found = _naming_the_others("refresh_token", missing, request.data)
+    found = _naming_the_others("refresh_token", missing, {*request.data})
     if found is not missing:
         raise serializers.ValidationError({"refresh_token": found})
 
 
-def _naming_the_others(field: str, errors: list[Any], given: Any) -> list[Any]:
-    """Return the errors of a field. If it is missing, and the body has one of another package, name that one too."""
+def _naming_the_others(field: str, errors: list[Any], unread: set[str]) -> list[Any]:
+    """Return the errors of a field. If it is missing, and the body has one of another package, name that one too.
+
+    ``unread``: the fields of the body that the API does not read.
+    """
     others = _NAMES_OF_USERS if field == get_user_model().USERNAME_FIELD else _OTHER_NAMES.get(field, ())
-    theirs = next((name for name in others if name in given and name != field), None)
+    theirs = next((name for name in others if name in unread), None)
     if theirs is None or [error.code for error in errors] != ["required"]:
         return errors
     text = _("This field is required. This API does not read the field %(name)s.") % {"name": theirs}

@@ -56,7 +56,7 @@ def _modes(found: TokenSettings) -> Iterator[CheckMessage]:
 
 
 def _audiences(found: TokenSettings) -> Iterator[CheckMessage]:
-    if found.service_audience == found.audience:
+    if found.audience and found.service_audience == found.audience:
         yield Error(
             f"SERVICE_AUDIENCE is the same as AUDIENCE ({found.audience!r}): tokens for services would open accounts.",
             hint="Choose another text, such as https://api.example.org",
