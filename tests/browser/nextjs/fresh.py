@@ -18,7 +18,11 @@ PACKAGE = ROOT / "clients" / "next"
 README = (PACKAGE / "README.md").read_text()
 CREATED_BY = {"14": "14.2.35", "15": "15.5.28", "16": "16.4.3"}
 """The version of ``create-next-app`` for each major version. It installs the same version of Next.js."""
-OPTIONS = {"14": ["--no-src-dir"], "15": ["--empty", "--src-dir", "--no-turbopack"], "16": ["--empty", "--no-src-dir"]}
+OPTIONS = {
+    "14": ["--no-src-dir", "--no-tailwind"],
+    "15": ["--empty", "--src-dir", "--no-turbopack", "--no-tailwind"],
+    "16": ["--empty", "--no-src-dir", "--tailwind"],
+}
 SHORT = {"TOKENS_ACCESS_LIFETIME": "12"}
 """The guard refreshes when ten seconds are left."""
 NEXT = ["node", "node_modules/next/dist/bin/next"]
@@ -60,7 +64,7 @@ def packed(folder: Path, *, tested: bool = False) -> Path:
 
 def created(version: str, folder: Path, package: Path) -> Path:
     """Return a new application of this major version, with the package and the files of its README."""
-    command = ["npx", "--yes", f"create-next-app@{CREATED_BY[version]}", "app", "--ts", "--app", "--no-tailwind"]
+    command = ["npx", "--yes", f"create-next-app@{CREATED_BY[version]}", "app", "--ts", "--app"]
     flags = ["--no-eslint", "--import-alias", "@/*", "--use-npm", "--disable-git", "--yes"]
     npm(*command, *flags, *OPTIONS[version], folder=folder)
     app = folder / "app"
@@ -72,10 +76,16 @@ def created(version: str, folder: Path, package: Path) -> Path:
 
 def write(version: str, app: Path, path: str, code: str) -> None:
     """Write a file of the README as it is in this version of Next.js."""
-    if path == "next.config.ts" and version == "14":
-        (app / "next.config.mjs").unlink()
-        path = "next.config.mjs"
-        code = code.replace('import type { NextConfig } from "next";\n', "").replace(": NextConfig", "")
+    if path == "next.config.ts":
+        path = "next.config.mjs" if version == "14" else path
+        _, _, used = code.partition('from "next";\n')
+        made = (app / path).read_text()
+        assert made.count("export default nextConfig;") == 1
+        code = (
+            used.partition("\n")[0]
+            + "\n"
+            + made.replace("export default nextConfig", "export default withLatchkey(nextConfig)")
+        )
     if path == "proxy.ts" and version != "16":
         path, code = "middleware.ts", code.replace("const proxy", "const middleware")
     root = app / "src" if (app / "src").exists() and not path.startswith((".env", "next.config")) else app
