@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -169,9 +169,15 @@ def test_a_session_that_is_ended_in_parallel_to_its_refreshes_ends_once(level):
 @two_levels
 def test_a_revocation_waits_for_a_refresh_and_purges_take_turns(level, settings):
     settings.TOKENS = {"SESSION_RETENTION": 1}
-    holder = Holder(UserFactory())
-    with in_thread(holder.end), transaction.atomic():
+    holder, is_locked = Holder(UserFactory()), Event()
+
+    def end() -> None:
+        assert is_locked.wait(PATIENCE)
+        holder.end()
+
+    with in_thread(end), transaction.atomic():
         query("SELECT 1 FROM tokens_refreshtoken FOR UPDATE")
+        is_locked.set()
         holder.put_back(elsewhere_at=None, generation=1)
         wait_until_blocked()
     assert holder.ending == ("signed_out", 1)
