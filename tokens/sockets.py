@@ -31,7 +31,8 @@ open, with REVOCATION_STRICT they are closed with `TRY_AGAIN`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -184,7 +185,8 @@ class _Watch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(max(_seconds_until_due({socket.tenant for socket in self._sockets}), LEAST_WAIT))
+            feeds = [feed_of(name) for name in {socket.tenant for socket in self._sockets}]
+            await asyncio.sleep(max(min((feed.seconds_until_due() for feed in feeds), default=0.0), LEAST_WAIT))
             try:
                 closing = await sync_to_async(_ended)(list(self._sockets))
             except Exception as error:  # Without the task no socket would be closed any more.
@@ -201,18 +203,15 @@ class _Watch:
             events.log("socket not closed", error=type(error).__name__)
 
 
-def _seconds_until_due(names: Iterable[str]) -> float:
-    """Return after how many seconds the revocations of one of these tenants are to be read again."""
-    return min((feed_of(name).seconds_until_due() for name in names), default=0.0)
-
-
 def _ended(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
     """Return the sockets to be closed, and their close codes."""
-    found = []
-    for name in {socket.tenant for socket in sockets}:
+    found, by_tenant = [], defaultdict(list)
+    for socket in sockets:
+        by_tenant[socket.tenant].append(socket)
+    for name, of_tenant in by_tenant.items():
         try:
             with tenants.selected(name):
-                found += _ended_of_tenant([socket for socket in sockets if socket.tenant == name])
+                found += _ended_of_tenant(of_tenant)
         except Exception as error:  # The sockets of the other tenants are checked all the same.
             events.log("sockets not checked", error=type(error).__name__)
     return found

@@ -1,4 +1,4 @@
-"""A backend of the project that ignores case, for a name that several users have. It raises an exception."""
+"""A backend of the project ignores case, and raises an exception for a name that several users have."""
 
 from typing import Any
 

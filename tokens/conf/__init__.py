@@ -67,7 +67,7 @@ def token_settings() -> TokenSettings:
 
 
 def keyring() -> KeyRing:
-    """Return all keys of this process, for the tenant of this request."""
+    """Return all keys of the tenant of this request, or of the deployment if it has no tenants."""
     return _keyring(tenants.current())
 
 

@@ -120,14 +120,9 @@ def authenticate(request: HttpRequest | None, **credentials: Any) -> Any:
     try:
         return auth.authenticate(request, **credentials)
     except auth.get_user_model().MultipleObjectsReturned:
-        fail(request, str(credentials.get("username", "")))
+        given = {"username": str(credentials.get("username", "")), "password": "********************"}
+        auth.user_login_failed.send(sender=__name__, credentials=given, request=request)
         return None
-
-
-def fail(request: HttpRequest | None, name: str) -> None:
-    """Send Django's signal for credentials of which nobody can say whose they are."""
-    credentials = {"username": name, "password": "********************"}
-    auth.user_login_failed.send(sender=__name__, credentials=credentials, request=request)
 
 
 def allow_after_reset(request: HttpRequest, user: Any) -> None:

@@ -3,17 +3,15 @@
 The browser has Django's session, and neither a valid access token nor a newer refresh token.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.tokens.edge import EXPIRED, NAVIGATION, who
-from tests.tokens.web.test_hand_over import copy_of
+from tests.tokens.web.test_hand_over import copy_of, visitors_at_once
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 
@@ -303,21 +301,8 @@ def test_is_repeated_once_for_parallel_requests(user, clock, settings):
     clock.forward(EXPIRED)
     lose(client)
     clock.forward(HOURS)
-    tabs, found = [copy_of(client) for _ in range(8)], []
-    barrier = threading.Barrier(len(tabs))
-
-    def visit(tab: Client) -> None:
-        try:
-            barrier.wait(30)
-            found.append(who(tab))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=visit, args=[tab]) for tab in tabs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    tabs = [copy_of(client) for _ in range(8)]
+    found = visitors_at_once(tabs)
     assert found == [str(user.pk)] * len(tabs)
     row = RefreshToken.objects.get()
     assert (row.generation, row.recovered, row.revoked_reason) == (1, 1, "")

@@ -33,6 +33,26 @@ def claims(client: Client) -> Any:
     return codec().loads_expired(client.cookies[ACCESS].value).claims
 
 
+def visitors_at_once(tabs: list[Client]) -> list[str | None]:
+    """Return whom a page sees as its user in these tabs, which load it at the same time."""
+    found: list[str | None] = []
+    barrier = threading.Barrier(len(tabs))
+
+    def visit(tab: Client) -> None:
+        try:
+            barrier.wait(30)
+            found.append(who(tab))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=visit, args=[tab]) for tab in tabs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return found
+
+
 def copy_of(client: Client) -> Client:
     """Return a browser that has only a copy of Django's session cookie."""
     copy = Client(headers={"User-Agent": FIREFOX})
@@ -331,20 +351,7 @@ def test_first_requests_at_the_same_time_come_to_one_session(user, signed_in_by_
         client.force_login(user)
     else:
         client = signed_in_by_django(user)
-    tabs, found = [copy_of(client) for _ in range(8)], []
-    barrier = threading.Barrier(len(tabs))
-
-    def visit(tab: Client) -> None:
-        try:
-            barrier.wait(30)
-            found.append(who(tab))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=visit, args=[tab]) for tab in tabs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    tabs = [copy_of(client) for _ in range(8)]
+    found = visitors_at_once(tabs)
     assert found == [str(user.pk)] * len(tabs)
     assert RefreshToken.objects.count() == 1

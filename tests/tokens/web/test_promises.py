@@ -284,13 +284,13 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
             enter(client, user)
         return str(client.cookies[SESSION].value)
 
-    def whoever(self, client: Client, key: str, path: str = "/probe/seen") -> Any:
+    def user_by(self, client: Client, key: str, path: str = "/probe/seen") -> Any:
         return client.get(path, headers={"X-Session": key}).json()["user"]
 
     def test_decides_who_the_user_is(self, key, user, another, clock):
         for seconds in (0, EXPIRED, 13 * 86400):
             clock.forward(seconds)
-            assert self.whoever(another(), key) == str(user.pk)
+            assert self.user_by(another(), key) == str(user.pk)
         assert RefreshToken.objects.count() <= 1
 
     def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock):
@@ -299,23 +299,23 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         key = client.cookies[SESSION].value
         for seconds in (0, *[6 * 86400] * 2):
             clock.forward(seconds)
-            assert self.whoever(another(), key) == str(user.pk)
+            assert self.user_by(another(), key) == str(user.pk)
             assert RefreshToken.objects.live().count() == 1
         RefreshToken.objects.update(idle_expires_at=clock.now)
-        assert self.whoever(another(), key) is None
+        assert self.user_by(another(), key) is None
 
     @pytest.mark.parametrize("offered", ["off", "offer"])
     def test_that_was_revoked_does_not_come_back_by_writing_to_it(self, offered, user, another, clock, settings):
         settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
         key = stored_by_django(user).session_key
-        assert self.whoever(another(), key) == str(user.pk)
+        assert self.user_by(another(), key) == str(user.pk)
         clock.forward(60)
         revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
         clock.forward(5)
         for path in ("/probe/count", "/probe/seen"):
             assert another().get(path, headers={"X-Session": key}).status_code == 200
             clock.forward(5)
-        assert self.whoever(another(), key) is None
+        assert self.user_by(another(), key) is None
 
     def test_is_not_served_to_others_by_a_cache(self, key, another):
         answer = another().get("/probe/who", headers={"X-Session": key})
@@ -323,7 +323,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
 
     def test_decides_beside_the_cookies_of_another_person(self, key, user, api):
         login(api, UserFactory())
-        assert self.whoever(api, key) == str(user.pk)
+        assert self.user_by(api, key) == str(user.pk)
 
     def test_does_not_without_a_sign_in(self, user, api):
         login(api, user)
@@ -336,12 +336,12 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         clock.forward(60)
         revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
         clock.forward(1)
-        assert self.whoever(another(), key) is None
+        assert self.user_by(another(), key) is None
 
     def test_signs_nobody_in_with_another_password(self, key, user, another):
         user.set_password("quite another passphrase")
         user.save()
-        assert self.whoever(another(), key) is None
+        assert self.user_by(another(), key) is None
 
     def test_is_no_way_round_the_origin_check(self, key, another):
         answer = another().post("/probe/who", headers={"X-Session": key, "Origin": "https://evil.example"})
