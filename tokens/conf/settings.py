@@ -58,7 +58,9 @@ class TokenSettings:
     idle_lifetime: timedelta = _seconds(
         14 * 86400, "a session with “remember me” ends when it was not used for this long"
     )
-    absolute_lifetime: timedelta = _seconds(30 * 86400, "every session ends this long after the sign-in")
+    absolute_lifetime: timedelta = _seconds(
+        30 * 86400, "every session ends this long after the user last authenticated"
+    )
     browser_session_lifetime: timedelta = _seconds(
         12 * 3600, "a session without “remember me” ends when it was not used for this long"
     )

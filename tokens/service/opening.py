@@ -17,7 +17,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import methods, refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, standing, users
+from tokens.service import auth_hash, devices, events, issuing, lifetimes, standing, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -106,8 +106,9 @@ def end_after(session_id: UUID, lasts: timedelta | None) -> None:
     """Let a live session end this long from now, at the latest when ABSOLUTE_LIFETIME is over. None: only then."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)
     # Added in Python: PostgreSQL would add days, and some are longer where the connection has a time zone.
-    for created_at, now in rows.annotate(read_at=DatabaseNow()).values_list("created_at", "read_at"):
-        latest = created_at + token_settings().absolute_lifetime
+    times = rows.annotate(read_at=DatabaseNow()).values_list("created_at", "authenticated_at", "read_at")
+    for created_at, authenticated_at, now in times:
+        latest = lifetimes.begun_at(created_at, authenticated_at) + token_settings().absolute_lifetime
         rows.update(expires_at=latest if lasts is None else min(now + lasts, latest))
 
 
