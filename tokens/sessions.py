@@ -54,15 +54,17 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, impersonation, possession, session, tenants
+from tokens.web import attempts, django_session, factors, impersonation, possession, session, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.factors import Factor
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
 
 __all__ = [
     "MAX_DEVICE_NAME",
     "ClaimsSession",
+    "Factor",
     "ImpersonationRefused",
     "Kind",
     "Reason",
@@ -79,6 +81,7 @@ __all__ = [
     "current_id",
     "device_of",
     "durable",
+    "factors",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",

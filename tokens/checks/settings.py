@@ -10,6 +10,8 @@ from django.utils.module_loading import import_string
 
 from tokens.backends import ModelBackend
 from tokens.conf import read
+from tokens.conf.methods import NAME
+from tokens.web.factors import Factor
 from tokens.web.hand_over import OUR_BACKEND
 
 HOOKS = ("CLAIMS_HOOK", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
@@ -36,6 +38,29 @@ def _wrong_arguments(path: str) -> list[Error]:
     number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
     hint = "Let it take the session too: def claims(user, session). The README says what the session has."
     return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
+
+
+@register(Tags.security)
+def check_factors(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each entry of FACTORS is a class of `tokens.web.factors`, with a name of its own."""
+    found: dict[str, str] = {}
+    errors: list[CheckMessage] = []
+    for path in read()[0].factors:
+        name = ""
+        try:
+            factor = import_string(path)
+            error = "" if inspect.isclass(factor) and issubclass(factor, Factor) else "it is no subclass of Factor"
+            name = "" if error else factor.name
+        except ImportError as raised:
+            error = str(raised)
+        if not error and not NAME.fullmatch(name):
+            error = f"its name is {name!r}"
+        elif not error and found.setdefault(name, path) != path:
+            error = f"{found[name]} has the name {name!r} too"
+        if error:
+            hint = "Write the dotted path of a subclass of tokens.sessions.Factor, with a name of ASCII letters."
+            errors.append(Error(f"FACTORS: {path}: {error}.", hint=hint, id="tokens.E063"))
+    return errors
 
 
 def _wrong_hook(path: str) -> str:

@@ -166,6 +166,12 @@ class TokenSettings:
         "environment `aal1=pwd, aal1=otp, aal2=mfa`",
         "methods",
     )
+    factors: tuple[str, ...] = _setting(
+        "list",
+        ("tokens.web.factors.Password",),
+        "dotted paths of the factors: the ways in which users prove who they are, in the order in which they are "
+        "offered",
+    )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
         "text",
@@ -251,6 +257,11 @@ class TokenSettings:
     def methods_by_backend(self) -> Mapping[str, tuple[str, ...]]:
         """The methods of `backend_methods` by the dotted path of the backend."""
         return dict(self.backend_methods)
+
+    @cached_property
+    def known_factors(self) -> tuple[Any, ...]:
+        """The objects of `factors` (`tokens.web.factors.Factor`)."""
+        return tuple(import_string(path)() for path in self.factors)
 
     @cached_property
     def known_methods(self) -> frozenset[str]:

@@ -94,6 +94,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
         "low=pwd, low=otp, high=hwk mfa",
         (("low", (frozenset({"pwd"}), frozenset({"otp"}))), ("high", (frozenset({"hwk", "mfa"}),))),
     ),
+    "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
@@ -246,7 +247,7 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
         ],
         ("REVOCATION_STRICT",): [1, "true", None],
         tuple(TEXTS): ["", None, 5, b"x", ["a"]],
-        ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS"): [
+        ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS", "FACTORS"): [
             *("cookie", 5, None, ["cookie", 5], {"cookie": 1}, b"x")
         ],
     }
