@@ -135,7 +135,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     """
 
     template_name = "accounts/account_form.html"
-    heading: ClassVar[Text]
+    heading: Text
     text: ClassVar[Text] = ""
     button: ClassVar[Text]
     done: ClassVar[str]
@@ -164,7 +164,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except registration.UnknownPassword:
             form.add_error("password2", _("You have registered with another password. To choose this one, repeat it."))
         except passwords.WrongPassword:
-            form.add_error("current_password", passwords.WRONG_PASSWORD)
+            form.add_error("current_password", passwords.wrong(form.cleaned_data))
         else:
             return self.finished()
         return self.form_invalid(form)

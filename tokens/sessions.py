@@ -54,7 +54,7 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, factors, impersonation, possession, session, tenants
+from tokens.web import answers, attempts, django_session, factors, impersonation, possession, session, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
@@ -74,6 +74,7 @@ __all__ = [
     "actor_id",
     "add_method",
     "allow_sign_in_after_reset",
+    "answered",
     "authenticate",
     "canonical",
     "change_account",
@@ -115,6 +116,7 @@ Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
+answered = answers.answered
 current_id = session.current_id
 impersonate = impersonation.impersonate
 release = impersonation.release
@@ -216,7 +218,7 @@ def add_method(request: HttpRequest, *names: str) -> bool:
 def reauthenticate(request: HttpRequest, user: Any) -> bool:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
-    ``user`` is what `django.contrib.auth.authenticate` has returned. What its backend has checked is added to the
+    ``user`` is what `django.contrib.auth.authenticate` or `answered` has returned. What was checked is added to the
     methods of the session (README, "What a session was opened with").
 
     Return False, and do nothing, if the session of this request has ended.

@@ -145,6 +145,11 @@ class ProblemOutput(serializers.Serializer[Any]):
         required=False,
         help_text="The errors of each field.",
     )
+    offered = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="The factors by which the user can authenticate again. Each is a `method` of `reauthenticate`.",
+    )
 
 
 _EXAMPLES: dict[Any, Any] = {

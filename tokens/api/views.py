@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens.api.base import ApiView, Public, authenticated, proof_of, proof_of_delete
+from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
@@ -29,8 +29,8 @@ from tokens.api.schema import (
 from tokens.api.serializers import (
     DeviceNameInput,
     LoginInput,
-    PasswordInput,
     ProofInput,
+    ReauthenticationInput,
     RefreshInput,
     refuse_others_token,
     service_token_data,
@@ -144,18 +144,18 @@ class Logout(Public):
 
 class Reauthenticate(ApiView):
     @Operation(
-        "Give the password again: a new access token with a fresh `auth_time`, and the next refresh token.",
+        "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
         problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
-        takes=PasswordInput,
+        takes=ReauthenticationInput,
     )
     def post(self, request: Request) -> HttpResponse:
         session.refuse_impersonation(request._request)
-        given = valid(PasswordInput, request)
+        given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
-        user = authenticated(request, given["password"])
+        user = answered(request, given, "password")
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
@@ -227,10 +227,10 @@ class Sessions(ApiView):
         return Response(status=204)
 
     def _proof_of_recent_sign_in(self) -> Proof:
-        """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or the password is given."""
+        """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or a factor is answered."""
         proof = proof_of_delete(self.request)
         if "authenticated" not in proof and not (self.access and reauthentication.is_recent(self.access)):
-            raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+            raise reauthentication_required(self.request)
         return proof
 
 

@@ -49,7 +49,7 @@ class UnknownMethod(ValueError):
 class _Note:
     """What a backend has checked. ``began`` identifies the request, or is None if the backend was given none."""
 
-    methods: tuple[str, ...]
+    methods: Given
     began: float | None
 
     def __reduce__(self) -> Any:
@@ -83,6 +83,12 @@ def of_sign_in(request: Any, user: Any) -> Proved:
     if note is None or note.began not in {None, beginning_of(request)}:
         return NOTHING
     return proved(note.methods)
+
+
+def note(request: Any, user: Any, found: Proved) -> None:
+    """Note on a user object what its user has proved in this request, as for a backend that has checked it."""
+    now = timezone.now()
+    setattr(user, _NOTE, _Note({name: now - ago for name, ago in found.items()}, beginning_of(request)))
 
 
 @receiver(setting_changed)

@@ -107,7 +107,7 @@ FORM_OUTDATED = Problem(
 )
 PROOF_REQUIRED = Problem(HTTPStatus.FORBIDDEN, "proof_required", _("Sign the challenge with the device's key."))
 REAUTHENTICATION_REQUIRED = Problem(
-    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Enter your password again, and repeat the request.")
+    HTTPStatus.FORBIDDEN, "reauthentication_required", _("Authenticate again, and repeat the request.")
 )
 REFRESH_TOKEN_REQUIRED = Problem(
     HTTPStatus.FORBIDDEN,
