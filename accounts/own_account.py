@@ -57,7 +57,8 @@ class SignInAgain(OwnSite, SignedInForm):
 
     @cached_property
     def factors(self) -> dict[str, Any]:
-        return sessions.factors.of_user(self.owner)
+        """The factors of the account. If a page requires a level (``acr``), only those that are enough for it."""
+        return sessions.factors_for(self.request, self.request.GET.get("acr", ""))
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "factors": self.factors}

@@ -21,14 +21,14 @@ ROOT = structure.ROOT
 PUBLIC_SESSIONS = """
     ClaimsSession Factor ImpersonationRefused Kind MAX_DEVICE_NAME Reason RefreshTokenRequired SessionEnded
     UnknownMethod actor_id add_method allow_sign_in_after_reset answered authenticate canonical change_account
-    could_not_refresh current_id device_of durable factors happened has_refresh_token has_signed_in_before
+    could_not_refresh current_id device_of durable factors factors_for happened has_refresh_token has_signed_in_before
     impersonate is_live is_recent is_same_password live_sessions may_send now open_session password_digest
-    password_spellings reauthenticate record release rename_device revoke revoke_all revoke_others
+    password_spellings reauthenticate record release rename_device requires revoke revoke_all revoke_others
     revoked_by_operators sign_out_elsewhere take_turns tenant throttle validate_device_name was_ended_since
 """
 PUBLIC_API = """
     ApiView AskedOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text answer_with_problem
-    endpoint jwks problems proof_of proof_of_delete reauthentication_required valid
+    endpoint jwks problems proof_of proof_of_delete reauthentication_required requires valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",

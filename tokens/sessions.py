@@ -54,7 +54,7 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import answers, attempts, django_session, factors, impersonation, possession, session, tenants
+from tokens.web import answers, attempts, django_session, factors, impersonation, possession, session, step_up, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
@@ -83,6 +83,7 @@ __all__ = [
     "device_of",
     "durable",
     "factors",
+    "factors_for",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
@@ -100,6 +101,7 @@ __all__ = [
     "record",
     "release",
     "rename_device",
+    "requires",
     "revoke",
     "revoke_all",
     "revoke_others",
@@ -131,6 +133,8 @@ revoked_by_operators = revocation.revoked_by_operators
 password_digest = auth_hash.digest_of
 is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
+requires = step_up.requires
+factors_for = step_up.factors_for
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters

@@ -5,6 +5,7 @@
 
 from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.permissions import requires
 from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, Operation, Parameter
 from tokens.api.serializers import ProofInput, Text, valid
 from tokens.api.views import Me, jwks
@@ -29,5 +30,6 @@ __all__ = [
     "proof_of",
     "proof_of_delete",
     "reauthentication_required",
+    "requires",
     "valid",
 ]

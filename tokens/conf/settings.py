@@ -85,6 +85,9 @@ class TokenSettings:
         "flag", False, "answer 503 while revocations cannot be read, instead of trusting access tokens"
     )
     reauthentication_age: timedelta = _seconds(900, "how recent the sign-in must be for sensitive changes")
+    reauthentication_url: str = _setting(
+        "text", "sign-in-again", "the page that asks a user to authenticate again: a path, or the name of a URL"
+    )
     max_hashings: int = _setting(
         "count",
         0,

@@ -8,19 +8,26 @@ each step in Django's session (``account_authentication_methods``), with the use
 
 Steps that are no authentication factor have no method here: a code by e-mail, a link in a mail, a social sign-in. Steps
 that are older than ACCOUNT_LOGIN_TIMEOUT belong to an earlier attempt to sign in.
+
+A signed-in user who authenticates again in its views, by a page or ``headless``, has authenticated again in our session
+too: its signal says so.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.account.signals import authentication_step_completed
 from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.utils import timezone
 
-from tokens.web.methods import ATTRIBUTE
+from tokens.service.impersonation import ImpersonationRefused
+from tokens.web import session as own_session
+from tokens.web.methods import ATTRIBUTE, proved
 
 _USER_SESSION_KEY = "account_authentication_methods_user"
 """The key in Django's session of the user whom the records are about."""
@@ -45,6 +52,16 @@ def say_methods(*, request: Any, user: Any, **kwargs: Any) -> None:
         if at >= since:
             found |= dict.fromkeys(_methods_of(record, user), at)
     setattr(user, ATTRIBUTE, found)
+
+
+@receiver(authentication_step_completed)
+def follow_reauthentication(*, request: Any, user: Any, method: str, **extra: Any) -> None:
+    """Record in our session that the user has authenticated again in django-allauth's views."""
+    if not extra.get("reauthenticated") or user.pk != getattr(request.user, "pk", None):
+        return
+    names = _methods_of({"method": method, **extra}, user)
+    with suppress(ImpersonationRefused):
+        own_session.add_methods(request, proved(names))
 
 
 def _methods_of(record: dict[str, Any], user: Any) -> Iterator[str]:

@@ -114,7 +114,15 @@ REFRESH_TOKEN_REQUIRED = Problem(
     "refresh_token_required",
     _("An access token is not enough for this. Send the session's refresh token too, or the current password."),
 )
+INSUFFICIENT = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "insufficient_user_authentication",
+    _("Authenticate again for this, and repeat the request."),
+    'error="insufficient_user_authentication"',
+)
+"""`tokens.web.step_up` adds what is required (RFC 9470 section 3)."""
 PERMISSION_DENIED = Problem(HTTPStatus.FORBIDDEN, "permission_denied", _("You may not do this."))
+OUT_OF_REACH = replace(PERMISSION_DENIED, detail=_("This needs another factor than those of your account."))
 MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could not be read."))
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
 INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid. Request a new one."))
@@ -155,15 +163,27 @@ def throttled(request: HttpRequest, error: Throttled) -> Problem:
     return replace(problem, wait=error.wait)
 
 
-def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Return the response for a problem: problem+json, a page, or a line of plain text."""
+def wants_page(request: HttpRequest) -> bool:
+    """Return whether a request wants a page: that of a browser, and not below the API."""
+    return not request.path_info.startswith(API_PREFIX) and "text/html" in _accepted(request)
+
+
+def _accepted(request: HttpRequest) -> str:
     # `request.accepts` raises an error for a header that it cannot parse.
-    accepted = request.headers.get("Accept", "").lower()
+    return request.headers.get("Accept", "").lower()
+
+
+def respond(request: HttpRequest, problem: Problem, **more: Any) -> HttpResponse:
+    """Return the response for a problem: problem+json, a page, or a line of plain text.
+
+    ``more``: further members of the JSON.
+    """
+    accepted = _accepted(request)
     is_api = request.path_info.startswith(API_PREFIX)
     headers = problem.headers if is_api else {**problem.headers, "Vary": "Accept"}
     # Programs that accept JSON often accept anything (axios: "application/json, text/plain, */*"). Browsers name HTML.
     if is_api or ("json" in accepted and "text/html" not in accepted):
-        return JsonResponse(problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=headers)
+        return JsonResponse(problem.as_json(**more), status=problem.status, content_type=CONTENT_TYPE, headers=headers)
     page = _page(request, problem) if "text/html" in accepted else None
     kind = "text/plain" if page is None else "text/html"
     text = page or f"{problem.text}\n"

@@ -58,6 +58,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "REVOCATION_STRICT": (False, True, "True", True),
     "TRUST_REQUEST_TIME": (False, True, "true", True),
     "REAUTHENTICATION_AGE": (seconds(900), 60, "60", seconds(60)),
+    "REAUTHENTICATION_URL": ("sign-in-again", "/again", "/again", "/again"),
     "MAX_HASHINGS": (0, 1, "1", 1),
     "THROTTLES": (  # The settings of the test suite turn throttling off.
         NO_RATES,
