@@ -145,12 +145,28 @@ def heading_of(factors: Mapping[str, Factor]) -> str:
 
 
 def _is_typed(factor: Factor) -> bool:
-    """Return whether a user can answer a factor by typing, and a client needs nothing else before."""
-    return type(factor).begin is Factor.begin
+    """Return whether a user can answer a factor by typing."""
+    return not factor.needs_script
 
 
 class PasswordForm(_Proof):
     current_password = _current_password(autofocus=True)
+
+
+class FactorForm(forms.Form):
+    """The answer to a factor: a password, or a code."""
+
+    method = forms.CharField(widget=forms.HiddenInput)
+    answer = forms.CharField(max_length=MAX_PASSWORD, strip=False)
+
+    def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["answer"]
+        field.label = capfirst(factor.label or factor.name)
+        field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
+        if factor.name == "password":
+            field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
+        self.initial["method"] = factor.name
 
 
 class NewEmailWithPasswordForm(_Proof, NewEmailForm):

@@ -54,22 +54,30 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import answers, attempts, django_session, factors, impersonation, possession, session, step_up, tenants
+from tokens.web import attempts, django_session, factors, impersonation, pending, possession, session, tenants
+from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
+from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
+from tokens.web.step_up import factors_for, requires
 
 __all__ = [
     "MAX_DEVICE_NAME",
     "ClaimsSession",
     "Factor",
+    "FactorRequired",
     "ImpersonationRefused",
     "Kind",
+    "MoreNeeded",
+    "Open",
     "Reason",
     "RefreshTokenRequired",
+    "Refuse",
     "SessionEnded",
+    "SignInRefused",
     "UnknownMethod",
     "actor_id",
     "add_method",
@@ -97,6 +105,7 @@ __all__ = [
     "open_session",
     "password_digest",
     "password_spellings",
+    "pending",
     "reauthenticate",
     "record",
     "release",
@@ -118,7 +127,6 @@ Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
-answered = answers.answered
 current_id = session.current_id
 impersonate = impersonation.impersonate
 release = impersonation.release
@@ -133,8 +141,6 @@ revoked_by_operators = revocation.revoked_by_operators
 password_digest = auth_hash.digest_of
 is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
-requires = step_up.requires
-factors_for = step_up.factors_for
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 validate_device_name = devices.without_control_characters

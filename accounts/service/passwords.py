@@ -126,7 +126,7 @@ def authenticated(request: HttpRequest, user: Any, current: str, method: str = "
     `ImpersonationRefused` in an impersonation.
     """
     if method != "password":
-        if (answered := sessions.answered(request, method, current)) is None:
+        if (answered := sessions.answered(request, method, current.strip())) is None:
             raise WrongPassword
         return answered
     if sessions.actor_id(request) is not None:

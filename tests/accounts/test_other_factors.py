@@ -80,7 +80,7 @@ class TestByTheApi:
         assert len({answer.content for answer in answers}) == 1
         assert RefreshToken.objects.values().get() == before
 
-    @pytest.mark.parametrize("given", [{"method": "totp"}, {"answer": "1"}, {}, {"method": 1, "answer": "1"}])
+    @pytest.mark.parametrize("given", [{"answer": "1"}, {}, {"method": 1, "answer": "1"}])
     def test_a_body_without_a_whole_answer_is_not_valid(self, browser, given):
         assert_problem(post(browser, AGAIN, given), 400, "invalid")
 
@@ -115,6 +115,13 @@ class TestByTheApi:
         User.objects.filter(pk=person.pk).update(password=UserFactory().password)
         assert send(browser, "post", f"{API}password/change", {"new_password": NEW_PASSWORD}).status_code in {400, 401}
         assert not User.objects.get(pk=person.pk).check_password(NEW_PASSWORD)
+
+    def test_a_client_gets_what_a_factor_needs_before_it_can_be_answered(self, browser, monkeypatch):
+        assert post(browser, AGAIN, {"method": "totp"}).json() == {"options": None}
+        monkeypatch.setattr(Code, "begin", lambda self, request, user: {"digits": 6, "for": user.email})
+        person = User.objects.get()
+        assert post(browser, AGAIN, {"method": "totp"}).json() == {"options": {"digits": 6, "for": person.email}}
+        assert post(browser, AGAIN, {"method": "none"}).json() == {"options": None}
 
 
 class TestOnPages:

@@ -106,12 +106,23 @@ class AnswerInput(serializers.Serializer[Any]):
         return attrs
 
 
+class FactorInput(serializers.Serializer[Any]):
+    method = Text(max_length=50, help_text="One of those in `offered`.")
+    answer = serializers.JSONField(
+        required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes."
+    )
+    pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
+    device_token = Text(max_length=100, required=False)
+
+
 class ReauthenticationInput(AnswerInput, RefreshInput):
-    """`password`, or `method` and `answer`."""
+    """`password`, or `method` and `answer`. Without an answer, the client gets what it needs before (`options`)."""
 
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if {*attrs} - {"refresh_token"} == {"method"}:
+            return attrs
         if not {"password", "method", "answer"} & {*attrs}:
             required = self.fields["password"].error_messages["required"]
             raise serializers.ValidationError({"password": required}, code="required")

@@ -18,6 +18,7 @@ from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
     SIGNED_IN,
+    FactorOutput,
     GrantOutput,
     MeOutput,
     Operation,
@@ -45,7 +46,7 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, possession, problems, session, signing_out
+from tokens.web import cookies, factors, possession, problems, session, signing_out
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
@@ -61,6 +62,8 @@ class Login(Public):
     @Operation(
         "Sign in.",
         problems.INVALID_CREDENTIALS,
+        problems.FACTOR_REQUIRED,
+        problems.SIGN_IN_REFUSED,
         problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
         takes=LoginInput,
@@ -83,7 +86,7 @@ class Login(Public):
             )
         except UserChanged:
             raise ProblemError(problems.INVALID_CREDENTIALS) from None
-        return _token_response(issued)
+        return granted(issued)
 
 
 class Refresh(Public):
@@ -98,10 +101,10 @@ class Refresh(Public):
         presented = _presented(request)
         if presented is None:
             handed = session.refresh_handed(request._request)
-            return _token_response(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
+            return granted(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
-            return _token_response(answer)
+            return granted(answer)
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
@@ -148,18 +151,24 @@ class Reauthenticate(ApiView):
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
         problems.TOO_MANY_PASSWORDS,
-        answers=GrantOutput,
+        answers=FactorOutput,
         takes=ReauthenticationInput,
     )
     def post(self, request: Request) -> HttpResponse:
         session.refuse_impersonation(request._request)
         given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
+        if "password" not in given and "answer" not in given:
+            return JsonResponse({"options": self._options(request, given["method"])}, headers=NO_STORE)
         user = answered(request, given, "password")
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
-        return _token_response(issued)
+        return granted(issued)
+
+    def _options(self, request: Request, name: str) -> Any:
+        """Return what a client needs before it can answer this factor."""
+        return factors.begin(request._request, request.user, name)
 
 
 class ServiceToken(ApiView):
@@ -286,7 +295,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _token_response(issued: IssuedTokens) -> JsonResponse:
+def granted(issued: IssuedTokens) -> JsonResponse:
     """Return the response that carries these tokens. It must not be stored (RFC 6749 section 5.1).
 
     A `JsonResponse`, because REST framework's content negotiation would take time, and the client may not choose the
