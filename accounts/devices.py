@@ -6,6 +6,7 @@ request has no refresh token of its session, the next page asks for the current 
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -67,25 +68,24 @@ def confirmed_by_password(button: Promise, form_class: type[PasswordForm] = Pass
     def decorate(view: _View) -> _View:
         @wraps(view)
         def confirmed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            is_given = "current_password" in request.POST
-            given, own = request.POST if is_given else None, sessions.factors.of_user(request.user)
-            form = form_class(given, initial=request.POST.dict(), label_suffix="", factors=own)
-            try:
-                if not is_given:
+            name, user = request.POST.get("send", ""), request.user
+            is_given = "current_password" in request.POST and not name
+            if not is_given and not name:
+                with suppress(sessions.RefreshTokenRequired):
                     return view(request, *args, **kwargs)
-                if form.is_valid():
-                    password, method = (
-                        form.cleaned_data["current_password"],
-                        form.cleaned_data.get("method", "password"),
-                    )
-                    user: Any = request.user
+            if name:
+                sessions.factors.begin(request, user, name)
+            own, given = sessions.factors.of_user(user), request.POST if is_given else None
+            form = form_class(given, initial=request.POST.dict(), label_suffix="", factors=own)
+            if form.is_valid():
+                password, method = form.cleaned_data["current_password"], form.cleaned_data.get("method", "password")
+                try:
                     known = passwords.authenticated(request, user, password, method)
                     return view(request, *args, authenticated=known, **kwargs)
-            except (sessions.RefreshTokenRequired, passwords.WrongPassword):
-                if is_given:
+                except (sessions.RefreshTokenRequired, passwords.WrongPassword):
                     form.add_error("current_password", passwords.wrong(form.cleaned_data))
             page = {"heading": heading_of(own), "text": "", "button": button}
-            return render(request, "accounts/account_form.html", {"view": page, "form": form})
+            return render(request, "accounts/account_form.html", {"view": page, "form": form, "is_sent": bool(name)})
 
         return sensitive_post_parameters("current_password")(never_cache(confirmed))
 

@@ -126,6 +126,7 @@ class _Proof(forms.Form):
 
     def __init__(self, *args: Any, factors: Mapping[str, Factor] = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.sent = [factor for factor in factors.values() if factor.is_sent]
         choices = [(name, factor.label or name) for name, factor in factors.items() if _is_typed(factor)]
         if not choices or [name for name, _label in choices] == ["password"]:
             return

@@ -35,6 +35,13 @@ class SignedInForm(AccountForm):
     def here(self) -> str:
         return self.request.get_full_path()
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (name := request.POST.get("send")):
+            return super().post(request, *args, **kwargs)
+        sessions.factors.begin(request, self.owner, name)
+        form = self.get_form_class()(**{**self.get_form_kwargs(), "data": None, "initial": request.POST.dict()})
+        return self.render_to_response(self.get_context_data(form=form, is_sent=True))
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = users.find_active(request.user.pk)
         if user is None:

@@ -50,7 +50,7 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-TOKENS: dict[str, object] = {}
+TOKENS: dict[str, object] = {"FACTORS": ["tokens.web.factors.Password", "accounts.factors.EmailCode"]}
 # TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True
 CORS_EXPOSE_HEADERS = ["Date", "Retry-After"]  # Clients use them to tell the time, and how long to wait.

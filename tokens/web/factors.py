@@ -35,6 +35,10 @@ class Factor:
     """The authentication methods that an answer proves. A sign-in that has them is not asked for this factor."""
     needs_script: bool = False
     """Whether an answer needs what `begin` returns. A page without a script of its own then cannot ask for it."""
+    is_sent: bool = False
+    """Whether `begin` sends the user something, such as a code. Pages have a button for it."""
+    is_last_resort: bool = False
+    """Whether it is offered only to accounts that have no other factor."""
     is_throttled_by_itself: bool = False
     """Whether `verify` counts answers. Otherwise they are counted before it is called."""
 
@@ -75,7 +79,8 @@ class Password(Factor):
 
 def of_user(user: Any) -> dict[str, Factor]:
     """Return the factors that this account has by their names, in the order of FACTORS."""
-    return {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
+    found = {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
+    return {name: factor for name, factor in found.items() if not factor.is_last_resort} or found
 
 
 def offered(request: Any, user: Any) -> list[str]:
