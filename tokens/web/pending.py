@@ -162,12 +162,15 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
         raise WrongAnswer
     refused: Exception | None = None
     issued: IssuedTokens | None = None
+    proved: Proved | None = None
+    user: Any = None
     try:
         with _verifying(found, name) as user:
             if user is None:
                 raise _Unfit
+            is_used = _is_used(found)
             proved = factors.verify(request, user, name, given)
-            is_fit = _fits(found, user, client) and not _is_used(found)
+            is_fit = _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
             if proved is not None:
@@ -175,13 +178,13 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
                     issued = _open(request, found, user, proved, client)
                 except opening.SignInRefused as error:
                     refused = error  # Raised after the commit: a code that was used stays used.
-            else:
-                _note_wrong(user, client)
     except (_Unfit, UserChanged, IntegrityError):
-        raise WrongAnswer from None
+        issued = None
     if refused is not None:
         raise refused
     if issued is None:
+        if user is not None and (proved is not None or not _is_by_itself(name)):  # A backend has written an event.
+            _note_wrong(user, client)
         raise WrongAnswer
     session.sign_in(request, user, issued, found.backend or None)
     return issued
@@ -211,9 +214,8 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
 
     A password takes long, and its backend writes to transactions of its own.
     """
-    by_itself = [factor.name for factor in token_settings().known_factors if factor.is_throttled_by_itself]
     alias = writer(RefreshToken)
-    if name in by_itself:
+    if _is_by_itself(name):
         yield _user(found)
         return
     with durable(alias):
@@ -221,6 +223,10 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
         if user is not None:
             user.backend = found.backend
         yield user
+
+
+def _is_by_itself(name: str) -> bool:
+    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
 
 
 def _user(found: Pending) -> Any:
