@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.tokens.edge import who
 from tests.tokens.service.holders import PATIENCE
 from tests.tokens.service.threads import in_thread
 from tokens import sessions
-from tokens.conf import tenants
+from tokens.conf import keyring, tenants
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.client import Client as ClientOfTest
 from tokens.sessions import Factor
@@ -280,6 +281,28 @@ class TestItsEnd:
         browser.cookies[PENDING] = f"{pending.urlsafe_b64encode(json.dumps(fields).encode()).decode()}.{mac}"
         assert answer(browser, ANOTHER).status_code == 401
         assert answer(browser).status_code == 401
+
+    def test_keeps_what_a_passkey_has_proved(self, browser, owner, policy):
+        """``mfa`` of a passkey does not follow from its other methods."""
+        policy(three_factors)
+        given = dict.fromkeys(("pop", "user", "mfa"), timedelta(seconds=5))
+        text = pending.begin(Draft(owner, given, "cookie", remember=False), ClientOfTest(), ["totp"])
+        found = pending._loads(text)
+        assert pending._ago(found).keys() == given.keys()
+        assert all(timedelta(seconds=5) <= ago < timedelta(seconds=9) for ago in pending._ago(found).values())
+
+    def test_of_another_release_is_none(self, browser):
+        body, _ = browser.cookies[PENDING].value.split(".")
+        fields = [*json.loads(pending.urlsafe_b64decode(body + "==")), "a field of tomorrow"]
+        body = pending.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=")
+        mac = pending._mac(keyring().pending_keys[0], body)
+        browser.cookies[PENDING] = f"{body.decode()}.{mac.decode()}"
+        assert answer(browser).status_code == 401
+
+    def test_holds_if_the_clock_of_another_server_is_ahead(self, browser, owner, clock):
+        begin(browser, owner)
+        clock.forward(-5)
+        assert answer(browser).status_code == 200
 
     def test_is_that_of_its_tenant(self, browser, owner):
         with tenants.entered("another"):
