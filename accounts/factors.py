@@ -8,6 +8,7 @@ The code is stored nowhere. It is computed from the session, the address and the
 is good for five to ten minutes. Each is accepted once, as long as the cache answers.
 """
 
+import logging
 import time
 from hashlib import sha256
 from hmac import compare_digest
@@ -21,6 +22,8 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import delivery, mail, users
 from tokens import sessions
 from tokens.sessions import Factor
+
+logger = logging.getLogger("accounts")
 
 PERIOD = 5 * 60
 """Seconds. A code is accepted in the period in which it was sent, and in the next one."""
@@ -73,6 +76,10 @@ def _is_same(code: str, given: bytes) -> bool:
 
 
 def _is_first(session_id: Any, code: str) -> bool:
-    """Note that this code was used. Return False if it was used before."""
+    """Note that this code was used. Return False if it was used before, or if the cache does not answer."""
     key = f"accounts-code-{sha256(f'{session_id} {code}'.encode()).hexdigest()}"
-    return bool(cache.add(key, 1, 2 * PERIOD))
+    try:
+        return bool(cache.add(key, 1, 2 * PERIOD))
+    except Exception:
+        logger.exception("the cache did not answer, so a code by e-mail was not accepted")
+        return False
