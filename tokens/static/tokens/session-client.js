@@ -18,6 +18,7 @@ const CHANGE = ["kind", "user", "session", "total", "wall", "end"]; // A message
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
+const GRANTING = /^(reauthenticate|refresh)\/?$/; // The paths whose answers have tokens.
 export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
 
 /**
@@ -129,7 +130,9 @@ export class SessionClient {
   async send(method, path, data) {
     if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
     const { turn } = await this.ready();
-    const call = () => this.#call(method, path, { ...data, ...this.#refreshToken() }, this.#tokens.access);
+    const once = () => this.#call(method, path, { ...data, ...this.#refreshToken() }, this.#tokens.access);
+    // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
+    const call = () => (GRANTING.test(path) ? withLock(this.#name, async () => this.#kept(await once())) : once());
     const { answer } = await call().catch(async (error) => {
       if (error.status !== 401 || !REFUSALS.includes(error.code) || !(await this.renew(turn))) throw error;
       return call();
@@ -138,6 +141,13 @@ export class SessionClient {
     if (!answer) return undefined;
     const { access_token, refresh_token, device_token, ...others } = answer;
     return others;
+  }
+
+  /** Keeps the tokens of an answer, if it has some of this session. Returns the answer. */
+  #kept(answered) {
+    const { session } = own(answered.answer, "session");
+    if (session && this.#user && session.id === this.#session) this.#take("refresh", answered);
+    return answered;
   }
 
   /** Returns the token for a request. Waits for a new one only if the old one has expired. */

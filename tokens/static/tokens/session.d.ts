@@ -15,6 +15,20 @@ export interface SessionOptions {
    * page. Requests to other origins are sent without changes.
    */
   origins?: readonly (string | URL)[];
+  /**
+   * Called if `fetch` gets a 401 that asks for a better or more recent authentication (RFC 9470). Ask the user, and call
+   * `send("POST", "reauthenticate", { method, answer })`. Resolve with true to repeat the request, once.
+   */
+  stepUp?: (challenge: Challenge) => boolean | Promise<boolean>;
+}
+
+export interface Challenge {
+  /** The levels of which one is enough, if any is asked for. */
+  readonly acr_values?: readonly string[];
+  /** How many seconds ago the user may have authenticated at most. */
+  readonly max_age?: number;
+  /** The factors of the account that are enough, for example `totp`. Each is a `method` of `reauthenticate`. */
+  readonly offered?: readonly string[];
 }
 
 export interface User {

@@ -30,15 +30,17 @@ class Session extends EventTarget {
   #channel;
   #user; // undefined: not known yet.
   #session;
+  #stepUp;
   #closing = new AbortController();
 
   constructor(options) {
     super();
-    const { mode = "cookie", api, origins = [] } = own(options, "mode", "api", "origins");
+    const { mode = "cookie", api, origins = [], stepUp } = own(options, "mode", "api", "origins", "stepUp");
     // A `<base>` that somebody has injected into the page changes neither the one nor the other.
     const address = api === undefined ? defaultApi() : new URL(api, location.href);
     if (!address.pathname.endsWith("/")) address.pathname += "/";
     this.#mode = mode;
+    this.#stepUp = stepUp;
     this.#name = PREFIX + address;
     // Cookies are sent to the page's own origin. A token is sent only to the origins that are listed.
     this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
@@ -96,13 +98,21 @@ class Session extends EventTarget {
   async fetch(input, init) {
     const { origin } = new URL((input instanceof Request ? input : new Request(input)).url);
     if (!this.#origins.has(origin)) return fetch(input, init);
-    const copy = input instanceof Request ? input.clone() : input;
+    const copy = () => (input instanceof Request ? input.clone() : input);
+    const copies = [copy(), ...(this.#stepUp ? [copy()] : [])];
     const given = plain(init);
     const request = new Request(input, given);
+    const isOver = given?.body instanceof ReadableStream; // The stream has been read, and cannot be sent again.
     const { turn, response } = await this.#send(request);
-    if (!(await isRefused(response)) || !(await within(request.signal, this.#client.renew(turn)))) return response;
-    if (given?.body instanceof ReadableStream) return response; // The stream has been read, and cannot be sent again.
-    return (await this.#send(new Request(copy, given))).response;
+    let last = response;
+    if ((await isRefused(last)) && (await within(request.signal, this.#client.renew(turn)))) {
+      if (isOver) return last;
+      last = (await this.#send(new Request(copies.pop(), given))).response;
+    }
+    const challenge = this.#stepUp && !isOver ? await challengeOf(last) : undefined;
+    // Once only: whoever does not reach the level is not asked for ever.
+    if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
+    return (await this.#send(new Request(copies.pop(), given))).response;
   }
 
   close() {
@@ -157,9 +167,19 @@ function plain(init) {
 
 /** Returns whether the API has rejected our token. Any other 401 is left to the app. */
 async function isRefused(response) {
-  if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return false;
-  const problem = await response.clone().json().catch(() => null);
-  return REFUSALS.includes(own(problem, "code").code);
+  return REFUSALS.includes(own(await problemOf(response), "code").code);
+}
+
+/** Returns what a response asks for, if the user has to authenticate again (RFC 9470). */
+async function challengeOf(response) {
+  const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
+  return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
+}
+
+/** Returns the JSON of a 401, or null. */
+async function problemOf(response) {
+  if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return null;
+  return response.clone().json().catch(() => null);
 }
 
 /**
