@@ -43,7 +43,9 @@ class EmailCode(Factor):
     def begin(self, request: Any, user: Any) -> None:
         """Send the code, unless too many mails were sent to this account."""
         address, session_id = users.address_of(user), sessions.current_id(request)
-        if session_id is None or not sessions.may_send(request, "reset", sessions.canonical(address)):
+        if session_id is None or sessions.actor_id(request) is not None:
+            return
+        if not sessions.may_send(request, "reset", sessions.canonical(address)):
             return
         code = _code(user, session_id, _period())
         delivery.send(mail.compose("code", address, code=code, email=address, minutes=PERIOD // 60))

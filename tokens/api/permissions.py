@@ -19,7 +19,7 @@ def requires(*, acr: str = "", max_age: int | timedelta | None = None) -> type[B
 
     class StepUp(BasePermission):
         def has_permission(self, request: Request, view: Any) -> bool:
-            lacking = step_up.shortfall(request._request, found)
+            lacking = step_up.shortfall(request._request, request.user, found)
             if lacking is None:
                 return True
             if lacking.problem.code != problems.INSUFFICIENT.code:

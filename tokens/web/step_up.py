@@ -119,7 +119,7 @@ def requires(*, acr: str = "", max_age: int | timedelta | None = None) -> Callab
 
 def refuse(request: HttpRequest, required: Requirement) -> HttpResponseBase | None:
     """Return the answer to a request that falls short, or None."""
-    lacking = shortfall(request, required)
+    lacking = shortfall(request, request.user, required)
     if lacking is None:
         return None
     if problems.wants_page(request) and (page := _page(request, lacking)):
@@ -127,13 +127,18 @@ def refuse(request: HttpRequest, required: Requirement) -> HttpResponseBase | No
     return problems.respond(request, lacking.problem, **lacking.members)
 
 
-def shortfall(request: HttpRequest, required: Requirement) -> Shortfall | None:
-    """Return what a request lacks, or None. The row is read only if the access token is not enough."""
+def shortfall(request: HttpRequest, user: Any, required: Requirement) -> Shortfall | None:
+    """Return what a request of this user lacks, or None. The row is read only if the access token is not enough.
+
+    A user whom something else has authenticated, such as another middleware, has no session that says how.
+    """
     exchange = exchange_of(request)
     access = exchange.access if exchange is not None else None
     if exchange is None or access is None:
         return Shortfall(exchange.problem if exchange is not None else problems.NOT_AUTHENTICATED, required)
     exchange.note_user_asked()
+    if str(user.pk) != access.subject:
+        return Shortfall(problems.NOT_AUTHENTICATED, required)
     if access.actor is not None:
         return Shortfall(problems.PERMISSION_DENIED, required)  # Nobody can prove to be the user.
     if required.max_age != timedelta() and _is_met_by_token(required, access, exchange):

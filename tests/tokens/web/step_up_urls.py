@@ -6,10 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
+from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from tests.tokens.web.impersonation_urls import urlpatterns as project
 from tokens import sessions
 from tokens.api.authentication import TokenAuthentication
@@ -63,7 +65,27 @@ class OfRestFramework(APIView):
         return Response("well")
 
 
+class ByAnotherClass(OfRestFramework):
+    """A view whose user may be another one than that of the cookies."""
+
+    authentication_classes = (BasicAuthentication, TokenAuthentication)
+
+
+@sessions.requires(acr="aal2")
+def whose(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.user.pk)
+
+
+def replaced(request: HttpRequest, address: str) -> HttpResponse:
+    """Another middleware has put another user on the request."""
+    request.user = User.objects.get(email=address)
+    answer: HttpResponse = whose(request)
+    return answer
+
+
 urlpatterns = [
+    path("drf-or-basic", ByAnotherClass.as_view()),
+    path("replaced/<str:address>", replaced),
     path("well", well),
     path("well-async", well_async),
     path("recently", Recently.as_view()),

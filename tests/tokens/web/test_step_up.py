@@ -1,5 +1,6 @@
 """Step-up: who passes, and what a request that falls short is answered (RFC 9470)."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -176,3 +177,22 @@ def test_visitors_and_clients_whose_session_has_ended_are_told_so(api, browser):
 def test_a_requirement_that_makes_no_sense_is_an_error_of_the_project(given, browser, rf):
     with pytest.raises(ImproperlyConfigured):
         sessions.requires(**given)(lambda request: None)(browser.get("/well").wsgi_request)
+
+
+class TestAUserWhomSomethingElseHasAuthenticated:
+    """The cookies beside are those of a session that was stepped up. It is another user's."""
+
+    @pytest.fixture
+    def stepped_up(self, browser: Client) -> Client:
+        assert post(browser, AGAIN, CODE).status_code == 200
+        return browser
+
+    def test_by_basic_authentication_does_not_pass(self, stepped_up):
+        other = UserFactory()
+        basic = b64encode(f"{other.email}:{PASSWORD}".encode()).decode()
+        assert stepped_up.get("/drf-or-basic").status_code == 200
+        refused = stepped_up.get("/drf-or-basic", headers={**JSON, "Authorization": f"Basic {basic}"})
+        assert refused.status_code in {401, 403}
+
+    def test_by_another_middleware_does_not_pass(self, stepped_up):
+        assert stepped_up.get(f"/replaced/{UserFactory().email}", headers=JSON).status_code == 401
