@@ -25,17 +25,19 @@ from tokens.conf import SUBDOMAIN, codec, tenants, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
+from tokens.service.opening import Proved, open_session
 from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
-from tokens.web import expiry, methods
+from tokens.web import expiry
 from tokens.web.client import client_of
 from tokens.web.hand_over import identities
 from tokens.web.marks import EXPIRY, HANDED, SEED, SESSION_ID
 
 
-def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
+def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None:
     """Open a session for a sign-in outside of our middleware, and leave it in Django's session. Return its id.
+
+    ``proved`` says how the user has authenticated.
 
     None: the next request has to do it, because the browser keeps Django's session, other hosts see its cookie, or the
     session can be bound to its device. So it has if the user is not any more what they were, or the database is down.
@@ -60,7 +62,7 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
             mode=found.mode_of_pages,
             remember=remember,
             identity=identity,
-            proved=methods.of_sign_in(request, user),
+            proved=proved,
             lasts=expiry.lasts(session),
         )
         # The next request then needs no query to know that the session is not revoked.

@@ -82,11 +82,12 @@ def note_outside(request: HttpRequest, user: Any) -> None:
     _drop_data(session, session.pop(OWNER, None), user)
     for name in (MARK, SESSION_ID, PROVEN, *UNUSED):
         session.pop(name, None)
-    if SESSION_KEY in session and (session_id := open_at_once(request, user)):
+    proved = methods.of_sign_in(request, user)
+    if SESSION_KEY in session and (session_id := open_at_once(request, user, proved)):
         session[MARK], session[PROVEN] = 0, str(session_id)
         return
     session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
-    if proved := methods.of_sign_in(request, user):
+    if proved:
         now = time.time()
         session[METHODS] = dumps({name: int(now - ago.total_seconds()) for name, ago in proved.items()})
 
