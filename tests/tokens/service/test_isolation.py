@@ -203,7 +203,7 @@ def test_our_transactions_are_read_committed_and_leave_the_connection_as_it_was(
 
 
 @pytest.mark.parametrize("of", [durable, bounded], ids=["durable", "bounded"])
-@every_level
+@two_levels
 def test_what_the_project_does_after_our_commit_has_its_level(level, of):
     found = []
 

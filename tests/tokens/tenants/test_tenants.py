@@ -270,6 +270,23 @@ class TestASignInOutsideOfTheMiddleware:
         assert claims_of(browser, FIRST)["latchkey_tenant"] == FIRST
 
 
+def test_a_token_without_a_tenant_is_nobodys_although_the_hook_was_asked_too_early(site, settings):
+    settings.TOKENS = {
+        **settings.TOKENS,
+        "TENANT_HOOK": f"{HERE}.tenant_or_none",
+        "SIGNING_KEYS": [pem("ES256")],
+        "ALGORITHM": "ES256",
+    }
+    settings.MIDDLEWARE = [f"{HERE}.checks_a_password", *settings.MIDDLEWARE]
+    outside = site.signed_in("public")
+    token = {"Authorization": f"Bearer {outside.cookies[ACCESS].value}"}
+    with connection.cursor() as cursor:
+        for table in ("tokens_device", "tokens_refreshtoken"):
+            cursor.execute(f'INSERT INTO "{FIRST}"."{table}" SELECT * FROM public."{table}"')  # noqa: S608
+    for more in ({}, {"X-Password": "wrong"}):
+        assert site.browser(FIRST).get("/api/auth/me", headers={**token, **more}).status_code == 401
+
+
 def test_a_hook_that_returns_no_name_is_an_error(site, settings, monkeypatch):
     """An object would be another tenant in each request."""
     monkeypatch.setattr(schemas, "tenant_of", lambda request: object())
