@@ -28,7 +28,7 @@ from tokens.web import admission, django_session, last_login, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
-from tokens.web.signing_out import sign_out_outside
+from tokens.web.signing_out import end_opened, sign_out_outside
 
 _LOADED = "_tokens_loaded_password"
 """The attribute of a user with the hash that was read or saved last."""
@@ -64,11 +64,17 @@ methods.watch_backends()
 
 @receiver(user_logged_out)
 def note_sign_out(*, request: Any, **kwargs: Any) -> None:
-    """Note on the exchange that a view has signed out the user. Outside of our middleware, sign out at once."""
+    """Note on the exchange that a view has signed out the user. Outside of our middleware, sign out at once.
+
+    So is the user of a session that another middleware has put on the request, because it is emptied after this signal.
+    """
     exchange = exchange_of(request)
     if exchange is None or exchange.is_over:
         with tenants.entered(request):
             sign_out_outside(request)
+    elif exchange.by_session:
+        exchange.signed_in = None
+        end_opened(request)
     else:
         exchange.signed_in, exchange.admitted, exchange.signed_out = None, None, True
 

@@ -2,7 +2,8 @@
 
 The middleware sets the deadline. `config.postgresql` respects it wherever a request waits: for a connection of the
 pool, for a new connection, and for a statement. After the deadline an `OperationalError` is raised, which is answered
-503. Commands, and other code outside of a request, have no deadline.
+503. Commands, and other code outside of a request, have no deadline. A task of asyncio inherits the context of the
+request that has begun it, and has no deadline any more when the request is over.
 
 The default is half of ``REUSE_GRACE``. If a client gives up on a refresh and sends it again, the first attempt is
 decided within the grace, or not at all.
@@ -28,24 +29,47 @@ PATIENCE = 1.0
 SILENCE = 5.0
 """Seconds for which a server that did not answer counts as silent."""
 
-_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+class _Deadline:
+    """The deadline of one request. ``until`` is None when the request is over."""
+
+    until: float | None
+
+    def __init__(self) -> None:
+        seconds: float = settings.DATABASE_TIMEOUT
+        self.until = monotonic() + (min(seconds, PATIENCE) if is_silent() else seconds)
+
+
+_current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 _silent_until = float("-inf")
 
 
 def left() -> float | None:
     """Return how many seconds this request may still wait. None outside of a request."""
-    until = _until.get()
-    return None if until is None else until - monotonic()
+    current = _current.get()
+    return None if current is None or current.until is None else current.until - monotonic()
 
 
 @contextmanager
 def suspended() -> Iterator[None]:
     """Within, there is no deadline."""
-    token = _until.set(None)
+    token = _current.set(None)
     try:
         yield
     finally:
-        _until.reset(token)
+        _current.reset(token)
+
+
+@contextmanager
+def _of_request() -> Iterator[None]:
+    """Within, there is the deadline of a request that begins now."""
+    deadline = _Deadline()
+    token = _current.set(deadline)
+    try:
+        yield
+    finally:
+        deadline.until = None
+        _current.reset(token)
 
 
 def note_silence() -> None:
@@ -64,26 +88,15 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
     if iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:
-            token = _until.set(_deadline())
-            try:
+            with _of_request():
                 response: HttpResponseBase = await get_response(request)
-            finally:
-                _until.reset(token)
             return response
 
         return amiddleware
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        token = _until.set(_deadline())
-        try:
+        with _of_request():
             response: HttpResponseBase = get_response(request)
-        finally:
-            _until.reset(token)
         return response
 
     return middleware
-
-
-def _deadline() -> float:
-    seconds: float = settings.DATABASE_TIMEOUT
-    return monotonic() + (min(seconds, PATIENCE) if is_silent() else seconds)

@@ -65,6 +65,7 @@ def read_committed(alias: str) -> Iterator[None]:
     """A transaction in which each statement sees what was committed before it. Inside another one, a savepoint.
 
     psycopg names the level in BEGIN, so it takes no further statement, and works behind a pooler in transaction mode.
+    What the project does after the commit (``on_commit``) has the project's level again.
     """
     connection = connections[alias]
     if connection.vendor != "postgresql" or connection.in_atomic_block:
@@ -78,14 +79,19 @@ def read_committed(alias: str) -> Iterator[None]:
     if driver.autocommit:  # Otherwise the driver has begun a transaction already.
         with connection.wrap_database_errors:
             driver.isolation_level = _READ_COMMITTED
-    try:
-        with transaction.atomic(using=alias):
-            yield
-    finally:
+
+    def restore() -> None:
         # If the rollback failed, Django has closed the connection. A pool may have it back in the transaction's state.
         if connection.connection is driver and driver.autocommit and not driver.closed:
             with connection.wrap_database_errors:
                 driver.isolation_level = usual
+
+    try:
+        with transaction.atomic(using=alias):
+            transaction.on_commit(restore, using=alias)
+            yield
+    finally:
+        restore()
 
 
 @contextmanager

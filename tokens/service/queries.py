@@ -51,14 +51,15 @@ class Named(NamedTuple):
     mode: str
     generation: int
     recovered: int
+    remember: bool
     is_bound: bool
 
 
 def named(session_id: UUID) -> Named | None:
     """Return what the session's row says about its tokens. None: it has ended, or the purge has deleted it."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id)
-    found = rows.values_list("secret_digest", "mode", "generation", "recovered", "bound_at").first()
-    return None if found is None else Named(bytes(found[0]), *found[1:4], is_bound=found[4] is not None)
+    found = rows.values_list("secret_digest", "mode", "generation", "recovered", "remember", "bound_at").first()
+    return None if found is None else Named(bytes(found[0]), *found[1:5], is_bound=found[5] is not None)
 
 
 def was_ended_since(session_id: UUID, since: datetime) -> bool:

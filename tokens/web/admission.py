@@ -102,6 +102,8 @@ def admit_login(request: Any, user: Any) -> None:
                 raise exchange.refused
             proved = methods.of_sign_in(request, user)
             admitted = opening.ask(request, user, proved)
+            if exchange is None:
+                methods.note(request, user, proved)  # Without our middleware it can be read once only.
     except Exception as error:
         if exchange is not None:
             remember = session is None or not session.get_expire_at_browser_close()

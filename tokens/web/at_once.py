@@ -25,17 +25,20 @@ from tokens.conf import SUBDOMAIN, codec, tenants, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import Proved
 from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
-from tokens.web import expiry, methods, opening
+from tokens.web import expiry, opening
 from tokens.web.client import client_of
 from tokens.web.hand_over import identities
 from tokens.web.marks import EXPIRY, HANDED, SEED, SESSION_ID
 from tokens.web.opening import Admitted
 
 
-def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
+def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None:
     """Open a session for a sign-in outside of our middleware, and leave it in Django's session. Return its id.
+
+    ``proved`` says how the user has authenticated.
 
     None: the next request has to do it, because the browser keeps Django's session, other hosts see its cookie, or the
     session can be bound to its device. So it has if the user is not any more what they were, or the database is down.
@@ -55,7 +58,7 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
     remember = not session.get_expire_at_browser_close()
     try:
         issued = opening.open_session(
-            Admitted(user, methods.of_sign_in(request, user)),  # `tokens.web.admission` has asked the policy.
+            Admitted(user, proved),  # `tokens.web.admission` has asked the policy.
             client_of(request),
             mode=found.mode_of_pages,
             remember=remember,

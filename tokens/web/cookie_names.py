@@ -139,6 +139,8 @@ def join_headers(request: HttpRequest) -> None:
     ASGI servers pass them on as they are, and Django joins them with commas. What has read them before this is
     corrected: ``request.COOKIES`` and ``request.session``, if it was not used yet.
     """
+    if "\\" in request.META.get("HTTP_COOKIE", ""):
+        _drop_session_with_nul(request)
     if "," not in request.META.get("HTTP_COOKIE", "") or (scope := getattr(request, "scope", None)) is None:
         return
     headers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"cookie"]
@@ -149,6 +151,18 @@ def join_headers(request: HttpRequest) -> None:
     session = getattr(request, "session", None)
     if session is not None and not session.accessed and not session.modified:
         request.session = type(session)(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+
+
+def _drop_session_with_nul(request: HttpRequest) -> None:
+    """Let a request have no session whose key has a NUL, which Django reads from ``"\\000"``.
+
+    PostgreSQL accepts none in a text, so each request that reads the session would be an error of the server.
+    """
+    session, name = getattr(request, "session", None), settings.SESSION_COOKIE_NAME
+    if "\0" in request.COOKIES.get(name, ""):
+        del request.COOKIES[name]
+        if session is not None and "\0" in (session.session_key or ""):
+            request.session = type(session)()
 
 
 def values_by_name(request: HttpRequest, cookie: Cookie) -> dict[str, list[str]]:

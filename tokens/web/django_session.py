@@ -82,11 +82,12 @@ def note_outside(request: HttpRequest, user: Any) -> None:
     _drop_data(session, session.pop(OWNER, None), user)
     for name in (MARK, SESSION_ID, PROVEN, *UNUSED):
         session.pop(name, None)
-    if SESSION_KEY in session and (session_id := open_at_once(request, user)):
+    proved = methods.of_sign_in(request, user)
+    if SESSION_KEY in session and (session_id := open_at_once(request, user, proved)):
         session[MARK], session[PROVEN] = 0, str(session_id)
         return
     session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
-    if proved := methods.of_sign_in(request, user):
+    if proved:
         now = time.time()
         session[METHODS] = dumps({name: int(now - ago.total_seconds()) for name, ago in proved.items()})
 
@@ -149,11 +150,11 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
     if session.modified and not was_modified:
         # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
-        _put_aside(request, exchange)
+        put_aside(request, exchange)
         return None
-    if SESSION_KEY in session and _is_undone(session, access, may_open=may_open):
+    if SESSION_KEY in session and is_undone(session, access, may_open=may_open):
         if not may_open:
-            _put_aside(request, exchange)
+            put_aside(request, exchange)
             return None
         if access is None or {NONCE, HANDED} & session.keys() or not _is_subject(owner, access):
             issued = handed(session) or hand_over(request)
@@ -170,7 +171,7 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
             _remember(str(session_cookie(request)), issued.access.subject, session)
             return issued
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
-    elif _is_of_another(session, owner, access) if access else _has_ended(request, exchange):
+    elif _is_of_another(session, owner, access) if access else has_ended(request, exchange):
         _delete(request, exchange)
         return None
     if access is not None:
@@ -199,7 +200,7 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
     is_undone = SESSION_KEY in session and (MARK not in session or HANDED in session)
     if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
-        _put_aside(request, exchange)
+        put_aside(request, exchange)
     elif access is not None and session.get(SESSION_ID) == str(access.session_id):
         _remember(str(session_cookie(request)), access.subject, session)
     session.accessed = was_accessed
@@ -295,7 +296,7 @@ def _is_subject(owner: Any, access: AccessToken) -> bool:
     return bool(primary_key(owner) == primary_key(access.subject))
 
 
-def _is_undone(session: Any, access: AccessToken | None, *, may_open: bool) -> bool:
+def is_undone(session: Any, access: AccessToken | None, *, may_open: bool) -> bool:
     """Return whether the sign-in has to be taken over.
 
     So it has if there is no mark, or one so recent that this request was sent before its response arrived. Later too,
@@ -317,7 +318,7 @@ def _is_of_another(session: Any, owner: Any, access: AccessToken) -> bool:
     return session_id not in {None, str(access.session_id)} and not queries.is_live(UUID(session_id))
 
 
-def _has_ended(request: HttpRequest, exchange: Exchange) -> bool:
+def has_ended(request: HttpRequest, exchange: Exchange) -> bool:
     """Return whether our session of this Django session has ended. The request is not authenticated."""
     session_id = request.session.get(SESSION_ID)
     if session_id is not None:
@@ -331,11 +332,11 @@ def _has_ended(request: HttpRequest, exchange: Exchange) -> bool:
 def _delete(request: HttpRequest, exchange: Exchange) -> None:
     """Delete Django's session, and give the view an empty one."""
     request.session.flush()
-    _put_aside(request, exchange)
+    put_aside(request, exchange)
     exchange.session_deleted = True
 
 
-def _put_aside(request: HttpRequest, exchange: Exchange) -> None:
+def put_aside(request: HttpRequest, exchange: Exchange) -> None:
     """Give the view an empty session. Django's session stays as it is, unless the view writes to the empty one."""
     request.session = type(request.session)()
     exchange.session_replaced = True

@@ -133,9 +133,8 @@ def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Ref
     is_expected, is_foreign = cookies.expects_refresh(request, found.mode), is_cross_origin(request)
     if found.is_bound or not (is_expected or HANDED in session or is_recent(session)):
         return GOES_ON
-    # In a frame on another site, a browser may send Django's cookie alone.
-    is_alone = is_foreign or settings.SESSION_COOKIE_SAMESITE not in {"Lax", "Strict"}
-    is_proof = is_expected and not is_alone and not cookies.has_refresh(request, found.mode)
+    may_be_alone = is_foreign or _outlasts_ours(request, found)
+    is_proof = is_expected and not may_be_alone and not cookies.has_refresh(request, found.mode)
     # A page of another origin can cancel each navigation, and must not use up the recoveries.
     if (found.generation > 1 and not is_proof) or (found.recovered and is_foreign):
         return GOES_ON
@@ -146,6 +145,19 @@ def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Ref
         set_remembered(session_id, not session.get_expire_at_browser_close())
     own = identities(session_id, session.get(SEED) or cookie)
     return _present(own, found, replace(presenter_of(request), may_hold_newer=not is_proof))
+
+
+def _outlasts_ours(request: HttpRequest, found: queries.Named) -> bool:
+    """Return whether a browser may send Django's cookie in this request, and not a refresh cookie that it has.
+
+    It does so in a frame on another site, and over http. The refresh cookie of a session that is not remembered is gone
+    when the browser is opened again. Django's is not if a view has called ``set_expiry`` since.
+    """
+    return (
+        settings.SESSION_COOKIE_SAMESITE not in {"Lax", "Strict"}
+        or (token_settings().secure and not settings.SESSION_COOKIE_SECURE and not request.is_secure())
+        or not (found.remember or request.session.get_expire_at_browser_close())
+    )
 
 
 def is_recent(session: Any) -> bool:

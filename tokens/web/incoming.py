@@ -49,11 +49,12 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed, feed_of
-from tokens.web import bodies, cookies, crossing, django_session, hand_over, problems
+from tokens.web import bodies, cookies, crossing, deferred, django_session, hand_over, problems
 from tokens.web.client import presenter_of
 from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
+from tokens.web.looking import look
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
 from tokens.web.problems import DATABASE_DOWN, Problem
@@ -131,8 +132,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
         rejected = problems.UNAVAILABLE
     set_user(request, exchange)
     if exchange.deferred is not None:
-        examine = partial(_examine, exchange, exchange.deferred)
-        Deferred(request, exchange, examine, partial(user_of, request, exchange))
+        examine, looks = exchange.deferred
+        Deferred(request, exchange, partial(_examine, exchange, examine), looks, partial(user_of, request, exchange))
         request.auser = partial(auser, request.user)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
@@ -194,8 +195,9 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
             and sent is None
             and presented is None
             and "HTTP_SECURE_SESSION_SKIPPED" not in request.META
+            and deferred.is_possible(request.session)
         ):
-            exchange.deferred = examine
+            exchange.deferred = examine, partial(look, request, exchange, may_open=may_open)
         elif issued := (yield examine):
             _note_issued(issued, exchange)
             is_stale = False

@@ -8,15 +8,20 @@ A sign-in has methods if one of these says them. The first of them counts:
 - `django.contrib.auth.backends.ModelBackend` and its subclasses, which have checked a password (``pwd``).
 
 ``user.backend`` proves nothing, because ``force_login`` and other packages set it too. So `watch_backends` wraps the
-method ``authenticate`` of all backends. It leaves a note on the user object that the backend returns. The note counts
-in this request only. It is lost when the object is pickled.
+method ``authenticate`` of all backends. It leaves a note on the user object that the backend returns.
+
+The note counts in this request only, and so does what a backend or a view has said by the attribute. Both are lost when
+the object is pickled. Otherwise a user object that a project keeps would prove again what was proved once. Without a
+request, `authenticate` does not say for which request it has worked. Such a note counts in a request that had begun
+before. Where no request has passed our middleware, it counts once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
-from inspect import getattr_static, iscoroutinefunction, isfunction
+from inspect import getattr_static, isawaitable, iscoroutinefunction, isfunction
+from time import perf_counter
 from typing import Any
 
 from django.conf import settings
@@ -48,14 +53,35 @@ class UnknownMethod(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Request:
+    """When the request began in which something was proved, or None, and when it was proved, by the same clock."""
+
+    began: float | None
+    at: float
+
+    def is_of(self, began: float | None) -> bool:
+        """Return whether this is the request that began then. None: one that has not passed our middleware."""
+        return self.began == began or (self.began is None and began is not None and self.at >= began)
+
+
+@dataclass(frozen=True, slots=True)
 class _Note:
-    """What a backend has checked. ``began`` identifies the request, or is None if the backend was given none."""
+    """What a backend has checked."""
 
     methods: Given
-    began: float | None
+    request: _Request
 
     def __reduce__(self) -> Any:
         return type(None), ()
+
+
+class _Said(dict[str, datetime]):
+    """The value of the attribute, after it was read in a request, or set by a backend."""
+
+    request: _Request
+
+    def __reduce__(self) -> Any:
+        return dict, ()
 
 
 def proved(given: Given) -> Proved:
@@ -78,20 +104,41 @@ def of_sign_in(request: Any, user: Any) -> Proved:
     Raise `UnknownMethod`.
     """
     asked.send(None, request=request, user=user)
+    began = beginning_of(request)
     said = getattr(user, ATTRIBUTE, None)
     # A project's user model may have a field of this name.
     if said is not None and not hasattr(user.__class__, ATTRIBUTE):
-        return proved(said)
+        if not isinstance(said, _Said):
+            found = proved(said)
+            if began is not None:
+                setattr(user, ATTRIBUTE, _said(said, request))
+            return found
+        if said.request.is_of(began):
+            if began is None:
+                delattr(user, ATTRIBUTE)
+            return proved(said)
     note = getattr(user, _NOTE, None)
-    if note is None or note.began not in {None, beginning_of(request)}:
+    if note is None or not note.request.is_of(began):
         return NOTHING
+    if began is None:
+        delattr(user, _NOTE)
     return proved(note.methods)
 
 
 def note(request: Any, user: Any, found: Proved) -> None:
     """Note on a user object what its user has proved in this request, as for a backend that has checked it."""
     now = timezone.now()
-    setattr(user, _NOTE, _Note({name: now - ago for name, ago in found.items()}, beginning_of(request)))
+    given = {name: now - ago for name, ago in found.items()}
+    setattr(user, _NOTE, _Note(given, _Request(beginning_of(request), perf_counter())))
+
+
+def _said(given: Any, request: Any) -> Any:
+    """Return the value of the attribute for this request only. One that is refused stays as it is."""
+    if isinstance(given, str | _Said) or not isinstance(given, Iterable):
+        return given
+    found = _Said(given if isinstance(given, Mapping) else dict.fromkeys(given, timezone.now()))
+    found.request = _Request(beginning_of(request), perf_counter())
+    return found
 
 
 @receiver(setting_changed)
@@ -116,12 +163,19 @@ def _watched(authenticate: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(authenticate)
     @sensitive_variables()
     def watched(self: Any, request: Any = None, *args: Any, **credentials: Any) -> Any:
-        return _noted(self, request, authenticate(self, request, *args, **credentials), credentials)
+        user = authenticate(self, request, *args, **credentials)
+        if isawaitable(user):  # A function of the project's has returned a coroutine.
+            return later(self, request, user, credentials)
+        return _noted(self, request, user, credentials)
 
     @wraps(authenticate)
     @sensitive_variables()
     async def awatched(self: Any, request: Any = None, *args: Any, **credentials: Any) -> Any:
-        return _noted(self, request, await authenticate(self, request, *args, **credentials), credentials)
+        return await later(self, request, authenticate(self, request, *args, **credentials), credentials)
+
+    @sensitive_variables()
+    async def later(self: Any, request: Any, user: Any, credentials: Mapping[str, Any]) -> Any:
+        return _noted(self, request, await user, credentials)
 
     found: Callable[..., Any] = awatched if iscoroutinefunction(authenticate) else watched
     setattr(found, _WATCHED, True)
@@ -132,7 +186,10 @@ def _watched(authenticate: Callable[..., Any]) -> Callable[..., Any]:
 def _noted(backend: Any, request: Any, user: Any, credentials: Mapping[str, Any]) -> Any:
     """Return the user that a backend has returned, with a note. A note of a backend that it has called is replaced."""
     if user is not None:
-        setattr(user, _NOTE, _Note(_checked(backend, user, credentials), beginning_of(request)))
+        checked = _checked(backend, user, credentials)
+        setattr(user, _NOTE, _Note(checked, _Request(beginning_of(request), perf_counter())))
+        if ATTRIBUTE in getattr(user, "__dict__", ()):
+            setattr(user, ATTRIBUTE, _said(getattr(user, ATTRIBUTE), request))
     return user
 
 

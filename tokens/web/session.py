@@ -44,6 +44,7 @@ from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.opening import Admitted, SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
+from tokens.web.session_cookie import is_replaced
 from tokens.web.signing_out import end_own
 
 
@@ -153,11 +154,11 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
 def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
     """Refresh a session by Django's session, if that stands for its refresh token. None: it does not.
 
-    It does not if the client has an access token of a later generation, which came with a refresh token. Raise
-    `Throttled` as `refresh` does.
+    It does not if the client has an access token of a later generation, which came with a refresh token. Nor does a
+    session that another middleware has put on the request. Raise `Throttled` as `refresh` does.
     """
     exchange, named = required_exchange(request), marks.opened(request)
-    if named is None or (is_unsafe(request) and is_cross_origin(request)):
+    if named is None or is_replaced(request) or (is_unsafe(request) and is_cross_origin(request)):
         return None
     access, before = exchange.access, exchange.issued
     if before is not None and exchange.issued_before_view and before.session.id == named and before.refresh_token:

@@ -86,9 +86,14 @@ def sign_out_outside(request: HttpRequest) -> None:
     """
     if not hasattr(request, "META") or (is_unsafe(request) and is_cross_origin(request)):
         return
+    end_opened(request)
+    _end_presented(request, cookies.read_refresh(request))
+
+
+def end_opened(request: HttpRequest) -> None:
+    """End the session that was opened for the sign-in in Django's session, if there is one."""
     if session_id := marks.opened(request):
         revocation.sign_out(session_id, client_of(request), is_held=False)
-    _end_presented(request, cookies.read_refresh(request))
 
 
 def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:

@@ -26,7 +26,11 @@ def of(request: Any) -> str:
 
 
 def enter(request: Any) -> Token[str]:
-    """Work for the tenant of this request until `leave` is called with what this returns."""
+    """Work for the tenant of this request until `leave` is called with what this returns.
+
+    The hook is asked again. A middleware outside of ours may have signed somebody in before the tenant was known.
+    """
+    request.__dict__.pop(_ATTRIBUTE, None)
     return tenants.enter(of(request))
 
 

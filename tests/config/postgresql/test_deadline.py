@@ -1,5 +1,6 @@
 """A request waits for PostgreSQL no longer than its deadline allows. `tests.faults` tests real faults."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +74,29 @@ def test_a_connection_can_be_set_up_after_the_deadline_because_that_sends_no_sta
 
     deadline.middleware(view)(RequestFactory().get("/"))
     assert connection.execute("SHOW transaction_isolation").fetchone() == ("serializable",)
+
+
+def test_a_task_that_goes_on_after_its_request_has_no_deadline(settings):
+    settings.DATABASE_TIMEOUT = 0
+    is_over, task, found = asyncio.Event(), [], []
+
+    async def later() -> None:
+        found.append(deadline.left())
+        await is_over.wait()
+        found.append(deadline.left())
+
+    async def view(request: Any) -> HttpResponse:
+        task.append(asyncio.ensure_future(later()))
+        await asyncio.sleep(0)
+        return HttpResponse()
+
+    async def request() -> None:
+        await deadline.middleware(view)(RequestFactory().get("/"))
+        is_over.set()
+        await task[0]
+
+    asyncio.run(request())
+    assert (found[0] is not None, found[1]) == (True, None)
 
 
 def test_a_read_only_server_is_an_outage_and_its_connection_is_closed(connection):

@@ -202,6 +202,20 @@ def test_our_transactions_are_read_committed_and_leave_the_connection_as_it_was(
         assert query("SHOW transaction_isolation") == (level,)
 
 
+@pytest.mark.parametrize("of", [durable, bounded], ids=["durable", "bounded"])
+@two_levels
+def test_what_the_project_does_after_our_commit_has_its_level(level, of):
+    found = []
+
+    def after() -> None:
+        with transaction.atomic():
+            found.append(query("SHOW transaction_isolation"))
+
+    with of("default"):
+        transaction.on_commit(after)
+    assert found == [(level,)]
+
+
 @two_levels
 def test_in_a_transaction_of_the_project_the_error_is_raised_and_nothing_is_repeated(level):
     holder = Holder(UserFactory())

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import links
 from accounts.links import InvalidLink, Purpose
-from tests.browsers import ACCESS, REFRESH, AsyncBrowser, login, post
+from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post
 from tests.factories import PASSWORD
 from tests.tokens.api.test_introspection import FORM, basic, digest
 from tests.tokens.protocol.pems import pem
@@ -268,6 +268,41 @@ class TestASignInOutsideOfTheMiddleware:
         assert me(browser) == 200
         assert row(FIRST).user_id == site.user.pk
         assert claims_of(browser, FIRST)["latchkey_tenant"] == FIRST
+
+    @pytest.mark.parametrize(("engine", "status"), [("db", 401), ("signed_cookies", 200)])
+    def test_is_as_much_its_tenants_own_as_djangos_sessions_are(self, site, settings, engine, status):
+        """The same user, with the same password hash, is in both schemas."""
+        settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+        browser, elsewhere = site.browser(FIRST), site.browser(SECOND)
+        with in_schema(FIRST):
+            browser.force_login(site.user)
+        elsewhere.cookies[SESSION] = browser.cookies[SESSION].value
+        assert me(elsewhere) == status
+
+    @pytest.mark.parametrize("engine", ["db", "cache", "signed_cookies"])
+    def test_is_not_good_elsewhere_once_it_has_passed_the_middleware(self, site, settings, engine):
+        settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+        browser, elsewhere = site.signed_in(FIRST), site.browser(SECOND)
+        site.copy()
+        elsewhere.cookies[SESSION] = browser.cookies[SESSION].value
+        assert me(elsewhere) == 401
+
+
+def test_a_token_without_a_tenant_is_nobodys_although_the_hook_was_asked_too_early(site, settings):
+    settings.TOKENS = {
+        **settings.TOKENS,
+        "TENANT_HOOK": f"{HERE}.tenant_or_none",
+        "SIGNING_KEYS": [pem("ES256")],
+        "ALGORITHM": "ES256",
+    }
+    settings.MIDDLEWARE = [f"{HERE}.checks_a_password", *settings.MIDDLEWARE]
+    outside = site.signed_in("public")
+    token = {"Authorization": f"Bearer {outside.cookies[ACCESS].value}"}
+    with connection.cursor() as cursor:
+        for table in ("tokens_device", "tokens_refreshtoken"):
+            cursor.execute(f'INSERT INTO "{FIRST}"."{table}" SELECT * FROM public."{table}"')  # noqa: S608
+    for more in ({}, {"X-Password": "wrong"}):
+        assert site.browser(FIRST).get("/api/auth/me", headers={**token, **more}).status_code == 401
 
 
 def test_a_hook_that_returns_no_name_is_an_error(site, settings, monkeypatch):

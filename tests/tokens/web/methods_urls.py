@@ -21,6 +21,13 @@ class OtherPasswords(ModelBackend):
         return user if user is not None and user.check_password(password) else None
 
 
+class ByCoroutine(OtherPasswords):
+    """A backend whose async method is a function that returns a coroutine, as a decorator of a project makes it."""
+
+    def aauthenticate(self, request: Any, **credentials: Any) -> Any:
+        return super().aauthenticate(request, **credentials)
+
+
 class Codes(ModelBackend):
     """A subclass of Django's backend whose users type a code from a mail."""
 

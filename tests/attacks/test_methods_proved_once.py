@@ -1,0 +1,83 @@
+"""A user object that a project keeps does not prove again what was proved once."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.test import Client
+
+from tests.attacks.doors import INTROSPECTION
+from tests.browsers import FIREFOX, AsyncBrowser
+from tests.factories import PASSWORD
+from tests.tokens.web import methods_urls
+from tests.tokens.web.test_methods import DJANGOS, NONE, OURS, PASSKEY, PASSKEYS, PWD, said
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls(methods_urls.__name__),
+]
+CREDENTIALS = {"a password": {"password": PASSWORD}, "a passkey": {"passkey": "of the device"}}
+BY_COROUTINE = f"{methods_urls.__name__}.ByCoroutine"
+
+
+@pytest.fixture(autouse=True)
+def _project(settings: Any) -> None:
+    settings.TOKENS = INTROSPECTION
+    settings.AUTHENTICATION_BACKENDS = [OURS, PASSKEYS]
+
+
+@pytest.fixture
+def browser() -> Client:
+    return Client(headers={"User-Agent": FIREFOX})
+
+
+def keep(found: Any) -> None:
+    methods_urls.KEPT["user"] = found
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
+class TestAKeptUser:
+    def test_who_was_authenticated_without_a_request(self, user, browser, credentials):
+        keep(authenticate(username=user.email, **credentials))
+        browser.post("/probe/sign-in-kept")
+        assert said(browser) == NONE
+
+    def test_who_was_authenticated_in_another_request(self, user, browser, credentials):
+        Client().post("/probe/keep", {"username": user.email, **credentials})
+        browser.post("/probe/sign-in-kept")
+        assert said(browser) == NONE
+
+    @pytest.mark.parametrize("change", [copy.copy, copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))])  # noqa: S301
+    def test_who_was_copied_or_came_from_a_cache(self, user, browser, credentials, change):
+        Client().post("/probe/keep", {"username": user.email, **credentials})
+        keep(change(methods_urls.KEPT["user"]))
+        browser.post("/probe/sign-in-kept")
+        assert said(browser) == NONE
+
+    def test_who_signs_in_twice_outside_of_the_middleware(self, user, credentials):
+        found = authenticate(username=user.email, **credentials)
+        first, second = Client(), Client()
+        for client in (first, second):
+            client.force_login(found)
+        assert (said(first) == NONE, said(second)) == (False, NONE)
+
+
+def test_what_a_view_has_said_of_a_kept_user_counts_in_its_request(user, browser):
+    user.authenticated_by, user.backend = ["pop", "user", "mfa"], OURS
+    keep(user)
+    browser.post("/probe/sign-in-kept")
+    assert said(browser) == PASSKEY
+    keep(user)
+    again = Client(headers={"User-Agent": FIREFOX})
+    again.post("/probe/sign-in-kept")
+    assert said(again) == NONE
+
+
+def test_a_backend_whose_async_method_is_no_coroutine_function_signs_in(user, settings):
+    settings.AUTHENTICATION_BACKENDS = [BY_COROUTINE, DJANGOS]
+    browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
+    assert browser.post("/probe/sign-in-async", {"username": user.email, "password": PASSWORD}).status_code == 200
+    assert said(browser) == PWD

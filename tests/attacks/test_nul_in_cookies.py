@@ -1,0 +1,35 @@
+"""A cookie whose value has a NUL: Django reads one from an octal escape, and PostgreSQL takes none in a text."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+
+from tests.browsers import AsyncBrowser, login, post
+from tests.tokens.edge import who
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.only_on("postgresql"),
+    pytest.mark.urls("tests.tokens.web.promise_urls"),
+]
+SESSION = django_settings.SESSION_COOKIE_NAME
+NUL = '"aaaaaaaaaaaaaaaa\\000"'
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db"])
+@pytest.mark.parametrize("client", [Client, AsyncBrowser])
+@pytest.mark.parametrize("path", ["/probe/who", "/probe/count", "/api/auth/me", "/sign-in"])
+def test_in_djangos_session_cookie_is_no_error_of_the_server(settings: Any, engine, client, path):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    answer = client().get(path, headers={"Cookie": f"{SESSION}={NUL}"})
+    assert answer.status_code < 500
+
+
+def test_in_djangos_session_cookie_leaves_the_user_signed_in(api, user, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    login(api, user)
+    api.cookies[SESSION] = "aaaaaaaaaaaaaaaa\0"
+    assert who(api) == str(user.pk)
+    assert post(api, "/api/auth/logout").status_code == 204
