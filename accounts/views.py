@@ -66,6 +66,12 @@ class SignIn(OwnSite, LoginView):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        if not sessions.may_remember():
+            del form.fields["remember"]
+        return form
+
     def get_default_redirect_url(self) -> str:
         # Few projects have a page at Django's default.
         is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
@@ -83,7 +89,7 @@ class SignIn(OwnSite, LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
-        if form.cleaned_data["remember"]:
+        if form.cleaned_data.get("remember"):
             # With an expiry, Django's session does not end when the browser is closed.
             self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         return response

@@ -46,7 +46,17 @@ from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
+from tokens.service import (
+    auth_hash,
+    devices,
+    events,
+    lifetimes,
+    queries,
+    reauthentication,
+    revocation,
+    throttles,
+    users,
+)
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
@@ -87,6 +97,7 @@ __all__ = [
     "is_recent",
     "is_same_password",
     "live_sessions",
+    "may_remember",
     "may_send",
     "now",
     "open_session",
@@ -128,6 +139,7 @@ is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
+may_remember = lifetimes.may_remember
 validate_device_name = devices.without_control_characters
 
 

@@ -305,6 +305,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
+    ("E063", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
+    ("W055", WARNING, tokens(REMEMBER="bound"), "bound to its device"),
     ("W009", WARNING, tokens(HTTP_COOKIE_NAMES=False), "HTTP_COOKIE_NAMES"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
@@ -392,6 +394,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ),
     ("a claims hook for more", tokens(CLAIMS_HOOK=f"{HERE}.a_hook_for_more"), ["tokens.E060"]),
     ("a claims hook for whatever it is given", tokens(CLAIMS_HOOK=f"{HERE}.any_hook"), []),
+    ("only bound sessions go on, and there are some", tokens(REMEMBER="bound", DEVICE_BOUND="offer"), []),
+    ("no session goes on", tokens(REMEMBER="never"), []),
     ("a level of a method that nobody knows", tokens(ACR_VALUES={"high": ["mfa", "pwd badge"]}), ["tokens.E062"]),
     ("a level of an own method", tokens(ACR_VALUES={"high": ["pwd badge"]}, OWN_METHODS=["badge"]), []),
     *(

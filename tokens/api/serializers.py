@@ -58,7 +58,7 @@ class LoginInput(serializers.Serializer[Any]):
     """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
 
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
-    remember = Flag(required=False, help_text="The default is false.")
+    remember = Flag(required=False, help_text="The default is false. REMEMBER can limit it.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)

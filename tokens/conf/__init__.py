@@ -23,10 +23,13 @@ from django.dispatch import receiver
 from tokens.conf import tenants
 from tokens.conf.reading import read
 from tokens.conf.settings import (
+    ALWAYS,
     BODY,
+    BOUND,
     COOKIE,
     FOREVER,
     MODES,
+    NEVER,
     OFF,
     OFFER,
     SCOPED,
@@ -39,10 +42,13 @@ from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing, derive
 
 __all__ = [
+    "ALWAYS",
     "BODY",
+    "BOUND",
     "COOKIE",
     "FOREVER",
     "MODES",
+    "NEVER",
     "OFF",
     "OFFER",
     "SCOPED",

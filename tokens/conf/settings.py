@@ -26,6 +26,8 @@ COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body
 """The storage modes: where a client keeps its tokens."""
 OFF, OFFER = BINDINGS = "off", "offer"
 """The values of DEVICE_BOUND."""
+ALWAYS, BOUND, NEVER = REMEMBERING = "always", "bound", "never"
+"""The values of REMEMBER."""
 SHORT_BOUND_LIFETIME = timedelta(seconds=300)
 """With a shorter ACCESS_LIFETIME no session is bound to a device.
 
@@ -61,6 +63,12 @@ class TokenSettings:
     absolute_lifetime: timedelta = _seconds(30 * 86400, "every session ends this long after the sign-in")
     browser_session_lifetime: timedelta = _seconds(
         12 * 3600, "a session without “remember me” ends when it was not used for this long"
+    )
+    remember: str = _setting(
+        "text",
+        ALWAYS,
+        "which sessions with “remember me” go on when the browser is closed: `always`: all; `bound`: those that are "
+        "bound to their device; `never`: none",
     )
     max_sessions: int = _setting(
         "count", 50, "live sessions of one user; the least recently used one is ended when there are more", "sessions"
@@ -239,6 +247,11 @@ class TokenSettings:
     def offers_binding(self) -> bool:
         """Whether browsers are offered to bind their sessions to a key of the device."""
         return self.device_bound == OFFER and self.secure and self.access_lifetime >= SHORT_BOUND_LIFETIME
+
+    @cached_property
+    def idle_lifetime_unbound(self) -> timedelta:
+        """`idle_lifetime` as far as REMEMBER allows it to a session that is not bound to its device."""
+        return self.idle_lifetime if self.remember == ALWAYS else self.browser_session_lifetime
 
     @cached_property
     def mode_of_pages(self) -> str:

@@ -14,7 +14,16 @@ from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from tokens.conf.methods import NAME
-from tokens.conf.settings import BINDINGS, MODES, OFFER, SHORT_BOUND_LIFETIME, SUBDOMAIN, TokenSettings
+from tokens.conf.settings import (
+    BINDINGS,
+    BOUND,
+    MODES,
+    OFFER,
+    REMEMBERING,
+    SHORT_BOUND_LIFETIME,
+    SUBDOMAIN,
+    TokenSettings,
+)
 
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """A shorter lifetime is for trials. Its proportion to the other durations is then a warning, and not an error."""
@@ -33,6 +42,7 @@ def validate(found: TokenSettings) -> list[CheckMessage]:
         *_audiences(found),
         *_networks(found),
         *_binding(found),
+        *_remembering(found),
         *_methods(found),
         *_cookies(found),
         *_durations(found),
@@ -83,6 +93,18 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
             f"({_text(found.access_lifetime)}) is less than {_text(SHORT_BOUND_LIFETIME)}.",
             hint="Browsers limit how often they sign. The default is 600.",
             id="tokens.W005",
+        )
+
+
+def _remembering(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.remember not in REMEMBERING:
+        hint = f"Choose one of {', '.join(REMEMBERING)}."
+        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E063")
+    if found.remember == BOUND and not found.offers_binding:
+        yield Warning(
+            "REMEMBER is 'bound', but no session is bound to its device: each ends when the browser is closed.",
+            hint="Set DEVICE_BOUND to offer, over https. If this is what you want, set REMEMBER to never.",
+            id="tokens.W055",
         )
 
 

@@ -17,7 +17,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import methods, refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, standing, users
+from tokens.service import auth_hash, devices, events, issuing, lifetimes, standing, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -63,7 +63,6 @@ def open_session(
         authenticated_at = None if authenticated_ago is None else now - authenticated_ago
         if replaced is not None:
             authenticated_at = replaced.authenticated_at
-        idle = found.idle_lifetime if remember else found.browser_session_lifetime
         session = RefreshToken(
             id=identity.session_id,
             user=user,
@@ -76,12 +75,12 @@ def open_session(
             methods=replaced.methods if replaced else with_methods("", proved, now),
             backend=_backend(user, backend, replaced),
             remember=remember,
-            idle_expires_at=now + idle,
             expires_at=replaced.expires_at if replaced else now + min(found.absolute_lifetime, lasts or timedelta.max),
             auth_hash_digest=auth_hash.digest_of(current),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
+        session.idle_expires_at = lifetimes.idle_until(session, now)
         # In the transaction: a claims hook that fails must not leave a session behind.
         claims = claims_of(user, session)
         insert(alias, session)

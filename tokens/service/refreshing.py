@@ -25,7 +25,7 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, devices, events, issuing, queries, rotation_statement, standing
+from tokens.service import acknowledgements, devices, events, issuing, lifetimes, queries, rotation_statement, standing
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
@@ -272,15 +272,13 @@ def _update(
     unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, auth_digest: bytes, **where: object
 ) -> bool:
     """Write the new state to the row and to the object. Return False if another request has changed the row."""
-    found = token_settings()
-    idle = found.idle_lifetime if row.remember else found.browser_session_lifetime
     values = {
         "generation": state.generation,
         "since": state.since,
         "recovered": state.recovered,
         "recoveries": state.recoveries,
         "acknowledged": state.acknowledged,
-        "idle_expires_at": state.since + idle,
+        "idle_expires_at": lifetimes.idle_until(row, state.since),
         "auth_hash_digest": auth_digest,
         **where,
     }

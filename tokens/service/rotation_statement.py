@@ -72,7 +72,7 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
     clock, clock_params = _NOW.as_postgresql(None, connection)
-    durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
+    durations = (found.policy.acknowledge_after, found.idle_lifetime_unbound, found.browser_session_lifetime)
     statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
     if statement is None:
         return None

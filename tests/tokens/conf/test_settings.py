@@ -50,6 +50,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "IDLE_LIFETIME": (days(14), 86400, "86400", days(1)),
     "ABSOLUTE_LIFETIME": (days(30), 86401, " 86401 ", seconds(86401)),
     "BROWSER_SESSION_LIFETIME": (seconds(12 * 3600), 3600, "3600", seconds(3600)),
+    "REMEMBER": ("always", "never", " never ", "never"),
     "MAX_SESSIONS": (50, 1, "1", 1),
     "REUSE_GRACE": (seconds(30), 20, "20", seconds(20)),
     "ACKNOWLEDGE_AFTER": (seconds(90), 120, "120", seconds(120)),
