@@ -6,8 +6,8 @@ Nothing outside of this package reads ``settings.TOKENS``.
 - `settings`: every setting, its default and its unit.
 - `reading`: reads them from the dictionary and the environment.
 - `validation`: finds contradictory and unsafe settings. `tokens.checks` shows the same messages as system checks.
-- `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`: the settings that have a syntax of their
-  own.
+- `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`, `lifetimes`: the settings that have a
+  syntax of their own.
 - `tenants`: the tenant that the running code works for.
 """
 

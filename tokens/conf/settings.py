@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
+from tokens.conf.lifetimes import IdleLimits, Lifetimes, Limits
 from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
@@ -40,6 +41,9 @@ FOREVER, FOREVER_TEXT = timedelta.max, "forever"
 """A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
 
 
+_NO_LIMITS = Limits()
+
+
 def _seconds(default: int, doc: str, least: int = 1, *, or_forever: bool = False) -> Any:
     metadata = {"kind": "seconds", "doc": doc, "unit": "s", "least": least, "or_forever": or_forever}
     return field(default=timedelta(seconds=default), metadata=metadata)
@@ -60,7 +64,9 @@ class TokenSettings:
     idle_lifetime: timedelta = _seconds(
         14 * 86400, "a session with “remember me” ends when it was not used for this long"
     )
-    absolute_lifetime: timedelta = _seconds(30 * 86400, "every session ends this long after the sign-in")
+    absolute_lifetime: timedelta = _seconds(
+        30 * 86400, "every session ends this long after the user last authenticated"
+    )
     browser_session_lifetime: timedelta = _seconds(
         12 * 3600, "a session without “remember me” ends when it was not used for this long"
     )
@@ -172,6 +178,13 @@ class TokenSettings:
         "environment `aal1=pwd, aal1=otp, aal2=mfa`",
         "methods",
     )
+    lifetimes: Lifetimes = _setting(
+        "lifetimes",
+        (),
+        "`nist`, or how long sessions of each `acr` last at most, absolute and idle; in the environment "
+        "`aal1=2592000, aal2=86400/3600`",
+        "s",
+    )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
         "text",
@@ -271,6 +284,23 @@ class TokenSettings:
     def acr_of(self, methods: Iterable[str]) -> str | None:
         """Return the highest value of `acr_values` that these methods support, or None."""
         return acr_of(methods, self.acr_values)
+
+    @cached_property
+    def _limits(self) -> Mapping[str | None, Limits]:
+        return dict(self.lifetimes)
+
+    def limits_of(self, methods: Iterable[str]) -> Limits:
+        """Return the limits of `lifetimes` for a session with these methods."""
+        return self._limits.get(self.acr_of(methods), _NO_LIMITS) if self.lifetimes else _NO_LIMITS
+
+    @cached_property
+    def idle_limits(self) -> IdleLimits:
+        """The idle limits of the levels, without those below the lowest that has one."""
+        idle = {level: limits.idle.total_seconds() for level, limits in self.lifetimes if limits.idle}
+        found = [(sets, idle.get(level)) for level, sets in reversed(self.acr_values)]
+        while found and found[-1][1] is None:
+            found.pop()
+        return tuple(found)
 
     @cached_property
     def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:

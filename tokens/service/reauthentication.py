@@ -9,7 +9,7 @@ from tokens.conf import token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import events, issuing, users
+from tokens.service import events, issuing, lifetimes, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -21,7 +21,7 @@ def reauthenticate(
 ) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
 
-    The methods that the user has ``proved`` are added to those of the session.
+    The methods that the user has ``proved`` are added to those of the session. Both its timeouts begin again.
 
     The access token names no generation. It was issued without a refresh, so its use acknowledges nothing. Raise
     `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if the
@@ -34,11 +34,13 @@ def reauthenticate(
         session = rows.select_for_update(of=("self",)).first()
         if session is None:
             return None
-        session.authenticated_at = session.now
-        session.methods = with_methods(session.methods, proved, session.now)
+        methods = with_methods(session.methods, proved, session.now)
+        session.idle_expires_at = lifetimes.idle_until(session, session.now, methods=methods)
+        session.expires_at = lifetimes.ends_at(session, session.now, methods=methods)
+        session.authenticated_at, session.methods = session.now, methods
         # In the transaction: a claims hook that fails must not leave the new time behind.
         claims = claims_of(user, session)
-        session.save(update_fields=["authenticated_at", "methods"])
+        session.save(update_fields=["authenticated_at", "methods", "idle_expires_at", "expires_at"])
         what = {"user_id": user.pk, "session_id": session.id, "device_id": session.device_id}
         kind = SecurityEvent.Kind.REAUTHENTICATED
         events.write([events.record(kind, session.now, client or Client(), methods=proved, **what)])

@@ -16,6 +16,7 @@ from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, token_settings
 from tokens.conf.body_limits import DEFAULT, BodyLimits
+from tokens.conf.lifetimes import Limits
 from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import NO_RATES, Rate, Rates
 
@@ -94,6 +95,12 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
         {"low": ["pwd", "otp"], "high": ["hwk mfa"]},
         "low=pwd, low=otp, high=hwk mfa",
         (("low", (frozenset({"pwd"}), frozenset({"otp"}))), ("high", (frozenset({"hwk", "mfa"}),))),
+    ),
+    "LIFETIMES": (
+        (),
+        {"aal2": {"absolute": 86400, "idle": 3600}, "aal1": {"absolute": 9}, "aal3": {"idle": 1800}},
+        "aal2=86400/3600, aal1 = 9, aal3=/1800",
+        (("aal2", Limits(days(1), seconds(3600))), ("aal1", Limits(seconds(9))), ("aal3", Limits(None, seconds(1800)))),
     ),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),

@@ -1,0 +1,70 @@
+"""The setting LIFETIMES: how long sessions last by the level of their methods (``acr``).
+
+    LIFETIMES = "nist"
+    LIFETIMES = {"aal1": {"absolute": 2592000}, "aal2": {"absolute": 86400, "idle": 3600}}
+
+In the environment: ``nist``, or ``aal1=2592000, aal2=86400/3600``, where the idle lifetime stands after the slash.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+MOST = 50 * 365 * 86400
+"""The longest lifetime, in seconds."""
+
+
+class Limits(NamedTuple):
+    """How long a session lasts after its methods were proved, and without being used. None: the level does not say."""
+
+    absolute: timedelta | None = None
+    idle: timedelta | None = None
+
+
+Lifetimes = tuple[tuple[str, Limits], ...]
+"""The limits by level."""
+IdleLimits = tuple[tuple[tuple[frozenset[str], ...], float | None], ...]
+"""The sets of methods of each level, the highest first, with its idle limit in seconds. None: it has none."""
+
+PROFILES: dict[str, Any] = {
+    "nist": {
+        "aal1": {"absolute": 30 * 86400},
+        "aal2": {"absolute": 86400, "idle": 3600},
+        "aal3": {"absolute": 12 * 3600, "idle": 900},
+    }
+}
+"""The profile ``nist`` has the limits of NIST SP 800-63B-4, sections 2.1.3, 2.2.3 and 2.3.3."""
+
+
+def read(given: Any) -> Lifetimes:
+    """Return the limits by level. ``given``: the name of a profile, or seconds by level. Raise `ValueError`."""
+    if isinstance(given, str) and given in PROFILES:
+        given = PROFILES[given]
+    if not isinstance(given, Mapping):
+        raise ValueError(f"must be {' or '.join(map(repr, PROFILES))}, or lifetimes by level")
+    return tuple((level, _limits(level, of_level)) for level, of_level in given.items())
+
+
+def from_text(text: str) -> Any:
+    """Parse the text of an environment variable for `read`."""
+    if text in PROFILES:
+        return text
+    found: dict[str, dict[str, Any]] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        level, _, lifetimes = item.partition("=")
+        named = zip(Limits._fields, lifetimes.split("/", 1), strict=False)
+        found[level.strip()] = {name: _number(seconds.strip()) for name, seconds in named if seconds.strip()}
+    return found
+
+
+def _limits(level: Any, given: Any) -> Limits:
+    if not isinstance(level, str) or not isinstance(given, Mapping) or not given or set(given) - {*Limits._fields}:
+        raise ValueError(f"must have {' or '.join(map(repr, Limits._fields))} in seconds for {level!r}")
+    for seconds in given.values():
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MOST:
+            raise ValueError(f"must have whole numbers of seconds for {level!r}, at least 1 and no more than {MOST}")
+    return Limits(**{name: timedelta(seconds=seconds) for name, seconds in given.items()})
+
+
+def _number(text: str) -> Any:
+    return int(text) if text.isascii() and text.isdecimal() else text
