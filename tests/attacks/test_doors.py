@@ -239,10 +239,10 @@ def test_a_reauthentication_that_has_checked_the_password_changes_nothing_if_mea
     before = list(RefreshToken.objects.values_list("authenticated_at"))
     original = reauthentication.reauthenticate
 
-    def after_the_change(*args: Any) -> Any:
+    def after_the_change(*args: Any, **options: Any) -> Any:
         with in_thread(lambda: change(staff)):
             pass
-        return original(*args)
+        return original(*args, **options)
 
     monkeypatch.setattr(reauthentication, "reauthenticate", after_the_change)
     assert post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 401

@@ -144,7 +144,7 @@ class Logout(Public):
 
 class Reauthenticate(ApiView):
     @Operation(
-        "Give the password again: a new access token with a fresh `auth_time`.",
+        "Give the password again: a new access token with a fresh `auth_time`, and the next refresh token.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
         problems.TOO_MANY_PASSWORDS,

@@ -42,7 +42,7 @@ from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, begin_generation, ended, event_of, note_unproven, refused
+from tokens.service.refreshing import Refusal, begin_generation, ended, note_unproven, refused
 from tokens.service.standing import may_act
 
 MODES = frozenset({COOKIE, SCOPED})
@@ -261,7 +261,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         with durable(writer(RefreshToken)):
             if not begin_generation(row, following, auth_digest, client, flushed=True, **more):
                 return None
-            events.write([event_of(SecurityEvent.Kind.BOUND, row, now, client)])
+            events.write([events.of_session(SecurityEvent.Kind.BOUND, row, now, client)])
     elif not begin_generation(row, following, auth_digest, client):
         return None
     # Without a generation: there is no refresh token whose receipt the access token could prove.

@@ -26,7 +26,7 @@ from django.dispatch import Signal
 from tokens import metrics
 from tokens.database.statements import insert
 from tokens.database.transactions import writer
-from tokens.models import SecurityEvent
+from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import throttles
 from tokens.service.client import Client
 from tokens.service.throttles import Tally, Throttled
@@ -70,6 +70,14 @@ def record(
         ip=client.ip,
         user_agent=client.printable_user_agent,
     )
+
+
+def of_session(
+    kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
+) -> SecurityEvent:
+    """Return an event of this session that is not saved yet."""
+    what: dict[str, Any] = {"user_id": row.user_id, "session_id": row.id, "device_id": row.device_id}
+    return record(kind, now, client, reason=reason, actor_id=row.actor_id, **what)
 
 
 def write(events: Iterable[SecurityEvent]) -> None:

@@ -7,7 +7,7 @@ None of them sees the refresh token or the password.
 from collections.abc import Collection
 from datetime import datetime
 from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tokens.conf import keyring, token_settings
@@ -16,6 +16,14 @@ from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken
 from tokens.protocol.rotation import ENDS_SESSION, Decision, decide
 from tokens.service import auth_hash
+
+
+class Sent(NamedTuple):
+    """A refresh token in a request. ``modes`` and ``old_name`` are those of `tokens.service.refreshing.refresh`."""
+
+    text: str
+    modes: Collection[str]
+    old_name: bool = False
 
 
 class RefreshTokenRequired(Exception):
@@ -31,18 +39,30 @@ def is_token_of(
     device has no refresh token. ``modes`` and ``old_name`` are those of `tokens.service.refreshing.refresh`. Nothing is
     changed: a token that was used twice does not end the session here.
     """
+    presented = token_of(session, text, modes, old_name=old_name)
+    return presented is not None and decide(
+        session.state(now), presented.generation, now, token_settings().policy
+    ) not in {Decision.REFUSE, *ENDS_SESSION}
+
+
+def token_of(
+    session: RefreshToken, text: str, modes: Collection[str], *, old_name: bool = False
+) -> refresh_tokens.RefreshToken | None:
+    """Return this refresh token of the session, of any generation, or None. The arguments are those of `is_token_of`.
+
+    A session that is bound to its device has no refresh token.
+    """
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
     except InvalidRefreshToken:
-        return False
-    return (
+        return None
+    is_ours = (
         session.bound_at is None
         and session.mode in modes
         and presented.session_id == session.id
         and compare_digest(bytes(session.secret_digest), presented.digest)
-        and decide(session.state(now), presented.generation, now, token_settings().policy)
-        not in {Decision.REFUSE, *ENDS_SESSION}
     )
+    return presented if is_ours else None
 
 
 def named_by(text: str, *, old_name: bool = False) -> tuple[UUID, int] | None:

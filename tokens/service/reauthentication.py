@@ -1,51 +1,101 @@
-"""Reauthentication: a signed-in user proves again who they are, before a sensitive change (RFC 9470)."""
+"""Reauthentication: a signed-in user proves again who they are, before a sensitive change (RFC 9470).
 
+A refresh token that comes with it is answered as a refresh is, after the user has proved who they are. So it rotates if
+a refresh would, and a token that proves a theft ends the session. The thief then does not profit from what the owner
+has proved. Nothing rotates within the still time, without a refresh token, and if the session is bound to its device.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db import OperationalError
 from django.utils import timezone
 
 from tokens.conf import token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import events, issuing, lifetimes, users
+from tokens.service import events, issuing, lifetimes, possession, refreshing, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import NOTHING, Proved, with_methods
+from tokens.service.possession import Sent
+from tokens.service.refreshing import ATTEMPTS, Refusal
 
 
 def reauthenticate(
-    user: Any, session_id: UUID, proved: Proved = NOTHING, client: Client | None = None
+    user: Any,
+    session_id: UUID,
+    proved: Proved = NOTHING,
+    client: Client | None = None,
+    sent: Sequence[Sent] = (),
+    *,
+    generation: int | None = None,
 ) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
 
-    The methods that the user has ``proved`` are added to those of the session. Both its timeouts begin again.
+    The methods that the user has ``proved`` are added to those of the session. Both its timeouts begin again. ``sent``
+    are the refresh tokens of the request. The newest one of this session is answered as a refresh is.
 
-    The access token names no generation. It was issued without a refresh, so its use acknowledges nothing. Raise
-    `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if the
-    claims hook fails. Then nothing is written.
+    If there is none, the access token is of ``generation``. None: it acknowledges nothing. ``generation`` is known if
+    the request has refreshed the session already. Raise `UserChanged` if the user is not any more what they were when
+    they authenticated, `ClaimsHookFailed` if the claims hook fails, and `OperationalError` if the database does not
+    answer. Then nothing is written.
     """
-    alias = writer(RefreshToken)
-    with durable(alias):
-        users.lock_authenticated(alias, user)
-        rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
-        session = rows.select_for_update(of=("self",)).first()
-        if session is None:
-            return None
-        methods = with_methods(session.methods, proved, session.now)
-        session.idle_expires_at = lifetimes.idle_until(session, session.now, methods=methods)
-        session.expires_at = lifetimes.ends_at(session, session.now, methods=methods)
-        session.authenticated_at, session.methods = session.now, methods
-        # In the transaction: a claims hook that fails must not leave the new time behind.
-        claims = claims_of(user, session)
-        session.save(update_fields=["authenticated_at", "methods", "idle_expires_at", "expires_at"])
-        what = {"user_id": user.pk, "session_id": session.id, "device_id": session.device_id}
-        kind = SecurityEvent.Kind.REAUTHENTICATED
-        events.write([events.record(kind, session.now, client or Client(), methods=proved, **what)])
-    text, access = issuing.access_token(session, user, None, session.now, claims=claims)
-    return IssuedTokens(session, user, access, text)
+    alias, client = writer(RefreshToken), client or Client()
+    for _ in range(ATTEMPTS):
+        with durable(alias):
+            users.lock_authenticated(alias, user)
+            rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
+            session = rows.first()
+            if session is None:
+                return None
+            answer = _answer(session, proved, client, sent, generation)
+            if isinstance(answer, Refusal):
+                return None
+            if answer is not None:
+                kind = SecurityEvent.Kind.REAUTHENTICATED
+                what = {"user_id": user.pk, "session_id": session.id, "device_id": session.device_id}
+                events.write([events.record(kind, session.now, client, methods=proved, **what)])
+                return answer
+    raise OperationalError("a reauthentication lost every race for its row")
+
+
+def _answer(
+    session: RefreshToken, proved: Proved, client: Client, sent: Sequence[Sent], generation: int | None
+) -> IssuedTokens | Refusal | None:
+    """Write what the user has proved, and answer the refresh token. None: another request has changed the row."""
+    now = session.now
+    methods = with_methods(session.methods, proved, now)
+    columns = {
+        "authenticated_at": now,
+        "methods": methods,
+        "idle_expires_at": lifetimes.idle_until(session, now, methods=methods),
+        "expires_at": lifetimes.ends_at(session, now, methods=methods),
+    }
+    # The claims hook is given the session as it is going to be.
+    for name, value in columns.items():
+        setattr(session, name, value)
+    presented = _newest(session, sent)
+    if presented is not None:
+        answer = refreshing.carry_out(session, presented, client, **columns)
+        if not (isinstance(answer, Refusal) and answer.late):
+            return answer
+    # In the transaction: a claims hook that fails must not leave the new time behind.
+    claims = claims_of(session.user, session)
+    if not refreshing.write(session.unchanged(), session, columns):
+        return None
+    text, access = issuing.access_token(session, session.user, generation, now, claims=claims)
+    return IssuedTokens(session, session.user, access, text)
+
+
+def _newest(session: RefreshToken, sent: Iterable[Sent]) -> refresh_tokens.RefreshToken | None:
+    """Return the newest one of these refresh tokens that is one of the session, or None."""
+    found = [possession.token_of(session, text, modes, old_name=old_name) for text, modes, old_name in sent]
+    return max(filter(None, found), key=lambda token: token.generation, default=None)
 
 
 def is_recent(access: AccessToken) -> bool:

@@ -127,7 +127,7 @@ def _refresh(
                 return refused(_ANOTHER_MODE, row.id)
             if of_device and not devices.is_held(row.device, client, row.now):
                 return refused(_ANOTHER_DEVICE, row.id)
-            if answer := _answer(row, presented, client):
+            if answer := carry_out(row, presented, client):
                 return answer
     raise OperationalError("a refresh lost every race for its row")
 
@@ -174,7 +174,7 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
     """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
 
     After a rotation for a user who is deactivated or has a new password, or for an actor whose own session has ended,
-    `_answer` follows, and ends the session.
+    `carry_out` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
     if row is None or not standing.may_act(row.user, row.backend) or not queries.has_actor(row):
@@ -187,8 +187,13 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
     return _issued(row, presented, Decision.ROTATE, {})
 
 
-def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client) -> IssuedTokens | Refusal | None:
-    """Carry out one decision, and return the answer. None: another request has changed the row."""
+def carry_out(
+    row: RefreshToken, presented: refresh_tokens.RefreshToken, client: Client, **more: object
+) -> IssuedTokens | Refusal | None:
+    """Carry out one decision, and return the answer. None: another request has changed the row.
+
+    ``more``: columns that are set unless the token is refused. The commit then waits for the disk.
+    """
     state, now, policy = row.state(row.now), row.now, token_settings().policy
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
@@ -213,12 +218,13 @@ def _answer(row: RefreshToken, presented: refresh_tokens.RefreshToken, client: C
         return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
     claims = claims_of(row.user, row)
     if decision is Decision.RECOVER:
-        written = _recover(row, recover(state, now), auth_digest, client)
+        written = _recover(row, recover(state, now), auth_digest, client, **more)
     elif decision in BEGINS_GENERATION:
         generation = state.generation + 1 if decision is Decision.ROTATE else presented.generation
-        written = begin_generation(row, begin(state, generation, now), auth_digest, client)
+        following = begin(state, generation, now)
+        written = begin_generation(row, following, auth_digest, client, flushed=bool(more), **more)
     else:
-        written = True
+        written = not more or write(row.unchanged(), row, more)
     if not written:
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
@@ -260,18 +266,17 @@ def begin_generation(
     return _update(unchanged, row, state, auth_digest, ip=client.ip, user_agent_digest=client.user_agent_digest, **more)
 
 
-def _recover(row: RefreshToken, state: State, auth_digest: bytes, client: Client) -> bool:
+def _recover(row: RefreshToken, state: State, auth_digest: bytes, client: Client, **more: object) -> bool:
     with durable(writer(RefreshToken)):
-        if not _update(row.unchanged(), row, state, auth_digest):
+        if not _update(row.unchanged(), row, state, auth_digest, **more):
             return False
-        events.write([event_of(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
+        events.write([events.of_session(SecurityEvent.Kind.RECOVERED, row, state.since, client)])
     return True
 
 
 def _update(
     unchanged: RefreshTokenQuerySet, row: RefreshToken, state: State, auth_digest: bytes, **where: object
 ) -> bool:
-    """Write the new state to the row and to the object. Return False if another request has changed the row."""
     values = {
         "generation": state.generation,
         "since": state.since,
@@ -282,6 +287,11 @@ def _update(
         "auth_hash_digest": auth_digest,
         **where,
     }
+    return write(unchanged, row, values)
+
+
+def write(unchanged: RefreshTokenQuerySet, row: RefreshToken, values: Mapping[str, Any]) -> bool:
+    """Write columns to the row and to the object. Return False if another request has changed the row."""
     if not unchanged.update(**values):
         return False
     for name, value in values.items():
@@ -329,20 +339,4 @@ def _note_hourly(
     alias = writer(RefreshToken)
     with durable(alias):
         if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(**{field: now}):
-            events.write([event_of(kind, row, now, client, reason)])
-
-
-def event_of(
-    kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
-) -> SecurityEvent:
-    """Return an event of this session, unsaved."""
-    return events.record(
-        kind,
-        now,
-        client,
-        user_id=row.user_id,
-        session_id=row.id,
-        device_id=row.device_id,
-        reason=reason,
-        actor_id=row.actor_id,
-    )
+            events.write([events.of_session(kind, row, now, client, reason)])

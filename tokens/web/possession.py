@@ -23,7 +23,7 @@ from django.http import HttpRequest
 from tokens.conf import BODY, SCOPED
 from tokens.models import RefreshToken
 from tokens.service import possession, queries, refreshing
-from tokens.service.possession import RefreshTokenRequired
+from tokens.service.possession import RefreshTokenRequired, Sent
 from tokens.web import cookies, django_session, marks
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
@@ -78,6 +78,13 @@ def is_held(request: HttpRequest, session: RefreshToken, sent: Iterable[Presente
         possession.is_token_of(session, session.now, text, modes, old_name=old_name)
         for text, modes, old_name, others in (*sent, *_in_cookies(request))
     )
+
+
+def sent(request: HttpRequest) -> list[Sent]:
+    """Return the refresh tokens of a request: those in its cookies, and the one that the view has found in the body."""
+    in_body = required_exchange(request).refresh_token
+    in_cookies = [Sent(text, modes, old_name) for text, modes, old_name, _ in _in_cookies(request)]
+    return [*([Sent(in_body, IN_BODY)] if in_body else []), *in_cookies]
 
 
 def has_refresh_token(request: HttpRequest) -> bool:

@@ -38,7 +38,7 @@ from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
 from tokens.web import django_session, expiry, marks, methods, possession
-from tokens.web.client import client_of
+from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
@@ -190,8 +190,15 @@ def _reauthenticate(request: HttpRequest, user: Any, proved: Proved) -> IssuedTo
     opened = exchange.issued if exchange is not None and exchange.is_opened_by_view else None
     session_id, issued = current_id(request) if opened is None else opened.session.id, None
     if session_id is not None:
+        before = exchange.issued if exchange is not None else None
+        # A session that was opened or refreshed in this request does not rotate once more.
+        is_fresh = before is not None and before.session.id == session_id
+        sent = [] if is_fresh else possession.sent(request)
+        generation = before.access.generation if is_fresh and before and not before.is_handed else None
         with suppress(UserChanged):
-            issued = reauthentication.reauthenticate(user, session_id, proved, client_of(request))
+            issued = reauthentication.reauthenticate(
+                user, session_id, proved, presenter_of(request), sent, generation=generation
+            )
     if issued is not None:
         # What the client needs of a new session stays.
         if opened is not None:

@@ -94,15 +94,17 @@ class Server:
     """The session's row, the process that changes it, and the log of its commits.
 
     ``highest``: the highest generation of which a refresh token was issued. ``hook_fails_until``: until then the claims
-    hook fails. ``asks_first``: whether the hook is asked before the commit.
+    hook fails. ``asks_first``: whether the hook is asked before the commit. ``forces``: whether a reauthentication
+    with the current token begins a generation within the still time, too.
     """
 
-    __slots__ = ("asks_first", "decide", "highest", "hook_fails_until", "log", "noticed", "state")
+    __slots__ = ("asks_first", "decide", "forces", "highest", "hook_fails_until", "log", "noticed", "state")
 
     def __init__(self, decide: Decide = decide, *, asks_first: bool = True) -> None:
         self.decide = decide
         self.asks_first = asks_first
         self.hook_fails_until = float("-inf")
+        self.forces = False
         self.state = State(generation=0, since=LOGIN)
         # (when, state) of each commit. Only the first entry has waited for disk and standby.
         self.log = [(0.0, self.state)]
@@ -129,6 +131,15 @@ class Server:
         generation = self.state.generation
         there_already = decision is Decision.REPEAT and presented == generation
         return decision, Answer(None if there_already else generation, Access(generation, int(now)))
+
+    def reauthenticate(self, presented: int, now: float) -> tuple[Decision, Answer]:
+        """Answer a person who has authenticated again as a refresh. The commit waits for the standby."""
+        if self.forces and presented == self.state.generation and not self.state.ended:
+            self._commit(begin(self.state, presented + 1, instant(now)), now, durable=True)
+            return Decision.ROTATE, Answer(presented + 1, Access(presented + 1, int(now)))
+        answer = self.answer(presented, now)
+        self.log = [(now, self.state)]
+        return answer
 
     def notices(self, access: Access, now: float) -> bool:
         """Return whether to acknowledge after this use of an access token. A process does so once per generation."""
@@ -242,13 +253,14 @@ class World:
         lost: bool = False,
         rendered: float | None = None,
         releases: tuple[Release, Release] = (Release.WRITES_NEW, Release.WRITES_NEW),
+        again: bool = False,
     ) -> None:
-        """Send the jar's refresh cookies.
+        """Send the jar's refresh cookies. ``again``: in a request that authenticates the user again.
 
         ``rendered``: through a server-side renderer, which takes so many seconds. ``releases``: of the process that
         answers, and of the one that answers the renderer's second request.
         """
-        self.later(there, self._presented, party, party.life, party.cookies, back, lost, rendered, releases, {})
+        self.later(there, self._presented, party, party.life, party.cookies, back, lost, rendered, releases, {}, again)
 
     def use(self, access: Access, there: float) -> None:
         """Send an ordinary request with an access token. Its response changes no cookie."""
@@ -286,6 +298,7 @@ class World:
         rendered: float | None,
         releases: tuple[Release, Release],
         held: Cookies,
+        again: bool = False,
     ) -> None:
         release, following = releases
         presented = release.presented(cookies)
@@ -294,7 +307,7 @@ class World:
         if presented is None or presented == PLANTED:
             self.signed_out = True
             return
-        decision, answer = self.server.answer(presented, self.now)
+        decision, answer = (self.server.reauthenticate if again else self.server.answer)(presented, self.now)
         self.signed_out |= decision is Decision.REFUSE
         if decision in ENDS_SESSION:
             self.ended = decision

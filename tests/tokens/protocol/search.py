@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
@@ -127,7 +127,9 @@ Successor = tuple[str, World | None]
 
 
 class Rules:
-    """Computes what can happen next in a world."""
+    """Computes what can happen next in a world. ``orphans``: what a request is after its browser has crashed."""
+
+    orphans: ClassVar = {REFRESH: ORPHAN, PAGE: ORPHAN_PAGE}
 
     def __init__(self, scale: Scale) -> None:
         self.scale = scale
@@ -284,7 +286,7 @@ class Rules:
 
     def _crashed(self, world: World) -> Iterator[Successor]:
         left = tuple(
-            message._replace(kind={REFRESH: ORPHAN, PAGE: ORPHAN_PAGE}.get(message.kind, message.kind))
+            message._replace(kind=self.orphans.get(message.kind, message.kind))
             for message in world.messages
             if message.kind not in {ANSWER, UPLOAD, FIRST}  # The proxy does not forward a part of a body.
         )
@@ -342,9 +344,9 @@ class Result(NamedTuple):
     history: list[str] | None
 
 
-def search(scale: Scale, worlds: int) -> Result:
+def search(scale: Scale, worlds: int, rules: Rules | None = None) -> Result:
     """Examine all reachable worlds, nearest first, until so many are known or an honest session has ended."""
-    rules = Rules(scale)
+    rules = rules or Rules(scale)
     start = rules.start()
     came_from: dict[bytes, bytes | None] = {rules.key(start): None}
     todo = deque([start])

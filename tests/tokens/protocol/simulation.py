@@ -92,7 +92,8 @@ class Conditions:
     ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
     change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
     fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``handed``: whether
-    Django's session stands for the first refresh token.
+    Django's session stands for the first refresh token. ``again``: the share of requests that authenticate the user
+    again. ``forces``: whether these begin a generation within the still time, too.
     """
 
     lost: float = 0.1
@@ -107,6 +108,8 @@ class Conditions:
     outages: float = 0.0
     asks_first: bool = True
     handed: bool = False
+    again: float = 0.0
+    forces: bool = False
 
 
 AS_ABOVE = "as above"
@@ -116,6 +119,8 @@ PASSWORDS = "both, 30 % lost, rehashes, and passwords changed in this browser"
 HOOK_FAILS = "both, 30 % lost, and a claims hook that fails for up to two hours"
 TOO_LATE = "a claims hook that is asked after the rotation, and fails for up to two hours"
 HANDED = "both, 30 % lost, and a sign-in of which only Django's session knows"
+AGAIN = "both, 30 % lost, and one request in three authenticates the user again"
+FORCED = "reauthentications that rotate within the still time"
 HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
     AS_ABOVE: Conditions(),
@@ -130,6 +135,8 @@ ROWS = {
     UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
     PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
     HANDED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, handed=True),
+    AGAIN: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, again=0.3),
+    FORCED: Conditions(again=0.3, forces=True),
     HASTILY: Conditions(phases=HASTY),
     HOOK_FAILS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, outages=0.3),
     TOO_LATE: Conditions(outages=0.3, asks_first=False),
@@ -146,6 +153,7 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     account = Account(random) if conditions.passwords else None
     asks_first = conditions.asks_first
     server = Server(decide, asks_first=asks_first) if account is None else ServerOfAccount(account, decide)
+    server.forces = conditions.forces
     world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
     browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW, handed=conditions.handed)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
@@ -191,6 +199,9 @@ def _load_a_page(
         lost = random.random() < conditions.lost
         # Without a choice no number is drawn, so that the other rows stay the same.
         answering = (releases[0],) * 2 if len(releases) == 1 else (random.choice(releases), random.choice(releases))
+        if conditions.again and random.random() < conditions.again:
+            world.refresh(browser, there, back, lost=lost, releases=answering, again=True)
+            continue
         if not expired and random.random() >= at_will:
             world.use(browser.access, there)
         elif random.random() < RENDERED:

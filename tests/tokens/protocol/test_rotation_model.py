@@ -186,7 +186,8 @@ def test_no_interleaving_breaks_an_invariant(machine, extent):
     [
         row
         for row in simulation.ROWS
-        if row not in {simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED, simulation.TOO_LATE}
+        if row
+        not in {simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED, simulation.TOO_LATE, simulation.FORCED}
     ],
 )
 @extents(60, simulation.HISTORIES)

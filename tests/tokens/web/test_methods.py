@@ -277,7 +277,7 @@ class TestAddMethod:
         assert claims(browser)["auth_time"] == signed_in_at + 100
         row = RefreshToken.objects.get()
         assert loads(row.methods) == {"pwd": signed_in_at, "otp": signed_in_at + 100, "mfa": signed_in_at + 100}
-        assert row.generation == 0
+        assert row.generation == 1  # As after a refresh.
         assert event(SecurityEvent.Kind.REAUTHENTICATED) == "otp"
         clock.forward(100)
         assert refresh(browser).status_code == 200

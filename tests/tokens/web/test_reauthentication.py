@@ -1,0 +1,95 @@
+"""What the cookies and the body are after a reauthentication, in each storage mode."""
+
+import pytest
+from django.test import Client
+
+from tests.browsers import ACCESS, REFRESH, login, post, refresh
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.api.paths import LOGOUT, ME, REAUTHENTICATE, REFRESH_PATH
+from tests.tokens.api.steps import assert_problem, bearer, max_ages
+from tokens.conf import token_settings
+from tokens.models import RefreshToken
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+GIVEN = {"password": PASSWORD}
+
+
+def test_the_cookies_are_new_and_last_as_long_as_after_the_sign_in(clock, api, user):
+    login(api, user, remember=True)
+    before = api.cookies[REFRESH].value
+    clock.forward(100)
+    response = post(api, REAUTHENTICATE, GIVEN)
+    assert response.status_code == 200
+    assert max_ages(response)[REFRESH] == token_settings().idle_lifetime.total_seconds()
+    assert api.cookies[REFRESH].value != before
+    assert refresh(api, before).status_code == 200  # A parallel tab has the token before.
+    clock.forward(100)
+    assert refresh(api).status_code == 200
+    assert RefreshToken.objects.get().generation == 2
+
+
+def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(clock, api, user):
+    login(api, user)
+    clock.forward(700)
+    response = post(api, REAUTHENTICATE, GIVEN)
+    assert {ACCESS, REFRESH} <= set(response.cookies)
+    assert RefreshToken.objects.get().generation == 1
+    clock.forward(100)
+    assert refresh(api).status_code == 200
+
+
+def test_in_strict_mode_neither(clock, api, user, settings):
+    settings.TOKENS = {**settings.TOKENS, "REUSE_GRACE": 0}
+    login(api, user)
+    clock.forward(700)
+    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
+    assert refresh(api).status_code == 200
+
+
+def test_in_body_mode_the_new_refresh_token_is_in_the_body(clock, user, settings):
+    settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
+    given = login(Client(), user, mode="body")
+    headers = bearer(given["access_token"])
+    clock.forward(100)
+    sent = {**GIVEN, "refresh_token": given["refresh_token"]}
+    answer = post(Client(), REAUTHENTICATE, sent, **headers).json()
+    assert answer["refresh_token"] != given["refresh_token"]
+    assert "refresh_token" not in post(Client(), REAUTHENTICATE, GIVEN, **headers).json()
+    clock.forward(100)
+    assert post(Client(), REFRESH_PATH, {"refresh_token": answer["refresh_token"]}).status_code == 200
+
+
+def test_a_token_that_proves_a_theft_ends_the_session_and_the_right_password_does_not_help(clock, api, user):
+    login(api, user)
+    stolen = api.cookies[REFRESH].value
+    for _ in range(2):
+        clock.forward(100)
+        refresh(api)
+    api.cookies[REFRESH] = stolen
+    assert_problem(post(api, REAUTHENTICATE, GIVEN), 401, "session_ended")
+    assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.REUSE
+    assert api.get(ME).status_code == 401
+
+
+def test_a_wrong_password_decides_nothing_about_the_token(clock, api, user):
+    login(api, user)
+    stolen = api.cookies[REFRESH].value
+    for _ in range(2):
+        clock.forward(100)
+        refresh(api)
+    api.cookies[REFRESH] = stolen
+    before = RefreshToken.objects.values().get()
+    assert_problem(post(api, REAUTHENTICATE, {"password": "wrong"}), 401, "invalid_credentials")
+    assert RefreshToken.objects.values().get() == before
+
+
+def test_the_token_of_another_user_in_the_same_browser_decides_nothing(clock, api, user, another):
+    login(api, user)
+    stranger = another()
+    login(stranger, UserFactory())
+    clock.forward(100)
+    api.cookies[REFRESH] = stranger.cookies[REFRESH].value
+    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
+    assert {row.generation for row in RefreshToken.objects.all()} == {0}
+    assert post(stranger, LOGOUT).status_code == 204
