@@ -21,10 +21,10 @@ ROOT = structure.ROOT
 PUBLIC_SESSIONS = """
     ClaimsSession ImpersonationRefused Kind MAX_DEVICE_NAME Reason RefreshTokenRequired SessionEnded UnknownMethod
     actor_id add_method allow_sign_in_after_reset authenticate canonical change_account could_not_refresh current_id
-    device_of durable happened has_refresh_token has_signed_in_before impersonate is_live is_recent
+    device_of durable happened has_refresh_token has_signed_in_before idle_user impersonate is_live is_recent
     is_same_password live_sessions may_remember may_send now open_session password_digest password_spellings
-    reauthenticate record release rename_device revoke revoke_all revoke_others revoked_by_operators sign_out_elsewhere
-    take_turns tenant throttle validate_device_name was_ended_since
+    reauthenticate record release rename_device reopen revoke revoke_all revoke_others revoked_by_operators
+    sign_out_elsewhere take_turns tenant throttle validate_device_name was_ended_since
 """
 PUBLIC_API = """
     ApiView AskedOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text answer_with_problem

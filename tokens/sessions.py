@@ -92,6 +92,7 @@ __all__ = [
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
+    "idle_user",
     "impersonate",
     "is_live",
     "is_recent",
@@ -107,6 +108,7 @@ __all__ = [
     "record",
     "release",
     "rename_device",
+    "reopen",
     "revoke",
     "revoke_all",
     "revoke_others",
@@ -140,6 +142,8 @@ rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 may_remember = lifetimes.may_remember
+idle_user = session.idle_user
+reopen = session.reopen
 validate_device_name = devices.without_control_characters
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -176,6 +177,7 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "amr": amr,
         "acr": token_settings().acr_of(amr),
         "actor": actor_data(session.actor),
+        "idle": session.is_idle(timezone.now()),
         "current": session.id == current,
     }
 

@@ -8,7 +8,8 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotAuthenticated, NotFound, ParseError, UnsupportedMediaType
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -27,6 +28,7 @@ from tokens.api.schema import (
     SessionsOutput,
 )
 from tokens.api.serializers import (
+    MAX_TOKEN,
     DeviceNameInput,
     LoginInput,
     PasswordInput,
@@ -41,7 +43,7 @@ from tokens.api.serializers import (
 )
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
-from tokens.service import queries, reauthentication, service_tokens
+from tokens.service import queries, reauthentication, reopening, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
@@ -90,6 +92,7 @@ class Refresh(Public):
     @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
+        problems.SESSION_IDLE,
         problems.THROTTLED,
         answers=GrantOutput,
         takes=RefreshInput,
@@ -105,6 +108,8 @@ class Refresh(Public):
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
+        if refusal.idle:
+            raise ProblemError(problems.SESSION_IDLE)
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -143,6 +148,10 @@ class Logout(Public):
 
 
 class Reauthenticate(ApiView):
+    """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
+
+    permission_classes = (AllowAny,)
+
     @Operation(
         "Give the password again: a new access token with a fresh `auth_time`, and the next refresh token.",
         *SIGNED_IN,
@@ -152,6 +161,8 @@ class Reauthenticate(ApiView):
         takes=PasswordInput,
     )
     def post(self, request: Request) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _token_response(self._reopened(request))
         session.refuse_impersonation(request._request)
         given = valid(PasswordInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
@@ -160,6 +171,29 @@ class Reauthenticate(ApiView):
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
         return _token_response(issued)
+
+    def _reopened(self, request: Request) -> IssuedTokens:
+        """Reopen the idle session of the refresh token in the body, or in a cookie, and return its tokens."""
+        idle = self._idle_in_body(request) or self.exchange.idle
+        if idle is None:
+            raise NotAuthenticated
+        given = valid(PasswordInput, request)
+        self.exchange.idle, self.exchange.refresh_token = idle, given.get("refresh_token")
+        user = authenticate(request._request, username=idle.user.get_username(), password=given["password"])
+        if user is None or user.pk != idle.user_id:
+            raise ProblemError(problems.INVALID_CREDENTIALS)
+        issued = session.reopen(request._request, user)
+        if issued is None:
+            raise ProblemError(problems.SESSION_ENDED)
+        return issued
+
+    def _idle_in_body(self, request: Request) -> RefreshToken | None:
+        with suppress(ParseError, UnsupportedMediaType):
+            data: Any = request.data
+            text = data.get("refresh_token")
+            if isinstance(text, str) and len(text) <= MAX_TOKEN:
+                return reopening.idle_session(text, IN_BODY)
+        return None
 
 
 class ServiceToken(ApiView):

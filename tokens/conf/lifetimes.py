@@ -1,9 +1,10 @@
 """The setting LIFETIMES: how long sessions last by the level of their methods (``acr``).
 
     LIFETIMES = "nist"
-    LIFETIMES = {"aal1": {"absolute": 2592000}, "aal2": {"absolute": 86400, "idle": 3600}}
+    LIFETIMES = {"aal1": {"absolute": 2592000}, "aal2": {"absolute": 86400, "idle": 3600, "reopens": True}}
 
-In the environment: ``nist``, or ``aal1=2592000, aal2=86400/3600``, where the idle lifetime stands after the slash.
+In the environment: ``nist``, or ``aal1=2592000, aal2=86400/3600/reopens``, where the idle lifetime stands after the
+first slash.
 """
 
 from collections.abc import Mapping
@@ -15,10 +16,14 @@ MOST = 50 * 365 * 86400
 
 
 class Limits(NamedTuple):
-    """How long a session lasts after its methods were proved, and without being used. None: the level does not say."""
+    """How long a session lasts after its methods were proved, and without being used. None: the level does not say.
+
+    ``reopens``: whether a factor reopens a session that was not used for so long.
+    """
 
     absolute: timedelta | None = None
     idle: timedelta | None = None
+    reopens: bool = False
 
 
 Lifetimes = tuple[tuple[str, Limits], ...]
@@ -29,7 +34,7 @@ IdleLimits = tuple[tuple[tuple[frozenset[str], ...], float | None], ...]
 PROFILES: dict[str, Any] = {
     "nist": {
         "aal1": {"absolute": 30 * 86400},
-        "aal2": {"absolute": 86400, "idle": 3600},
+        "aal2": {"absolute": 86400, "idle": 3600, "reopens": True},
         "aal3": {"absolute": 12 * 3600, "idle": 900},
     }
 }
@@ -52,19 +57,25 @@ def from_text(text: str) -> Any:
     found: dict[str, dict[str, Any]] = {}
     for item in filter(None, map(str.strip, text.split(","))):
         level, _, lifetimes = item.partition("=")
-        named = zip(Limits._fields, lifetimes.split("/", 1), strict=False)
-        found[level.strip()] = {name: _number(seconds.strip()) for name, seconds in named if seconds.strip()}
+        named = zip(Limits._fields, lifetimes.split("/", 2), strict=False)
+        found[level.strip()] = {name: _value(given.strip()) for name, given in named if given.strip()}
     return found
 
 
 def _limits(level: Any, given: Any) -> Limits:
     if not isinstance(level, str) or not isinstance(given, Mapping) or not given or set(given) - {*Limits._fields}:
-        raise ValueError(f"must have {' or '.join(map(repr, Limits._fields))} in seconds for {level!r}")
-    for seconds in given.values():
+        raise ValueError(f"must have 'absolute' or 'idle' in seconds for {level!r}, and perhaps 'reopens'")
+    durations = {name: seconds for name, seconds in given.items() if name != "reopens"}
+    reopens = given.get("reopens", False)
+    if not isinstance(reopens, bool) or (reopens and "idle" not in given):
+        raise ValueError(f"must have true or false in 'reopens' for {level!r}, beside 'idle'")
+    for seconds in durations.values():
         if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MOST:
             raise ValueError(f"must have whole numbers of seconds for {level!r}, at least 1 and no more than {MOST}")
-    return Limits(**{name: timedelta(seconds=seconds) for name, seconds in given.items()})
+    return Limits(**{name: timedelta(seconds=seconds) for name, seconds in durations.items()}, reopens=reopens)
 
 
-def _number(text: str) -> Any:
+def _value(text: str) -> Any:
+    if text == "reopens":
+        return True
     return int(text) if text.isascii() and text.isdecimal() else text

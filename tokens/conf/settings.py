@@ -181,8 +181,8 @@ class TokenSettings:
     lifetimes: Lifetimes = _setting(
         "lifetimes",
         (),
-        "`nist`, or how long sessions of each `acr` last at most, absolute and idle; in the environment "
-        "`aal1=2592000, aal2=86400/3600`",
+        "`nist`, or how long sessions of each `acr` last at most, absolute and idle, and whether a factor reopens idle "
+        "ones; in the environment `aal1=2592000, aal2=86400/3600/reopens`",
         "s",
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
@@ -292,6 +292,14 @@ class TokenSettings:
     def limits_of(self, methods: Iterable[str]) -> Limits:
         """Return the limits of `lifetimes` for a session with these methods."""
         return self._limits.get(self.acr_of(methods), _NO_LIMITS) if self.lifetimes else _NO_LIMITS
+
+    @cached_property
+    def reopened_sets(self) -> tuple[tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]], ...]:
+        """For each level whose idle sessions a factor reopens: the sets of its methods, and those of higher levels."""
+        sets = [of_level for _, of_level in self.acr_values]
+        higher = [tuple(enough for above in sets[at + 1 :] for enough in above) for at in range(len(sets))]
+        levels = zip(self.acr_values, higher, strict=True)
+        return tuple((own, above) for (level, own), above in levels if self._limits.get(level, _NO_LIMITS).reopens)
 
     @cached_property
     def idle_limits(self) -> IdleLimits:

@@ -53,6 +53,11 @@ def ends_at(session: RefreshToken, now: datetime, *, methods: str | None = None)
     return within_level(end, session.methods if methods is None else methods)
 
 
+def kept_until(session: RefreshToken) -> datetime:
+    """Return until when the client needs the tokens of the session. They reopen it when it is idle."""
+    return session.expires_at if session.is_reopened else session.ends_at
+
+
 def within_level(end: datetime, methods: str) -> datetime:
     """Return when a session with these methods ends that would else end then."""
     of_level = _end_of_level(methods)

@@ -178,7 +178,7 @@ def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | N
 
 def _live(alias: str) -> Any:
     # Impersonations do not count. They end with the session in which they were begun.
-    return RefreshToken.objects.using(alias).live().filter(actor=None).values_list("id", "user", "since")
+    return RefreshToken.objects.using(alias).unended().filter(actor=None).values_list("id", "user", "since")
 
 
 @Read

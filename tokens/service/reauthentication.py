@@ -49,7 +49,7 @@ def reauthenticate(
     for _ in range(ATTEMPTS):
         with durable(alias):
             users.lock_authenticated(alias, user)
-            rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
+            rows = RefreshToken.objects.for_decision().unended().filter(id=session_id, user=user, actor=None)
             session = rows.first()
             if session is None:
                 return None
@@ -68,7 +68,7 @@ def _answer(
     session: RefreshToken, proved: Proved, client: Client, sent: Sequence[Sent], generation: int | None
 ) -> IssuedTokens | Refusal | None:
     """Write what the user has proved, and answer the refresh token. None: another request has changed the row."""
-    now = session.now
+    now, is_idle = session.now, session.is_idle(session.now)
     methods = with_methods(session.methods, proved, now)
     columns = {
         "authenticated_at": now,
@@ -82,8 +82,10 @@ def _answer(
     presented = _newest(session, sent)
     if presented is not None:
         answer = refreshing.carry_out(session, presented, client, **columns)
-        if not (isinstance(answer, Refusal) and answer.late):
+        if is_idle or not (isinstance(answer, Refusal) and answer.late):
             return answer
+    elif is_idle:
+        return refreshing.refused("idle", session.id)
     # In the transaction: a claims hook that fails must not leave the new time behind.
     claims = claims_of(session.user, session)
     if not refreshing.write(session.unchanged(), session, columns):

@@ -159,7 +159,7 @@ def set_tokens(
     if issued.session.mode == BODY:
         return
     # Without an age the browser deletes the cookies when it is closed.
-    left = max(int((issued.session.ends_at - now).total_seconds()), 1)
+    left = max(int((lifetimes.kept_until(issued.session) - now).total_seconds()), 1)
     max_age = left if lifetimes.is_remembered(issued.session) else None
     access, refresh = OF_MODE[issued.session.mode]
     if issued.is_new:

@@ -162,6 +162,31 @@ def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
     return None
 
 
+def idle_user(request: HttpRequest) -> Any:
+    """Return the user of the idle session whose refresh token the request has, or None (the setting LIFETIMES).
+
+    The user is not signed in. `reopen` reopens the session when the user has authenticated.
+    """
+    exchange = exchange_of(request)
+    return exchange.idle.user if exchange is not None and exchange.idle is not None else None
+
+
+def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
+    """Reopen the idle session of this request for its user, who has just authenticated. The response has its tokens.
+
+    Return None, and do nothing, if the request has no refresh token of an idle session of this user.
+    """
+    exchange, issued = required_exchange(request), None
+    if exchange.idle is not None and exchange.idle.user_id == user.pk:
+        proved, client, sent = methods.of_sign_in(request, user), client_of(request), possession.sent(request)
+        with suppress(UserChanged):
+            issued = reauthentication.reauthenticate(user, exchange.idle.id, proved, client, sent)
+    if issued is not None:
+        exchange.idle = None
+        exchange.issue(issued)
+    return issued
+
+
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 

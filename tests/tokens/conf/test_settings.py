@@ -98,9 +98,13 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     ),
     "LIFETIMES": (
         (),
-        {"aal2": {"absolute": 86400, "idle": 3600}, "aal1": {"absolute": 9}, "aal3": {"idle": 1800}},
-        "aal2=86400/3600, aal1 = 9, aal3=/1800",
-        (("aal2", Limits(days(1), seconds(3600))), ("aal1", Limits(seconds(9))), ("aal3", Limits(None, seconds(1800)))),
+        {"aal2": {"absolute": 86400, "idle": 3600, "reopens": True}, "aal1": {"absolute": 9}, "aal3": {"idle": 1800}},
+        "aal2=86400/3600/reopens, aal1 = 9, aal3=/1800",
+        (
+            ("aal2", Limits(days(1), seconds(3600), reopens=True)),
+            ("aal1", Limits(seconds(9))),
+            ("aal3", Limits(None, seconds(1800))),
+        ),
     ),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),

@@ -3,15 +3,20 @@
 Nobody is signed out by it or locked out, and a thief without the token or without a factor does not reopen it.
 """
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from tests.tokens.protocol import simulation
-from tests.tokens.protocol.idle_search import FORGIVEN, REOPENED, Rule, Thief, honest, stolen
-from tokens.protocol.rotation import Decision
+from tests.tokens.protocol.crossing_search import POLICY, START
+from tests.tokens.protocol.idle_search import FORGIVEN, REOPENED, Rule, Thief, decided, honest, stolen
+from tokens.protocol.rotation import Decision, State, decide
 
 pytestmark = pytest.mark.long
 
 REUSE = Decision.REUSE.value
+SECOND, DAY = timedelta(seconds=1), 86400
 
 
 @pytest.mark.parametrize("messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)])
@@ -55,6 +60,18 @@ def test_the_search_finds_an_honest_person_who_loses_the_session_if(rule, last):
 )
 def test_the_search_finds_a_thief_who_profits_if(rule, thief, broken):
     assert stolen(rule, thief)[2] == broken
+
+
+@pytest.mark.parametrize(("presented", "age"), [(2, DAY), (3, DAY), (4, DAY), (5, DAY), (5, 60), (6, DAY)])
+@pytest.mark.parametrize("acknowledged", [False, True])
+@pytest.mark.parametrize("recoveries", [0, 8])
+def test_the_protocol_decides_as_the_rule_that_was_searched(presented, age, acknowledged, recoveries):
+    state = State(5, START, acknowledged=acknowledged, recoveries=recoveries)
+    given = presented, START + age * SECOND, POLICY
+    expected = decided(Rule.BUILT, decide(state, *given), with_factor=False)
+    found = decide(replace(state, idle=True), *given)
+    assert (Decision.REFUSE if found is Decision.IDLE else found) is expected
+    assert decide(replace(state, idle=True, ended=True), *given) is Decision.REFUSE
 
 
 def test_the_simulation_has_sessions_that_are_idle_and_reopened(monkeypatch):

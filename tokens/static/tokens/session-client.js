@@ -16,7 +16,7 @@ const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh 
 const PARTS = ["message", "status", "code", "errors", "retryAfter"]; // Of an error.
 const CHANGE = ["kind", "user", "session", "total", "wall", "end"]; // A message between tabs.
 const BACKOFF = { first: 500, most: 30_000 };
-export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
+export const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
 export const METHODS = ["restore", "signIn", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
 
