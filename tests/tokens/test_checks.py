@@ -305,9 +305,9 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
-    ("E063", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
+    ("E065", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
     ("W055", WARNING, tokens(REMEMBER="bound"), "bound to its device"),
-    ("E064", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
+    ("E066", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
     ("W056", WARNING, tokens(LIFETIMES={"aal3": {"absolute": 3600, "idle": 1799}}), "1799 s"),
     ("W057", WARNING, tokens(LIFETIMES={"aal2": {"absolute": 3600}}), "'aal3'"),
     ("W009", WARNING, tokens(HTTP_COOKIE_NAMES=False), "HTTP_COOKIE_NAMES"),
@@ -403,7 +403,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     (
         "the lifetimes of NIST with other levels",
         tokens(LIFETIMES="nist", ACCESS_LIFETIME=300, ACR_VALUES={"low": ["pwd"]}),
-        ["tokens.E064"],
+        ["tokens.E066"],
     ),
     *(
         (f"lifetimes {given!r}", tokens(LIFETIMES=given), ["tokens.E001"])

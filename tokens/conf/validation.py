@@ -102,7 +102,7 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
 def _remembering(found: TokenSettings) -> Iterator[CheckMessage]:
     if found.remember not in REMEMBERING:
         hint = f"Choose one of {', '.join(REMEMBERING)}."
-        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E063")
+        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E065")
     if found.remember == BOUND and not found.offers_binding:
         yield Warning(
             "REMEMBER is 'bound', but no session is bound to its device: each ends when the browser is closed.",
@@ -115,7 +115,7 @@ def _lifetimes(found: TokenSettings) -> Iterator[CheckMessage]:
     levels = [level for level, _ in found.acr_values]
     if unknown := [level for level, _ in found.lifetimes if level not in levels]:
         hint = f"The levels are {', '.join(levels)}."
-        yield Error(f"LIFETIMES has {unknown[0]!r}, which is no level of ACR_VALUES.", hint=hint, id="tokens.E064")
+        yield Error(f"LIFETIMES has {unknown[0]!r}, which is no level of ACR_VALUES.", hint=hint, id="tokens.E066")
     idle = [limits.idle for _, limits in found.lifetimes if limits.idle]
     if idle and found.access_lifetime > min(idle) / 3:
         yield Warning(

@@ -159,8 +159,9 @@ def set_tokens(
     if issued.session.mode == BODY:
         return
     # Without an age the browser deletes the cookies when it is closed.
-    left = max(int((lifetimes.kept_until(issued.session) - now).total_seconds()), 1)
-    max_age = left if lifetimes.is_remembered(issued.session) else None
+    max_age = None
+    if lifetimes.is_remembered(issued.session):
+        max_age = max(int((lifetimes.kept_until(issued.session) - now).total_seconds()), 1)
     access, refresh = OF_MODE[issued.session.mode]
     if issued.is_new:
         # Cookies of another storage mode would bring back their session when this access token expires.
