@@ -28,7 +28,7 @@ from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
 from accounts import users
-from accounts.forms import PasswordForm, RenamingForm
+from accounts.forms import PasswordForm, RenamingForm, heading_of
 from accounts.service import passwords
 from accounts.targets import login_url
 from tokens import sessions
@@ -69,19 +69,23 @@ def confirmed_by_password(button: Promise, form_class: type[PasswordForm] = Pass
         @wraps(view)
         def confirmed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             is_given = "current_password" in request.POST
-            form = form_class(request.POST if is_given else None, initial=request.POST.dict(), label_suffix="")
+            given, own = request.POST if is_given else None, sessions.factors.of_user(request.user)
+            form = form_class(given, initial=request.POST.dict(), label_suffix="", factors=own)
             try:
                 if not is_given:
                     return view(request, *args, **kwargs)
                 if form.is_valid():
-                    password = form.cleaned_data["current_password"]
+                    password, method = (
+                        form.cleaned_data["current_password"],
+                        form.cleaned_data.get("method", "password"),
+                    )
                     user: Any = request.user
-                    known = passwords.authenticated(request, user, password)
+                    known = passwords.authenticated(request, user, password, method)
                     return view(request, *args, authenticated=known, **kwargs)
             except (sessions.RefreshTokenRequired, passwords.WrongPassword):
                 if is_given:
-                    form.add_error("current_password", passwords.WRONG_PASSWORD)
-            page = {"heading": _("Enter your password again"), "text": "", "button": button}
+                    form.add_error("current_password", passwords.wrong(form.cleaned_data))
+            page = {"heading": heading_of(own), "text": "", "button": button}
             return render(request, "accounts/account_form.html", {"view": page, "form": form})
 
         return sensitive_post_parameters("current_password")(never_cache(confirmed))

@@ -1,5 +1,7 @@
 """The forms of the pages about accounts. The service checks the rules for passwords, as for the API."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -9,11 +11,13 @@ from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.contrib.auth.signals import user_login_failed
 from django.core.validators import MaxLengthValidator
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.models import MAX_NAME, MAX_PASSWORD
+from tokens.sessions import Factor
 
 MAX_TOKEN = 1024
 """Characters of the token of a link. Those of this release have about 100, and those of earlier ones at most 500."""
@@ -114,15 +118,67 @@ def _current_password(**attrs: Any) -> forms.CharField:
     )
 
 
-class PasswordForm(forms.Form):
+class _Proof(forms.Form):
+    """Asks for the current password, or for the answer to another factor of the account.
+
+    ``factors`` are those of the account by their names. Those that need more than a text are left out.
+    """
+
+    def __init__(self, *args: Any, factors: Mapping[str, Factor] = MappingProxyType({}), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(name, factor.label or name) for name, factor in factors.items() if _is_typed(factor)]
+        if not choices or [name for name, _label in choices] == ["password"]:
+            return
+        widget = forms.RadioSelect() if len(choices) > 1 else forms.HiddenInput()
+        self.fields["method"] = forms.ChoiceField(
+            label=_("Authenticate by"), choices=choices, initial=choices[0][0], widget=widget
+        )
+        field = self.fields["current_password"]
+        field.label = gettext("Password or code") if len(choices) > 1 else capfirst(str(choices[0][1]))
+        field.widget.attrs["autocomplete"] = "off"
+        self.order_fields(["method", *self.fields])
+
+
+def heading_of(factors: Mapping[str, Factor]) -> str:
+    """Return the heading of a page that asks for one of these factors."""
+    return gettext("Enter your password again") if {*factors} <= {"password"} else gettext("Confirm that it is you")
+
+
+def _is_typed(factor: Factor) -> bool:
+    """Return whether a user can answer a factor by typing."""
+    return not factor.needs_script
+
+
+class PasswordForm(_Proof):
     current_password = _current_password(autofocus=True)
 
 
-class NewEmailWithPasswordForm(NewEmailForm):
+class FactorForm(forms.Form):
+    """The answer to a factor: a password, or a code."""
+
+    method = forms.CharField(widget=forms.HiddenInput)
+    answer = forms.CharField(max_length=MAX_PASSWORD, strip=False)
+
+    def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["answer"]
+        field.label = capfirst(factor.label or factor.name)
+        field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
+        if factor.name == "password":
+            field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
+        self.initial["method"] = factor.name
+
+
+class NewEmailWithPasswordForm(_Proof, NewEmailForm):
     current_password = _current_password()
 
 
 class PasswordChangeForm(PasswordForm, NewPasswordForm):
+    field_order = ("current_password", "password1", "password2")
+
+
+class FirstPasswordForm(_Proof, NewPasswordForm):
+    current_password = _current_password()
     field_order = ("current_password", "password1", "password2")
 
 
@@ -158,7 +214,7 @@ class DeletionForm(forms.Form):
     sure = forms.BooleanField(label=_("Delete my account permanently"))
 
 
-class DeletionWithPasswordForm(DeletionForm):
+class DeletionWithPasswordForm(_Proof, DeletionForm):
     current_password = _current_password()
 
 

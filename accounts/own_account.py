@@ -10,6 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets, users
@@ -49,33 +50,35 @@ class SignedInForm(AccountForm):
 
 class SignInAgain(OwnSite, SignedInForm):
     form_class = forms.PasswordForm
-    heading, button, next_page = _("Enter your password again"), _("Continue"), "your-devices"
+    button, next_page = _("Continue"), "your-devices"
     text = _("You are about to change your account, and you signed in some time ago.")
+
+    heading: Any = _("Enter your password again")
+
+    @cached_property
+    def factors(self) -> dict[str, Any]:
+        """The factors of the account. If a page requires a level (``acr``), only those that are enough for it."""
+        return sessions.factors_for(self.request, self.request.GET.get("acr", ""))
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "factors": self.factors}
 
     @property
     def here(self) -> str:
         return self.get_success_url()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        self.heading = forms.heading_of(self.factors)
         return super().get_context_data(next=self.get_redirect_url(), **kwargs)
 
     def carry_out(self, given: dict[str, Any]) -> None:
-        passwords.reauthenticate(self.request, self.owner, given["current_password"])
+        passwords.reauthenticate(self.request, self.owner, given["current_password"], given.get("method", "password"))
 
 
 class OwnAccountForm(SignedInForm):
     """A form that changes the user's own account."""
 
     recent = True
-
-
-class ChangePassword(OwnAccountForm):
-    form_class = forms.PasswordChangeForm
-    heading, button, done, blamed = _("Change your password"), _("Change"), "password-changed", "password1"
-    text = _("You stay signed in here, and are signed out everywhere else.")
-
-    def carry_out(self, given: dict[str, Any]) -> None:
-        passwords.change(self.request, self.owner, given["current_password"], given["password1"])
 
 
 class ProvenForm(OwnAccountForm):
@@ -95,10 +98,15 @@ class ProvenForm(OwnAccountForm):
     def get_form_class(self) -> type[Form]:
         return self.form_with_password if self.asks_password else super().get_form_class()
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        given = super().get_form_kwargs()
+        return {**given, "factors": sessions.factors.of_user(self.owner)} if self.asks_password else given
+
     def proof(self, given: dict[str, Any]) -> dict[str, Any]:
         if not self.asks_password:
             return {}
-        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"])}
+        method = given.get("method", "password")
+        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"], method)}
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
@@ -111,8 +119,37 @@ class ProvenForm(OwnAccountForm):
         self.asks_password = True
         form = self.get_form()
         if form.is_valid():
-            form.add_error("current_password", passwords.WRONG_PASSWORD)
+            form.add_error("current_password", passwords.wrong(form.cleaned_data))
         return self.form_invalid(form)
+
+
+class ChangePassword(ProvenForm):
+    """A user without a password sets the first one. The proof is then the same as for a change of the address."""
+
+    form_class, form_with_password = forms.NewPasswordForm, forms.FirstPasswordForm
+    heading, button, done, blamed = _("Change your password"), _("Change"), "password-changed", "password1"
+    text = _("You stay signed in here, and are signed out everywhere else.")
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        user: Any = request.user
+        self.asks_password = self.asks_password and user.is_authenticated and not user.has_usable_password()
+
+    @property
+    def is_first(self) -> bool:
+        return not self.owner.has_usable_password()
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() if self.is_first else super(ProvenForm, self).get_form_kwargs()
+
+    def get_form_class(self) -> type[Form]:
+        return super().get_form_class() if self.is_first else forms.PasswordChangeForm
+
+    def carry_out(self, given: dict[str, Any]) -> None:
+        if self.is_first:
+            passwords.set_first(self.request, self.owner, given["password1"], **self.proof(given))
+        else:
+            passwords.change(self.request, self.owner, given["current_password"], given["password1"])
 
 
 class ChangeEmail(ProvenForm):

@@ -47,11 +47,20 @@ class OwnSite(RedirectURLMixin):
         return given if given and is_ours else ""
 
 
+class Entrance(OwnSite):
+    """A page that leads to LOGIN_REDIRECT_URL if there is no ``next``."""
+
+    def get_default_redirect_url(self) -> str:
+        # Few projects have a page at Django's default.
+        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
+        return resolve_url(settings.LOGIN_REDIRECT_URL) if is_there else reverse("your-devices")
+
+
 _PLAIN_LABELS = {"label_suffix": ""}
 
 
 @method_decorator(sensitive_variables(), "dispatch")
-class SignIn(OwnSite, LoginView):
+class SignIn(Entrance, LoginView):
     form_class = forms.SignInForm
     template_name = "accounts/sign_in.html"
     heading, button = _("Sign in"), _("Sign in")
@@ -77,11 +86,6 @@ class SignIn(OwnSite, LoginView):
             del form.fields["remember"]
         return form
 
-    def get_default_redirect_url(self) -> str:
-        # Few projects have a page at Django's default.
-        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
-        return super().get_default_redirect_url() if is_there else reverse("your-devices")
-
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
         if sessions.is_live(request):
@@ -95,10 +99,12 @@ class SignIn(OwnSite, LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         if sessions.reopen(self.request, form.get_user()):
             return redirect(self.get_success_url())
+        if not form.cleaned_data.get("remember"):
+            return super().form_valid(form)
+        # With an expiry, Django's session does not end when the browser is closed. A pending sign-in is remembered too.
+        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         response = super().form_valid(form)
-        if form.cleaned_data.get("remember"):
-            # With an expiry, Django's session does not end when the browser is closed.
-            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)  # The first session may have been somebody else's.
         return response
 
 
@@ -148,7 +154,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     """
 
     template_name = "accounts/account_form.html"
-    heading: ClassVar[Text]
+    heading: Text
     text: ClassVar[Text] = ""
     button: ClassVar[Text]
     done: ClassVar[str]
@@ -177,7 +183,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
         except registration.UnknownPassword:
             form.add_error("password2", _("You have registered with another password. To choose this one, repeat it."))
         except passwords.WrongPassword:
-            form.add_error("current_password", passwords.WRONG_PASSWORD)
+            form.add_error("current_password", passwords.wrong(form.cleaned_data))
         else:
             return self.finished()
         return self.form_invalid(form)

@@ -46,17 +46,7 @@ from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import (
-    auth_hash,
-    devices,
-    events,
-    lifetimes,
-    queries,
-    reauthentication,
-    revocation,
-    throttles,
-    users,
-)
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
@@ -64,24 +54,35 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, impersonation, possession, session, tenants
+from tokens.web import attempts, django_session, expiry, factors, impersonation, pending, possession, session, tenants
+from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.factors import Factor
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
+from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
+from tokens.web.step_up import factors_for, requires
 
 __all__ = [
     "MAX_DEVICE_NAME",
     "ClaimsSession",
+    "Factor",
+    "FactorRequired",
     "ImpersonationRefused",
     "Kind",
+    "MoreNeeded",
+    "Open",
     "Reason",
     "RefreshTokenRequired",
+    "Refuse",
     "SessionEnded",
+    "SignInRefused",
     "UnknownMethod",
     "actor_id",
     "add_method",
     "allow_sign_in_after_reset",
+    "answered",
     "authenticate",
     "canonical",
     "change_account",
@@ -89,6 +90,8 @@ __all__ = [
     "current_id",
     "device_of",
     "durable",
+    "factors",
+    "factors_for",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
@@ -104,11 +107,13 @@ __all__ = [
     "open_session",
     "password_digest",
     "password_spellings",
+    "pending",
     "reauthenticate",
     "record",
     "release",
     "rename_device",
     "reopen",
+    "requires",
     "revoke",
     "revoke_all",
     "revoke_others",
@@ -141,8 +146,9 @@ is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
-may_remember = lifetimes.may_remember
+may_remember = expiry.may_remember
 idle_user = session.idle_user
+is_live = session.is_live
 reopen = session.reopen
 validate_device_name = devices.without_control_characters
 
@@ -176,19 +182,6 @@ def is_recent(request: HttpRequest) -> bool:
     """
     exchange = exchange_of(request)
     return exchange is not None and exchange.access is not None and reauthentication.is_recent(exchange.access)
-
-
-def is_live(request: HttpRequest) -> bool:
-    """Return whether the user is signed in according to the database.
-
-    ``request.user`` relies on the access token, which can outlive its session and its user.
-    """
-    session_id = current_id(request)
-    return (
-        session_id is not None
-        and request.user.is_active
-        and queries.live_sessions(request.user).filter(id=session_id).exists()
-    )
 
 
 def has_signed_in_before(request: HttpRequest) -> bool:
@@ -229,7 +222,7 @@ def add_method(request: HttpRequest, *names: str) -> bool:
 def reauthenticate(request: HttpRequest, user: Any) -> bool:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
-    ``user`` is what `django.contrib.auth.authenticate` has returned. What its backend has checked is added to the
+    ``user`` is what `django.contrib.auth.authenticate` or `answered` has returned. What was checked is added to the
     methods of the session (README, "What a session was opened with").
 
     Return False, and do nothing, if the session of this request has ended.

@@ -76,5 +76,9 @@ class PasswordChangeInput(serializers.Serializer[Any]):
     new_password = _password()
 
 
+class FirstPasswordInput(ProofInput):
+    new_password = _password()
+
+
 class PasswordResetInput(TokenInput):
     password = _password()

@@ -20,6 +20,7 @@ from accounts.api.serializers import (
     ConfirmEmailInput,
     EmailChangeInput,
     EmailInput,
+    FirstPasswordInput,
     PasswordChangeInput,
     PasswordResetInput,
     RegistrationInput,
@@ -40,6 +41,7 @@ from tokens.api.public import (
     problems,
     proof_of,
     proof_of_delete,
+    reauthentication_required,
     valid,
 )
 
@@ -112,7 +114,10 @@ class ChangeEmail(ApiView):
 
 
 class ChangePassword(ApiView):
-    """The client's tokens stay valid."""
+    """The client's tokens stay valid.
+
+    A user without a password sets the first one, with a proof as for a change of the address.
+    """
 
     @Operation(
         "Change the password, which ends all other sessions.",
@@ -124,10 +129,18 @@ class ChangePassword(ApiView):
     )
     def post(self, request: Request) -> Response:
         user = _owner(request)
+        if not user.has_usable_password():
+            return self._set_first(request, user)
         given = valid(PasswordChangeInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
         with _problems_of("new_password"):
             passwords.change(request._request, user, given["current_password"], given["new_password"])
+        return Response(status=204)
+
+    def _set_first(self, request: Request, user: Any) -> Response:
+        given = valid(FirstPasswordInput, request)
+        with _problems_of("new_password"):
+            passwords.set_first(request._request, user, given["new_password"], **proof_of(request, given))
         return Response(status=204)
 
 
@@ -173,7 +186,7 @@ class Account(Me):
 def _owner(request: Request, *, is_recent: bool = False) -> Any:
     """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent, or the password was just given."""
     if not is_recent and not sessions.is_recent(request._request):
-        raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+        raise reauthentication_required(request)
     user = users.find_active(request.user.pk)
     if user is None:
         raise ProblemError(problems.SESSION_ENDED)

@@ -20,11 +20,17 @@ from tokens import sessions
 from tokens.sessions import authenticate
 
 WRONG_PASSWORD = gettext_lazy("This is not your current password.")
-"""The error of a form field, on a page."""
+WRONG_ANSWER = gettext_lazy("This is not right.")
+"""The errors of a form field, on a page."""
 
 
 class WrongPassword(Exception):
     """The current password is wrong."""
+
+
+def wrong(given: dict[str, Any]) -> Any:
+    """Return the error of a form whose answer was wrong. ``given``: its cleaned data."""
+    return WRONG_PASSWORD if given.get("method", "password") == "password" else WRONG_ANSWER
 
 
 def check_password_rules(password: str, user: Any) -> None:
@@ -38,9 +44,9 @@ def check_password_rules(password: str, user: Any) -> None:
         validate_password(spelling, user)
 
 
-def reauthenticate(request: HttpRequest, user: Any, current: str) -> None:
+def reauthenticate(request: HttpRequest, user: Any, current: str, method: str = "password") -> None:
     """Record that the user has just authenticated again. Raise `WrongPassword` or `SessionEnded`."""
-    if not sessions.reauthenticate(request, authenticated(request, user, current)):
+    if not sessions.reauthenticate(request, authenticated(request, user, current, method)):
         raise sessions.SessionEnded
 
 
@@ -57,6 +63,22 @@ def change(request: HttpRequest, user: Any, current: str, new: str) -> None:
             sessions.record(request, sessions.Kind.PASSWORD_CHANGED, changed)
     except sessions.RefreshTokenRequired:
         raise WrongPassword from None  # Another request has changed it meanwhile.
+
+
+def set_first(request: HttpRequest, user: Any, new: str, **proof: Any) -> None:
+    """Set the password of a user who has none. Raise what `sessions.change_account` raises with this proof.
+
+    Raise `RefreshTokenRequired` too if the user has a password by now, and `ValidationError` for the new one.
+    """
+    check_password_rules(new, user)
+    changed = copy(user)
+    changed.set_password(new)
+    with sessions.change_account(request, **proof) as current:
+        if current.has_usable_password():
+            raise sessions.RefreshTokenRequired
+        changed.save(update_fields=["password"])
+        sessions.revoke_others(request, changed, sessions.Reason.PASSWORD_CHANGED)
+        sessions.record(request, sessions.Kind.PASSWORD_CHANGED, changed)
 
 
 def ask_for_reset(request: HttpRequest, email: str) -> None:
@@ -97,11 +119,16 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     sessions.allow_sign_in_after_reset(request, user)
 
 
-def authenticated(request: HttpRequest, user: Any, current: str) -> Any:
+def authenticated(request: HttpRequest, user: Any, current: str, method: str = "password") -> Any:
     """Return the user as `authenticate` returns them for the current password. Raise `WrongPassword`.
 
-    Raise `ImpersonationRefused` in an impersonation.
+    ``method``: the name of the factor that ``current`` answers, if that is not the password. Raise
+    `ImpersonationRefused` in an impersonation.
     """
+    if method != "password":
+        if (answered := sessions.answered(request, method, current.strip())) is None:
+            raise WrongPassword
+        return answered
     if sessions.actor_id(request) is not None:
         raise sessions.ImpersonationRefused
     known = authenticate(request, username=user.get_username(), password=current)

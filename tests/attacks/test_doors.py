@@ -24,6 +24,7 @@ from tokens.service import devices, opening, reauthentication
 
 DOORS = {
     "api/auth/login",
+    "api/auth/factor",
     "api/auth/refresh",
     "api/auth/reauthenticate",
     "api/auth/device/register",
@@ -42,6 +43,7 @@ DOORS = {
     "devices",
     "sign-in",
     "sign-in/again",
+    "sign-in/factor",
     "sign-out",
     "sessions/end-others",
     "sessions/<uuid:session_id>/end",

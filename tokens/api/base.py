@@ -24,7 +24,7 @@ from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
-from tokens.web import bodies, problems, session
+from tokens.web import answers, bodies, factors, problems, session
 from tokens.web.attempts import authenticate
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
@@ -159,15 +159,36 @@ def authenticated(request: Request, password: str) -> Any:
     return user
 
 
+def answered(request: Request, given: Mapping[str, Any], password: str) -> Any:
+    """Return the request's user, who has given the right answer to a factor. None: the body has no answer.
+
+    ``given`` is a valid `AnswerInput`. ``password`` is the name of its field for the password, which is a factor too.
+    Raise `ProblemError` if the answer is wrong, and `ImpersonationRefused` in an impersonation.
+    """
+    if given.get(password) is not None:
+        return authenticated(request, given[password])
+    if "method" not in given:
+        return None
+    user = answers.answered(request._request, given["method"], given["answer"])
+    if user is None:
+        raise ProblemError(problems.INVALID_CREDENTIALS)
+    return user
+
+
+def reauthentication_required(request: Request) -> ProblemError:
+    """Return the error that asks the user to authenticate again. It says by which factors they can."""
+    offered = factors.offered(request._request, request.user)
+    return ProblemError(problems.REAUTHENTICATION_REQUIRED, offered=offered)
+
+
 def proof_of(request: Request, given: Mapping[str, Any]) -> Proof:
     """Return the proof in a request's body for `tokens.sessions.change_account`. ``given`` is a valid `ProofInput`.
 
-    A proof by password has the key ``authenticated``. Raise `ProblemError` if the password is wrong.
+    A proof by a factor has the key ``authenticated``. Raise `ProblemError` if the answer is wrong.
     """
-    if (password := given.get("current_password")) is not None:
-        required_exchange(request).refresh_token = given.get("refresh_token")
-        return {"authenticated": authenticated(request, password)}
-    return {"refresh_token": given.get("refresh_token")}
+    required_exchange(request).refresh_token = given.get("refresh_token")
+    user = answered(request, given, "current_password")
+    return {"refresh_token": given.get("refresh_token")} if user is None else {"authenticated": user}
 
 
 def proof_of_delete(request: Request) -> Proof:

@@ -25,9 +25,11 @@ from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
 class ProblemError(exceptions.APIException):
     """Raise this to answer with a problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, **more: Any) -> None:
+        """``more``: further members of the problem."""
         super().__init__(problem.text, problem.code)
         self.problem = problem
+        self.more = more
         self.status_code = problem.status
 
 
@@ -51,7 +53,7 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     if problem is None:
         return None
     set_rollback()
-    more = {"errors": error.detail} if isinstance(error, exceptions.ValidationError) else {}
+    more = {"errors": error.detail} if isinstance(error, exceptions.ValidationError) else getattr(error, "more", {})
     headers = dict(problem.headers)
     if isinstance(error, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)

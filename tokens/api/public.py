@@ -3,8 +3,9 @@
 `tokens.sessions` is the other public module. It does not import REST framework.
 """
 
-from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete
+from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError, answer_with_problem
+from tokens.api.permissions import requires
 from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, Operation, Parameter
 from tokens.api.serializers import ProofInput, Text, valid
 from tokens.api.views import Me, jwks
@@ -28,5 +29,7 @@ __all__ = [
     "problems",
     "proof_of",
     "proof_of_delete",
+    "reauthentication_required",
+    "requires",
     "valid",
 ]

@@ -92,19 +92,53 @@ class RefreshInput(serializers.Serializer[Any]):
     refresh_token = Text(max_length=MAX_TOKEN, required=False)
 
 
-class PasswordInput(RefreshInput):
-    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
+class AnswerInput(serializers.Serializer[Any]):
+    """The answer to one of the user's factors (`tokens.web.factors`)."""
+
+    method = Text(max_length=MAX_NAME, required=False, help_text="The name of a factor, as in `offered`.")
+    answer = serializers.JSONField(required=False, help_text="The code, or what the factor expects.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("method" in attrs) != ("answer" in attrs):
+            missing = "answer" if "method" in attrs else "method"
+            raise serializers.ValidationError(
+                {missing: serializers.Field.default_error_messages["required"]}, code="required"
+            )
+        return attrs
 
 
-class ProofInput(serializers.Serializer[Any]):
-    """One of the two, or the refresh cookie, proves that the client has more than an access token."""
+class FactorInput(serializers.Serializer[Any]):
+    method = Text(max_length=50, help_text="One of those in `offered`.")
+    answer = serializers.JSONField(
+        required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes."
+    )
+    pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
+    device_token = Text(max_length=100, required=False)
+
+
+class ReauthenticationInput(AnswerInput, RefreshInput):
+    """`password`, or `method` and `answer`. Without an answer, the client gets what it needs before (`options`)."""
+
+    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if {*attrs} - {"refresh_token"} == {"method"}:
+            return attrs
+        if not {"password", "method", "answer"} & {*attrs}:
+            required = self.fields["password"].error_messages["required"]
+            raise serializers.ValidationError({"password": required}, code="required")
+        return super().validate(attrs)
+
+
+class ProofInput(AnswerInput):
+    """One of these, or the refresh cookie, proves that the client has more than an access token."""
 
     refresh_token = Text(max_length=MAX_TOKEN, required=False, help_text="Required in `body` mode.")
     current_password = Text(
         max_length=MAX_PASSWORD,
         trim_whitespace=False,
         required=False,
-        help_text="Required if the session has no refresh token. The sign-in then need not be recent.",
+        help_text="Or `method` and `answer`, if the session has no refresh token. The sign-in then need not be recent.",
     )
 
 

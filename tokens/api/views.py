@@ -1,5 +1,6 @@
 """The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -8,17 +9,19 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
-from rest_framework.exceptions import NotAuthenticated, NotFound, ParseError, UnsupportedMediaType
+from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tokens.api.base import ApiView, Public, authenticated, proof_of, proof_of_delete
+from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
+from tokens.api.reopening import answering_for_idle
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
     SIGNED_IN,
+    FactorOutput,
     GrantOutput,
     MeOutput,
     Operation,
@@ -28,11 +31,10 @@ from tokens.api.schema import (
     SessionsOutput,
 )
 from tokens.api.serializers import (
-    MAX_TOKEN,
     DeviceNameInput,
     LoginInput,
-    PasswordInput,
     ProofInput,
+    ReauthenticationInput,
     RefreshInput,
     refuse_others_token,
     service_token_data,
@@ -43,11 +45,11 @@ from tokens.api.serializers import (
 )
 from tokens.conf import keyring, token_settings
 from tokens.models import RefreshToken
-from tokens.service import queries, reauthentication, reopening, service_tokens
+from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, possession, problems, session, signing_out
+from tokens.web import cookies, factors, possession, problems, session, signing_out
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
@@ -63,6 +65,8 @@ class Login(Public):
     @Operation(
         "Sign in.",
         problems.INVALID_CREDENTIALS,
+        problems.FACTOR_REQUIRED,
+        problems.SIGN_IN_REFUSED,
         problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
         takes=LoginInput,
@@ -85,7 +89,7 @@ class Login(Public):
             )
         except UserChanged:
             raise ProblemError(problems.INVALID_CREDENTIALS) from None
-        return _token_response(issued)
+        return granted(issued)
 
 
 class Refresh(Public):
@@ -101,10 +105,10 @@ class Refresh(Public):
         presented = _presented(request)
         if presented is None:
             handed = session.refresh_handed(request._request)
-            return _token_response(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
+            return granted(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
-            return _token_response(answer)
+            return granted(answer)
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
@@ -153,47 +157,30 @@ class Reauthenticate(ApiView):
     permission_classes = (AllowAny,)
 
     @Operation(
-        "Give the password again: a new access token with a fresh `auth_time`, and the next refresh token.",
+        "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
         problems.TOO_MANY_PASSWORDS,
-        answers=GrantOutput,
-        takes=PasswordInput,
+        answers=FactorOutput,
+        takes=ReauthenticationInput,
     )
     def post(self, request: Request) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return _token_response(self._reopened(request))
+        if request.user.is_authenticated:
+            return self._answer(request, session.reauthenticate)
+        with answering_for_idle(request, self.exchange):
+            return self._answer(request, session.reopen)
+
+    def _answer(self, request: Request, grant: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
         session.refuse_impersonation(request._request)
-        given = valid(PasswordInput, request)
+        given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
-        user = authenticated(request, given["password"])
-        issued = session.reauthenticate(request._request, user)
+        if "password" not in given and "answer" not in given:
+            options = factors.begin(request._request, request.user, given["method"])
+            return JsonResponse({"options": options}, headers=NO_STORE)
+        issued = grant(request._request, answered(request, given, "password"))
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
-        return _token_response(issued)
-
-    def _reopened(self, request: Request) -> IssuedTokens:
-        """Reopen the idle session of the refresh token in the body, or in a cookie, and return its tokens."""
-        idle = self._idle_in_body(request) or self.exchange.idle
-        if idle is None:
-            raise NotAuthenticated
-        given = valid(PasswordInput, request)
-        self.exchange.idle, self.exchange.refresh_token = idle, given.get("refresh_token")
-        user = authenticate(request._request, username=idle.user.get_username(), password=given["password"])
-        if user is None or user.pk != idle.user_id:
-            raise ProblemError(problems.INVALID_CREDENTIALS)
-        issued = session.reopen(request._request, user)
-        if issued is None:
-            raise ProblemError(problems.SESSION_ENDED)
-        return issued
-
-    def _idle_in_body(self, request: Request) -> RefreshToken | None:
-        with suppress(ParseError, UnsupportedMediaType):
-            data: Any = request.data
-            text = data.get("refresh_token")
-            if isinstance(text, str) and len(text) <= MAX_TOKEN:
-                return reopening.idle_session(text, IN_BODY)
-        return None
+        return granted(issued)
 
 
 class ServiceToken(ApiView):
@@ -261,10 +248,10 @@ class Sessions(ApiView):
         return Response(status=204)
 
     def _proof_of_recent_sign_in(self) -> Proof:
-        """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or the password is given."""
+        """Return the proof in the body. Raise `ProblemError` unless the sign-in is recent, or a factor is answered."""
         proof = proof_of_delete(self.request)
         if "authenticated" not in proof and not (self.access and reauthentication.is_recent(self.access)):
-            raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+            raise reauthentication_required(self.request)
         return proof
 
 
@@ -320,7 +307,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _token_response(issued: IssuedTokens) -> JsonResponse:
+def granted(issued: IssuedTokens) -> JsonResponse:
     """Return the response that carries these tokens. It must not be stored (RFC 6749 section 5.1).
 
     A `JsonResponse`, because REST framework's content negotiation would take time, and the client may not choose the

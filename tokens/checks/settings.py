@@ -10,9 +10,11 @@ from django.utils.module_loading import import_string
 
 from tokens.backends import ModelBackend
 from tokens.conf import read
+from tokens.conf.methods import NAME
+from tokens.web.factors import Factor
 from tokens.web.hand_over import OUR_BACKEND
 
-HOOKS = ("CLAIMS_HOOK", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+HOOKS = ("CLAIMS_HOOK", "SIGN_IN_POLICY", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
 
 
 @register(Tags.security)
@@ -25,6 +27,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     errors = [Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items()]
     if found.claims_hook and "CLAIMS_HOOK" not in wrong:
         errors += _wrong_arguments(found.claims_hook)
+    if found.sign_in_policy and "SIGN_IN_POLICY" not in wrong:
+        policy = import_string(found.sign_in_policy)
+        if not _takes(policy, "request", "user", "methods"):
+            hint = "Write it as def sign_in_policy(request, user, methods). The README has an example."
+            what = f"{found.sign_in_policy} does not take three arguments"
+            errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E064"))
     return [*messages, *errors]
 
 
@@ -36,6 +44,29 @@ def _wrong_arguments(path: str) -> list[Error]:
     number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
     hint = "Let it take the session too: def claims(user, session). The README says what the session has."
     return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
+
+
+@register(Tags.security)
+def check_factors(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each entry of FACTORS is a class of `tokens.web.factors`, with a name of its own."""
+    found: dict[str, str] = {}
+    errors: list[CheckMessage] = []
+    for path in read()[0].factors:
+        name = ""
+        try:
+            factor = import_string(path)
+            error = "" if inspect.isclass(factor) and issubclass(factor, Factor) else "it is no subclass of Factor"
+            name = "" if error else factor.name
+        except ImportError as raised:
+            error = str(raised)
+        if not error and not NAME.fullmatch(name):
+            error = f"its name is {name!r}"
+        elif not error and found.setdefault(name, path) != path:
+            error = f"{found[name]} has the name {name!r} too"
+        if error:
+            hint = "Write the dotted path of a subclass of tokens.sessions.Factor, with a name of ASCII letters."
+            errors.append(Error(f"FACTORS: {path}: {error}.", hint=hint, id="tokens.E063"))
+    return errors
 
 
 def _wrong_hook(path: str) -> str:

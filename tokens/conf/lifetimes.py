@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from tokens.protocol.methods import Levels
+
 MOST = 50 * 365 * 86400
 """The longest lifetime, in seconds."""
 
@@ -30,6 +32,10 @@ Lifetimes = tuple[tuple[str, Limits], ...]
 """The limits by level."""
 IdleLimits = tuple[tuple[tuple[frozenset[str], ...], float | None], ...]
 """The sets of methods of each level, the highest first, with its idle limit in seconds. None: it has none."""
+
+Sets = tuple[frozenset[str], ...]
+ReopenedSets = tuple[tuple[Sets, Sets], ...]
+"""For each level whose idle sessions a factor reopens: the sets of its methods, and those of all higher levels."""
 
 PROFILES: dict[str, Any] = {
     "nist": {
@@ -60,6 +66,26 @@ def from_text(text: str) -> Any:
         named = zip(Limits._fields, lifetimes.split("/", 2), strict=False)
         found[level.strip()] = {name: _value(given.strip()) for name, given in named if given.strip()}
     return found
+
+
+def limits_of_idle(lifetimes: Lifetimes, levels: Levels) -> IdleLimits:
+    """Return the idle limits of the levels, without those below the lowest that has one."""
+    idle = {level: limits.idle.total_seconds() for level, limits in lifetimes if limits.idle}
+    found = [(sets, idle.get(level)) for level, sets in reversed(levels)]
+    while found and found[-1][1] is None:
+        found.pop()
+    return tuple(found)
+
+
+def sets_of_reopened(lifetimes: Lifetimes, levels: Levels) -> ReopenedSets:
+    """Return the sets of methods of the levels whose idle sessions a factor reopens."""
+    reopened = {level for level, limits in lifetimes if limits.reopens}
+    found, higher = [], Sets()
+    for level, sets in reversed(levels):
+        if level in reopened:
+            found.append((sets, higher))
+        higher += sets
+    return tuple(found)
 
 
 def _limits(level: Any, given: Any) -> Limits:

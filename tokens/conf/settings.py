@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
-from tokens.conf.lifetimes import IdleLimits, Lifetimes, Limits
+from tokens.conf.lifetimes import IdleLimits, Lifetimes, Limits, ReopenedSets, limits_of_idle, sets_of_reopened
 from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
@@ -97,6 +97,9 @@ class TokenSettings:
         "flag", False, "answer 503 while revocations cannot be read, instead of trusting access tokens"
     )
     reauthentication_age: timedelta = _seconds(900, "how recent the sign-in must be for sensitive changes")
+    reauthentication_url: str = _setting(
+        "text", "sign-in-again", "the page that asks a user to authenticate again: a path, or the name of a URL"
+    )
     max_hashings: int = _setting(
         "count",
         0,
@@ -184,6 +187,18 @@ class TokenSettings:
         "`nist`, or how long sessions of each `acr` last at most, absolute and idle, and whether a factor reopens idle "
         "ones; in the environment `aal1=2592000, aal2=86400/3600/reopens`",
         "s",
+    )
+    sign_in_policy: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the request, the user and their methods, and says whether they may sign "
+        "in",
+    )
+    factors: tuple[str, ...] = _setting(
+        "list",
+        ("tokens.web.factors.Password",),
+        "dotted paths of the factors: the ways in which users prove who they are, in the order in which they are "
+        "offered",
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
@@ -277,6 +292,15 @@ class TokenSettings:
         return dict(self.backend_methods)
 
     @cached_property
+    def asks_before_sign_in(self) -> Callable[[Any, Any, Any], Any] | None:
+        return import_string(self.sign_in_policy) if self.sign_in_policy else None
+
+    @cached_property
+    def known_factors(self) -> tuple[Any, ...]:
+        """The objects of `factors` (`tokens.web.factors.Factor`)."""
+        return tuple(import_string(path)() for path in self.factors)
+
+    @cached_property
     def known_methods(self) -> frozenset[str]:
         """The authentication methods that a session can have."""
         return REGISTERED.union(self.own_methods)
@@ -294,21 +318,14 @@ class TokenSettings:
         return self._limits.get(self.acr_of(methods), _NO_LIMITS) if self.lifetimes else _NO_LIMITS
 
     @cached_property
-    def reopened_sets(self) -> tuple[tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]], ...]:
-        """For each level whose idle sessions a factor reopens: the sets of its methods, and those of higher levels."""
-        sets = [of_level for _, of_level in self.acr_values]
-        higher = [tuple(enough for above in sets[at + 1 :] for enough in above) for at in range(len(sets))]
-        levels = zip(self.acr_values, higher, strict=True)
-        return tuple((own, above) for (level, own), above in levels if self._limits.get(level, _NO_LIMITS).reopens)
+    def reopened_sets(self) -> ReopenedSets:
+        """The sets of methods of the levels whose idle sessions a factor reopens."""
+        return sets_of_reopened(self.lifetimes, self.acr_values)
 
     @cached_property
     def idle_limits(self) -> IdleLimits:
         """The idle limits of the levels, without those below the lowest that has one."""
-        idle = {level: limits.idle.total_seconds() for level, limits in self.lifetimes if limits.idle}
-        found = [(sets, idle.get(level)) for level, sets in reversed(self.acr_values)]
-        while found and found[-1][1] is None:
-            found.pop()
-        return tuple(found)
+        return limits_of_idle(self.lifetimes, self.acr_values)
 
     @cached_property
     def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:

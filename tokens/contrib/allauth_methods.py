@@ -8,30 +8,33 @@ each step in Django's session (``account_authentication_methods``), with the use
 
 Steps that are no authentication factor have no method here: a code by e-mail, a link in a mail, a social sign-in. Steps
 that are older than ACCOUNT_LOGIN_TIMEOUT belong to an earlier attempt to sign in.
+
+A signed-in user who authenticates again in its views, by a page or ``headless``, has authenticated again in our session
+too: its signal says so.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
-from django.contrib.auth.signals import user_logged_in
+from allauth.account.signals import authentication_step_completed
 from django.dispatch import receiver
 from django.utils import timezone
 
-from tokens.web.methods import ATTRIBUTE
+from tokens.service.impersonation import ImpersonationRefused
+from tokens.web import session as own_session
+from tokens.web.methods import ATTRIBUTE, asked, proved
 
 _USER_SESSION_KEY = "account_authentication_methods_user"
 """The key in Django's session of the user whom the records are about."""
 
 
-@receiver(user_logged_in)
+@receiver(asked)
 def say_methods(*, request: Any, user: Any, **kwargs: Any) -> None:
-    """Set ``user.authenticated_by`` to the methods in django-allauth's records, if it has any about this user.
-
-    It is connected before our receiver, which reads the attribute.
-    """
+    """Set ``user.authenticated_by`` to the methods in django-allauth's records, if it has any about this user."""
     session = getattr(request, "session", {})
     records = session.get(AUTHENTICATION_METHODS_SESSION_KEY)
     if not isinstance(records, list) or hasattr(user, ATTRIBUTE):
@@ -45,6 +48,16 @@ def say_methods(*, request: Any, user: Any, **kwargs: Any) -> None:
         if at >= since:
             found |= dict.fromkeys(_methods_of(record, user), at)
     setattr(user, ATTRIBUTE, found)
+
+
+@receiver(authentication_step_completed)
+def follow_reauthentication(*, request: Any, user: Any, method: str, **extra: Any) -> None:
+    """Record in our session that the user has authenticated again in django-allauth's views."""
+    if not extra.get("reauthenticated") or user.pk != getattr(request.user, "pk", None):
+        return
+    names = _methods_of({"method": method, **extra}, user)
+    with suppress(ImpersonationRefused):
+        own_session.add_methods(request, proved(names))
 
 
 def _methods_of(record: dict[str, Any], user: Any) -> Iterator[str]:

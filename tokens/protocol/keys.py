@@ -7,7 +7,8 @@ weaken another. The label ends in the name of the tenant, if there is one. Deriv
 - the MAC key of refresh tokens, and the four bytes that name it,
 - the MAC key of challenges to devices (`tokens.protocol.dbsc`),
 - the key from which a session for a sign-in in Django's own session gets its secret,
-- the key from which the session that follows an impersonation gets its secret.
+- the key from which the session that follows an impersonation gets its secret,
+- the MAC key of pending sign-ins.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
 add the new secret as a fallback on every server first, then swap the two.
@@ -37,7 +38,8 @@ class KeyRing:
 
     ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
     ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
-    all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions.
+    all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions, and for
+    ``pending_keys``.
     """
 
     signing_key: SigningKey
@@ -47,6 +49,7 @@ class KeyRing:
     binding_keys: Sequence[bytes]
     django_session_keys: Sequence[bytes]
     release_keys: Sequence[bytes]
+    pending_keys: Sequence[bytes]
 
     @property
     def kid(self) -> str:
@@ -81,6 +84,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,),
         binding_keys=[of_secret(secret, "device binding, MAC", 32) for secret in secrets],
         django_session_keys=[of_secret(secret, "hand-over", 32) for secret in secrets],
         release_keys=[of_secret(secret, "release", 32) for secret in secrets],
+        pending_keys=[of_secret(secret, "pending sign-in, MAC", 32) for secret in secrets],
     )
 
 

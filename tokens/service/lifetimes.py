@@ -7,15 +7,10 @@ the end of a session that was opened with two.
 
 from datetime import datetime
 
-from tokens.conf import ALWAYS, BOUND, NEVER, token_settings
+from tokens.conf import ALWAYS, BOUND, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import loads, names_in, supported_since
-
-
-def may_remember() -> bool:
-    """Return whether any session can go on when the browser is closed (REMEMBER)."""
-    return token_settings().remember != NEVER
 
 
 def is_remembered(session: RefreshToken, *, is_bound: bool = False) -> bool:

@@ -56,17 +56,19 @@ class Throttled(Exception):
 class Tally:
     """What is counted: the rate ``name`` (one of `tokens.conf.rates.NAMES`), and ``whom``, an account or a network.
 
-    ``times``: by what the limit is multiplied.
+    ``times``: by what the limit is multiplied. ``more``: what is added to it.
     """
 
     name: str
     whom: str
     times: int = 1
+    more: int = 0
 
     @property
     def rate(self) -> Rate | None:
         rate = token_settings().throttles.of(self.name)
-        return rate if rate is None or self.times == 1 else replace(rate, limit=self.times * rate.limit)
+        is_changed = rate is not None and (self.times, self.more) != (1, 0)
+        return replace(rate, limit=self.times * rate.limit + self.more) if rate and is_changed else rate
 
     @cached_property
     def key(self) -> str:
@@ -103,6 +105,12 @@ def take(*tallies: Tally) -> None:
     """Check these, and count one more in each. Raise `Throttled`."""
     check(*tallies)
     count(*tallies)
+
+
+def take_exactly(*tallies: Tally) -> None:
+    """Do what `take` does. Raise `Throttled` too if too many have passed the check at the same time."""
+    take(*tallies)
+    check(*(replace(tally, more=tally.more + 1) for tally in tallies))
 
 
 def mark(whom: str, seconds: int) -> None:

@@ -112,6 +112,18 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
     )
 
 
+def tallies_of_factor(request: HttpRequest | None, user: Any) -> tuple[Tally, ...]:
+    """Return what an answer to a factor of this user counts against (`tokens.web.factors`)."""
+    if token_settings().throttles.are_off:
+        return ()
+    exchange = exchange_of(request)
+    client = client_of(request, exchange.device_token if exchange else None)
+    asker = Asker(canonical(user.get_username()), network(client.ip) or "")
+    if own := _own_budget(user, asker, client, _held_session(request)):
+        return (Tally("factor_device", own),)
+    return (Tally("factor_account", str(user.pk)), *throttles.of_networks("factor_network", client.ip))
+
+
 def authenticate(request: HttpRequest | None, **credentials: Any) -> Any:
     """Do what `django.contrib.auth.authenticate` does. Return None too if several users have this name.
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import global_settings, settings
 from django.contrib.auth import SESSION_KEY
 
-from tokens.conf import ALWAYS, token_settings
+from tokens.conf import ALWAYS, NEVER, token_settings
 from tokens.service import opening
 from tokens.web.marks import EXPIRY, UNTIL
 
@@ -40,6 +40,11 @@ def note(session: Any, ago: timedelta | None = None) -> None:
     session.pop(UNTIL, None)
     if (found := left(session, ago)) is not None:
         session[UNTIL] = int(time.time() + found.total_seconds())
+
+
+def may_remember() -> bool:
+    """Return whether any session can go on when the browser is closed (REMEMBER)."""
+    return token_settings().remember != NEVER
 
 
 def end_with_browser(session: Any) -> None:

@@ -52,7 +52,7 @@ def assert_problem(response: Any, status: int, code: str = "") -> dict[str, Any]
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"
     problem: dict[str, Any] = json.loads(response.content)
-    assert set(problem) - {"errors"} == {"type", "title", "status", "code", "detail"}
+    assert set(problem) - {"errors", "offered"} == {"type", "title", "status", "code", "detail"}
     assert (problem["type"], problem["title"]) == ("about:blank", HTTPStatus(status).phrase)
     assert (problem["status"], problem["code"]) == (status, code or problem["code"])
     assert problem["code"]

@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "REVOCATION_STRICT": (False, True, "True", True),
     "TRUST_REQUEST_TIME": (False, True, "true", True),
     "REAUTHENTICATION_AGE": (seconds(900), 60, "60", seconds(60)),
+    "REAUTHENTICATION_URL": ("sign-in-again", "/again", "/again", "/again"),
     "MAX_HASHINGS": (0, 1, "1", 1),
     "THROTTLES": (  # The settings of the test suite turn throttling off.
         NO_RATES,
@@ -106,6 +107,8 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
             ("aal3", Limits(None, seconds(1800))),
         ),
     ),
+    "SIGN_IN_POLICY": ("", "shop.policies.of", " shop.policies.of ", "shop.policies.of"),
+    "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
@@ -258,7 +261,7 @@ def invalid_values() -> Iterator[tuple[str, Any]]:
         ],
         ("REVOCATION_STRICT",): [1, "true", None],
         tuple(TEXTS): ["", None, 5, b"x", ["a"]],
-        ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS"): [
+        ("MODES", "TRUSTED_ORIGINS", "SIGNING_KEYS", "INTROSPECTION_CLIENTS", "FACTORS"): [
             *("cookie", 5, None, ["cookie", 5], {"cookie": 1}, b"x")
         ],
     }

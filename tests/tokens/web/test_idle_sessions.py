@@ -14,6 +14,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.opening import with_methods
 from tokens.service.purge import purges
 from tokens.service.revocation import revoke_all
+from tokens.web.factors import Factor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
@@ -281,3 +282,34 @@ def test_everything_that_ends_all_sessions_ends_it(idle, user):
     revoke_all(RefreshToken.objects.unended().filter(user=user), Reason.ENDED_BY_STAFF)
     assert row_of().revoked_reason == Reason.ENDED_BY_STAFF
     assert code_of(refresh(idle)) == (401, "session_ended")
+
+
+class Code(Factor):
+    """A factor of a project. Its answer is a text."""
+
+    name, label, proves = "code", "code", frozenset({"otp"})
+
+    def is_available(self, user: Any) -> bool:
+        return True
+
+    def begin(self, request: Any, user: Any) -> dict[str, Any]:
+        return {"for": str(user.pk)}
+
+    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
+        return ["otp"] if answer == "right" else None
+
+
+class TestAnotherFactor:
+    @pytest.fixture(autouse=True)
+    def _code(self, settings: Any) -> None:
+        settings.TOKENS = {**settings.TOKENS, "FACTORS": [f"{__name__}.Code"]}
+
+    def test_reopens_a_session_without_the_password(self, idle, user):
+        assert post(idle, AGAIN, {"method": "code"}).json() == {"options": {"for": str(user.pk)}}
+        assert code_of(post(idle, AGAIN, {"method": "code", "answer": "wrong"})) == (401, "invalid_credentials")
+        assert who(idle) is None
+        assert post(idle, AGAIN, {"method": "code", "answer": "right"}).status_code == 200
+        assert who(idle) == str(user.pk)
+
+    def test_is_offered_to_nobody_else(self, idle, another):
+        assert code_of(post(another(), AGAIN, {"method": "code"})) == (401, "not_authenticated")

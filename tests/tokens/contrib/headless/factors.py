@@ -187,3 +187,53 @@ def test_an_app_client_says_it_too(user, totp):
     token = {"X-Session-Token": began.json()["meta"]["session_token"]}
     assert post(app, "/_allauth/app/v1/auth/2fa/authenticate", {"code": code()}, **token).status_code == 200
     assert [row.amr for row in RefreshToken.objects.all()] == [["pwd", "otp", "mfa"]]
+
+
+class TestItsOwnReauthentication:
+    """A session that the user opened some time ago, by a password."""
+
+    @pytest.fixture
+    def signed_in_before(self, user: Any) -> Any:
+        """The browser of a user who signed in by the API an hour ago, and then went to django-allauth's pages."""
+        browser = Client(headers={"User-Agent": FIREFOX})
+        login(browser, user)
+        # The database's clock cannot be moved.
+        RefreshToken.objects.update(authenticated_at=timezone.now() - timedelta(hours=1))
+        return browser
+
+    def when(self) -> float:
+        """Return how many seconds ago the user has authenticated, by the first session."""
+        at = RefreshToken.objects.order_by("id")[0].authenticated_at
+        assert at is not None
+        return (timezone.now() - at).total_seconds()
+
+    def test_by_the_password_moves_the_time(self, signed_in_before):
+        assert self.when() > 3000
+        answer = signed_in_before.post("/accounts/reauthenticate/", {"password": PASSWORD})
+        assert answer.status_code == 302
+        assert self.when() < 60
+        assert said(signed_in_before) == (["pwd"], "aal1")
+
+    def test_by_a_code_adds_the_method(self, signed_in_before, totp):
+        assert signed_in_before.post("/accounts/2fa/reauthenticate/", {"code": code()}).status_code == 302
+        assert self.when() < 60
+        assert said(signed_in_before) == (["pwd", "otp", "mfa"], "aal2")
+
+    def test_by_headless_counts_too(self, signed_in_before):
+        given = {"password": PASSWORD}
+        assert post(signed_in_before, "/_allauth/browser/v1/auth/reauthenticate", given).status_code == 200
+        assert self.when() < 60
+        assert codec().loads(signed_in_before.cookies[ACCESS].value, timezone.now()).authenticated_at
+
+    def test_with_a_wrong_password_changes_nothing(self, signed_in_before):
+        signed_in_before.post("/accounts/reauthenticate/", {"password": "wrong"})
+        assert self.when() > 3000
+
+    def test_of_an_app_client_is_not_that_of_the_cookies_beside_its_token(self, signed_in_before):
+        other = UserFactory()
+        path = "/_allauth/app/v1/auth"
+        token = post(Client(), f"{path}/login", {"email": other.email, "password": PASSWORD}).json()["meta"]
+        headers = {"X-Session-Token": token["session_token"]}
+        answer = post(signed_in_before, f"{path}/reauthenticate", {"password": PASSWORD}, **headers)
+        assert answer.status_code == 200
+        assert self.when() > 3000

@@ -1,0 +1,45 @@
+"""The function of the README with which a service asks for more."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+NOW = 1_893_456_000
+
+
+@pytest.fixture
+def challenge(monkeypatch: Any) -> Any:
+    """The function, at a fixed time. A copy of it here could differ from the README."""
+    block = re.search(r"```python\n# step_up\.py\n(.*?)```", README, re.DOTALL)
+    assert block
+    names: dict[str, Any] = {}
+    exec(block[1], names)  # noqa: S102 (our own text)
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    return names["challenge"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "asked", "parts"),
+    [
+        ({"acr": "aal2"}, {"acr": "aal2"}, None),
+        ({"acr": "aal3"}, {"acr": "aal2"}, None),
+        ({"acr": "aal1"}, {"acr": "aal2"}, ['acr_values="aal2 aal3"']),
+        ({}, {"acr": "aal1"}, ['acr_values="aal1 aal2 aal3"']),
+        ({"auth_time": NOW - 300}, {"max_age": 300}, None),
+        ({"auth_time": NOW - 301}, {"max_age": 300}, ['max_age="300"']),
+        ({}, {"max_age": 300}, ['max_age="300"']),
+        ({"acr": "aal2", "auth_time": NOW}, {"acr": "aal2", "max_age": 5}, None),
+        ({"acr": "aal1", "auth_time": NOW}, {"acr": "aal2", "max_age": 5}, ['acr_values="aal2 aal3"', 'max_age="5"']),
+    ],
+)
+def test_a_token_is_good_enough_or_the_challenge_says_what_is_missing(challenge, claims, asked, parts):
+    found = challenge(claims, **asked)
+    if parts is None:
+        assert found is None
+        return
+    begin = 'Bearer error="insufficient_user_authentication", error_description="Authenticate again for this."'
+    assert found == ", ".join([begin, *parts])

@@ -1,0 +1,102 @@
+"""Factors: the ways in which a user of this site proves who they are (the setting FACTORS).
+
+A sign-in that needs more than one, and a reauthentication, ask for them by their names. A project adds its own: a
+subclass of `Factor`, by its dotted path. `Password` is there already.
+
+Before an answer is verified, it is counted: a right answer after too many wrong ones is refused too, with `Throttled`.
+Only a few answers are possible, so the limits are for a day (RFC 4226 section 7.3, SP 800-63B-4 section 3.2.2). Answers
+from one of the owner's known devices have a count of their own (`tokens.web.attempts`). So somebody who has the
+password cannot keep the owner out of these. All answers count, from all other devices and networks together.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+
+from tokens.conf import token_settings
+from tokens.service import throttles
+from tokens.service.opening import Proved
+from tokens.web import methods
+from tokens.web.attempts import authenticate, tallies_of_factor
+from tokens.web.methods import Given
+
+
+class Factor:
+    """One way in which users prove who they are. There is one object for each entry of FACTORS."""
+
+    name: str = ""
+    """What the API calls it: ``password``, ``totp``, ``recovery_code``, ``passkey``."""
+    label: str | Promise = ""
+    """What pages call it."""
+    proves: frozenset[str] = frozenset()
+    """The authentication methods that an answer proves. A sign-in that has them is not asked for this factor."""
+    needs_script: bool = False
+    """Whether an answer needs what `begin` returns. A page without a script of its own then cannot ask for it."""
+    is_throttled_by_itself: bool = False
+    """Whether `verify` counts answers. Otherwise they are counted before it is called."""
+
+    def is_available(self, user: Any) -> bool:
+        """Return whether this account has the factor."""
+        raise NotImplementedError
+
+    def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
+        """Return what a client needs before it can answer, as JSON (the options of a passkey). None: nothing."""
+        return None
+
+    def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
+        """Return the methods that the answer proves, or the time of each by its name. None: the answer is wrong.
+
+        ``answer`` is what a client has sent: any JSON, and not what the factor expects.
+        """
+        raise NotImplementedError
+
+
+class Password(Factor):
+    """The password, which the backends in AUTHENTICATION_BACKENDS verify and throttle as at a sign-in."""
+
+    name = "password"
+    label = _("password")
+    proves = frozenset({"pwd"})
+    is_throttled_by_itself = True
+
+    def is_available(self, user: Any) -> bool:
+        return bool(user.has_usable_password())
+
+    @sensitive_variables()
+    def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
+        if not isinstance(answer, str) or not answer:
+            return None
+        known = authenticate(request, username=user.get_username(), password=answer)
+        return None if known is None or known.pk != user.pk else [*methods.of_sign_in(request, known)]
+
+
+def of_user(user: Any) -> dict[str, Factor]:
+    """Return the factors that this account has by their names, in the order of FACTORS."""
+    return {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
+
+
+def offered(request: Any, user: Any) -> list[str]:
+    """Return the names of the factors that this account has, in the order of FACTORS."""
+    return [*of_user(user)]
+
+
+def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:
+    """Return what a client needs before it can answer. None: nothing, or the account does not have this factor."""
+    factor = of_user(user).get(name)
+    return None if factor is None else factor.begin(request, user)
+
+
+@sensitive_variables()
+def verify(request: Any, user: Any, name: str, answer: Any) -> Proved | None:
+    """Return what the answer to a factor proves, with how long ago. None: it is wrong, or there is no such factor.
+
+    Raise `Throttled` after too many answers, and `Busy` if too many passwords are being hashed.
+    """
+    factor = of_user(user).get(name)
+    if factor is None or not factor.is_throttled_by_itself:
+        throttles.take_exactly(*tallies_of_factor(request, user))
+    given = None if factor is None else factor.verify(request, user, answer)
+    return None if given is None else methods.proved(given)
