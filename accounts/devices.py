@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -101,12 +102,14 @@ class Home(TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         current = sessions.current_id(self.request)
         live = list(sessions.live_sessions(self.request.user))
+        now = timezone.now()
         names = Counter(session.device.name for session in live)
         user: Any = self.request.user
         return super().get_context_data(
             address=users.address_of(user) or user.get_username(),
             has_address=users.has_addresses(),
             current=current,
+            idle=[session for session in live if session.is_idle(now)],
             # Where a name occurs twice, the time of the sign-in follows it.
             ambiguous=[name for name, number in names.items() if number > 1],
             here=[session for session in live if session.id == current],

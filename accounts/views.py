@@ -70,10 +70,21 @@ class SignIn(Entrance, LoginView):
         """The same sentence for every cause. The mail and the list of events say which it was."""
         is_led_here = self.get_redirect_url() or self.request.path != reverse("sign-in")
         is_known = is_led_here and sessions.has_signed_in_before(self.request)
+        if sessions.idle_user(self.request) is not None:
+            return _("Your session was not used for a while. Enter your password to go on.")
         return _("Your session has ended. Sign in again.") if is_known else ""
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        idle = sessions.idle_user(self.request)
+        if idle is not None:
+            form.fields["username"].initial = idle.get_username()
+        if idle is not None or not sessions.may_remember():
+            del form.fields["remember"]
+        return form
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
@@ -86,7 +97,9 @@ class SignIn(Entrance, LoginView):
         return super().get_context_data(**offers, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if not form.cleaned_data["remember"]:
+        if sessions.reopen(self.request, form.get_user()):
+            return redirect(self.get_success_url())
+        if not form.cleaned_data.get("remember"):
             return super().form_valid(form)
         # With an expiry, Django's session does not end when the browser is closed. A pending sign-in is remembered too.
         self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)

@@ -113,12 +113,14 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("live", _("live")), ("expired", _("expired")), ("revoked", _("revoked"))]
+        return [("live", _("live")), ("idle", _("idle")), ("expired", _("expired")), ("revoked", _("revoked"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "live":
                 return queryset.live()
+            case "idle":
+                return queryset.idle()
             case "expired":
                 return queryset.expired()
             case "revoked":
@@ -182,7 +184,10 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
     def state(self, session: RefreshToken) -> Any:
         if session.revoked_at:
             return session.get_revoked_reason_display()
-        return _("expired") if timezone.now() >= session.ends_at else _("live")
+        now = timezone.now()
+        if session.is_idle(now):
+            return _("idle")
+        return _("expired") if now >= session.ends_at else _("live")
 
     @admin.display(description=_("bound"), boolean=True)
     def bound(self, session: RefreshToken) -> bool:
@@ -198,7 +203,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
             context = {
                 **self.admin_site.each_context(request),
                 "title": _("Revoke selected sessions"),
-                "sessions": queryset.live().count(),  # type: ignore[attr-defined]
+                "sessions": queryset.unended().count(),  # type: ignore[attr-defined]
                 "repeated": [
                     (name, value)
                     for name in ("action", "select_across", ACTION_CHECKBOX_NAME)
@@ -206,8 +211,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
                 ],
             }
             return render(request, "admin/tokens/revoke_selected.html", context)
-        found = RefreshToken.objects.live().in_bulk(list(queryset.values_list("pk", flat=True)))
-        sessions = RefreshToken.objects.live().filter(pk__in=found)
+        found = RefreshToken.objects.unended().in_bulk(list(queryset.values_list("pk", flat=True)))
+        sessions = RefreshToken.objects.unended().filter(pk__in=found)
         self._revoke(request, sessions, lambda ended: [(found[id], str(id)) for id in ended])
         return None
 
@@ -226,7 +231,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
             user = model._default_manager.get(pk=user_id)
         except (model.DoesNotExist, ValidationError, ValueError):
             raise Http404 from None
-        sessions = RefreshToken.objects.live().filter(user=user)
+        sessions = RefreshToken.objects.unended().filter(user=user)
         # A member of the staff who may only revoke knows the user's key, and learns nothing else.
         may_view = request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
         shown = str(user if may_view else user.pk)

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce, Least
-from django.db.models.lookups import IsNull
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN
+from tokens.conf import BODY, COOKIE, SCOPED, SUBDOMAIN, token_settings
 from tokens.conf.methods import words
-from tokens.database.expressions import DatabaseNow, InstantField, TransactionId
+from tokens.database.expressions import InstantField, TransactionId
+from tokens.database.levels import is_of_level
+from tokens.database.sessions import SessionQuerySet
 from tokens.database.transactions import writer
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import names_in
@@ -56,37 +56,8 @@ class Device(models.Model):
         return self.name
 
 
-class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
-    def live(self) -> "RefreshTokenQuerySet":
-        """Return the sessions that have not ended."""
-        return self.filter(revoked_at=None, idle_expires_at__gt=DatabaseNow(), expires_at__gt=DatabaseNow())
-
-    def expired(self) -> "RefreshTokenQuerySet":
-        """Return the sessions that have expired."""
-        return self.filter(Q(idle_expires_at__lte=DatabaseNow()) | Q(expires_at__lte=DatabaseNow()), revoked_at=None)
-
-    def ended_before(self, instant: datetime) -> "RefreshTokenQuerySet":
-        """Return the sessions that ended before ``instant``."""
-        ended_at = Coalesce("revoked_at", Least("idle_expires_at", "expires_at"))
-        return self.alias(ended_at=ended_at).filter(ended_at__lt=instant)
-
-    def for_decision(self) -> "RefreshTokenQuerySet":
-        """Return the rows with user, device and the database's clock, from the database that takes writes."""
-        return (
-            self.using(writer(self.model))
-            .select_related("user", "device")
-            .annotate(
-                now=DatabaseNow()  # type: ignore[no-redef]
-            )
-        )
-
-    def locked(self) -> "RefreshTokenQuerySet":
-        """Return the rows in the order in which every transaction locks sessions, locked until the commit.
-
-        Impersonations come last. When a person's own session is locked, no further impersonation begins in it, so that
-        all that were begun can be read and locked then.
-        """
-        return self.order_by(IsNull(F("actor"), False), "id").select_for_update(of=("self",))
+class RefreshTokenQuerySet(SessionQuerySet["RefreshToken"]):
+    """The queries for sessions."""
 
 
 class RefreshToken(models.Model):
@@ -223,15 +194,32 @@ class RefreshToken(models.Model):
         rounded: datetime = max(instant(int(used - used % LAST_USED_STEP)), self.created_at)
         return rounded
 
+    @property
+    def is_reopened(self) -> bool:
+        """Whether a factor reopens the session when it is idle. One that is bound to its device has no token."""
+        return self.bound_at is None and token_settings().limits_of(self.amr).reopens
+
+    @classmethod
+    def reopened(cls) -> Q:
+        """Return the condition `is_reopened`."""
+        return is_of_level(token_settings().reopened_sets) & Q(bound_at=None)
+
+    def is_idle(self, now: datetime) -> bool:
+        """Return whether the session was not used for too long, and has not ended, because a factor reopens it."""
+        is_unused = self.idle_expires_at <= now < self.expires_at
+        return is_unused and self.revoked_at is None and self.is_reopened
+
     def state(self, now: datetime) -> State:
         """Return the part of the row that the protocol reads."""
+        is_idle = self.is_idle(now)
         return State(
             generation=self.generation,
             since=self.since,
             recovered=self.recovered,
             recoveries=self.recoveries,
             acknowledged=self.acknowledged,
-            ended=self.revoked_at is not None or now >= self.ends_at,
+            ended=self.revoked_at is not None or (now >= self.ends_at and not is_idle),
+            idle=is_idle,
         )
 
     def unchanged(self) -> "RefreshTokenQuerySet":

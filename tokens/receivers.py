@@ -204,4 +204,4 @@ def _stored_password(model: Any, user: Any, using: str) -> str | None:
 
 
 def _live_sessions(user: Any) -> Any:
-    return RefreshToken.objects.using(writer(RefreshToken)).live().filter(user=user.pk)
+    return RefreshToken.objects.using(writer(RefreshToken)).unended().filter(user=user.pk)

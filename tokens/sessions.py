@@ -54,7 +54,7 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, factors, impersonation, pending, possession, session, tenants
+from tokens.web import attempts, django_session, expiry, factors, impersonation, pending, possession, session, tenants
 from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -95,11 +95,13 @@ __all__ = [
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
+    "idle_user",
     "impersonate",
     "is_live",
     "is_recent",
     "is_same_password",
     "live_sessions",
+    "may_remember",
     "may_send",
     "now",
     "open_session",
@@ -110,6 +112,7 @@ __all__ = [
     "record",
     "release",
     "rename_device",
+    "reopen",
     "requires",
     "revoke",
     "revoke_all",
@@ -143,6 +146,10 @@ is_same_password = auth_hash.is_same_password
 rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
+may_remember = expiry.may_remember
+idle_user = session.idle_user
+is_live = session.is_live
+reopen = session.reopen
 validate_device_name = devices.without_control_characters
 
 
@@ -175,19 +182,6 @@ def is_recent(request: HttpRequest) -> bool:
     """
     exchange = exchange_of(request)
     return exchange is not None and exchange.access is not None and reauthentication.is_recent(exchange.access)
-
-
-def is_live(request: HttpRequest) -> bool:
-    """Return whether the user is signed in according to the database.
-
-    ``request.user`` relies on the access token, which can outlive its session and its user.
-    """
-    session_id = current_id(request)
-    return (
-        session_id is not None
-        and request.user.is_active
-        and queries.live_sessions(request.user).filter(id=session_id).exists()
-    )
 
 
 def has_signed_in_before(request: HttpRequest) -> bool:

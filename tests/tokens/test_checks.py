@@ -307,6 +307,11 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
+    ("E065", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
+    ("W055", WARNING, tokens(REMEMBER="bound"), "bound to its device"),
+    ("E066", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
+    ("W056", WARNING, tokens(LIFETIMES={"aal3": {"absolute": 3600, "idle": 1799}}), "1799 s"),
+    ("W057", WARNING, tokens(LIFETIMES={"aal2": {"absolute": 3600}}), "'aal3'"),
     ("W009", WARNING, tokens(HTTP_COOKIE_NAMES=False), "HTTP_COOKIE_NAMES"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
@@ -394,6 +399,27 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ),
     ("a claims hook for more", tokens(CLAIMS_HOOK=f"{HERE}.a_hook_for_more"), ["tokens.E060"]),
     ("a claims hook for whatever it is given", tokens(CLAIMS_HOOK=f"{HERE}.any_hook"), []),
+    ("only bound sessions go on, and there are some", tokens(REMEMBER="bound", DEVICE_BOUND="offer"), []),
+    ("the lifetimes of NIST", tokens(LIFETIMES="nist", ACCESS_LIFETIME=300), []),
+    ("the lifetimes of NIST with the default of ACCESS_LIFETIME", tokens(LIFETIMES="nist"), ["tokens.W056"]),
+    (
+        "the lifetimes of NIST with other levels",
+        tokens(LIFETIMES="nist", ACCESS_LIFETIME=300, ACR_VALUES={"low": ["pwd"]}),
+        ["tokens.E066"],
+    ),
+    *(
+        (f"lifetimes {given!r}", tokens(LIFETIMES=given), ["tokens.E001"])
+        for given in (
+            *("NIST", 5, ["aal1"], {"aal1": 5}, {"aal1": {}}, {1: {"idle": 5}}, {"aal1": {"Idle": 5}}),
+            *(
+                {"aal1": {"reopens": True}},
+                {"aal1": {"idle": 9, "reopens": 1}},
+                {"aal1": {"absolute": 9, "reopens": True}},
+            ),
+            *({"aal1": {"idle": value}} for value in (0, -1, True, "5", 5.0, 10**12)),
+        )
+    ),
+    ("no session goes on", tokens(REMEMBER="never"), []),
     ("a level of a method that nobody knows", tokens(ACR_VALUES={"high": ["mfa", "pwd badge"]}), ["tokens.E062"]),
     ("a level of an own method", tokens(ACR_VALUES={"high": ["pwd badge"]}, OWN_METHODS=["badge"]), []),
     *(

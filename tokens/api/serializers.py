@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -58,7 +59,7 @@ class LoginInput(serializers.Serializer[Any]):
     """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
 
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
-    remember = Flag(required=False, help_text="The default is false.")
+    remember = Flag(required=False, help_text="The default is false. REMEMBER can limit it.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)
@@ -210,6 +211,7 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "amr": amr,
         "acr": token_settings().acr_of(amr),
         "actor": actor_data(session.actor),
+        "idle": session.is_idle(timezone.now()),
         "current": session.id == current,
     }
 

@@ -1,5 +1,6 @@
 """The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -9,11 +10,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
+from tokens.api.reopening import answering_for_idle
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
@@ -93,6 +96,7 @@ class Refresh(Public):
     @Operation(
         "A new access token, and the next refresh token.",
         problems.SESSION_ENDED,
+        problems.SESSION_IDLE,
         problems.THROTTLED,
         answers=GrantOutput,
         takes=RefreshInput,
@@ -108,6 +112,8 @@ class Refresh(Public):
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
+        if refusal.idle:
+            raise ProblemError(problems.SESSION_IDLE)
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -146,6 +152,10 @@ class Logout(Public):
 
 
 class Reauthenticate(ApiView):
+    """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
+
+    permission_classes = (AllowAny,)
+
     @Operation(
         "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
@@ -155,20 +165,22 @@ class Reauthenticate(ApiView):
         takes=ReauthenticationInput,
     )
     def post(self, request: Request) -> HttpResponse:
+        if request.user.is_authenticated:
+            return self._answer(request, session.reauthenticate)
+        with answering_for_idle(request, self.exchange):
+            return self._answer(request, session.reopen)
+
+    def _answer(self, request: Request, grant: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
         session.refuse_impersonation(request._request)
         given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
         if "password" not in given and "answer" not in given:
-            return JsonResponse({"options": self._options(request, given["method"])}, headers=NO_STORE)
-        user = answered(request, given, "password")
-        issued = session.reauthenticate(request._request, user)
+            options = factors.begin(request._request, request.user, given["method"])
+            return JsonResponse({"options": options}, headers=NO_STORE)
+        issued = grant(request._request, answered(request, given, "password"))
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
         return granted(issued)
-
-    def _options(self, request: Request, name: str) -> Any:
-        """Return what a client needs before it can answer this factor."""
-        return factors.begin(request._request, request.user, name)
 
 
 class ServiceToken(ApiView):

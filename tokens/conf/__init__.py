@@ -6,8 +6,8 @@ Nothing outside of this package reads ``settings.TOKENS``.
 - `settings`: every setting, its default and its unit.
 - `reading`: reads them from the dictionary and the environment.
 - `validation`: finds contradictory and unsafe settings. `tokens.checks` shows the same messages as system checks.
-- `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`: the settings that have a syntax of their
-  own.
+- `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`, `lifetimes`: the settings that have a
+  syntax of their own.
 - `tenants`: the tenant that the running code works for.
 """
 
@@ -23,10 +23,13 @@ from django.dispatch import receiver
 from tokens.conf import tenants
 from tokens.conf.reading import read
 from tokens.conf.settings import (
+    ALWAYS,
     BODY,
+    BOUND,
     COOKIE,
     FOREVER,
     MODES,
+    NEVER,
     OFF,
     OFFER,
     SCOPED,
@@ -39,10 +42,13 @@ from tokens.protocol.bounded_cache import BoundedCache
 from tokens.protocol.keys import KeyRing, derive
 
 __all__ = [
+    "ALWAYS",
     "BODY",
+    "BOUND",
     "COOKIE",
     "FOREVER",
     "MODES",
+    "NEVER",
     "OFF",
     "OFFER",
     "SCOPED",

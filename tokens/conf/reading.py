@@ -1,7 +1,7 @@
 """Reads the settings from Django's dictionary ``TOKENS`` and from the environment.
 
 Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name,
-limits by path, and methods by level or backend.
+limits by path, methods by level or backend, and lifetimes by level.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from tokens.conf import body_limits, introspection_clients, methods, rates, signing_keys, validation
+from tokens.conf import body_limits, introspection_clients, lifetimes, methods, rates, signing_keys, validation
 from tokens.conf.settings import FOREVER, FOREVER_TEXT, SETTINGS, TokenSettings
 from tokens.conf.signing_keys import DERIVED
 from tokens.protocol.signing_keys import EDDSA
@@ -102,6 +102,8 @@ def _parse(name: str, value: Any, *, from_text: bool) -> Any:
             return rates.read(value)
         case "limits":
             return body_limits.read(value)
+        case "lifetimes":
+            return lifetimes.read(value)
         case "levels":
             return methods.read_levels(value)
         case "backends":
@@ -123,6 +125,7 @@ def _from_text(kind: str, text: str) -> Any:
         "limits": body_limits.from_text,
         "rates": rates.from_text,
         "levels": methods.levels_from_text,
+        "lifetimes": lifetimes.from_text,
         "backends": methods.backends_from_text,
     }
     return parsers[kind](text) if kind in parsers else text

@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from tokens.conf.body_limits import BodyLimits
 from tokens.conf.introspection_clients import IntrospectionClient
+from tokens.conf.lifetimes import IdleLimits, Lifetimes, Limits, ReopenedSets, limits_of_idle, sets_of_reopened
 from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import Rates
 from tokens.conf.signing_keys import DERIVED
@@ -26,6 +27,8 @@ COOKIE, SCOPED, SUBDOMAIN, BODY = MODES = "cookie", "scoped", "subdomain", "body
 """The storage modes: where a client keeps its tokens."""
 OFF, OFFER = BINDINGS = "off", "offer"
 """The values of DEVICE_BOUND."""
+ALWAYS, BOUND, NEVER = REMEMBERING = "always", "bound", "never"
+"""The values of REMEMBER."""
 SHORT_BOUND_LIFETIME = timedelta(seconds=300)
 """With a shorter ACCESS_LIFETIME no session is bound to a device.
 
@@ -36,6 +39,9 @@ minutes for one site. If more proofs are needed, the user gets 503 until the nin
 
 FOREVER, FOREVER_TEXT = timedelta.max, "forever"
 """A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
+
+
+_NO_LIMITS = Limits()
 
 
 def _seconds(default: int, doc: str, least: int = 1, *, or_forever: bool = False) -> Any:
@@ -63,6 +69,12 @@ class TokenSettings:
     )
     browser_session_lifetime: timedelta = _seconds(
         12 * 3600, "a session without “remember me” ends when it was not used for this long"
+    )
+    remember: str = _setting(
+        "text",
+        ALWAYS,
+        "which sessions with “remember me” go on when the browser is closed: `always`: all; `bound`: those that are "
+        "bound to their device; `never`: none",
     )
     max_sessions: int = _setting(
         "count", 50, "live sessions of one user; the least recently used one is ended when there are more", "sessions"
@@ -169,6 +181,13 @@ class TokenSettings:
         "environment `aal1=pwd, aal1=otp, aal2=mfa`",
         "methods",
     )
+    lifetimes: Lifetimes = _setting(
+        "lifetimes",
+        (),
+        "`nist`, or how long sessions of each `acr` last at most, absolute and idle, and whether a factor reopens idle "
+        "ones; in the environment `aal1=2592000, aal2=86400/3600/reopens`",
+        "s",
+    )
     sign_in_policy: str = _setting(
         "text",
         "",
@@ -258,6 +277,11 @@ class TokenSettings:
         return self.device_bound == OFFER and self.secure and self.access_lifetime >= SHORT_BOUND_LIFETIME
 
     @cached_property
+    def idle_lifetime_unbound(self) -> timedelta:
+        """`idle_lifetime` as far as REMEMBER allows it to a session that is not bound to its device."""
+        return self.idle_lifetime if self.remember == ALWAYS else self.browser_session_lifetime
+
+    @cached_property
     def mode_of_pages(self) -> str:
         """The storage mode of sessions that pages open: the first mode that keeps tokens in cookies."""
         return COOKIE if COOKIE in self.modes else next((mode for mode in self.modes if mode != BODY), COOKIE)
@@ -284,6 +308,24 @@ class TokenSettings:
     def acr_of(self, methods: Iterable[str]) -> str | None:
         """Return the highest value of `acr_values` that these methods support, or None."""
         return acr_of(methods, self.acr_values)
+
+    @cached_property
+    def _limits(self) -> Mapping[str | None, Limits]:
+        return dict(self.lifetimes)
+
+    def limits_of(self, methods: Iterable[str]) -> Limits:
+        """Return the limits of `lifetimes` for a session with these methods."""
+        return self._limits.get(self.acr_of(methods), _NO_LIMITS) if self.lifetimes else _NO_LIMITS
+
+    @cached_property
+    def reopened_sets(self) -> ReopenedSets:
+        """The sets of methods of the levels whose idle sessions a factor reopens."""
+        return sets_of_reopened(self.lifetimes, self.acr_values)
+
+    @cached_property
+    def idle_limits(self) -> IdleLimits:
+        """The idle limits of the levels, without those below the lowest that has one."""
+        return limits_of_idle(self.lifetimes, self.acr_values)
 
     @cached_property
     def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:

@@ -9,12 +9,23 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 
 from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.checks import CheckMessage, Error, Warning
 
+from tokens.conf.lifetimes import Limits
 from tokens.conf.methods import NAME
-from tokens.conf.settings import BINDINGS, MODES, OFFER, SHORT_BOUND_LIFETIME, SUBDOMAIN, TokenSettings
+from tokens.conf.settings import (
+    BINDINGS,
+    BOUND,
+    MODES,
+    OFFER,
+    REMEMBERING,
+    SHORT_BOUND_LIFETIME,
+    SUBDOMAIN,
+    TokenSettings,
+)
 
 SHORT_ACCESS_LIFETIME = timedelta(seconds=60)
 """A shorter lifetime is for trials. Its proportion to the other durations is then a warning, and not an error."""
@@ -33,6 +44,8 @@ def validate(found: TokenSettings) -> list[CheckMessage]:
         *_audiences(found),
         *_networks(found),
         *_binding(found),
+        *_remembering(found),
+        *_lifetimes(found),
         *_methods(found),
         *_cookies(found),
         *_durations(found),
@@ -84,6 +97,48 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
             hint="Browsers limit how often they sign. The default is 600.",
             id="tokens.W005",
         )
+
+
+def _remembering(found: TokenSettings) -> Iterator[CheckMessage]:
+    if found.remember not in REMEMBERING:
+        hint = f"Choose one of {', '.join(REMEMBERING)}."
+        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E065")
+    if found.remember == BOUND and not found.offers_binding:
+        yield Warning(
+            "REMEMBER is 'bound', but no session is bound to its device: each ends when the browser is closed.",
+            hint="Set DEVICE_BOUND to offer, over https. If this is what you want, set REMEMBER to never.",
+            id="tokens.W055",
+        )
+
+
+def _lifetimes(found: TokenSettings) -> Iterator[CheckMessage]:
+    levels = [level for level, _ in found.acr_values]
+    if unknown := [level for level, _ in found.lifetimes if level not in levels]:
+        hint = f"The levels are {', '.join(levels)}."
+        yield Error(f"LIFETIMES has {unknown[0]!r}, which is no level of ACR_VALUES.", hint=hint, id="tokens.E066")
+    idle = [limits.idle for _, limits in found.lifetimes if limits.idle]
+    if idle and found.access_lifetime > min(idle) / 3:
+        yield Warning(
+            f"ACCESS_LIFETIME ({_text(found.access_lifetime)}) is more than a third of the shortest idle lifetime in "
+            f"LIFETIMES ({_text(min(idle))}).",
+            hint="Only a refresh counts as use. A user who was active until just now may have to sign in again.",
+            id="tokens.W056",
+        )
+    own = dict(found.lifetimes)
+    lasting = [_longest(found, own.get(level, Limits())) for level in levels] if own and not unknown else []
+    for (lower, above), level in zip(pairwise(lasting), levels[1:], strict=False):
+        if any(longer > shorter for shorter, longer in zip(lower, above, strict=True)):
+            yield Warning(
+                f"LIFETIMES lets sessions of {level!r} last longer than those of a lower level.",
+                hint="Give each higher level the same lifetimes or shorter ones.",
+                id="tokens.W057",
+            )
+
+
+def _longest(found: TokenSettings, limits: Limits) -> tuple[timedelta, timedelta]:
+    """Return how long sessions of a level last at most, in all and without being used."""
+    idle = max(found.idle_lifetime, found.browser_session_lifetime)
+    return min(limits.absolute or timedelta.max, found.absolute_lifetime), min(limits.idle or timedelta.max, idle)
 
 
 def _methods(found: TokenSettings) -> Iterator[CheckMessage]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from django.core.signals import setting_changed
 from django.db import connections
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.expressions import Col
@@ -40,6 +41,7 @@ class Read:
     def __init__(self, rows: Callable[..., QuerySet[Any, Any]]) -> None:
         self._rows = rows
         self._compiled = lru_cache(maxsize=8)(self._compile)
+        setting_changed.connect(self._forget)
 
     def __call__(self, alias: str, **values: Any) -> list[Values]:
         """Return the rows for these values."""
@@ -55,6 +57,9 @@ class Read:
         with connection.cursor() as cursor:
             cursor.execute(text, [given[param.name] if isinstance(param, Parameter) else param for param in params])
             return [tuple(converted(values, converters, connection)) for values in cursor.fetchall()]
+
+    def _forget(self, **kwargs: Any) -> None:
+        self._compiled.cache_clear()
 
     def _compile(self, alias: str, names: Sequence[str], *clock: Any) -> Any:
         rows = self._rows(alias, **{name: Parameter(name) for name in names})

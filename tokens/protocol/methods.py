@@ -64,6 +64,15 @@ def acr_of(names: Iterable[str], levels: Levels) -> str | None:
     return None
 
 
+def supported_since(methods: Mapping[str, int], sets: Iterable[frozenset[str]]) -> int:
+    """Return since when these methods support a level that has these sets, in POSIX seconds.
+
+    A set counts since its method that was proved the longest ago. If several sets are proved, the newest counts. Raise
+    `ValueError` if none is.
+    """
+    return max(min(methods[name] for name in enough) for enough in sets if enough <= methods.keys())
+
+
 def _are_multiple(names: Iterable[str]) -> bool:
     given = frozenset(names)
     return sum(not given.isdisjoint(factor) for factor in _FACTORS) > 1

@@ -15,6 +15,7 @@ the session has ended (revoked, idle or expired)        REFUSE
 ``n = g - 1``, not acknowledged, recoveries left        RECOVER    since = now
 ``n = g - 1``, not acknowledged                         EXHAUSTED  end the session
 otherwise                                               REUSE      end the session
+the session is idle                                     IDLE       refuse, in the place of all that end nothing
 ======================================================  =======================================================
 
 ``since`` is when generation ``g`` began or was last recovered. ``grace`` and ``acknowledge_after`` are durations
@@ -31,6 +32,11 @@ second holder. LATE gives no tokens, not even those of RECOVER, because they cou
 The caller says which requests took long, and which were authenticated when they were sent. A client cannot say so. If a
 request was not authenticated then, its token must have been current then, or must have been replaced less than
 ``grace`` before. Such a request would have got tokens if it had arrived at once.
+
+A session is idle if it was not used for its idle lifetime and its level lets a factor reopen it (LIFETIMES). A refresh
+token with a factor is then answered as by any refresh. Without a factor it gets nothing, and changes nothing unless it
+proves a theft. A factor alone opens nothing. A generation that was current when the session became idle may not have
+reached the client, so the one before it reopens the session too, and counts as recovered.
 
 With a grace of zero (strict mode) a token works exactly once: nothing is repeated and nothing is recovered.
 """
@@ -55,6 +61,7 @@ class Decision(Enum):
     ROTATE = "rotated"
     RECOVER = "recovered"
     LATE = "arrived late"
+    IDLE = "idle"
     EXHAUSTED = "recoveries exhausted"
     REUSE = "reuse detected"
 
@@ -90,7 +97,8 @@ class State:
     ``since``: when the current generation began, or was last recovered. ``recovered``: how often it was recovered.
     ``recoveries``: how many generations in a row were recovered, including this one.
     ``acknowledged``: whether an access token of this generation was used later than `Policy.acknowledge_after` after
-    its ``iat``. ``ended``: whether the session is revoked or expired.
+    its ``iat``. ``ended``: whether the session is revoked or expired. ``idle``: whether it was not used for too long,
+    and a factor would reopen it. It is not idle any more for a request that has proved one.
     """
 
     generation: int
@@ -99,6 +107,7 @@ class State:
     recoveries: int = 0
     acknowledged: bool = False
     ended: bool = False
+    idle: bool = False
 
 
 def decide(
@@ -115,6 +124,9 @@ def decide(
     ``late``: whether the request took long to arrive, and was authenticated when it was sent. ``under_way``: how long a
     request took that took long to arrive, else zero.
     """
+    if state.idle:
+        decision = decide(replace(state, idle=False), presented, now, policy, late=late, under_way=under_way)
+        return decision if decision in {Decision.REFUSE, *ENDS_SESSION} else Decision.IDLE
     age = now - state.since
     if state.ended:
         return Decision.REFUSE

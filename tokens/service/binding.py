@@ -37,7 +37,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
-from tokens.service import events, issuing, throttles
+from tokens.service import events, issuing, lifetimes, throttles
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
@@ -257,8 +257,9 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     claims = claims_of(row.user, row)
     following, binds = begin(state, state.generation + 1, now), row.bound_at is None
     if binds:
+        more = {"bound_at": now, "idle_expires_at": lifetimes.idle_until(row, now, is_bound=True)}
         with durable(writer(RefreshToken)):
-            if not begin_generation(row, following, auth_digest, client, flushed=True, bound_at=now):
+            if not begin_generation(row, following, auth_digest, client, flushed=True, **more):
                 return None
             events.write([events.of_session(SecurityEvent.Kind.BOUND, row, now, client)])
     elif not begin_generation(row, following, auth_digest, client):

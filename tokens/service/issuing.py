@@ -10,6 +10,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken
 from tokens.protocol.rotation import Decision
+from tokens.service import lifetimes
 from tokens.service.claims import claims_of
 
 
@@ -84,7 +85,7 @@ def ends_with_browser(session: RefreshToken) -> bool:
 
     The browser keeps the key of a bound session when it is closed, so the cookies have to tell.
     """
-    return session.bound_key is not None and not session.remember
+    return session.bound_key is not None and not lifetimes.is_remembered(session)
 
 
 def refresh_token(session: RefreshToken, secret: bytes) -> str:

@@ -22,6 +22,7 @@ from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import lock, revoke
+from tokens.service.users import UserChanged
 
 Proved = Mapping[str, timedelta]
 """Authentication methods by name, each with how long ago the user proved it."""
@@ -48,8 +49,8 @@ def open_session(
     ``identity`` is the id and the secret, if they are not to be random. Raise `IntegrityError` if that id exists.
     ``replaced`` is a session that has ended, or that the caller ends, and that the new one takes the place of: the user
     did not authenticate again, and the new session ends when that one would have.
-    Raise `UserChanged` if the user is not any more what they were when they authenticated, and `ClaimsHookFailed` if
-    the claims hook fails. Then nothing is written.
+    Raise `UserChanged` if the user is not any more what they were when they authenticated, or did so longer ago than
+    LIFETIMES allows, and `ClaimsHookFailed` if the claims hook fails. Then nothing is written.
     ``backend`` is the dotted path of the backend of the sign-in, if ``user.backend`` does not say it.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is not known. ``proved`` says how.
     ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
@@ -63,7 +64,7 @@ def open_session(
         authenticated_at = None if authenticated_ago is None else now - authenticated_ago
         if replaced is not None:
             authenticated_at = replaced.authenticated_at
-        idle = found.idle_lifetime if remember else found.browser_session_lifetime
+        lasting = min(found.absolute_lifetime, lasts or timedelta.max)
         session = RefreshToken(
             id=identity.session_id,
             user=user,
@@ -76,12 +77,15 @@ def open_session(
             methods=replaced.methods if replaced else with_methods("", proved, now),
             backend=_backend(user, backend, replaced),
             remember=remember,
-            idle_expires_at=now + idle,
-            expires_at=replaced.expires_at if replaced else now + min(found.absolute_lifetime, lasts or timedelta.max),
+            expires_at=replaced.expires_at if replaced else now + lasting,
             auth_hash_digest=auth_hash.digest_of(current),
             ip=client.ip,
             user_agent_digest=client.user_agent_digest,
         )
+        session.expires_at = lifetimes.within_level(session.expires_at, session.methods)
+        if session.expires_at <= now:
+            raise UserChanged
+        session.idle_expires_at = lifetimes.idle_until(session, now)
         # In the transaction: a claims hook that fails must not leave a session behind.
         claims = claims_of(user, session)
         insert(alias, session)
@@ -106,10 +110,11 @@ def end_after(session_id: UUID, lasts: timedelta | None) -> None:
     """Let a live session end this long from now, at the latest when ABSOLUTE_LIFETIME is over. None: only then."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, actor=None)
     # Added in Python: PostgreSQL would add days, and some are longer where the connection has a time zone.
-    times = rows.annotate(read_at=DatabaseNow()).values_list("created_at", "authenticated_at", "read_at")
-    for created_at, authenticated_at, now in times:
+    columns = "created_at", "authenticated_at", "methods", "read_at"
+    for created_at, authenticated_at, proved, now in rows.annotate(read_at=DatabaseNow()).values_list(*columns):
         latest = lifetimes.begun_at(created_at, authenticated_at) + token_settings().absolute_lifetime
-        rows.update(expires_at=latest if lasts is None else min(now + lasts, latest))
+        end = latest if lasts is None else min(now + lasts, latest)
+        rows.update(expires_at=lifetimes.within_level(end, proved))
 
 
 def note_use(session_id: UUID) -> bool:
@@ -117,12 +122,13 @@ def note_use(session_id: UUID) -> bool:
 
     For sessions that are used without their own tokens, which never refresh. Their clients are no browsers that close.
     """
-    idle = token_settings().idle_lifetime
+    found = token_settings()
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id)
-    row = rows.annotate(read_at=DatabaseNow()).values_list("idle_expires_at", "read_at").first()
+    row = rows.annotate(read_at=DatabaseNow()).values_list("idle_expires_at", "methods", "read_at").first()
     if row is None:
         return False
-    idle_expires_at, now = row
+    idle_expires_at, proved, now = row
+    idle = min(found.idle_lifetime, found.limits_of(methods.names_in(proved)).idle or timedelta.max)
     if idle_expires_at < now + idle * 9 / 10:
         rows.update(idle_expires_at=now + idle)
     return True
@@ -172,7 +178,7 @@ def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | N
 
 def _live(alias: str) -> Any:
     # Impersonations do not count. They end with the session in which they were begun.
-    return RefreshToken.objects.using(alias).live().filter(actor=None).values_list("id", "user", "since")
+    return RefreshToken.objects.using(alias).unended().filter(actor=None).values_list("id", "user", "since")
 
 
 @Read

@@ -42,7 +42,7 @@ def is_token_of(
     presented = token_of(session, text, modes, old_name=old_name)
     return presented is not None and decide(
         session.state(now), presented.generation, now, token_settings().policy
-    ) not in {Decision.REFUSE, *ENDS_SESSION}
+    ) not in {Decision.REFUSE, Decision.IDLE, *ENDS_SESSION}
 
 
 def token_of(

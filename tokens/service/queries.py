@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
-    """Return the user's live sessions with their devices and actors, newest first."""
+    """Return the user's sessions that have not ended, also idle ones, with devices and actors, newest first."""
     return (
         RefreshToken.objects.using(writer(RefreshToken))
-        .live()
+        .unended()
         .filter(user=user)
         .select_related("device", "actor")
         .order_by("-id")
@@ -177,7 +177,7 @@ def has_live_session(client: Client) -> bool:
     if not here:
         return False
     begun = RefreshToken.objects.filter(actor_session_id=OuterRef("id"))
-    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(~Exists(begun) | Q(bound_at__isnull=False))
+    rows = RefreshToken.objects.using(writer(RefreshToken)).unended().filter(~Exists(begun) | Q(bound_at__isnull=False))
     return rows.filter(device__in=here).exists()
 
 

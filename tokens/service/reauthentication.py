@@ -50,7 +50,7 @@ def reauthenticate(
     for _ in range(ATTEMPTS):
         with durable(alias):
             users.lock_authenticated(alias, user)
-            rows = RefreshToken.objects.for_decision().live().filter(id=session_id, user=user, actor=None)
+            rows = RefreshToken.objects.for_decision().unended().filter(id=session_id, user=user, actor=None)
             session = rows.first()
             if session is None:
                 return None
@@ -69,14 +69,15 @@ def _answer(
     session: RefreshToken, proved: Proved, client: Client, sent: Sequence[Sent], generation: int | None
 ) -> IssuedTokens | Refusal | None:
     """Write what the user has proved, and answer the refresh token. None: another request has changed the row."""
-    now = session.now
+    now, is_idle = session.now, session.is_idle(session.now)
     # A factor may say that it was answered some time ago.
     at = now - min(proved.values(), default=timedelta())
+    methods = with_methods(session.methods, proved, now)
     columns = {
         "authenticated_at": max(at, session.authenticated_at or at),
-        "methods": with_methods(session.methods, proved, now),
-        "idle_expires_at": lifetimes.idle_until(session, now),
-        "expires_at": lifetimes.ends_at(session, now),
+        "methods": methods,
+        "idle_expires_at": lifetimes.idle_until(session, now, methods=methods),
+        "expires_at": lifetimes.ends_at(session, now, methods=methods),
     }
     # The claims hook is given the session as it is going to be.
     for name, value in columns.items():
@@ -84,8 +85,10 @@ def _answer(
     presented = _newest(session, sent)
     if presented is not None:
         answer = refreshing.carry_out(session, presented, client, **columns)
-        if not (isinstance(answer, Refusal) and answer.late):
+        if is_idle or not (isinstance(answer, Refusal) and answer.late):
             return answer
+    elif is_idle:
+        return refreshing.refused("idle", session.id)
     # In the transaction: a claims hook that fails must not leave the new time behind.
     claims = claims_of(session.user, session)
     if not refreshing.write(session.unchanged(), session, columns):

@@ -41,13 +41,15 @@ _Reason = RefreshToken.Reason
 
 _UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION = "unknown key", "not a token of ours", "unknown session"
 _FORGED, _ANOTHER_MODE, _OVER = "forged with a key of ours", "another storage mode", "session ended"
-_WITHOUT_KEY, _ANOTHER_DEVICE, _LATE = "bound to its device", "another device", Decision.LATE.value
+_WITHOUT_KEY, _ANOTHER_DEVICE = "bound to its device", "another device"
+_LATE, _IDLE = Decision.LATE.value, Decision.IDLE.value
 _FOREIGN = {_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _ANOTHER_DEVICE}
 """The causes for which a token that a sibling host can have planted counts as if it had not come."""
 
 _GRANTED = Decision.ROTATE, Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP
 _CAUSES: tuple[str, ...] = (
-    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE, _LATE),
+    *(_UNKNOWN_KEY, _NOT_OURS, _UNKNOWN_SESSION, _FORGED, _ANOTHER_MODE, _OVER, _WITHOUT_KEY, _ANOTHER_DEVICE),
+    *(_LATE, _IDLE),
     *(_Reason.USER_DISABLED, _Reason.PASSWORD_CHANGED, _Reason.REUSE, _Reason.RECOVERIES_EXHAUSTED),
     _Reason.ACTOR_ENDED,
 )
@@ -65,6 +67,7 @@ class Refusal:
     - ``cause``: the reason, for logs and metrics. Clients are not told.
     - ``foreign``: whether a sibling host can have planted the token. It says nothing about the user's own session.
     - ``late``: whether the token was replaced while the request was under way. The session continues.
+    - ``idle``: the session, if it is idle and this token reopens it together with a factor.
     """
 
     definite: bool = True
@@ -72,6 +75,7 @@ class Refusal:
     cause: str = field(default="", compare=False)
     foreign: bool = field(default=False, compare=False)
     late: bool = field(default=False, compare=False)
+    idle: RefreshToken | None = field(default=None, compare=False, repr=False)
 
 
 def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
@@ -210,6 +214,8 @@ def carry_out(
         return _refused_without_key(row, row.bound_at, client)
     if decision is Decision.LATE or (client.may_hold_newer and decision in ENDS_SESSION):
         return replace(refused(_LATE, row.id, definite=False), late=True)
+    if decision is Decision.IDLE:
+        return replace(refused(_IDLE, row.id, definite=False), idle=row)
     if decision is Decision.REUSE:
         return ended(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():
@@ -254,7 +260,9 @@ def begin_generation(
     if row.generation == 0:
         # Before the rotation, so that a retry after a failure does both.
         alias = writer(RefreshToken)
-        earlier = RefreshToken.objects.using(alias).live().filter(device=row.device_id, created_at__lt=row.created_at)
+        earlier = (
+            RefreshToken.objects.using(alias).unended().filter(device=row.device_id, created_at__lt=row.created_at)
+        )
         if row.actor_session_id is not None:
             # Not the actor's own session, to which the actor goes back.
             earlier = earlier.filter(actor_session_id=row.actor_session_id)

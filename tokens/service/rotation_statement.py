@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connections
 
 from tokens.conf import SCOPED, token_settings
+from tokens.conf.lifetimes import IdleLimits
 from tokens.database.expressions import DatabaseNow, WithoutFlush
 from tokens.database.statements import Columns
 from tokens.database.transactions import writer
@@ -32,7 +33,7 @@ UPDATE {session.table} AS session SET
     recovered = 0,
     recoveries = CASE WHEN session.recovered > 0 THEN session.recoveries ELSE 0 END,
     acknowledged = false,
-    idle_expires_at = CASE WHEN session.remember THEN remembered_until ELSE forgotten_at END,
+    idle_expires_at = {idle_until},
     ip = %s,
     user_agent_digest = %s
 FROM (
@@ -72,8 +73,9 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     if connection.vendor != "postgresql" or presented.generation == 0 or found.policy.strict:
         return None
     clock, clock_params = _NOW.as_postgresql(None, connection)
-    durations = (found.policy.acknowledge_after, found.idle_lifetime, found.browser_session_lifetime)
-    statement = _statement(alias, clock, len(clock_params), *(duration.total_seconds() for duration in durations))
+    durations = (found.policy.acknowledge_after, found.idle_lifetime_unbound, found.browser_session_lifetime)
+    seconds = (duration.total_seconds() for duration in durations)
+    statement = _statement(alias, clock, len(clock_params), found.idle_limits, *seconds)
     if statement is None:
         return None
     params = [
@@ -102,13 +104,34 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     return session
 
 
+def _idle_until(limits: IdleLimits) -> str:
+    """Return the SQL of `tokens.service.lifetimes.idle_until`, for sessions that are not bound to their device.
+
+    It finds the level as `tokens.protocol.methods.acr_of` does. A name of a method has no character that SQL would
+    interpret in quotation marks.
+    """
+    until = "CASE WHEN session.remember THEN remembered_until ELSE forgotten_at END"
+    cases = [
+        f"WHEN {' AND '.join(map(_has_method, sorted(enough)))} THEN {'NULL' if seconds is None else seconds}"
+        for sets, seconds in limits
+        for enough in sets
+    ]
+    # PostgreSQL's LEAST ignores NULL, which stands for a level without a limit.
+    return f"LEAST({until}, now + make_interval(secs => CASE {' '.join(cases)} END))" if cases else until
+
+
+def _has_method(name: str) -> str:
+    return f"strpos(' ' || session.methods, ' {name}:') > 0"
+
+
 @lru_cache(maxsize=8)
 def _statement(
-    alias: str, clock: str, clock_params: int, still: float, idle: float, unremembered: float
+    alias: str, clock: str, clock_params: int, idle_limits: IdleLimits, still: float, idle: float, unremembered: float
 ) -> _Statement | None:
     """Return the statement, or None if the user model has several tables.
 
-    ``clock`` is the SQL of the database's clock. ``still``, ``idle`` and ``unremembered`` are settings, in seconds.
+    ``clock`` is the SQL of the database's clock. ``idle_limits`` is that of the settings. ``still``, ``idle`` and
+    ``unremembered`` are settings, in seconds.
     """
     from tokens.database.prepared import Prepared  # `prepared` imports psycopg, which SQLite does not need.
 
@@ -128,6 +151,7 @@ def _statement(
         scoped=SCOPED,
         still=still,
         idle=idle,
+        idle_until=_idle_until(idle_limits),
         unremembered=unremembered,
         clock=clock,
         user_key=connection.ops.quote_name(user.target_field.column),

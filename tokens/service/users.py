@@ -50,12 +50,14 @@ def lock_devices(alias: str, key: Any) -> None:
 
 
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
-    """Return the live sessions of the user with this primary key, with the database's clock, locked until the commit.
+    """Return the sessions of the user with this primary key that have not ended, with the database's clock, locked.
+
+    The locks are held until the commit.
 
     The impersonations by the user are locked too, because they end with the user's sessions. The user's row must be
     locked already, so that no further impersonation begins.
     """
-    rows = RefreshToken.objects.using(alias).live().filter(Q(user=key) | Q(actor=key)).annotate(now=DatabaseNow())  # type: ignore[no-redef]
+    rows = RefreshToken.objects.using(alias).unended().filter(Q(user=key) | Q(actor=key)).annotate(now=DatabaseNow())  # type: ignore[no-redef]
     return [row for row in rows.locked() if row.actor_id != key]
 
 

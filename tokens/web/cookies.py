@@ -17,7 +17,7 @@ from django.utils.http import http_date
 
 from tokens.conf import BODY, COOKIE, OFFER, SCOPED, token_settings
 from tokens.models import RefreshToken
-from tokens.service import binding, devices, events
+from tokens.service import binding, devices, events, lifetimes
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
 from tokens.service.refreshing import is_token_of
@@ -158,8 +158,10 @@ def set_tokens(
     """
     if issued.session.mode == BODY:
         return
-    # Without "remember me" the browser deletes the cookies when it is closed.
-    max_age = max(int((issued.session.ends_at - now).total_seconds()), 1) if issued.session.remember else None
+    # Without an age the browser deletes the cookies when it is closed.
+    max_age = None
+    if lifetimes.is_remembered(issued.session):
+        max_age = max(int((lifetimes.kept_until(issued.session) - now).total_seconds()), 1)
     access, refresh = OF_MODE[issued.session.mode]
     if issued.is_new:
         # Cookies of another storage mode would bring back their session when this access token expires.

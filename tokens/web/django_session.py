@@ -83,7 +83,9 @@ def note_outside(request: HttpRequest, user: Any) -> None:
     for name in (MARK, SESSION_ID, PROVEN, *UNUSED):
         session.pop(name, None)
     proved = methods.of_sign_in(request, user)
-    if SESSION_KEY in session and (session_id := open_at_once(request, user, proved)):
+    session_id = open_at_once(request, user, proved) if SESSION_KEY in session else None
+    expiry.end_with_browser(session)
+    if session_id:
         session[MARK], session[PROVEN] = 0, str(session_id)
         return
     session[NONCE] = f"{secrets.token_urlsafe(16)}:{time.time()}"
@@ -248,6 +250,7 @@ def settle(request: HttpRequest, exchange: Exchange) -> None:
     session, access = request.session, exchange.access
     if session.is_empty():
         return
+    expiry.end_with_browser(session)
     if SESSION_KEY in session:
         session.setdefault(MARK, 0)
         is_taken_over = exchange.issued_before_view and exchange.issued is not None and exchange.issued.is_new

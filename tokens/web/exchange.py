@@ -46,6 +46,8 @@ class Exchange:
     """Why the response deletes the cookies, or None if it keeps them."""
     bound: RefreshToken | None = None
     """A session that is bound to its device, whose refresh token was presented: the response deletes that cookie."""
+    idle: RefreshToken | None = None
+    """A session that is idle, and that its refresh token, which was presented, reopens together with a factor."""
     has_ended: bool = False
     """Whether the session of the request has certainly ended. Another token or sign-in may still authenticate it."""
     session_replaced: bool = False

@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import global_settings, settings
+from django.contrib.auth import SESSION_KEY
 
+from tokens.conf import ALWAYS, NEVER, token_settings
 from tokens.service import opening
 from tokens.web.marks import EXPIRY, UNTIL
 
@@ -38,6 +40,21 @@ def note(session: Any, ago: timedelta | None = None) -> None:
     session.pop(UNTIL, None)
     if (found := left(session, ago)) is not None:
         session[UNTIL] = int(time.time() + found.total_seconds())
+
+
+def may_remember() -> bool:
+    """Return whether any session can go on when the browser is closed (REMEMBER)."""
+    return token_settings().remember != NEVER
+
+
+def end_with_browser(session: Any) -> None:
+    """Let the browser drop the cookie of Django's session when it is closed, if it has a sign-in and REMEMBER wants it.
+
+    A bound session is no exception, because its key does not protect this cookie. How long the sign-in lasts, and
+    whether the user is remembered, stays in the session.
+    """
+    if SESSION_KEY in session and token_settings().remember != ALWAYS:
+        session.get_expire_at_browser_close = lambda: True
 
 
 def follow(session: Any, session_id: UUID) -> None:

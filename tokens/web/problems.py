@@ -6,7 +6,8 @@ Under ``/api/``, and for clients that ask for JSON, a problem is ``application/p
      "detail": "The session has ended. Sign in again."}
 
 ``code`` is for programs. ``detail`` is for the user, in the language of the request. The response to a rejected refresh
-token is always SESSION_ENDED, byte for byte the same whatever the reason.
+token is always SESSION_ENDED, byte for byte the same whatever the reason. It is SESSION_IDLE if the token reopens its
+session together with a factor.
 
 Other requests from browsers get the page ``tokens/problem.html``, if the project has that template, and all others a
 line of plain text.
@@ -89,6 +90,13 @@ TOKEN_EXPIRED = Problem(
 SESSION_ENDED = Problem(
     HTTPStatus.UNAUTHORIZED, "session_ended", _("The session has ended. Sign in again."), _CHALLENGE
 )
+SESSION_IDLE = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "session_idle",
+    _("The session was not used for a while. Enter your password to go on."),
+    'error="insufficient_user_authentication", error_description="The session is idle"',
+)
+"""Only a client that has the session's refresh token is told so (RFC 9470 section 3)."""
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_credentials",

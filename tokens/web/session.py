@@ -179,6 +179,31 @@ def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
     return None
 
 
+def idle_user(request: HttpRequest) -> Any:
+    """Return the user of the idle session whose refresh token the request has, or None (the setting LIFETIMES).
+
+    The user is not signed in. `reopen` reopens the session when the user has authenticated.
+    """
+    exchange = exchange_of(request)
+    return exchange.idle.user if exchange is not None and exchange.idle is not None else None
+
+
+def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
+    """Reopen the idle session of this request for its user, who has just authenticated. The response has its tokens.
+
+    Return None, and do nothing, if the request has no refresh token of an idle session of this user.
+    """
+    exchange, issued = required_exchange(request), None
+    if exchange.idle is not None and exchange.idle.user_id == user.pk:
+        proved, client, sent = methods.of_sign_in(request, user), client_of(request), possession.sent(request)
+        with suppress(UserChanged):
+            issued = reauthentication.reauthenticate(user, exchange.idle.id, proved, client, sent)
+    if issued is not None:
+        exchange.idle = None
+        exchange.issue(issued)
+    return issued
+
+
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
@@ -287,6 +312,19 @@ def refuse_impersonation(request: Any) -> None:
     exchange = exchange_of(request)
     if exchange is not None and exchange.access is not None and exchange.access.actor is not None:
         raise ImpersonationRefused
+
+
+def is_live(request: HttpRequest) -> bool:
+    """Return whether the user is signed in according to the database.
+
+    ``request.user`` relies on the access token, which can outlive its session and its user.
+    """
+    session_id = current_id(request)
+    return (
+        session_id is not None
+        and request.user.is_active
+        and queries.live_sessions(request.user).live().filter(id=session_id).exists()
+    )
 
 
 def current_id(request: Any) -> UUID | None:

@@ -16,6 +16,7 @@ from tests.tokens.protocol.pems import pem
 from tokens import conf
 from tokens.conf import SETTINGS, token_settings
 from tokens.conf.body_limits import DEFAULT, BodyLimits
+from tokens.conf.lifetimes import Limits
 from tokens.conf.methods import DEFAULT_LEVELS
 from tokens.conf.rates import NO_RATES, Rate, Rates
 
@@ -50,6 +51,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "IDLE_LIFETIME": (days(14), 86400, "86400", days(1)),
     "ABSOLUTE_LIFETIME": (days(30), 86401, " 86401 ", seconds(86401)),
     "BROWSER_SESSION_LIFETIME": (seconds(12 * 3600), 3600, "3600", seconds(3600)),
+    "REMEMBER": ("always", "never", " never ", "never"),
     "MAX_SESSIONS": (50, 1, "1", 1),
     "REUSE_GRACE": (seconds(30), 20, "20", seconds(20)),
     "ACKNOWLEDGE_AFTER": (seconds(90), 120, "120", seconds(120)),
@@ -94,6 +96,16 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
         {"low": ["pwd", "otp"], "high": ["hwk mfa"]},
         "low=pwd, low=otp, high=hwk mfa",
         (("low", (frozenset({"pwd"}), frozenset({"otp"}))), ("high", (frozenset({"hwk", "mfa"}),))),
+    ),
+    "LIFETIMES": (
+        (),
+        {"aal2": {"absolute": 86400, "idle": 3600, "reopens": True}, "aal1": {"absolute": 9}, "aal3": {"idle": 1800}},
+        "aal2=86400/3600/reopens, aal1 = 9, aal3=/1800",
+        (
+            ("aal2", Limits(days(1), seconds(3600), reopens=True)),
+            ("aal1", Limits(seconds(9))),
+            ("aal3", Limits(None, seconds(1800))),
+        ),
     ),
     "SIGN_IN_POLICY": ("", "shop.policies.of", " shop.policies.of ", "shop.policies.of"),
     "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),

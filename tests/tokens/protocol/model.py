@@ -32,6 +32,8 @@ SAVED_WITHIN = 30.0
 """A browser saves its cookies with this delay. A crash loses the cookies that are newer."""
 WRITTEN_WITHIN = 2.0
 """The server writes an acknowledgement with at most this delay."""
+TYPED_WITHIN = 8.0
+"""A person types a password in this time."""
 LOST_BY_FAIL_OVER = 3.0
 """A fail-over loses the commits of this many seconds."""
 
@@ -95,26 +97,43 @@ class Server:
 
     ``highest``: the highest generation of which a refresh token was issued. ``hook_fails_until``: until then the claims
     hook fails. ``asks_first``: whether the hook is asked before the commit. ``forces``: whether a reauthentication
-    with the current token begins a generation within the still time, too.
+    with the current token begins a generation within the still time, too. ``idle_after``: for how long a session may
+    not be refreshed until it is idle.
     """
 
-    __slots__ = ("asks_first", "decide", "forces", "highest", "hook_fails_until", "log", "noticed", "state")
+    __slots__ = (
+        "asks_first",
+        "decide",
+        "forces",
+        "highest",
+        "hook_fails_until",
+        "idle_after",
+        "log",
+        "noticed",
+        "state",
+    )
 
     def __init__(self, decide: Decide = decide, *, asks_first: bool = True) -> None:
         self.decide = decide
         self.asks_first = asks_first
         self.hook_fails_until = float("-inf")
         self.forces = False
+        self.idle_after = float("inf")
         self.state = State(generation=0, since=LOGIN)
         # (when, state) of each commit. Only the first entry has waited for disk and standby.
         self.log = [(0.0, self.state)]
         self.noticed: set[int] = set()
         self.highest = 0
 
-    def answer(self, presented: int, now: float) -> tuple[Decision, Answer]:
+    def is_idle(self, now: float) -> bool:
+        return now >= (self.state.since - LOGIN).total_seconds() + self.idle_after
+
+    def answer(self, presented: int, now: float, *, with_factor: bool = False) -> tuple[Decision, Answer]:
         """Decide on a presented generation, carry the decision out, and return both the decision and the response."""
         state, at = self.state, instant(now)
         decision = self.decide(state, presented, at, POLICY)
+        if self.is_idle(now) and not with_factor and decision not in ENDS_SESSION:
+            return Decision.REFUSE, Answer(None, None)
         is_answered = decision is not Decision.REFUSE and decision not in ENDS_SESSION
         fails = is_answered and now < self.hook_fails_until
         if fails and self.asks_first:
@@ -137,7 +156,7 @@ class Server:
         if self.forces and presented == self.state.generation and not self.state.ended:
             self._commit(begin(self.state, presented + 1, instant(now)), now, durable=True)
             return Decision.ROTATE, Answer(presented + 1, Access(presented + 1, int(now)))
-        answer = self.answer(presented, now)
+        answer = self.answer(presented, now, with_factor=True)
         self.log = [(now, self.state)]
         return answer
 
@@ -307,8 +326,13 @@ class World:
         if presented is None or presented == PLANTED:
             self.signed_out = True
             return
+        is_idle = self.server.is_idle(self.now) and not self.server.state.ended
         decision, answer = (self.server.reauthenticate if again else self.server.answer)(presented, self.now)
-        self.signed_out |= decision is Decision.REFUSE
+        if decision is Decision.REFUSE and is_idle and not again:
+            # The person is asked for a factor, and reopens the session.
+            self.later(TYPED_WITHIN, self._reopen, party, back, lost)
+        else:
+            self.signed_out |= decision is Decision.REFUSE
         if decision in ENDS_SESSION:
             self.ended = decision
         if answer.access is None:
@@ -322,6 +346,9 @@ class World:
             self.later(rendered, self._presented, party, life, has, back, lost, None, (following, following), changes)
         elif not lost:
             self.later(back, self._answered, party, life, changes, answer.access)
+
+    def _reopen(self, party: Browser, back: float, lost: bool) -> None:
+        self.refresh(party, 0.0, back, lost=lost, again=True)
 
     def _answered(self, party: Browser, life: int, changes: Cookies, access: Access) -> None:
         if party.life == life:

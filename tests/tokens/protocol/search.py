@@ -138,6 +138,7 @@ class Rules:
         self.still = 3 * scale.grace - scale.still_time_cut
         self.acknowledge = 3 * scale.grace - scale.acknowledged_early
         self.releases = (Release.WRITES_NEW, Release.WRITES_OLD) if scale.renames else (Release.WRITES_NEW,)
+        self.oldest = self.still  # No later event depends on a greater age of a generation.
         self.policy = Policy(scale.grace * _UNIT, self.still * _UNIT, max_recoveries=1_000_000)
 
     def start(self) -> World:
@@ -298,7 +299,7 @@ class Rules:
         now, lowest, to_key = world.now, _lowest(world), CURRENT - world.row.generation
 
         def of_row(row: State) -> tuple[int, ...]:
-            age = min(now - (row.since - _EPOCH) // _UNIT, self.still)
+            age = min(now - (row.since - _EPOCH) // _UNIT, self.oldest)
             return row.generation + to_key, age, row.acknowledged, row.generation == 0
 
         def of_access(access: Access) -> tuple[int, int]:

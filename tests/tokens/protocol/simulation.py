@@ -93,7 +93,8 @@ class Conditions:
     change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
     fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``handed``: whether
     Django's session stands for the first refresh token. ``again``: the share of requests that authenticate the user
-    again. ``forces``: whether these begin a generation within the still time, too.
+    again. ``forces``: whether these begin a generation within the still time, too. ``idle_after``: for how long a
+    session may not be refreshed until it is idle, in seconds. The person then reopens it.
     """
 
     lost: float = 0.1
@@ -110,6 +111,7 @@ class Conditions:
     handed: bool = False
     again: float = 0.0
     forces: bool = False
+    idle_after: float = float("inf")
 
 
 AS_ABOVE = "as above"
@@ -120,6 +122,7 @@ HOOK_FAILS = "both, 30 % lost, and a claims hook that fails for up to two hours"
 TOO_LATE = "a claims hook that is asked after the rotation, and fails for up to two hours"
 HANDED = "both, 30 % lost, and a sign-in of which only Django's session knows"
 AGAIN = "both, 30 % lost, and one request in three authenticates the user again"
+IDLE = "both, 30 % lost, and sessions that are idle after 15 minutes and reopened"
 FORCED = "reauthentications that rotate within the still time"
 HASTILY = "a cookie renamed while processes are running that do not know the new name"
 ROWS = {
@@ -136,6 +139,7 @@ ROWS = {
     PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
     HANDED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, handed=True),
     AGAIN: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, again=0.3),
+    IDLE: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, idle_after=900.0),
     FORCED: Conditions(again=0.3, forces=True),
     HASTILY: Conditions(phases=HASTY),
     HOOK_FAILS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, outages=0.3),
@@ -153,7 +157,7 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     account = Account(random) if conditions.passwords else None
     asks_first = conditions.asks_first
     server = Server(decide, asks_first=asks_first) if account is None else ServerOfAccount(account, decide)
-    server.forces = conditions.forces
+    server.forces, server.idle_after = conditions.forces, conditions.idle_after
     world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
     browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW, handed=conditions.handed)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load

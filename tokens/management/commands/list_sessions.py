@@ -9,10 +9,11 @@ from django.db import transaction
 from tokens.database.transactions import writer
 from tokens.management.accounts import user_named
 from tokens.models import RefreshToken
+from tokens.service import lifetimes
 
 
 class Command(BaseCommand):
-    help = "List live sessions, newest first."
+    help = "List the sessions that have not ended, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--user", metavar="EMAIL", help="only the sessions of this user")
@@ -20,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
         alias = writer(RefreshToken)
-        sessions = RefreshToken.objects.using(alias).live().select_related("user", "actor", "device")
+        sessions = RefreshToken.objects.using(alias).unended().select_related("user", "actor", "device")
         if user is not None:
             sessions = sessions.filter(user=user_named(user))
         # In one transaction, because behind a pooler in transaction mode a cursor lives no longer.
@@ -46,7 +47,7 @@ def _as_json(session: RefreshToken) -> str:
             "ip": session.ip,
             "created_at": session.created_at.isoformat(),
             "refreshed_at": session.since.isoformat(),
-            "ends_at": session.ends_at.isoformat(),
+            "ends_at": lifetimes.kept_until(session).isoformat(),
             "generation": session.generation,
         },
         ensure_ascii=False,

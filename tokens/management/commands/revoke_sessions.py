@@ -42,7 +42,7 @@ class Command(BaseCommand):
         if narrowed == all:
             raise CommandError("say which sessions: --user, --device or --older-than, or only --all")
         alias = writer(RefreshToken)
-        sessions = RefreshToken.objects.using(alias).live()
+        sessions = RefreshToken.objects.using(alias).unended()
         found = user_named(user) if user is not None else None
         if found is not None:
             sessions = sessions.filter(user=found)

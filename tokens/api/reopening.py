@@ -1,0 +1,42 @@
+"""Who may answer for an idle session, of whom no access token is left: the client that has its refresh token."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.exceptions import NotAuthenticated, ParseError, UnsupportedMediaType
+from rest_framework.request import Request
+
+from tokens.api.serializers import MAX_TOKEN
+from tokens.models import RefreshToken
+from tokens.service import reopening
+from tokens.web.exchange import Exchange
+from tokens.web.possession import IN_BODY
+
+
+@contextmanager
+def answering_for_idle(request: Request, exchange: Exchange) -> Iterator[None]:
+    """Let the request be one of the user of its idle session in this block, who can then authenticate.
+
+    The refresh token is in the body, or in a cookie. Raise `NotAuthenticated` if there is none. If the block fails,
+    the request is anonymous again.
+    """
+    exchange.idle = _idle_in_body(request) or exchange.idle
+    if exchange.idle is None:
+        raise NotAuthenticated
+    request.user = exchange.idle.user
+    try:
+        yield
+    except BaseException:
+        request.user = AnonymousUser()
+        raise
+
+
+def _idle_in_body(request: Request) -> RefreshToken | None:
+    with suppress(ParseError, UnsupportedMediaType):
+        data: Any = request.data
+        text = data.get("refresh_token")
+        if isinstance(text, str) and len(text) <= MAX_TOKEN:
+            return reopening.idle_session(text, IN_BODY)
+    return None
