@@ -8,6 +8,7 @@ from django.test import Client
 
 from tests.browsers import AsyncBrowser, login, post
 from tests.tokens.edge import who
+from tests.tokens.web.test_cookie_headers import answer
 
 pytestmark = [
     pytest.mark.django_db,
@@ -23,8 +24,14 @@ NUL = '"aaaaaaaaaaaaaaaa\\000"'
 @pytest.mark.parametrize("path", ["/probe/who", "/probe/count", "/api/auth/me", "/sign-in"])
 def test_in_djangos_session_cookie_is_no_error_of_the_server(settings: Any, engine, client, path):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    answer = client().get(path, headers={"Cookie": f"{SESSION}={NUL}"})
-    assert answer.status_code < 500
+    response = client().get(path, headers={"Cookie": f"{SESSION}={NUL}"})
+    assert response.status_code < 500
+
+
+@pytest.mark.parametrize("cookies", [["a=1", f"{SESSION}={NUL}"], [f"{SESSION}={NUL}", "a=1"]])
+def test_in_one_of_several_headers_is_none_either(settings, cookies):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    assert answer("/probe/who", cookies).status_code == 200
 
 
 def test_in_djangos_session_cookie_leaves_the_user_signed_in(api, user, settings):

@@ -36,9 +36,10 @@ If `TokenSettings.origin` is http, which is allowed only in development, names h
 Secure, because not every browser keeps such cookies from http://localhost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -139,10 +140,14 @@ def join_headers(request: HttpRequest) -> None:
     ASGI servers pass them on as they are, and Django joins them with commas. What has read them before this is
     corrected: ``request.COOKIES`` and ``request.session``, if it was not used yet.
     """
-    if "\\" in request.META.get("HTTP_COOKIE", ""):
+    header = request.META.get("HTTP_COOKIE", "")
+    if "," in header and (scope := getattr(request, "scope", None)) is not None:
+        _join(request, scope)
+    if "\\" in header:
         _drop_session_with_nul(request)
-    if "," not in request.META.get("HTTP_COOKIE", "") or (scope := getattr(request, "scope", None)) is None:
-        return
+
+
+def _join(request: HttpRequest, scope: Mapping[str, Any]) -> None:
     headers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"cookie"]
     if len(headers) < 2 or request.META["HTTP_COOKIE"] != ",".join(headers):
         return  # It has a comma in a value, or somebody has changed it.
