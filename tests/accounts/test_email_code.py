@@ -12,6 +12,7 @@ from tests.accounts.steps import API, NEW_PASSWORD
 from tests.browsers import REFRESH, post
 from tests.factories import PASSWORD, User, UserFactory
 from tests.tokens.api.steps import assert_problem
+from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -150,3 +151,10 @@ def test_the_page_of_devices_has_it_too(browser, mailoutbox):
     browser.post(path, {"send": "email_code"})
     given = {"method": "email_code", "current_password": mailed(mailoutbox)}
     assert browser.post(path, given).status_code == 302
+
+
+def test_is_not_offered_at_a_sign_in(person, rf, browser):
+    """It would prove nothing there, and be asked for again and again."""
+    assert sessions.factors.offered(rf.get("/"), person) == []
+    assert [*sessions.factors.of_user(person)] == ["email_code"]
+    assert post(browser, f"{API}email/change", {"email": "new@example.org"}).json()["offered"] == ["email_code"]

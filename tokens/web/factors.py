@@ -21,6 +21,7 @@ from tokens.service import throttles
 from tokens.service.opening import Proved
 from tokens.web import methods
 from tokens.web.attempts import authenticate, tallies_of_factor
+from tokens.web.exchange import exchange_of
 from tokens.web.methods import Given
 
 
@@ -77,15 +78,23 @@ class Password(Factor):
         return None if known is None or known.pk != user.pk else [*methods.of_sign_in(request, known)]
 
 
-def of_user(user: Any) -> dict[str, Factor]:
-    """Return the factors that this account has by their names, in the order of FACTORS."""
+def of_user(user: Any, *, at_sign_in: bool = False) -> dict[str, Factor]:
+    """Return the factors that this account has by their names, in the order of FACTORS.
+
+    A sign-in (``at_sign_in``) has none of last resort.
+    """
     found = {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
-    return {name: factor for name, factor in found.items() if not factor.is_last_resort} or found
+    usual = {name: factor for name, factor in found.items() if not factor.is_last_resort}
+    return usual if at_sign_in else usual or found
 
 
 def offered(request: Any, user: Any) -> list[str]:
-    """Return the names of the factors that this account has, in the order of FACTORS."""
-    return [*of_user(user)]
+    """Return the names of the factors that this account has, in the order of FACTORS.
+
+    Those of last resort are left out if the request has no session, as at a sign-in.
+    """
+    exchange = exchange_of(request)
+    return [*of_user(user, at_sign_in=exchange is None or exchange.access is None)]
 
 
 def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:

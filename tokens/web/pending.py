@@ -116,7 +116,7 @@ def offered(user: Any, proved: Proved, named: tuple[str, ...] | None) -> list[st
 
     Otherwise they are those that the account has, and that prove something new.
     """
-    found = factors.of_user(user)
+    found = factors.of_user(user, at_sign_in=True)
     if named is not None:
         return [name for name in named if name in found]
     return [name for name, factor in found.items() if not factor.proves or factor.proves - proved.keys()]
@@ -131,7 +131,7 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
     user = None if found is None else _user(found)
     if found is None or user is None or not (even_if_ended or _fits(found, user, client_of(request))):
         return {}
-    by_name = factors.of_user(user)
+    by_name = factors.of_user(user, at_sign_in=True)
     named = {name: by_name[name] for name in found.names if name in by_name}
     return {name: factor for name, factor in named.items() if not factor.needs_script}
 
