@@ -81,6 +81,7 @@ __all__ = [
     "current_id",
     "device_of",
     "durable",
+    "encryption_keys",
     "factors",
     "happened",
     "has_refresh_token",
@@ -116,6 +117,7 @@ Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
 current_id = session.current_id
+encryption_keys = tenants.encryption_keys
 impersonate = impersonation.impersonate
 release = impersonation.release
 actor_id = impersonation.actor_id

@@ -79,7 +79,6 @@ LISTED = {
     "tokens.management.commands.make_signing_key.Command.requires_system_checks": "a constant",
     "config.demo.management.commands.demo.Command.requires_system_checks": "a constant",
     "accounts.models.User.REQUIRED_FIELDS": "a constant",
-    "config.settings.TOKENS": "a constant",
     "config.settings.ALLOWED_HOSTS": "a constant",
     "config.settings.TRUSTED_PROXIES": "a constant",
     "config.settings.SECRET_KEY_FALLBACKS": "a constant",

@@ -78,10 +78,13 @@ CASES = {
             "settings.py, with large uploads",
             "settings.py, with other backends",
             "settings.py, with levels of your own",
+            "settings.py, with factors",
+            "urls.py, with factors",
             "settings.py, with error reports",
             "views.py",
             "asgi.py",
         ),
+        extra="api,factors",
         name="ada@example.org",
     ),
 }
