@@ -118,6 +118,22 @@ class PasswordForm(forms.Form):
     current_password = _current_password(autofocus=True)
 
 
+class FactorForm(forms.Form):
+    """The answer to a factor: a password, or a code."""
+
+    method = forms.CharField(widget=forms.HiddenInput)
+    answer = forms.CharField(max_length=MAX_PASSWORD, strip=False)
+
+    def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["answer"]
+        field.label = capfirst(factor.label or factor.name)
+        field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
+        if factor.name == "password":
+            field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
+        self.initial["method"] = factor.name
+
+
 class NewEmailWithPasswordForm(NewEmailForm):
     current_password = _current_password()
 

@@ -3,11 +3,12 @@
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from accounts import devices, own_account, views
+from accounts import devices, own_account, second_step, views
 from accounts.views import Notice, to_change_password
 
 urlpatterns = [
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
+    path("sign-in/factor", second_step.SecondStep.as_view(), name="sign-in-factor"),
     path("sign-in/again", own_account.SignInAgain.as_view(), name="sign-in-again"),
     path("sign-out", views.SignOut.as_view(), name="sign-out"),
     path("signed-out", views.SignedOut.as_view(), name="signed-out"),

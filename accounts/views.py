@@ -47,11 +47,20 @@ class OwnSite(RedirectURLMixin):
         return given if given and is_ours else ""
 
 
+class Entrance(OwnSite):
+    """A page that leads to LOGIN_REDIRECT_URL if there is no ``next``."""
+
+    def get_default_redirect_url(self) -> str:
+        # Few projects have a page at Django's default.
+        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
+        return resolve_url(settings.LOGIN_REDIRECT_URL) if is_there else reverse("your-devices")
+
+
 _PLAIN_LABELS = {"label_suffix": ""}
 
 
 @method_decorator(sensitive_variables(), "dispatch")
-class SignIn(OwnSite, LoginView):
+class SignIn(Entrance, LoginView):
     form_class = forms.SignInForm
     template_name = "accounts/sign_in.html"
     heading, button = _("Sign in"), _("Sign in")
@@ -66,11 +75,6 @@ class SignIn(OwnSite, LoginView):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
 
-    def get_default_redirect_url(self) -> str:
-        # Few projects have a page at Django's default.
-        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
-        return super().get_default_redirect_url() if is_there else reverse("your-devices")
-
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
         if sessions.is_live(request):
@@ -82,10 +86,12 @@ class SignIn(OwnSite, LoginView):
         return super().get_context_data(**offers, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        if not form.cleaned_data["remember"]:
+            return super().form_valid(form)
+        # With an expiry, Django's session does not end when the browser is closed. A pending sign-in is remembered too.
+        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         response = super().form_valid(form)
-        if form.cleaned_data["remember"]:
-            # With an expiry, Django's session does not end when the browser is closed.
-            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)  # The first session may have been somebody else's.
         return response
 
 

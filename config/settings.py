@@ -52,6 +52,7 @@ if TRUSTED_PROXIES:
 
 TOKENS: dict[str, object] = {
     "FACTORS": ["tokens.web.factors.Password", "factors.totp.TotpFactor", "factors.recovery.RecoveryCodeFactor"],
+    "SIGN_IN_POLICY": "factors.policy.enrolled",
 }
 # TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True

@@ -132,7 +132,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
 
     def _done(self, text: str) -> HttpResponse:
         messages.success(self.request, text, fail_silently=True)
-        return redirect("security")
+        return redirect("your-security")
 
     def _shown(self, template: str, **context: Any) -> HttpResponse:
         shown = {"base": _base(), "view": self, **context}
@@ -179,14 +179,14 @@ class RemoveApp(Change):
         try:
             totp.remove(self.request, end_others=given["end_others"], **proof)
         except totp.NotSetUp:
-            return redirect("security")
+            return redirect("your-security")
         except totp.LastFactor:
             messages.error(
                 self.request,
                 _("There would be no way left into your account. Set a password first."),
                 fail_silently=True,
             )
-            return redirect("security")
+            return redirect("your-security")
         return self._done(_("The app is removed."))
 
 

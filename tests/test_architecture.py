@@ -19,12 +19,13 @@ from tests.measures import structure
 ROOT = structure.ROOT
 
 PUBLIC_SESSIONS = """
-    ClaimsSession Factor ImpersonationRefused Kind MAX_DEVICE_NAME Reason RefreshTokenRequired SessionEnded
-    UnknownMethod actor_id add_method allow_sign_in_after_reset authenticate canonical change_account could_not_refresh
-    current_id device_of durable encryption_keys factors happened has_refresh_token has_signed_in_before impersonate
-    is_live is_recent is_same_password live_sessions may_send now open_session password_digest password_spellings
-    reauthenticate record release rename_device revoke revoke_all revoke_others revoked_by_operators sign_out_elsewhere
-    take_turns tenant throttle validate_device_name was_ended_since
+    ClaimsSession Factor FactorRequired ImpersonationRefused Kind MAX_DEVICE_NAME MoreNeeded Open Reason
+    RefreshTokenRequired Refuse SessionEnded SignInRefused UnknownMethod actor_id add_method allow_sign_in_after_reset
+    authenticate canonical change_account could_not_refresh current_id device_of durable encryption_keys factors
+    happened has_refresh_token has_signed_in_before impersonate is_live is_recent is_same_password live_sessions
+    may_send now open_session password_digest password_spellings pending reauthenticate record release rename_device
+    revoke revoke_all revoke_others revoked_by_operators sign_out_elsewhere take_turns tenant throttle
+    validate_device_name was_ended_since
 """
 PUBLIC_API = """
     ApiView AskedOutput Flag Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text
@@ -65,6 +66,27 @@ def test_the_services_know_no_request_and_no_response():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith(("django.http", "django.views", "rest_framework")), path
+
+
+def test_one_place_opens_sessions_for_sign_ins():
+    """Others would open one without asking the policy. The end of an impersonation continues a session."""
+    allowed = {"tokens/service/opening.py", "tokens/service/impersonation.py", "tokens/web/opening.py"}
+    found = set()
+    for path in [
+        *(ROOT / "tokens").rglob("*.py"),
+        *(ROOT / "accounts").rglob("*.py"),
+        *(ROOT / "config").rglob("*.py"),
+    ]:
+        tree = ast.walk(ast.parse(path.read_text()))
+        imported = {
+            (node.module, alias.name) for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        text = path.read_text()
+        is_direct = ("tokens.service.opening", "open_session") in imported
+        is_by_module = ("tokens.service", "opening") in imported and "opening.open_session(" in text
+        if is_direct or is_by_module or "replaced=" in text:
+            found.add(str(path.relative_to(ROOT)))
+    assert found == allowed
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 ADAPTERS = {"allauth.account": "tokens.contrib.allauth_methods"}
-"""Modules that say what a package has checked. Their receivers of `user_logged_in` come before ours."""
+"""Modules that say what a package has checked."""
 
 
 class _Encodings(dict[str, Any]):

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.middleware import AuthenticationMiddleware, RemoteUserMiddleware
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
@@ -26,6 +26,7 @@ from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, posse
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.flow import arun, run
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_unsafe
 from tokens.web.problems import DATABASE_DOWN
 
@@ -50,8 +51,8 @@ class TokenMiddleware(AuthenticationMiddleware):
             distrust_scheme(request)
         cookie_names.join_headers(request)
         tenant = tenants.enter(request) if self._has_tenants else None
+        exchange, arrival = attach(request), incoming.ADMITTED
         try:
-            exchange, arrival = attach(request), incoming.ADMITTED
             if not incoming.admit_known(request, exchange):
                 exchange.is_lazy = self._may_defer
                 arrival = run(incoming.authenticate(request, exchange))
@@ -64,6 +65,8 @@ class TokenMiddleware(AuthenticationMiddleware):
                 response = run(outgoing.finish(request, exchange, arrival, response))
             return outgoing.describe_audience(request, response, exchange)
         finally:
+            if exchange.refused_writes is not None:
+                exchange.refused_writes.is_on = False  # The request was cancelled.
             if tenant is not None:
                 tenants.leave(tenant)
 
@@ -72,8 +75,8 @@ class TokenMiddleware(AuthenticationMiddleware):
             distrust_scheme(request)
         cookie_names.join_headers(request)
         tenant = tenants.enter(request) if self._has_tenants else None
+        exchange, arrival = attach(request), incoming.ADMITTED
         try:
-            exchange, arrival = attach(request), incoming.ADMITTED
             if not incoming.admit_known(request, exchange):
                 arrival = await arun(incoming.authenticate(request, exchange))
             if self._loads_session:
@@ -85,6 +88,8 @@ class TokenMiddleware(AuthenticationMiddleware):
                 response = await arun(outgoing.finish(request, exchange, arrival, response))
             return outgoing.describe_audience(request, response, exchange)
         finally:
+            if exchange.refused_writes is not None:
+                exchange.refused_writes.is_on = False  # The request was cancelled.
             if tenant is not None:
                 tenants.leave(tenant)
 
@@ -118,6 +123,8 @@ class TokenMiddleware(AuthenticationMiddleware):
             return problems.respond(request, problems.throttled(request, exception))
         if isinstance(exception, SessionEnded):
             return problems.respond(request, problems.SESSION_ENDED)
+        if isinstance(exception, SignInRefused):
+            return HttpResponseForbidden()  # `tokens.web.refusals` replaces it.
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
         if isinstance(exception, Busy | ClaimsHookFailed) or (

@@ -24,7 +24,7 @@ from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEven
 from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
-from tokens.web import django_session, last_login, methods, tenants
+from tokens.web import admission, django_session, last_login, methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -57,6 +57,7 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
         django_session.note_opened(request, opened.id)
 
 
+admission.guard()
 last_login.replace()
 methods.watch_backends()
 
@@ -69,7 +70,7 @@ def note_sign_out(*, request: Any, **kwargs: Any) -> None:
         with tenants.entered(request):
             sign_out_outside(request)
     else:
-        exchange.signed_in, exchange.signed_out = None, True
+        exchange.signed_in, exchange.admitted, exchange.signed_out = None, None, True
 
 
 @receiver(user_login_failed)

@@ -54,22 +54,28 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, factors, impersonation, possession, session, tenants
+from tokens.web import attempts, django_session, factors, impersonation, pending, possession, session, tenants
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
+from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
 
 __all__ = [
     "MAX_DEVICE_NAME",
     "ClaimsSession",
     "Factor",
+    "FactorRequired",
     "ImpersonationRefused",
     "Kind",
+    "MoreNeeded",
+    "Open",
     "Reason",
     "RefreshTokenRequired",
+    "Refuse",
     "SessionEnded",
+    "SignInRefused",
     "UnknownMethod",
     "actor_id",
     "add_method",
@@ -96,6 +102,7 @@ __all__ = [
     "open_session",
     "password_digest",
     "password_spellings",
+    "pending",
     "reauthenticate",
     "record",
     "release",

@@ -13,14 +13,32 @@ from schemathesis.core.transport import Response
 
 from tests.accounts.steps import NAMED
 from tests.attacks.doors import AS_SERVICE, INTROSPECTION
+from tests.browsers import post
 from tests.factories import PASSWORD
 from tests.tokens.api.test_schema import OPERATIONS, described
+from tokens import sessions
 
 EMAIL, ANOTHER_EMAIL = "ada@example.org", "ada@example.net"
 NEW_PASSWORD, LAST_PASSWORD = "another long passphrase", "the third long passphrase"
 FORM = "application/x-www-form-urlencoded"
 ONLY_FOR_BROWSERS = {("/api/auth/device/register", "post"), ("/api/auth/device/refresh", "post")}
 """Operations that a browser calls by itself, over HTTPS. `tests.tokens.web.test_device_bound` tests them."""
+
+
+def two_factors(request, user, methods):
+    return sessions.Open() if "kba" in methods else sessions.MoreNeeded()
+
+
+class Question(sessions.Factor):
+    """A second factor, which everybody has."""
+
+    name = "question"
+
+    def is_available(self, user):
+        return True
+
+    def verify(self, request, user, answer):
+        return ["kba"] if answer == "cat" else None
 
 
 class Caller:
@@ -72,6 +90,12 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     call("post", "logout")
     call("post", "password/reset", {"email": ANOTHER_EMAIL})
     call("post", "password/reset/confirm", {"token": token_in(ANOTHER_EMAIL), "password": LAST_PASSWORD})
-    call("post", "login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
+    settings.TOKENS = {
+        **settings.TOKENS,
+        "FACTORS": [f"{__name__}.Question"],
+        "SIGN_IN_POLICY": f"{__name__}.two_factors",
+    }
+    post(api, "/api/auth/login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
+    call("post", "factor", {"method": "question", "answer": "cat"})
     call("delete", "me")
     assert call.succeeded == set(OPERATIONS) - ONLY_FOR_BROWSERS

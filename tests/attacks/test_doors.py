@@ -24,6 +24,7 @@ from tokens.service import devices, opening, reauthentication
 
 DOORS = {
     "api/auth/login",
+    "api/auth/factor",
     "api/auth/refresh",
     "api/auth/reauthenticate",
     "api/auth/device/register",
@@ -46,6 +47,7 @@ DOORS = {
     "devices",
     "sign-in",
     "sign-in/again",
+    "sign-in/factor",
     "sign-out",
     "sessions/end-others",
     "sessions/<uuid:session_id>/end",
@@ -58,10 +60,10 @@ DOORS = {
     "password/reset/confirm",
     "alarm",
     "account/delete",
-    "security/app",
-    "security/app/confirm",
-    "security/app/remove",
-    "security/recovery-codes",
+    "account/security/app",
+    "account/security/app/confirm",
+    "account/security/app/remove",
+    "account/security/recovery-codes",
     "admin/login/",
     "admin/logout/",
     "admin/password_change/",
@@ -94,7 +96,7 @@ HARMLESS = {
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
     "manage.py purge_links",
     "manage.py encrypt_factors",
-    "security",
+    "account/security",
 }
 """Every other URL and command of the project."""
 

@@ -31,6 +31,7 @@ FILES = {
     "urls.py": "site_/urls.py",
     "asgi.py": "site_/asgi.py",
     "views.py": "views.py",
+    "policies.py": "policies.py",
 }
 SECONDS = 300
 """The time limit of a command, and of what is done with the server."""
@@ -78,6 +79,8 @@ CASES = {
             "settings.py, with large uploads",
             "settings.py, with other backends",
             "settings.py, with levels of your own",
+            "policies.py",
+            "settings.py, with a policy",
             "settings.py, with factors",
             "urls.py, with factors",
             "settings.py, with error reports",

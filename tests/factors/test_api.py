@@ -8,6 +8,7 @@ from factors.models import RecoveryCode, Totp
 from tests.browsers import ACCESS, login, post
 from tests.factories import PASSWORD
 from tests.factors.steps import API, BY_TOTP, set_up
+from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken
 from tokens.sessions import factors
 
@@ -75,7 +76,7 @@ def test_other_sessions_end_if_it_is_asked_for(signed_in, user, clock, another):
     clock.forward(60)
     set_up(signed_in, clock.now, end_other_sessions=True)
     assert RefreshToken.objects.live().count() == 1
-    login(another(), user)
+    Holder(user)
     body = {"end_other_sessions": True}
     assert signed_in.delete(BY_TOTP, body, content_type="application/json").status_code == 204
     assert RefreshToken.objects.live().count() == 1

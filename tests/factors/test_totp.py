@@ -14,6 +14,7 @@ from tests.browsers import login, post
 from tests.factories import UserFactory
 from tests.factors.steps import API, BY_TOTP, code, set_up
 from tests.tokens.service.threads import in_thread
+from tokens.conf import tenants
 from tokens.models import SecurityEvent
 from tokens.sessions import factors
 
@@ -177,3 +178,11 @@ def test_the_list_says_what_an_account_has(signed_in, clock):
         "totp": {"created_at": "2030-01-01T12:00:00Z"},
         "recovery_codes_left": 10,
     }
+
+
+def test_each_tenant_has_keys_of_its_own():
+    with tenants.entered("first"):
+        sealed = encrypt("a secret", "row 1")
+        assert decrypt(sealed, "row 1") == "a secret"
+    with tenants.entered("second"), pytest.raises(Unreadable):
+        decrypt(sealed, "row 1")

@@ -293,6 +293,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E060", ERROR, tokens(CLAIMS_HOOK="tests.tokens.test_checks.an_old_hook"), "one argument only"),
     ("E061", ERROR, tokens(OWN_METHODS=["badge", "a badge"]), "'a badge'"),
     ("E062", ERROR, tokens(BACKEND_METHODS={"ldap.Backend": ["password"]}), "'password'"),
+    ("E064", ERROR, tokens(SIGN_IN_POLICY="tests.tokens.test_checks.an_old_hook"), "does not take three arguments"),
     ("E063", ERROR, tokens(FACTORS=["tokens.web.methods.proved"]), "no subclass of Factor"),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),

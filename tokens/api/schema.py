@@ -32,6 +32,7 @@ _SESSION_EXAMPLE = {
 }
 _USER_EXAMPLE = {"id": "01a20a65-4511-7180-b9d3-f54cc5d14402", "email": "demo@latchkey.test"}
 LOGIN_EXAMPLE = {"email": "demo@latchkey.test", "password": "latchkey-demo", "remember": True}
+FACTOR_EXAMPLE = {"method": "totp", "answer": "123456"}
 _WHO_EXAMPLE = {
     "user": _USER_EXAMPLE,
     "session": _SESSION_EXAMPLE,
@@ -94,6 +95,17 @@ class GrantOutput(WhoOutput):
     device_token = serializers.CharField(required=False, help_text="For a new device. Send it at the next sign-in.")
 
 
+class FactorOutput(GrantOutput):
+    """Either the session, or, without an answer, the options."""
+
+    user = UserOutput(required=False)
+    session = SessionOutput(required=False)
+    access_token_expires_at = serializers.DateTimeField(required=False)
+    options = serializers.DictField(
+        required=False, allow_null=True, help_text="What a passkey needs. Null: the factor needs nothing."
+    )
+
+
 class ServiceTokenOutput(serializers.Serializer[Any]):
     access_token = serializers.CharField()
     token_type = serializers.ChoiceField(choices=["Bearer"])
@@ -145,10 +157,22 @@ class ProblemOutput(serializers.Serializer[Any]):
         required=False,
         help_text="The errors of each field.",
     )
+    offered = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="With `factor_required`: the factors, of which one is to be answered.",
+    )
+    verify = serializers.CharField(
+        required=False, allow_null=True, help_text="With `factor_required`: where to send the answer."
+    )
+    pending = serializers.CharField(
+        required=False, help_text="With `factor_required` in `body` mode: what to send with the answer."
+    )
 
 
 _EXAMPLES: dict[Any, Any] = {
     GrantOutput: _WHO_EXAMPLE,
+    FactorOutput: _WHO_EXAMPLE,
     WhoOutput: _WHO_EXAMPLE,
     ServiceTokenOutput: {
         "access_token": "eyJhbGciOiJFZERTQSIs…",

@@ -95,6 +95,15 @@ class PasswordInput(RefreshInput):
     password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
 
 
+class FactorInput(serializers.Serializer[Any]):
+    method = Text(max_length=50, help_text="One of those in `offered`.")
+    answer = serializers.JSONField(
+        required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes."
+    )
+    pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
+    device_token = Text(max_length=100, required=False)
+
+
 class ProofInput(serializers.Serializer[Any]):
     """One of the two, or the refresh cookie, proves that the client has more than an access token."""
 

@@ -6,11 +6,13 @@ from tokens.api import views
 from tokens.api.base import endpoint
 from tokens.api.device_binding import DeviceRefresh, DeviceRegister
 from tokens.api.introspection import Introspect
-from tokens.web.paths import DEVICE_REFRESH, DEVICE_REGISTER
+from tokens.api.pending import Factor
+from tokens.web.paths import DEVICE_REFRESH, DEVICE_REGISTER, FACTOR
 
 app_name = "tokens"
 urlpatterns = [
     endpoint("auth/login", views.Login, "login"),
+    endpoint(f"auth/{FACTOR}", Factor, "factor"),
     endpoint("auth/refresh", views.Refresh, "refresh"),
     endpoint("auth/logout", views.Logout, "logout"),
     endpoint("auth/reauthenticate", views.Reauthenticate, "reauthenticate"),

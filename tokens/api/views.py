@@ -61,6 +61,8 @@ class Login(Public):
     @Operation(
         "Sign in.",
         problems.INVALID_CREDENTIALS,
+        problems.FACTOR_REQUIRED,
+        problems.SIGN_IN_REFUSED,
         problems.TOO_MANY_PASSWORDS,
         answers=GrantOutput,
         takes=LoginInput,
@@ -83,7 +85,7 @@ class Login(Public):
             )
         except UserChanged:
             raise ProblemError(problems.INVALID_CREDENTIALS) from None
-        return _token_response(issued)
+        return granted(issued)
 
 
 class Refresh(Public):
@@ -98,10 +100,10 @@ class Refresh(Public):
         presented = _presented(request)
         if presented is None:
             handed = session.refresh_handed(request._request)
-            return _token_response(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
+            return granted(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
-            return _token_response(answer)
+            return granted(answer)
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
@@ -159,7 +161,7 @@ class Reauthenticate(ApiView):
         issued = session.reauthenticate(request._request, user)
         if issued is None:
             raise ProblemError(problems.SESSION_ENDED)
-        return _token_response(issued)
+        return granted(issued)
 
 
 class ServiceToken(ApiView):
@@ -286,7 +288,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
-def _token_response(issued: IssuedTokens) -> JsonResponse:
+def granted(issued: IssuedTokens) -> JsonResponse:
     """Return the response that carries these tokens. It must not be stored (RFC 6749 section 5.1).
 
     A `JsonResponse`, because REST framework's content negotiation would take time, and the client may not choose the

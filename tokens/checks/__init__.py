@@ -10,6 +10,7 @@
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
 - ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E063``: an entry of FACTORS is no factor.
+- ``tokens.E064``: the sign-in policy does not take a request, a user and methods.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.

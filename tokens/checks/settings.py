@@ -14,7 +14,7 @@ from tokens.conf.methods import NAME
 from tokens.web.factors import Factor
 from tokens.web.hand_over import OUR_BACKEND
 
-HOOKS = ("CLAIMS_HOOK", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
+HOOKS = ("CLAIMS_HOOK", "SIGN_IN_POLICY", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
 
 
 @register(Tags.security)
@@ -27,6 +27,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     errors = [Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items()]
     if found.claims_hook and "CLAIMS_HOOK" not in wrong:
         errors += _wrong_arguments(found.claims_hook)
+    if found.sign_in_policy and "SIGN_IN_POLICY" not in wrong:
+        policy = import_string(found.sign_in_policy)
+        if not _takes(policy, "request", "user", "methods"):
+            hint = "Write it as def sign_in_policy(request, user, methods). The README has an example."
+            what = f"{found.sign_in_policy} does not take three arguments"
+            errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E064"))
     return [*messages, *errors]
 
 

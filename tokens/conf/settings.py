@@ -164,6 +164,12 @@ class TokenSettings:
         "environment `aal1=pwd, aal1=otp, aal2=mfa`",
         "methods",
     )
+    sign_in_policy: str = _setting(
+        "text",
+        "",
+        "dotted path of a function that takes the request, the user and their methods, and says whether they may sign "
+        "in",
+    )
     factors: tuple[str, ...] = _setting(
         "list",
         ("tokens.web.factors.Password",),
@@ -255,6 +261,10 @@ class TokenSettings:
     def methods_by_backend(self) -> Mapping[str, tuple[str, ...]]:
         """The methods of `backend_methods` by the dotted path of the backend."""
         return dict(self.backend_methods)
+
+    @cached_property
+    def asks_before_sign_in(self) -> Callable[[Any, Any, Any], Any] | None:
+        return import_string(self.sign_in_policy) if self.sign_in_policy else None
 
     @cached_property
     def known_factors(self) -> tuple[Any, ...]:

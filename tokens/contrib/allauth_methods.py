@@ -16,22 +16,18 @@ from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
-from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.utils import timezone
 
-from tokens.web.methods import ATTRIBUTE
+from tokens.web.methods import ATTRIBUTE, asked
 
 _USER_SESSION_KEY = "account_authentication_methods_user"
 """The key in Django's session of the user whom the records are about."""
 
 
-@receiver(user_logged_in)
+@receiver(asked)
 def say_methods(*, request: Any, user: Any, **kwargs: Any) -> None:
-    """Set ``user.authenticated_by`` to the methods in django-allauth's records, if it has any about this user.
-
-    It is connected before our receiver, which reads the attribute.
-    """
+    """Set ``user.authenticated_by`` to the methods in django-allauth's records, if it has any about this user."""
     session = getattr(request, "session", {})
     records = session.get(AUTHENTICATION_METHODS_SESSION_KEY)
     if not isinstance(records, list) or hasattr(user, ATTRIBUTE):

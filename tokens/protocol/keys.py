@@ -8,6 +8,7 @@ weaken another. The label ends in the name of the tenant, if there is one. Deriv
 - the MAC key of challenges to devices (`tokens.protocol.dbsc`),
 - the key from which a session for a sign-in in Django's own session gets its secret,
 - the key from which the session that follows an impersonation gets its secret,
+- the MAC key of pending sign-ins,
 - the key that encrypts secrets in rows, and the four bytes that name it.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
@@ -38,7 +39,8 @@ class KeyRing:
 
     ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
     ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
-    all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions.
+    all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions, and for
+    ``pending_keys``.
     """
 
     signing_key: SigningKey
@@ -48,6 +50,7 @@ class KeyRing:
     binding_keys: Sequence[bytes]
     django_session_keys: Sequence[bytes]
     release_keys: Sequence[bytes]
+    pending_keys: Sequence[bytes]
     encryption_keys: Mapping[bytes, bytes]
     """The keys for secrets in rows by their names. The first encrypts, and all decrypt."""
 
@@ -84,6 +87,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,),
         binding_keys=[of_secret(secret, "device binding, MAC", 32) for secret in secrets],
         django_session_keys=[of_secret(secret, "hand-over", 32) for secret in secrets],
         release_keys=[of_secret(secret, "release", 32) for secret in secrets],
+        pending_keys=[of_secret(secret, "pending sign-in, MAC", 32) for secret in secrets],
         encryption_keys={
             of_secret(secret, "encryption, key id", KEY_ID_BYTES): of_secret(secret, "encryption, AES-256-GCM", 32)
             for secret in secrets

@@ -25,13 +25,13 @@ from tokens.conf import SUBDOMAIN, codec, tenants, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
 from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
-from tokens.web import expiry, methods
+from tokens.web import expiry, methods, opening
 from tokens.web.client import client_of
 from tokens.web.hand_over import identities
 from tokens.web.marks import EXPIRY, HANDED, SEED, SESSION_ID
+from tokens.web.opening import Admitted
 
 
 def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
@@ -54,13 +54,12 @@ def open_at_once(request: HttpRequest, user: Any) -> UUID | None:
     identity = identities(uuid7(), seed)[0]
     remember = not session.get_expire_at_browser_close()
     try:
-        issued = open_session(
-            user,
+        issued = opening.open_session(
+            Admitted(user, methods.of_sign_in(request, user)),  # `tokens.web.admission` has asked the policy.
             client_of(request),
             mode=found.mode_of_pages,
             remember=remember,
             identity=identity,
-            proved=methods.of_sign_in(request, user),
             lasts=expiry.lasts(session),
         )
         # The next request then needs no query to know that the session is not revoked.

@@ -8,6 +8,7 @@ the refresh token         ``__Host-Http-refresh``          modes ``cookie`` and 
 the device token          ``__Host-Http-device``           kept when the user signs out
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
 a claim to be bound       ``__Host-claim``                 after a registration without the refresh token
+a pending sign-in         ``__Host-pending``               until a second factor was given, at most ten minutes
 ========================  ===============================  ======================================================
 
 All are HttpOnly and Secure, and all but ``__Host-open`` are SameSite=Lax. The prefix ``__Host-`` makes the browser
@@ -100,6 +101,7 @@ SCOPED_REFRESH = Cookie("__Http-refresh", "scoped-refresh", "__Secure-refresh")
 DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
 CLAIM = Cookie("__Host-claim", "claim")
+PENDING = Cookie("__Host-pending", "pending")
 
 _parsed: BoundedCache[str, dict[str, list[str]]] = BoundedCache(REMEMBERED)
 

@@ -58,6 +58,18 @@ class Exchange:
     """The user whom a view has passed to `django.contrib.auth.login`."""
     proved: Proved = NOTHING
     """How that user has authenticated."""
+    admitted: Any = None
+    """That the policy was asked about this user (`tokens.web.opening.Admitted`), and how they had authenticated."""
+    goes_on_as: Any = None
+    """The primary key of a user for whom an adapter calls Django's ``login`` although it is no sign-in."""
+    refused: Exception | None = None
+    """Why the sign-in of a view was refused. The response says so, whatever the view has returned."""
+    refused_in_view: bool = False
+    """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
+    draft: Any = None
+    """What a pending sign-in is made of (`tokens.web.admission.Draft`), if the policy asks for more."""
+    refused_writes: Any = None
+    """What keeps the rest of such a view from writing (`tokens.database.refusing`)."""
     signed_out: bool = False
     """Whether a view has called `django.contrib.auth.logout`."""
     is_over: bool = False
@@ -84,6 +96,7 @@ class Exchange:
             self.issued is not None
             or self.clear is not None
             or self.signed_in is not None
+            or self.refused is not None
             or self.signed_out
             or self.bound is not None
             or self.skipped

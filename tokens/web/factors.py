@@ -33,6 +33,8 @@ class Factor:
     """What pages call it."""
     proves: frozenset[str] = frozenset()
     """The authentication methods that an answer proves. A sign-in that has them is not asked for this factor."""
+    needs_script: bool = False
+    """Whether an answer needs what `begin` returns. A page without a script of its own then cannot ask for it."""
     is_throttled_by_itself: bool = False
     """Whether `verify` counts answers. Otherwise they are counted before it is called."""
 

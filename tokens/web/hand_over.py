@@ -42,13 +42,14 @@ from tokens.protocol.methods import loads
 from tokens.service import auth_hash, queries
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import note_use, open_session, set_remembered
+from tokens.service.opening import note_use, set_remembered
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
-from tokens.web import cookies, expiry
+from tokens.web import cookies, expiry, opening
 from tokens.web.client import presenter_of
 from tokens.web.marks import DEVICE, EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin
 from tokens.web.user import primary_key
 
@@ -99,18 +100,18 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
         return session_id, Refusal()
     own = identities(session_id, cookie)
     try:
-        issued = open_session(
-            user,
+        proved = {name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()}
+        issued = opening.open_session(
+            opening.ask(request, user, proved),
             client,
             mode=token_settings().mode_of_pages,
             remember=not session.get_expire_at_browser_close(),
             identity=own[0],
             authenticated_ago=signed_in_ago,
-            proved={name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()},
             backend=session.get(BACKEND_SESSION_KEY, ""),
             lasts=expiry.left(session, saved_ago),
         )
-    except UserChanged:
+    except (UserChanged, SignInRefused):
         return session_id, Refusal()
     except IntegrityError:
         found = queries.named(session_id)

@@ -12,9 +12,11 @@ from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service import impersonation, refreshing
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, django_session
+from tokens.service.opening import NOTHING
+from tokens.web import cookies, django_session, opening
 from tokens.web.client import client_of
-from tokens.web.exchange import exchange_of, required_exchange
+from tokens.web.exchange import Exchange, exchange_of, required_exchange
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.request_user import set_user
 from tokens.web.user import primary_key
@@ -47,25 +49,44 @@ def begin(request: HttpRequest, user: Any) -> IssuedTokens:
     exchange = required_exchange(request)
     if exchange.access is None:
         raise ImpersonationRefused
+    _ask(request, exchange, user)
     actor_key = primary_key(exchange.access.subject)
     issued = impersonation.begin(actor_key, exchange.access.session_id, user.pk, client_of(request))
     return _carry(request, issued)
 
 
 def check_begin(request: HttpRequest, user_key: Any) -> None:
-    """Raise what `begin` raises, and lock what it locks."""
-    access = required_exchange(request).access
+    """Raise what `begin` raises, and lock what it locks. Django's ``login`` of this user is then no sign-in."""
+    exchange = required_exchange(request)
+    access = exchange.access
     if access is None:
         raise ImpersonationRefused
-    impersonation.lock_to_begin(primary_key(access.subject), access.session_id, user_key, client_of(request))
+    client = client_of(request)
+    _, user, _ = impersonation.lock_to_begin(primary_key(access.subject), access.session_id, user_key, client)
+    _ask(request, exchange, user)
+    exchange.goes_on_as = user.pk
 
 
 def check_device(request: HttpRequest) -> None:
-    """Raise `ImpersonationRefused` unless the request is an impersonation, and has the device cookie of the actor."""
-    access = required_exchange(request).access
+    """Raise `ImpersonationRefused` unless the request is an impersonation, and has the device cookie of the actor.
+
+    Django's ``login`` of the actor is then no sign-in.
+    """
+    exchange = required_exchange(request)
+    access = exchange.access
     if access is None:
         raise ImpersonationRefused
     impersonation.check_device(access.session_id, client_of(request))
+    exchange.goes_on_as = actor_id(request)
+
+
+def _ask(request: HttpRequest, exchange: Exchange, user: Any) -> None:
+    """Ask the policy whether the person of this request may use the account of a user, once in a request."""
+    if exchange.goes_on_as is None or exchange.goes_on_as != user.pk:
+        try:
+            opening.ask(request, user, NOTHING, actor=request.user)
+        except SignInRefused:
+            raise ImpersonationRefused from None
 
 
 def end(request: HttpRequest) -> IssuedTokens:

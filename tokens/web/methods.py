@@ -22,7 +22,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.core.signals import setting_changed
-from django.dispatch import receiver
+from django.dispatch import Signal, receiver
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
@@ -31,6 +31,8 @@ from tokens.conf import token_settings
 from tokens.service.opening import NOTHING, Proved
 from tokens.web.exchange import beginning_of
 
+asked = Signal()
+"""Sent before it is read how a ``user`` has authenticated. Adapters of other packages then set `ATTRIBUTE`."""
 ATTRIBUTE = "authenticated_by"
 """The attribute of a user object with the methods by which the user has authenticated."""
 _NOTE = "_tokens_checked_by"
@@ -75,6 +77,7 @@ def of_sign_in(request: Any, user: Any) -> Proved:
 
     Raise `UnknownMethod`.
     """
+    asked.send(None, request=request, user=user)
     said = getattr(user, ATTRIBUTE, None)
     # A project's user model may have a field of this name.
     if said is not None and not hasattr(user.__class__, ATTRIBUTE):

@@ -16,7 +16,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, django_session, problems, session, signing_out
+from tokens.web import cookies, django_session, pending_cookie, problems, refusals, session, signing_out
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
@@ -41,6 +41,8 @@ def finish(
     If the response is an error of the server, no sign-in is carried out. Django does not save its session then either.
     """
     try:
+        if exchange.refused is not None:
+            response = yield partial(refusals.answer, request, exchange, response)
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             yield from _carry_out(request, exchange)
         else:
@@ -128,7 +130,7 @@ def _has_flushed(request: HttpRequest, exchange: Exchange) -> bool:
     """Return whether the view has signed out the user by emptying Django's session, without Django's ``logout``."""
     if exchange.access is None or exchange.session_replaced or exchange.clear is not None:
         return False
-    if exchange.signed_in is not None or exchange.is_opened_by_view:
+    if exchange.signed_in is not None or exchange.refused is not None or exchange.is_opened_by_view:
         return False
     return django_session.was_flushed(request, exchange.access)
 
@@ -181,6 +183,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
 def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
     cookies.set_tokens(request, response, issued, partial(client_of, request, exchange.device_token), timezone.now())
     if issued.is_new:
+        pending_cookie.clear(request, response)
         _offer_binding(response, issued)
         metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
 

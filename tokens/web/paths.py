@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
-REFRESHES_ITSELF = ("login", "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+FACTOR = "factor"
+REFRESHES_ITSELF = ("login", FACTOR, "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
 """The views before which the middleware must not refresh: they read the refresh cookie themselves, or replace it."""
 
 

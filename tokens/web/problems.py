@@ -94,6 +94,12 @@ INVALID_CREDENTIALS = Problem(
     "invalid_credentials",
     no_such_account(),
 )
+FACTOR_REQUIRED = Problem(HTTPStatus.UNAUTHORIZED, "factor_required", _("One more step is needed to sign in."))
+FACTOR_REFUSED = Problem(
+    HTTPStatus.UNAUTHORIZED, "factor_refused", _("That did not work. Try again, or sign in from the beginning.")
+)
+SIGN_IN_REFUSED = Problem(HTTPStatus.FORBIDDEN, "sign_in_refused", _("You cannot sign in here."))
+NO_FACTOR = replace(SIGN_IN_REFUSED, detail=_("One more step is needed to sign in, which is not possible here."))
 INVALID_CLIENT = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_client",
@@ -161,19 +167,33 @@ def throttled(request: HttpRequest, error: Throttled) -> Problem:
     return replace(problem, wait=error.wait)
 
 
-def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Return the response for a problem: problem+json, a page, or a line of plain text."""
-    # `request.accepts` raises an error for a header that it cannot parse.
-    accepted = request.headers.get("Accept", "").lower()
+def refused(reason: str) -> Problem:
+    """Return the problem of a sign-in that the policy refuses for this reason."""
+    return replace(SIGN_IN_REFUSED, detail=reason)
+
+
+def is_for_program(request: HttpRequest) -> bool:
+    """Return whether a problem is answered in JSON."""
+    # Programs that accept JSON often accept anything (axios: "application/json, text/plain, */*"). Browsers name HTML.
+    accepted = _accepted(request)
+    return request.path_info.startswith(API_PREFIX) or ("json" in accepted and "text/html" not in accepted)
+
+
+def respond(request: HttpRequest, problem: Problem, **more: Any) -> HttpResponse:
+    """Return the response for a problem: problem+json with ``more`` members, a page, or a line of plain text."""
     is_api = request.path_info.startswith(API_PREFIX)
     headers = problem.headers if is_api else {**problem.headers, "Vary": "Accept"}
-    # Programs that accept JSON often accept anything (axios: "application/json, text/plain, */*"). Browsers name HTML.
-    if is_api or ("json" in accepted and "text/html" not in accepted):
-        return JsonResponse(problem.as_json(), status=problem.status, content_type=CONTENT_TYPE, headers=headers)
-    page = _page(request, problem) if "text/html" in accepted else None
+    if is_for_program(request):
+        return JsonResponse(problem.as_json(**more), status=problem.status, content_type=CONTENT_TYPE, headers=headers)
+    page = _page(request, problem) if "text/html" in _accepted(request) else None
     kind = "text/plain" if page is None else "text/html"
     text = page or f"{problem.text}\n"
     return HttpResponse(text, status=problem.status, content_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def _accepted(request: HttpRequest) -> str:
+    # `request.accepts` raises an error for a header that it cannot parse.
+    return request.headers.get("Accept", "").lower()
 
 
 def _page(request: HttpRequest, problem: Problem) -> str | None:

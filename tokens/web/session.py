@@ -22,7 +22,6 @@ from tokens.protocol.access_tokens import AccessToken
 from tokens.protocol.rotation import Decision
 from tokens.service import (
     devices,
-    opening,
     queries,
     reauthentication,
     refreshing,
@@ -37,10 +36,12 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import django_session, expiry, marks, methods, possession
+from tokens.web import admission, django_session, expiry, marks, methods, opening, possession
+from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
 from tokens.web.signing_out import end_own
@@ -49,23 +50,34 @@ from tokens.web.signing_out import end_own
 def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, device_name: str = "") -> IssuedTokens:
     """Open a session for a user who has just authenticated. The response carries its tokens.
 
+    Raise `SignInRefused` unless the policy admits the user. The response then says why, or what else is needed.
+    """
+    exchange = required_exchange(request)
+    proved = methods.of_sign_in(request, user)
+    with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name)):
+        admitted = opening.ask(request, user, proved)
+    client = client_of(request, exchange.device_token)
+    issued = opening.open_session(admitted, client, mode=mode, remember=remember, device_name=device_name)
+    sign_in(request, user, issued)
+    return issued
+
+
+def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str | None = None) -> None:
+    """Let the response carry the tokens of a session that was opened for a sign-in.
+
     Django's session gets the sign-in too. In mode ``body`` it stays as it is, like all cookies.
     """
     exchange = required_exchange(request)
-    client = client_of(request, exchange.device_token)
-    proved = methods.of_sign_in(request, user)
-    issued = opening.open_session(user, client, mode=mode, remember=remember, device_name=device_name, proved=proved)
     exchange.issue(issued)
     # The receiver of Django's signal opens no second session.
-    if mode == BODY:
+    if issued.session.mode == BODY:
         request.user = user  # As `login` does: receivers of the signal see who has signed in.
         user_logged_in.send(sender=type(user), request=request, user=user)
     else:
-        login(request, user)
-        if remember:
+        login(request, user, backend)
+        if issued.session.remember:
             # With an expiry, Django's session does not end when the browser is closed.
             request.session.set_expiry(settings.SESSION_COOKIE_AGE)
-    return issued
 
 
 def open_for_page(request: HttpRequest, user: Any) -> None:
@@ -73,19 +85,20 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
 
     If the user is not any more what they were when they authenticated, nobody is signed in, in Django's session either.
     """
+    exchange = required_exchange(request)
     remember = not request.session.get_expire_at_browser_close()
     mode = token_settings().mode_of_pages
     try:
         backend, lasts = request.session.get(BACKEND_SESSION_KEY, ""), expiry.lasts(request.session)
-        client = client_of(request)
-        proved = required_exchange(request).proved
+        admitted = exchange.admitted or opening.ask(request, user, exchange.proved)
+        admitted = replace(admitted, user=user, proved=exchange.proved)
         issued = opening.open_session(
-            user, client, mode=mode, remember=remember, backend=backend, lasts=lasts, proved=proved
+            admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
         )
-    except UserChanged:
+    except (UserChanged, SignInRefused):
         request.session.flush()
         return
-    required_exchange(request).issue(issued)
+    exchange.issue(issued)
     django_session.note_opened(request, issued.session.id)
     expiry.note(request.session)
 

@@ -94,6 +94,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
         "low=pwd, low=otp, high=hwk mfa",
         (("low", (frozenset({"pwd"}), frozenset({"otp"}))), ("high", (frozenset({"hwk", "mfa"}),))),
     ),
+    "SIGN_IN_POLICY": ("", "shop.policies.of", " shop.policies.of ", "shop.policies.of"),
     "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),

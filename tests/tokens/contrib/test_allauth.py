@@ -10,5 +10,5 @@ SETTINGS = "tests.tokens.contrib.headless.settings"
 @pytest.mark.long
 def test_the_suite_passes_with_the_package():
     options = ("-q", "-n0", "-p", "no:cacheprovider", f"--ds={SETTINGS}")
-    files = [f"tests/tokens/contrib/headless/{name}.py" for name in ("suite", "factors")]
+    files = [f"tests/tokens/contrib/headless/{name}.py" for name in ("suite", "factors", "policy")]
     assert "passed" in run("-m", "pytest", *options, *files)

@@ -1,0 +1,185 @@
+"""django-allauth: its second factor and its confirmation of addresses are not walked round by any door.
+
+`tests.tokens.contrib.test_allauth` runs this file, with settings of its own.
+"""
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa import app_settings
+from allauth.mfa.internal.flows import trust
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+
+from tests.browsers import FIREFOX, post
+from tests.factories import PASSWORD, AdminFactory
+from tests.tokens.contrib.headless.factors import (
+    _service,
+    browser,
+    by_passkey,
+    code,
+    code_by_mail,
+    factor,
+    password,
+    registered,
+    said,
+    totp,
+)
+from tests.tokens.contrib.headless.passkey import Passkey
+from tests.tokens.edge import who
+from tokens.contrib import allauth_factors
+from tokens.models import RefreshToken
+
+__all__ = ["_service", "browser", "totp"]
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+BOTH = (["pwd", "otp", "mfa"], "aal2")
+FACTORS = [
+    "tokens.web.factors.Password",
+    "tokens.contrib.allauth_factors.TOTP",
+    "tokens.contrib.allauth_factors.RecoveryCode",
+]
+
+
+@pytest.fixture
+def user(db: None) -> Any:
+    """A user who may also sign in to the admin."""
+    return AdminFactory()
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: Any, _service: None) -> None:
+    """Let the policy hold. Without it, each of these doors opens a session by a password."""
+    policy = "tokens.contrib.allauth_policy.sign_in_policy"
+    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": policy, "FACTORS": FACTORS}
+
+
+def by_api(browser: Client, user: Any) -> Any:
+    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+
+
+def by_page(browser: Client, user: Any) -> Any:
+    return browser.post("/sign-in", {"username": user.email, "password": PASSWORD})
+
+
+def by_admin(browser: Client, user: Any) -> Any:
+    return browser.post("/admin/login/", {"username": user.email, "password": PASSWORD})
+
+
+each_door = pytest.mark.parametrize("enter", [by_api, by_page, by_admin], ids=["the API", "the page", "the admin"])
+
+
+@each_door
+def test_no_door_walks_round_the_second_factor(browser, user, totp, enter):
+    assert enter(browser, user).status_code in {401, 302}
+    assert not RefreshToken.objects.exists()
+    assert who(browser) is None
+    response = post(browser, "/api/auth/factor", {"method": "totp", "answer": code()})
+    assert response.status_code == 200, response.content
+    assert said(browser) == BOTH
+    assert Authenticator.objects.get().last_used_at
+
+
+@each_door
+def test_whoever_has_no_second_factor_needs_none(browser, user, enter):
+    assert enter(browser, user).status_code in {200, 302}
+    assert said(browser) == (["pwd"], "aal1")
+
+
+def test_a_page_asks_for_the_code(browser, user, totp):
+    where = by_admin(browser, user)["Location"]
+    assert where == "/sign-in/factor"
+    assert "Code of an app" in browser.get(where).text
+    assert browser.post(where, {"method": "totp", "answer": code()}).status_code == 302
+    assert said(browser) == BOTH
+
+
+def test_a_code_works_once(browser, user, totp):
+    by_api(browser, user)
+    given = code()
+    assert post(browser, "/api/auth/factor", {"method": "totp", "answer": given}).status_code == 200
+    another = Client(headers={"User-Agent": FIREFOX})
+    by_api(another, user)
+    assert post(another, "/api/auth/factor", {"method": "totp", "answer": given}).status_code == 401
+    cache.clear()
+
+
+def test_a_recovery_code_works_once(browser, user, totp):
+    given = RecoveryCodes.activate(user).get_unused_codes()[0]
+    for status in (200, 401):
+        browser = Client(headers={"User-Agent": FIREFOX})
+        assert by_api(browser, user).json()["offered"] == ["totp", "recovery_code"]
+        assert post(browser, "/api/auth/factor", {"method": "recovery_code", "answer": given}).status_code == status
+
+
+@pytest.mark.parametrize("given", ["000000", "", 5, None, [], {"a": 1}, "\x00", "é" * 99], ids=repr)
+@pytest.mark.parametrize("kind", [allauth_factors.TOTP, allauth_factors.RecoveryCode])
+def test_anything_else_is_wrong(user, totp, kind, given):
+    RecoveryCodes.activate(user)
+    assert kind().verify(None, user, given) is None
+
+
+def test_the_packages_own_flow_opens_a_session_with_both(browser, user, totp):
+    password(browser, user)
+    assert factor(browser, code()).status_code == 302
+    assert said(browser) == BOTH
+
+
+def test_its_passkey_needs_nothing_else(browser, user):
+    passkey = Passkey(synced=True)
+    registered(user, passkey)
+    assert by_passkey(browser, user, passkey).status_code == 302
+    assert said(browser)[1] == "aal2"
+
+
+def test_a_password_is_not_enough_where_there_is_a_passkey(browser, user):
+    registered(user, Passkey(synced=True))
+    response = by_api(browser, user)
+    assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
+    RecoveryCodes.activate(user)
+    assert by_api(browser, user).json()["offered"] == ["recovery_code"]
+
+
+def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, settings):
+    settings.MFA_TRUST_ENABLED = True
+    response = HttpResponse()
+    user.refresh_from_db()
+    trust.trust_browser(browser.get("/").wsgi_request, user, response)
+    name = app_settings.TRUST_COOKIE_NAME
+    browser.cookies[name] = response.cookies[name].value
+    assert by_api(browser, user).status_code == 200
+    assert by_api(Client(), user).status_code == 401
+
+
+class TestConfirmation:
+    @pytest.fixture(autouse=True)
+    def _mandatory(self, settings: Any) -> None:
+        """Lets django-allauth require a confirmed address."""
+        settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+
+    @each_door
+    def test_no_door_lets_anybody_in_before(self, browser, user, enter):
+        response = enter(browser, user)
+        assert response.status_code == 403
+        assert "Confirm your e-mail address" in response.text
+        assert not RefreshToken.objects.exists()
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        assert enter(browser, user).status_code in {200, 302}
+        assert said(browser) == (["pwd"], "aal1")
+
+    def test_the_packages_own_pages_say_so_too(self, browser, user):
+        assert password(browser, user).status_code == 302
+        assert not RefreshToken.objects.exists()
+        EmailAddress.objects.filter(user=user).update(verified=True)
+        password(browser, user)
+        assert said(browser) == (["pwd"], "aal1")
+
+    def test_a_code_by_mail_confirms(self, browser, user):
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        assert code_by_mail(browser, user).status_code == 302
+        assert said(browser) == ([], None)

@@ -1,0 +1,351 @@
+"""A pending sign-in: what it permits, how often, for how long, and what it tells."""
+
+import json
+from contextlib import ExitStack
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.edge import who
+from tests.tokens.service.holders import PATIENCE
+from tests.tokens.service.threads import in_thread
+from tokens import sessions
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.sessions import Factor
+from tokens.web import pending
+
+HERE = __name__
+PENDING = "__Host-pending"
+CODE, ANOTHER = "123456", "654321"
+
+
+def two_factors(request: Any, user: Any, methods: Any) -> Any:
+    return sessions.Open() if "mfa" in methods else sessions.MoreNeeded()
+
+
+def three_factors(request: Any, user: Any, methods: Any) -> Any:
+    return sessions.Open() if {"pwd", "otp", "kba"} <= methods.keys() else sessions.MoreNeeded()
+
+
+def refuses_codes(request: Any, user: Any, methods: Any) -> Any:
+    return sessions.Refuse("No codes here.") if "otp" in methods else sessions.MoreNeeded()
+
+
+class Code(Factor):
+    """A code. What was used up is noted in the database, so a rollback brings it back."""
+
+    name, label = "totp", "code"
+    proves = frozenset({"otp"})
+
+    def is_available(self, user: Any) -> bool:
+        return user.email.startswith("owner")
+
+    def verify(self, request: Any, user: Any, answer: Any) -> Any:
+        if answer != CODE:
+            return None
+        return ["otp"] if get_user_model().objects.filter(pk=user.pk).update(last_login=None) else None
+
+
+class Question(Code):
+    name, label = "question", "question"
+    proves = frozenset({"kba"})
+
+    def begin(self, request: Any, user: Any) -> Any:
+        return {"kind": "pet"}
+
+    def verify(self, request: Any, user: Any, answer: Any) -> Any:
+        return ["kba"] if answer == {"pet": "cat"} else None
+
+
+@pytest.fixture
+def policy(settings: Any) -> Any:
+    """A function that sets the policy of the project, which has two factors beside the password."""
+
+    settings.ROOT_URLCONF = "tests.urls"
+
+    def given(function: Any, **more: Any) -> None:
+        factors = ["tokens.web.factors.Password", f"{HERE}.Code", f"{HERE}.Question"]
+        of_policy = {"FACTORS": factors, "SIGN_IN_POLICY": f"{HERE}.{function.__name__}"}
+        settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"], **of_policy, **more}
+
+    given(two_factors)
+    return given
+
+
+@pytest.fixture
+def owner(db: None, policy: Any) -> Any:
+    return UserFactory(email="owner@example.org")
+
+
+@pytest.fixture
+def browser(owner: Any) -> Client:
+    """A browser in which the owner has given the password."""
+    found = Client(headers={"User-Agent": FIREFOX})
+    assert begin(found, owner).status_code == 401
+    return found
+
+
+def begin(browser: Client, user: Any, **more: Any) -> Any:
+    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
+
+
+def answer(browser: Client, given: Any = CODE, method: str = "totp", **more: Any) -> Any:
+    return post(browser, "/api/auth/factor", {"method": method, "answer": given, **more})
+
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+
+class TestTheNextStep:
+    def test_is_named_by_the_answer_to_the_password(self, owner):
+        response = begin(Client(), owner)
+        assert response.status_code == 401
+        assert response["Content-Type"] == "application/problem+json"
+        assert response["Cache-Control"] == "private, no-store"
+        found = response.json()
+        assert (found["code"], found["offered"]) == ("factor_required", ["totp", "question"])
+        assert (found["verify"], found.get("pending")) == ("/api/auth/factor", None)
+        cookie = response.cookies[PENDING]
+        assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
+        assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 600)
+
+    def test_opens_the_session_with_all_that_was_proved(self, browser, owner):
+        response = answer(browser)
+        assert response.status_code == 200, response.content
+        session = response.json()["session"]
+        assert (session["amr"], session["acr"]) == (["pwd", "otp", "mfa"], "aal2")
+        assert {ACCESS, REFRESH, DEVICE} <= response.cookies.keys()
+        assert browser.cookies[PENDING].value == ""
+        assert who(browser) == str(owner.pk)
+        assert post(browser, "/api/auth/refresh").status_code == 200
+
+    def test_keeps_what_the_first_one_has_asked_for(self, owner):
+        browser = Client()
+        given = {"mode": "body", "remember": True, "device_name": "my telephone"}
+        first = begin(browser, owner, **given)
+        assert PENDING not in first.cookies
+        session = answer(browser, pending=first.json()["pending"]).json()
+        assert session["refresh_token"]
+        assert session["session"]["device"]["name"] == "my telephone"
+        row = RefreshToken.objects.get()
+        assert (row.remember, row.mode) == (True, "body")
+        assert str(row.id) == str(
+            json.loads(pending.urlsafe_b64decode(first.json()["pending"].split(".")[0] + "=="))[0]
+        )
+
+    def test_tells_what_a_factor_needs_before_it_can_be_answered(self, browser, clock, owner):
+        begin(browser, owner)
+        for method, options in {"question": {"kind": "pet"}, "totp": None, "unknown": None}.items():
+            response = post(browser, "/api/auth/factor", {"method": method})
+            assert (response.status_code, response.json()) == (200, {"options": options})
+        clock.forward(601)
+        ended = post(browser, "/api/auth/factor", {"method": "question"})
+        assert (ended.status_code, ended.json()["code"]) == (401, "factor_refused")
+
+    def test_under_asgi(self, owner):
+        browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
+        begin(browser, owner)
+        assert answer(browser).status_code == 200
+        assert who(browser) == str(owner.pk)
+
+    def test_may_not_be_the_last(self, owner, policy):
+        policy(three_factors)
+        browser = Client(headers={"User-Agent": FIREFOX})
+        begin(browser, owner)
+        first = browser.cookies[PENDING].value
+        second = answer(browser)
+        assert (second.status_code, second.json()["offered"]) == (401, ["question"])
+        assert browser.cookies[PENDING].value != first
+        assert not RefreshToken.objects.exists()
+        third = answer(browser, {"pet": "cat"}, "question")
+        assert third.json()["session"]["amr"] == ["pwd", "otp", "kba", "mfa"]
+        browser.cookies[PENDING] = first
+        assert answer(browser).status_code == 401
+        assert RefreshToken.objects.count() == 1
+
+    def test_may_be_refused_by_the_policy(self, owner, policy):
+        policy(refuses_codes)
+        browser = Client()
+        begin(browser, owner)
+        response = answer(browser)
+        assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
+        assert response.json()["detail"] == "No codes here."
+        assert not RefreshToken.objects.exists()
+
+    def test_is_refused_at_once_to_an_account_without_a_factor(self, policy):
+        response = begin(Client(), UserFactory())
+        assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
+        assert PENDING not in response.cookies
+
+    def test_permits_nothing_else(self, browser, owner):
+        for path in ("/api/auth/me", "/api/auth/sessions"):
+            assert browser.get(path).status_code == 401
+        for path in ("/api/auth/refresh", "/api/auth/reauthenticate", "/api/auth/password/change"):
+            assert post(browser, path, {"password": PASSWORD}).status_code in {400, 401}
+        assert not RefreshToken.objects.exists()
+
+    def test_of_a_page_of_another_origin_is_refused(self, browser):
+        headers = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+        body = {"method": "totp", "answer": CODE}
+        response = browser.post("/api/auth/factor", body, content_type="application/json", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
+
+
+def new_password(owner: Any, browser: Client, clock: Any) -> None:
+    row = get_user_model().objects.get(pk=owner.pk)
+    row.set_password("what the owner has chosen")
+    row.save()
+
+
+def used(owner: Any, browser: Client, clock: Any) -> None:
+    text = browser.cookies[PENDING].value
+    assert answer(browser).status_code == 200
+    browser.cookies.clear()
+    browser.cookies[PENDING] = text
+
+
+def of_another_device(owner: Any, browser: Client, clock: Any) -> None:
+    """The pending sign-in began on a known device, and is presented without its cookie."""
+    browser.cookies.clear()
+    begin(browser, owner)
+    answer(browser)
+    begin(browser, owner)
+    for name in [name for name in browser.cookies if name != PENDING]:
+        del browser.cookies[name]
+    RefreshToken.objects.all().delete()
+
+
+ENDS = {
+    "after ten minutes": lambda owner, browser, clock: clock.forward(601),
+    "with a new password": new_password,
+    "with a deactivation": lambda owner, browser, clock: type(owner).objects.update(is_active=False),
+    "when it has opened a session": used,
+    "on another device": of_another_device,
+}
+
+
+class TestItsEnd:
+    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+    def test_is_told_like_a_wrong_answer(self, browser, owner, clock, end):
+        begin(browser, owner)  # By the clock of this test.
+        wrong = answer(browser, ANOTHER)
+        end(owner, browser, clock)
+        before = RefreshToken.objects.count()
+        of_codes = get_user_model().objects.values_list("last_login", flat=True)
+        left = list(of_codes)
+        right, wrong_too = answer(browser), answer(browser, ANOTHER)
+        for response in (right, wrong_too):
+            assert (
+                (response.status_code, response.content) == (wrong.status_code, wrong.content) == (401, wrong.content)
+            )
+            assert response.headers == wrong.headers
+            assert response.cookies.keys() == wrong.cookies.keys()
+        assert wrong.json()["code"] == "factor_refused"
+        assert RefreshToken.objects.count() == before
+        assert list(of_codes) == left, "What a right answer has used up is there again."
+
+    @pytest.mark.parametrize("text", ["", "x", "x.y", "é.é", "W10.AAAA", "a" * 4000], ids=lambda text: text[:6])
+    def test_is_told_like_a_text_that_is_none(self, browser, text):
+        wrong = answer(browser, ANOTHER)
+        browser.cookies[PENDING] = text
+        response = answer(browser)
+        assert (response.status_code, response.content) == (wrong.status_code, wrong.content)
+
+    def test_of_a_deleted_account_is_no_error(self, browser, owner):
+        owner.delete()
+        assert answer(browser).status_code == 401
+
+    def test_cannot_be_moved_by_whoever_has_it(self, browser):
+        body, mac = browser.cookies[PENDING].value.split(".")
+        fields = json.loads(pending.urlsafe_b64decode(body + "=="))
+        fields[4] = {"pwd": 1, "otp": 1}
+        browser.cookies[PENDING] = f"{pending.urlsafe_b64encode(json.dumps(fields).encode()).decode()}.{mac}"
+        assert answer(browser, ANOTHER).status_code == 401
+        assert answer(browser).status_code == 401
+
+    def test_survives_a_change_of_keys(self, browser, settings):
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another secret for tests that is long enough to be taken for real"
+        assert answer(browser).status_code == 200
+
+    def test_does_not_come_with_a_password_that_is_hashed_anew(self, browser, owner, settings):
+        settings.PASSWORD_HASHERS = [*reversed(settings.PASSWORD_HASHERS)]
+        assert get_user_model().objects.get(pk=owner.pk).check_password(PASSWORD)
+        assert answer(browser).status_code == 200
+
+
+class TestGuesses:
+    def test_are_counted_for_the_account_over_all_devices(self, owner, throttled, clock, policy):
+        throttled(factor_account="3/h", sign_in_account="99/h")
+        for n in range(3):
+            browser = Client(REMOTE_ADDR=f"198.51.{n}.7")
+            begin(browser, owner)
+            assert answer(browser, ANOTHER).status_code == 401
+        browser = Client(REMOTE_ADDR="198.51.9.7")
+        begin(browser, owner)
+        response = answer(browser)
+        assert (response.status_code, response.json()["code"]) == (429, "throttled")
+        assert int(response["Retry-After"]) > 0
+
+    def test_do_not_keep_a_known_device_out(self, browser, owner, throttled, clock):
+        begin(browser, owner)
+        answer(browser)
+        throttled(factor_account="1/h")
+        thief = Client(REMOTE_ADDR="198.51.9.7")
+        begin(thief, owner)
+        assert [answer(thief, ANOTHER).status_code for _ in range(2)] == [401, 429]
+        begin(browser, owner)
+        assert answer(browser).status_code == 200
+
+    def test_without_a_genuine_text_are_counted_for_the_network(self, owner, throttled, clock):
+        throttled(factor_network="2/h")
+        browser = Client(REMOTE_ADDR="198.51.9.7")
+        assert [answer(browser, pending="x").status_code for _ in range(3)] == [401, 401, 429]
+
+    def test_that_are_wrong_are_events_of_the_owner(self, browser, owner):
+        answer(browser, ANOTHER)
+        event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
+        assert str(event.user_id) == str(owner.pk)
+
+    @pytest.mark.parametrize("body", [{}, {"answer": CODE}, {"method": 5, "answer": CODE}], ids=str)
+    def test_need_to_say_which_factor_they_are_of(self, browser, body):
+        assert post(browser, "/api/auth/factor", body).status_code == 400
+
+    @pytest.mark.parametrize(
+        "given", [None, 5, [], {"a": {}}, "", "x" * 5000, "\x00"], ids=lambda given: repr(given)[:9]
+    )
+    def test_can_be_any_json(self, browser, given):
+        assert answer(browser, given).status_code in {400, 401}
+        assert answer(browser, given, "password").status_code in {400, 401}
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_of_two_answers_at_once_one_opens_a_session(settings, policy):
+    for n in range(5):
+        owner = UserFactory(email=f"owner{n}@example.org")
+        first = Client(headers={"User-Agent": FIREFOX})
+        begin(first, owner)
+        second = Client(headers={"User-Agent": FIREFOX})
+        second.cookies[PENDING] = first.cookies[PENDING].value
+        barrier, statuses = Barrier(2), []
+
+        def work(browser: Client, barrier: Any = barrier, statuses: Any = statuses) -> None:
+            barrier.wait(PATIENCE)
+            statuses.append(answer(browser).status_code)
+
+        with ExitStack() as threads:
+            for browser in (first, second):
+                threads.enter_context(in_thread(lambda browser=browser: work(browser)))
+        assert sorted(statuses) == [200, 401]
+        assert RefreshToken.objects.filter(user=owner).count() == 1
+
+
+def test_without_a_policy_a_sign_in_sets_no_such_cookie(user, client):
+    login(client, user)
+    assert PENDING not in client.cookies

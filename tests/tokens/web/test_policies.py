@@ -1,0 +1,51 @@
+"""The policies in the box."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from tests.browsers import post
+from tests.factories import PASSWORD
+from tokens.sessions import Open, Refuse
+from tokens.web.opening import Methods
+from tokens.web.policies import confirmed_address
+
+POLICY = {"SIGN_IN_POLICY": "tokens.web.policies.confirmed_address"}
+
+
+def answer(confirmed: Any, actor: Any = None) -> Any:
+    methods = Methods()
+    methods.actor = actor
+    return confirmed_address(None, SimpleNamespace(has_confirmed_address=confirmed), methods)
+
+
+@pytest.mark.parametrize("confirmed", [True, lambda: True], ids=["an attribute", "a method"])
+def test_a_confirmed_address_is_enough(confirmed):
+    assert answer(confirmed) == Open()
+
+
+@pytest.mark.parametrize("confirmed", [False, None, lambda: False], ids=repr)
+def test_others_are_told_to_confirm(confirmed):
+    refused = answer(confirmed)
+    assert isinstance(refused, Refuse)
+    with translation.override("de"):
+        assert str(refused.reason) == "Bestätigen Sie Ihre E-Mail-Adresse, bevor Sie sich anmelden."
+    assert answer(confirmed, actor=object()) == Open()
+
+
+@pytest.mark.django_db
+def test_a_user_model_that_does_not_say_it_opens_nothing(user, settings):
+    settings.TOKENS = {**settings.TOKENS, **POLICY} if hasattr(settings, "TOKENS") else POLICY
+    browser = Client(raise_request_exception=False)
+    assert post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD}).status_code == 500
+
+
+def test_methods_say_what_level_they_support():
+    assert (Methods({"pwd": 1}).acr, Methods({"pwd": 1, "otp": 1, "mfa": 1}).acr, Methods().acr) == (
+        "aal1",
+        "aal2",
+        None,
+    )

@@ -1,0 +1,132 @@
+"""The one place that opens sessions for sign-ins. It asks the policy first (the setting SIGN_IN_POLICY).
+
+The policy is a function of the project::
+
+    def sign_in_policy(request, user, methods):
+        if not user.is_staff or "mfa" in methods:
+            return sessions.Open()
+        return sessions.MoreNeeded()
+
+It is asked before a row is written, whichever way the user signs in. A session that takes the place of another one is
+no sign-in, and the policy is not asked: after a change of the password, and at the end of an impersonation.
+
+Nothing else calls `tokens.service.opening.open_session` for a user who signs in.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from tokens.conf import token_settings
+from tokens.protocol.access_tokens import instant
+from tokens.protocol.methods import loads
+from tokens.service import events, opening
+from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import Proved, with_methods
+
+
+class Methods(dict[str, datetime]):
+    """How a user has authenticated who is about to sign in: each authentication method by its name, with its time.
+
+    ``actor`` is the person who is about to impersonate the user, or None. An impersonation has no methods.
+    """
+
+    actor: Any = None
+
+    @property
+    def acr(self) -> str | None:
+        """The level that these methods support (ACR_VALUES), or None."""
+        return token_settings().acr_of(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The policy's answer: the session is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The policy's answer: no session is opened. ``reason`` is shown to whoever signs in."""
+
+    reason: str | Promise = _("You cannot sign in here.")
+
+
+@dataclass(frozen=True, slots=True)
+class MoreNeeded:
+    """The policy's answer: a session is opened when the user has proved more.
+
+    ``offered`` are names of factors (FACTORS), of which the account has at least one. None: all that the account has
+    and that prove something else than the user has proved already.
+    """
+
+    offered: Iterable[str] | None = None
+
+
+Answer = Open | Refuse | MoreNeeded
+
+
+class SignInRefused(PermissionDenied):
+    """The policy does not let this user sign in. ``reason`` is its text."""
+
+    def __init__(self, reason: str | Promise) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class FactorRequired(SignInRefused):
+    """The policy asks for more. ``offered`` are those of `MoreNeeded`."""
+
+    def __init__(self, offered: Iterable[str] | None) -> None:
+        super().__init__(_("One more step is needed to sign in."))
+        self.offered = None if offered is None else tuple(offered)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The policy has said that a session may be opened for this user, who has proved this."""
+
+    user: Any
+    proved: Proved
+
+    def fits(self, user: Any, proved: Proved) -> bool:
+        """Return whether the policy was asked about this user with these methods."""
+        return bool(self.user.pk == user.pk and self.proved.keys() == proved.keys())
+
+
+def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
+    """Ask the policy whether a session may be opened. Raise `SignInRefused` or `FactorRequired` unless it may.
+
+    ``actor`` is the person who is about to impersonate the user, if any. An exception of the policy is not caught.
+    """
+    if (policy := token_settings().asks_before_sign_in) is not None:
+        _ask(policy, request, user, proved, actor)
+    return Admitted(user, proved)
+
+
+def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
+    times = loads(with_methods("", proved, timezone.now()))
+    given = Methods({name: instant(at) for name, at in times.items()})
+    given.actor = actor
+    answer: Answer = policy(request, user, given)
+    if isinstance(answer, Open):
+        return
+    if isinstance(answer, Refuse):
+        events.log("sign-in refused", user=user.pk, reason=answer.reason, methods=" ".join(given))
+        raise SignInRefused(answer.reason)
+    if isinstance(answer, MoreNeeded):
+        events.log("factor required", user=user.pk, methods=" ".join(given))
+        raise FactorRequired(answer.offered)
+    name = token_settings().sign_in_policy
+    raise ImproperlyConfigured(f"SIGN_IN_POLICY: {name} has returned {answer!r}, and not Open, Refuse or MoreNeeded.")
+
+
+def open_session(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
+    """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
+    return opening.open_session(admitted.user, client, proved=admitted.proved, **options)

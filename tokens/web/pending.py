@@ -1,0 +1,293 @@
+"""A pending sign-in: the policy asks for more than the user has proved so far (`tokens.web.opening`).
+
+It is a text that the server has signed, in an HttpOnly cookie, or in the storage mode ``body`` in the API's answer. It
+permits one thing: to answer a factor. It is bound to the user, to their password, to the device and to what they have
+proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too.
+
+It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
+is refused like a wrong answer. So is one with a pending sign-in that is too old, or was used. The answer is verified
+all the same, and what it has used up is then rolled back. So neither the response nor its time tells which it was.
+"""
+
+import hmac
+import json
+import secrets
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+from uuid_utils.compat import uuid7
+
+from tokens.conf import keyring, token_settings
+from tokens.database.transactions import clock, durable, writer
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.protocol.methods import MULTIPLE
+from tokens.protocol.refresh_tokens import SECRET_BYTES
+from tokens.protocol.refresh_tokens import RefreshToken as Identity
+from tokens.service import auth_hash, devices, events, throttles, users
+from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
+from tokens.service.opening import Proved
+from tokens.service.standing import may_act
+from tokens.service.users import UserChanged
+from tokens.web import admission, factors, opening, pending_cookie, session
+from tokens.web.admission import Draft
+from tokens.web.client import client_of
+from tokens.web.exchange import required_exchange
+from tokens.web.factors import Factor
+from tokens.web.user import primary_key
+
+LIFETIME = 600
+"""Seconds from the first step of a sign-in to its last."""
+MAX_TEXT = 3000
+"""Characters of a pending sign-in. Browsers keep no cookie of more than 4096."""
+
+
+class WrongAnswer(Exception):
+    """The answer to a factor is wrong, or the pending sign-in is not good any more. Nobody learns which it is."""
+
+
+class _Unfit(Exception):
+    """The answer is right, but the pending sign-in is not good any more. What the answer has used up is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A pending sign-in. ``digest`` is that of the password (`auth_hash.digest_of`), ``device`` of the device's token.
+
+    ``proved`` has each method with the time at which it was proved, and ``began`` is the time of the first step, in
+    POSIX seconds. ``names`` are those of the factors that are offered.
+    """
+
+    session_id: UUID
+    user_key: str
+    digest: bytes
+    device: bytes
+    proved: dict[str, int]
+    began: int
+    mode: str
+    remember: bool
+    device_name: str
+    backend: str
+    names: list[str]
+
+    @property
+    def is_timely(self) -> bool:
+        return 0 <= time.time() - self.began <= LIFETIME
+
+
+def begin(draft: Draft, client: Client, names: list[str]) -> str:
+    """Return the text of the pending sign-in for a sign-in that needs one of these factors."""
+    now, token = int(time.time()), client.device_token
+    return _dumps(
+        Pending(
+            session_id=draft.session_id or uuid7(),
+            user_key=draft.user._meta.pk.value_to_string(draft.user),
+            digest=auth_hash.digest_of(draft.user),
+            device=devices.digest_of(token) if token else b"",
+            proved={name: int(now - ago.total_seconds()) for name, ago in draft.proved.items()},
+            began=now if draft.began is None else draft.began,
+            mode=draft.mode,
+            remember=draft.remember,
+            device_name=draft.device_name,
+            backend=draft.backend or getattr(draft.user, "backend", ""),
+            names=names,
+        )
+    )
+
+
+def offered(user: Any, proved: Proved, named: tuple[str, ...] | None) -> list[str]:
+    """Return the names of the factors that may be answered next. ``named`` are those that the policy has named, if any.
+
+    Otherwise they are those that the account has, and that prove something new.
+    """
+    found = factors.of_user(user)
+    if named is not None:
+        return [name for name in named if name in found]
+    return [name for name, factor in found.items() if not factor.proves or factor.proves - proved.keys()]
+
+
+def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[str, Factor]:
+    """Return the factors by their names that a page may ask for: the browser has a pending sign-in.
+
+    Factors that need more than a form are left out.
+    """
+    found = _loads(pending_cookie.text_of(request))
+    user = None if found is None else _user(found)
+    if found is None or user is None or not (even_if_ended or _fits(found, user, client_of(request))):
+        return {}
+    by_name = factors.of_user(user)
+    named = {name: by_name[name] for name in found.names if name in by_name}
+    return {name: factor for name, factor in named.items() if not factor.needs_script}
+
+
+def answer_here(request: HttpRequest, name: str, given: Any) -> IssuedTokens:
+    """Do what `answer` does with the pending sign-in in the browser's cookie."""
+    return answer(request, pending_cookie.text_of(request), name, given)
+
+
+def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, Any] | None:
+    """Return what a client needs before it can answer this factor. None: nothing.
+
+    Raise `WrongAnswer` if the pending sign-in is not good any more.
+    """
+    client, found = client_of(request, required_exchange(request).device_token), _loads(text)
+    user = None if found is None else _user(found)
+    if found is None or user is None or not _fits(found, user, client):
+        throttles.take(*throttles.of_networks("factor_network", client.ip))
+        raise WrongAnswer
+    return factors.begin(request, user, name)
+
+
+@sensitive_variables()
+def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> IssuedTokens:
+    """Open the session of a pending sign-in if the answer to the factor is right, and the policy admits the user then.
+
+    The response carries the session's tokens. Raise `WrongAnswer`, and `Throttled` or `Busy` as `factors.verify` does.
+    Raise `FactorRequired` if the policy asks for still more, and `SignInRefused` if it refuses the user.
+    """
+    client = client_of(request, required_exchange(request).device_token)
+    found = _loads(text)
+    if found is None:
+        throttles.take(*throttles.of_networks("factor_network", client.ip))
+        raise WrongAnswer
+    refused: Exception | None = None
+    issued: IssuedTokens | None = None
+    try:
+        with _verifying(found, name) as user:
+            if user is None:
+                raise _Unfit
+            proved = factors.verify(request, user, name, given)
+            is_fit = _fits(found, user, client) and not _is_used(found)
+            if proved is not None and not is_fit:
+                raise _Unfit
+            if proved is not None:
+                try:
+                    issued = _open(request, found, user, proved, client)
+                except opening.SignInRefused as error:
+                    refused = error  # Raised after the commit: a code that was used stays used.
+            else:
+                _note_wrong(user, client)
+    except (_Unfit, UserChanged, IntegrityError):
+        raise WrongAnswer from None
+    if refused is not None:
+        raise refused
+    if issued is None:
+        raise WrongAnswer
+    session.sign_in(request, user, issued, found.backend or None)
+    return issued
+
+
+def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client) -> IssuedTokens:
+    together = {**_ago(found), **proved}
+    draft = Draft(
+        user, together, found.mode, found.remember, found.device_name, found.backend, found.session_id, found.began
+    )
+    with admission.stopping(required_exchange(request), draft):
+        admitted = opening.ask(request, user, together)
+    return opening.open_session(
+        admitted,
+        client,
+        mode=found.mode,
+        remember=found.remember,
+        device_name=found.device_name,
+        backend=found.backend,
+        identity=_identity(found),
+    )
+
+
+@contextmanager
+def _verifying(found: Pending, name: str) -> Iterator[Any]:
+    """Yield the user of a pending sign-in, or None. They are locked, in a transaction, unless a password is verified.
+
+    A password takes long, and its backend writes to transactions of its own.
+    """
+    by_itself = [factor.name for factor in token_settings().known_factors if factor.is_throttled_by_itself]
+    alias = writer(RefreshToken)
+    if name in by_itself:
+        yield _user(found)
+        return
+    with durable(alias):
+        user = users.lock(alias, primary_key(found.user_key))
+        if user is not None:
+            user.backend = found.backend
+        yield user
+
+
+def _user(found: Pending) -> Any:
+    model = get_user_model()
+    user: Any = model._base_manager.using(writer(model)).filter(pk=primary_key(found.user_key)).first()
+    if user is not None:
+        user.backend = found.backend
+    return user
+
+
+def _fits(found: Pending, user: Any, client: Client) -> bool:
+    is_here = not found.device or hmac.compare_digest(found.device, devices.digest_of(client.device_token or ""))
+    is_same = auth_hash.is_same_password(found.digest, user)
+    return bool(found.is_timely and is_here and is_same and may_act(user, found.backend))
+
+
+def _is_used(found: Pending) -> bool:
+    return RefreshToken.objects.using(writer(RefreshToken)).filter(id=found.session_id).exists()
+
+
+def _ago(found: Pending) -> Proved:
+    """Return what was proved, with how long ago. `MULTIPLE` is found anew."""
+    now = time.time()
+    return {name: timedelta(seconds=max(now - at, 0)) for name, at in found.proved.items() if name != MULTIPLE}
+
+
+def _identity(found: Pending) -> Identity:
+    return Identity(found.session_id, secrets.token_bytes(SECRET_BYTES), generation=0)
+
+
+def _note_wrong(user: Any, client: Client) -> None:
+    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password."""
+    now = clock(writer(SecurityEvent))
+    events.write_attempt(
+        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
+    )
+
+
+def _dumps(pending: Pending) -> str:
+    fields = [
+        str(pending.session_id),
+        pending.user_key,
+        pending.digest.hex(),
+        pending.device.hex(),
+        pending.proved,
+        pending.began,
+        pending.mode,
+        pending.remember,
+        pending.device_name,
+        pending.backend,
+        pending.names,
+    ]
+    body = urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).rstrip(b"=")
+    return f"{body.decode()}.{_mac(keyring().pending_keys[0], body).decode()}"
+
+
+@sensitive_variables()
+def _loads(text: str | None) -> Pending | None:
+    """Return a pending sign-in that this server has signed, however old it is, or None."""
+    if not text or len(text) > MAX_TEXT or not text.isascii():
+        return None
+    body, _, mac = text.encode().partition(b".")
+    if not any(hmac.compare_digest(mac, _mac(key, body)) for key in keyring().pending_keys):
+        return None
+    session_id, user_key, digest, device, *others = json.loads(urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+    return Pending(UUID(session_id), user_key, bytes.fromhex(digest), bytes.fromhex(device), *others)
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return urlsafe_b64encode(hmac.digest(key, body, "sha256")).rstrip(b"=")
