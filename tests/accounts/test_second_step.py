@@ -99,6 +99,14 @@ def test_the_session_is_remembered_as_the_first_page_has_asked(browser, owner, r
     assert bool(browser.cookies["__Host-Http-refresh"]["max-age"]) is bool(remember)
 
 
+def test_the_session_lasts_as_long_as_the_project_has_decided(browser, owner, settings):
+    settings.SESSION_COOKIE_AGE = 3600
+    begin(browser, owner, remember="on")
+    assert answer(browser).status_code == 302
+    row = RefreshToken.objects.get()
+    assert (row.expires_at - row.created_at).total_seconds() == 3600
+
+
 def test_a_project_without_this_page_says_what_is_needed(browser, owner, settings):
     urls: Any = ModuleType("urls")
     urls.urlpatterns = [path("probe/sign-in/<str:address>", sign_in)]

@@ -348,3 +348,30 @@ def test_statements_can_be_written_again_after_a_request_that_was_refused(owner,
     assert by_view("catching")(Client(), owner).status_code == 403
     assert not any(connection.execute_wrappers for connection in connections.all())
     Group.objects.create(name="written afterwards")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncBrowser], ids=["WSGI", "ASGI"])
+def test_a_middleware_that_signs_in_behind_ours_signs_nobody_in(owner, policy, settings, kind):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    said = {"REMOTE_USER": owner.email, "HTTP_REMOTE_USER": owner.email}
+    assert kind().get("/probe/who", **said).json()["pk"] == str(owner.pk)
+    before = everything(owner)
+    policy(nobody)
+    response = kind().get("/probe/who", **said)
+    assert (response.status_code, cookies_of(response)) == (403, set())
+    assert owner.email not in response.text
+    assert everything(owner) == before
+
+
+def test_a_sign_in_that_something_else_has_noted_is_asked_about_when_the_session_is_opened(owner, policy, monkeypatch):
+    """An adapter may have said that a sign-in is none, and then not have carried that out."""
+    monkeypatch.setattr(admission, "_is_admitted", lambda exchange, user: True)
+    assert by_view("careless")(Client(), owner).status_code == 200
+    assert RefreshToken.objects.count() == 1
+    Group.objects.all().delete()
+    policy(nobody)
+    browser = Client()
+    assert by_view("careless")(browser, owner).status_code == 200
+    assert RefreshToken.objects.count() == 1
+    assert who(browser) is None

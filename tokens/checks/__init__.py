@@ -10,7 +10,7 @@
 - ``tokens.E050``, ``W050``: the project has an app named `accounts` or `tokens`, and one of the two is hidden.
 - ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E063``: an entry of FACTORS is no factor.
-- ``tokens.E064``: the sign-in policy does not take a request, a user and methods.
+- ``tokens.E065``: the sign-in policy does not take a request, a user and methods.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -20,6 +20,7 @@
 - ``tokens.W027``: what django-oauth-toolkit grants outlives the session.
 - ``tokens.W028``: django-allauth's list of sessions does not end ours.
 - ``tokens.W029``: our public keys and those of django-allauth are at the same URL.
+- ``tokens.W030``: our doors do not ask for django-allauth's second factor, or its confirmation of addresses.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
 

@@ -10,8 +10,10 @@ from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from tokens.checks.project import JWKS
+from tokens.conf import read
 
 ALLAUTH_ADAPTER = "tokens.contrib.allauth.UserSessionsAdapter"
+ALLAUTH_POLICY = "tokens.contrib.allauth_policy.sign_in_policy"
 OAUTH_ADAPTER = "tokens.contrib.oauth_toolkit"
 HIJACK_MIDDLEWARE = "tokens.contrib.hijack.HijackUserMiddleware"
 
@@ -51,6 +53,22 @@ def check_allauth(**kwargs: Any) -> list[CheckMessage]:
             what = f"Our keys and those of django-allauth are both at {JWKS}, and only one of them is served"
             messages.append(Warning(f"{what}.", hint=hint, id="tokens.W029"))
     return messages
+
+
+@register(Tags.security)
+def check_second_factor(**kwargs: Any) -> list[CheckMessage]:
+    """Check that what django-allauth asks for at a sign-in is asked for at our doors too."""
+    rules = {
+        "second factor": apps.is_installed("allauth.mfa"),
+        "confirmation of addresses": apps.is_installed("allauth.account")
+        and getattr(settings, "ACCOUNT_EMAIL_VERIFICATION", "") == "mandatory",
+    }
+    missing = " and ".join(what for what, holds in rules.items() if holds)
+    if not missing or read()[0].sign_in_policy:
+        return []
+    hint = f"Set SIGN_IN_POLICY to {ALLAUTH_POLICY!r}, or to a policy of your own (README, “django-allauth”)."
+    what = f"django-allauth's {missing} can be walked round: our API, our pages and the admin do not know it"
+    return [Warning(f"{what}.", hint=hint, id="tokens.W030")]
 
 
 def _views_at(path: str, patterns: Iterable[Any]) -> Iterator[Any]:

@@ -32,7 +32,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         if not _takes(policy, "request", "user", "methods"):
             hint = "Write it as def sign_in_policy(request, user, methods). The README has an example."
             what = f"{found.sign_in_policy} does not take three arguments"
-            errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E064"))
+            errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E065"))
     return [*messages, *errors]
 
 

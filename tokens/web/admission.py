@@ -14,6 +14,7 @@ committed before it called ``login`` stays.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,7 @@ from tokens.conf import token_settings
 from tokens.database import refusing
 from tokens.database.refusing import RefusedWrites
 from tokens.service.opening import Proved
-from tokens.web import methods, opening, tenants
+from tokens.web import expiry, methods, opening, tenants
 from tokens.web.exchange import Exchange, exchange_of
 
 _GUARDED = "_tokens_guarded"
@@ -37,7 +38,8 @@ _GUARDED = "_tokens_guarded"
 class Draft:
     """What a session would have been opened with if the policy had not asked for more.
 
-    ``session_id`` and ``began`` are those of the pending sign-in that this one goes on from, if it does.
+    ``lasts`` is that of `tokens.service.opening`. ``session_id`` and ``began`` are those of the pending sign-in that
+    this one goes on from, if it does.
     """
 
     user: Any
@@ -46,6 +48,7 @@ class Draft:
     remember: bool
     device_name: str = ""
     backend: str = ""
+    lasts: timedelta | None = None
     session_id: UUID | None = None
     began: int | None = None
 
@@ -103,8 +106,9 @@ def admit_login(request: Any, user: Any) -> None:
         if exchange is not None:
             remember = session is None or not session.get_expire_at_browser_close()
             backend = session.get(BACKEND_SESSION_KEY, "") if session is not None else ""
+            lasts = expiry.lasts(session) if session is not None else None
             mode = token_settings().mode_of_pages
-            stop(exchange, error, lambda: Draft(user, proved, mode, remember, backend=backend))
+            stop(exchange, error, lambda: Draft(user, proved, mode, remember, backend=backend, lasts=lasts))
         _undo(request)
         if exchange is not None:
             refusing.roll_back_all()

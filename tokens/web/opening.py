@@ -95,10 +95,6 @@ class Admitted:
     user: Any
     proved: Proved
 
-    def fits(self, user: Any, proved: Proved) -> bool:
-        """Return whether the policy was asked about this user with these methods."""
-        return bool(self.user.pk == user.pk and self.proved.keys() == proved.keys())
-
 
 def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
     """Ask the policy whether a session may be opened. Raise `SignInRefused` or `FactorRequired` unless it may.

@@ -30,7 +30,6 @@ from uuid_utils.compat import uuid7
 from tokens.conf import keyring, token_settings
 from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.protocol.methods import MULTIPLE
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.protocol.refresh_tokens import RefreshToken as Identity
 from tokens.service import auth_hash, devices, events, throttles, users
@@ -39,7 +38,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.standing import may_act
 from tokens.service.users import UserChanged
-from tokens.web import admission, factors, opening, pending_cookie, session
+from tokens.web import admission, django_session, factors, opening, pending_cookie, session
 from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.exchange import required_exchange
@@ -57,7 +56,7 @@ class WrongAnswer(Exception):
 
 
 class _Unfit(Exception):
-    """The answer is right, but the pending sign-in is not good any more. What the answer has used up is rolled back."""
+    """The pending sign-in is not good any more, although the answer is right. What that has used up is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ class Pending:
     """A pending sign-in. ``digest`` is that of the password (`auth_hash.digest_of`), ``device`` of the device's token.
 
     ``proved`` has each method with the time at which it was proved, and ``began`` is the time of the first step, in
-    POSIX seconds. ``names`` are those of the factors that are offered.
+    POSIX seconds. ``names`` are those of the factors that are offered. ``lasts`` is after how many seconds the session
+    ends, if the project has decided that.
     """
 
     session_id: UUID
@@ -79,10 +79,15 @@ class Pending:
     device_name: str
     backend: str
     names: list[str]
+    lasts: int | None
+
+    @property
+    def lasts_for(self) -> timedelta | None:
+        return None if self.lasts is None else timedelta(seconds=self.lasts)
 
     @property
     def is_timely(self) -> bool:
-        return 0 <= time.time() - self.began <= LIFETIME
+        return abs(time.time() - self.began) <= LIFETIME  # Another server's clock may be ahead.
 
 
 def begin(draft: Draft, client: Client, names: list[str]) -> str:
@@ -99,8 +104,9 @@ def begin(draft: Draft, client: Client, names: list[str]) -> str:
             mode=draft.mode,
             remember=draft.remember,
             device_name=draft.device_name,
-            backend=draft.backend or getattr(draft.user, "backend", ""),
+            backend=draft.backend or getattr(draft.user, "backend", "") or django_session.default_backend(),
             names=names,
+            lasts=None if draft.lasts is None else int(draft.lasts.total_seconds()),
         )
     )
 
@@ -162,12 +168,15 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
         raise WrongAnswer
     refused: Exception | None = None
     issued: IssuedTokens | None = None
+    proved: Proved | None = None
+    user: Any = None
     try:
         with _verifying(found, name) as user:
             if user is None:
                 raise _Unfit
+            is_used = _is_used(found)
             proved = factors.verify(request, user, name, given)
-            is_fit = _fits(found, user, client) and not _is_used(found)
+            is_fit = _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
             if proved is not None:
@@ -175,22 +184,30 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
                     issued = _open(request, found, user, proved, client)
                 except opening.SignInRefused as error:
                     refused = error  # Raised after the commit: a code that was used stays used.
-            else:
-                _note_wrong(user, client)
     except (_Unfit, UserChanged, IntegrityError):
-        raise WrongAnswer from None
+        issued = None
     if refused is not None:
         raise refused
     if issued is None:
+        if user is not None and (proved is not None or not _is_by_itself(name)):  # A backend has written an event.
+            _note_wrong(user, client)
         raise WrongAnswer
-    session.sign_in(request, user, issued, found.backend or None)
+    session.sign_in(request, user, issued, found.backend)
     return issued
 
 
 def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client) -> IssuedTokens:
     together = {**_ago(found), **proved}
     draft = Draft(
-        user, together, found.mode, found.remember, found.device_name, found.backend, found.session_id, found.began
+        user,
+        together,
+        found.mode,
+        found.remember,
+        found.device_name,
+        found.backend,
+        found.lasts_for,
+        found.session_id,
+        found.began,
     )
     with admission.stopping(required_exchange(request), draft):
         admitted = opening.ask(request, user, together)
@@ -201,7 +218,8 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
         remember=found.remember,
         device_name=found.device_name,
         backend=found.backend,
-        identity=_identity(found),
+        identity=Identity(found.session_id, secrets.token_bytes(SECRET_BYTES), generation=0),
+        lasts=found.lasts_for,
     )
 
 
@@ -211,9 +229,8 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
 
     A password takes long, and its backend writes to transactions of its own.
     """
-    by_itself = [factor.name for factor in token_settings().known_factors if factor.is_throttled_by_itself]
     alias = writer(RefreshToken)
-    if name in by_itself:
+    if _is_by_itself(name):
         yield _user(found)
         return
     with durable(alias):
@@ -221,6 +238,10 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
         if user is not None:
             user.backend = found.backend
         yield user
+
+
+def _is_by_itself(name: str) -> bool:
+    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
 
 
 def _user(found: Pending) -> Any:
@@ -242,13 +263,9 @@ def _is_used(found: Pending) -> bool:
 
 
 def _ago(found: Pending) -> Proved:
-    """Return what was proved, with how long ago. `MULTIPLE` is found anew."""
+    """Return what was proved, with how long ago."""
     now = time.time()
-    return {name: timedelta(seconds=max(now - at, 0)) for name, at in found.proved.items() if name != MULTIPLE}
-
-
-def _identity(found: Pending) -> Identity:
-    return Identity(found.session_id, secrets.token_bytes(SECRET_BYTES), generation=0)
+    return {name: timedelta(seconds=max(now - at, 0)) for name, at in found.proved.items()}
 
 
 def _note_wrong(user: Any, client: Client) -> None:
@@ -272,6 +289,7 @@ def _dumps(pending: Pending) -> str:
         pending.device_name,
         pending.backend,
         pending.names,
+        pending.lasts,
     ]
     body = urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).rstrip(b"=")
     return f"{body.decode()}.{_mac(keyring().pending_keys[0], body).decode()}"
@@ -286,7 +304,10 @@ def _loads(text: str | None) -> Pending | None:
     if not any(hmac.compare_digest(mac, _mac(key, body)) for key in keyring().pending_keys):
         return None
     session_id, user_key, digest, device, *others = json.loads(urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
-    return Pending(UUID(session_id), user_key, bytes.fromhex(digest), bytes.fromhex(device), *others)
+    try:
+        return Pending(UUID(session_id), user_key, bytes.fromhex(digest), bytes.fromhex(device), *others)
+    except TypeError:
+        return None  # Another release has signed it.
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

@@ -41,7 +41,7 @@ from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.opening import SignInRefused
+from tokens.web.opening import Admitted, SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
 from tokens.web.signing_out import end_own
@@ -90,8 +90,11 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
     mode = token_settings().mode_of_pages
     try:
         backend, lasts = request.session.get(BACKEND_SESSION_KEY, ""), expiry.lasts(request.session)
-        admitted = exchange.admitted or opening.ask(request, user, exchange.proved)
-        admitted = replace(admitted, user=user, proved=exchange.proved)
+        admitted = exchange.admitted
+        if admitted is None or admitted.user.pk != user.pk:  # Whatever has noted the sign-in, the policy is asked.
+            admitted = opening.ask(request, user, exchange.proved)
+        # A view may have added methods since.
+        admitted = Admitted(user, {**admitted.proved, **exchange.proved})
         issued = opening.open_session(
             admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
         )

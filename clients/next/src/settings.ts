@@ -7,6 +7,8 @@ export interface Settings {
   readonly authServer: string;
   readonly issuer: string;
   readonly audience: string;
+  /** The name of the tenant whose tokens are good here. Empty: Latchkey has no tenants. */
+  readonly tenant: string;
   /** The name of the cookie with the access token. */
   readonly access: string;
   /** The names of the cookie with the refresh token: the one that is written, and the one of earlier releases. */
@@ -28,6 +30,7 @@ export function settings(): Settings {
     AUTH_SERVER: process.env.AUTH_SERVER,
     LATCHKEY_ISSUER: process.env.LATCHKEY_ISSUER,
     LATCHKEY_AUDIENCE: process.env.LATCHKEY_AUDIENCE,
+    LATCHKEY_TENANT: process.env.LATCHKEY_TENANT,
     LATCHKEY_COOKIE_SUFFIX: process.env.LATCHKEY_COOKIE_SUFFIX,
   });
 }
@@ -45,6 +48,7 @@ export function settingsFrom(environment: Environment): Settings {
     authServer,
     issuer: environment.LATCHKEY_ISSUER || origin,
     audience: environment.LATCHKEY_AUDIENCE || origin,
+    tenant: environment.LATCHKEY_TENANT || "",
     ...cookieNames(origin, suffix ? `-${suffix}` : ""),
   };
 }

@@ -51,6 +51,9 @@ export async function verify(token: string, given: Settings): Promise<Verdict> {
       algorithms: ALGORITHMS,
       requiredClaims: ["exp", "iat", "sub", "sid"],
     });
+    const tenant = payload.latchkey_tenant ?? "";
+    if (tenant !== given.tenant)
+      return refused(`the tenant of the access token is ${JSON.stringify(tenant)}, and LATCHKEY_TENANT is ${JSON.stringify(given.tenant)}`);
     return { token, claims: payload as Claims };
   } catch (error) {
     return reasonOf(error, given);

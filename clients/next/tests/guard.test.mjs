@@ -70,6 +70,7 @@ test("a verified token opens the page, which no cache keeps", async () => {
 const forged = {
   "of another issuer": [{ iss: "https://evil.example" }],
   "for another audience": [{ aud: "https://evil.example" }],
+  "of a tenant, where none is named": [{ latchkey_tenant: "first" }],
   "that is no access token": [{}, { typ: "JWT" }],
   "that has expired": [{ exp: seconds() - 1 }],
   "without a session": [{ sid: undefined }],
@@ -83,6 +84,18 @@ for (const [kind, args] of Object.entries(forged))
     assert.ok(isPassed(response));
     assert.equal(handedOn(response), "a=b; c=d");
   });
+
+test("where a tenant is named, only its tokens open a page", async () => {
+  process.env.LATCHKEY_TENANT = "first";
+  try {
+    for (const [tenant, isGood] of [["first", true], ["second", false], [undefined, false]]) {
+      const token = await latchkey.token({ latchkey_tenant: tenant });
+      assert.equal(isPassed(await visit("/account", `access=${token}`)), isGood, tenant);
+    }
+  } finally {
+    delete process.env.LATCHKEY_TENANT;
+  }
+});
 
 test("a token with a wrong signature, or none, opens nothing", async () => {
   const { privateKey } = await generateKeyPair("Ed25519");
@@ -104,6 +117,7 @@ test("a refresh hands the new cookies to the browser and to the page", async () 
 test("a refreshed token that does not verify is not handed on, and the page says why", async () => {
   for (const [claims, options, why] of [
     [{ iss: "http://localhost:8000" }, {}, /issuer.*"http:\/\/localhost:8000".*ORIGIN is "http:\/\/localhost:3000"/],
+    [{ latchkey_tenant: "first" }, {}, /tenant.*"first".*LATCHKEY_TENANT is ""/],
     [{ exp: seconds() - 5 }, {}, /clock/],
     [{}, { kid: "other" }, /AUTH_SERVER has no public key/],
   ]) {

@@ -35,6 +35,39 @@ def test_a_user_signs_in_fetches_and_signs_out(tab, world, person):
     assert world.auth.reasons(person) == ["signed_out"]
 
 
+POLICY = """
+from tokens import sessions
+from tokens.conf import TokenSettings as owner
+class Question(sessions.Factor):
+    name, proves = "question", frozenset({"kba"})
+    def is_available(self, user): return True
+    def verify(self, request, user, answer): return ["kba"] if answer == "cat" else None
+def of_site(request, user, methods):
+    return sessions.Open() if "kba" in methods else sessions.MoreNeeded()
+class Always(property):
+    pass
+"""
+
+
+def test_a_user_answers_a_second_factor(tab, world, person):
+    """In mode ``body`` the pending sign-in stays in the worker, as the refresh token does."""
+    factors = f"{POLICY}new = Always(lambda self: (Question(),))"
+    policy = f"{POLICY}new = Always(lambda self: of_site)"
+    with world.auth.replaced("known_factors", factors), world.auth.replaced("asks_before_sign_in", policy):
+        refused = "(error) => [error.code, error.offered, Object.keys(error).sort()]"
+        given = {"email": person.email, "password": person.password}
+        code, offered, names = tab.page.evaluate(f"(given) => session.signIn(given).catch({refused})", given)
+        assert (code, offered) == ("factor_required", ["question"])
+        assert "pending" not in names
+        assert tab.fetch() == [401]
+        wrong = tab.page.evaluate("session.answerFactor('question', 'dog').catch((error) => error.code)")
+        assert (wrong, tab.user) == ("factor_refused", None)
+        tab.page.evaluate("session.answerFactor('question', 'cat')")
+        assert tab.user == person.email
+        assert tab.fetch() == [200]
+        assert tab.heard == [["signin", person.email]]
+
+
 def test_parallel_requests_with_an_expired_token_are_answered_after_one_rotation(signed_in, world, person):
     world.forward(601)
     assert signed_in.fetch(times=20) == [200] * 20

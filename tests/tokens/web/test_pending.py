@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
@@ -15,9 +16,12 @@ from tests.tokens.edge import who
 from tests.tokens.service.holders import PATIENCE
 from tests.tokens.service.threads import in_thread
 from tokens import sessions
+from tokens.conf import keyring, tenants
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.service.client import Client as ClientOfTest
 from tokens.sessions import Factor
 from tokens.web import pending
+from tokens.web.admission import Draft
 
 HERE = __name__
 PENDING = "__Host-pending"
@@ -34,6 +38,10 @@ def three_factors(request: Any, user: Any, methods: Any) -> Any:
 
 def refuses_codes(request: Any, user: Any, methods: Any) -> Any:
     return sessions.Refuse("No codes here.") if "otp" in methods else sessions.MoreNeeded()
+
+
+def asks_for_the_password_again(request: Any, user: Any, methods: Any) -> Any:
+    return sessions.MoreNeeded(["password"])
 
 
 class Code(Factor):
@@ -238,7 +246,13 @@ class TestItsEnd:
         before = RefreshToken.objects.count()
         of_codes = get_user_model().objects.values_list("last_login", flat=True)
         left = list(of_codes)
-        right, wrong_too = answer(browser), answer(browser, ANOTHER)
+        failed = SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
+        counts = [failed.count()]
+        right = answer(browser)
+        counts.append(failed.count())
+        wrong_too = answer(browser, ANOTHER)
+        counts.append(failed.count())
+        assert counts[1] - counts[0] == counts[2] - counts[1] == 1
         for response in (right, wrong_too):
             assert (
                 (response.status_code, response.content) == (wrong.status_code, wrong.content) == (401, wrong.content)
@@ -267,6 +281,35 @@ class TestItsEnd:
         browser.cookies[PENDING] = f"{pending.urlsafe_b64encode(json.dumps(fields).encode()).decode()}.{mac}"
         assert answer(browser, ANOTHER).status_code == 401
         assert answer(browser).status_code == 401
+
+    def test_keeps_what_a_passkey_has_proved(self, browser, owner, policy):
+        """``mfa`` of a passkey does not follow from its other methods."""
+        policy(three_factors)
+        given = dict.fromkeys(("pop", "user", "mfa"), timedelta(seconds=5))
+        text = pending.begin(Draft(owner, given, "cookie", remember=False), ClientOfTest(), ["totp"])
+        found = pending._loads(text)
+        assert pending._ago(found).keys() == given.keys()
+        assert all(timedelta(seconds=5) <= ago < timedelta(seconds=9) for ago in pending._ago(found).values())
+
+    def test_of_another_release_is_none(self, browser):
+        body, _ = browser.cookies[PENDING].value.split(".")
+        fields = [*json.loads(pending.urlsafe_b64decode(body + "==")), "a field of tomorrow"]
+        body = pending.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=")
+        mac = pending._mac(keyring().pending_keys[0], body)
+        browser.cookies[PENDING] = f"{body.decode()}.{mac.decode()}"
+        assert answer(browser).status_code == 401
+
+    def test_holds_if_the_clock_of_another_server_is_ahead(self, browser, owner, clock):
+        begin(browser, owner)
+        clock.forward(-5)
+        assert answer(browser).status_code == 200
+
+    def test_is_that_of_its_tenant(self, browser, owner):
+        with tenants.entered("another"):
+            text = pending.begin(Draft(owner, {}, "cookie", remember=False), ClientOfTest(), ["totp"])
+            assert pending._loads(text).user_key == str(owner.pk)
+        assert pending._loads(text) is None
+        assert answer(browser, pending=text).status_code == 401
 
     def test_survives_a_change_of_keys(self, browser, settings):
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -311,6 +354,12 @@ class TestGuesses:
         answer(browser, ANOTHER)
         event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
         assert str(event.user_id) == str(owner.pk)
+
+    def test_of_a_password_are_one_event_each(self, browser, policy, settings):
+        policy(three_factors, SIGN_IN_POLICY=f"{HERE}.asks_for_the_password_again")
+        begin(browser, get_user_model().objects.get())
+        assert answer(browser, "wrong", "password").status_code == 401
+        assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED).count() == 1
 
     @pytest.mark.parametrize("body", [{}, {"answer": CODE}, {"method": 5, "answer": CODE}], ids=str)
     def test_need_to_say_which_factor_they_are_of(self, browser, body):

@@ -27,7 +27,7 @@ def test_a_confirmed_address_is_enough(confirmed):
     assert answer(confirmed) == Open()
 
 
-@pytest.mark.parametrize("confirmed", [False, None, lambda: False], ids=repr)
+@pytest.mark.parametrize("confirmed", [False, None, lambda: False], ids=["false", "none", "a method"])
 def test_others_are_told_to_confirm(confirmed):
     refused = answer(confirmed)
     assert isinstance(refused, Refuse)

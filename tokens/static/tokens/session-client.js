@@ -13,12 +13,12 @@ const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a respons
 const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
 const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
 const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
-const PARTS = ["message", "status", "code", "errors", "retryAfter"]; // Of an error.
+const PARTS = ["message", "status", "code", "errors", "offered", "retryAfter"]; // Of an error.
 const CHANGE = ["kind", "user", "session", "total", "wall", "end"]; // A message between tabs.
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
-export const METHODS = ["restore", "signIn", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
+export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
 
 /**
  * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
@@ -41,13 +41,16 @@ export function own(value, ...names) {
   return found;
 }
 
-/** An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field. */
+/**
+ * An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field, and
+ * `offered` the factors of which a sign-in needs one.
+ */
 export class SessionError extends Error {
-  /** @param {{ message?: string, status?: number, code?: string, errors?: object, retryAfter?: number }} given */
+  /** @param {{ message?: string, status?: number, code?: string, errors?: object, offered?: string[], retryAfter?: number }} given */
   constructor(given) {
-    const { message, status = 0, code = "unreachable", errors, retryAfter } = own(given, ...PARTS);
+    const { message, status = 0, code = "unreachable", errors, offered, retryAfter } = own(given, ...PARTS);
     super(message ?? code);
-    Object.assign(this, { name: "SessionError", status, code, errors, retryAfter });
+    Object.assign(this, { name: "SessionError", status, code, errors, offered, retryAfter });
   }
 }
 
@@ -105,14 +108,14 @@ export class SessionClient {
     return this.#user ? { kind: "restore", user: this.#user, session: this.#session } : null;
   }
 
-  async signIn(credentials) {
+  signIn(credentials) {
     const { email, password, remember, deviceName } = own(credentials, "email", "password", "remember", "deviceName");
-    const given = { email, password, remember, device_name: deviceName, mode: this.#mode };
-    await withLock(this.#name, async () => {
-      const device = { device_token: this.#tokens.device };
-      this.#take("signin", await this.#call("POST", "login", { ...given, ...device }));
-    });
-    return { kind: "signin", user: this.#user, session: this.#session };
+    return this.#signIn("login", () => ({ email, password, remember, device_name: deviceName, mode: this.#mode }));
+  }
+
+  /** Answers a factor, after a sign-in was refused with `factor_required`. */
+  answerFactor(method, answer) {
+    return this.#signIn("factor", () => ({ method, answer, pending: this.#tokens.pending }));
   }
 
   async signOut() {
@@ -174,6 +177,13 @@ export class SessionClient {
   close() {
     this.#isClosed = true;
     this.#awaken?.();
+  }
+
+  async #signIn(path, given) {
+    await withLock(this.#name, async () => {
+      this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
+    });
+    return { kind: "signin", user: this.#user, session: this.#session };
   }
 
   #become(kind, user, session, life = new Countdown(Infinity)) {
@@ -249,8 +259,10 @@ export class SessionClient {
       throw new SessionError({ message: String(error) });
     }
     if (!response.ok) {
-      const { code = "error", detail, errors } = own(answer, "code", "detail", "errors");
-      throw new SessionError({ message: detail, status: response.status, code, errors, retryAfter: waitOf(response) });
+      const { code = "error", detail, errors, offered, pending } = own(answer, "code", "detail", "errors", "offered", "pending");
+      if (pending) this.#tokens.pending = pending; // It stays in the worker.
+      const retryAfter = waitOf(response);
+      throw new SessionError({ message: detail, status: response.status, code, errors, offered, retryAfter });
     }
     if (answer) {
       const { access_token_expires_at: end } = own(answer, "access_token_expires_at");

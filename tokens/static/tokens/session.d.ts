@@ -51,8 +51,14 @@ export interface Session extends EventTarget {
    */
   restore(options?: { signal?: AbortSignal }): Promise<User | null>;
 
-  /** Signs in. Rejects with a `SessionError`: `invalid_credentials`, `invalid` with its `errors`, `unreachable`, … */
+  /**
+   * Signs in. Rejects with a `SessionError`: `invalid_credentials`, `invalid` with its `errors`, `unreachable`, … With
+   * `factor_required`, `offered` names the factors of which one is needed: call `answerFactor`.
+   */
   signIn(credentials: Credentials): Promise<User>;
+
+  /** Answers one of the factors that a sign-in needs, for example `totp`. Rejects as `signIn`, also with `factor_refused`. */
+  answerFactor(method: string, answer: unknown): Promise<User>;
 
   /** Signs out. Rejects with a `SessionError` if the server did not answer. The user is then still signed in. */
   signOut(): Promise<void>;
@@ -95,6 +101,8 @@ export class SessionError extends Error {
   readonly code: string;
   /** The errors of each field. */
   readonly errors?: Readonly<Record<string, readonly string[]>>;
+  /** With `factor_required`: the names of the factors that the account has. */
+  readonly offered?: readonly string[];
   /** Milliseconds after which to try again, if the server has said so. */
   readonly retryAfter?: number;
 }

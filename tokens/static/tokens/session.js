@@ -77,6 +77,11 @@ class Session extends EventTarget {
     return this.user;
   }
 
+  async answerFactor(method, answer) {
+    this.#apply(await this.#client.answerFactor(method, answer));
+    return this.user;
+  }
+
   async signOut() {
     await this.#client.signOut();
     this.#apply({ kind: "signout", user: null, session: this.#session });

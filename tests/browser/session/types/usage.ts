@@ -10,6 +10,9 @@ export async function use(): Promise<string> {
   try {
     await session.signIn({ email: "a", password: "b", remember: true, deviceName: "mine" });
   } catch (error) {
+    if (error instanceof SessionError && error.code === "factor_required") {
+      await session.answerFactor(error.offered?.[0] ?? "totp", "123456");
+    }
     if (error instanceof SessionError && error.code === "invalid") return error.errors?.email?.[0] ?? "";
   }
   const response: Response = await session.fetch(new Request("/"), { method: "POST", body: new FormData() });

@@ -31,6 +31,7 @@ from tests.tokens.contrib.headless.factors import (
 )
 from tests.tokens.contrib.headless.passkey import Passkey
 from tests.tokens.edge import who
+from tokens.checks.packages import check_second_factor
 from tokens.contrib import allauth_factors
 from tokens.models import RefreshToken
 
@@ -154,6 +155,16 @@ def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, set
     browser.cookies[name] = response.cookies[name].value
     assert by_api(browser, user).status_code == 200
     assert by_api(Client(), user).status_code == 401
+
+
+def test_without_a_policy_the_check_says_what_can_be_walked_round(settings):
+    assert check_second_factor() == []
+    settings.TOKENS = {}
+    [message] = check_second_factor()
+    assert message.id == "tokens.W030"
+    assert "second factor can be" in message.msg
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    assert "second factor and confirmation of addresses" in check_second_factor()[0].msg
 
 
 class TestConfirmation:
