@@ -132,8 +132,11 @@ def test_a_wrong_password_reads_no_row_of_factors(browser, user, signed_in, cloc
     assert not [each["sql"] for each in asked if "factors_" in each["sql"]]
 
 
-def test_a_sign_in_of_which_no_method_is_known_needs_a_code_too(browser, user, secret, clock):
+def test_a_sign_in_of_which_no_method_is_known_needs_a_code_too(browser, user, secret, clock, settings):
+    settings.ROOT_URLCONF = "tests.factors.urls"
     with pytest.raises(sessions.FactorRequired):
         browser.force_login(user)
-    assert browser.get("/api/auth/me").status_code == 401
+    browser.get(f"/probe/sign-in/{user.email}")
     assert not RefreshToken.objects.exists()
+    answer = post(browser, FACTOR, {"method": "totp", "answer": code(secret, clock.now)})
+    assert answer.json()["session"]["amr"] == ["otp"]
