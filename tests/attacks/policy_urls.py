@@ -92,6 +92,15 @@ def catching_in_a_transaction(request: HttpRequest, address: str) -> HttpRespons
         return _catching(request, address, sign_in)
 
 
+def writing_before(request: HttpRequest, address: str) -> HttpResponse:
+    """Has written before `login`, calls it in a transaction of its own, and catches the exception outside of that."""
+    _write(BEFORE)
+    user = User.objects.get(email=address)
+    with suppress(Exception), transaction.atomic():
+        login(request, user, BACKEND)
+    return HttpResponse(f"the secret of {user.email}")
+
+
 def catching_twice(request: HttpRequest, address: str) -> HttpResponse:
     """Tries again, and sends the signal by itself."""
 
@@ -151,6 +160,7 @@ VIEWS = {"rest": rest} | {
         careless_async,
         catching,
         catching_in_a_transaction,
+        writing_before,
         catching_twice,
         catching_async,
         broken,
