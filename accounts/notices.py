@@ -1,7 +1,8 @@
 """Notices: mails to the user about events that an attacker may have caused.
 
-They report a sign-in on a new device, a session that ended because its refresh token was used twice, and a new
-password, whichever way it was set. `accounts.service` reports a change of the address, because it knows the old one.
+They report a sign-in on a new device, a session that ended because its refresh token was used twice, a new password,
+whichever way it was set, and what happened to a factor (the app `factors`, or one of the project). `accounts.service`
+reports a change of the address, because it knows the old one.
 The first sign-in of an account is reported like any other on a new device.
 
 Receivers run in the request that caused the event. Its response must be the same for an attacker and for the user, so
@@ -25,6 +26,12 @@ _ABOUT_DEVICES = {
     sessions.Kind.REUSE_DETECTED: "token_used_twice",
 }
 
+_ABOUT_FACTORS = {
+    sessions.Kind.FACTOR_ADDED: "factor_added",
+    sessions.Kind.FACTOR_REMOVED: "factor_removed",
+    sessions.Kind.RECOVERY_CODE_USED: "recovery_code_used",
+}
+
 
 @receiver(sessions.happened)
 def tell_owner(*, event: Any, **kwargs: Any) -> None:
@@ -33,6 +40,11 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
         owner = users.find(event.user_id)
         if owner is not None:
             _send("password_changed", owner)
+    elif name := _ABOUT_FACTORS.get(event.kind):
+        owner = users.find(event.user_id)
+        if owner is not None:
+            what, ip = str(sessions.factors.label_of(event.reason)), event.ip or _("unknown")
+            _send(name, owner, what=what, time=event.created_at, ip=ip)
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)
         if device is not None:

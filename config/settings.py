@@ -50,7 +50,15 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-TOKENS: dict[str, object] = {"FACTORS": ["tokens.web.factors.Password", "accounts.factors.EmailCode"]}
+TOKENS: dict[str, object] = {
+    "FACTORS": [
+        "tokens.web.factors.Password",
+        "factors.totp.TotpFactor",
+        "factors.recovery.RecoveryCodeFactor",
+        "accounts.factors.EmailCode",
+    ],
+    "SIGN_IN_POLICY": "factors.policy.enrolled",
+}
 # TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True
 CORS_EXPOSE_HEADERS = ["Date", "Retry-After"]  # Clients use them to tell the time, and how long to wait.
@@ -58,6 +66,7 @@ CORS_URLS_REGEX = r"^/(api|\.well-known)/"
 
 INSTALLED_APPS = [
     "accounts",
+    "factors",
     "tokens",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -244,6 +253,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console", "errors", "reports"], "level": "INFO"},
         "accounts": {"handlers": ["stderr"], "level": "INFO"},
+        "factors": {"handlers": ["stderr"], "level": "INFO"},
         "tokens": {"handlers": ["events"], "level": "INFO"},
     },
 }

@@ -24,9 +24,11 @@ urlpatterns = [
     path("api/schema", description.schema, name="schema"),
     path("api/docs", description.docs, name="docs"),
     path("api/", include("accounts.api.urls")),
+    path("api/", include("factors.api.urls")),
     path("api/", include("tokens.api.urls")),
     path("", home, name="home"),
     path("", include("accounts.urls")),
+    path("", include("factors.urls")),
     path("admin/", admin.site.urls),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

@@ -21,15 +21,16 @@ ROOT = structure.ROOT
 PUBLIC_SESSIONS = """
     ClaimsSession Factor FactorRequired ImpersonationRefused Kind MAX_DEVICE_NAME MoreNeeded Open Reason
     RefreshTokenRequired Refuse SessionEnded SignInRefused UnknownMethod actor_id add_method allow_sign_in_after_reset
-    answered authenticate canonical change_account could_not_refresh current_id device_of durable factors factors_for
-    happened has_refresh_token has_signed_in_before idle_user impersonate is_live is_recent is_same_password
-    live_sessions may_remember may_send now open_session password_digest password_spellings pending reauthenticate
-    record release rename_device reopen requires revoke revoke_all revoke_others revoked_by_operators
+    answered authenticate canonical change_account could_not_refresh current_id device_of durable encryption_keys
+    factors factors_for happened has_refresh_token has_signed_in_before idle_user impersonate is_live is_recent
+    is_same_password live_sessions may_remember may_send now open_session password_digest password_spellings pending
+    reauthenticate record release rename_device reopen requires revoke revoke_all revoke_others revoked_by_operators
     sign_out_elsewhere take_turns tenant throttle validate_device_name was_ended_since
 """
 PUBLIC_API = """
-    ApiView AskedOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text answer_with_problem
-    endpoint jwks problems proof_of proof_of_delete reauthentication_required requires valid
+    ApiView AskedOutput Flag Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text
+    answer_with_problem endpoint jwks problems proof_of proof_of_delete reauthentication_required requires text_of
+    valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",
@@ -174,17 +175,17 @@ class TestAProjectWithTemplatesOfItsOwn:
         assert "<!doctype html>" in page
 
 
-@pytest.mark.parametrize("folder", ["templates", "tokens/templates", "config/demo/templates"])
+@pytest.mark.parametrize("folder", ["templates", "tokens/templates", "factors/templates", "config/demo/templates"])
 def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
     for path in (ROOT / folder).rglob("*.*"):
         first, *rest = path.relative_to(ROOT / folder).parts
         assert rest
-        assert first in {"accounts", "tokens", "config", "demo"} or (
+        assert first in {"accounts", "tokens", "config", "demo", "factors"} or (
             first == "admin" and rest[0] in {"accounts", "tokens"}
         )
 
 
-@pytest.mark.parametrize("app", ["tokens", "accounts", "config/demo"])
+@pytest.mark.parametrize("app", ["tokens", "accounts", "factors", "config/demo"])
 def test_every_static_file_carries_the_name_of_its_app_in_its_path(app):
     static = ROOT / app / "static"
     assert {path.name for path in static.iterdir()} == {Path(app).name}

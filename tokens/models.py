@@ -261,6 +261,9 @@ class SecurityEvent(models.Model):
         PASSWORD_RESET = "password_reset", _("password reset asked for")
         PASSWORD_CHANGED = "password_changed", _("password changed")
         ALARM = "alarm", _("the owner says: this was not me")
+        FACTOR_ADDED = "factor_added", _("factor added")
+        FACTOR_REMOVED = "factor_removed", _("factor removed")
+        RECOVERY_CODE_USED = "recovery_code_used", _("recovery code used")
         MAIL_DROPPED = "mail_dropped", _("notice not sent")
         PURGED = "purged", _("purged")
 

@@ -90,6 +90,7 @@ __all__ = [
     "current_id",
     "device_of",
     "durable",
+    "encryption_keys",
     "factors",
     "factors_for",
     "happened",
@@ -131,6 +132,7 @@ Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
 current_id = session.current_id
+encryption_keys = tenants.encryption_keys
 impersonate = impersonation.impersonate
 release = impersonation.release
 actor_id = impersonation.actor_id

@@ -16,7 +16,8 @@ def use(db: None, settings: Any, clock: Any, mailoutbox: list[Any]) -> Use:
     """
     settings.ROOT_URLCONF = "tests.urls"
     settings.ADMINS = [("operator", "operator@example.org")]
-    settings.TOKENS = {"MODES": ["cookie", "scoped", "body"], "SERVICE_AUDIENCE": "services", **INTROSPECTION}
+    more = {"MODES": ["cookie", "scoped", "body"], "SERVICE_AUDIENCE": "services", **INTROSPECTION}
+    settings.TOKENS = {**settings.TOKENS, **more}
     found = Use(clock, mailoutbox)
     found.run()
     return found

@@ -39,6 +39,10 @@ DOORS = {
     "api/auth/password/reset",
     "api/auth/password/reset/confirm",
     "api/auth/me",
+    "api/auth/factors",
+    "api/auth/factors/totp",
+    "api/auth/factors/totp/confirm",
+    "api/auth/factors/recovery-codes",
     "",
     "devices",
     "sign-in",
@@ -56,6 +60,10 @@ DOORS = {
     "password/reset/confirm",
     "alarm",
     "account/delete",
+    "account/security/app",
+    "account/security/app/confirm",
+    "account/security/app/remove",
+    "account/security/recovery-codes",
     "admin/login/",
     "admin/logout/",
     "admin/password_change/",
@@ -87,6 +95,8 @@ HARMLESS = {
     *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
     "manage.py purge_links",
+    "manage.py encrypt_factors",
+    "account/security",
 }
 """Every other URL and command of the project."""
 
@@ -116,7 +126,11 @@ def is_shown_only(route: str) -> bool:
 
 
 def test_every_url_and_command_is_either_a_door_or_harmless():
-    commands = {f"manage.py {name}" for name, app in get_commands().items() if app in {"tokens", "accounts", "config"}}
+    commands = {
+        f"manage.py {name}"
+        for name, app in get_commands().items()
+        if app in {"tokens", "accounts", "factors", "config"}
+    }
     found = {route for route in routes(get_resolver("config.urls")) if not is_shown_only(route)} | commands | DJANGOS
     assert found == DOORS | HARMLESS
     assert not DOORS & HARMLESS

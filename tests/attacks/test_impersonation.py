@@ -21,6 +21,11 @@ CHANGES = {
     ),
     "the account's existence": lambda browser: browser.delete("/api/auth/me"),
     "the other sessions": lambda browser: browser.delete("/api/auth/sessions"),
+    "the authenticator app": lambda browser: post(browser, "/api/auth/factors/totp"),
+    "the authenticator app, with the password": lambda browser: browser.delete(
+        "/api/auth/factors/totp", {"current_password": PASSWORD}, content_type="application/json"
+    ),
+    "the recovery codes": lambda browser: post(browser, "/api/auth/factors/recovery-codes"),
     "the time of the sign-in": lambda browser: post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}),
     "the name of a device": lambda browser: browser.patch(
         f"/api/auth/sessions/{RefreshToken.objects.filter(actor=None).latest('id').id}",

@@ -118,7 +118,7 @@ class TestADumpOfTheDatabase:
 
     def test_has_rows_in_every_table_of_ours(self, use):
         """A control: in an empty table the tests above would find no secret."""
-        configs = [apps.get_app_config(name) for name in ("accounts", "tokens")]
+        configs = [apps.get_app_config(name) for name in ("accounts", "factors", "tokens")]
         ours = {model._meta.db_table for config in configs for model in config.get_models()}
         assert ours <= {table for table, rows in tables() if rows}
 
@@ -220,7 +220,7 @@ def test_logs_error_pages_and_error_reports_hold_no_secret(request, mailoutbox, 
         if isinstance(handler, AdminEmailHandler):
             monkeypatch.setattr(handler, "include_html", html)
     caplog.set_level(logging.INFO)
-    for name in ("tokens", "accounts"):
+    for name in ("tokens", "accounts", "factors"):
         caplog.set_level(logging.DEBUG, name)
     caplog.clear()
     use: Use = request.getfixturevalue("use")

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import User
 from tests.attacks.doors import SERVICE, by_service
 from tests.browsers import FIREFOX, REFRESH, post
+from tests.factors.steps import code
 
 FIRST, WRONG, CHANGED, RESET, PAGE = PASSWORDS = (
     "the first password, never to be seen",
@@ -50,10 +51,14 @@ class Use:
         return {*self.tokens, *PASSWORDS, SERVICE}
 
     def run(self) -> None:
-        """Register, sign in and out in every mode, refresh, reuse a token, change every credential, cause errors."""
+        """Register, sign in and out in every mode, refresh, reuse a token, change every credential, cause errors.
+
+        At last set up an authenticator app, and sign in with it.
+        """
         self._by_api()
         self._by_pages()
         self._fail()
+        self._by_factors()
 
     def browser(self) -> Recorder:
         return Recorder(self.tokens)
@@ -134,6 +139,16 @@ class Use:
             browser.post("/probe/fails", secret, content_type="application/json"),
         ):
             assert self._note(answer).status_code == 500
+
+    def _by_factors(self) -> None:
+        browser, again = self.browser(), self.browser()
+        self._post(browser, "login", email=OWNER, password=RESET)
+        secret = self._post(browser, "factors/totp").json()["secret"]
+        self._post(browser, "factors/totp/confirm", code="000000")
+        made = self._post(browser, "factors/totp/confirm", code=code(secret, self._clock.now)).json()["recovery_codes"]
+        self.tokens |= {secret, *made}
+        self._post(again, "login", email=OWNER, password=RESET)
+        assert self._post(again, "factor", method="recovery_code", answer=made[0]).status_code == 200
 
     def _post(self, client: Client, path: str, **data: Any) -> Any:
         return self._note(post(client, f"/api/auth/{path}", data))

@@ -46,7 +46,7 @@ def test_the_package_passes_on_every_page_and_endpoint_of_latchkey():
 
 def test_the_package_passes_on_the_files_of_those_pages():
     expected = latchkeys_paths()
-    for app in ("accounts", "tokens"):
+    for app in ("accounts", "factors", "tokens"):
         assert expected.fullmatch(f"/{settings.STATIC_URL.strip('/')}/{app}/a/b.css")
 
 

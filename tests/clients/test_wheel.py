@@ -49,8 +49,8 @@ def with_their_own(names: set[str]) -> set[str]:
 def test_the_wheel_has_the_name_that_is_free_and_only_the_apps(wheel):
     assert wheel.name.startswith("django_latchkey-")
     first = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {name for name in first if not name.endswith(".dist-info")} == {"accounts", "tokens"}
-    assert {"accounts/py.typed", "tokens/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in first if not name.endswith(".dist-info")} == {"accounts", "factors", "tokens"}
+    assert {"accounts/py.typed", "factors/py.typed", "tokens/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_wheel_requires_few_packages_and_an_upper_bound_of_django(wheel):

@@ -90,7 +90,11 @@ def test_no_folder_is_listed_and_no_file_outside_of_the_static_ones_is_served():
 
 def test_nothing_takes_or_stores_a_file():
     """Only error reports name the files of a request, without their names and contents."""
-    code = {path: path.read_text() for app in ("accounts", "config", "tokens") for path in (ROOT / app).rglob("*.py")}
+    code = {
+        path: path.read_text()
+        for app in ("accounts", "config", "factors", "tokens")
+        for path in (ROOT / app).rglob("*.py")
+    }
     found = {str(path.relative_to(ROOT)) for path, text in code.items() if re.search(r"\.FILES|MultiPartParser", text)}
     assert found == {"tokens/web/reports.py"}
     assert not [path for path, text in code.items() if re.search(r"\b(File|Image|FilePath)Field\b", text)]
@@ -114,7 +118,7 @@ def test_only_files_of_these_kinds_are_static():
 def test_only_the_demo_imports_a_module_that_opens_connections():
     """Other code connects only by Django, to the database, the cache and the mail server that settings name."""
     found = set()
-    for app in ("accounts", "config", "tokens"):
+    for app in ("accounts", "config", "factors", "tokens"):
         for path in (ROOT / app).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):

@@ -7,7 +7,7 @@ from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.permissions import requires
 from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, Operation, Parameter
-from tokens.api.serializers import ProofInput, Text, valid
+from tokens.api.serializers import Flag, ProofInput, Text, text_of, valid
 from tokens.api.views import Me, jwks
 from tokens.web import problems
 
@@ -16,6 +16,7 @@ __all__ = [
     "SIGNED_IN",
     "ApiView",
     "AskedOutput",
+    "Flag",
     "Me",
     "Operation",
     "Parameter",
@@ -31,5 +32,6 @@ __all__ = [
     "proof_of_delete",
     "reauthentication_required",
     "requires",
+    "text_of",
     "valid",
 ]

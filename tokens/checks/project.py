@@ -69,10 +69,14 @@ def _is_found(path: str) -> bool:
     return True
 
 
+NAMES = {"accounts", "factors", "tokens"}
+"""The names of our apps."""
+
+
 @register(Tags.security)
 def check_names_of_apps(**kwargs: Any) -> list[CheckMessage]:
     """Check that no app of the project has the name of one of ours. Python imports the one that it finds first."""
-    return [message for app in apps.get_app_configs() if app.name in {"accounts", "tokens"} for message in _hiding(app)]
+    return [message for app in apps.get_app_configs() if app.name in NAMES for message in _hiding(app)]
 
 
 def _hiding(app: AppConfig) -> Iterator[CheckMessage]:

@@ -8,7 +8,8 @@ weaken another. The label ends in the name of the tenant, if there is one. Deriv
 - the MAC key of challenges to devices (`tokens.protocol.dbsc`),
 - the key from which a session for a sign-in in Django's own session gets its secret,
 - the key from which the session that follows an impersonation gets its secret,
-- the MAC key of pending sign-ins.
+- the MAC key of pending sign-ins,
+- the key that encrypts secrets in rows, and the four bytes that name it.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
 add the new secret as a fallback on every server first, then swap the two.
@@ -50,6 +51,8 @@ class KeyRing:
     django_session_keys: Sequence[bytes]
     release_keys: Sequence[bytes]
     pending_keys: Sequence[bytes]
+    encryption_keys: Mapping[bytes, bytes]
+    """The keys for secrets in rows by their names. The first encrypts, and all decrypt."""
 
     @property
     def kid(self) -> str:
@@ -85,6 +88,10 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,),
         django_session_keys=[of_secret(secret, "hand-over", 32) for secret in secrets],
         release_keys=[of_secret(secret, "release", 32) for secret in secrets],
         pending_keys=[of_secret(secret, "pending sign-in, MAC", 32) for secret in secrets],
+        encryption_keys={
+            of_secret(secret, "encryption, key id", KEY_ID_BYTES): of_secret(secret, "encryption, AES-256-GCM", 32)
+            for secret in secrets
+        },
     )
 
 

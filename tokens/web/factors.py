@@ -97,6 +97,11 @@ def offered(request: Any, user: Any) -> list[str]:
     return [*of_user(user, at_sign_in=exchange is None or exchange.access is None)]
 
 
+def label_of(name: str) -> str | Promise:
+    """Return what pages call a factor. Return its name if there is none in FACTORS."""
+    return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)
+
+
 def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:
     """Return what a client needs before it can answer. None: nothing, or the account does not have this factor."""
     factor = of_user(user).get(name)

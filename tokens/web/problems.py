@@ -141,6 +141,12 @@ MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", _("The request could no
 INVALID = Problem(HTTPStatus.BAD_REQUEST, "invalid", _("Some fields are not valid."))
 INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is not valid. Request a new one."))
 LINK_USED = Problem(HTTPStatus.BAD_REQUEST, "link_used", _("This link has been used already."))
+WRONG_CODE = Problem(
+    HTTPStatus.BAD_REQUEST, "wrong_code", _("This code is not right. Enter the one that your app shows now.")
+)
+LAST_FACTOR = Problem(
+    HTTPStatus.CONFLICT, "last_factor", _("There would be no way left into your account. Set a password first.")
+)
 NOT_FOUND = Problem(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing here."))
 METHOD_NOT_ALLOWED = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _("This method is not allowed here."))
 LENGTH_REQUIRED = Problem(

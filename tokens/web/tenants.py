@@ -1,13 +1,13 @@
 """Which tenant a request is for: the setting TENANT_HOOK says it, once for each request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import Token
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from tokens.conf import tenants, token_settings
+from tokens.conf import keyring, tenants, token_settings
 
 current, leave = tenants.current, tenants.leave
 _ATTRIBUTE = "_tokens_tenant"
@@ -23,6 +23,15 @@ def of(request: Any) -> str:
         name = tenants.name_of(hook(request))
         setattr(request, _ATTRIBUTE, name)
     return name
+
+
+def encryption_keys() -> Mapping[bytes, bytes]:
+    """Return the keys of 32 bytes for secrets in rows of other apps, by names of four bytes. They are the tenant's.
+
+    The first encrypts, and all decrypt. They are derived from ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``. Bind what
+    is encrypted to its table and row by additional data (AEAD), because all apps have the same keys.
+    """
+    return keyring().encryption_keys
 
 
 def enter(request: Any) -> Token[str]:

@@ -12,10 +12,10 @@ const LATCHKEYS = [
   "/email/(confirm|confirmed|change)",
   "/password/(change|changed|reset|reset/confirm|reset/done)",
   "/alarm",
-  "/account/(delete|deleted)",
+  "/account/(delete|deleted|security(/app(/confirm|/remove)?|/recovery-codes)?)",
   "/devices",
   "/sessions/(end-others|[0-9a-f-]{36}/(end|rename))",
-  "/static/(accounts|tokens)/.+",
+  "/static/(accounts|factors|tokens)/.+",
 ];
 /** The pages that Latchkey has only in development. */
 const DEMO = ["/demo(/(ask|time|steal|thief))?", "/mailbox(/\\d+(/html)?)?", "/static/demo/.+"];

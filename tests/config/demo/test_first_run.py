@@ -22,7 +22,7 @@ from tests.databases import start_server
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
-PROJECT = ("manage.py", "config", "accounts", "tokens", "templates", "pyproject.toml")
+PROJECT = ("manage.py", "config", "accounts", "factors", "tokens", "templates", "pyproject.toml")
 TIMEOUT = 120
 """Seconds after which a process is considered stuck. No test depends on how long anything takes."""
 SECRET = "a secret for tests that is long enough to be taken for a real one"

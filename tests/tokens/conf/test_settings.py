@@ -177,7 +177,8 @@ class TestSources:
         assert set(TABLE) == set(SETTINGS)
 
     @pytest.mark.parametrize("name", SETTINGS)
-    def test_a_setting_that_is_not_given_has_its_default(self, name):
+    def test_a_setting_that_is_not_given_has_its_default(self, name, settings):
+        settings.TOKENS = {}
         assert (value_of(name), messages()) == (TABLE[name][0], [])
 
     @pytest.mark.parametrize("name", SETTINGS)

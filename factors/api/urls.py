@@ -1,0 +1,12 @@
+"""The URLs of the API of factors. Include them under ``api/``, before ``tokens.api.urls``, which answers 404 there."""
+
+from factors.api import views
+from tokens.api.public import endpoint
+
+app_name = "factors"
+urlpatterns = [
+    endpoint("auth/factors", views.Factors, "factors"),
+    endpoint("auth/factors/totp", views.TotpView, "totp"),
+    endpoint("auth/factors/totp/confirm", views.ConfirmTotp, "confirm-totp"),
+    endpoint("auth/factors/recovery-codes", views.RecoveryCodes, "recovery-codes"),
+]

@@ -1,0 +1,69 @@
+"""The rows: the `Totp` of an authenticator app, and each `RecoveryCode`. Only `factors.service` writes them."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from factors.encryption import Encrypted, decrypt, encrypt
+
+
+class Totp(models.Model):
+    """The secret that an authenticator app of a user has. Until a code of it has confirmed it, it does not count.
+
+    A user has at most one that is confirmed, and one that is not.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    key_id = models.BinaryField(max_length=4, editable=False)
+    secret = models.BinaryField(max_length=100, editable=False)
+    """Encrypted (`factors.encryption`)."""
+    created_at = models.DateTimeField(_("created"))
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True)
+    last_step = models.BigIntegerField(default=0, editable=False)
+    """The step of the last code that was accepted. No code of it, or of an earlier one, is accepted again."""
+
+    class Meta:
+        verbose_name = _("authenticator app")
+        verbose_name_plural = _("authenticator apps")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(confirmed_at__isnull=False), name="factors_totp_confirmed"
+            ),
+            models.UniqueConstraint(fields=["user"], condition=Q(confirmed_at=None), name="factors_totp_pending"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def encrypt(self, secret: str) -> None:
+        """Set the secret, under the current key."""
+        self.key_id, self.secret = encrypt(secret, self._about)
+
+    def decrypt(self) -> str:
+        """Return the secret. Raise `factors.encryption.Unreadable`."""
+        return decrypt(Encrypted(bytes(self.key_id), bytes(self.secret)), self._about)
+
+    @property
+    def _about(self) -> str:
+        return f"factors.Totp {self.id} of {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """One of the recovery codes of a user. The row has the digest."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    digest = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField(_("created"))
+    used_at = models.DateTimeField(_("used"), null=True)
+
+    class Meta:
+        verbose_name = _("recovery code")
+        verbose_name_plural = _("recovery codes")
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="factors_recovery_code")]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,181 @@
+"""Authenticator apps: set up with a QR code and one code, used for each sign-in, and removed.
+
+An app that is set up while there is another one replaces it when it is confirmed, and not before.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import router
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from factors import codes
+from factors.encryption import Unreadable, current_key_id
+from factors.models import Totp
+from factors.service import recovery_codes
+from tokens import sessions
+
+NAME = "totp"
+PENDING_FOR = timedelta(hours=1)
+"""How long an app can be confirmed after its secret was made."""
+
+logger = logging.getLogger("factors")
+
+
+class WrongCode(Exception):
+    """The code does not confirm the app."""
+
+
+class NothingPending(Exception):
+    """No app is being set up, or it was begun too long ago."""
+
+
+class NotSetUp(Exception):
+    """The user has no authenticator app."""
+
+
+class LastFactor(Exception):
+    """Without it the user could not prove who they are."""
+
+
+class Enrolment(NamedTuple):
+    """What an authenticator app needs, once as a text to type, and once as a URI for a QR code."""
+
+    secret: str
+    uri: str
+
+
+def of_user(user: Any) -> Totp | None:
+    """Return the confirmed app of a user, or None."""
+    return _rows(user).filter(confirmed_at__isnull=False).first()
+
+
+@sensitive_variables()
+def begin(request: HttpRequest, **proof: Any) -> Enrolment:
+    """Make a secret for the user of this request. It counts when `confirm` has got a code of it.
+
+    Raise what `tokens.sessions.change_account` raises.
+    """
+    secret = codes.new_secret()
+    with sessions.change_account(request, **proof) as user:
+        _rows(user).filter(confirmed_at=None).delete()
+        row = Totp(user=user, created_at=sessions.now())
+        row.encrypt(secret)
+        row.save(using=_alias(), force_insert=True)
+    return _enrolment(secret, user)
+
+
+@sensitive_variables()
+def pending(request: HttpRequest, **proof: Any) -> Enrolment:
+    """Return the secret that waits for its confirmation. Raise `NothingPending`, and what `change_account` raises."""
+    with sessions.change_account(request, **proof) as user:
+        return _enrolment(_pending(user)[1], user)
+
+
+@sensitive_variables()
+def confirm(request: HttpRequest, code: Any, *, end_others: bool = False, **proof: Any) -> list[str]:
+    """Let the app that is being set up count, in the place of an earlier one. Return new recovery codes.
+
+    There are none if the user has some left. ``end_others``: end all other sessions too. Raise `WrongCode`,
+    `NothingPending`, and what `change_account` raises.
+    """
+    with sessions.change_account(request, **proof) as user:
+        (row, secret), now = _pending(user), sessions.now()
+        step = codes.matching_step(secret, code, now, row.last_step)
+        if step is None:
+            raise WrongCode
+        _rows(user).filter(confirmed_at__isnull=False).delete()
+        _rows(user).filter(pk=row.pk).update(confirmed_at=now, last_step=step)
+        sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+        made = [] if recovery_codes.left(user) else recovery_codes.issue(user)
+        if end_others:
+            sessions.sign_out_elsewhere(request, **proof)
+    return made
+
+
+def remove(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> None:
+    """Remove the app of the user of this request, with the recovery codes. ``end_others``: see `confirm`.
+
+    Raise `NotSetUp`, `LastFactor`, and what `change_account` raises.
+    """
+    with sessions.change_account(request, **proof) as user:
+        if not _rows(user).filter(confirmed_at__isnull=False).exists():
+            raise NotSetUp
+        if not {*sessions.factors.offered(request, user)} - {NAME, recovery_codes.NAME}:
+            raise LastFactor
+        _rows(user).delete()
+        recovery_codes.delete(user)
+        sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)
+        if end_others:
+            sessions.sign_out_elsewhere(request, **proof)
+
+
+@sensitive_variables()
+def verify(user: Any, answer: Any) -> bool:
+    """Return whether this is a code of the user's app that was not used yet. It cannot be used again.
+
+    Of parallel uses of one code one succeeds: the row is changed only if it still has an earlier step.
+    """
+    row = of_user(user)
+    if row is None:
+        return False
+    try:
+        secret = row.decrypt()
+    except Unreadable as error:
+        logger.error("the secret of an authenticator app cannot be read: totp=%s: %s", row.pk, error)
+        return False
+    with sessions.durable():
+        step = codes.matching_step(secret, answer, sessions.now(), row.last_step)
+        if step is None:
+            return False
+        values: dict[str, Any] = {"last_step": step}
+        if bytes(row.key_id) != current_key_id():
+            row.encrypt(secret)
+            values |= {"key_id": row.key_id, "secret": row.secret}
+        still = _rows(user).filter(pk=row.pk, confirmed_at__isnull=False, last_step__lt=step)
+        return still.update(**values) == 1
+
+
+def encrypt_again() -> Iterator[bool]:
+    """Encrypt each secret under the current key that is encrypted under another. Yield whether it could be read."""
+    rows = Totp._default_manager.using(_alias())
+    for row in rows.exclude(key_id=current_key_id()).order_by("pk").iterator():
+        old = bytes(row.secret)
+        try:
+            row.encrypt(row.decrypt())
+        except Unreadable as error:
+            logger.error("the secret of an authenticator app cannot be read: totp=%s: %s", row.pk, error)
+            yield False
+        else:
+            # A sign-in may have done it meanwhile.
+            rows.filter(pk=row.pk, secret=old).update(key_id=row.key_id, secret=row.secret)
+            yield True
+
+
+def _pending(user: Any) -> tuple[Totp, str]:
+    row = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR).first()
+    if row is None:
+        raise NothingPending
+    try:
+        return row, row.decrypt()
+    except Unreadable:
+        raise NothingPending from None  # The person begins again, with the current key.
+
+
+def _enrolment(secret: str, user: Any) -> Enrolment:
+    issuer = urlsplit(settings.ORIGIN).hostname or settings.ORIGIN
+    return Enrolment(secret, codes.uri(secret, user.get_username(), issuer))
+
+
+def _alias() -> str:
+    return router.db_for_write(Totp)
+
+
+def _rows(user: Any) -> QuerySet[Totp]:
+    return Totp._default_manager.using(_alias()).filter(user_id=user.pk)

@@ -1,0 +1,13 @@
+"""The URLs of the pages about factors. Include them at the root, or below any prefix."""
+
+from django.urls import path
+
+from factors import views
+
+urlpatterns = [
+    path("account/security", views.Security.as_view(), name="your-security"),
+    path("account/security/app", views.SetUpApp.as_view(), name="set-up-app"),
+    path("account/security/app/confirm", views.ConfirmApp.as_view(), name="confirm-app"),
+    path("account/security/app/remove", views.RemoveApp.as_view(), name="remove-app"),
+    path("account/security/recovery-codes", views.NewRecoveryCodes.as_view(), name="new-recovery-codes"),
+]

@@ -1,0 +1,64 @@
+"""An authenticator app in a browser: set up, signed in with, on pages that are accessible on a phone and a laptop."""
+
+import time
+
+import pyotp
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.steps import fill_in, sign_out
+from tests.browser.test_pages import RUN_AXE
+
+SIZES = ({"width": 390, "height": 844}, {"width": 1280, "height": 800})
+
+
+@pytest.fixture
+def is_accessible(signed_in, axe, refused):
+    """A function that checks the page with axe, in both sizes and both colour schemes."""
+
+    def check() -> None:
+        signed_in.evaluate(axe)
+        for size in SIZES:
+            signed_in.set_viewport_size(size)
+            assert signed_in.evaluate("document.documentElement.scrollWidth") <= size["width"]
+            for scheme in ("light", "dark"):
+                signed_in.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                assert signed_in.evaluate(RUN_AXE, {}) == [], (signed_in.url, size, scheme)
+        assert refused == []
+
+    return check
+
+
+def test_a_user_sets_an_app_up_and_signs_in_with_it(signed_in, person, is_accessible):
+    page = signed_in
+    page.get_by_role("link", name="Security").click()
+    is_accessible()
+    page.get_by_role("link", name="Set up an authenticator app").click()
+    is_accessible()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    is_accessible()
+    app = pyotp.TOTP(page.locator("code").inner_text().replace(" ", ""))
+    page.get_by_label("Code", exact=True).fill("000000")
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text("This code is not right.")).to_be_visible()
+    is_accessible()
+    page.get_by_label("Code", exact=True).fill(app.at(int(time.time()) - app.interval))  # So that two more are left.
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your recovery codes")
+    codes = page.locator("#recovery-codes code").all_inner_texts()
+    assert len(set(codes)) == 10
+    is_accessible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.path().read_text().split() == codes
+    page.get_by_role("link", name="Continue").click()
+    expect(page.get_by_text("Codes left: 10.")).to_be_visible()
+    is_accessible()
+    sign_out(page)
+    page.goto("/sign-in")
+    fill_in(page, person)
+    page.wait_for_url("**/sign-in/factor*")
+    page.locator("main input:not([type=hidden])").first.fill(app.now())
+    page.locator("main form button").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your devices")
