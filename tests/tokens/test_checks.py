@@ -307,7 +307,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W001", WARNING, tokens(REUSE_GRACE=0), "REUSE_GRACE"),
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
-    ("E065", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
+    ("E064", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
     ("W055", WARNING, tokens(REMEMBER="bound"), "bound to its device"),
     ("E066", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
     ("W056", WARNING, tokens(LIFETIMES={"aal3": {"absolute": 3600, "idle": 1799}}), "1799 s"),

@@ -102,7 +102,7 @@ def _binding(found: TokenSettings) -> Iterator[CheckMessage]:
 def _remembering(found: TokenSettings) -> Iterator[CheckMessage]:
     if found.remember not in REMEMBERING:
         hint = f"Choose one of {', '.join(REMEMBERING)}."
-        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E065")
+        yield Error(f"REMEMBER is {found.remember!r}.", hint=hint, id="tokens.E064")
     if found.remember == BOUND and not found.offers_binding:
         yield Warning(
             "REMEMBER is 'bound', but no session is bound to its device: each ends when the browser is closed.",
