@@ -1,6 +1,6 @@
 """The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -154,7 +153,8 @@ class Logout(Public):
 class Reauthenticate(ApiView):
     """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
 
-    permission_classes = (AllowAny,)
+    def get_permissions(self) -> Sequence[Any]:
+        return () if self.request.method == "POST" else super().get_permissions()
 
     @Operation(
         "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",

@@ -37,6 +37,7 @@ def test_signing_in_answers_with_the_user_and_the_session(clock, api, user):
             "last_used_at": "2030-01-01T12:00:00Z",
             "ip": "127.0.0.1",
             "bound": False,
+            "idle": False,
             "amr": ["pwd"],
             "acr": "aal1",
             "actor": None,
