@@ -15,6 +15,7 @@ from tests.accounts.steps import NAMED
 from tests.attacks.doors import AS_SERVICE, INTROSPECTION
 from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.factors.steps import code
 from tests.tokens.api.test_schema import OPERATIONS, described
 from tokens import sessions
 
@@ -97,5 +98,10 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     }
     post(api, "/api/auth/login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
     call("post", "factor", {"method": "question", "answer": "cat"})
+    secret = call("post", "factors/totp")["secret"]
+    assert len(call("post", "factors/totp/confirm", {"code": code(secret, clock.now)})["recovery_codes"]) == 10
+    assert len(call("post", "factors/recovery-codes")["recovery_codes"]) == 10
+    assert call("get", "factors")["recovery_codes_left"] == 10
+    call("delete", "factors/totp")
     call("delete", "me")
     assert call.succeeded == set(OPERATIONS) - ONLY_FOR_BROWSERS

@@ -4,7 +4,7 @@
 const LATCHKEYS = [
   "/api/auth/.+",
   "/\\.well-known/(jwks\\.json|change-password)",
-  "/sign-in(/again)?",
+  "/sign-in(/(again|factor))?",
   "/sign-out",
   "/signed-out",
   "/register",
