@@ -318,7 +318,6 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
     ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
     ("W028", WARNING, with_allauth("allauth.usersessions"), "django-allauth's list"),
-    ("W030", WARNING, with_allauth("allauth.mfa", TOKENS={}), "second factor"),
     (
         "W029",
         WARNING,
