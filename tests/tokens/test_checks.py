@@ -320,6 +320,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
         with_allauth("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"),
         "/.well-known/jwks.json",
     ),
+    ("W030", WARNING, with_allauth("allauth.mfa"), "django-allauth's second factor can be walked round"),
     ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
     ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
