@@ -43,7 +43,8 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
     elif name := _ABOUT_FACTORS.get(event.kind):
         owner = users.find(event.user_id)
         if owner is not None:
-            what, ip = str(sessions.factors.label_of(event.reason)), event.ip or _("unknown")
+            # The reason is the name of the factor, and may have a note after it.
+            what, ip = str(sessions.factors.label_of(event.reason.partition(":")[0])), event.ip or _("unknown")
             _send(name, owner, what=what, time=event.created_at, ip=ip)
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)

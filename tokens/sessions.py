@@ -62,6 +62,7 @@ from tokens.web.factors import Factor
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
 from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
+from tokens.web.recovery import account_recovered, recover_account
 from tokens.web.step_up import factors_for, requires
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "SessionEnded",
     "SignInRefused",
     "UnknownMethod",
+    "account_recovered",
     "actor_id",
     "add_method",
     "allow_sign_in_after_reset",
@@ -111,6 +113,7 @@ __all__ = [
     "pending",
     "reauthenticate",
     "record",
+    "recover_account",
     "release",
     "rename_device",
     "reopen",

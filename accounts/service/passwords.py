@@ -106,7 +106,10 @@ def look_at(token: str) -> None:
 
 
 def reset(request: HttpRequest, token: str, new: str) -> None:
-    """Set a new password by a link, and end all sessions. Raise `InvalidLink`, `UsedLink` or `ValidationError`."""
+    """Set a new password by a link, and end all sessions. After the alarm this recovers the account too.
+
+    Raise `InvalidLink`, `UsedLink` or `ValidationError`.
+    """
     link = links.read(token, Purpose.PASSWORD_RESET)
     user = pending_changes.look_at(link)
     check_password_rules(new, user)
@@ -115,6 +118,7 @@ def reset(request: HttpRequest, token: str, new: str) -> None:
     with sessions.durable(), pending_changes.carry_out(link):
         user.save(update_fields=["password"])
         sessions.revoke_all(request, user, sessions.Reason.PASSWORD_CHANGED)
+        sessions.recover_account(request, user, links.LIFETIMES[Purpose.ALARM])
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user, "reset")
     sessions.allow_sign_in_after_reset(request, user)
 

@@ -19,9 +19,11 @@ def left(user: Any) -> int:
     return _rows(user).filter(used_at=None).count()
 
 
-def delete(user: Any) -> None:
-    """Delete the codes of a user, in the transaction that is open."""
+def delete(user: Any) -> bool:
+    """Delete the codes of a user, in the transaction that is open. Return whether one could have been used."""
+    has_some = left(user) > 0
     _rows(user).delete()
+    return has_some
 
 
 @sensitive_variables()

@@ -105,15 +105,25 @@ def remove(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> N
     Raise `NotSetUp`, `LastFactor`, and what `change_account` raises.
     """
     with sessions.change_account(request, **proof) as user:
-        if not _rows(user).filter(confirmed_at__isnull=False).exists():
+        if of_user(user) is None:
             raise NotSetUp
         if not {*sessions.factors.offered(request, user)} - {NAME, recovery_codes.NAME}:
             raise LastFactor
-        _rows(user).delete()
+        delete(user)
         recovery_codes.delete(user)
         sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)
         if end_others:
             sessions.sign_out_elsewhere(request, **proof)
+
+
+def delete(user: Any) -> bool:
+    """Delete the app of a user, also one that is being set up, in the transaction that is open.
+
+    Return whether one was confirmed.
+    """
+    has_one = of_user(user) is not None
+    _rows(user).delete()
+    return has_one
 
 
 @sensitive_variables()

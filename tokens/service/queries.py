@@ -21,6 +21,9 @@ from tokens.service.standing import may_act
 if TYPE_CHECKING:
     from tokens.database.prepared import Prepared
 
+RESET = "reset"
+"""The reason in the security event of a password that a link in a mail has set (`accounts.service.passwords`)."""
+
 
 def live_sessions(user: Any) -> RefreshTokenQuerySet:
     """Return the user's sessions that have not ended, also idle ones, with devices and actors, newest first."""
@@ -115,6 +118,22 @@ def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bo
     for reason in harmless:
         rows = rows.exclude(Q(reason=reason) | Q(reason__startswith=f"{reason}: "))
     return rows.exists()
+
+
+def is_recovery(user: Any, period: timedelta) -> bool:
+    """Return whether a password that a link sets now follows the alarm, by the security events of the last ``period``.
+
+    It does not if a link has set another one since, or if the user was the last to change the address in the period.
+    """
+    kinds = SecurityEvent.Kind
+    is_reset = Q(kind=kinds.PASSWORD_CHANGED, reason=RESET)
+    rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(user=user.pk, created_at__gt=Ago(period))
+    latest = rows.order_by("-created_at", "-id")
+    last = latest.filter(Q(kind=kinds.ALARM) | is_reset).values_list("kind", flat=True).first()
+    if last != kinds.ALARM:
+        return False
+    change = latest.filter(kind=kinds.EMAIL_CHANGED).first()
+    return change is None or change.actor_id is not None
 
 
 def bound_session(session_id: UUID) -> RefreshToken | None:

@@ -1,0 +1,16 @@
+"""Removes all factors of a user, who cannot do it in a session."""
+
+from typing import Any
+
+from factors.service import recovery_codes, totp
+from tokens import sessions
+
+
+def remove_all(request: Any, user: Any, why: str) -> None:
+    """Remove the app and the recovery codes of a locked user, in the transaction that is open.
+
+    Also an app that nobody has confirmed yet. ``why`` is added to the reason in the security events.
+    """
+    removed = {totp.NAME: totp.delete(user), recovery_codes.NAME: recovery_codes.delete(user)}
+    for name in (name for name, was_there in removed.items() if was_there):
+        sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, f"{name}: {why}")
