@@ -1,9 +1,15 @@
 """The forms of the pages about factors."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from tokens.sessions import Factor
 
 MAX_CODE = 100
 """Characters of a code. A code has six, and people write blanks between them."""
@@ -12,17 +18,34 @@ MAX_PASSWORD = 4096
 
 
 class ChangeForm(forms.Form):
-    """A change of factors. ``asks_password``: whether it asks for the current password."""
+    """A change of factors. ``asked`` are the factors of which it asks for one, by their names. Empty: none."""
 
-    def __init__(self, *args: Any, asks_password: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, asked: Mapping[str, Factor] = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
-        if asks_password:
-            self.fields["current_password"] = forms.CharField(
-                label=_("Current password"),
-                max_length=MAX_PASSWORD,
-                strip=False,
-                widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-            )
+        self.sent = [factor for factor in asked.values() if factor.is_sent]
+        if not asked:
+            return
+        choices = [(name, factor.label or name) for name, factor in asked.items()]
+        if {*asked} == {"password"}:
+            label = gettext("Current password")
+        elif len(choices) == 1:
+            label = capfirst(str(choices[0][1]))
+        else:
+            label = gettext("Password or code") if "password" in asked else gettext("Code")
+        self.fields["method"] = forms.ChoiceField(
+            label=_("Authenticate by"),
+            choices=choices,
+            initial=choices[0][0],
+            required=False,
+            widget=forms.RadioSelect() if len(choices) > 1 else forms.HiddenInput(),
+        )
+        complete = "current-password" if {*asked} == {"password"} else "off"
+        self.fields["current_password"] = forms.CharField(
+            label=label,
+            max_length=MAX_PASSWORD,
+            strip=False,
+            widget=forms.PasswordInput(attrs={"autocomplete": complete}),
+        )
 
 
 class RemovalForm(ChangeForm):
@@ -36,4 +59,4 @@ class ConfirmationForm(RemovalForm):
         help_text=_("The six digits that the app shows now."),
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
     )
-    field_order = ("code", "end_others", "current_password")
+    field_order = ("code", "end_others", "method", "current_password")

@@ -22,6 +22,8 @@ class Totp(models.Model):
     """Encrypted (`factors.encryption`)."""
     created_at = models.DateTimeField(_("created"))
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
+    confirmed_in = models.UUIDField(null=True, editable=False)
+    """The session in which it was confirmed. There, its code counts as an answer to it (`factors.service.changing`)."""
     last_step = models.BigIntegerField(default=0, editable=False)
     """The step of the last code that was accepted. No code of it, or of an earlier one, is accepted again."""
 

@@ -1,10 +1,13 @@
 """The page "Security", and the pages that change factors. They work without JavaScript.
 
-Those that change something need a recent sign-in. They ask for the current password if the request has no refresh token
-of its session, or if the project has no page to enter it again (that of `accounts`). A secret and recovery codes are in
+Those that change something need a recent sign-in. They ask for an answer to a factor if the request has no refresh
+token of its session, or if the project has no page for it (that of `accounts`). Whoever has something stronger than a
+password is asked for it, unless they have just used it (`factors.service.changing`). A secret and recovery codes are in
 the answer to a POST request only, so that an access token alone does not show them.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -27,11 +30,11 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.generic import FormView, TemplateView
 
 from factors import codes, forms
-from factors.service import recovery_codes, totp
+from factors.service import changing, recovery_codes, totp
 from tokens import sessions
 
 AGAIN = "sign-in-again"
-"""The name of the page of `accounts` that asks for the password."""
+"""The name of the page of `accounts` that asks for a factor."""
 
 
 # Even with ATOMIC_REQUESTS, changes are committed before the mail about them is sent.
@@ -76,9 +79,16 @@ class Security(Own, TemplateView):
         )
 
 
+class WrongAnswer(Exception):
+    """The answer to a factor is wrong."""
+
+
 @careful
 class Change(Own, FormView):  # type: ignore[type-arg]
-    """A page with a button that changes factors. ``carry_out`` does it, and returns the answer."""
+    """A page with a button that changes factors. ``carry_out`` does it, and returns the answer.
+
+    ``asked`` are the factors of which the form asks for one.
+    """
 
     template_name = "factors/form.html"
     form_class: Any = forms.ChangeForm
@@ -86,49 +96,82 @@ class Change(Own, FormView):  # type: ignore[type-arg]
     text: ClassVar[str | Promise]
     button: ClassVar[str | Promise]
     is_final: ClassVar[bool] = False
-    asks_password: bool = False
+    asked: Mapping[str, sessions.Factor] = MappingProxyType({})
+    is_held: bool = False
+    """Whether the request came with a refresh token of its session."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        is_recent = sessions.is_recent(request)
-        # `form_valid` has shown the field.
-        self.asks_password = "current_password" in request.POST or not sessions.has_refresh_token(request)
-        if not is_recent and not self.asks_password:
-            if _is_there(AGAIN) and sessions.is_live(request):
+        if sessions.current_id(request) is not None:
+            self.is_held = sessions.has_refresh_token(request)
+            found = self._to_ask()
+            if found is None and sessions.is_live(request):
                 return redirect_to_login(request.path, AGAIN)
-            self.asks_password = True
+            self.asked = found or {}
         return super().dispatch(request, *args, **kwargs)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (name := request.POST.get("send")):
+            return super().post(request, *args, **kwargs)
+        sessions.factors.begin(request, request.user, name)
+        return self.render_to_response(self.get_context_data(form=self.form_class(asked=self.asked), is_sent=True))
+
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "asks_password": self.asks_password}
+        return {**super().get_form_kwargs(), "asked": self.asked}
 
     def form_valid(self, form: Any) -> HttpResponse:
         given = form.cleaned_data
         try:
             return self.carry_out(given, self._proof(given))
-        except sessions.RefreshTokenRequired:
-            self.asks_password = True
+        except WrongAnswer:
+            pass
+        except (sessions.RefreshTokenRequired, sessions.factors.StrongerRequired):
+            user = self.request.user
+            missing = changing.missing(self.request, user)
+            self.asked = _typed(missing or sessions.factors.of_user(user))
             form = self.get_form()
             form.is_valid()
-            if "current_password" not in form.errors:
-                form.add_error("current_password", _("This is not your current password."))
+        if "current_password" in form.fields and "current_password" not in form.errors:
+            is_password = (given.get("method") or next(iter(self.asked))) == "password"
+            form.add_error(
+                "current_password",
+                _("This is not your current password.") if is_password else _("This is not right."),
+            )
         return self.form_invalid(form)
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
         raise NotImplementedError
 
-    def _proof(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the proof for `factors.service`. Raise `RefreshTokenRequired` if the password is wrong."""
-        if not self.asks_password:
+    def _to_ask(self) -> dict[str, sessions.Factor] | None:
+        """Return the factors of which the form asks for one. None: the page of `accounts` asks."""
+        user, has_page = self.request.user, _is_there(AGAIN)
+        if missing := changing.missing(self.request, user):
+            return _typed(missing) or (None if has_page else {})
+        # `form_valid` has shown the field.
+        if "current_password" in self.request.POST or not self.is_held:
+            return _typed(sessions.factors.of_user(user))
+        if sessions.is_recent(self.request):
             return {}
-        if sessions.actor_id(self.request) is not None:
-            raise sessions.ImpersonationRefused
-        user: Any = self.request.user
-        known = sessions.authenticate(
-            self.request, username=user.get_username(), password=given.get("current_password")
-        )
-        if known is None or known.pk != user.pk:
-            raise sessions.RefreshTokenRequired
+        return None if has_page else _typed(sessions.factors.of_user(user))
+
+    def _proof(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the proof for `factors.service`. Raise `WrongAnswer`.
+
+        A factor that was missing counts for the session, so that the next page does not ask for another code.
+        """
+        if not self.asked:
+            return {}
+        name, answer = given.get("method") or next(iter(self.asked)), given["current_password"]
+        is_missing = bool(changing.missing(self.request, self.request.user))
+        known = sessions.answered(self.request, name, answer if name == "password" else answer.strip())
+        if known is None:
+            raise WrongAnswer
+        if is_missing and not sessions.reauthenticate(self.request, known):
+            raise sessions.SessionEnded
         return {"authenticated": known}
+
+    def _asked_next(self) -> dict[str, sessions.Factor]:
+        """Return what the form of the next page asks for, after this one has carried out its change."""
+        return _typed(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
 
     def _done(self, text: str) -> HttpResponse:
         messages.success(self.request, text, fail_silently=True)
@@ -146,12 +189,13 @@ class SetUpApp(Change):
     text = gettext_lazy("You need an app such as 2FAS, Aegis or Google Authenticator, or a password manager.")
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
-        return _to_confirm(self, totp.begin(self.request, **proof), asks_password=self.asks_password)
+        return _to_confirm(self, totp.begin(self.request, **proof))
 
 
 class ConfirmApp(Change):
     form_class = forms.ConfirmationForm
-    heading = SetUpApp.heading
+    heading, button = SetUpApp.heading, gettext_lazy("Confirm")
+    text = SetUpApp.text
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return redirect("set-up-app")
@@ -160,10 +204,11 @@ class ConfirmApp(Change):
         try:
             made = totp.confirm(self.request, given["code"], end_others=given["end_others"], **proof)
         except totp.WrongCode:
+            found = totp.pending(self.request, **proof)
             form = self.get_form()
             form.is_valid()
             form.add_error("code", _("This code is not right. Enter the one that your app shows now."))
-            return _to_confirm(self, totp.pending(self.request, **proof), form)
+            return _to_confirm(self, found, form)
         except totp.NothingPending:
             messages.error(self.request, _("That took too long. Begin again."), fail_silently=True)
             return redirect("set-up-app")
@@ -198,8 +243,10 @@ class NewRecoveryCodes(Change):
         return _with_codes(self, recovery_codes.replace(self.request, **proof))
 
 
-def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None, *, asks_password: bool = False) -> HttpResponse:
-    form = form or forms.ConfirmationForm(asks_password=asks_password)
+def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpResponse:
+    if form is None:
+        # The next request comes without a refresh token too, or has one and a recent sign-in.
+        form = forms.ConfirmationForm(asked=view._asked_next())
     return view._shown(
         "factors/confirm_app.html",
         form=form,
@@ -220,6 +267,11 @@ def _base() -> str:
     """Return the template that the pages extend: that of `accounts` if its pages are there, or our own."""
     is_theirs = apps.is_installed("accounts") and _is_there("your-devices") and _is_there("sign-out")
     return "accounts/base.html" if is_theirs else "factors/base.html"
+
+
+def _typed(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]:
+    """Return those of these factors that a user can answer by typing."""
+    return {name: factor for name, factor in found.items() if not factor.needs_script}
 
 
 def _is_there(name: str) -> bool:

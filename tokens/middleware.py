@@ -25,6 +25,7 @@ from tokens.service.users import SessionEnded
 from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session, tenants
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
+from tokens.web.factors import StrongerRequired
 from tokens.web.flow import arun, run
 from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_unsafe
@@ -127,6 +128,8 @@ class TokenMiddleware(AuthenticationMiddleware):
             return HttpResponseForbidden()  # `tokens.web.refusals` replaces it.
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
+        if isinstance(exception, StrongerRequired):
+            return problems.respond(request, problems.REAUTHENTICATION_REQUIRED, **exception.more)
         if isinstance(exception, Busy | ClaimsHookFailed) or (
             isinstance(exception, DATABASE_DOWN) and peek(request).is_down
         ):

@@ -13,7 +13,7 @@ from factors.api.serializers import (
     FactorsOutput,
     RecoveryCodesOutput,
 )
-from factors.service import recovery_codes, totp
+from factors.service import changing, recovery_codes, totp
 from tokens import sessions
 from tokens.api.public import (
     PROVEN,
@@ -24,6 +24,7 @@ from tokens.api.public import (
     ProofInput,
     problems,
     proof_of,
+    reauthentication_required,
     text_of,
     valid,
 )
@@ -114,12 +115,14 @@ class RecoveryCodes(ApiView):
 
 
 def _proof(request: Request, given: dict[str, Any]) -> Any:
-    """Return the proof for `factors.service`. Raise `ProblemError` unless the sign-in is recent, or it is a password.
+    """Return the proof for `factors.service`. Raise `ProblemError` unless the sign-in is recent, or it is an answer.
 
     In an impersonation raise `ImpersonationRefused`, whether it is recent or not.
     """
     proof = proof_of(request, given)
-    is_own = sessions.actor_id(request._request) is None
-    if is_own and "authenticated" not in proof and not sessions.is_recent(request._request):
-        raise ProblemError(problems.REAUTHENTICATION_REQUIRED)
+    is_own, known = sessions.actor_id(request._request) is None, proof.get("authenticated")
+    if is_own and known is None and not sessions.is_recent(request._request):
+        if found := changing.missing(request._request, request.user):
+            raise sessions.factors.StrongerRequired(found)
+        raise reauthentication_required(request)
     return proof

@@ -9,6 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from factors import codes
 from factors.models import RecoveryCode
+from factors.service.changing import change
 from tokens import sessions
 
 NAME = "recovery_code"
@@ -38,8 +39,8 @@ def issue(user: Any) -> list[str]:
 
 @sensitive_variables()
 def replace(request: HttpRequest, **proof: Any) -> list[str]:
-    """Give the user of this request a new set of codes. Raise what `tokens.sessions.change_account` raises."""
-    with sessions.change_account(request, **proof) as user:
+    """Give the user of this request a new set of codes. Raise what `factors.service.changing.change` raises."""
+    with change(request, **proof) as user:
         made = issue(user)
         sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
     return made

@@ -19,6 +19,7 @@ from factors import codes
 from factors.encryption import Unreadable, current_key_id
 from factors.models import Totp
 from factors.service import recovery_codes
+from factors.service.changing import change
 from tokens import sessions
 
 NAME = "totp"
@@ -60,10 +61,10 @@ def of_user(user: Any) -> Totp | None:
 def begin(request: HttpRequest, **proof: Any) -> Enrolment:
     """Make a secret for the user of this request. It counts when `confirm` has got a code of it.
 
-    Raise what `tokens.sessions.change_account` raises.
+    Raise what `factors.service.changing.change` raises.
     """
     secret = codes.new_secret()
-    with sessions.change_account(request, **proof) as user:
+    with change(request, **proof) as user:
         _rows(user).filter(confirmed_at=None).delete()
         row = Totp(user=user, created_at=sessions.now())
         row.encrypt(secret)
@@ -73,8 +74,8 @@ def begin(request: HttpRequest, **proof: Any) -> Enrolment:
 
 @sensitive_variables()
 def pending(request: HttpRequest, **proof: Any) -> Enrolment:
-    """Return the secret that waits for its confirmation. Raise `NothingPending`, and what `change_account` raises."""
-    with sessions.change_account(request, **proof) as user:
+    """Return the secret that waits for its confirmation. Raise `NothingPending`, and what `change` raises."""
+    with change(request, **proof) as user:
         return _enrolment(_pending(user)[1], user)
 
 
@@ -83,15 +84,17 @@ def confirm(request: HttpRequest, code: Any, *, end_others: bool = False, **proo
     """Let the app that is being set up count, in the place of an earlier one. Return new recovery codes.
 
     There are none if the user has some left. ``end_others``: end all other sessions too. Raise `WrongCode`,
-    `NothingPending`, and what `change_account` raises.
+    `NothingPending`, and what `change` raises.
     """
-    with sessions.change_account(request, **proof) as user:
+    with change(request, **proof) as user:
         (row, secret), now = _pending(user), sessions.now()
         step = codes.matching_step(secret, code, now, row.last_step)
         if step is None:
             raise WrongCode
         _rows(user).filter(confirmed_at__isnull=False).delete()
-        _rows(user).filter(pk=row.pk).update(confirmed_at=now, last_step=step)
+        _rows(user).filter(pk=row.pk).update(
+            confirmed_at=now, last_step=step, confirmed_in=sessions.current_id(request)
+        )
         sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
         made = [] if recovery_codes.left(user) else recovery_codes.issue(user)
         if end_others:
@@ -102,9 +105,9 @@ def confirm(request: HttpRequest, code: Any, *, end_others: bool = False, **proo
 def remove(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> None:
     """Remove the app of the user of this request, with the recovery codes. ``end_others``: see `confirm`.
 
-    Raise `NotSetUp`, `LastFactor`, and what `change_account` raises.
+    Raise `NotSetUp`, `LastFactor`, and what `change` raises.
     """
-    with sessions.change_account(request, **proof) as user:
+    with change(request, **proof) as user:
         if of_user(user) is None:
             raise NotSetUp
         if not {*sessions.factors.offered(request, user)} - {NAME, recovery_codes.NAME}:

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from factors.models import RecoveryCode, Totp
 from tests.browsers import ACCESS, login, post
-from tests.factories import PASSWORD
-from tests.factors.steps import API, BY_TOTP, set_up
+from tests.factors.steps import API, BY_TOTP, code, set_up
 from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken
 from tokens.sessions import factors
@@ -41,14 +40,17 @@ class TestAChange:
     def test_needs_a_user(self, client, change):
         assert change(client).json()["code"] == "not_authenticated"
 
-    def test_needs_a_recent_sign_in_or_the_password(self, ready, change, clock):
+    def test_needs_a_recent_sign_in_or_an_answer(self, ready, change, clock):
         before = rows()
         clock.forward(3600)
         post(ready, "/api/auth/refresh")
-        assert change(ready).json()["code"] == "reauthentication_required"
+        answer = change(ready).json()
+        assert (answer["code"], answer["offered"]) == ("reauthentication_required", ["totp", "recovery_code"])
         assert change(ready, current_password="wrong").json()["code"] == "invalid_credentials"
+        assert change(ready, method="totp", answer="wrong").json()["code"] == "invalid_credentials"
         assert rows() == before
-        assert change(ready, current_password=PASSWORD).status_code != 403
+        secret = Totp.objects.exclude(confirmed_at=None).get().decrypt()
+        assert change(ready, method="totp", answer=code(secret, clock.now)).status_code in {200, 204, 400, 404}
 
     def test_needs_more_than_an_access_token(self, ready, change, client):
         before = rows()

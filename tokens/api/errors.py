@@ -19,6 +19,7 @@ from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
 from tokens.web import problems
 from tokens.web.exchange import exchange_of
+from tokens.web.factors import StrongerRequired
 from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
 
 
@@ -43,6 +44,7 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
     (RequestDataTooBig, problems.PAYLOAD_TOO_LARGE),
     (SessionEnded, problems.SESSION_ENDED),
     (RefreshTokenRequired, problems.REFRESH_TOKEN_REQUIRED),
+    (StrongerRequired, problems.REAUTHENTICATION_REQUIRED),
     ((*DATABASE_DOWN, Busy), problems.UNAVAILABLE),
 ]
 

@@ -53,6 +53,11 @@ def added(text: str, new: Mapping[str, int]) -> str:
     return dumps(merged)
 
 
+def beyond_knowledge(names: Iterable[str]) -> frozenset[str]:
+    """Return those of these methods that show what the user has or is, and those that the project has added."""
+    return frozenset(names) - (REGISTERED - _HELD - _BODILY)
+
+
 def acr_of(names: Iterable[str], levels: Levels) -> str | None:
     """Return the highest level that a set of methods supports, or None."""
     given = frozenset(names)

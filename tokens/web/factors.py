@@ -17,12 +17,22 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.conf import token_settings
-from tokens.service import throttles
-from tokens.service.opening import Proved
+from tokens.protocol.access_tokens import instant
+from tokens.protocol.methods import MULTIPLE, beyond_knowledge, loads
+from tokens.service import queries, throttles
+from tokens.service.opening import NOTHING, Proved
 from tokens.web import methods
 from tokens.web.attempts import authenticate, tallies_of_factor
 from tokens.web.exchange import exchange_of
 from tokens.web.methods import Given
+
+
+class StrongerRequired(Exception):
+    """A change of factors needs an answer to a stronger one first. ``offered`` are those that are enough, by name."""
+
+    def __init__(self, offered: Mapping[str, "Factor"]) -> None:
+        super().__init__(*offered)
+        self.more = {"offered": [*offered]}
 
 
 class Factor:
@@ -119,3 +129,28 @@ def verify(request: Any, user: Any, name: str, answer: Any) -> Proved | None:
         throttles.take_exactly(*tallies_of_factor(request, user))
     given = None if factor is None else factor.verify(request, user, answer)
     return None if given is None else methods.proved(given)
+
+
+def missing(request: Any, user: Any, *, authenticated: Any = None, proved: Proved = NOTHING) -> dict[str, Factor]:
+    """Return the factors of which the user has to answer one before a change of factors. Empty: that is done.
+
+    Whoever has something stronger than a password has to have used it within REAUTHENTICATION_AGE, or another factor of
+    such a kind. The session's row says it, or ``authenticated``, the user whom `tokens.sessions.answered` has returned,
+    or ``proved``, what the caller knows.
+    """
+    strong = {name: factor for name, factor in of_user(user).items() if beyond_knowledge(factor.proves)}
+    if not strong:
+        return {}
+    exchange = exchange_of(request)
+    access = exchange.access if exchange is not None else None
+    session = queries.session_of(access) if access is not None else None
+    age, known = token_settings().reauthentication_age, [proved]
+    if session is not None:
+        known.append({name: session.now - instant(at) for name, at in loads(session.methods).items()})
+    if authenticated is not None:
+        known.append(methods.of_sign_in(request, authenticated))
+    recent = {name for found in known for name, ago in found.items() if ago <= age}
+    # The session has `mfa` anew when a password is added to a code of yesterday.
+    demanded = frozenset[str]().union(*(beyond_knowledge(factor.proves) for factor in strong.values()))
+    is_enough = bool(recent & demanded) or (MULTIPLE in recent and bool(beyond_knowledge(recent)))
+    return {} if is_enough else strong
