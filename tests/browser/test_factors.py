@@ -59,6 +59,7 @@ def test_a_user_sets_an_app_up_and_signs_in_with_it(signed_in, person, is_access
     page.goto("/sign-in")
     fill_in(page, person)
     page.wait_for_url("**/sign-in/factor*")
+    is_accessible()
     page.locator("main input:not([type=hidden])").first.fill(app.now())
     page.locator("main form button").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your devices")

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.django_db
 
 DAY = 86400
 
+on_one = pytest.mark.at_length_on("sqlite")
+
 
 @pytest.fixture
 def thief(signed_in, clock):
@@ -78,6 +80,7 @@ def test_the_alarm_and_the_reset_that_it_mails_remove_all_factors(thief, user, s
     assert all(user.email in body for body in told)
 
 
+@on_one
 def test_a_reset_that_was_asked_for_after_the_alarm_does_too(thief, user, send, link, clock):
     """The mail of the alarm is good for an hour only."""
     alarm(link_token(Purpose.ALARM, user))
@@ -104,26 +107,31 @@ class TestTheFactorsStay:
         send(Client(), "password/reset", {"email": user.email})
         reset(link("/password/reset/confirm"), send)
 
+    @on_one
     def test_if_the_new_password_is_refused(self, user, link):
         alarm(link_token(Purpose.ALARM, user))
         assert reset(link("/password/reset/confirm"), password="12345") == 400
 
+    @on_one
     def test_if_the_reset_came_before_the_alarm(self, user, link):
         ask(Client(), "password/reset", {"email": user.email})
         reset(link("/password/reset/confirm"))
         alarm(link_token(Purpose.ALARM, user))
 
+    @on_one
     def test_if_the_alarm_was_raised_more_than_a_week_ago(self, user, link, clock):
         alarm(link_token(Purpose.ALARM, user))
         clock.forward(7 * DAY + 1)
         ask(Client(), "password/reset", {"email": user.email})
         reset(link("/password/reset/confirm"))
 
+    @on_one
     def test_if_somebody_else_raises_the_alarm(self, user, link):
         alarm(link_token(Purpose.ALARM, UserFactory()))
         ask(Client(), "password/reset", {"email": user.email})
         reset(link("/password/reset/confirm"))
 
+    @on_one
     def test_if_the_address_was_changed_lately_except_by_staff(self, user, link, clock):
         """Otherwise a thief with a stolen session and a mailbox would remove the owner's app."""
         changed = SecurityEvent.objects.create(kind="email_changed", user=user, created_at=clock.now)
@@ -132,6 +140,7 @@ class TestTheFactorsStay:
         assert changed.actor is None
 
 
+@on_one
 def test_the_next_reset_removes_nothing_any_more(thief, user, link, clock):
     alarm(link_token(Purpose.ALARM, user))
     reset(link("/password/reset/confirm"))
@@ -144,6 +153,7 @@ def test_the_next_reset_removes_nothing_any_more(thief, user, link, clock):
     assert sign_in(user, PASSWORD) == "factor_required"
 
 
+@on_one
 def test_an_address_that_staff_has_set_counts(thief, user, link, clock):
     SecurityEvent.objects.create(kind="email_changed", user=user, created_at=clock.now)
     clock.forward(1)
@@ -153,6 +163,7 @@ def test_an_address_that_staff_has_set_counts(thief, user, link, clock):
     assert sign_in(user, NEW_PASSWORD) == "signed in"
 
 
+@on_one
 def test_an_exception_while_factors_are_removed_undoes_the_reset(thief, user, link, monkeypatch):
     alarm(link_token(Purpose.ALARM, user))
     monkeypatch.setattr("factors.service.recovery_codes.delete", None)

@@ -312,6 +312,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E066", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
     ("W056", WARNING, tokens(LIFETIMES={"aal3": {"absolute": 3600, "idle": 1799}}), "1799 s"),
     ("W057", WARNING, tokens(LIFETIMES={"aal2": {"absolute": 3600}}), "'aal3'"),
+    ("W058", WARNING, tokens(REAUTHENTICATION_URL="confirm-it"), "'confirm-it'"),
     ("W009", WARNING, tokens(HTTP_COOKIE_NAMES=False), "HTTP_COOKIE_NAMES"),
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
@@ -445,6 +446,17 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("no API and no REST framework", urls(framework=False), []),
     ("an app of the project named accounts", another_app("accounts", is_ours=False), ["tokens.E050"]),
     ("an app of the project with another name", another_app("orders", is_ours=False), []),
+    *(
+        (f"the page to authenticate again at {url}", tokens(REAUTHENTICATION_URL=url), ids)
+        for url, ids in {
+            "your-devices": [],
+            "/sign-in/again?from=app": [],
+            "https://id.example.org/again": [],
+            "/nowhere": ["tokens.W058"],
+            "nowhere/again": ["tokens.W058"],
+        }.items()
+    ),
+    ("the default page to authenticate again, which is not there", urls(API, JWKS), []),
     ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
     ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
 ]

@@ -112,7 +112,8 @@ class Refresh(Public):
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
         if refusal.idle:
-            raise ProblemError(problems.SESSION_IDLE)
+            offered = [*factors.of_user(refusal.idle.user)]
+            raise ProblemError(problems.SESSION_IDLE, offered=offered)
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):

@@ -23,6 +23,7 @@
 - ``tokens.W030``: our doors do not ask for django-allauth's second factor, or its confirmation of addresses.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
+- ``tokens.W058``: REAUTHENTICATION_URL leads nowhere.
 
 `tokens.conf` has all other checks.
 """

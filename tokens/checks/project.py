@@ -4,14 +4,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.urls import Resolver404, resolve
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve
 from django.utils.module_loading import import_string
 
+from tokens.conf import read
 from tokens.web.paths import auth_api
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
@@ -59,6 +62,27 @@ def check_urls(**kwargs: Any) -> list[CheckMessage]:
         hint = f'Add path("{JWKS[1:]}", jwks), with jwks of tokens.api.public. Services need these keys.'
         messages.append(Warning(f"{JWKS} is not in the URLs.", hint=hint, id="tokens.W053"))
     return messages
+
+
+@register(Tags.security)
+def check_reauthentication_url(**kwargs: Any) -> list[CheckMessage]:
+    """Check that REAUTHENTICATION_URL leads to a page, if the project has set it."""
+    found, *_ = read()
+    url = found.reauthentication_url
+    is_default = url == type(found)().reauthentication_url
+    if is_default or not getattr(settings, "ROOT_URLCONF", None) or _leads_somewhere(url):
+        return []
+    hint = "Set it to the name of a URL, or to a path. Without a page, browsers get the problem as JSON."
+    return [Warning(f"REAUTHENTICATION_URL is {url!r}, which leads nowhere.", hint=hint, id="tokens.W058")]
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Return whether this is a path or the name of a page of this site, or the URL of another site."""
+    try:
+        parts = urlsplit(resolve_url(url))
+    except NoReverseMatch:
+        return False
+    return bool(parts.netloc) or _is_found(f"/{parts.path.removeprefix(get_script_prefix()).removeprefix('/')}")
 
 
 def _is_found(path: str) -> bool:

@@ -71,6 +71,7 @@ class TestBefore:
         for _ in range(2):
             answer = refresh(idle)
             assert code_of(answer) == (401, "session_idle")
+            assert "password" in answer.json()["offered"]
             assert 'error="insufficient_user_authentication"' in answer["WWW-Authenticate"]
             assert not answer.cookies
             assert who(idle) is None

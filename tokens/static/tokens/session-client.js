@@ -14,12 +14,12 @@ const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of an
 const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
 const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
 const PARTS = ["message", "status", "code", "errors", "offered", "retryAfter"]; // Of an error.
-const CHANGE = ["kind", "user", "session", "total", "wall", "end"]; // A message between tabs.
+const CHANGE = ["kind", "user", "session", "total", "wall", "end", "idle"]; // A message between tabs.
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
 const GRANTING = /^(reauthenticate|refresh)\/?$/; // The paths whose answers have tokens.
-export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake"]; // The methods that pages may call.
+export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake", "idle"]; // The methods that pages may call.
 
 /**
  * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
@@ -87,6 +87,7 @@ export class SessionClient {
   #session;
   #life = new Countdown(Infinity);
   #tokens = bare({}); // Only in mode `body`.
+  #idle; // What a factor can reopen: `{ offered }`. Nobody is signed in then, and the refresh token is kept.
   #renewing;
   #awaken;
   #isClosed = false;
@@ -132,9 +133,12 @@ export class SessionClient {
     const { turn } = await this.ready();
     const once = () => this.#call(method, path, { ...data, ...this.#refreshToken() }, this.#tokens.access);
     // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
-    const call = () => (GRANTING.test(path) ? withLock(this.#name, async () => this.#kept(await once())) : once());
+    const isGranting = GRANTING.test(path);
+    const call = () => (isGranting ? withLock(this.#name, async () => this.#kept(await once())) : once());
     const { answer } = await call().catch(async (error) => {
-      if (error.status !== 401 || !REFUSALS.includes(error.code) || !(await this.renew(turn))) throw error;
+      if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
+      const wasIdle = this.#idle;
+      if (!(await this.renew(turn)) && !(isGranting && this.#idle && !wasIdle)) throw error;
       return call();
     });
     if (method === "DELETE" && path === "me") this.#end("signout");
@@ -143,11 +147,17 @@ export class SessionClient {
     return others;
   }
 
-  /** Keeps the tokens of an answer, if it has some of this session. Returns the answer. */
+  /** Keeps the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
   #kept(answered) {
     const { session } = own(answered.answer, "session");
     if (session && this.#user && session.id === this.#session) this.#take("refresh", answered);
+    else if (session && this.#idle) this.#take("signin", answered);
     return answered;
+  }
+
+  /** Returns the factors that reopen the session, as `{ offered }`. undefined: it is not idle. */
+  async idle() {
+    return this.#idle;
   }
 
   /** Returns the token for a request. Waits for a new one only if the old one has expired. */
@@ -179,9 +189,12 @@ export class SessionClient {
 
   /** Applies a change that another tab has published. */
   receive(change) {
-    const { kind, user, session, total, wall, end } = own(change, ...CHANGE);
+    const { kind, user, session, total, wall, end, idle } = own(change, ...CHANGE);
     if (user) this.#become(kind, user, session, new Countdown(total, wall, end));
-    else if (session === this.#session) this.#become(kind, null);
+    else if (session === this.#session) {
+      this.#become(kind, null);
+      this.#idle = idle;
+    }
   }
 
   close() {
@@ -202,6 +215,7 @@ export class SessionClient {
     this.#user = user;
     this.#session = session;
     this.#life = life;
+    this.#idle = undefined;
   }
 
   #take(kind, { answer, life }) {
@@ -218,11 +232,13 @@ export class SessionClient {
     this.#publish({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
   }
 
-  #end(kind) {
-    const change = { kind, user: null, session: this.#session };
+  #end(kind, idle = undefined) {
+    const change = { kind, user: null, session: this.#session, idle };
     const wasSignedIn = this.#user;
     this.#become(kind, null);
-    this.#tokens = bare({ device: this.#tokens.device });
+    this.#idle = idle;
+    const { device, refresh } = this.#tokens;
+    this.#tokens = bare({ device, ...(idle && { refresh }) });
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -236,7 +252,7 @@ export class SessionClient {
       // A 401 with another code does not come from the API, but for example from a proxy.
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
       if (path === "me" && error.code === "token_expired") await this.#request("POST", "refresh");
-      else if (turn === this.#turn) this.#end("expire");
+      else if (turn === this.#turn) this.#end("expire", error.code === "session_idle" ? own(error, "offered") : undefined);
     }
   }
 

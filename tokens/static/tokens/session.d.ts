@@ -16,8 +16,9 @@ export interface SessionOptions {
    */
   origins?: readonly (string | URL)[];
   /**
-   * Called if `fetch` gets a 401 that asks for a better or more recent authentication (RFC 9470). Ask the user, and call
-   * `send("POST", "reauthenticate", { method, answer })`. Resolve with true to repeat the request, once.
+   * Called if `fetch` gets a 401 that asks for a better or more recent authentication (RFC 9470), or if the session is
+   * idle and a factor reopens it. Ask the user, and call `send("POST", "reauthenticate", { method, answer })`. Resolve
+   * with true to repeat the request, once.
    */
   stepUp?: (challenge: Challenge) => boolean | Promise<boolean>;
 }
@@ -46,11 +47,11 @@ export interface Credentials {
 }
 
 export interface SessionEvents {
-  /** A user has signed in, in this or another tab. It is `user`. */
+  /** A user has signed in, or reopened the idle session, in this or another tab. It is `user`. */
   signin: Event;
   /** The user has signed out, in this or another tab. */
   signout: Event;
-  /** The session has ended. The user has to sign in again. */
+  /** The session has ended, or is idle. The user has to sign in again, or to answer a factor (`stepUp`). */
   expire: Event;
 }
 

@@ -109,10 +109,17 @@ class Session extends EventTarget {
       if (isOver) return last;
       last = (await this.#send(new Request(copies.pop(), given))).response;
     }
-    const challenge = this.#stepUp && !isOver ? await challengeOf(last) : undefined;
+    const challenge = this.#stepUp && !isOver ? await this.#challengeOf(last) : undefined;
     // Once only: whoever does not reach the level is not asked for ever.
     if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
     return (await this.#send(new Request(copies.pop(), given))).response;
+  }
+
+  /** Returns what a response asks for, if the user has to authenticate again: more (RFC 9470), or an idle session. */
+  async #challengeOf(response) {
+    if (await isRefused(response)) return this.#client.idle();
+    const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
+    return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
   }
 
   close() {
@@ -168,12 +175,6 @@ function plain(init) {
 /** Returns whether the API has rejected our token. Any other 401 is left to the app. */
 async function isRefused(response) {
   return REFUSALS.includes(own(await problemOf(response), "code").code);
-}
-
-/** Returns what a response asks for, if the user has to authenticate again (RFC 9470). */
-async function challengeOf(response) {
-  const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
-  return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
 }
 
 /** Returns the JSON of a 401, or null. */
