@@ -238,7 +238,7 @@ export class SessionClient {
     this.#become(kind, null);
     this.#idle = idle;
     const { device, refresh } = this.#tokens;
-    this.#tokens = bare({ device, ...(idle && { refresh }) });
+    this.#tokens = bare(idle ? { device, refresh } : { device });
     if (wasSignedIn) this.#publish(change);
   }
 
