@@ -154,7 +154,8 @@ class Reauthenticate(ApiView):
     """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
 
     def get_permissions(self) -> Sequence[Any]:
-        return () if self.request.method == "POST" else super().get_permissions()
+        reopens = self.request.method == "POST" and token_settings().reopened_sets
+        return () if reopens else super().get_permissions()
 
     @Operation(
         "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
