@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.conf import token_settings
+from tokens.hashers import MAX_PASSWORD
 from tokens.service import throttles
 from tokens.service.opening import Proved
 from tokens.web import methods
@@ -72,7 +73,7 @@ class Password(Factor):
 
     @sensitive_variables()
     def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
-        if not isinstance(answer, str) or not answer:
+        if not isinstance(answer, str) or not 0 < len(answer) <= MAX_PASSWORD:
             return None
         known = authenticate(request, username=user.get_username(), password=answer)
         return None if known is None or known.pk != user.pk else [*methods.of_sign_in(request, known)]

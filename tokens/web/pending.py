@@ -5,8 +5,12 @@ permits one thing: to answer a factor. It is bound to the user, to their passwor
 proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too.
 
 It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
-is refused like a wrong answer. So is one with a pending sign-in that is too old, or was used. The answer is verified
-all the same, and what it has used up is then rolled back. So neither the response nor its time tells which it was.
+is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
+what it has used up is then rolled back. So neither the response nor its time tells which it was. One that is too old is
+no pending sign-in at all. It says itself how old it is. Whoever has kept one may know an earlier password only, and
+must not use up the answers that the account has in a day.
+
+Only the factors that were offered count. The answer to another one is wrong.
 """
 
 import hmac
@@ -89,6 +93,10 @@ class Pending:
     def is_timely(self) -> bool:
         return abs(time.time() - self.began) <= LIFETIME  # Another server's clock may be ahead.
 
+    def name_of(self, name: str) -> str:
+        """Return the name of a factor if it was offered. Otherwise return "", which no factor has."""
+        return name if name in self.names else ""
+
 
 def begin(draft: Draft, client: Client, names: list[str]) -> str:
     """Return the text of the pending sign-in for a sign-in that needs one of these factors."""
@@ -151,7 +159,7 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
     if found is None or user is None or not _fits(found, user, client):
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
-    return factors.begin(request, user, name)
+    return factors.begin(request, user, found.name_of(name))
 
 
 @sensitive_variables()
@@ -163,9 +171,10 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     """
     client = client_of(request, required_exchange(request).device_token)
     found = _loads(text)
-    if found is None:
+    if found is None or not found.is_timely:
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
+    name = found.name_of(name)
     refused: Exception | None = None
     issued: IssuedTokens | None = None
     proved: Proved | None = None
