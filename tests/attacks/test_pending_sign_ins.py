@@ -11,6 +11,7 @@ from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
 from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
+from tokens.service import revocation
 from tokens.service.throttles import Throttled
 from tokens.sessions import Factor, factors
 from tokens.web import attempts
@@ -18,7 +19,7 @@ from tokens.web import attempts
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 HERE = __name__
-PENDING = "__Host-pending"
+Reason = RefreshToken.Reason
 RIGHT, WRONG = "123456", "000000"
 ANSWER = "/api/auth/factor"
 
@@ -93,6 +94,20 @@ def test_an_old_text_does_not_keep_the_owner_out_of_new_devices(owner, throttled
     assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED).exists()
     browser = Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR="203.0.113.7")
     assert answer(browser, begin(browser, owner, "what the owner has chosen")).status_code == 200
+
+
+@pytest.mark.parametrize("reason", [Reason.ENDED_BY_USER, Reason.ENDED_BY_STAFF, Reason.SIGNED_OUT])
+def test_a_sign_out_everywhere_ends_what_a_thief_has_prepared(owner, clock, reason):
+    """Also without a session that could end. A sign-out in one browser ends nothing in another one."""
+    thief = Client(headers={"User-Agent": FIREFOX})
+    text = begin(thief, owner)
+    wrong = answer(thief, text, WRONG)
+    clock.forward(5)
+    revocation.revoke_all(RefreshToken.objects.filter(user=owner), reason, user=owner)
+    response = answer(thief, text)
+    assert response.status_code == (200 if reason == Reason.SIGNED_OUT else 401)
+    assert (response.content == wrong.content) is (reason != Reason.SIGNED_OUT)
+    assert answer(thief, begin(thief, owner)).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["recovery_code", "last"])

@@ -2,7 +2,8 @@
 
 It is a text that the server has signed, in an HttpOnly cookie, or in the storage mode ``body`` in the API's answer. It
 permits one thing: to answer a factor. It is bound to the user, to their password, to the device and to what they have
-proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too.
+proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too, and so does whatever
+ends a session of the user, but a sign-out and a newer sign-in: the alarm, or a sign-out everywhere.
 
 It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
 is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
@@ -36,7 +37,7 @@ from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.protocol.refresh_tokens import RefreshToken as Identity
-from tokens.service import auth_hash, devices, events, throttles, users
+from tokens.service import auth_hash, devices, events, queries, throttles, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
@@ -185,7 +186,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
                 raise _Unfit
             is_used = _is_used(found)
             proved = factors.verify(request, user, name, given)
-            is_fit = _fits(found, user, client) and not is_used
+            is_fit = not _was_revoked(found, user) and _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
             if proved is not None:
@@ -269,6 +270,15 @@ def _fits(found: Pending, user: Any, client: Client) -> bool:
 
 def _is_used(found: Pending) -> bool:
     return RefreshToken.objects.using(writer(RefreshToken)).filter(id=found.session_id).exists()
+
+
+def _was_revoked(found: Pending, user: Any) -> bool:
+    """Return whether a session of the user was revoked since, or all were, even if there was none.
+
+    Before a pending sign-in a person may have ended sessions, by a new password. It begins at a whole second.
+    """
+    ago = timedelta(seconds=max(time.time() - found.began - 1, 0))
+    return queries.was_revoked_within(user, ago, or_signed_out=False)
 
 
 def _ago(found: Pending) -> Proved:
