@@ -170,6 +170,17 @@ def password_again(request: Any, user: Any, methods: Any) -> Any:
     return sessions.MoreNeeded(["password", "totp"])
 
 
+@pytest.mark.parametrize("method", ["totp", "unknown"])
+def test_guesses_in_a_stolen_session_leave_a_trace(owner, method):
+    browser = Client(headers={"User-Agent": FIREFOX})
+    token = answer(browser, begin(browser, owner)).json()["access_token"]
+    thief = Client(headers={"User-Agent": FIREFOX, "Authorization": f"Bearer {token}"})
+    for _ in range(2):
+        assert post(thief, "/api/auth/reauthenticate", {"method": method, "answer": WRONG}).status_code == 401
+    found = SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
+    assert [(event.user_id, event.reason) for event in found] == [(owner.pk, "factor")] * 2
+
+
 @pytest.fixture
 def person(settings: Any, throttled: Any) -> Any:
     """A user who has nothing but codes by mail."""

@@ -32,12 +32,12 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
-from tokens.conf import keyring, token_settings
-from tokens.database.transactions import clock, durable, writer
-from tokens.models import RefreshToken, SecurityEvent
+from tokens.conf import keyring
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.protocol.refresh_tokens import RefreshToken as Identity
-from tokens.service import auth_hash, devices, events, queries, throttles, users
+from tokens.service import auth_hash, devices, queries, throttles, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
@@ -199,8 +199,10 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     if refused is not None:
         raise refused
     if issued is None:
-        if user is not None and (proved is not None or not _is_by_itself(name)):  # A backend has written an event.
-            _note_wrong(user, client)
+        if user is not None and (
+            proved is not None or not factors.is_by_itself(name)
+        ):  # A backend has written an event.
+            factors.note_wrong(user, client)
         raise WrongAnswer
     session.sign_in(request, user, issued, found.backend)
     return issued
@@ -240,7 +242,7 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
     A password takes long, and its backend writes to transactions of its own.
     """
     alias = writer(RefreshToken)
-    if _is_by_itself(name):
+    if factors.is_by_itself(name):
         yield _user(found)
         return
     with durable(alias):
@@ -248,10 +250,6 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
         if user is not None:
             user.backend = found.backend
         yield user
-
-
-def _is_by_itself(name: str) -> bool:
-    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
 
 
 def _user(found: Pending) -> Any:
@@ -285,14 +283,6 @@ def _ago(found: Pending) -> Proved:
     """Return what was proved, with how long ago."""
     now = time.time()
     return {name: timedelta(seconds=max(now - at, 0)) for name, at in found.proved.items()}
-
-
-def _note_wrong(user: Any, client: Client) -> None:
-    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password."""
-    now = clock(writer(SecurityEvent))
-    events.write_attempt(
-        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
-    )
 
 
 def _dumps(pending: Pending) -> str:
