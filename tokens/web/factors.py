@@ -17,7 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.conf import token_settings
-from tokens.service import throttles
+from tokens.database.transactions import clock, writer
+from tokens.hashers import MAX_PASSWORD
+from tokens.models import SecurityEvent
+from tokens.service import events, throttles
+from tokens.service.client import Client
 from tokens.service.opening import Proved
 from tokens.web import methods
 from tokens.web.attempts import authenticate, tallies_of_factor
@@ -72,7 +76,7 @@ class Password(Factor):
 
     @sensitive_variables()
     def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
-        if not isinstance(answer, str) or not answer:
+        if not isinstance(answer, str) or not 0 < len(answer) <= MAX_PASSWORD:
             return None
         known = authenticate(request, username=user.get_username(), password=answer)
         return None if known is None or known.pk != user.pk else [*methods.of_sign_in(request, known)]
@@ -119,3 +123,16 @@ def verify(request: Any, user: Any, name: str, answer: Any) -> Proved | None:
         throttles.take_exactly(*tallies_of_factor(request, user))
     given = None if factor is None else factor.verify(request, user, answer)
     return None if given is None else methods.proved(given)
+
+
+def is_by_itself(name: str) -> bool:
+    """Return whether this factor counts its answers itself, and writes the events about wrong ones."""
+    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
+
+
+def note_wrong(user: Any, client: Client) -> None:
+    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password, or is in."""
+    now = clock(writer(SecurityEvent))
+    events.write_attempt(
+        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
+    )
