@@ -45,7 +45,9 @@ class EmailCode(Factor):
         address, session_id = users.address_of(user), sessions.current_id(request)
         if session_id is None or sessions.actor_id(request) is not None:
             return
-        if not sessions.may_send(request, "reset", sessions.canonical(address)):
+        # Neither strangers who ask for resets nor a thief with an access token alone use up the owner's mails.
+        held = "held" if sessions.has_refresh_token(request) else "seen"
+        if not sessions.may_send(request, "reset", f"code\n{held}\n{sessions.canonical(address)}"):
             return
         code = _code(user, session_id, _period())
         delivery.send(mail.compose("code", address, code=code, email=address, minutes=PERIOD // 60))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -17,7 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import users
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.models import MAX_NAME, MAX_PASSWORD
-from tokens.sessions import Factor
+
+if TYPE_CHECKING:
+    from tokens.sessions import Factor  # The user model of `accounts` is used without the app `tokens`, too.
 
 MAX_TOKEN = 1024
 """Characters of the token of a link. Those of this release have about 100, and those of earlier ones at most 500."""
@@ -124,7 +126,7 @@ class _Proof(forms.Form):
     ``factors`` are those of the account by their names. Those that need more than a text are left out.
     """
 
-    def __init__(self, *args: Any, factors: Mapping[str, Factor] = MappingProxyType({}), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, factors: "Mapping[str, Factor]" = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sent = [factor for factor in factors.values() if factor.is_sent]
         choices = [(name, factor.label or name) for name, factor in factors.items() if _is_typed(factor)]
@@ -140,12 +142,12 @@ class _Proof(forms.Form):
         self.order_fields(["method", *self.fields])
 
 
-def heading_of(factors: Mapping[str, Factor]) -> str:
+def heading_of(factors: "Mapping[str, Factor]") -> str:
     """Return the heading of a page that asks for one of these factors."""
     return gettext("Enter your password again") if {*factors} <= {"password"} else gettext("Confirm that it is you")
 
 
-def _is_typed(factor: Factor) -> bool:
+def _is_typed(factor: "Factor") -> bool:
     """Return whether a user can answer a factor by typing."""
     return not factor.needs_script
 

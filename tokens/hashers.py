@@ -31,6 +31,8 @@ from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHash
 from tokens import metrics
 from tokens.conf import token_settings
 
+MAX_PASSWORD = 4096
+"""Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 PATIENCE = 3.0
 """Seconds that a hashing waits for its turn. Its thread cannot serve other requests meanwhile."""
 PLACES = 4

@@ -205,9 +205,9 @@ def test_the_deployment_checks_report_only_what_the_project_itself_does(tmp_path
     assert set(re.findall(r"\((\w+\.[A-Z]\d+)\)", printed)) == {"security.W004", "security.W008", "tokens.W011"}
 
 
-def test_the_wheel_contains_all_files_of_both_apps(wheel):
+def test_the_wheel_contains_all_files_of_the_apps(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    files = [path for app in ("accounts", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
+    files = [path for app in ("accounts", "factors", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
     templates = [path for path in (ROOT / "templates").rglob("*") if path.is_file() and "config" not in path.parts]
     pages = {f"accounts/{path.relative_to(ROOT)}" for path in templates}

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 
 from tokens.api.serializers import MAX_TOKEN
 from tokens.models import RefreshToken
-from tokens.service import reopening
+from tokens.service import lifetimes, reopening
+from tokens.web import factors
 from tokens.web.exchange import Exchange
 from tokens.web.possession import IN_BODY
 
@@ -31,6 +32,15 @@ def answering_for_idle(request: Request, exchange: Exchange) -> Iterator[None]:
     except BaseException:
         request.user = AnonymousUser()
         raise
+
+
+def may_answer(user: Any, session: RefreshToken, name: str) -> bool:
+    """Return whether the answer to this factor can reopen the idle session of a user.
+
+    A factor that does not say what it proves is asked.
+    """
+    factor = factors.of_user(user).get(name)
+    return factor is not None and (not factor.proves or lifetimes.is_reopened_by(session, factor.proves))
 
 
 def _idle_in_body(request: Request) -> RefreshToken | None:

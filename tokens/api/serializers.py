@@ -1,5 +1,6 @@
 """The input and the output of the API."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from tokens.conf import BODY, token_settings
+from tokens.hashers import MAX_PASSWORD
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service.addresses import address_field
@@ -30,8 +32,6 @@ _OTHER_NAMES = {
 """The names that APIs of other packages have for our fields."""
 MAX_LOGIN = 254
 """Characters of what a user signs in with: a user name or an e-mail address."""
-MAX_PASSWORD = 4096
-"""Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 MAX_TOKEN = 4096
 """Characters of a refresh token."""
 
@@ -51,6 +51,20 @@ class Flag(serializers.BooleanField):
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class Answer(serializers.JSONField):
+    """Any JSON that can be written again.
+
+    Neither hashers nor databases take lone surrogates, and what is nested too deeply raises a `RecursionError`.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except (UnicodeEncodeError, RecursionError):
             self.fail("invalid")
         return data
 
@@ -96,7 +110,7 @@ class AnswerInput(serializers.Serializer[Any]):
     """The answer to one of the user's factors (`tokens.web.factors`)."""
 
     method = Text(max_length=MAX_NAME, required=False, help_text="The name of a factor, as in `offered`.")
-    answer = serializers.JSONField(required=False, help_text="The code, or what the factor expects.")
+    answer = Answer(required=False, help_text="The code, or what the factor expects.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("method" in attrs) != ("answer" in attrs):
@@ -109,9 +123,7 @@ class AnswerInput(serializers.Serializer[Any]):
 
 class FactorInput(serializers.Serializer[Any]):
     method = Text(max_length=50, help_text="One of those in `offered`.")
-    answer = serializers.JSONField(
-        required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes."
-    )
+    answer = Answer(required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes.")
     pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
     device_token = Text(max_length=100, required=False)
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
-from tokens.api.reopening import answering_for_idle
+from tokens.api.reopening import answering_for_idle, may_answer
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
@@ -155,7 +155,8 @@ class Reauthenticate(ApiView):
     """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
 
     def get_permissions(self) -> Sequence[Any]:
-        return () if self.request.method == "POST" else super().get_permissions()
+        reopens = self.request.method == "POST" and token_settings().reopened_sets
+        return () if reopens else super().get_permissions()
 
     @Operation(
         "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
@@ -175,6 +176,9 @@ class Reauthenticate(ApiView):
         session.refuse_impersonation(request._request)
         given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
+        idle = self.exchange.idle
+        if idle is not None and "method" in given and not may_answer(request.user, idle, given["method"]):
+            raise ProblemError(problems.INVALID_CREDENTIALS)
         if "password" not in given and "answer" not in given:
             options = factors.begin(request._request, request.user, given["method"])
             return JsonResponse({"options": options}, headers=NO_STORE)

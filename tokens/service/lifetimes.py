@@ -5,12 +5,13 @@ absolute one counts from the time at which the user proved all that the level ne
 the end of a session that was opened with two.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from tokens.conf import ALWAYS, BOUND, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import instant
-from tokens.protocol.methods import loads, names_in, supported_since
+from tokens.protocol.methods import PERSONAL, loads, names_in, supported_since
 
 
 def is_remembered(session: RefreshToken, *, is_bound: bool = False) -> bool:
@@ -46,6 +47,16 @@ def ends_at(session: RefreshToken, now: datetime, *, methods: str | None = None)
         span = min(longest, session.expires_at - begun_at(session.created_at, session.authenticated_at))
     end: datetime = max(session.expires_at, now + span)
     return within_level(end, session.methods if methods is None else methods)
+
+
+def is_reopened_by(session: RefreshToken, proved: Iterable[str]) -> bool:
+    """Return whether these methods reopen the session when it is idle, together with its refresh token.
+
+    The token is something that the user has. So they must prove what they know or are (SP 800-63B-4 section 2.2.3), or
+    all that the level needs.
+    """
+    given, acr_of = frozenset(proved), token_settings().acr_of
+    return not given.isdisjoint(PERSONAL) or acr_of(given) == acr_of(session.amr)
 
 
 def kept_until(session: RefreshToken) -> datetime:

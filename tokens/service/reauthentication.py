@@ -41,6 +41,8 @@ def reauthenticate(
     The methods that the user has ``proved`` are added to those of the session. Both its timeouts begin again. ``sent``
     are the refresh tokens of the request. The newest one of this session is answered as a refresh is.
 
+    An idle session is reopened only by methods that are enough for that (`lifetimes.is_reopened_by`).
+
     If there is none, the access token is of ``generation``. None: it acknowledges nothing. ``generation`` is known if
     the request has refreshed the session already. Raise `UserChanged` if the user is not any more what they were when
     they authenticated, `ClaimsHookFailed` if the claims hook fails, and `OperationalError` if the database does not
@@ -70,6 +72,8 @@ def _answer(
 ) -> IssuedTokens | Refusal | None:
     """Write what the user has proved, and answer the refresh token. None: another request has changed the row."""
     now, is_idle = session.now, session.is_idle(session.now)
+    if is_idle and not lifetimes.is_reopened_by(session, proved):
+        return refreshing.refused("idle", session.id)
     # A factor may say that it was answered some time ago.
     at = now - min(proved.values(), default=timedelta())
     methods = with_methods(session.methods, proved, now)

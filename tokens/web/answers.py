@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from tokens.database.transactions import writer
 from tokens.service import queries
 from tokens.web import django_session, factors, methods, session
+from tokens.web.client import client_of
 
 
 @sensitive_variables()
@@ -28,6 +29,8 @@ def answered(request: Any, name: str, answer: Any) -> Any:
         return None
     proved = factors.verify(request, user, name, answer)
     if proved is None:
+        if not factors.is_by_itself(name):
+            factors.note_wrong(user, client_of(request))
         return None
     methods.note(request, user, proved)
     session_id = session.current_id(request)

@@ -113,14 +113,22 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
 
 
 def tallies_of_factor(request: HttpRequest | None, user: Any) -> tuple[Tally, ...]:
-    """Return what an answer to a factor of this user counts against (`tokens.web.factors`)."""
+    """Return what an answer to a factor of this user counts against (`tokens.web.factors`).
+
+    All networks that reset the password share one count. Otherwise whoever reads the owner's mail could guess a code by
+    one reset after the other.
+    """
     if token_settings().throttles.are_off:
         return ()
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None)
     asker = Asker(canonical(user.get_username()), network(client.ip) or "")
-    if own := _own_budget(user, asker, client, _held_session(request)):
-        return (Tally("factor_device", own),)
+    device = devices.with_own_budget(user, client, _held_session(request))
+    own = [Tally("factor_device", str(device))] if device else []
+    if asker.network and throttles.mark_of(_reset_by(asker)) is not None:
+        own.append(Tally("factor_device", f"{user.pk}\nreset"))
+    if own:
+        return (own[1] if len(own) > 1 and throttles.is_exceeded(own[0]) else own[0],)
     return (Tally("factor_account", str(user.pk)), *throttles.of_networks("factor_network", client.ip))
 
 

@@ -17,9 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from tokens.conf import token_settings
+from tokens.database.transactions import clock, writer
+from tokens.hashers import MAX_PASSWORD
+from tokens.models import SecurityEvent
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import MULTIPLE, beyond_knowledge, loads
-from tokens.service import queries, throttles
+from tokens.service import events, queries, throttles
+from tokens.service.client import Client
 from tokens.service.opening import NOTHING, Proved
 from tokens.web import methods
 from tokens.web.attempts import authenticate, tallies_of_factor
@@ -82,7 +86,7 @@ class Password(Factor):
 
     @sensitive_variables()
     def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
-        if not isinstance(answer, str) or not answer:
+        if not isinstance(answer, str) or not 0 < len(answer) <= MAX_PASSWORD:
             return None
         known = authenticate(request, username=user.get_username(), password=answer)
         return None if known is None or known.pk != user.pk else [*methods.of_sign_in(request, known)]
@@ -154,3 +158,16 @@ def missing(request: Any, user: Any, *, authenticated: Any = None, proved: Prove
     demanded = frozenset[str]().union(*(beyond_knowledge(factor.proves) for factor in strong.values()))
     is_enough = bool(recent & demanded) or (MULTIPLE in recent and bool(beyond_knowledge(recent)))
     return {} if is_enough else strong
+
+
+def is_by_itself(name: str) -> bool:
+    """Return whether this factor counts its answers itself, and writes the events about wrong ones."""
+    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
+
+
+def note_wrong(user: Any, client: Client) -> None:
+    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password, or is in."""
+    now = clock(writer(SecurityEvent))
+    events.write_attempt(
+        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
+    )

@@ -2,11 +2,16 @@
 
 It is a text that the server has signed, in an HttpOnly cookie, or in the storage mode ``body`` in the API's answer. It
 permits one thing: to answer a factor. It is bound to the user, to their password, to the device and to what they have
-proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too.
+proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too, and so does whatever
+ends a session of the user, but a sign-out and a newer sign-in: the alarm, or a sign-out everywhere.
 
 It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
-is refused like a wrong answer. So is one with a pending sign-in that is too old, or was used. The answer is verified
-all the same, and what it has used up is then rolled back. So neither the response nor its time tells which it was.
+is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
+what it has used up is then rolled back. So neither the response nor its time tells which it was. One that is too old is
+no pending sign-in at all. It says itself how old it is. Whoever has kept one may know an earlier password only, and
+must not use up the answers that the account has in a day.
+
+Only the factors that were offered count. The answer to another one is wrong.
 """
 
 import hmac
@@ -27,12 +32,12 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
-from tokens.conf import keyring, token_settings
-from tokens.database.transactions import clock, durable, writer
-from tokens.models import RefreshToken, SecurityEvent
+from tokens.conf import keyring
+from tokens.database.transactions import durable, writer
+from tokens.models import RefreshToken
 from tokens.protocol.refresh_tokens import SECRET_BYTES
 from tokens.protocol.refresh_tokens import RefreshToken as Identity
-from tokens.service import auth_hash, devices, events, throttles, users
+from tokens.service import auth_hash, devices, queries, throttles, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
@@ -88,6 +93,10 @@ class Pending:
     @property
     def is_timely(self) -> bool:
         return abs(time.time() - self.began) <= LIFETIME  # Another server's clock may be ahead.
+
+    def name_of(self, name: str) -> str:
+        """Return the name of a factor if it was offered. Otherwise return "", which no factor has."""
+        return name if name in self.names else ""
 
 
 def begin(draft: Draft, client: Client, names: list[str]) -> str:
@@ -151,7 +160,7 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
     if found is None or user is None or not _fits(found, user, client):
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
-    return factors.begin(request, user, name)
+    return factors.begin(request, user, found.name_of(name))
 
 
 @sensitive_variables()
@@ -163,9 +172,10 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     """
     client = client_of(request, required_exchange(request).device_token)
     found = _loads(text)
-    if found is None:
+    if found is None or not found.is_timely:
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
+    name = found.name_of(name)
     refused: Exception | None = None
     issued: IssuedTokens | None = None
     proved: Proved | None = None
@@ -176,7 +186,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
                 raise _Unfit
             is_used = _is_used(found)
             proved = factors.verify(request, user, name, given)
-            is_fit = _fits(found, user, client) and not is_used
+            is_fit = not _was_revoked(found, user) and _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
             if proved is not None:
@@ -189,8 +199,10 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     if refused is not None:
         raise refused
     if issued is None:
-        if user is not None and (proved is not None or not _is_by_itself(name)):  # A backend has written an event.
-            _note_wrong(user, client)
+        if user is not None and (
+            proved is not None or not factors.is_by_itself(name)
+        ):  # A backend has written an event.
+            factors.note_wrong(user, client)
         raise WrongAnswer
     session.sign_in(request, user, issued, found.backend)
     return issued
@@ -230,7 +242,7 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
     A password takes long, and its backend writes to transactions of its own.
     """
     alias = writer(RefreshToken)
-    if _is_by_itself(name):
+    if factors.is_by_itself(name):
         yield _user(found)
         return
     with durable(alias):
@@ -238,10 +250,6 @@ def _verifying(found: Pending, name: str) -> Iterator[Any]:
         if user is not None:
             user.backend = found.backend
         yield user
-
-
-def _is_by_itself(name: str) -> bool:
-    return any(factor.name == name and factor.is_throttled_by_itself for factor in token_settings().known_factors)
 
 
 def _user(found: Pending) -> Any:
@@ -262,18 +270,19 @@ def _is_used(found: Pending) -> bool:
     return RefreshToken.objects.using(writer(RefreshToken)).filter(id=found.session_id).exists()
 
 
+def _was_revoked(found: Pending, user: Any) -> bool:
+    """Return whether a session of the user was revoked since, or all were, even if there was none.
+
+    Before a pending sign-in a person may have ended sessions, by a new password. It begins at a whole second.
+    """
+    ago = timedelta(seconds=max(time.time() - found.began - 1, 0))
+    return queries.was_revoked_within(user, ago, or_signed_out=False)
+
+
 def _ago(found: Pending) -> Proved:
     """Return what was proved, with how long ago."""
     now = time.time()
     return {name: timedelta(seconds=max(now - at, 0)) for name, at in found.proved.items()}
-
-
-def _note_wrong(user: Any, client: Client) -> None:
-    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password."""
-    now = clock(writer(SecurityEvent))
-    events.write_attempt(
-        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
-    )
 
 
 def _dumps(pending: Pending) -> str:

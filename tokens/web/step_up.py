@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
@@ -112,9 +111,18 @@ def requires(*, acr: str = "", max_age: int | timedelta | None = None) -> Callab
             answer = await sync_to_async(refuse)(request, found)
             return await view(request, *args, **kwargs) if answer is None else answer
 
-        return aguarded if iscoroutinefunction(view) else guarded
+        return aguarded if _is_async(view) else guarded
 
     return decorate
+
+
+def _is_async(view: Any) -> bool:
+    """Return whether a call of this view returns a coroutine: also of the method of an async class-based view.
+
+    `method_decorator` passes that method as a partial, whose object knows it.
+    """
+    of_class = getattr(getattr(view, "func", view), "__self__", None)
+    return iscoroutinefunction(view) or getattr(of_class, "view_is_async", False)
 
 
 def refuse(request: HttpRequest, required: Requirement) -> HttpResponseBase | None:

@@ -50,6 +50,16 @@ class Recently(View):
     post = get
 
 
+class Async(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("well")
+
+
+@method_decorator([sessions.requires(acr="aal2"), sessions.requires(max_age=300)], "dispatch")
+class AsyncByMethod(Async):
+    """A class whose method is decorated twice."""
+
+
 @sessions.requires(max_age=0)
 def just_now(request: HttpRequest) -> HttpResponse:
     return HttpResponse("just now")
@@ -88,6 +98,8 @@ urlpatterns = [
     path("replaced/<str:address>", replaced),
     path("well", well),
     path("well-async", well_async),
+    path("well-async-class", sessions.requires(acr="aal2")(Async.as_view())),
+    path("well-async-method", AsyncByMethod.as_view()),
     path("recently", Recently.as_view()),
     path("just-now", just_now),
     path("drf", OfRestFramework.as_view()),

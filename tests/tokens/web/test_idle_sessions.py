@@ -288,7 +288,7 @@ def test_everything_that_ends_all_sessions_ends_it(idle, user):
 class Code(Factor):
     """A factor of a project. Its answer is a text."""
 
-    name, label, proves = "code", "code", frozenset({"otp"})
+    name, label, proves = "code", "code", frozenset({"pin"})
 
     def is_available(self, user: Any) -> bool:
         return True
@@ -297,13 +297,38 @@ class Code(Factor):
         return {"for": str(user.pk)}
 
     def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
-        return ["otp"] if answer == "right" else None
+        return ["pin"] if answer == "right" else None
+
+
+class Held(Code):
+    """A factor that the user has, as they have the token."""
+
+    name, proves = "held", frozenset({"otp"})
+
+    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
+        return ["otp"]
+
+
+class Silent(Held):
+    """A factor that does not say what it proves."""
+
+    name, proves = "silent", frozenset()
+
+
+class Mailed(Silent):
+    """A factor that proves nothing, such as a code by e-mail."""
+
+    name = "mailed"
+
+    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
+        return []
 
 
 class TestAnotherFactor:
     @pytest.fixture(autouse=True)
     def _code(self, settings: Any) -> None:
-        settings.TOKENS = {**settings.TOKENS, "FACTORS": [f"{__name__}.Code"]}
+        kinds = (Code, Held, Silent, Mailed)
+        settings.TOKENS = {**settings.TOKENS, "FACTORS": [f"{__name__}.{kind.__name__}" for kind in kinds]}
 
     def test_reopens_a_session_without_the_password(self, idle, user):
         assert post(idle, AGAIN, {"method": "code"}).json() == {"options": {"for": str(user.pk)}}
@@ -311,6 +336,17 @@ class TestAnotherFactor:
         assert who(idle) is None
         assert post(idle, AGAIN, {"method": "code", "answer": "right"}).status_code == 200
         assert who(idle) == str(user.pk)
+
+    @pytest.mark.parametrize("method", ["held", "silent", "mailed"])
+    def test_that_the_user_has_or_that_proves_nothing_does_not_reopen_it(self, idle, user, method):
+        """Who has stolen a computer and the telephone beside it has the token and the code."""
+        before = row_of()
+        answer = post(idle, AGAIN, {"method": method, "answer": "right"})
+        assert answer.status_code == 401
+        assert who(idle) is None
+        assert (row_of().generation, row_of().methods) == (before.generation, before.methods)
+        assert code_of(refresh(idle)) == (401, "session_idle")
+        assert post(idle, AGAIN, {"method": "code", "answer": "right"}).status_code == 200
 
     def test_is_offered_to_nobody_else(self, idle, another):
         assert code_of(post(another(), AGAIN, {"method": "code"})) == (401, "not_authenticated")

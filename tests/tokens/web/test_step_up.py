@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from tests.browsers import FIREFOX, REFRESH, login, post, refresh
+from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.web import step_up_urls
 from tokens import sessions
@@ -57,6 +57,16 @@ def test_a_request_that_falls_short_gets_the_challenge_and_passes_after_the_step
         assert response["Cache-Control"] == "no-store"
     assert post(browser, AGAIN, CODE).status_code == 200
     assert browser.get(path, headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncBrowser], ids=["WSGI", "ASGI"])
+@pytest.mark.parametrize("path", ["/well-async", "/well-async-class", "/well-async-method"])
+def test_an_async_view_is_guarded_however_it_is_decorated(user, path, kind):
+    browser = kind(headers={"User-Agent": FIREFOX})
+    login(browser, user)
+    assert challenge(browser.get(path, headers=JSON)).startswith('Bearer error="insufficient_user_authentication"')
+    assert post(browser, AGAIN, CODE).status_code == 200
+    assert browser.get(path, headers=JSON).content == b"well"
 
 
 def test_a_higher_level_is_enough_and_a_lower_one_is_not(browser):
