@@ -18,9 +18,9 @@ _KNOWN = frozenset({"pwd", "pin"})
 _HELD = frozenset({"otp", "sms", "tel", "pop", "hwk", "swk", "sc"})
 _BODILY = frozenset({"face", "fpt", "iris", "retina", "vbm"})
 _FACTORS = (_KNOWN, _HELD, _BODILY)
+"""What the user knows, has, or is. Other values, such as ``kba``, are no factor (NIST SP 800-63B-4)."""
 PERSONAL = _KNOWN | _BODILY | {MULTIPLE}
 """Methods that prove more than what the user has. Who has stolen the user's devices cannot use them."""
-"""What the user knows, has, or is. Other values, such as ``kba``, are no factor (NIST SP 800-63B-4)."""
 REGISTERED = frozenset({MULTIPLE, "geo", "kba", "mca", "rba", "user", "wia"}).union(*_FACTORS)
 """All values of the registry."""
 
