@@ -21,8 +21,8 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
 from tests.tokens.protocol import search
-from tests.tokens.protocol.crossing_search import POLICY, START, UNIT, Row, breadth_first
-from tests.tokens.protocol.reauthentication_search import Answer, refreshed
+from tests.tokens.protocol.crossing_search import POLICY, START, UNIT, Row
+from tests.tokens.protocol.reauthentication_search import Answer, broken_by, kept, of_owner, refreshed
 from tests.tokens.protocol.search import ANSWER, NEW, ORPHAN, REFRESH, Access, Message, Refresh, Rules, Scale, Successor
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide
 
@@ -189,7 +189,7 @@ def steps(world: World, rule: Rule, thief: Thief) -> Iterator[tuple[str, World]]
         after = later._replace(broken=FORGIVEN if _is_forgiven(world, world.owner, given) else "")
         if with_factor and given.is_served:
             after = after._replace(is_proved=True, is_recorded=False)
-        yield from _of_owner(step, after, given)
+        yield from of_owner(step, after, given)
 
 
 def _of_thief(world: World, later: World, rule: Rule, thief: Thief) -> Iterator[tuple[str, World]]:
@@ -206,7 +206,7 @@ def _of_thief(world: World, later: World, rule: Rule, thief: Thief) -> Iterator[
         after = after._replace(broken=FORGIVEN)
     elif given.is_served and after.is_proved and not after.is_recorded:
         after = after._replace(broken=QUIET)
-    yield from _kept("the thief comes", after, given)
+    yield from kept("the thief comes", after, given)
 
 
 def _is_forgiven(world: World, held: int, given: Answer) -> bool:
@@ -214,32 +214,9 @@ def _is_forgiven(world: World, held: int, given: Answer) -> bool:
     return proves_theft and not given.row.state.ended
 
 
-def _of_owner(step: str, later: World, given: Answer) -> Iterator[tuple[str, World]]:
-    after = later._replace(row=given.row, owner=given.held, is_recorded=later.is_recorded or given.is_recorded)
-    yield from _kept(step, after, given)
-    if later.losses and given.is_served:
-        yield f"{step}, and the response is lost", after._replace(owner=later.owner, losses=later.losses - 1)
-
-
-def _kept(step: str, after: World, given: Answer) -> Iterator[tuple[str, World]]:
-    yield f"{step} once", after
-    if given.is_served and given.held == given.row.state.generation:
-        row = after.row._replace(state=replace(after.row.state, acknowledged=True))
-        yield f"{step}, and stays for a while", after._replace(row=row)
-
-
 def stolen(rule: Rule, thief: Thief = Thief.TOKEN) -> tuple[int, list[str] | None, str]:
     """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
-    found: list[str] = []
-
-    def is_bad(world: World) -> bool:
-        found[:] = [world.broken]
-        return bool(world.broken)
-
-    worlds, history = breadth_first(
-        World(), lambda world: steps(world, rule, thief), is_bad, lambda world: not world.row.state.ended
-    )
-    return worlds, history, "" if history is None else found[0]
+    return broken_by(World(), lambda world: steps(world, rule, thief))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ refresh token without the secret of the sign-in.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
@@ -168,26 +168,28 @@ def steps(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
         after = later._replace(row=given.row, thief=given.held, is_recorded=later.is_recorded or given.is_recorded)
         if given.is_served and after.is_proved and not after.is_recorded:
             after = after._replace(broken=QUIET)
-        yield from _kept("the thief refreshes", after, given)
+        yield from kept("the thief refreshes", after, given)
         return
     yield "the owner stays away", later
     given = refreshed(world.row, world.owner, world.now)
-    yield from _of_owner("the owner refreshes", later, given)
+    yield from of_owner("the owner refreshes", later, given)
     given = reauthenticated(rule, world.row, world.owner, world.now)
     proves_theft = decide(world.row.state, world.owner, START + world.now * UNIT, POLICY) in ENDS_SESSION
     if given.is_served:
         later = later._replace(is_proved=True, is_recorded=False, broken=VOUCHED if proves_theft else "")
-    yield from _of_owner("the owner authenticates again", later, given)
+    yield from of_owner("the owner authenticates again", later, given)
 
 
-def _of_owner(step: str, later: World, given: Answer) -> Iterator[tuple[str, World]]:
+def of_owner(step: str, later: Any, given: Answer) -> Iterator[tuple[str, Any]]:
+    """Yield the worlds after the owner got this answer, or lost it. ``later`` is a world of any search."""
     after = later._replace(row=given.row, owner=given.held, is_recorded=later.is_recorded or given.is_recorded)
-    yield from _kept(step, after, given)
+    yield from kept(step, after, given)
     if later.losses and given.is_served:
         yield f"{step}, and the response is lost", after._replace(owner=later.owner, losses=later.losses - 1)
 
 
-def _kept(step: str, after: World, given: Answer) -> Iterator[tuple[str, World]]:
+def kept(step: str, after: Any, given: Answer) -> Iterator[tuple[str, Any]]:
+    """Yield the worlds after somebody got this answer: they go away, or stay until the generation is acknowledged."""
     yield f"{step} once", after
     if given.is_served and given.held == given.row.state.generation:
         row = after.row._replace(state=replace(after.row.state, acknowledged=True))
@@ -196,15 +198,18 @@ def _kept(step: str, after: World, given: Answer) -> Iterator[tuple[str, World]]
 
 def stolen(rule: Rule) -> tuple[int, list[str] | None, str]:
     """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
+    return broken_by(World(), lambda world: steps(world, rule))
+
+
+def broken_by(start: Any, successors: Callable[[Any], Iterator[tuple[str, Any]]]) -> tuple[int, list[str] | None, str]:
+    """Search for a world that breaks a promise. Return the number of worlds, the history, and the promise."""
     found: list[str] = []
 
-    def is_bad(world: World) -> bool:
+    def is_bad(world: Any) -> bool:
         found[:] = [world.broken]
         return bool(world.broken)
 
-    worlds, history = breadth_first(
-        World(), lambda world: steps(world, rule), is_bad, lambda world: not world.row.state.ended
-    )
+    worlds, history = breadth_first(start, successors, is_bad, lambda world: not world.row.state.ended)
     return worlds, history, "" if history is None else found[0]
 
 

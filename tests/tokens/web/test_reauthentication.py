@@ -60,25 +60,25 @@ def test_in_body_mode_the_new_refresh_token_is_in_the_body(clock, user, settings
     assert post(Client(), REFRESH_PATH, {"refresh_token": answer["refresh_token"]}).status_code == 200
 
 
-def test_a_token_that_proves_a_theft_ends_the_session_and_the_right_password_does_not_help(clock, api, user):
+def sign_in_with_a_stolen_token(clock, api, user):
+    """Sign in, and refresh twice. The browser then has the token from before again, which proves a theft."""
     login(api, user)
     stolen = api.cookies[REFRESH].value
     for _ in range(2):
         clock.forward(100)
         refresh(api)
     api.cookies[REFRESH] = stolen
+
+
+def test_a_token_that_proves_a_theft_ends_the_session_and_the_right_password_does_not_help(clock, api, user):
+    sign_in_with_a_stolen_token(clock, api, user)
     assert_problem(post(api, REAUTHENTICATE, GIVEN), 401, "session_ended")
     assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.REUSE
     assert api.get(ME).status_code == 401
 
 
 def test_a_wrong_password_decides_nothing_about_the_token(clock, api, user):
-    login(api, user)
-    stolen = api.cookies[REFRESH].value
-    for _ in range(2):
-        clock.forward(100)
-        refresh(api)
-    api.cookies[REFRESH] = stolen
+    sign_in_with_a_stolen_token(clock, api, user)
     before = RefreshToken.objects.values().get()
     assert_problem(post(api, REAUTHENTICATE, {"password": "wrong"}), 401, "invalid_credentials")
     assert RefreshToken.objects.values().get() == before
