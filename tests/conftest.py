@@ -1,8 +1,8 @@
 """Fixtures for the whole suite. A test that needs a database runs once on SQLite and once on PostgreSQL.
 
 A slow test that hardly depends on the database carries the marker ``at_length_on("sqlite")``. It then runs on SQLite
-only when exhaustive tests run. Most tests of pages, endpoints and attacks hardly depend on the database either: the
-default run has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both.
+only when exhaustive tests run. Most tests of pages and endpoints hardly depend on the database either: the default run
+has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both.
 """
 
 import time
@@ -36,8 +36,6 @@ SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
 ONCE_BY_DEFAULT = (
     "tests/accounts/",
-    "tests/attacks/",
-    "tests/factors/",
     "tests/tokens/api/",
     "tests/tokens/management/",
     "tests/tokens/web/",
