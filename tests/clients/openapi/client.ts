@@ -62,20 +62,27 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "not_authenticated":
     case "session_ended":
       return "sign in";
+    case "factor_required":
+    case "insufficient_user_authentication":
     case "reauthentication_required":
     case "refresh_token_required":
+    case "session_idle":
       return "ask for the password";
     case "throttled":
     case "token_expired":
     case "unavailable":
       return "try again";
+    case "factor_refused":
     case "form_outdated":
     case "invalid":
     case "invalid_credentials":
     case "invalid_token":
+    case "last_factor":
     case "link_used":
     case "not_found":
     case "permission_denied":
+    case "sign_in_refused":
+    case "wrong_code":
       return "tell the person";
     case "cross_origin":
     case "error":
@@ -138,7 +145,9 @@ const early = await api.DELETE("/api/auth/sessions/{session_id}", {
 });
 await say({ early: early.error && next(early.error) });
 const confirmed = await api.POST("/api/auth/reauthenticate", { body: { password } });
-if (confirmed.data) keep(confirmed.data);
+const { user, session, access_token_expires_at } = confirmed.data ?? {};
+// Without an answer to a factor, there would be options and no session.
+if (user && session && access_token_expires_at) keep({ ...confirmed.data, user, session, access_token_expires_at });
 const ended = await api.DELETE("/api/auth/sessions/{session_id}", {
   params: { path: { session_id: other } },
   body: proof(),
