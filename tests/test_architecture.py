@@ -29,9 +29,9 @@ PUBLIC_SESSIONS = """
     was_ended_since
 """
 PUBLIC_API = """
-    ApiView AskedOutput Flag Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN Text
-    answer_with_problem endpoint jwks problems proof_of proof_of_delete reauthentication_required requires text_of
-    valid
+    ApiView AskedOutput Flag GrantOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN
+    SignInInput Text answer_with_problem endpoint jwks problems proof_of proof_of_delete reauthentication_required
+    requires signed_in text_of valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",

@@ -6,9 +6,9 @@
 from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.permissions import requires
-from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, Operation, Parameter
-from tokens.api.serializers import Flag, ProofInput, Text, text_of, valid
-from tokens.api.views import Me, jwks
+from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, GrantOutput, Operation, Parameter
+from tokens.api.serializers import Flag, ProofInput, SignInInput, Text, text_of, valid
+from tokens.api.views import Me, jwks, signed_in
 from tokens.web import problems
 
 __all__ = [
@@ -17,12 +17,14 @@ __all__ = [
     "ApiView",
     "AskedOutput",
     "Flag",
+    "GrantOutput",
     "Me",
     "Operation",
     "Parameter",
     "ProblemError",
     "ProofInput",
     "Public",
+    "SignInInput",
     "Text",
     "answer_with_problem",
     "endpoint",
@@ -32,6 +34,7 @@ __all__ = [
     "proof_of_delete",
     "reauthentication_required",
     "requires",
+    "signed_in",
     "text_of",
     "valid",
 ]

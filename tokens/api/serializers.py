@@ -69,18 +69,31 @@ class Answer(serializers.JSONField):
         return data
 
 
-class LoginInput(serializers.Serializer[Any]):
-    """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
+class SignInInput(serializers.Serializer[Any]):
+    """What a session is opened with."""
 
-    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
     remember = Flag(required=False, help_text="The default is false. REMEMBER can limit it.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
     mode = Text(required=False)
 
+    def validate_mode(self, mode: str) -> str:
+        if mode not in token_settings().modes:
+            modes = ", ".join(token_settings().modes)
+            text = _("This server does not serve this mode. Its setting MODES has: %(modes)s.") % {"modes": modes}
+            raise serializers.ValidationError(text, code="mode")
+        return mode
+
+
+class LoginInput(SignInInput):
+    """``name`` is what was given in the field with the name of USERNAME_FIELD, or in ``email``."""
+
+    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
+
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, first that of the user name. Where it is not ``email``, one of the two is required."""
-        name, fields = get_user_model().USERNAME_FIELD, super().get_fields()
+        name, of_session = get_user_model().USERNAME_FIELD, super().get_fields()
+        fields = {"password": of_session.pop("password"), **of_session}
         if name == "email":
             return {name: Text(max_length=MAX_LOGIN), **fields}
         either = f"The user name or the e-mail address. One of `{name}` and `email` is required."
@@ -93,13 +106,6 @@ class LoginInput(serializers.Serializer[Any]):
         if not given:
             raise serializers.ValidationError({name: self.fields[name].error_messages["required"]}, code="required")
         return {**attrs, "name": given[0]}
-
-    def validate_mode(self, mode: str) -> str:
-        if mode not in token_settings().modes:
-            modes = ", ".join(token_settings().modes)
-            text = _("This server does not serve this mode. Its setting MODES has: %(modes)s.") % {"modes": modes}
-            raise serializers.ValidationError(text, code="mode")
-        return mode
 
 
 class RefreshInput(serializers.Serializer[Any]):

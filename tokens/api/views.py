@@ -1,6 +1,6 @@
 """The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -78,17 +78,7 @@ class Login(Public):
         user = authenticate(request._request, username=given["name"], password=given["password"])
         if user is None:
             raise ProblemError(problems.INVALID_CREDENTIALS)
-        try:
-            issued = session.open_session(
-                request._request,
-                user,
-                mode=given.get("mode", token_settings().modes[0]),
-                remember=given.get("remember", False),
-                device_name=given.get("device_name", ""),
-            )
-        except UserChanged:
-            raise ProblemError(problems.INVALID_CREDENTIALS) from None
-        return granted(issued)
+        return signed_in(request, user, given)
 
 
 class Refresh(Public):
@@ -310,6 +300,25 @@ class Nothing(Public):
 def jwks(request: HttpRequest) -> JsonResponse:
     """Return the public keys of access tokens (RFC 7517 section 5)."""
     return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
+
+
+def signed_in(request: Request, user: Any, given: Mapping[str, Any]) -> JsonResponse:
+    """Open a session for a user who has just authenticated, and return the response with its tokens.
+
+    ``given`` is a valid `SignInInput`. Raise `ProblemError` if the user is not any more what they were, and what
+    `tokens.web.session.open_session` raises.
+    """
+    try:
+        issued = session.open_session(
+            request._request,
+            user,
+            mode=given.get("mode", token_settings().modes[0]),
+            remember=given.get("remember", False),
+            device_name=given.get("device_name", ""),
+        )
+    except UserChanged:
+        raise ProblemError(problems.INVALID_CREDENTIALS) from None
+    return granted(issued)
 
 
 def granted(issued: IssuedTokens) -> JsonResponse:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from enum import Enum
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
@@ -68,6 +69,8 @@ class Exchange:
     """Why the sign-in of a view was refused. The response says so, whatever the view has returned."""
     refused_in_view: bool = False
     """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
+    pending_session: UUID | None = None
+    """The id of the session that the pending sign-in of this request opens, while a factor of it is answered."""
     draft: Any = None
     """What a pending sign-in is made of (`tokens.web.admission.Draft`), if the policy asks for more."""
     refused_writes: Any = None

@@ -11,6 +11,7 @@ password cannot keep the owner out of these. All answers count, from all other d
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -49,7 +50,12 @@ class Factor:
     proves: frozenset[str] = frozenset()
     """The authentication methods that an answer proves. A sign-in that has them is not asked for this factor."""
     needs_script: bool = False
-    """Whether an answer needs what `begin` returns. A page without a script of its own then cannot ask for it."""
+    """Whether an answer needs what `begin` returns. Nobody can type it: a page needs `template`, with a script."""
+    template: str = ""
+    """The template that a form includes, in the place of a field, as ``factor.template``. Its script sets the field
+    ``method`` and the field for the answer (``answer`` or ``current_password``), and submits the form. "": none."""
+    sign_in_template: str = ""
+    """The template that the page to sign in includes, if a user can sign in by this factor and nothing else."""
     is_sent: bool = False
     """Whether `begin` sends the user something, such as a code. Pages have a button for it."""
     is_last_resort: bool = False
@@ -63,6 +69,13 @@ class Factor:
 
     def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
         """Return what a client needs before it can answer, as JSON (the options of a passkey). None: nothing."""
+        return None
+
+    def page_after_sign_in(self, request: Any, user: Any) -> str | None:
+        """Return the URL of a page that a user is led to who has just signed in on a page, such as an offer.
+
+        That page leads to the URL in ``?next=``. None: there is no such page.
+        """
         return None
 
     def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
@@ -109,6 +122,22 @@ def offered(request: Any, user: Any) -> list[str]:
     """
     exchange = exchange_of(request)
     return [*of_user(user, at_sign_in=exchange is None or exchange.access is None)]
+
+
+def bound_to(request: Any) -> UUID | None:
+    """Return the id of the session that an answer in this request is for. A challenge is bound to it.
+
+    It is the one of the request, or the one that its pending sign-in opens, or the idle one that it reopens. None: the
+    request has none of these, and its client signs in from the beginning.
+    """
+    exchange = exchange_of(request)
+    if exchange is None:
+        return None
+    if exchange.pending_session is not None:
+        return exchange.pending_session
+    if exchange.access is not None:
+        return exchange.access.session_id
+    return None if exchange.idle is None else exchange.idle.id
 
 
 def label_of(name: str) -> str | Promise:

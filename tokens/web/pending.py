@@ -150,6 +150,11 @@ def answer_here(request: HttpRequest, name: str, given: Any) -> IssuedTokens:
     return answer(request, pending_cookie.text_of(request), name, given)
 
 
+def options_here(request: HttpRequest, name: str) -> Mapping[str, Any] | None:
+    """Do what `options` does with the pending sign-in in the browser's cookie."""
+    return options(request, pending_cookie.text_of(request), name)
+
+
 def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, Any] | None:
     """Return what a client needs before it can answer this factor. None: nothing.
 
@@ -160,6 +165,7 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
     if found is None or user is None or not _fits(found, user, client):
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
+    required_exchange(request).pending_session = found.session_id
     return factors.begin(request, user, found.name_of(name))
 
 
@@ -175,6 +181,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     if found is None or not found.is_timely:
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
+    required_exchange(request).pending_session = found.session_id
     name = found.name_of(name)
     refused: Exception | None = None
     issued: IssuedTokens | None = None
