@@ -38,6 +38,8 @@ class Device(models.Model):
     """Orders a user's devices by the last sign-in on each (`tokens.service.devices`)."""
     forgotten = models.BooleanField(default=False, db_default=False, editable=False)
     """Whether its token is not accepted any more. The row stays, so that the token is never accepted again."""
+    trusted_until = InstantField(null=True, editable=False)
+    """Until when its user signs in on it without a second factor, as the user has asked."""
     replaced_by = models.UUIDField(null=True, editable=False)
     """The device as which the browser was recorded when it came back with the token of a forgotten device."""
 
@@ -264,6 +266,8 @@ class SecurityEvent(models.Model):
         FACTOR_ADDED = "factor_added", _("factor added")
         FACTOR_REMOVED = "factor_removed", _("factor removed")
         RECOVERY_CODE_USED = "recovery_code_used", _("recovery code used")
+        FACTORS_RESET = "factors_reset", _("factors reset by an administrator")
+        PASSKEY_COPIED = "passkey_copied", _("passkey copied")
         MAIL_DROPPED = "mail_dropped", _("notice not sent")
         PURGED = "purged", _("purged")
 
