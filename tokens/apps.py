@@ -33,7 +33,8 @@ class TokensConfig(AppConfig):
             if apps.is_installed(app):
                 import_module(adapter)
 
-        from tokens import checks, receivers  # noqa: F401
+        from tokens import checks  # noqa: F401
+        from tokens.web import receivers  # noqa: F401
 
         if find_spec("corsheaders"):
             from tokens.web import cors  # noqa: F401

@@ -64,7 +64,7 @@ def browser(request: pytest.FixtureRequest, clock: Any, user: Any, settings: Any
     ours = settings.MIDDLEWARE
     settings.MIDDLEWARE = [name for name in ours if not name.startswith("tokens.")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokens.receivers.django_session.note_outside", lambda request, user: None)
+        patch.setattr("tokens.web.receivers.django_session.note_outside", lambda request, user: None)
         client.force_login(user)
     settings.MIDDLEWARE = ours
     return copy_of(client)

@@ -43,7 +43,7 @@ class Account:
         world.later(SIGNED_IN_WITHIN * self.random.random(), self.announce, world, *rehash)
 
     def announce(self, world: World, verified: Hash, new: Hash) -> None:
-        """Announce the rehash: `tokens.receivers.announce_rehash`."""
+        """Announce the rehash: `tokens.web.receivers.announce_rehash`."""
         if self.stored == verified:
             self.note_rehash(verified, new)
             world.later(SIGNED_IN_WITHIN * self.random.random(), self.write, world, verified, new)

@@ -277,7 +277,7 @@ class Search:
     def _continued(self, rest: World, request: Request) -> Iterator[Successor]:
         phase, place, user, new = request
         if phase == Phase.ANNOUNCE:
-            # `tokens.receivers.announce_rehash`
+            # `tokens.web.receivers.announce_rehash`
             if self.rules.writes_only_over_the_verified_hash and rest.stored != user:
                 yield "find another hash than the verified one", _with_request(rest, request._replace(phase=Phase.OPEN))
                 return
@@ -292,7 +292,7 @@ class Search:
                 rest = _noted(_saved(rest._replace(stored=new)))
             yield "write the rehash, or not", _with_request(rest, request._replace(phase=Phase.READ_BACK))
         elif phase == Phase.READ_BACK:
-            # `tokens.receivers.follow_user`
+            # `tokens.web.receivers.follow_user`
             read = new if rest.stored == new else user
             yield "read the hash back", _with_request(rest, Request(Phase.OPEN, place, read))
         elif phase == Phase.OPEN:
