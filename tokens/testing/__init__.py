@@ -64,13 +64,23 @@ __all__ = [
 
 pytest_plugins = ["tokens.testing.plugin"]
 
-_MODULES = ("browsers", "changes", "clients", "clocks", "guard", "live", "opening", "throttling", "users")
+_HOMES = {
+    "browsers": "cypress_cookies selenium_cookies storage_state",
+    "changes": "aage aexpire_access_token age amake_idle arevoke expire_access_token make_idle revoke",
+    "clients": "asign_in sign_in",
+    "clocks": "Clock clock",
+    "guard": "NotTesting",
+    "live": "OverHttp over_http",
+    "opening": "SignedIn open_session",
+    "throttling": "throttles_off",
+    "users": "create_user",
+}
+"""The modules in which the public names are defined."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name in __all__:
-        for module in _MODULES:
-            if hasattr(found := import_module(f"tokens.testing.{module}"), name):
-                return getattr(found, name)
+    for module, names in _HOMES.items():
+        if name in names.split():
+            return getattr(import_module(f"tokens.testing.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
