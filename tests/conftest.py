@@ -6,14 +6,12 @@ has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import time_machine
 from django.core.cache import cache
 from django.test import Client
 from django.urls import resolvers
@@ -21,13 +19,13 @@ from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import delivery
-from tests.browsers import FIREFOX, login
+from tests.browsers import FIREFOX
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
 from tests.hashers import CheapArgon2
-from tokens.database.expressions import DatabaseNow
+from tokens import testing
 from tokens.service import acknowledgements, throttles
-from tokens.service.revocation_feed import RevocationFeed, feed, feed_of
+from tokens.service.revocation_feed import feed, feed_of
 from tokens.web import paths
 
 # Each test with other URLs makes resolvers, and each of these a context variable, which stays in the context for ever.
@@ -188,27 +186,11 @@ def throttled(settings: Any) -> Iterator[Callable[..., None]]:
         yield rates
 
 
-class Clock:
-    """The time, for this process and for the database's clock as the project reads it. Only the test moves it."""
-
-    def __init__(self, traveller: Any) -> None:
-        self._traveller = traveller
-
-    @property
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def forward(self, seconds: float) -> None:
-        self._traveller.shift(timedelta(seconds=seconds))
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock() -> Iterator[testing.Clock]:
     """A clock that stands still. Without it, a test that crosses the boundary of a second would fail at random."""
-    monkeypatch.setattr(DatabaseNow, "as_postgresql", DatabaseNow.as_sqlite)
-    with time_machine.travel(datetime(2030, 1, 1, 12, tzinfo=UTC), tick=False) as traveller:
-        RevocationFeed.__init__(feed, monotonic=lambda: time.time())
-        yield Clock(traveller)
+    with testing.clock(datetime(2030, 1, 1, 12, tzinfo=UTC)) as found:
+        yield found
 
 
 @pytest.fixture
@@ -231,17 +213,17 @@ def api() -> Client:
 
 @pytest.fixture
 def signed_in(request: pytest.FixtureRequest, api: Client, user: Any) -> Client:
-    """The browser `api`, in which `user` has just signed in by the API, in the default storage mode.
+    """The browser `api`, in which `user` has just signed in, in the default storage mode.
 
     Every test that needs a signed-in browser starts here. It calls `tests.browsers.login` instead if it needs another
-    mode, another user or the answer. A sign-in that is put together by hand would miss the device cookie.
+    mode, another user or the answer of the API. A sign-in that is put together by hand would miss the device cookie.
 
     If the test uses `clock`, the user signs in at that clock's time, in whatever order the test names the two. Tokens
     of the real time would have expired on that clock, and a test that expects a refusal would pass for that reason.
     """
     if "clock" in request.fixturenames:
         request.getfixturevalue("clock")
-    login(api, user)
+    testing.sign_in(api, user)
     return api
 
 

@@ -12,8 +12,10 @@ from django.utils import timezone
 from tests.browsers import post
 from tokens import sessions
 from tokens.conf import token_settings
-from tokens.testing import clock, sign_in, throttles_off
-from tokens.testing.plugin import latchkey_clock, throttles_off as throttles_off_fixture  # noqa: F401
+from tokens.testing import clock, plugin, sign_in, throttles_off
+from tokens.testing.plugin import latchkey_clock  # noqa: F401
+
+throttles_off_fixture = plugin.throttles_off
 
 DAY = 86400
 
@@ -59,7 +61,7 @@ class TestThrottlesOff:
             assert wrong_sign_ins(user) == {401}
         assert wrong_sign_ins(user) == {429}
 
-    def test_as_a_fixture(self, user, throttled, throttles_off_fixture):  # noqa: F811
+    def test_as_a_fixture(self, user, throttled, throttles_off_fixture):
         assert wrong_sign_ins(user) == {401}
 
     def test_as_a_decorator_of_a_function(self, throttled):
