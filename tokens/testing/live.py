@@ -24,15 +24,7 @@ NAMES = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME")
 def over_http(origin: str = "") -> Iterator[None]:
     """Let sessions work over http in the block, at this origin. Empty: ORIGIN stays, for what has none yet."""
     require_tests()
-    changed: dict[str, Any] = {
-        "SECURE_SSL_REDIRECT": False,
-        "SESSION_COOKIE_SECURE": False,
-        "CSRF_COOKIE_SECURE": False,
-        "LANGUAGE_COOKIE_SECURE": False,
-        **{name: _without_prefix(getattr(settings, name)) for name in NAMES},
-    }
-    if origin:
-        changed["ORIGIN"] = origin
+    changed = {**_for_http(), **({"ORIGIN": origin} if origin else {})}
     # With DEBUG off, an ORIGIN with http is an error. Here it is none, and pages of errors stay those of production.
     with patch.object(validation, "_is_development", lambda: True), override_settings(**changed):
         yield
@@ -44,13 +36,23 @@ class OverHttp:
     @classmethod
     def setUpClass(cls) -> None:
         found: Any = cls
-        found.enterClassContext(over_http())  # Some middlewares read their settings when the server starts.
+        found.enterClassContext(over_http())
+        # Some middlewares read their settings when the server starts. Those of a decorator would replace ours by then.
+        found._overridden_settings = {**(found._overridden_settings or {}), **_for_http()}
         super().setUpClass()  # type: ignore[misc]
         found.enterClassContext(over_http(found.live_server_url))
 
 
+def _for_http() -> dict[str, Any]:
+    """Return the settings with which browsers keep Django's own cookies, and are not sent to https."""
+    return {
+        "SECURE_SSL_REDIRECT": False,
+        "SESSION_COOKIE_SECURE": False,
+        "CSRF_COOKIE_SECURE": False,
+        "LANGUAGE_COOKIE_SECURE": False,
+        **{name: _without_prefix(getattr(settings, name)) for name in NAMES},
+    }
+
+
 def _without_prefix(name: str) -> str:
-    for prefix in PREFIXES:
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name
+    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)

@@ -1,0 +1,89 @@
+"""Follows the README's section "Testing" word for word: ``python -m tests.clients.first_test``.
+
+In a project from ``startproject`` that has followed the steps (`tests.clients.first_steps`), it writes the blocks of
+the section to the files that they name, and runs them with pytest and with ``manage.py test``. The wheel and the test
+runner are installed into a fresh virtual environment. The script says how long the way took.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.clients.first_steps import BOTH, README, ROOT, SECONDS, Case, Project, environment
+
+SECTION = README.split("\n## Testing\n")[1].split("\n## ")[0]
+TOOLS = ("pytest", "pytest-django")
+FIRST = ("pytest.ini", "conftest.py", "test_sign_in.py", "tests.py")
+"""The files that the tests without a browser need."""
+
+
+def blocks() -> dict[str, str]:
+    """Return the blocks of the section by the names of their files."""
+    return dict(re.findall(r"^```(?:ini|python)\n# (\S+)\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE))
+
+
+def prepared(folder: Path, python: str) -> Project:
+    """Return a project that has followed the steps, with the API and Django's own users."""
+    project = Project(folder, python, Case(BOTH))
+    project.paste()
+    return project
+
+
+def write(project: Project, *names: str) -> None:
+    """Write blocks to the files that they name."""
+    for name in names:
+        (project.folder / name).write_text(blocks()[name].replace("mysite", "site_"))
+
+
+def run(project: Project, *arguments: str, **environment: str) -> str:
+    """Run Python in the project, without variables that say where its settings are, and return what it prints."""
+    variables = {name: value for name, value in project.environment.items() if not name.startswith("DJANGO_")}
+    command = [project.python, *arguments]
+    done = subprocess.run(
+        command,
+        cwd=project.folder,
+        env={**variables, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def with_pytest(project: Project, *arguments: str, plugins: str = "pytest_django.plugin") -> str:
+    """Run pytest in the project with these plugins, and no others that happen to be installed here."""
+    return run(project, "-m", "pytest", *arguments, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_PLUGINS=plugins)
+
+
+def follow(folder: Path, python: str) -> None:
+    """Follow the section in a new project. Raise `AssertionError` if a test fails or is not found."""
+    project = prepared(folder, python)
+    write(project, *FIRST)
+    assert "4 passed" in (said := with_pytest(project, "tests.py", "test_sign_in.py")), said
+    assert "Ran 1 test" in (said := run(project, "manage.py", "test")), said
+
+
+def main() -> None:
+    for key in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
+        os.environ.pop(key, None)
+    with TemporaryDirectory() as name:
+        folder, began = Path(name), time.monotonic()
+        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
+        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+        [wheel] = (folder / "wheel").glob("*.whl")
+        python = environment(folder / "environment", wheel, "api", sys.executable)
+        uv = shutil.which("uv")
+        install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+        subprocess.run([*install, "--quiet", *TOOLS], check=True)
+        follow(folder / "project", python)
+        print(f"{time.monotonic() - began:7.1f} s  from the checkout to a test with a signed-in client")
+
+
+if __name__ == "__main__":
+    main()
