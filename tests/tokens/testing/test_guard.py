@@ -11,6 +11,7 @@ from django.test.utils import _TestState
 
 import tokens.testing
 from tests.clients.projects import ROOT, clean_environment
+from tests.measures.structure import arrows, sources
 from tokens.models import RefreshToken
 from tokens.testing import NotTesting, OverHttp, open_session
 
@@ -79,6 +80,10 @@ class TestEachFunction:
         for name, call in calls(user, signed_in).items():
             if name not in {"OverHttp", "throttles_off"}:  # They change settings until they are undone.
                 call()
+
+
+def test_nothing_imports_it():
+    assert [importer for importer, other in arrows(sources()) if other == "tokens.testing"] == []
 
 
 def test_it_is_refused_in_a_process_of_production_which_has_not_imported_it():
