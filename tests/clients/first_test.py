@@ -5,6 +5,7 @@ the section to the files that they name, and runs them with pytest and with ``ma
 runner are installed into a fresh virtual environment. The script says how long the way took.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -70,6 +71,9 @@ def follow(folder: Path, python: str) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--python", default=sys.executable, help="the interpreter of the new environment")
+    options = parser.parse_args()
     for key in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
         os.environ.pop(key, None)
     with TemporaryDirectory() as name:
@@ -77,7 +81,7 @@ def main() -> None:
         build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
         subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
         [wheel] = (folder / "wheel").glob("*.whl")
-        python = environment(folder / "environment", wheel, "api", sys.executable)
+        python = environment(folder / "environment", wheel, "api", options.python)
         uv = shutil.which("uv")
         install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
         subprocess.run([*install, "--quiet", *TOOLS], check=True)

@@ -85,6 +85,7 @@ def test_tokens_works_with_its_core_dependencies_only(python, tmp_path):
         "ready": 200,
         "metrics": 404,
         "ended": "AnonymousUser",
+        "kit": "user-",
         "imported": [],
     }
     with pytest.raises(subprocess.CalledProcessError):

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.test import Client
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,6 +15,7 @@ from tokens import sessions
 from tokens.api.public import ApiView, Operation, ProofInput, endpoint, proof_of, valid
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
+from tokens.testing import SignedIn, age, sign_in, storage_state
 from tokens.web.reports import Reporter
 from tokens.web.requests import WSGIRequest
 
@@ -65,3 +67,9 @@ class OwnReporter(Reporter):
 
 class OwnRequest(WSGIRequest):
     pass
+
+
+def signed_in(client: Client, user: User) -> list[str]:
+    found: SignedIn = sign_in(client, user, methods=["pwd", "otp"])
+    age(client, seconds=3600)
+    return [found.session.device.name, *storage_state(user)]

@@ -1,4 +1,4 @@
-"""A policy for sign-ins, and a hook for claims, that tests name in their settings."""
+"""What tests name in their settings: a policy for sign-ins, and hooks for claims and tenants."""
 
 from typing import Any
 
@@ -11,3 +11,8 @@ def two_factors(request: Any, user: Any, methods: Any) -> Any:
 
 def claims(user: Any, session: Any) -> dict[str, Any]:
     return {"plan": "gold"}
+
+
+def tenant(request: Any) -> str:
+    name: str = request.get_host().partition(".")[0]
+    return name

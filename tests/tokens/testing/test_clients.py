@@ -1,5 +1,6 @@
 """A client that `tokens.testing` signs in is signed in as by the API, in every storage mode."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ from tests.browsers import DEVICE, FIREFOX, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
 from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.testing import aexpire_access_token, arevoke, asign_in, create_user, expire_access_token, sign_in
+from tokens.testing import (
+    aexpire_access_token,
+    age,
+    arevoke,
+    asign_in,
+    create_user,
+    expire_access_token,
+    revoke,
+    sign_in,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -172,3 +182,41 @@ class TestMethods:
         client = Client()
         sign_in(client, user, methods=["pwd", "otp"])
         assert me(client) == (200, user.email)
+
+
+def test_a_client_is_signed_in_at_its_tenant_only(user, settings):
+    settings.TOKENS = {"TENANT_HOOK": "tests.tokens.testing.policies.tenant"}
+    settings.ALLOWED_HOSTS = ["*"]
+    client = Client(SERVER_NAME="north.example.org")
+    sign_in(client, user)
+    assert me(client) == (200, user.email)
+    expire_access_token(client)
+    assert client.get("/api/auth/me", SERVER_NAME="south.example.org").status_code == 401
+    assert me(client) == (200, user.email)
+    revoke(client)
+    assert me(client) == (401, "session_ended")
+
+
+class TestStepUp:
+    """Views that ask for a level or a recent authentication."""
+
+    @pytest.fixture
+    def client(self, settings):
+        settings.ROOT_URLCONF = "tests.tokens.testing.urls"
+        return Client(headers={"Accept": "application/json"})
+
+    @pytest.mark.parametrize(("methods", "status"), [(["pwd"], 403), (["pwd", "otp"], 200)], ids=["one", "two"])
+    def test_a_level_takes_as_many_factors(self, methods, status, client, user):
+        sign_in(client, user, methods=methods)
+        assert client.get("/level").status_code == status
+
+    def test_an_authentication_gets_too_old(self, client, user):
+        sign_in(client, user)
+        assert client.get("/recent").status_code == 200
+        age(client, 301)
+        assert client.get("/recent").status_code == 401
+
+    def test_a_method_may_be_older_than_the_sign_in(self, client, user, clock):
+        an_hour_ago = clock.now - timedelta(hours=1)
+        sign_in(client, user, methods={"pwd": an_hour_ago, "otp": clock.now})
+        assert f"pwd:{int(an_hour_ago.timestamp())} otp" in RefreshToken.objects.get().methods
