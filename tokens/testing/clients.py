@@ -3,7 +3,7 @@
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 
 from tokens.conf import BODY
 from tokens.testing.guard import only_in_tests
@@ -29,6 +29,7 @@ def sign_in(
 
     The client gets the cookies. In mode ``body`` it sends the access token in the header ``Authorization`` from now on.
     """
+    _require_client(client)
     signed_in = open_session(
         user,
         mode=mode,
@@ -49,6 +50,7 @@ asign_in = sync_to_async(sign_in)
 
 def access_token_of(client: Any) -> str:
     """Return the access token that a client sends. Raise `ValueError` if it has none."""
+    _require_client(client)
     if (bearer := _defaults(client).get(_header(client))) and bearer.lower().startswith("bearer "):
         return str(bearer.partition(" ")[2])
     if (name := _access_cookie(client)) is not None:
@@ -71,6 +73,12 @@ def send_bearer(client: Any, text: str | None) -> None:
         defaults.pop(_header(client), None)
     else:
         defaults[_header(client)] = f"Bearer {text}"
+
+
+def _require_client(client: Any) -> None:
+    if not isinstance(client, RequestFactory):
+        what = "is no client of Django or REST framework. Give any other client what open_session returns."
+        raise TypeError(f"{type(client).__name__} {what}")
 
 
 def _access_cookie(client: Any) -> str | None:

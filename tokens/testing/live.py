@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from django.conf import settings
-from django.test import override_settings
+from django.test import LiveServerTestCase, override_settings
 
 from tokens.conf import validation
 from tokens.testing.guard import require_tests
@@ -32,6 +32,12 @@ def over_http(origin: str = "") -> Iterator[None]:
 
 class OverHttp:
     """Makes sessions work in a `LiveServerTestCase`: ``class OrderTests(OverHttp, StaticLiveServerTestCase)``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        bases = cls.__mro__
+        if LiveServerTestCase in bases and bases.index(LiveServerTestCase) < bases.index(OverHttp):
+            raise TypeError(f"In {cls.__name__}, OverHttp has to stand before the test case, whose server it prepares.")
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -125,6 +125,10 @@ class TestTheLiveServer:
         assert token_settings() == before
         assert django_settings.SESSION_COOKIE_NAME == SESSION
 
+    def test_of_a_test_case_is_prepared_before_it_starts(self):
+        with pytest.raises(TypeError, match="OverHttp has to stand before"):
+            type("Inside", (LiveServerTestCase, OverHttp), {})
+
     def run(self, case, seen):
         """Run a test case without its database, which this test run has made otherwise."""
         with pytest.MonkeyPatch.context() as patch:

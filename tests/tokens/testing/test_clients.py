@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user
@@ -143,6 +144,12 @@ def test_the_token_of_a_client_that_signed_in_otherwise_expires_too(enter, user)
 def test_a_client_that_is_not_signed_in_has_no_token_to_expire():
     with pytest.raises(ValueError, match="no access token"):
         expire_access_token(Client())
+
+
+def test_another_kind_of_client_is_an_error_that_says_what_to_do(user):
+    for call in (lambda client: sign_in(client, user), expire_access_token):
+        with pytest.raises(TypeError, match="Give any other client what open_session returns"):
+            call(httpx.Client())
 
 
 def test_a_mode_that_is_not_served_is_an_error(user, settings):
