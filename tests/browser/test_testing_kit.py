@@ -27,7 +27,7 @@ def test_the_block_of_the_readme_signs_a_browser_in(wheel, launch_options, tmp_p
 
 def test_cookies_with_prefixes_sign_a_browser_in_over_https(new_context, site, person):
     me = f"{site.origin}/api/auth/me"
-    assert new_context().request.get(me).status == 401
+    assert new_context().new_page().goto(me).status == 401
     context = new_context(storage_state=site.do(STATE, email=person.email))
     page = context.new_page()
     assert page.goto(me).json()["user"]["email"] == person.email
