@@ -165,7 +165,7 @@ class FactorForm(forms.Form):
     def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["answer"]
-        field.label = capfirst(factor.label or factor.name)
+        field.label = _("Code") if factor.is_enrolment else capfirst(factor.label or factor.name)
         field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
         if factor.name == "password":
             field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})

@@ -49,7 +49,17 @@ class SecondStep(Entrance, AccountForm):
             for name, factor in self.offered.items()
             if name != self.method
         ]
-        return super().get_context_data(next=target, others=others, **kwargs)
+        return super().get_context_data(next=target, others=others, **self._enrolment(), **kwargs)
+
+    def _enrolment(self) -> dict[str, Any]:
+        """Return what the page shows of a factor that is set up here."""
+        factor = self.offered[self.method]
+        if not factor.is_enrolment:
+            return {}
+        try:
+            return {"enrolment": factor, "options": sessions.pending.options_here(self.request, self.method)}
+        except sessions.pending.WrongAnswer:
+            return {}  # It has ended. The form says so.
 
     def form_valid(self, form: Any) -> HttpResponse:
         given = form.cleaned_data["answer"]

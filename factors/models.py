@@ -23,7 +23,8 @@ class Totp(models.Model):
     created_at = models.DateTimeField(_("created"))
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
     confirmed_in = models.UUIDField(null=True, editable=False)
-    """The session in which it was confirmed. There, its code counts as an answer to it (`factors.service.changing`)."""
+    """The session in which it was confirmed. There, its code counts as an answer to it (`factors.service.changing`). If
+    it is set before, the sign-in that opens this session sets up the app."""
     last_step = models.BigIntegerField(default=0, editable=False)
     """The step of the last code that was accepted. No code of it, or of an earlier one, is accepted again."""
 

@@ -37,5 +37,9 @@ class TokensConfig(AppConfig):
 
         if find_spec("corsheaders"):
             from tokens.web import cors  # noqa: F401
+        if find_spec("rest_framework"):
+            from tokens.contrib import rest_framework
+
+            rest_framework.guard()
 
         encodings._cache = _Encodings(encodings._cache)

@@ -54,7 +54,18 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, expiry, factors, impersonation, pending, possession, session, tenants
+from tokens.web import (
+    attempts,
+    django_session,
+    expiry,
+    factors,
+    impersonation,
+    pending,
+    possession,
+    reopening,
+    session,
+    tenants,
+)
 from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
@@ -103,6 +114,7 @@ __all__ = [
     "is_live",
     "is_recent",
     "is_same_password",
+    "lacks_factor",
     "live_sessions",
     "may_remember",
     "may_send",
@@ -152,9 +164,10 @@ rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 may_remember = expiry.may_remember
-idle_user = session.idle_user
+idle_user = reopening.idle_user
+lacks_factor = reopening.lacks_factor
 is_live = session.is_live
-reopen = session.reopen
+reopen = reopening.reopen
 validate_device_name = devices.without_control_characters
 
 

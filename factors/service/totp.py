@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.db import router
@@ -63,13 +64,41 @@ def begin(request: HttpRequest, **proof: Any) -> Enrolment:
 
     Raise what `factors.service.changing.change` raises.
     """
-    secret = codes.new_secret()
     with change(request, **proof) as user:
-        _rows(user).filter(confirmed_at=None).delete()
-        row = Totp(user=user, created_at=sessions.now())
-        row.encrypt(secret)
-        row.save(using=_alias(), force_insert=True)
-    return _enrolment(secret, user)
+        return _begin(user)
+
+
+@sensitive_variables()
+def begin_at_sign_in(user: Any, session_id: UUID) -> Enrolment:
+    """Make a secret for a user without an app, whose pending sign-in is to open this session. Return it again if it is
+    there.
+
+    It is bound to that sign-in. Otherwise whoever knows the password could learn the secret that the user is shown.
+    """
+    with sessions.durable():
+        type(user)._base_manager.using(_alias()).select_for_update(no_key=True).get(pk=user.pk)
+        try:
+            return _enrolment(_pending(user, session_id)[1], user)
+        except NothingPending:
+            return _begin(user, session_id)
+
+
+@sensitive_variables()
+def confirm_at_sign_in(request: HttpRequest, user: Any, session_id: UUID, code: Any) -> bool:
+    """Let the app count that `begin_at_sign_in` has begun, if this is a code of it. Return whether it is.
+
+    The user is locked, in the transaction that is open, and has no app.
+    """
+    try:
+        row, secret = _pending(user, session_id)
+    except NothingPending:
+        return False
+    step = codes.matching_step(secret, code, sessions.now(), row.last_step)
+    if step is None:
+        return False
+    _rows(user).filter(pk=row.pk).update(confirmed_at=sessions.now(), last_step=step)
+    sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+    return True
 
 
 @sensitive_variables()
@@ -171,8 +200,18 @@ def encrypt_again() -> Iterator[bool]:
             yield True
 
 
-def _pending(user: Any) -> tuple[Totp, str]:
-    row = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR).first()
+def _begin(user: Any, session_id: UUID | None = None) -> Enrolment:
+    _rows(user).filter(confirmed_at=None).delete()
+    secret, row = codes.new_secret(), Totp(user=user, created_at=sessions.now(), confirmed_in=session_id)
+    row.encrypt(secret)
+    row.save(using=_alias(), force_insert=True)
+    return _enrolment(secret, user)
+
+
+def _pending(user: Any, session_id: UUID | None = None) -> tuple[Totp, str]:
+    """Return the app that waits, with its secret. ``session_id``: that of a sign-in. None: it was begun in a session."""
+    rows = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR)
+    row = rows.filter(confirmed_in=session_id).first()
     if row is None:
         raise NothingPending
     try:

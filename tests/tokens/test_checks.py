@@ -53,6 +53,7 @@ SOURCES = (
     "checks/databases.py",
     "checks/packages.py",
     "checks/project.py",
+    "checks/required.py",
     "checks/settings.py",
     "conf/reading.py",
     "conf/validation.py",

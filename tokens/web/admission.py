@@ -28,7 +28,7 @@ from tokens.conf import token_settings
 from tokens.database import refusing
 from tokens.database.refusing import RefusedWrites
 from tokens.service.opening import Proved
-from tokens.web import expiry, methods, opening, tenants
+from tokens.web import aside, expiry, methods, opening, tenants
 from tokens.web.exchange import Exchange, exchange_of
 
 _GUARDED = "_tokens_guarded"
@@ -66,7 +66,7 @@ def guard() -> None:
 def _guarded(send: Any) -> Any:
     @wraps(send)
     def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
-        if token_settings().asks_before_sign_in is not None:
+        if token_settings().restricts_sign_ins:
             admit_login(request, user)
         return send(sender, request=request, user=user, **named)
 
@@ -76,7 +76,7 @@ def _guarded(send: Any) -> Any:
 def _guarded_async(send: Any) -> Any:
     @wraps(send)
     async def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
-        if token_settings().asks_before_sign_in is not None:
+        if token_settings().restricts_sign_ins:
             await sync_to_async(admit_login)(request, user)
         return await send(sender, request=request, user=user, **named)
 
@@ -159,7 +159,7 @@ def release(exchange: Exchange) -> None:
 def _undo(request: Any) -> None:
     """Undo what `django.contrib.auth.login` has done: nobody is signed in to Django's session, or to the request."""
     if hasattr(request, "session"):
-        request.session.flush()
+        aside.empty(request)
     if hasattr(request, "user"):
         request.user = AnonymousUser()
     # The form that was sent stays valid, and no cookie is set.

@@ -22,8 +22,8 @@ from tokens.database.transactions import clock, writer
 from tokens.hashers import MAX_PASSWORD
 from tokens.models import SecurityEvent
 from tokens.protocol.access_tokens import instant
-from tokens.protocol.methods import MULTIPLE, beyond_knowledge, loads
-from tokens.service import events, queries, throttles
+from tokens.protocol.methods import MULTIPLE, beyond_knowledge, is_strong, loads
+from tokens.service import events, queries, required, throttles
 from tokens.service.client import Client
 from tokens.service.opening import NOTHING, Proved
 from tokens.web import methods
@@ -60,6 +60,9 @@ class Factor:
     """Whether `begin` sends the user something, such as a code. Pages have a button for it."""
     is_last_resort: bool = False
     """Whether it is offered only to accounts that have no other factor."""
+    is_enrolment: bool = False
+    """Whether an answer sets a factor up. Such a one is no factor of an account. It is offered only at the sign-in of a
+    user who lacks a factor that REQUIRED_FACTORS asks for, and ``proves`` what the new factor proves."""
     is_throttled_by_itself: bool = False
     """Whether `verify` counts answers. Otherwise they are counted before it is called."""
 
@@ -110,9 +113,26 @@ def of_user(user: Any, *, at_sign_in: bool = False) -> dict[str, Factor]:
 
     A sign-in (``at_sign_in``) has none of last resort.
     """
-    found = {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
+    known = (factor for factor in token_settings().known_factors if not factor.is_enrolment)
+    found = {factor.name: factor for factor in known if factor.is_available(user)}
     usual = {name: factor for name, factor in found.items() if not factor.is_last_resort}
     return usual if at_sign_in else usual or found
+
+
+def strong(user: Any) -> dict[str, Factor]:
+    """Return the factors of this account that are enough for REQUIRED_FACTORS. One that does not say what it proves may
+    be one of them.
+    """
+    own = of_user(user, at_sign_in=True)
+    return {name: factor for name, factor in own.items() if not factor.proves or is_strong(factor.proves)}
+
+
+def enrolments(user: Any) -> dict[str, Factor]:
+    """Return by what a user may set up a factor at a sign-in, by names. Nothing, if they need none or have one."""
+    known = [factor for factor in token_settings().known_factors if factor.is_enrolment]
+    if not known or not required.is_required_of(user) or strong(user):
+        return {}
+    return {factor.name: factor for factor in known if factor.is_available(user)}
 
 
 def offered(request: Any, user: Any) -> list[str]:
@@ -145,23 +165,31 @@ def label_of(name: str) -> str | Promise:
     return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)
 
 
-def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:
-    """Return what a client needs before it can answer. None: nothing, or the account does not have this factor."""
-    factor = of_user(user).get(name)
+def begin(request: Any, user: Any, name: str, *, enrols: bool = False) -> Mapping[str, Any] | None:
+    """Return what a client needs before it can answer. None: nothing, or the account does not have this factor.
+
+    ``enrols``: it may be one of `enrolments`.
+    """
+    factor = _named(user, name, enrols=enrols)
     return None if factor is None else factor.begin(request, user)
 
 
 @sensitive_variables()
-def verify(request: Any, user: Any, name: str, answer: Any) -> Proved | None:
+def verify(request: Any, user: Any, name: str, answer: Any, *, enrols: bool = False) -> Proved | None:
     """Return what the answer to a factor proves, with how long ago. None: it is wrong, or there is no such factor.
 
-    Raise `Throttled` after too many answers, and `Busy` if too many passwords are being hashed.
+    ``enrols`` as in `begin`. Raise `Throttled` after too many answers, and `Busy` if too many passwords are being
+    hashed.
     """
-    factor = of_user(user).get(name)
+    factor = _named(user, name, enrols=enrols)
     if factor is None or not factor.is_throttled_by_itself:
         throttles.take_exactly(*tallies_of_factor(request, user))
     given = None if factor is None else factor.verify(request, user, answer)
     return None if given is None else methods.proved(given)
+
+
+def _named(user: Any, name: str, *, enrols: bool) -> Factor | None:
+    return of_user(user).get(name) or (enrolments(user).get(name) if enrols else None)
 
 
 def missing(request: Any, user: Any, *, authenticated: Any = None, proved: Proved = NOTHING) -> dict[str, Factor]:

@@ -5,6 +5,8 @@ permits one thing: to answer a factor. It is bound to the user, to their passwor
 proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too, and so does whatever
 ends a session of the user, but a sign-out and a newer sign-in: the alarm, or a sign-out everywhere.
 
+If the browser has a session of the user that lacks a factor (REQUIRED_FACTORS), it goes on in the place of a new one.
+
 It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
 is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
 what it has used up is then rolled back. So neither the response nor its time tells which it was. One that is too old is
@@ -43,7 +45,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.standing import may_act
 from tokens.service.users import UserChanged
-from tokens.web import admission, django_session, factors, opening, pending_cookie, session
+from tokens.web import admission, django_session, factors, opening, pending_cookie, reopening, session
 from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.exchange import required_exchange
@@ -120,14 +122,17 @@ def begin(draft: Draft, client: Client, names: list[str]) -> str:
     )
 
 
-def offered(user: Any, proved: Proved, named: tuple[str, ...] | None) -> list[str]:
-    """Return the names of the factors that may be answered next. ``named`` are those that the policy has named, if any.
+def offered(user: Any, proved: Proved, error: opening.FactorRequired) -> list[str]:
+    """Return the names of the factors that may be answered next: those that the policy has named, if it has.
 
-    Otherwise they are those that the account has, and that prove something new.
+    Otherwise they are those that the account has, and that prove something new. If REQUIRED_FACTORS has asked, they are
+    those that are enough for it, or those by which the user sets one up.
     """
+    if error.is_required:
+        return [*(factors.strong(user) or factors.enrolments(user))]
     found = factors.of_user(user, at_sign_in=True)
-    if named is not None:
-        return [name for name in named if name in found]
+    if error.offered is not None:
+        return [name for name in error.offered if name in found]
     return [name for name, factor in found.items() if not factor.proves or factor.proves - proved.keys()]
 
 
@@ -140,7 +145,7 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
     user = None if found is None else _user(found)
     if found is None or user is None or not (even_if_ended or _fits(found, user, client_of(request))):
         return {}
-    by_name = factors.of_user(user, at_sign_in=True)
+    by_name = {**factors.of_user(user, at_sign_in=True), **factors.enrolments(user)}
     named = {name: by_name[name] for name in found.names if name in by_name}
     return {name: factor for name, factor in named.items() if not factor.needs_script}
 
@@ -166,7 +171,7 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
     required_exchange(request).pending_session = found.session_id
-    return factors.begin(request, user, found.name_of(name))
+    return factors.begin(request, user, found.name_of(name), enrols=True)
 
 
 @sensitive_variables()
@@ -192,7 +197,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
             if user is None:
                 raise _Unfit
             is_used = _is_used(found)
-            proved = factors.verify(request, user, name, given)
+            proved = factors.verify(request, user, name, given, enrols=True)
             is_fit = not _was_revoked(found, user) and _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
@@ -211,7 +216,8 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
         ):  # A backend has written an event.
             factors.note_wrong(user, client)
         raise WrongAnswer
-    session.sign_in(request, user, issued, found.backend)
+    if issued.is_new:  # Otherwise it has reopened one.
+        session.sign_in(request, user, issued, found.backend)
     return issued
 
 
@@ -230,6 +236,8 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
     )
     with admission.stopping(required_exchange(request), draft):
         admitted = opening.ask(request, user, together)
+    if (reopened := reopening.instead(request, draft)) is not None:
+        return reopened
     return opening.open_session(
         admitted,
         client,

@@ -24,6 +24,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from tokens.models import RefreshToken
 from tokens.service import events
 from tokens.service.addresses import no_such_account
 from tokens.service.claims import ClaimsHookFailed
@@ -97,6 +98,12 @@ SESSION_IDLE = Problem(
     'error="insufficient_user_authentication", error_description="The session is idle"',
 )
 """Only a client that has the session's refresh token is told so (RFC 9470 section 3)."""
+FACTOR_MISSING = replace(
+    SESSION_IDLE,
+    detail=_("Your account needs one more step to go on."),
+    challenge='error="insufficient_user_authentication", error_description="The session lacks a factor"',
+)
+"""The same code for a session that lacks a required factor: a client does the same."""
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_credentials",
@@ -174,6 +181,11 @@ THROTTLED = Problem(
 TOO_MANY_PASSWORDS = replace(
     THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or reset the password by e-mail.")
 )
+
+
+def of_idle(session: RefreshToken) -> Problem:
+    """Return why a session signs nobody in that a factor reopens. ``session`` has the database's clock."""
+    return SESSION_IDLE if session.is_idle(session.now) else FACTOR_MISSING
 
 
 def throttled(request: HttpRequest, error: Throttled) -> Problem:

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 
 from tokens.conf import BODY, token_settings
-from tokens.web import admission, cookies, pending, pending_cookie, problems
+from tokens.web import admission, aside, cookies, pending, pending_cookie, problems
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
 from tokens.web.opening import FactorRequired, SignInRefused
@@ -26,11 +26,11 @@ def answer(request: HttpRequest, exchange: Exchange, response: HttpResponseBase)
     """Return what is answered in the place of the view's response, which may show what the user would have seen."""
     admission.release(exchange)
     if exchange.refused_in_view and hasattr(request, "session"):
-        request.session.flush()  # The view may have caught the exception, and written to it since.
+        aside.empty(request)  # The view may have caught the exception, and written to it since.
     error = exchange.refused
     if isinstance(error, FactorRequired):
         draft = exchange.draft
-        names = pending.offered(draft.user, draft.proved, error.offered)
+        names = pending.offered(draft.user, draft.proved, error)
         if names:
             text = pending.begin(draft, client_of(request, exchange.device_token), names)
             return _ask(request, names, text, is_in_body=draft.mode == BODY)

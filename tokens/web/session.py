@@ -36,7 +36,7 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import admission, django_session, expiry, marks, methods, opening, possession
+from tokens.web import admission, aside, django_session, expiry, marks, methods, opening, possession
 from tokens.web.admission import Draft
 from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
@@ -70,6 +70,7 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
     """
     exchange = required_exchange(request)
     exchange.issue(issued)
+    aside.give_back(request, exchange, user)
     # The receiver of Django's signal opens no second session.
     if issued.session.mode == BODY:
         request.user = user  # As `login` does: receivers of the signal see who has signed in.
@@ -177,31 +178,6 @@ def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
         exchange.reject()
         exchange.has_ended = True
     return None
-
-
-def idle_user(request: HttpRequest) -> Any:
-    """Return the user of the idle session whose refresh token the request has, or None (the setting LIFETIMES).
-
-    The user is not signed in. `reopen` reopens the session when the user has authenticated.
-    """
-    exchange = exchange_of(request)
-    return exchange.idle.user if exchange is not None and exchange.idle is not None else None
-
-
-def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
-    """Reopen the idle session of this request for its user, who has just authenticated. The response has its tokens.
-
-    Return None, and do nothing, if the request has no refresh token of an idle session of this user.
-    """
-    exchange, issued = required_exchange(request), None
-    if exchange.idle is not None and exchange.idle.user_id == user.pk:
-        proved, client, sent = methods.of_sign_in(request, user), client_of(request), possession.sent(request)
-        with suppress(UserChanged):
-            issued = reauthentication.reauthenticate(user, exchange.idle.id, proved, client, sent)
-    if issued is not None:
-        exchange.idle = None
-        exchange.issue(issued)
-    return issued
 
 
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
@@ -324,6 +300,7 @@ def is_live(request: HttpRequest) -> bool:
         session_id is not None
         and request.user.is_active
         and queries.live_sessions(request.user).live().filter(id=session_id).exists()
+        and not queries.lacks_factor(session_id)
     )
 
 

@@ -7,17 +7,32 @@ from uuid import UUID
 from oauth2_provider import models, oauth2_validators
 from oauthlib.oauth2 import InvalidGrantError
 
+from tokens.conf import token_settings
 from tokens.contrib.oauth_toolkit import ending
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.service import users
+from tokens.service import required, users
 from tokens.service.users import SessionEnded
+from tokens.web import methods, opening
+from tokens.web.opening import SignInRefused
 from tokens.web.user import session_of
 
 
 class SessionBound:
     """To be inherited from before `oauth2_provider.oauth2_validators.OAuth2Validator`."""
+
+    def validate_user(self, username: str, password: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check the password of the password grant. It opens no session, and asks as every sign-in does."""
+        is_right = super().validate_user(username, password, client, request, *args, **kwargs)  # type: ignore[misc]
+        if not is_right or not token_settings().restricts_sign_ins:
+            return bool(is_right)
+        django_request = self.build_http_request(request)  # type: ignore[attr-defined]
+        try:
+            opening.ask(django_request, request.user, methods.of_sign_in(django_request, request.user))
+        except SignInRefused:
+            return False
+        return True
 
     def save_authorization_code(self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_authorization_code(client_id, code, request, *args, **kwargs)  # type: ignore[misc]
@@ -27,7 +42,7 @@ class SessionBound:
             ending.link(request.user.pk, session_id, Granted.CODE, grant.pk)
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Save tokens that are granted on a session, if it lives.
+        """Save tokens that are granted on a session, if it lives and lacks no factor.
 
         Its user and the session are locked, so that the session ends before, or with these tokens.
         """
@@ -39,6 +54,8 @@ class SessionBound:
         try:
             with durable(writer(RefreshToken)):
                 _, session = users.lock_signed_in(writer(RefreshToken), request.user.pk, session_id)
+                if required.lacks_factor(session, session.now):
+                    raise InvalidGrantError(request=request)
                 left = int((session.ends_at - session.now).total_seconds())
                 token["expires_in"] = min(token.get("expires_in", left), left)
                 saved = save(token, request, *args, **kwargs)
