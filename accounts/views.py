@@ -70,6 +70,8 @@ class SignIn(Entrance, LoginView):
         """The same sentence for every cause. The mail and the list of events say which it was."""
         is_led_here = self.get_redirect_url() or self.request.path != reverse("sign-in")
         is_known = is_led_here and sessions.has_signed_in_before(self.request)
+        if sessions.idle_lacks_factor(self.request):
+            return _("Your account needs one more step to go on. Enter your password first.")
         if sessions.idle_user(self.request) is not None:
             return _("Your session was not used for a while. Enter your password to go on.")
         return _("Your session has ended. Sign in again.") if is_known else ""

@@ -57,8 +57,10 @@ TOKENS: dict[str, object] = {
         "factors.totp.TotpFactor",
         "factors.recovery.RecoveryCodeFactor",
         "accounts.factors.EmailCode",
+        "factors.enrolment.TotpEnrolment",
     ],
     "SIGN_IN_POLICY": "factors.policy.enrolled",
+    "REQUIRED_FACTORS": "nobody",  # Set TOKENS_REQUIRED_FACTORS=staff where the admin matters.
 }
 # TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
-from factors.service import recovery_codes
+from factors.service import recovery_codes, totp
 from tokens.sessions import Factor
 
 
@@ -17,6 +18,15 @@ class RecoveryCodeFactor(Factor):
 
     def is_available(self, user: Any) -> bool:
         return recovery_codes.left(user) > 0
+
+    def page_after_sign_in(self, request: Any, user: Any) -> str | None:
+        """Lead a user to recovery codes who has an app and no codes, as after it was set up at the sign-in."""
+        if totp.of_user(user) is None or recovery_codes.left(user):
+            return None
+        try:
+            return reverse("new-recovery-codes")
+        except NoReverseMatch:
+            return None
 
     def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
         return ["otp"] if recovery_codes.verify(request, user, answer) else None

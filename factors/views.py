@@ -30,6 +30,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.generic import FormView, TemplateView
 
 from factors import codes, forms
+from factors.next_page import asked_for
 from factors.service import changing, recovery_codes, totp
 from tokens import sessions
 
@@ -237,7 +238,16 @@ class RemoveApp(Change):
 
 class NewRecoveryCodes(Change):
     heading, button = gettext_lazy("New recovery codes"), gettext_lazy("Make new codes")
-    text = gettext_lazy("The codes that you have now will not work any more.")
+    """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        if recovery_codes.left(self.request.user):
+            return _("The codes that you have now will not work any more.")
+        return _("Each code gets you in once if you lose the app. You have none at the moment.")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(next=asked_for(self.request), **kwargs)
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
         return _with_codes(self, recovery_codes.replace(self.request, **proof))
@@ -259,7 +269,10 @@ def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpRe
 def _with_codes(view: Change, made: list[str]) -> HttpResponse:
     text = "\n".join(made) + "\n"
     return view._shown(
-        "factors/recovery_codes.html", codes=made, as_file=f"data:text/plain;charset=utf-8,{quote(text)}"
+        "factors/recovery_codes.html",
+        codes=made,
+        as_file=f"data:text/plain;charset=utf-8,{quote(text)}",
+        next=asked_for(view.request),
     )
 
 

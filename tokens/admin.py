@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import binding
+from tokens.service import binding, required
 from tokens.service.methods import dated, of_event
 from tokens.service.revocation import revoke_all
 from tokens.web.client import client_of
@@ -187,6 +187,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         now = timezone.now()
         if session.is_idle(now):
             return _("idle")
+        if now < session.ends_at and required.lacks_factor(session, now):
+            return _("lacks a factor")
         return _("expired") if now >= session.ends_at else _("live")
 
     @admin.display(description=_("bound"), boolean=True)

@@ -111,6 +111,7 @@ __all__ = [
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
+    "idle_lacks_factor",
     "idle_user",
     "impersonate",
     "is_live",
@@ -169,6 +170,7 @@ allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 may_remember = expiry.may_remember
 idle_user = reopening.idle_user
+idle_lacks_factor = reopening.idle_lacks_factor
 lacks_factor = reopening.lacks_factor
 is_live = session.is_live
 reopen = reopening.reopen

@@ -209,7 +209,7 @@ def _begin(user: Any, session_id: UUID | None = None) -> Enrolment:
 
 
 def _pending(user: Any, session_id: UUID | None = None) -> tuple[Totp, str]:
-    """Return the app that waits, with its secret. ``session_id``: that of a sign-in. None: it was begun in a session."""
+    """Return the app that waits, with its secret. ``session_id`` is that of a sign-in, or None."""
     rows = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR)
     row = rows.filter(confirmed_in=session_id).first()
     if row is None:

@@ -29,7 +29,7 @@ FACTORS = [
 
 @pytest.fixture
 def required(settings: Any) -> Any:
-    """A function that sets of whom a factor is required: of the staff, to begin with. Without it nobody has to enrol."""
+    """A function that sets of whom a factor is required, at first of the staff. Without it nobody has to enrol."""
 
     def given(whom: str) -> None:
         settings.TOKENS = {**settings.TOKENS, "FACTORS": FACTORS, "REQUIRED_FACTORS": whom}
@@ -63,7 +63,9 @@ def enrol(client: Client, text: str) -> Any:
 
 
 class TestByTheApi:
-    def test_a_password_opens_a_session_only_with_a_new_app(self, user, required, clock):
+    def test_a_password_opens_a_session_only_with_a_new_app(
+        self, user, required, clock, django_capture_on_commit_callbacks
+    ):
         client = browser()
         answer = sign_in(client, user)
         assert (answer.status_code, answer.json()["code"], answer.json()["offered"]) == (401, "factor_required", [NAME])
@@ -72,7 +74,8 @@ class TestByTheApi:
         assert options["otpauth_uri"].startswith("otpauth://totp/")
         assert secret_in(client) == options["secret"]
         assert not RefreshToken.objects.exists()
-        answer = enrol(client, code(options["secret"], clock.now))
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = enrol(client, code(options["secret"], clock.now))
         assert answer.status_code == 200, answer.content
         assert answer.json()["session"]["amr"] == ["pwd", "otp", "mfa"]
         assert client.get("/api/auth/me").status_code == 200

@@ -20,6 +20,7 @@ from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
+from tokens.web import reopening
 
 _NAMES_OF_USERS = ("username", "email", "login", "user")
 _OTHER_NAMES = {
@@ -234,6 +235,7 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "acr": token_settings().acr_of(amr),
         "actor": actor_data(session.actor),
         "idle": session.is_idle(timezone.now()),
+        "lacks_factor": reopening.lacks_factor(session),
         "current": session.id == current,
     }
 

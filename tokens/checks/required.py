@@ -81,7 +81,7 @@ def check_staff(**kwargs: Any) -> list[CheckMessage]:
     """Advise to require a factor of the staff, where users can set one up and nobody has decided."""
     if is_given("REQUIRED_FACTORS") or not any(is_strong(factor.proves) for factor in _factors()):
         return []
-    hint = 'Set REQUIRED_FACTORS to "staff", and add factors.enrolment.TotpEnrolment to FACTORS. "nobody" is an answer too.'
+    hint = 'Set REQUIRED_FACTORS to "staff", and add factors.enrolment.TotpEnrolment to FACTORS. Or set it to "nobody".'
     return [Warning("A password is enough for the admin.", hint=hint, id="tokens.W059")]
 
 

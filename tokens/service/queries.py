@@ -31,7 +31,7 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
         RefreshToken.objects.using(writer(RefreshToken))
         .unended()
         .filter(user=user)
-        .select_related("device", "actor")
+        .select_related("device", "actor", *(["user"] if token_settings().requires_factor else []))
         .order_by("-id")
     )
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from tokens.conf import token_settings
 from tokens.models import RefreshToken
@@ -29,10 +30,15 @@ def idle_user(request: HttpRequest) -> Any:
     return exchange.idle.user if exchange is not None and exchange.idle is not None else None
 
 
-def lacks_factor(request: HttpRequest) -> bool:
-    """Return whether that session was used lately, and lacks a factor."""
+def idle_lacks_factor(request: HttpRequest) -> bool:
+    """Return whether that session is not idle, and only lacks a factor."""
     exchange = exchange_of(request)
     return exchange is not None and exchange.idle is not None and not exchange.idle.is_idle(exchange.idle.now)
+
+
+def lacks_factor(session: RefreshToken) -> bool:
+    """Return whether a session in a list lacks a factor that its user needs. It is asked for it at its next refresh."""
+    return required.lacks_factor(session, timezone.now())
 
 
 def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
