@@ -32,14 +32,12 @@ class TokensConfig(AppConfig):
         for app, adapter in ADAPTERS.items():
             if apps.is_installed(app):
                 import_module(adapter)
+        if find_spec("rest_framework"):  # A project can use it without installing it as an app.
+            import_module("tokens.contrib.rest_framework")
 
         from tokens import checks, receivers  # noqa: F401
 
         if find_spec("corsheaders"):
             from tokens.web import cors  # noqa: F401
-        if find_spec("rest_framework"):
-            from tokens.contrib import rest_framework
-
-            rest_framework.guard()
 
         encodings._cache = _Encodings(encodings._cache)

@@ -1,6 +1,8 @@
 """Checks of REQUIRED_FACTORS: that users can do what it asks for, and that no other way leads round it."""
 
+import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -12,7 +14,7 @@ from django.utils.module_loading import import_string
 from tokens.checks.settings import takes, wrong_hook
 from tokens.conf import NOBODY, is_given, read
 from tokens.conf.hooks import REQUIRING
-from tokens.protocol.methods import is_strong
+from tokens.web.factors import Factor, may_be_strong
 from tokens.web.refusals import PAGE
 
 BASIC = "BasicAuthentication"
@@ -38,7 +40,7 @@ def check_required_factors(**kwargs: Any) -> list[CheckMessage]:
 def _setting_up() -> Iterator[CheckMessage]:
     """Yield what is wrong if nobody can prove a factor, or nobody who has none can set one up."""
     factors = [*_factors()]
-    if not any(factor.is_enrolment or not factor.proves or is_strong(factor.proves) for factor in factors):
+    if not any(map(may_be_strong, factors)):
         hint = "Add factors.totp.TotpFactor and factors.enrolment.TotpEnrolment to FACTORS (README, “Factors”)."
         what = "nobody can do what it asks for, because FACTORS has nothing but what users know"
         yield Error(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.E068")
@@ -48,12 +50,11 @@ def _setting_up() -> Iterator[CheckMessage]:
         yield Warning(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.W060")
 
 
-def _factors() -> Iterator[Any]:
+def _factors() -> Iterator[type[Factor]]:
     for path in read()[0].factors:
-        try:
-            yield import_string(path)
-        except ImportError:
-            continue  # `check_factors` says so.
+        with suppress(ImportError):  # `check_factors` says so.
+            if inspect.isclass(found := import_string(path)) and issubclass(found, Factor):
+                yield found
 
 
 def _page() -> Iterator[CheckMessage]:
@@ -70,7 +71,8 @@ def _passwords_alone() -> Iterator[CheckMessage]:
         return
     from rest_framework.settings import api_settings
 
-    if any(BASIC in (base.__name__ for base in found.__mro__) for found in api_settings.DEFAULT_AUTHENTICATION_CLASSES):
+    classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    if any(BASIC in (base.__name__ for base in found.__mro__) for found in classes):
         hint = "Set DEFAULT_AUTHENTICATION_CLASSES without it. Users of whom a factor is required get 401 there."
         what = f"REST framework's {BASIC} takes a password with each request, beside which nobody can prove a factor"
         yield Warning(f"{what}.", hint=hint, id="tokens.W062")
@@ -79,7 +81,7 @@ def _passwords_alone() -> Iterator[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_staff(**kwargs: Any) -> list[CheckMessage]:
     """Advise to require a factor of the staff, where users can set one up and nobody has decided."""
-    if is_given("REQUIRED_FACTORS") or not any(is_strong(factor.proves) for factor in _factors()):
+    if is_given("REQUIRED_FACTORS") or not any(map(may_be_strong, _factors())):
         return []
     hint = 'Set REQUIRED_FACTORS to "staff", and add factors.enrolment.TotpEnrolment to FACTORS. Or set it to "nobody".'
     return [Warning("A password is enough for the admin.", hint=hint, id="tokens.W059")]

@@ -16,9 +16,7 @@ from typing import Any
 from django.apps import apps
 from rest_framework import authentication, exceptions
 
-from tokens.conf import token_settings
-from tokens.web import methods, opening
-from tokens.web.opening import SignInRefused
+from tokens.web import admission
 
 _GUARDED = "_tokens_guarded"
 _ASKED = "_tokens_asked_about"
@@ -49,7 +47,7 @@ def _of_basic(method: Any) -> Any:
         found = method(self, *args, **named)
         # The one method calls the other, and a user is asked about once.
         if found is not None and getattr(self, _ASKED, None) is not found[0]:
-            if not _is_admitted(_request_in(args, named), found[0]):
+            if not admission.admits(_request_in(args, named), found[0]):
                 raise exceptions.AuthenticationFailed
             setattr(self, _ASKED, found[0])
         return found
@@ -61,7 +59,7 @@ def _of_token(method: Any) -> Any:
     @wraps(method)
     def guarded(self: Any, attrs: Any) -> Any:
         found = method(self, attrs)
-        if not _is_admitted(self.context.get("request"), found["user"]):
+        if not admission.admits(self.context.get("request"), found["user"]):
             raise exceptions.ValidationError(code="authorization")
         return found
 
@@ -73,11 +71,4 @@ def _request_in(args: Any, named: Any) -> Any:
     return named.get("request") or (args[-1] if args else None)
 
 
-def _is_admitted(request: Any, user: Any) -> bool:
-    if not token_settings().restricts_sign_ins:
-        return True
-    try:
-        opening.ask(request, user, methods.of_sign_in(request, user))
-    except SignInRefused:
-        return False
-    return True
+guard()

@@ -121,6 +121,20 @@ def admit_login(request: Any, user: Any) -> None:
         exchange.admitted = admitted
 
 
+def admits(request: Any, user: Any) -> bool:
+    """Return whether a user who has just authenticated may act without a session, as by a password with each request.
+
+    They may if they could sign in. Nobody can prove more in such a request.
+    """
+    if not token_settings().restricts_sign_ins:
+        return True
+    try:
+        opening.ask(request, user, methods.of_sign_in(request, user))
+    except opening.SignInRefused:
+        return False
+    return True
+
+
 def _is_admitted(exchange: Exchange, user: Any) -> bool:
     """Return whether the policy need not be asked about this sign-in.
 

@@ -123,8 +123,13 @@ def strong(user: Any) -> dict[str, Factor]:
     """Return the factors of this account that are enough for REQUIRED_FACTORS. One that does not say what it proves may
     be one of them.
     """
-    own = of_user(user, at_sign_in=True)
-    return {name: factor for name, factor in own.items() if not factor.proves or is_strong(factor.proves)}
+    return {name: factor for name, factor in of_user(user, at_sign_in=True).items() if may_be_strong(factor)}
+
+
+def may_be_strong(factor: Factor | type[Factor]) -> bool:
+    """Return whether such a factor is enough for REQUIRED_FACTORS, or does not say what it proves."""
+    is_named = not factor.is_enrolment and not factor.is_last_resort
+    return is_named and (not factor.proves or is_strong(factor.proves))
 
 
 def enrolments(user: Any) -> dict[str, Factor]:

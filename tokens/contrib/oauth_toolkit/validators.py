@@ -7,15 +7,13 @@ from uuid import UUID
 from oauth2_provider import models, oauth2_validators
 from oauthlib.oauth2 import InvalidGrantError
 
-from tokens.conf import token_settings
 from tokens.contrib.oauth_toolkit import ending
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.service import required, users
 from tokens.service.users import SessionEnded
-from tokens.web import methods, opening
-from tokens.web.opening import SignInRefused
+from tokens.web import admission
 from tokens.web.user import session_of
 
 
@@ -25,14 +23,8 @@ class SessionBound:
     def validate_user(self, username: str, password: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
         """Check the password of the password grant. It opens no session, and asks as every sign-in does."""
         is_right = super().validate_user(username, password, client, request, *args, **kwargs)  # type: ignore[misc]
-        if not is_right or not token_settings().restricts_sign_ins:
-            return bool(is_right)
         django_request = self.build_http_request(request)  # type: ignore[attr-defined]
-        try:
-            opening.ask(django_request, request.user, methods.of_sign_in(django_request, request.user))
-        except SignInRefused:
-            return False
-        return True
+        return bool(is_right) and admission.admits(django_request, request.user)
 
     def save_authorization_code(self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_authorization_code(client_id, code, request, *args, **kwargs)  # type: ignore[misc]
