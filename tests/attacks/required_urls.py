@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth import authenticate as by_password
 from django.urls import path
-from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.authentication import BasicAuthentication, RemoteUserAuthentication, SessionAuthentication
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -54,6 +54,7 @@ urlpatterns = [
     path("probe/basic", whose(BasicAuthentication)),
     path("probe/basic-credentials", whose(WithOtherCredentials)),
     path("probe/basic-header", whose(WithAnotherHeader)),
+    path("probe/remote", whose(RemoteUserAuthentication)),
     path("probe/session", whose(SessionAuthentication)),
     path("probe/token", token_for_password),
     path("probe/seen", seen),

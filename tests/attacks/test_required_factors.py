@@ -165,6 +165,16 @@ class TestAPasswordWithEachRequest:
         require("nobody", SIGN_IN_POLICY="tests.attacks.test_sign_in_policy.nobody")
         assert Client().get(path, headers=headers(owner)).status_code == 401
 
+    def test_by_the_word_of_a_proxy_is_refused_unless_it_says_more(self, owner, require, settings):
+        backend = "django.contrib.auth.backends.RemoteUserBackend"
+        settings.AUTHENTICATION_BACKENDS = [backend]
+        said = {"REMOTE_USER": owner.get_username()}
+        assert Client().get("/probe/remote", **said).status_code == 200
+        require()
+        assert Client().get("/probe/remote", **said).status_code in {401, 403}
+        require(BACKEND_METHODS={backend: ["mfa"]})
+        assert Client().get("/probe/remote", **said).status_code == 200
+
     def test_tells_a_guesser_nothing_new(self, owner, require):
         require()
         answers = [Client().get("/probe/basic", headers=basic(user, "wrong")) for user in (owner, UserFactory())]

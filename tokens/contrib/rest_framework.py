@@ -1,9 +1,9 @@
 """The adapter for REST framework: its ways to sign in by a password without a session ask as every sign-in does.
 
-`rest_framework.authentication.BasicAuthentication` takes a password with each request, and its view
-``obtain_auth_token`` gives a token for one. Neither opens a session, so neither would ask SIGN_IN_POLICY and
-REQUIRED_FACTORS. Whoever is refused there, or is to prove more, is not authenticated: 401, or 400 by that view. Nobody
-can give a code beside such a password.
+`rest_framework.authentication.BasicAuthentication` takes a password with each request, `RemoteUserAuthentication` a
+name that a proxy has authenticated, and the view ``obtain_auth_token`` gives a token for a password. None opens a
+session, so none would ask SIGN_IN_POLICY and REQUIRED_FACTORS. Whoever is refused there, or is to prove more, is not
+authenticated: 401 or 403, or 400 by that view. Nobody can give a code in such a request.
 
 Subclasses are covered, whichever of their two methods they replace. What calls `django.contrib.auth.authenticate` by
 itself, and opens no session, is not.
@@ -26,7 +26,8 @@ def guard() -> None:
     """Let these classes ask before they authenticate somebody."""
     basic = authentication.BasicAuthentication
     for name in ("authenticate_credentials", "authenticate"):
-        _replace(basic, name, _of_basic)
+        _replace(basic, name, _of_request)
+    _replace(authentication.RemoteUserAuthentication, "authenticate", _of_request)
     if apps.is_installed("rest_framework.authtoken"):
         from rest_framework.authtoken.serializers import AuthTokenSerializer
 
@@ -41,7 +42,7 @@ def _replace(kind: type, name: str, guarded: Callable[[Any], Any]) -> None:
         setattr(kind, name, found)
 
 
-def _of_basic(method: Any) -> Any:
+def _of_request(method: Any) -> Any:
     @wraps(method)
     def guarded(self: Any, *args: Any, **named: Any) -> Any:
         found = method(self, *args, **named)
