@@ -4,11 +4,12 @@ Whoever has found out the password of such an account can use them too, as long 
 gets a mail about it, with the alarm's link.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from factors.service import totp
+from factors.service import passkeys, totp
 from tokens import sessions
 from tokens.sessions import Factor
 
@@ -36,3 +37,30 @@ class TotpEnrolment(Factor):
         session_id = sessions.factors.bound_to(request)
         is_right = session_id is not None and totp.confirm_at_sign_in(request, user, session_id, answer)
         return ["otp"] if is_right else None
+
+
+class PasskeyEnrolment(Factor):
+    """A new passkey. `begin` returns what the browser needs to create it, and the answer is what it returns.
+
+    It counts as something that the user has, whether it has verified its user or not: nobody has signed in by it yet.
+    """
+
+    name = "enrol_passkey"
+    label = _("passkey")
+    proves = frozenset({"pop", "user"})
+    is_enrolment = True
+    needs_script = True
+
+    def is_available(self, user: Any) -> bool:
+        return not passkeys.has_some(user)
+
+    def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
+        has_session = sessions.factors.bound_to(request) is not None
+        return passkeys.creation_options(request, user) if has_session else None
+
+    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
+        try:
+            passkeys.create(request, user, answer)
+        except (passkeys.CreationRefused, passkeys.TooMany, sessions.SessionEnded):
+            return None
+        return ["pop", "user"]

@@ -97,7 +97,7 @@ CASES = {
 
 LEFT_OUT = {
     "asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`",
-    "settings.py, with factors and staff who need them": "the visitor has no app: `tests/factors/test_enrolment.py` does",
+    "settings.py, with factors and staff who need them": "its visitor has no app: `tests/factors/test_enrolment.py`",
 }
 """The blocks that no case pastes, with the reason."""
 

@@ -9,10 +9,11 @@ from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 
-from factors.models import Totp
+from factors.models import Passkey, Totp
 from factors.recovery import RecoveryCodeFactor
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login, post
 from tests.factories import PASSWORD, AdminFactory, User
+from tests.factors.authenticator import Authenticator
 from tests.factors.steps import BY_TOTP, code, set_up
 from tokens.models import RefreshToken, SecurityEvent
 
@@ -31,8 +32,8 @@ FACTORS = [
 def required(settings: Any) -> Any:
     """A function that sets of whom a factor is required, at first of the staff. Without it nobody has to enrol."""
 
-    def given(whom: str) -> None:
-        settings.TOKENS = {**settings.TOKENS, "FACTORS": FACTORS, "REQUIRED_FACTORS": whom}
+    def given(whom: str, *more: str) -> None:
+        settings.TOKENS = {**settings.TOKENS, "FACTORS": [*FACTORS, *more], "REQUIRED_FACTORS": whom}
 
     given("staff")
     return given
@@ -117,6 +118,57 @@ class TestByTheApi:
         clock.forward(601)
         assert enrol(client, code(secret, clock.now)).json()["code"] == "factor_refused"
         assert post(client, FACTOR, {"method": NAME}).json()["code"] == "factor_refused"
+
+
+class TestAPasskey:
+    @pytest.fixture
+    def client(self, user: Any, required: Any, clock: Any) -> Client:
+        """A browser in which the password was right, and either factor can be set up."""
+        required("staff", "factors.passkeys.PasskeyFactor", "factors.enrolment.PasskeyEnrolment")
+        found = browser()
+        assert sign_in(found, user).json()["offered"] == [NAME, "enrol_passkey"]
+        return found
+
+    def options(self, client: Client) -> Any:
+        return post(client, FACTOR, {"method": "enrol_passkey"}).json()["options"]
+
+    def answer(self, client: Client, given: Any) -> Any:
+        return post(client, FACTOR, {"method": "enrol_passkey", "answer": given})
+
+    def test_is_created_in_the_next_step(self, client, user):
+        device = Authenticator()
+        response = self.answer(client, device.create(self.options(client)))
+        assert response.status_code == 200, response.content
+        assert response.json()["session"]["amr"] == ["pwd", "pop", "user", "mfa"]
+        assert [row.user_id for row in Passkey.objects.all()] == [user.pk]
+        assert SecurityEvent.objects.filter(kind="factor_added", user=user, reason="passkey").count() == 1
+        again = browser()
+        assert sign_in(again, user).json()["offered"] == ["passkey"]
+        options = post(again, FACTOR, {"method": "passkey"}).json()["options"]
+        signed = post(again, FACTOR, {"method": "passkey", "answer": device.sign(options)})
+        assert signed.status_code == 200, signed.content
+        assert RecoveryCodeFactor().page_after_sign_in(None, user) == "/account/security/recovery-codes"
+
+    def test_of_another_sign_in_is_refused(self, client, user):
+        other = browser()
+        sign_in(other, user)
+        made = Authenticator().create(self.options(client))
+        assert self.answer(other, made).json()["code"] == "factor_refused"
+        assert self.answer(client, made).status_code == 200
+
+    @pytest.mark.parametrize("given", [None, "x", {}, [], {"response": {}}], ids=repr)
+    def test_that_is_none_is_refused(self, client, given):
+        self.options(client)
+        assert self.answer(client, given).status_code in {400, 401}
+        assert not Passkey.objects.exists()
+
+    def test_does_not_replace_what_the_owner_has_set_up_since(self, client, user, clock):
+        made = Authenticator().create(self.options(client))
+        owner = browser()
+        sign_in(owner, user)
+        assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
+        assert self.answer(client, made).status_code == 401
+        assert not Passkey.objects.exists()
 
 
 class TestNobodyElse:

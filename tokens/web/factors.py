@@ -126,6 +126,11 @@ def strong(user: Any) -> dict[str, Factor]:
     return {name: factor for name, factor in of_user(user, at_sign_in=True).items() if may_be_strong(factor)}
 
 
+def is_required_of(user: Any) -> bool:
+    """Return whether REQUIRED_FACTORS asks for a factor of this user."""
+    return required.is_required_of(user)
+
+
 def may_be_strong(factor: Factor | type[Factor]) -> bool:
     """Return whether such a factor is enough for REQUIRED_FACTORS, or does not say what it proves."""
     is_named = not factor.is_enrolment and not factor.is_last_resort
