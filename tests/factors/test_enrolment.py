@@ -1,7 +1,10 @@
 """An authenticator app is set up at a sign-in, by a user who needs one (REQUIRED_FACTORS) and has none."""
 
 import re
+from contextlib import ExitStack
+from functools import partial
 from html import unescape
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -9,12 +12,13 @@ from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 
-from factors.models import Passkey, Totp
+from factors.models import Passkey, RecoveryCode, Totp
 from factors.recovery import RecoveryCodeFactor
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login, post
 from tests.factories import PASSWORD, AdminFactory, User
 from tests.factors.authenticator import Authenticator
 from tests.factors.steps import BY_TOTP, code, set_up
+from tests.tokens.service.threads import in_thread
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -286,3 +290,31 @@ class TestOnPages:
         url = "/account/security/recovery-codes?next=https://evil.example/"
         assert "evil" not in client.get(url).content.decode()
         assert "evil" not in client.post(url, {"next": "https://evil.example/"}).content.decode()
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)])
+def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
+    """Each has a password that is right, and is shown a secret of its own."""
+    for number in range(rounds):
+        clock.forward(60)
+        clients, together, found = [browser() for _ in range(3)], Barrier(3), []
+        for client in clients:
+            sign_in(client, user)
+
+        def set_it_up(client, together=together, found=found):
+            together.wait(20)
+            secret = secret_in(client)
+            together.wait(20)
+            found.append(enrol(client, code(secret, clock.now)).status_code)
+
+        with ExitStack() as threads:
+            for client in clients:
+                threads.enter_context(in_thread(partial(set_it_up, client)))
+        assert sorted(found) == [200, 401, 401], number
+        assert Totp.objects.filter(user=user).count() == 1
+        assert RefreshToken.objects.count() == 1
+        Totp.objects.all().delete()
+        RecoveryCode.objects.all().delete()
+        RefreshToken.objects.all().delete()

@@ -489,3 +489,18 @@ def test_the_events_of_a_session_that_goes_on_are_those_of_a_reauthentication(br
     answer(browser, NEW_CODE, "enrol_totp")
     kinds = [event.kind for event in SecurityEvent.objects.filter(user=user).order_by("id")]
     assert kinds == ["signed_in", "new_device", "reauthenticated"]
+
+
+def test_the_page_that_asks_again_leads_on_to_the_next_step(browser, user, required, clock):
+    """While the access token is valid, too. No two pages lead to each other for ever."""
+    required()
+    response = browser.post("/sign-in/again", {"method": "password", "current_password": PASSWORD, "next": "/devices"})
+    assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/sign-in")
+    page = browser.get(response["Location"], headers=NAVIGATION)
+    assert page.status_code == 200
+    given = {"username": user.email, "password": PASSWORD, "next": "/devices"}
+    assert browser.post("/sign-in", given)["Location"].startswith("/sign-in/factor")
+    response = browser.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices"})
+    assert response["Location"] == "/devices"
+    assert browser.get("/devices", headers=NAVIGATION).status_code == 200
+    assert RefreshToken.objects.count() == 1
