@@ -31,6 +31,8 @@ _ABOUT_FACTORS = {
     sessions.Kind.FACTOR_REMOVED: "factor_removed",
     sessions.Kind.RECOVERY_CODE_USED: "recovery_code_used",
 }
+MAX_REASON = 200
+"""Characters of what a member of the staff has written."""
 
 
 @receiver(sessions.happened)
@@ -40,6 +42,10 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
         owner = users.find(event.user_id)
         if owner is not None:
             _send("password_changed", owner)
+    elif event.kind == sessions.Kind.FACTORS_RESET:
+        owner = users.find(event.user_id)
+        if owner is not None:
+            _send("factors_reset", owner, what=mail.quoted(event.reason, MAX_REASON))
     elif name := _ABOUT_FACTORS.get(event.kind):
         owner = users.find(event.user_id)
         if owner is not None:

@@ -41,6 +41,8 @@ def issue(user: Any) -> list[str]:
 def replace(request: HttpRequest, **proof: Any) -> list[str]:
     """Give the user of this request a new set of codes. Raise what `factors.service.changing.change` raises."""
     with change(request, **proof) as user:
+        if left(user):
+            sessions.end_device_trust(user)
         made = issue(user)
         sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
     return made

@@ -145,6 +145,17 @@ def label_of(name: str) -> str | Promise:
     return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)
 
 
+def names() -> list[str]:
+    """Return the names of the factors in FACTORS."""
+    return [factor.name for factor in token_settings().known_factors]
+
+
+def are_asked_for() -> bool:
+    """Return whether a setting can make a sign-in ask for a second factor."""
+    found = token_settings()
+    return bool(found.sign_in_policy) or getattr(found, "required_factors", "nobody") != "nobody"
+
+
 def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:
     """Return what a client needs before it can answer. None: nothing, or the account does not have this factor."""
     factor = of_user(user).get(name)

@@ -30,6 +30,7 @@ from tokens.service import events, opening
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved, with_methods
+from tokens.web.exchange import exchange_of
 
 
 class Methods(dict[str, datetime]):
@@ -94,6 +95,8 @@ class Admitted:
 
     user: Any
     proved: Proved
+    is_spared: bool = False
+    """Whether the policy was told that the device is trusted."""
 
 
 def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
@@ -101,9 +104,13 @@ def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitt
 
     ``actor`` is the person who is about to impersonate the user, if any. An exception of the policy is not caught.
     """
-    if (policy := token_settings().asks_before_sign_in) is not None:
-        _ask(policy, request, user, proved, actor)
-    return Admitted(user, proved)
+    if (policy := token_settings().asks_before_sign_in) is None:
+        return Admitted(user, proved)
+    exchange = exchange_of(request)
+    if exchange is not None:
+        exchange.is_spared = exchange.offers_trust = False
+    _ask(policy, request, user, proved, actor)
+    return Admitted(user, proved, is_spared=exchange is not None and exchange.is_spared)
 
 
 def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
@@ -125,4 +132,4 @@ def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> No
 
 def open_session(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
     """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
-    return opening.open_session(admitted.user, client, proved=admitted.proved, **options)
+    return opening.open_session(admitted.user, client, proved=admitted.proved, is_spared=admitted.is_spared, **options)
