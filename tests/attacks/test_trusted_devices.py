@@ -434,7 +434,7 @@ def test_a_sign_in_without_a_factor_takes_no_statement_more(owner):
     post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
     with CaptureQueriesContext(connection) as asked:
         post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
-    assert not [each["sql"] for each in asked if "trusted_until" in each["sql"] and "trusted_until\" >" in each["sql"]]
+    assert not [each["sql"] for each in asked if "trusted_until" in each["sql"] and 'trusted_until" >' in each["sql"]]
     assert not [each["sql"] for each in asked if each["sql"].startswith("UPDATE") and "trusted" in each["sql"]]
     assert Totp.objects.count() == 1
     assert ACCESS in browser.cookies

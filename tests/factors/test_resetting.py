@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,14 +10,14 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 
 from factors.models import FactorReset, RecoveryCode, Totp
-from factors.service import resetting
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.factors.steps import code, set_up
-from tests.tokens.service.threads import in_thread, paused, until_one_waits
+from tests.tokens.service.threads import in_thread, until_one_waits
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -69,6 +69,13 @@ def boss(clock: Any) -> Any:
     return user
 
 
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any, mailoutbox: list[Any]) -> Any:
+    """Does what follows the commits of the block, such as mails. A test's transaction is never committed."""
+    mailoutbox.clear()
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
 def is_reset(user: Any) -> bool:
     has_some = Totp.objects.filter(user=user).exists() or RecoveryCode.objects.filter(user=user).exists()
     live = RefreshToken.objects.live().filter(user=user).exists()
@@ -76,10 +83,10 @@ def is_reset(user: Any) -> bool:
     return not has_some
 
 
-def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper, mailoutbox):
+def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper, mailoutbox, committed):
     browser = browser_of(helper)
-    mailoutbox.clear()
-    assert ask(browser, owner).status_code == 302
+    with committed():
+        assert ask(browser, owner).status_code == 302
     assert is_reset(owner)
     assert not Device.objects.filter(user=owner, forgotten=False).exists()
     (message,) = mailoutbox
@@ -94,13 +101,13 @@ def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper,
     assert login(Client(headers={"User-Agent": FIREFOX}), owner)["session"]["amr"] == ["pwd"]
 
 
-def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox):
+def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox, committed):
     browser = browser_of(helper)
     for reason in ("", "   ", "x" * 151):
         assert ask(browser, owner, reason).status_code == 200
     assert not is_reset(owner)
-    mailoutbox.clear()
-    ask(browser, owner, "write to https://evil.example/now")
+    with committed():
+        ask(browser, owner, "write to https://evil.example/now")
     assert "evil.example" not in mailoutbox[0].body
     assert "https://evil" not in mailoutbox[0].alternatives[0][0]
 
@@ -127,12 +134,10 @@ class TestNobodyElse:
         assert not is_reset(boss)
 
     def test_in_an_impersonation(self, owner, boss, helper, settings, clock):
-        from tests.tokens.web.impersonation_urls import urlpatterns  # noqa: F401
-
         settings.ROOT_URLCONF = "tests.tokens.web.impersonation_urls"
         actor = AdminFactory()
         browser = browser_of(actor)
-        assert browser.post(f"/probe/impersonate/{helper.email}").status_code in {200, 302}, "see the URLs of the probe"
+        browser.post(f"/probe/impersonate/{helper.email}")
         assert browser.get("/api/auth/me").json()["session"]["actor"]["id"] == str(actor.pk)
         assert (browser.get(page(owner)).status_code, ask(browser, owner).status_code) == (403, 403)
         assert not is_reset(owner)
@@ -179,7 +184,7 @@ class TestASuperuser:
         assert not is_reset(boss)
         return browser
 
-    def test_waits_for_another_superuser(self, asked, boss, helper, mailoutbox):
+    def test_waits_for_another_superuser(self, asked, boss, helper, mailoutbox, committed):
         other = AdminFactory()
         browser = browser_of(other)
         shown = browser.get(LIST).content.decode()
@@ -187,33 +192,22 @@ class TestASuperuser:
         row = FactorReset.objects.get()
         assert browser.get(f"{LIST}{row.pk}/change/").headers["Location"] == f"{LIST}{row.pk}/confirm/"
         assert REASON in browser.get(f"{LIST}{row.pk}/confirm/").content.decode()
-        mailoutbox.clear()
-        assert confirm(browser).status_code == 302
+        with committed():
+            assert confirm(browser).status_code == 302
         assert is_reset(boss)
         event = SecurityEvent.objects.get(kind="factors_reset")
         assert (event.user, event.actor, event.reason) == (boss, other, f"{REASON} (asked for by {helper.pk})")
         assert [message.to for message in mailoutbox] == [[boss.email]]
         assert confirm(browser, row).status_code == 404
 
-    def test_cannot_confirm_their_own(self, asked, boss):
+    def test_is_not_confirmed_by_its_owner(self, asked, boss, clock):
         browser = Client(headers={"User-Agent": FIREFOX})
-        browser.force_login(UserFactory())
-        boss_browser = RefreshToken.objects.live().filter(user=boss)
-        assert boss_browser.exists()
-        with pytest.raises(resetting.ResetRefused):
-            self._confirm_as(boss)
+        clock.forward(60)
+        post(browser, "/api/auth/login", {"email": boss.email, "password": PASSWORD})
+        given = {"method": "totp", "answer": code(Totp.objects.get(user=boss).decrypt(), clock.now)}
+        assert post(browser, "/api/auth/factor", given).status_code == 200
+        assert confirm(browser).status_code == 403
         assert not is_reset(boss)
-
-    def _confirm_as(self, user: Any) -> None:
-        Totp.objects.filter(user=user).update(confirmed_at=None)  # So that the sign-in is not asked for it.
-        RecoveryCode.objects.filter(user=user).update(used_at=user.date_joined)
-        try:
-            browser = browser_of(user)
-        finally:
-            Totp.objects.filter(user=user).update(confirmed_at=user.date_joined)
-        answer = confirm(browser)
-        if answer.status_code == 403:
-            raise resetting.ResetRefused
 
     def test_is_not_confirmed_by_whoever_has_asked_for_it(self, boss):
         other = AdminFactory()
@@ -235,7 +229,7 @@ class TestASuperuser:
         row = FactorReset.objects.get()
         assert REASON not in browser.get(LIST).content.decode()
         assert confirm(browser, row).status_code == 404
-        assert not is_reset(boss)
+        assert Totp.objects.filter(user=boss).exists()
         ask(browser, boss)
         assert not FactorReset.objects.filter(pk=row.pk).exists()
 
@@ -282,21 +276,66 @@ class TestASuperuser:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.only_on("postgresql")
 class TestAtTheSameTime:
-    def test_who_becomes_a_superuser_meanwhile_has_to_be_confirmed(self, owner, helper):
-        browser = browser_of(helper)
-        with paused("factors.service.resetting._check") as reached:
-            answer = in_thread(lambda: ask(browser, owner))
-            reached.wait()
-        del answer
-        assert owner is not None
+    """Another transaction has locked a person, and changes them before it commits."""
+
+    def meanwhile(self, change: Callable[[], Any], work: Callable[[], Any]) -> Any:
+        """Return the answer to a request that waits for this change."""
+        answers: list[Any] = []
+        with ExitStack() as stack, transaction.atomic():
+            change()
+            stack.enter_context(in_thread(lambda: answers.append(work())))
+            until_one_waits()
+        return answers[0]
+
+    def test_who_becomes_a_superuser_has_to_be_confirmed(self, owner, helper):
+        browser, rows = browser_of(helper), get_user_model().objects.filter(pk=owner.pk)
+        answer = self.meanwhile(lambda: rows.update(is_superuser=True), lambda: ask(browser, owner))
+        assert answer.status_code == 302
+        assert FactorReset.objects.get().user == owner
+        assert not is_reset(owner)
+
+    @pytest.mark.parametrize("way", ["the permission", "the account"])
+    def test_who_loses(self, owner, helper, way):
+        browser, rows = browser_of(helper), get_user_model().objects.filter(pk=helper.pk)
+
+        def lose() -> None:
+            rows.select_for_update().get()
+            helper.user_permissions.clear() if way == "the permission" else rows.update(is_active=False)
+
+        assert self.meanwhile(lose, lambda: ask(browser, owner)).status_code in {302, 403}
+        assert not is_reset(owner)
+
+    def test_who_has_asked_for_it_and_loses_the_permission(self, boss, helper):
+        ask(browser_of(helper), boss)
+        browser, rows = browser_of(AdminFactory()), get_user_model().objects.filter(pk=helper.pk)
+
+        def lose() -> None:
+            rows.select_for_update().get()
+            helper.user_permissions.clear()
+
+        assert self.meanwhile(lose, lambda: confirm(browser)).status_code == 403
+        assert not is_reset(boss)
 
     def test_of_two_confirmations_one_is_carried_out(self, boss, helper):
         ask(browser_of(helper), boss)
-        row = FactorReset.objects.get()
+        row, answers = FactorReset.objects.get(), []
         browsers = [browser_of(AdminFactory()) for _ in range(2)]
-        threads = [in_thread(lambda each=each: confirm(each, row).status_code) for each in browsers]
-        assert sorted(thread.result() for thread in threads) == [302, 404]
+        with ExitStack() as stack:
+            for browser in browsers:
+                stack.enter_context(in_thread(lambda each=browser: answers.append(confirm(each, row).status_code)))
+        assert sorted(answers) == [302, 404]
         assert SecurityEvent.objects.filter(kind="factors_reset").count() == 1
+
+    def test_two_who_reset_each_other_both_do(self, helper, clock):
+        other = UserFactory(is_staff=True)
+        other.user_permissions.set(helper.user_permissions.all())
+        browsers, answers = [browser_of(helper), browser_of(other)], []
+        with ExitStack() as stack:
+            for browser, user in zip(browsers, (other, helper), strict=True):
+                work = lambda each=browser, user=user: answers.append(ask(each, user).status_code)  # noqa: E731
+                stack.enter_context(in_thread(work))
+        assert {*answers} <= {302, 403}  # The session of the second may have ended.
+        assert SecurityEvent.objects.filter(kind="factors_reset").exists()
 
 
 def test_the_page_of_a_user_leads_to_it(owner, helper):
@@ -324,9 +363,9 @@ def test_it_is_in_german(owner, helper):
 
 
 class TestTheCommand:
-    def test_resets_the_last_superuser(self, boss, mailoutbox):
-        mailoutbox.clear()
-        call_command("reset_factors", boss.email, "--reason", REASON, "--no-input", verbosity=0)
+    def test_resets_the_last_superuser(self, boss, mailoutbox, committed):
+        with committed():
+            call_command("reset_factors", boss.email, "--reason", REASON, "--no-input", verbosity=0)
         assert is_reset(boss)
         event = SecurityEvent.objects.get(kind="factors_reset")
         assert (event.user, event.actor, event.reason) == (boss, None, REASON)
@@ -334,7 +373,12 @@ class TestTheCommand:
 
     @pytest.mark.parametrize(
         ("name", "options"),
-        [("nobody@example.org", ["--reason", "x"]), (None, []), (None, ["--reason", " "]), (None, ["--reason", "x" * 151])],
+        [
+            ("nobody@example.org", ["--reason", "x"]),
+            (None, []),
+            (None, ["--reason", " "]),
+            (None, ["--reason", "x" * 151]),
+        ],
         ids=["nobody", "no reason", "an empty reason", "a long reason"],
     )
     def test_needs_a_user_and_a_reason(self, boss, name, options):
@@ -351,6 +395,3 @@ class TestTheCommand:
             with pytest.raises(CommandError):
                 call_command("reset_factors", boss.email, "--reason", REASON)
         assert is_reset(boss) == expected
-
-
-_ = (timedelta, Callable, until_one_waits)
