@@ -184,7 +184,7 @@ def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
         first, *rest = path.relative_to(ROOT / folder).parts
         assert rest
         assert first in {"accounts", "tokens", "config", "demo", "factors"} or (
-            first == "admin" and rest[0] in {"accounts", "tokens"}
+            first == "admin" and rest[0] in {"accounts", "factors", "tokens"}
         )
 
 
