@@ -236,11 +236,12 @@ class RemoveApp(Change):
 
 
 class NewRecoveryCodes(Change):
+    form_class = forms.RemovalForm
     heading, button = gettext_lazy("New recovery codes"), gettext_lazy("Make new codes")
     text = gettext_lazy("The codes that you have now will not work any more.")
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
-        return _with_codes(self, recovery_codes.replace(self.request, **proof))
+        return _with_codes(self, recovery_codes.replace(self.request, end_others=given["end_others"], **proof))
 
 
 def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpResponse:

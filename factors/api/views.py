@@ -107,10 +107,12 @@ class RecoveryCodes(ApiView):
         "Make a new set of recovery codes, which ends the old one.",
         *CHANGES,
         answers=RecoveryCodesOutput,
-        takes=ProofInput,
+        takes=ChangeInput,
     )
     def post(self, request: Request) -> Response:
-        made = recovery_codes.replace(request._request, **_proof(request, valid(ProofInput, request)))
+        given = valid(ChangeInput, request)
+        proof, end_others = _proof(request, given), given.get("end_other_sessions", False)
+        made = recovery_codes.replace(request._request, end_others=end_others, **proof)
         return Response({"recovery_codes": made}, headers=PRIVATE)
 
 
