@@ -11,12 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.links import Purpose
-from factors.models import Totp
 from tests.browsers import ACCESS, DEVICE, FIREFOX, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
 from tests.factors.steps import code, set_up
 from tokens import sessions
-from tokens.models import Device, RefreshToken, SecurityEvent
+from tokens.models import Device, RefreshToken
 from tokens.service import trust
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -420,14 +419,6 @@ def test_pages_ask_with_a_checkbox(owner, path):
     assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pwd"]
 
 
-def test_an_impersonation_is_neither_asked_nor_trusted(owner, settings):
-    boss = owner.new()
-    boss.force_login(AdminFactory())
-    boss.get("/devices")
-    assert not SecurityEvent.objects.filter(kind="impersonated").exists()
-    assert Device.objects.filter(trusted_until__isnull=False).count() == 1
-
-
 def test_a_sign_in_without_a_factor_takes_no_statement_more(owner):
     """Only users who have something to be asked for cost a query."""
     browser, user = owner.new(), UserFactory()
@@ -436,5 +427,4 @@ def test_a_sign_in_without_a_factor_takes_no_statement_more(owner):
         post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
     assert not [each["sql"] for each in asked if "trusted_until" in each["sql"] and 'trusted_until" >' in each["sql"]]
     assert not [each["sql"] for each in asked if each["sql"].startswith("UPDATE") and "trusted" in each["sql"]]
-    assert Totp.objects.count() == 1
     assert ACCESS in browser.cookies
