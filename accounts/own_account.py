@@ -103,7 +103,10 @@ class ProvenForm(OwnAccountForm):
         super().setup(request, *args, **kwargs)
         if request.user.is_authenticated:
             self.missing = sessions.factors.missing(request, request.user)
-        self.asks_password = bool(self.missing) or not sessions.has_refresh_token(request)
+        # The page that asks again takes any factor. It leads here only if each of them is enough.
+        is_led = bool(self.missing) and not sessions.is_recent(request)
+        is_led = is_led and {*self.missing} == {*sessions.factors.of_user(request.user)}
+        self.asks_password = (bool(self.missing) and not is_led) or not sessions.has_refresh_token(request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # `_ask_for_password` has shown the field.

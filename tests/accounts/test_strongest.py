@@ -6,7 +6,7 @@ would take the account over by another address.
 
 import pytest
 
-from tests.browsers import post, refresh
+from tests.browsers import REFRESH, post, refresh
 from tests.factories import PASSWORD, User, UserFactory
 from tests.factors.steps import code, set_up
 from tokens.models import SecurityEvent
@@ -124,8 +124,17 @@ class TestOnPages:
 
     def test_a_first_password(self, bare):
         given = {"password1": FIRST, "password2": FIRST}
-        page = bare.client.get("/password/change").content.decode()
-        assert 'value="totp"' in page
+        again = bare.client.get("/password/change").headers["Location"]
+        assert bare.client.post("/password/change", given).headers["Location"] == again
+        right = {"method": "totp", "current_password": bare.right}
+        assert bare.client.post(again, right).headers["Location"] == "/password/change"
+        assert "current_password" not in bare.client.get("/password/change").content.decode()
+        assert bare.client.post("/password/change", given).headers["Location"] == "/password/changed"
+
+    def test_a_first_password_with_an_access_token_alone(self, bare):
+        given = {"password1": FIRST, "password2": FIRST}
+        del bare.client.cookies[REFRESH]
+        assert 'value="totp"' in bare.client.get("/password/change").content.decode()
         assert bare.client.post("/password/change", given).status_code == 200
         right = {"method": "totp", "current_password": bare.right}
         assert bare.client.post("/password/change", {**given, **right}).status_code == 302
