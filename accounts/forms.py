@@ -1,6 +1,7 @@
 """The forms of the pages about accounts. The service checks the rules for passwords, as for the API."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.contrib.auth.signals import user_login_failed
 from django.core.validators import MaxLengthValidator
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import users
@@ -157,12 +158,12 @@ class PasswordForm(_Proof):
 
 
 class FactorForm(forms.Form):
-    """The answer to a factor: a password, or a code."""
+    """The answer to a factor: a password, or a code. ``trusted_for``: for how long the device can be trusted."""
 
     method = forms.CharField(widget=forms.HiddenInput)
     answer = forms.CharField(max_length=MAX_PASSWORD, strip=False)
 
-    def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, factor: Any, trusted_for: timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["answer"]
         field.label = _("Code") if factor.is_enrolment else capfirst(factor.label or factor.name)
@@ -170,6 +171,17 @@ class FactorForm(forms.Form):
         if factor.name == "password":
             field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
         self.initial["method"] = factor.name
+        if trusted_for is not None:
+            self.fields["trust_device"] = forms.BooleanField(label=_trust_label(trusted_for), required=False)
+
+
+def _trust_label(period: timedelta) -> str:
+    if period < timedelta(days=1):
+        return gettext("Skip this step on this device for some hours")
+    text = ngettext(
+        "Skip this step on this device for %d day", "Skip this step on this device for %d days", period.days
+    )
+    return text % period.days
 
 
 class NewEmailWithPasswordForm(_Proof, NewEmailForm):

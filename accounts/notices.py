@@ -32,6 +32,8 @@ _ABOUT_FACTORS = {
     sessions.Kind.RECOVERY_CODE_USED: "recovery_code_used",
     sessions.Kind.PASSKEY_COPIED: "passkey_copied",
 }
+MAX_REASON = 200
+"""Characters of what a member of the staff has written."""
 
 
 @receiver(sessions.happened)
@@ -41,6 +43,10 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
         owner = users.find(event.user_id)
         if owner is not None:
             _send("password_changed", owner)
+    elif event.kind == sessions.Kind.FACTORS_RESET:
+        owner = users.find(event.user_id)
+        if owner is not None:
+            _send("factors_reset", owner, what=mail.quoted(event.reason, MAX_REASON))
     elif name := _ABOUT_FACTORS.get(event.kind):
         owner = users.find(event.user_id)
         if owner is not None:

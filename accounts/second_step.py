@@ -40,7 +40,8 @@ class SecondStep(Entrance, AccountForm):
         return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "factor": self.offered[self.method]}
+        trusted_for = sessions.pending.trust_offered_here(self.request)
+        return {**super().get_form_kwargs(), "factor": self.offered[self.method], "trusted_for": trusted_for}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         target = self.get_redirect_url()
@@ -65,7 +66,8 @@ class SecondStep(Entrance, AccountForm):
         given = form.cleaned_data["answer"]
         given = given if self.method == "password" else given.strip()
         try:
-            sessions.pending.answer_here(self.request, self.method, given)
+            trusts = form.cleaned_data.get("trust_device", False)
+            sessions.pending.answer_here(self.request, self.method, given, trusts=trusts)
         except sessions.pending.WrongAnswer:
             form.data = {**form.data.dict(), "answer": ""}  # Not even a wrong code is shown.
             form.add_error("answer", _("That did not work. Try again, or sign in from the beginning."))

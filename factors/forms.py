@@ -9,6 +9,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from factors.models import MAX_REASON
 from tokens.sessions import Factor
 
 MAX_CODE = 100
@@ -46,6 +47,13 @@ class ChangeForm(forms.Form):
             strip=False,
             widget=forms.PasswordInput(attrs={"autocomplete": complete}),
         )
+
+
+class ResetForm(ChangeForm):
+    """A reset of the factors of somebody else, by staff."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=MAX_REASON, help_text=_("The user gets a mail with it."))
+    field_order = ("reason", "method", "current_password")
 
 
 class RemovalForm(ChangeForm):

@@ -1,4 +1,4 @@
-"""The rows: the `Totp` of an authenticator app, each `RecoveryCode`, and each `Passkey`.
+"""The rows: the `Totp` of an app, each `RecoveryCode`, each `Passkey`, and each `FactorReset` that waits.
 
 Only `factors.service` writes them.
 """
@@ -10,6 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from factors.encryption import Encrypted, decrypt, encrypt
+
+MAX_REASON = 150
+"""Characters of the reason of a reset."""
 
 
 class Totp(models.Model):
@@ -139,3 +142,24 @@ class UsedChallenge(models.Model):
 
     def __str__(self) -> str:
         return str(self.nonce)
+
+
+class FactorReset(models.Model):
+    """A reset of the factors of a superuser, which waits for the confirmation of another superuser."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("asked for by")
+    )
+    reason = models.CharField(_("reason"), max_length=MAX_REASON)
+    created_at = models.DateTimeField(_("asked for"))
+
+    class Meta:
+        verbose_name = _("reset of factors")
+        verbose_name_plural = _("resets of factors")
+        default_permissions = ()
+        permissions = [("reset_factors", "Can reset the factors of users")]
+
+    def __str__(self) -> str:
+        return str(self.user)

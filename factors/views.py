@@ -237,6 +237,7 @@ class RemoveApp(Change):
 
 
 class NewRecoveryCodes(Change):
+    form_class = forms.RemovalForm
     heading, button = gettext_lazy("New recovery codes"), gettext_lazy("Make new codes")
     """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``."""
 
@@ -250,7 +251,7 @@ class NewRecoveryCodes(Change):
         return super().get_context_data(next=asked_for(self.request), **kwargs)
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
-        return _with_codes(self, recovery_codes.replace(self.request, **proof))
+        return _with_codes(self, recovery_codes.replace(self.request, end_others=given["end_others"], **proof))
 
 
 def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpResponse:

@@ -39,14 +39,15 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from django.contrib.auth import HASH_SESSION_KEY, login, update_session_auth_hash
+from django.contrib.auth import login
 from django.http import HttpRequest
 
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, users
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, trust
+from tokens.service.addresses import user_of
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
@@ -56,6 +57,7 @@ from tokens.service.users import SessionEnded
 from tokens.web import (
     attempts,
     django_session,
+    ending,
     expiry,
     factors,
     impersonation,
@@ -63,6 +65,7 @@ from tokens.web import (
     possession,
     reopening,
     session,
+    staff,
     tenants,
 )
 from tokens.web.answers import answered
@@ -77,6 +80,7 @@ from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInR
 from tokens.web.recovery import account_recovered, recover_account
 from tokens.web.relying_party import relying_party
 from tokens.web.step_up import factors_for, requires
+from tokens.web.trust import end_device_trust, is_device_trusted
 
 __all__ = [
     "MAX_DEVICE_NAME",
@@ -101,11 +105,13 @@ __all__ = [
     "authenticate",
     "canonical",
     "change_account",
+    "change_accounts",
     "could_not_refresh",
     "current_id",
     "device_of",
     "durable",
     "encryption_keys",
+    "end_device_trust",
     "factors",
     "factors_for",
     "happened",
@@ -114,6 +120,7 @@ __all__ = [
     "idle_lacks_factor",
     "idle_user",
     "impersonate",
+    "is_device_trusted",
     "is_live",
     "is_recent",
     "is_same_password",
@@ -143,6 +150,7 @@ __all__ = [
     "take_turns",
     "tenant",
     "throttle",
+    "user_of",
     "validate_device_name",
     "was_ended_since",
 ]
@@ -157,7 +165,10 @@ impersonate = impersonation.impersonate
 release = impersonation.release
 actor_id = impersonation.actor_id
 revoke = session.revoke
+revoke_all = ending.revoke_all
+revoke_others = ending.revoke_others
 change_account = session.change_account
+change_accounts = staff.change_accounts
 has_refresh_token = possession.has_refresh_token
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
@@ -254,44 +265,6 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
     return session.reauthenticate(request, user) is not None
 
 
-def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
-    """End all sessions of the user except the one of this request, which stays valid with the user's new password.
-
-    The user's other devices are forgotten, and impersonations by the user end as well. So does everything that other
-    packages have granted to the user (`tokens.contrib.oauth_toolkit`). Return False, and do nothing,
-    if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
-    an impersonation.
-    """
-    session.refuse_impersonation(request)
-    session_id, alias, client = current_id(request), writer(RefreshToken), client_of(request)
-    other_devices = devices.lock_others(user, client, session_id)
-    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
-        return False
-    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
-    if HASH_SESSION_KEY in request.session:
-        update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
-    devices.forget(other_devices)
-    others = queries.live_sessions(user).exclude(id=session_id)
-    revocation.revoke_all(others, reason, client=client)
-    begun = RefreshToken.objects.live().filter(actor=user)
-    revocation.revoke_all(begun, Reason.ACTOR_ENDED, client=client)
-    revocation.end_everything_granted_to(user)
-    return True
-
-
-def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
-    """End all sessions of the user, and forget the user's devices except the one that sends this request.
-
-    Everything that other packages have granted to the user ends as well.
-
-    ``note`` is added to the reason in the security events.
-    """
-    client = client_of(request)
-    devices.forget_others(user, client)
-    revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client, note=note)
-    revocation.end_everything_granted_to(user)
-
-
 def record(
     request: HttpRequest | None,
     kind: SecurityEvent.Kind,
@@ -315,6 +288,7 @@ def record(
         reason=reason,
         actor_id=actor_id(request) if by is None else by.pk,
     )
+    trust.recorded(event)
     if kind in SecurityEvent.ATTEMPTS:
         events.write_attempt(event, discard=discard)
     else:

@@ -97,8 +97,10 @@ class RecoveryCodes(ApiView):
         "Make a new set of recovery codes, which ends the old one.",
         *CHANGES,
         answers=RecoveryCodesOutput,
-        takes=ProofInput,
+        takes=ChangeInput,
     )
     def post(self, request: Request) -> Response:
-        made = recovery_codes.replace(request._request, **proof_for_change(request, valid(ProofInput, request)))
+        given = valid(ChangeInput, request)
+        proof, end_others = proof_for_change(request, given), given.get("end_other_sessions", False)
+        made = recovery_codes.replace(request._request, end_others=end_others, **proof)
         return Response({"recovery_codes": made}, headers=PRIVATE)

@@ -11,10 +11,15 @@ def remove_all(request: Any, user: Any, why: str) -> None:
 
     Also an app that nobody has confirmed yet. ``why`` is added to the reason in the security events.
     """
+    for name in delete_all(user):
+        sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, f"{name}: {why}")
+
+
+def delete_all(user: Any) -> list[str]:
+    """Delete the factors of a locked user, in the transaction that is open. Return the names of those that counted."""
     removed = {
         totp.NAME: totp.delete(user),
         passkeys.NAME: passkeys.delete(user),
         recovery_codes.NAME: recovery_codes.delete(user),
     }
-    for name in (name for name, was_there in removed.items() if was_there):
-        sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, f"{name}: {why}")
+    return [name for name, was_there in removed.items() if was_there]

@@ -120,7 +120,9 @@ def confirm(request: HttpRequest, code: Any, *, end_others: bool = False, **proo
         step = codes.matching_step(secret, code, now, row.last_step)
         if step is None:
             raise WrongCode
-        _rows(user).filter(confirmed_at__isnull=False).delete()
+        replaced, _ = _rows(user).filter(confirmed_at__isnull=False).delete()
+        if replaced:
+            sessions.end_device_trust(user)
         _rows(user).filter(pk=row.pk).update(
             confirmed_at=now, last_step=step, confirmed_in=sessions.current_id(request)
         )

@@ -167,6 +167,9 @@ class ProblemOutput(serializers.Serializer[Any]):
     verify = serializers.CharField(
         required=False, allow_null=True, help_text="With `factor_required`: where to send the answer."
     )
+    trust_device_for = serializers.IntegerField(
+        required=False, help_text="For how many seconds the device can be trusted (`trust_device`), if it can."
+    )
     pending = serializers.CharField(
         required=False, help_text="With `factor_required` in `body` mode: what to send with the answer."
     )

@@ -137,6 +137,11 @@ class FactorInput(serializers.Serializer[Any]):
     answer = Answer(required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes.")
     pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
     device_token = Text(max_length=100, required=False)
+    trust_device = Flag(
+        required=False,
+        help_text="Do not ask for the second factor on this device, for `trust_device_for` seconds. The default is "
+        "false. It counts only if the answer to the sign-in has `trust_device_for`.",
+    )
 
 
 class ReauthenticationInput(AnswerInput, RefreshInput):

@@ -36,7 +36,6 @@ minutes for one site. If more proofs are needed, the user gets 503 until the nin
 
 FOREVER, FOREVER_TEXT = timedelta.max, "forever"
 """A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
-
 _NO_LIMITS = Limits()
 
 
@@ -204,6 +203,9 @@ class TokenSettings(Hooks):
     )
     trust_device_bound_passkeys: bool = _setting(
         "flag", False, "believe a passkey's authenticator that it cannot be copied to other devices: it is then `hwk`"
+    )
+    trust_devices_for: timedelta = _seconds(
+        30 * 86400, "for how long a user can have a device spared the second factor; 0: this is not offered", least=0
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(

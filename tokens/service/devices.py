@@ -187,14 +187,6 @@ def _latest(alias: str, token_digest: Any, refresh_tokens__id: Any) -> Any:
     )
 
 
-def is_trusted(user: Any, client: Client) -> bool:
-    """Return whether the client is a device on which the user signs in without a second factor, as they have asked."""
-    if client.device_token is None or client.is_device_doubtful:
-        return False
-    rows = Device.objects.using(writer(Device)).filter(user=user.pk, token_digest=digest_of(client.device_token))
-    return rows.filter(forgotten=False, trusted_until__gt=DatabaseNow()).exists()
-
-
 def known_tokens(tokens: Iterable[str]) -> list[str]:
     """Return those of these device tokens that belong to a device."""
     by_digest = {digest_of(token): token for token in tokens}
@@ -245,7 +237,7 @@ def lock_others(user: Any, client: Client, session_id: UUID | None = None) -> Qu
 
 def forget(locked: QuerySet[Device]) -> None:
     """Forget these devices."""
-    locked.update(forgotten=True)
+    locked.update(forgotten=True, trusted_until=None, trusted_digest=None)
 
 
 def rename(session: RefreshToken, name: str) -> None:

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from tokens.conf import token_settings
-from tokens.models import Device, RefreshToken
+from tokens.models import RefreshToken
 from tokens.protocol.methods import is_strong, names_in
 from tokens.protocol.rotation import State
+from tokens.service import trust
 
 
 def is_required_of(user: Any) -> bool:
@@ -33,7 +34,7 @@ def lacks_factor(session: RefreshToken, now: datetime, *, methods: str | None = 
         return False
     if is_strong(names_in(session.methods if methods is None else methods)):
         return False
-    return not is_trusted(session.device, now) and bool(asks(session.user))
+    return not trust.holds(session.device, session.user, now) and bool(asks(session.user))
 
 
 def state_of(session: RefreshToken, now: datetime, own: RefreshToken | None = None) -> State:
@@ -45,8 +46,3 @@ def state_of(session: RefreshToken, now: datetime, own: RefreshToken | None = No
     if state.ended or state.idle or not lacks_factor(own or session, now):
         return state
     return replace(state, idle=True)
-
-
-def is_trusted(device: Device, now: datetime) -> bool:
-    """Return whether the user signs in on a device without a second factor, as they have asked."""
-    return not device.forgotten and device.trusted_until is not None and now < device.trusted_until

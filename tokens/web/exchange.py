@@ -73,6 +73,10 @@ class Exchange:
     """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
     pending_session: UUID | None = None
     """The id of the session that the pending sign-in of this request opens, while a factor of it is answered."""
+    is_spared: bool = False
+    """Whether the policy was told that the device is trusted (`tokens.web.trust`)."""
+    offers_trust: bool = False
+    """Whether the policy has asked for it. The next step then offers to trust the device."""
     draft: Any = None
     """What a pending sign-in is made of (`tokens.web.admission.Draft`), if the policy asks for more."""
     refused_writes: Any = None

@@ -17,7 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from tokens.conf import token_settings
+from tokens.conf import NOBODY, token_settings
 from tokens.database.transactions import clock, writer
 from tokens.hashers import MAX_PASSWORD
 from tokens.models import SecurityEvent
@@ -173,6 +173,17 @@ def bound_to(request: Any) -> UUID | None:
 def label_of(name: str) -> str | Promise:
     """Return what pages call a factor. Return its name if there is none in FACTORS."""
     return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)
+
+
+def names() -> list[str]:
+    """Return the names of the factors in FACTORS."""
+    return [factor.name for factor in token_settings().known_factors]
+
+
+def are_asked_for() -> bool:
+    """Return whether a setting can make a sign-in ask for a second factor."""
+    found = token_settings()
+    return bool(found.sign_in_policy) or found.required_factors != NOBODY
 
 
 def begin(request: Any, user: Any, name: str, *, enrols: bool = False) -> Mapping[str, Any] | None:

@@ -28,12 +28,12 @@ from django.utils.translation import gettext_lazy as _
 from tokens.conf import token_settings
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import is_strong, loads
-from tokens.service import devices, events, opening, required
+from tokens.service import events, opening, required
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved, with_methods
-from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.trust import is_device_trusted
 
 
 class Methods(dict[str, datetime]):
@@ -99,6 +99,8 @@ class Admitted:
 
     user: Any
     proved: Proved
+    is_spared: bool = False
+    """Whether the policy was told that the device is trusted."""
 
 
 def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
@@ -106,11 +108,17 @@ def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitt
 
     ``actor`` is the person who is about to impersonate the user, if any. An exception of the policy is not caught.
     """
-    if (policy := token_settings().asks_before_sign_in) is not None:
+    found = token_settings()
+    if not found.restricts_sign_ins:
+        return Admitted(user, proved)
+    exchange = exchange_of(request)
+    if exchange is not None:
+        exchange.is_spared = exchange.offers_trust = False
+    if (policy := found.asks_before_sign_in) is not None:
         _ask(policy, request, user, proved, actor)
-    if actor is None and token_settings().requires_factor is not None:
+    if actor is None and found.requires_factor is not None:
         _require(request, user, proved)
-    return Admitted(user, proved)
+    return Admitted(user, proved, is_spared=exchange is not None and exchange.is_spared)
 
 
 def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
@@ -134,8 +142,7 @@ def _require(request: Any, user: Any, proved: Proved) -> None:
     """Raise `FactorRequired` if the user lacks a factor that they need, unless they trust this device."""
     if is_strong(proved) or not required.is_required_of(user):
         return
-    exchange = exchange_of(request)
-    if devices.is_trusted(user, client_of(request, exchange.device_token if exchange else None)):
+    if is_device_trusted(request, user):
         return
     events.log("factor required", user=user.pk, methods=" ".join(proved))
     raise FactorRequired(None, is_required=True)
@@ -143,4 +150,4 @@ def _require(request: Any, user: Any, proved: Proved) -> None:
 
 def open_session(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
     """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
-    return opening.open_session(admitted.user, client, proved=admitted.proved, **options)
+    return opening.open_session(admitted.user, client, proved=admitted.proved, is_spared=admitted.is_spared, **options)

@@ -45,7 +45,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.standing import may_act
 from tokens.service.users import UserChanged
-from tokens.web import admission, django_session, factors, opening, pending_cookie, reopening, session
+from tokens.web import admission, django_session, factors, opening, pending_cookie, reopening, session, trust
 from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.exchange import required_exchange
@@ -72,7 +72,7 @@ class Pending:
 
     ``proved`` has each method with the time at which it was proved, and ``began`` is the time of the first step, in
     POSIX seconds. ``names`` are those of the factors that are offered. ``lasts`` is after how many seconds the session
-    ends, if the project has decided that.
+    ends, if the project has decided that. ``may_trust``: whether the user may trust the device (`tokens.web.trust`).
     """
 
     session_id: UUID
@@ -87,6 +87,7 @@ class Pending:
     backend: str
     names: list[str]
     lasts: int | None
+    may_trust: bool = False
 
     @property
     def lasts_for(self) -> timedelta | None:
@@ -101,7 +102,7 @@ class Pending:
         return name if name in self.names else ""
 
 
-def begin(draft: Draft, client: Client, names: list[str]) -> str:
+def begin(draft: Draft, client: Client, names: list[str], *, may_trust: bool = False) -> str:
     """Return the text of the pending sign-in for a sign-in that needs one of these factors."""
     now, token = int(time.time()), client.device_token
     return _dumps(
@@ -118,6 +119,7 @@ def begin(draft: Draft, client: Client, names: list[str]) -> str:
             backend=draft.backend or getattr(draft.user, "backend", "") or django_session.default_backend(),
             names=names,
             lasts=None if draft.lasts is None else int(draft.lasts.total_seconds()),
+            may_trust=may_trust,
         )
     )
 
@@ -150,9 +152,15 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
     return {name: factor for name, factor in named.items() if not factor.needs_script}
 
 
-def answer_here(request: HttpRequest, name: str, given: Any) -> IssuedTokens:
+def trust_offered_here(request: HttpRequest) -> timedelta | None:
+    """Return for how long a page may offer to trust the device. None: the pending sign-in does not offer it."""
+    found = _loads(pending_cookie.text_of(request))
+    return trust.offered() if found is not None and found.may_trust else None
+
+
+def answer_here(request: HttpRequest, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
     """Do what `answer` does with the pending sign-in in the browser's cookie."""
-    return answer(request, pending_cookie.text_of(request), name, given)
+    return answer(request, pending_cookie.text_of(request), name, given, trusts=trusts)
 
 
 def options_here(request: HttpRequest, name: str) -> Mapping[str, Any] | None:
@@ -175,9 +183,10 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
 
 
 @sensitive_variables()
-def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> IssuedTokens:
+def answer(request: HttpRequest, text: str | None, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
     """Open the session of a pending sign-in if the answer to the factor is right, and the policy admits the user then.
 
+    ``trusts``: the user trusts the device from now on, if that was offered.
     The response carries the session's tokens. Raise `WrongAnswer`, and `Throttled` or `Busy` as `factors.verify` does.
     Raise `FactorRequired` if the policy asks for still more, and `SignInRefused` if it refuses the user.
     """
@@ -203,7 +212,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
                 raise _Unfit
             if proved is not None:
                 try:
-                    issued = _open(request, found, user, proved, client)
+                    issued = _open(request, found, user, proved, client, trusts=trusts and found.may_trust)
                 except opening.SignInRefused as error:
                     refused = error  # Raised after the commit: a code that was used stays used.
     except (_Unfit, UserChanged, IntegrityError):
@@ -221,7 +230,9 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
     return issued
 
 
-def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client) -> IssuedTokens:
+def _open(
+    request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client, *, trusts: bool
+) -> IssuedTokens:
     together = {**_ago(found), **proved}
     draft = Draft(
         user,
@@ -236,7 +247,7 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
     )
     with admission.stopping(required_exchange(request), draft):
         admitted = opening.ask(request, user, together)
-    if (reopened := reopening.instead(request, draft)) is not None:
+    if (reopened := reopening.instead(request, draft, trusts=trusts)) is not None:
         return reopened
     return opening.open_session(
         admitted,
@@ -247,6 +258,7 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
         backend=found.backend,
         identity=Identity(found.session_id, secrets.token_bytes(SECRET_BYTES), generation=0),
         lasts=found.lasts_for,
+        trusts=trusts,
     )
 
 
@@ -314,6 +326,7 @@ def _dumps(pending: Pending) -> str:
         pending.backend,
         pending.names,
         pending.lasts,
+        pending.may_trust,
     ]
     body = urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).rstrip(b"=")
     return f"{body.decode()}.{_mac(keyring().pending_keys[0], body).decode()}"

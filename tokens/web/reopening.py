@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tokens.conf import token_settings
 from tokens.models import RefreshToken
-from tokens.service import reauthentication, reopening, required
+from tokens.service import reauthentication, reopening, required, trust
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved, with_methods
 from tokens.service.users import UserChanged
@@ -60,10 +60,11 @@ def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
     return None
 
 
-def instead(request: HttpRequest, draft: Draft) -> IssuedTokens | None:
+def instead(request: HttpRequest, draft: Draft, *, trusts: bool) -> IssuedTokens | None:
     """Reopen the session of this request that lacks a factor, if a sign-in would open one that is not different.
 
-    The response has its tokens. None: there is no such session.
+    The user is locked. ``trusts``: its device is trusted from now on. The response has the tokens of the session. None:
+    there is no such session.
     """
     if token_settings().requires_factor is None:
         return None
@@ -71,6 +72,8 @@ def instead(request: HttpRequest, draft: Draft) -> IssuedTokens | None:
         idle = reopening.idle_session(text, modes)
         is_same = idle is not None and idle.user_id == draft.user.pk and idle.mode == draft.mode
         if idle is not None and is_same and (idle.remember or not draft.remember):
+            if trusts:
+                trust.begin(idle.device, draft.user, idle.now)  # Before the session is locked.
             return _reopen(request, idle, draft.user, draft.proved)
     return None
 

@@ -27,6 +27,7 @@ from tokens.service import (
     refreshing,
     revocation,
     throttles,
+    trust,
     user_changes,
     users,
 )
@@ -41,7 +42,7 @@ from tokens.web.admission import Draft
 from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.opening import Admitted, SignInRefused
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
 from tokens.web.session_cookie import is_replaced
@@ -96,7 +97,7 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
         if admitted is None or admitted.user.pk != user.pk:  # Whatever has noted the sign-in, the policy is asked.
             admitted = opening.ask(request, user, exchange.proved)
         # A view may have added methods since.
-        admitted = Admitted(user, {**admitted.proved, **exchange.proved})
+        admitted = replace(admitted, proved={**admitted.proved, **exchange.proved})
         issued = opening.open_session(
             admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
         )
@@ -252,7 +253,8 @@ def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> No
     """
     exchange, is_own = required_exchange(request), session_id == current_id(request)
     if not (is_own and end_own(request, exchange)):
-        with change_account(request, **proof):
+        with change_account(request, **proof) as user:
+            trust.end(user=user.pk, refresh_tokens__id=session_id)
             sessions = RefreshToken.objects.filter(id=session_id)
             revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
     if is_own:
@@ -267,6 +269,7 @@ def sign_out_elsewhere(request: HttpRequest, **proof: Unpack[Proof]) -> None:
     """
     session_id: Any = current_id(request)
     with change_account(request, **proof) as user:
+        trust.end(user=user.pk)
         devices.forget_others(user, client_of(request), session_id)
         others = queries.live_sessions(user).exclude(id=session_id)
         revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))

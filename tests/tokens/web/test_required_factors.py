@@ -15,7 +15,7 @@ from tests.tokens.service.holders import STILL_TIME
 from tokens.conf import token_settings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol.methods import is_strong
-from tokens.service import queries, rotation_statement
+from tokens.service import queries, rotation_statement, trust
 from tokens.service.opening import with_methods
 from tokens.service.revocation import revoke_all
 from tokens.web.factors import Factor
@@ -170,10 +170,10 @@ class TestASignIn:
         login(client, user)
         required()
         assert begin(client, user).status_code == 401
-        Device.objects.update(trusted_until=clock.now + timedelta(days=1))
+        trust.begin(Device.objects.get(), user, clock.now)
         assert begin(client, user).status_code == 200
         assert begin(Client(), user).status_code == 401
-        clock.forward(86400)
+        clock.forward(30 * 86400)
         assert begin(client, user).status_code == 401
 
     def test_opens_nothing_if_the_function_fails(self, user, required):
@@ -243,10 +243,10 @@ class TestAnOpenSession:
 
     def test_on_a_trusted_device_goes_on(self, browser, user, required, clock):
         required()
-        Device.objects.update(trusted_until=clock.now + timedelta(days=1))
+        trust.begin(Device.objects.get(), user, clock.now)
         clock.forward(LONG)
         assert refresh(browser).status_code == 200
-        Device.objects.update(trusted_until=clock.now)
+        trust.end(user=user.pk)
         clock.forward(LONG)
         assert code_of(refresh(browser)) == (401, "session_idle")
 
@@ -305,6 +305,15 @@ class TestAnOpenSession:
         assert (response.status_code, response["Location"]) == (302, "/devices")
         assert RefreshToken.objects.get().id == before.id
         assert browser.get("/devices", headers=NAVIGATION).status_code == 200
+
+    def test_goes_on_and_its_device_is_spared_if_the_user_says_so(self, browser, user, required, clock):
+        HAS_A_CODE.add(user.pk)
+        required()
+        clock.forward(LONG)
+        assert begin(browser, user).json()["trust_device_for"] == 30 * 86400
+        assert answer(browser, trust_device=True).status_code == 200
+        assert RefreshToken.objects.count() == 1
+        assert begin(browser, user).status_code == 200
 
     def test_is_asked_although_a_response_of_a_moment_ago_was_lost(self, browser, user, required, clock):
         """Otherwise a repeated refresh would be answered, within the grace."""
