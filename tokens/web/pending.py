@@ -154,8 +154,7 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
 
 def trust_offered_here(request: HttpRequest) -> timedelta | None:
     """Return for how long a page may offer to trust the device. None: the pending sign-in does not offer it."""
-    found = _loads(pending_cookie.text_of(request))
-    return trust.offered() if found is not None and found.may_trust else None
+    return trust.offered() if (found := _loads(pending_cookie.text_of(request))) and found.may_trust else None
 
 
 def answer_here(request: HttpRequest, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
