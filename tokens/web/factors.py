@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.functional import Promise
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -176,8 +177,8 @@ def label_of(name: str) -> str | Promise:
 
 
 def names() -> list[str]:
-    """Return the names of the factors in FACTORS."""
-    return [factor.name for factor in token_settings().known_factors]
+    """Return the names of the factors in FACTORS, also if one of them is none."""
+    return [getattr(import_string(path), "name", "") for path in token_settings().factors]
 
 
 def are_asked_for() -> bool:
