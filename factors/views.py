@@ -127,11 +127,12 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         except (sessions.RefreshTokenRequired, sessions.factors.StrongerRequired):
             user = self.request.user
             missing = changing.missing(self.request, user)
-            self.asked = _typed(missing or sessions.factors.of_user(user))
+            self.asked = _on_pages(missing or sessions.factors.of_user(user))
             form = self.get_form()
             form.is_valid()
-        if "current_password" in form.fields and "current_password" not in form.errors:
-            is_password = (given.get("method") or next(iter(self.asked))) == "password"
+        is_blamed = "current_password" in form.errors or (form.needs_script and form.non_field_errors())
+        if "current_password" in form.fields and not is_blamed:
+            is_password = form.cleaned_data.get("method", "password") == "password"
             form.add_error(
                 "current_password",
                 _("This is not your current password.") if is_password else _("This is not right."),
@@ -145,13 +146,13 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         """Return the factors of which the form asks for one. None: the page of `accounts` asks."""
         user, has_page = self.request.user, _is_there(AGAIN)
         if missing := changing.missing(self.request, user):
-            return _typed(missing) or (None if has_page else {})
+            return _on_pages(missing) or (None if has_page else {})
         # `form_valid` has shown the field.
         if "current_password" in self.request.POST or not self.is_held:
-            return _typed(sessions.factors.of_user(user))
+            return _on_pages(sessions.factors.of_user(user))
         if sessions.is_recent(self.request):
             return {}
-        return None if has_page else _typed(sessions.factors.of_user(user))
+        return None if has_page else _on_pages(sessions.factors.of_user(user))
 
     def _proof(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the proof for `factors.service`. Raise `WrongAnswer`.
@@ -160,7 +161,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         """
         if not self.asked:
             return {}
-        name, answer = given.get("method") or next(iter(self.asked)), given["current_password"]
+        name, answer = given["method"], given["current_password"]
         is_missing = bool(changing.missing(self.request, self.request.user))
         known = sessions.answered(self.request, name, answer if name == "password" else answer.strip())
         if known is None:
@@ -171,7 +172,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
 
     def _asked_next(self) -> dict[str, sessions.Factor]:
         """Return what the form of the next page asks for, after this one has carried out its change."""
-        return _typed(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
+        return _on_pages(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
 
     def _done(self, text: str) -> HttpResponse:
         messages.success(self.request, text, fail_silently=True)
@@ -269,9 +270,9 @@ def _base() -> str:
     return "accounts/base.html" if is_theirs else "factors/base.html"
 
 
-def _typed(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]:
-    """Return those of these factors that a user can answer by typing."""
-    return {name: factor for name, factor in found.items() if not factor.needs_script}
+def _on_pages(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]:
+    """Return those of these factors that pages can ask for."""
+    return {name: factor for name, factor in found.items() if factor.is_on_pages}
 
 
 def _is_there(name: str) -> bool:
