@@ -53,6 +53,7 @@ if TRUSTED_PROXIES:
 TOKENS: dict[str, object] = {
     "FACTORS": [
         "tokens.web.factors.Password",
+        "factors.passkeys.PasskeyFactor",
         "factors.totp.TotpFactor",
         "factors.recovery.RecoveryCodeFactor",
         "accounts.factors.EmailCode",

@@ -46,23 +46,25 @@ from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, users
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
-from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
 from tokens.web import attempts, django_session, expiry, factors, impersonation, pending, possession, session, tenants
 from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
+from tokens.web.mailing import may_send, throttle
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
+from tokens.web.one_factor import sign_in_by
 from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
 from tokens.web.recovery import account_recovered, recover_account
+from tokens.web.relying_party import relying_party
 from tokens.web.step_up import factors_for, requires
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "record",
     "recover_account",
     "release",
+    "relying_party",
     "rename_device",
     "reopen",
     "requires",
@@ -123,6 +126,7 @@ __all__ = [
     "revoke_all",
     "revoke_others",
     "revoked_by_operators",
+    "sign_in_by",
     "sign_out_elsewhere",
     "take_turns",
     "tenant",
@@ -270,28 +274,6 @@ def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, not
     devices.forget_others(user, client)
     revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client, note=note)
     revocation.end_everything_granted_to(user)
-
-
-def throttle(request: HttpRequest, what: str, email: str) -> bool:
-    """Count a request for a mail. ``what`` is "register" or "reset", as in the setting THROTTLES.
-
-    All spellings of an address count together. Return False if there were too many for this address. The caller then
-    sends no mail, and answers as if it had.
-    Raise `Throttled` if there were too many from the client's network.
-    """
-    client = client_of(request)
-    throttles.take(*throttles.of_networks(f"{what}_network", client.ip))
-    return may_send(request, what, canonical(email))
-
-
-def may_send(request: HttpRequest, what: str, name: str) -> bool:
-    """Count a mail for what ``name`` names. Return False if there were too many. ``what`` is that of `throttle`."""
-    try:
-        throttles.take(Tally(f"{what}_account", name))
-    except throttles.Throttled as error:
-        events.log("throttled", name=error.name, wait=error.wait, ip=client_of(request).ip)
-        return False
-    return True
 
 
 def record(

@@ -69,13 +69,17 @@ class Answer(serializers.JSONField):
         return data
 
 
+def _first_mode() -> str:
+    return token_settings().modes[0]
+
+
 class SignInInput(serializers.Serializer[Any]):
     """What a session is opened with."""
 
     remember = Flag(required=False, help_text="The default is false. REMEMBER can limit it.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
-    mode = Text(required=False)
+    mode = Text(default=_first_mode, help_text="By default the first of MODES.")
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:

@@ -312,7 +312,7 @@ def signed_in(request: Request, user: Any, given: Mapping[str, Any]) -> JsonResp
         issued = session.open_session(
             request._request,
             user,
-            mode=given.get("mode", token_settings().modes[0]),
+            mode=given["mode"],
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )

@@ -36,10 +36,8 @@ Browsers renew the access cookie up to two minutes before it expires, and Chromi
 minutes for one site. If more proofs are needed, the user gets 503 until the nine minutes are over.
 """
 
-
 FOREVER, FOREVER_TEXT = timedelta.max, "forever"
 """A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
-
 
 _NO_LIMITS = Limits()
 
@@ -199,6 +197,9 @@ class TokenSettings:
         ("tokens.web.factors.Password",),
         "dotted paths of the factors: the ways in which users prove who they are, in the order in which they are "
         "offered",
+    )
+    trust_device_bound_passkeys: bool = _setting(
+        "flag", False, "believe a passkey's authenticator that it cannot be copied to other devices: it is then `hwk`"
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(

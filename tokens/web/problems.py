@@ -106,6 +106,10 @@ FACTOR_REQUIRED = Problem(HTTPStatus.UNAUTHORIZED, "factor_required", _("One mor
 FACTOR_REFUSED = Problem(
     HTTPStatus.UNAUTHORIZED, "factor_refused", _("That did not work. Try again, or sign in from the beginning.")
 )
+PASSKEY_UNKNOWN = Problem(
+    HTTPStatus.UNAUTHORIZED, "passkey_unknown", _("This passkey is not known here any more. Sign in in another way.")
+)
+"""Only where it is certain: a client may then tell its authenticators to forget the passkey."""
 SIGN_IN_REFUSED = Problem(HTTPStatus.FORBIDDEN, "sign_in_refused", _("You cannot sign in here."))
 NO_FACTOR = replace(SIGN_IN_REFUSED, detail=_("One more step is needed to sign in, which is not possible here."))
 INVALID_CLIENT = Problem(
@@ -143,6 +147,10 @@ INVALID_TOKEN = Problem(HTTPStatus.BAD_REQUEST, "invalid_token", _("This link is
 LINK_USED = Problem(HTTPStatus.BAD_REQUEST, "link_used", _("This link has been used already."))
 WRONG_CODE = Problem(
     HTTPStatus.BAD_REQUEST, "wrong_code", _("This code is not right. Enter the one that your app shows now.")
+)
+PASSKEY_REFUSED = Problem(HTTPStatus.BAD_REQUEST, "passkey_refused", _("The passkey was not created. Try again."))
+TOO_MANY_PASSKEYS = replace(
+    PASSKEY_REFUSED, detail=_("This account has as many passkeys as it can have. Remove one first.")
 )
 LAST_FACTOR = Problem(
     HTTPStatus.CONFLICT, "last_factor", _("There would be no way left into your account. Set a password first.")

@@ -1,0 +1,146 @@
+"""What the scripts of pages need for passkeys: options as JSON, and a sign-in that leads on.
+
+They need no REST framework. A page sends its CSRF token with both, as with a form. Clients without pages use the API
+(`factors.api.passkeys`).
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, resolve_url
+from django.urls import NoReverseMatch, Resolver404, resolve
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from factors.service import origins, passkeys
+from tokens import sessions
+
+careful = method_decorator(
+    [
+        transaction.non_atomic_requests,
+        login_not_required,
+        never_cache,
+        sensitive_post_parameters(),
+        sensitive_variables(),
+    ],
+    "dispatch",
+)
+
+
+@careful
+class Options(View):
+    """Returns ``{"options": …}`` for what ``for`` says:
+
+    - ``sign-in``: a sign-in without anything before. The browser gets a cookie.
+    - ``second-step``: the pending sign-in of this browser asks for a factor.
+    - ``prove``: the signed-in user, or that of the idle session, answers a factor.
+    - ``create``: a new passkey of the signed-in user. ``quiet``: the browser creates it without asking.
+
+    Answers 400 if the browser has nothing that it could be for.
+    """
+
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        purpose = request.POST.get("for")
+        if purpose == "sign-in":
+            party = sessions.relying_party(request)
+            browser = party.browser or passkeys.new_browser()
+            response = JsonResponse({"options": passkeys.sign_in_options(request, browser)})
+            party.keep(response, browser)
+            return response
+        options = self._options(request, purpose)
+        return HttpResponseBadRequest() if options is None else JsonResponse({"options": options})
+
+    def _options(self, request: HttpRequest, purpose: str | None) -> Any:
+        if purpose == "second-step":
+            try:
+                return sessions.pending.options_here(request, passkeys.NAME)
+            except sessions.pending.WrongAnswer:
+                return None
+        user = request.user if _is_live(request) else sessions.idle_user(request) if purpose == "prove" else None
+        if user is None:
+            return None
+        if purpose == "prove":
+            return sessions.factors.begin(request, user, passkeys.NAME)
+        is_quiet = bool(request.POST.get("quiet"))
+        return passkeys.creation_options(request, user, is_quiet=is_quiet) if purpose == "create" else None
+
+
+@careful
+class SignIn(View):
+    """Signs in by a passkey, and redirects to ``next``, or to LOGIN_REDIRECT_URL. It takes ``answer`` and ``remember``.
+
+    A script that accepts JSON, and not HTML, gets ``{"next": …}`` or ``{"code": …, "detail": …}`` instead. The codes
+    are those of the API: ``factor_refused``, and ``passkey_unknown`` if the browser may forget the passkey.
+    """
+
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        answer, browser = request.POST.get("answer", ""), sessions.relying_party(request).browser
+        remember = bool(request.POST.get("remember")) and sessions.may_remember()
+        try:
+            if not passkeys.reopen(request, answer, browser):
+                passkeys.sign_in(request, answer, browser, remember=remember)
+        except passkeys.UnknownPasskey:
+            text = _("This passkey is not known here any more. Sign in in another way.")
+            return self._refused(request, "passkey_unknown", text)
+        except sessions.pending.WrongAnswer:
+            text = _("That did not work. Try again, or sign in from the beginning.")
+            return self._refused(request, "factor_refused", text)
+        url = _next(request) or _default()
+        return JsonResponse({"next": url}) if _is_script(request) else redirect(url)
+
+    def _refused(self, request: HttpRequest, code: str, text: str) -> HttpResponse:
+        if _is_script(request):
+            return JsonResponse({"code": code, "detail": text}, status=401)
+        messages.error(request, text, fail_silently=True)
+        return redirect_to_login(_next(request))
+
+
+@login_not_required
+def related_origins(request: HttpRequest) -> HttpResponse:
+    """Name the origins of other sites whose pages may use our passkeys (WebAuthn Level 3 section 5.11.1)."""
+    found = origins.related(sessions.relying_party(request))
+    if not found:
+        raise Http404
+    return JsonResponse({"origins": found}, headers={"Cache-Control": "public, max-age=300"})
+
+
+def _is_live(request: HttpRequest) -> bool:
+    try:
+        return sessions.is_live(request)
+    except sessions.SessionEnded:
+        return False
+
+
+def _is_script(request: HttpRequest) -> bool:
+    accepted = request.headers.get("Accept", "").lower()
+    return "json" in accepted and "text/html" not in accepted
+
+
+def _next(request: HttpRequest) -> str:
+    given, own = request.POST.get("next", ""), urlsplit(settings.ORIGIN)
+    is_ours = url_has_allowed_host_and_scheme(given, {own.netloc}, require_https=own.scheme == "https")
+    return given if is_ours else ""
+
+
+def _default() -> str:
+    """Return where a sign-in leads without ``next``. Few projects have a page at Django's default."""
+    try:
+        url = resolve_url(settings.LOGIN_REDIRECT_URL)
+        resolve(urlsplit(url).path)
+    except (NoReverseMatch, Resolver404):
+        return resolve_url("your-security")
+    return url

@@ -1,0 +1,33 @@
+"""``factors.passkeys.PasskeyFactor``: passkeys, for the setting FACTORS."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from factors.service import passkeys
+from tokens import sessions
+from tokens.sessions import Factor
+
+
+class PasskeyFactor(Factor):
+    """A passkey: in a password manager, in the device, or in a security key."""
+
+    name = passkeys.NAME
+    label = _("passkey")
+    needs_script = True
+    template = "factors/passkey_answer.html"
+    sign_in_template = "factors/passkey_sign_in.html"
+
+    def __init__(self) -> None:
+        is_hardware = sessions.relying_party(None).trusts_device_bound
+        self.proves = frozenset({"pop", "user", "mfa", *(["hwk"] if is_hardware else [])})
+
+    def is_available(self, user: Any) -> bool:
+        return passkeys.has_some(user)
+
+    def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
+        return passkeys.prove_options(request, user)
+
+    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
+        return passkeys.verify(request, user, answer)
