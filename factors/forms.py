@@ -9,10 +9,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from tokens.sessions import Factor
+from tokens.sessions import Factor, validate_device_name
 
 MAX_CODE = 100
 """Characters of a code. A code has six, and people write blanks between them."""
+MAX_NAME = 100
+MAX_CREDENTIAL = 65536
+"""Characters of the JSON of a new passkey."""
 MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 
@@ -70,6 +73,26 @@ class ChangeForm(forms.Form):
 
 class RemovalForm(ChangeForm):
     end_others = forms.BooleanField(label=_("Sign out everywhere else"), required=False)
+
+
+class PasskeyForm(RemovalForm):
+    """A new passkey. A script fills in ``credential``."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        required=False,
+        max_length=MAX_NAME,
+        help_text=_(
+            "If you leave it empty, it gets the name of its device or password manager, as far as it is known."
+        ),
+        validators=[validate_device_name],
+    )
+    credential = forms.CharField(max_length=MAX_CREDENTIAL, widget=forms.HiddenInput)
+    field_order = ("name", "end_others", "method", "current_password")
+
+
+class PasskeyNameForm(ChangeForm):
+    name = forms.CharField(label=_("Name of the passkey"), max_length=MAX_NAME, validators=[validate_device_name])
 
 
 class ConfirmationForm(RemovalForm):

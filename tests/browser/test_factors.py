@@ -3,30 +3,9 @@
 import time
 
 import pyotp
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.steps import fill_in, sign_out
-from tests.browser.test_pages import RUN_AXE
-
-SIZES = ({"width": 390, "height": 844}, {"width": 1280, "height": 800})
-
-
-@pytest.fixture
-def is_accessible(signed_in, axe, refused):
-    """A function that checks the page with axe, in both sizes and both colour schemes."""
-
-    def check() -> None:
-        signed_in.evaluate(axe)
-        for size in SIZES:
-            signed_in.set_viewport_size(size)
-            assert signed_in.evaluate("document.documentElement.scrollWidth") <= size["width"]
-            for scheme in ("light", "dark"):
-                signed_in.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                assert signed_in.evaluate(RUN_AXE, {}) == [], (signed_in.url, size, scheme)
-        assert refused == []
-
-    return check
 
 
 def test_a_user_sets_an_app_up_and_signs_in_with_it(signed_in, person, is_accessible):
