@@ -30,6 +30,7 @@ _ABOUT_FACTORS = {
     sessions.Kind.FACTOR_ADDED: "factor_added",
     sessions.Kind.FACTOR_REMOVED: "factor_removed",
     sessions.Kind.RECOVERY_CODE_USED: "recovery_code_used",
+    sessions.Kind.PASSKEY_COPIED: "passkey_copied",
 }
 
 

@@ -115,6 +115,8 @@ class Passkey(models.Model):
     created_in = models.UUIDField(null=True, editable=False)
     """The session in which it was created. There, it counts as an answer to it (`factors.service.changing`)."""
     last_used_at = models.DateTimeField(_("last used"), null=True)
+    proved: list[str]
+    """The methods that its creation has proved. Only a row that was just created has them."""
 
     class Meta:
         verbose_name = _("passkey")

@@ -5,6 +5,7 @@ who is known locks only the row of its passkey. A sign-in locks the user first (
 """
 
 import secrets
+from datetime import datetime
 from hmac import compare_digest
 from typing import Any
 from uuid import UUID
@@ -109,7 +110,8 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
         raise CreationRefused from None
     challenge = challenges.read(party.keys, new.challenge, challenges.CREATE, *bound_to) if new.is_present else None
     challenge = challenge or challenges.read(party.keys, new.challenge, challenges.CREATE_QUIETLY, *bound_to)
-    if challenge is None or not _use(challenge):
+    now = sessions.now()
+    if challenge is None or not _use(challenge, now):
         raise CreationRefused
     row = Passkey(
         user=user,
@@ -122,12 +124,13 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
         can_sync=new.can_sync,
         is_synced=new.is_synced,
         is_discoverable=new.is_discoverable,
-        created_at=sessions.now(),
+        created_at=now,
         created_in=sessions.factors.bound_to(request),
     )
     if not _is_stored(row):
         raise CreationRefused
     sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+    row.proved = _methods(request, row, is_verified=new.is_verified)
     return row
 
 
@@ -282,15 +285,20 @@ def _accept(
         assertion.verify(bytes(row.public_key))
     except Refused:
         return None
-    if assertion.can_sync is not row.can_sync or not _use(challenge):
+    now = sessions.now()
+    if assertion.can_sync is not row.can_sync or not _use(challenge, now):
         return None
     if (assertion.sign_count or row.sign_count) and assertion.sign_count <= row.sign_count:
         # Two authenticators have the key. Nobody knows which of them this is (section 6.1.1).
         sessions.record(request, sessions.Kind.PASSKEY_COPIED, user, NAME)
         return None
-    mine.update(sign_count=assertion.sign_count, is_synced=assertion.is_synced, last_used_at=sessions.now())
+    mine.update(sign_count=assertion.sign_count, is_synced=assertion.is_synced, last_used_at=now)
+    return _methods(request, row, is_verified=assertion.is_verified)
+
+
+def _methods(request: HttpRequest | None, row: Passkey, *, is_verified: bool) -> list[str]:
     is_hardware = sessions.relying_party(request).trusts_device_bound and not row.can_sync
-    return ["hwk" if is_hardware else "pop", "user", *(["mfa"] if assertion.is_verified else [])]
+    return ["hwk" if is_hardware else "pop", "user", *(["mfa"] if is_verified else [])]
 
 
 def _is_of(user: Any, handle: bytes | None, *, is_needed: bool) -> bool:
@@ -299,10 +307,10 @@ def _is_of(user: Any, handle: bytes | None, *, is_needed: bool) -> bool:
     return compare_digest(handle, handle_of(user) or b"")
 
 
-def _use(challenge: Challenge) -> bool:
+def _use(challenge: Challenge, now: datetime) -> bool:
     """Store that a challenge was answered. Return False if it was before. Delete a few that are forgotten."""
     rows = UsedChallenge._default_manager.using(router.db_for_write(UsedChallenge))
-    old = rows.filter(expires_at__lt=sessions.now()).order_by("expires_at").select_for_update(skip_locked=True)
+    old = rows.filter(expires_at__lt=now).order_by("expires_at").select_for_update(skip_locked=True)
     forgotten = list(old.values_list("pk", flat=True)[:_FORGOTTEN_AT_ONCE])
     if forgotten:
         rows.filter(pk__in=forgotten).delete()

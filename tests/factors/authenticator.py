@@ -59,11 +59,13 @@ class Authenticator:
         assert not excluded & {one.id for one in self.credentials}
         self.credentials.append(made)
         public = self.kind.from_cryptography_key(made.key.public_key())
+        attested = AttestedCredentialData.create(self.aaguid, made.id, changed.pop("public_key", public))
+        flags = changed.pop("flags", self._flags(present=present) | FLAG.AT)
         data = AuthenticatorData.create(
             sha256(changed.pop("rp_id", made.rp_id).encode()).digest(),
-            changed.pop("flags", self._flags(present=present) | FLAG.AT),
+            flags,
             made.sign_count,
-            AttestedCredentialData.create(self.aaguid, made.id, changed.pop("public_key", public)),
+            attested if flags & FLAG.AT else b"",
         )
         attestation = AttestationObject.create("none", data, {})
         found = self._answer(made, "webauthn.create", options["challenge"], changed)

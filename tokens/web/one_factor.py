@@ -9,6 +9,7 @@ could otherwise keep its owner out.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.http import HttpRequest
@@ -55,22 +56,20 @@ def sign_in_by(
     issued: IssuedTokens | None = None
     refused: opening.SignInRefused | None = None
     try:
-        with durable(alias):
+        with durable(alias) if key is not None else nullcontext():
             user = None if key is None else users.lock(alias, key)
-            if user is not None and may_act(user, backend):
-                user.backend = backend
-                given = verify(user)
-                if given is not None:
-                    proved = methods.proved(given)
-                    try:
-                        with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name, backend)):
-                            admitted = opening.ask(request, user, proved)
-                    except opening.SignInRefused as error:
-                        refused = error  # Raised after the commit: the answer stays used.
-                    else:
-                        issued = opening.open_session(
-                            admitted, client, mode=mode, remember=remember, device_name=device_name, backend=backend
-                        )
+            given = verify(user) if user is not None and may_act(user, backend) else None
+            if given is not None:
+                user.backend, proved = backend, methods.proved(given)
+                try:
+                    with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name, backend)):
+                        admitted = opening.ask(request, user, proved)
+                except opening.SignInRefused as error:
+                    refused = error  # Raised after the commit: the answer stays used.
+                else:
+                    issued = opening.open_session(
+                        admitted, client, mode=mode, remember=remember, device_name=device_name, backend=backend
+                    )
     except UserChanged:
         issued = None
     if refused is not None:
