@@ -97,8 +97,11 @@ class RemovePasskey(OnePasskey):
     def text(self) -> str:  # type: ignore[override]
         user = self.request.user
         is_last = len(passkeys.of_user(user)) == 1 and totp.of_user(user) is None
-        text = _("You will not sign in by “%(name)s” any more.") % {"name": self.passkey.name}
-        return f"{text} {_('Your recovery codes end too.')}" if is_last and recovery_codes.left(user) else text
+        if is_last and recovery_codes.left(user):
+            text = _("You will not sign in by “%(name)s” any more. Your recovery codes end too.")
+        else:
+            text = _("You will not sign in by “%(name)s” any more.")
+        return text % {"name": self.passkey.name}
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
         try:

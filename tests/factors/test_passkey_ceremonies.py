@@ -220,7 +220,10 @@ class TestUsedChallenges:
 
 
 CREATIONS = {
-    **{name: WRONG[name] for name in ("another origin", "another rpId", "a frame of another site", "an empty challenge")},
+    **{
+        name: WRONG[name]
+        for name in ("another origin", "another rpId", "a frame of another site", "an empty challenge")
+    },
     "the type of a signature": {"type": "webauthn.get"},
     "no user present": {"flags": UV | BE | BS | FLAG.AT},
     "synced, and cannot be": {"flags": UP | UV | BS | FLAG.AT},

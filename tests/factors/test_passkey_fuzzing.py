@@ -89,7 +89,9 @@ def test_each_truncation_is_refused(read, answer):
 
 
 @of_each_kind
-@pytest.mark.parametrize("limits", [many, pytest.param(exhaustive, marks=pytest.mark.exhaustive)], ids=["a few", "many"])
+@pytest.mark.parametrize(
+    "limits", [many, pytest.param(exhaustive, marks=pytest.mark.exhaustive)], ids=["a few", "many"]
+)
 def test_whatever_is_changed_is_read_or_refused(read, answer, limits):
     @limits
     @given(changed(answer))
