@@ -46,7 +46,7 @@ class Firefox:
         return str(self._send("WebDriver:GetCurrentURL")["value"])
 
     def add_authenticator(self) -> None:
-        """Add an authenticator in software, which keeps passkeys, and finds that its user is there and the right one."""
+        """Add an authenticator in software, which keeps passkeys, and always recognises its user."""
         are = ("hasResidentKey", "hasUserVerification", "isUserConsenting", "isUserVerified")
         kind = {"protocol": "ctap2", "transport": "internal", **dict.fromkeys(are, True)}
         self._send("WebAuthn:AddVirtualAuthenticator", **kind)
