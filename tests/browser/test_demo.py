@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.authenticators import BY_PRESS, Authenticator
-from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
 from tests.browser.conftest import RUN_AXE
+from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
 from tests.browser.palette import SCREENSHOTS, WANTED
 from tests.browser.steps import FAST_TIMERS, fill_in, policy_violations, sign_in, sign_out
 from tests.scale.cluster import wait_for
