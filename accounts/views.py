@@ -313,9 +313,9 @@ class Alarm(LinkFormView):
         "heading": _("You are signed out everywhere"),
         "text": _(
             "Choose a new password now, with the link that we have sent to the address of your account. Anyone who "
-            "knows the old password can sign in again. The new password also removes passkeys and an authenticator app, "
-            "because somebody else may have set them up. If somebody else has changed your e-mail address, ask the "
-            "administrators of this site for help."
+            "knows the old password can sign in again. The new password also removes passkeys and an authenticator "
+            "app, because somebody else may have set them up. If somebody else has changed your e-mail address, ask "
+            "the administrators of this site for help."
         ),
     }
 

@@ -1,35 +1,31 @@
 """Passkeys: created, used to sign in and to answer for a user who is known, renamed, removed.
 
-A challenge is answered once: its nonce is stored in the transaction that accepts the answer. What answers for a user
-who is known locks only the row of its passkey. A sign-in locks the user first (`tokens.web.one_factor`).
+What answers for a user who is known locks only the row of its passkey. A sign-in locks the user first
+(`tokens.web.one_factor`).
 """
 
 import secrets
-from datetime import datetime
-from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, router, transaction
-from django.db.models import QuerySet
+from django.db import router
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from factors import authenticators, ceremonies, challenges
-from factors.ceremonies import Assertion, Refused, Stored
-from factors.challenges import Challenge
-from factors.models import Passkey, UsedChallenge, UserHandle
+from factors.ceremonies import Refused, Stored
+from factors.models import Passkey, UserHandle
 from factors.service import recovery_codes, totp
+from factors.service.assertions import NAME as NAME
+from factors.service.assertions import accept, is_stored, methods_of, read, rows_of, use
+from factors.service.assertions import handle_of as handle_of
 from factors.service.changing import change
 from tokens import sessions
 
-NAME = "passkey"
 MOST = 50
 """Passkeys of one account. Their ids are all in the answer to a request for options."""
 MAX_NAME = 100
 _HANDLE_BYTES = 64
-_FORGOTTEN_AT_ONCE = 20
-"""Used challenges that are deleted when one is stored."""
 
 
 class CreationRefused(Exception):
@@ -50,12 +46,12 @@ class UnknownPasskey(Exception):
 
 def of_user(user: Any) -> list[Passkey]:
     """Return the passkeys of a user, the oldest first."""
-    return list(_rows(user).order_by("pk"))
+    return list(rows_of(user).order_by("pk"))
 
 
 def has_some(user: Any) -> bool:
     """Return whether the user has a passkey."""
-    return _rows(user).exists()
+    return rows_of(user).exists()
 
 
 def new_browser() -> str:
@@ -100,7 +96,7 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
     The caller has asked for a proof. Without a name it gets that of its authenticator. Raise `CreationRefused`,
     `TooMany` and `SessionEnded`.
     """
-    if _rows(user).count() >= MOST:
+    if rows_of(user).count() >= MOST:
         raise TooMany
     bound_to = _bound_to(request, user)
     party = sessions.relying_party(request)
@@ -111,7 +107,7 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
     challenge = challenges.read(party.keys, new.challenge, challenges.CREATE, *bound_to) if new.is_present else None
     challenge = challenge or challenges.read(party.keys, new.challenge, challenges.CREATE_QUIETLY, *bound_to)
     now = sessions.now()
-    if challenge is None or not _use(challenge, now):
+    if challenge is None or not use(challenge, now):
         raise CreationRefused
     row = Passkey(
         user=user,
@@ -127,10 +123,10 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
         created_at=now,
         created_in=sessions.factors.bound_to(request),
     )
-    if not _is_stored(row):
+    if not is_stored(row):
         raise CreationRefused
     sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
-    row.proved = _methods(request, row, is_verified=new.is_verified)
+    row.proved = methods_of(request, row, is_verified=new.is_verified)
     return row
 
 
@@ -153,11 +149,11 @@ def verify(request: HttpRequest | None, user: Any, answer: Any) -> list[str] | N
     bound_to = sessions.factors.bound_to(request)
     if bound_to is None:
         return None
-    found = _read(request, answer, challenges.PROVE, str(bound_to))
+    found = read(request, answer, challenges.PROVE, str(bound_to))
     if found is None:
         return None
     with sessions.durable():
-        return _accept(request, user, *found)
+        return accept(request, user, *found)
 
 
 @sensitive_variables()
@@ -166,13 +162,13 @@ def sign_in(request: HttpRequest, answer: Any, browser: str, **options: Any) -> 
 
     ``options`` are those of `tokens.sessions.sign_in_by`. Raise what that raises, and `UnknownPasskey`.
     """
-    found, key = _read(request, answer, challenges.SIGN_IN, browser) if browser else None, None
+    found, key = read(request, answer, challenges.SIGN_IN, browser) if browser else None, None
     if found is not None:
-        rows = Passkey._default_manager.using(_alias())
+        rows = Passkey._default_manager.using(router.db_for_write(Passkey))
         key = rows.filter(credential_id=found[0].credential_id).values_list("user_id", flat=True).first()
 
     def is_right(user: Any) -> list[str] | None:
-        return None if found is None else _accept(request, user, *found, is_sign_in=True)
+        return None if found is None else accept(request, user, *found, is_sign_in=True)
 
     try:
         return sessions.sign_in_by(request, key, is_right, **options)
@@ -186,11 +182,11 @@ def sign_in(request: HttpRequest, answer: Any, browser: str, **options: Any) -> 
 def reopen(request: HttpRequest, answer: Any, browser: str) -> bool:
     """Reopen the idle session of this request if a passkey of its user has signed this answer to a sign-in."""
     user = sessions.idle_user(request)
-    found = _read(request, answer, challenges.SIGN_IN, browser) if browser and user is not None else None
+    found = read(request, answer, challenges.SIGN_IN, browser) if browser and user is not None else None
     if found is None:
         return False
     with sessions.durable():
-        methods = _accept(request, user, *found, is_sign_in=True)
+        methods = accept(request, user, *found, is_sign_in=True)
     if methods is None:
         return False
     user.authenticated_by = methods
@@ -200,11 +196,11 @@ def reopen(request: HttpRequest, answer: Any, browser: str) -> bool:
 def rename(request: HttpRequest, passkey_id: UUID, name: str, **proof: Any) -> Passkey:
     """Rename a passkey of the user of this request. Raise `NoSuchPasskey`, and what `change_account` raises."""
     with sessions.change_account(request, **proof) as user:
-        row = _rows(user).filter(pk=passkey_id).first()
+        row = rows_of(user).filter(pk=passkey_id).first()
         if row is None:
             raise NoSuchPasskey
         row.name = name.strip()[:MAX_NAME] or row.name
-        row.save(using=_alias(), update_fields=["name"])
+        row.save(using=router.db_for_write(Passkey), update_fields=["name"])
     return row
 
 
@@ -215,7 +211,7 @@ def remove(request: HttpRequest, passkey_id: UUID, *, end_others: bool = False, 
     `factors.service.changing.change` raises.
     """
     with change(request, **proof) as user:
-        row = _rows(user).filter(pk=passkey_id).first()
+        row = rows_of(user).filter(pk=passkey_id).first()
         if row is None:
             raise NoSuchPasskey
         others = [other for other in of_user(user) if other.pk != row.pk]
@@ -226,7 +222,7 @@ def remove(request: HttpRequest, passkey_id: UUID, *, end_others: bool = False, 
             recovery_codes.NAME,
         }:
             raise totp.LastFactor
-        row.delete(using=_alias())
+        row.delete(using=router.db_for_write(Passkey))
         if not others and totp.NAME not in names:
             recovery_codes.delete(user)
         sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)
@@ -236,13 +232,7 @@ def remove(request: HttpRequest, passkey_id: UUID, *, end_others: bool = False, 
 
 def delete(user: Any) -> bool:
     """Delete the passkeys of a user, in the transaction that is open. Return whether there were some."""
-    return bool(_rows(user).delete()[0])
-
-
-def handle_of(user: Any) -> bytes | None:
-    """Return the user handle, or None if the user has never created a passkey."""
-    row = UserHandle._default_manager.using(router.db_for_write(UserHandle)).filter(user_id=user.pk).first()
-    return None if row is None else bytes(row.handle)
+    return bool(rows_of(user).delete()[0])
 
 
 def accepted(request: HttpRequest, user: Any) -> dict[str, Any]:
@@ -254,78 +244,6 @@ def accepted(request: HttpRequest, user: Any) -> dict[str, Any]:
         "user_name": user.get_username(),
         "credential_ids": [ceremonies.encoded(bytes(row.credential_id)) for row in of_user(user)],
     }
-
-
-def _read(request: HttpRequest | None, answer: Any, purpose: str, *bound_to: str) -> tuple[Assertion, Challenge] | None:
-    """Return what a passkey has signed, if it is for this site and a challenge of ours. This needs no query."""
-    party = sessions.relying_party(request)
-    try:
-        assertion = ceremonies.read_assertion(party, answer)
-    except Refused:
-        return None
-    challenge = challenges.read(party.keys, assertion.challenge, purpose, *bound_to)
-    return None if challenge is None else (assertion, challenge)
-
-
-def _accept(
-    request: HttpRequest | None, user: Any, assertion: Assertion, challenge: Challenge, *, is_sign_in: bool = False
-) -> list[str] | None:
-    """Return the methods that an assertion proves, in the transaction that is open. None: it is refused.
-
-    A sign-in needs a passkey that has verified its user. A counter that has gone back is recorded, and its challenge is
-    used up.
-    """
-    mine = _rows(user).filter(credential_id=assertion.credential_id)
-    row = mine.select_for_update(no_key=True).first()
-    if row is None or (is_sign_in and not assertion.is_verified):
-        return None
-    if not _is_of(user, assertion.user_handle, is_needed=is_sign_in):
-        return None
-    try:
-        assertion.verify(bytes(row.public_key))
-    except Refused:
-        return None
-    now = sessions.now()
-    if assertion.can_sync is not row.can_sync or not _use(challenge, now):
-        return None
-    if (assertion.sign_count or row.sign_count) and assertion.sign_count <= row.sign_count:
-        # Two authenticators have the key. Nobody knows which of them this is (section 6.1.1).
-        sessions.record(request, sessions.Kind.PASSKEY_COPIED, user, NAME)
-        return None
-    mine.update(sign_count=assertion.sign_count, is_synced=assertion.is_synced, last_used_at=now)
-    return _methods(request, row, is_verified=assertion.is_verified)
-
-
-def _methods(request: HttpRequest | None, row: Passkey, *, is_verified: bool) -> list[str]:
-    is_hardware = sessions.relying_party(request).trusts_device_bound and not row.can_sync
-    return ["hwk" if is_hardware else "pop", "user", *(["mfa"] if is_verified else [])]
-
-
-def _is_of(user: Any, handle: bytes | None, *, is_needed: bool) -> bool:
-    if handle is None:
-        return not is_needed
-    return compare_digest(handle, handle_of(user) or b"")
-
-
-def _use(challenge: Challenge, now: datetime) -> bool:
-    """Store that a challenge was answered. Return False if it was before. Delete a few that are forgotten."""
-    rows = UsedChallenge._default_manager.using(router.db_for_write(UsedChallenge))
-    old = rows.filter(expires_at__lt=now).order_by("expires_at").select_for_update(skip_locked=True)
-    forgotten = list(old.values_list("pk", flat=True)[:_FORGOTTEN_AT_ONCE])
-    if forgotten:
-        rows.filter(pk__in=forgotten).delete()
-    return _is_stored(UsedChallenge(nonce=challenge.nonce, expires_at=challenge.forgotten_at))
-
-
-def _is_stored(row: Any) -> bool:
-    """Insert a row. Return False if there is one with its key, also if it is stored by a parallel transaction."""
-    alias = router.db_for_write(type(row))
-    try:
-        with transaction.atomic(using=alias):
-            row.save(using=alias, force_insert=True)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _bound_to(request: HttpRequest, user: Any) -> tuple[str, str]:
@@ -343,11 +261,3 @@ def _handle(user: Any) -> bytes:
 
 def _stored(row: Passkey) -> Stored:
     return Stored(bytes(row.credential_id), row.transports.split())
-
-
-def _alias() -> str:
-    return router.db_for_write(Passkey)
-
-
-def _rows(user: Any) -> QuerySet[Passkey]:
-    return Passkey._default_manager.using(_alias()).filter(user_id=user.pk)

@@ -43,6 +43,10 @@ DOORS = {
     "api/auth/factors/totp",
     "api/auth/factors/totp/confirm",
     "api/auth/factors/recovery-codes",
+    "api/auth/passkey",
+    "api/auth/factors/passkeys",
+    "api/auth/factors/passkeys/(?P<passkey_id>[^/]+)",
+    "sign-in/passkey",
     "",
     "devices",
     "sign-in",
@@ -101,6 +105,8 @@ HARMLESS = {
     "manage.py purge_links",
     "manage.py encrypt_factors",
     "account/security",
+    "account/passkeys/options",
+    ".well-known/webauthn",
 }
 """Every other URL and command of the project."""
 

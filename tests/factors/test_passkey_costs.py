@@ -1,4 +1,4 @@
-"""What strangers can make the server do by sign-ins with passkeys: nothing grows, nothing is told, nobody is kept out."""
+"""What strangers can do by sign-ins with passkeys: nothing grows, nothing is told, and nobody is kept out."""
 
 import pytest
 from django.db import connection

@@ -80,6 +80,8 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "last_factor":
     case "link_used":
     case "not_found":
+    case "passkey_refused":
+    case "passkey_unknown":
     case "permission_denied":
     case "sign_in_refused":
     case "wrong_code":
