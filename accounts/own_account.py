@@ -16,8 +16,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets, users
+from accounts.next_page import OwnSite
 from accounts.service import deletion, emails, passwords
-from accounts.views import AccountForm, OwnSite, careful
+from accounts.views import AccountForm, careful
 from tokens import sessions
 
 

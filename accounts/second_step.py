@@ -12,7 +12,8 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets
-from accounts.views import AccountForm, Entrance, careful
+from accounts.next_page import Entrance
+from accounts.views import AccountForm, careful
 from tokens import sessions
 
 
@@ -50,7 +51,8 @@ class SecondStep(Entrance, AccountForm):
             for name, factor in self.offered.items()
             if name != self.method
         ]
-        return super().get_context_data(next=target, others=others, **self._enrolment(), **kwargs)
+        known = sessions.factors.known()
+        return super().get_context_data(next=target, others=others, factors=known, **self._enrolment(), **kwargs)
 
     def _enrolment(self) -> dict[str, Any]:
         """Return what the page shows of a factor that is set up here."""
@@ -72,4 +74,4 @@ class SecondStep(Entrance, AccountForm):
             form.data = {**form.data.dict(), "answer": ""}  # Not even a wrong code is shown.
             form.add_error("answer", _("That did not work. Try again, or sign in from the beginning."))
             return self.form_invalid(form)
-        return redirect(self.get_success_url())
+        return self.lead_on()

@@ -5,23 +5,20 @@ They need no REST framework. A page sends its CSRF token with both, as with a fo
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
-from django.shortcuts import redirect, resolve_url
-from django.urls import NoReverseMatch, Resolver404, resolve
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from factors.next_page import asked_for, next_page
 from factors.service import origins, passkeys
 from tokens import sessions
 
@@ -81,8 +78,9 @@ class Options(View):
 class SignIn(View):
     """Signs in by a passkey, and redirects to ``next``, or to LOGIN_REDIRECT_URL. It takes ``answer`` and ``remember``.
 
-    A script that accepts JSON, and not HTML, gets ``{"next": …}`` or ``{"code": …, "detail": …}`` instead. The codes
-    are those of the API: ``factor_refused``, and ``passkey_unknown`` if the browser may forget the passkey.
+    A script that accepts JSON, and not HTML, gets ``{"next": …, "accepted": …}`` or ``{"code": …, "detail": …}``
+    instead. ``accepted`` and the codes are those of the API: ``factor_refused``, and ``passkey_unknown`` if the browser
+    may forget the passkey.
     """
 
     http_method_names = ("post",)
@@ -99,14 +97,17 @@ class SignIn(View):
         except sessions.pending.WrongAnswer:
             text = _("That did not work. Try again, or sign in from the beginning.")
             return self._refused(request, "factor_refused", text)
-        url = _next(request) or _default()
-        return JsonResponse({"next": url}) if _is_script(request) else redirect(url)
+        user = request.user
+        url = sessions.factors.page_after_sign_in(request, user, next_page(request))
+        if _is_script(request):
+            return JsonResponse({"next": url, "accepted": passkeys.accepted(request, user)})
+        return redirect(url)
 
     def _refused(self, request: HttpRequest, code: str, text: str) -> HttpResponse:
         if _is_script(request):
             return JsonResponse({"code": code, "detail": text}, status=401)
         messages.error(request, text, fail_silently=True)
-        return redirect_to_login(_next(request))
+        return redirect_to_login(asked_for(request))
 
 
 @login_not_required
@@ -128,19 +129,3 @@ def _is_live(request: HttpRequest) -> bool:
 def _is_script(request: HttpRequest) -> bool:
     accepted = request.headers.get("Accept", "").lower()
     return "json" in accepted and "text/html" not in accepted
-
-
-def _next(request: HttpRequest) -> str:
-    given, own = request.POST.get("next", ""), urlsplit(settings.ORIGIN)
-    is_ours = url_has_allowed_host_and_scheme(given, {own.netloc}, require_https=own.scheme == "https")
-    return given if is_ours else ""
-
-
-def _default() -> str:
-    """Return where a sign-in leads without ``next``. Few projects have a page at Django's default."""
-    try:
-        url = resolve_url(settings.LOGIN_REDIRECT_URL)
-        resolve(urlsplit(url).path)
-    except (NoReverseMatch, Resolver404):
-        return resolve_url("your-security")
-    return url

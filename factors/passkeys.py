@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
-from factors.service import passkeys
+from factors.service import offers, passkeys
 from tokens import sessions
 from tokens.sessions import Factor
 
@@ -18,6 +19,7 @@ class PasskeyFactor(Factor):
     needs_script = True
     template = "factors/passkey_answer.html"
     sign_in_template = "factors/passkey_sign_in.html"
+    hint_template = "factors/passkey_hint.html"
 
     def __init__(self) -> None:
         is_hardware = sessions.relying_party(None).trusts_device_bound
@@ -28,6 +30,15 @@ class PasskeyFactor(Factor):
 
     def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
         return passkeys.prove_options(request, user)
+
+    def page_after_sign_in(self, request: Any, user: Any) -> str | None:
+        """Return the page that offers a passkey, if the script of `hint_template` says that the device can keep one."""
+        if not request.POST.get("passkeys") or not offers.is_wanted(user):
+            return None
+        try:
+            return reverse("offer-passkey")
+        except NoReverseMatch:
+            return None  # The project has the API only.
 
     def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
         return passkeys.verify(request, user, answer)

@@ -134,6 +134,7 @@ __all__ = [
     "password_spellings",
     "pending",
     "reauthenticate",
+    "recent_events",
     "record",
     "recover_account",
     "release",
@@ -172,6 +173,7 @@ change_accounts = staff.change_accounts
 has_refresh_token = possession.has_refresh_token
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
+recent_events = queries.recent_events
 was_ended_since = queries.was_ended_since
 revoked_by_operators = revocation.revoked_by_operators
 password_digest = auth_hash.digest_of
@@ -186,11 +188,8 @@ lacks_factor = reopening.lacks_factor
 is_live = session.is_live
 reopen = reopening.reopen
 validate_device_name = devices.without_control_characters
-
-
-def tenant() -> str:
-    """Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
-    return tenants.current()
+tenant = tenants.current
+"""Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
 
 
 def durable() -> AbstractContextManager[None]:

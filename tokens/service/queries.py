@@ -135,6 +135,17 @@ def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bo
     return rows.exists()
 
 
+def recent_events(user: Any, number: int) -> list[SecurityEvent]:
+    """Return the latest security events of the user that a person understands, newest first.
+
+    Attempts are left out, because strangers can cause so many that they hide the others.
+    """
+    kinds = SecurityEvent.Kind
+    technical = (kinds.RECOVERED, kinds.ELSEWHERE, kinds.UNPROVEN, kinds.MAIL_DROPPED, kinds.PURGED)
+    rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(user=user.pk).select_related("actor")
+    return [*rows.exclude(kind__in=[*technical, *SecurityEvent.ATTEMPTS]).order_by("-id")[:number]]
+
+
 def is_recovery(user: Any, period: timedelta) -> bool:
     """Return whether a password that a link sets now follows the alarm, by the security events of the last ``period``.
 

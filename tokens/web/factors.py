@@ -11,8 +11,10 @@ password cannot keep the owner out of these. All answers count, from all other d
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
@@ -57,6 +59,9 @@ class Factor:
     ``method`` and the field for the answer (``answer`` or ``current_password``), and submits the form. "": none."""
     sign_in_template: str = ""
     """The template that the page to sign in includes, if a user can sign in by this factor and nothing else."""
+    hint_template: str = ""
+    """The template that the forms of a sign-in on pages include. Its script says in a hidden field what the browser can
+    do, for `page_after_sign_in`. "": none."""
     is_sent: bool = False
     """Whether `begin` sends the user something, such as a code. Pages have a button for it."""
     is_last_resort: bool = False
@@ -66,6 +71,11 @@ class Factor:
     user who lacks a factor that REQUIRED_FACTORS asks for, and ``proves`` what the new factor proves."""
     is_throttled_by_itself: bool = False
     """Whether `verify` counts answers. Otherwise they are counted before it is called."""
+
+    @property
+    def is_on_pages(self) -> bool:
+        """Whether pages can ask for it: users can type the answer, or a template has a script for it."""
+        return not self.needs_script or bool(self.template)
 
     def is_available(self, user: Any) -> bool:
         """Return whether this account has the factor."""
@@ -153,6 +163,20 @@ def offered(request: Any, user: Any) -> list[str]:
     """
     exchange = exchange_of(request)
     return [*of_user(user, at_sign_in=exchange is None or exchange.access is None)]
+
+
+def known() -> list[Factor]:
+    """Return the factors of this site, in the order of FACTORS, whether an account has them or not."""
+    return [*token_settings().known_factors]
+
+
+def page_after_sign_in(request: Any, user: Any, target: str) -> str:
+    """Return the URL that a user is led to after a sign-in on a page: ``target``, or first a page of a factor."""
+    pages = (factor.page_after_sign_in(request, user) for factor in token_settings().known_factors)
+    page = next(filter(None, pages), None)
+    if page is None:
+        return target
+    return f"{page}{'&' if '?' in page else '?'}{urlencode({REDIRECT_FIELD_NAME: target})}"
 
 
 def bound_to(request: Any) -> UUID | None:

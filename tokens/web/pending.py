@@ -141,7 +141,7 @@ def offered(user: Any, proved: Proved, error: opening.FactorRequired) -> list[st
 def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[str, Factor]:
     """Return the factors by their names that a page may ask for: the browser has a pending sign-in.
 
-    Factors that need more than a form are left out.
+    Factors that no page can ask for are left out.
     """
     found = _loads(pending_cookie.text_of(request))
     user = None if found is None else _user(found)
@@ -149,7 +149,7 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
         return {}
     by_name = {**factors.of_user(user, at_sign_in=True), **factors.enrolments(user)}
     named = {name: by_name[name] for name in found.names if name in by_name}
-    return {name: factor for name, factor in named.items() if not factor.needs_script}
+    return {name: factor for name, factor in named.items() if factor.is_on_pages}
 
 
 def trust_offered_here(request: HttpRequest) -> timedelta | None:

@@ -66,7 +66,7 @@ def _ask(
 
 def _page(request: HttpRequest, names: list[str]) -> str | None:
     """Return the URL of the page that asks for a factor, with the page to go to afterwards. None: there is none."""
-    if all(factor.needs_script for factor in token_settings().known_factors if factor.name in names):
+    if not any(factor.is_on_pages for factor in token_settings().known_factors if factor.name in names):
         return None
     try:
         page = reverse(PAGE)

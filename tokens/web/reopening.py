@@ -19,6 +19,7 @@ from tokens.web import admission, methods, opening, possession
 from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of, required_exchange
+from tokens.web.request_user import set_user
 
 
 def idle_user(request: HttpRequest) -> Any:
@@ -83,6 +84,7 @@ def _reopen(request: HttpRequest, idle: RefreshToken, user: Any, proved: Proved)
     issued = reauthentication.reauthenticate(user, idle.id, proved, client_of(request), sent, reopens=True)
     if issued is not None:
         exchange = required_exchange(request)
-        exchange.idle = None
         exchange.issue(issued)
+        exchange.idle, exchange.access = None, issued.access
+        set_user(request, exchange)  # The rest of the view sees who it is, as after a sign-in.
     return issued

@@ -41,6 +41,10 @@ class Code(Factor):
         return ["otp"] if answer == CODE else None
 
 
+    def page_after_sign_in(self, request: Any, user: Any) -> Any:
+        return "/password/change" if user.pk in HAS_A_CODE and request.POST.get("hint") else None
+
+
 class NewCode(Code):
     """Sets the code up."""
 
@@ -300,9 +304,9 @@ class TestAnOpenSession:
         given = {"username": user.email, "password": PASSWORD, "next": "/devices"}
         response = browser.post("/sign-in", given)
         assert (response.status_code, response["Location"]) == (302, "/sign-in/factor?next=%2Fdevices")
-        given = {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices"}
+        given = {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices", "hint": "on"}
         response = browser.post("/sign-in/factor", given)
-        assert (response.status_code, response["Location"]) == (302, "/devices")
+        assert (response.status_code, response["Location"]) == (302, "/password/change?next=%2Fdevices")
         assert RefreshToken.objects.get().id == before.id
         assert browser.get("/devices", headers=NAVIGATION).status_code == 200
 
