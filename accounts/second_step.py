@@ -55,9 +55,9 @@ class SecondStep(Entrance, AccountForm):
         return super().get_context_data(next=target, others=others, factors=known, **self._enrolment(), **kwargs)
 
     def _enrolment(self) -> dict[str, Any]:
-        """Return what the page shows of a factor that is set up here."""
+        """Return what the page shows of a factor that is set up here. A script gets that of its factor by itself."""
         factor = self.offered[self.method]
-        if not factor.is_enrolment:
+        if not factor.is_enrolment or factor.needs_script:
             return {}
         try:
             return {"enrolment": factor, "options": sessions.pending.options_here(self.request, self.method)}

@@ -58,6 +58,7 @@ TOKENS: dict[str, object] = {
         "factors.recovery.RecoveryCodeFactor",
         "accounts.factors.EmailCode",
         "factors.enrolment.TotpEnrolment",
+        "factors.enrolment.PasskeyEnrolment",
     ],
     "SIGN_IN_POLICY": "factors.policy.enrolled",
     "REQUIRED_FACTORS": "nobody",  # Set TOKENS_REQUIRED_FACTORS=staff where the admin matters.

@@ -45,11 +45,12 @@ class PasskeyEnrolment(Factor):
     It counts as something that the user has, whether it has verified its user or not: nobody has signed in by it yet.
     """
 
-    name = "enrol_passkey"
+    name = passkeys.ENROLMENT
     label = _("passkey")
     proves = frozenset({"pop", "user"})
     is_enrolment = True
     needs_script = True
+    template = "factors/enrol_passkey.html"
 
     def is_available(self, user: Any) -> bool:
         return not passkeys.has_some(user)

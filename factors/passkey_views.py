@@ -40,6 +40,7 @@ class Options(View):
 
     - ``sign-in``: a sign-in without anything before. The browser gets a cookie.
     - ``second-step``: the pending sign-in of this browser asks for a factor.
+    - ``enrolment``: the pending sign-in of this browser sets one up.
     - ``prove``: the signed-in user, or that of the idle session, answers a factor.
     - ``create``: a new passkey of the signed-in user. ``quiet``: the browser creates it without asking.
 
@@ -60,9 +61,10 @@ class Options(View):
         return HttpResponseBadRequest() if options is None else JsonResponse({"options": options})
 
     def _options(self, request: HttpRequest, purpose: str | None) -> Any:
-        if purpose == "second-step":
+        if purpose in {"second-step", "enrolment"}:
+            name = passkeys.NAME if purpose == "second-step" else passkeys.ENROLMENT
             try:
-                return sessions.pending.options_here(request, passkeys.NAME)
+                return sessions.pending.options_here(request, name)
             except sessions.pending.WrongAnswer:
                 return None
         user = request.user if _is_live(request) else sessions.idle_user(request) if purpose == "prove" else None

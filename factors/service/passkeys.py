@@ -22,6 +22,8 @@ from factors.service.assertions import handle_of as handle_of
 from factors.service.changing import change
 from tokens import sessions
 
+ENROLMENT = "enrol_passkey"
+"""The name of the factor that creates one at a sign-in (`factors.enrolment`)."""
 MOST = 50
 """Passkeys of one account. Their ids are all in the answer to a request for options."""
 MAX_NAME = 100

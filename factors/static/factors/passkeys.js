@@ -35,8 +35,8 @@ async function answerFor(part, purpose, more = {}) {
 }
 
 /** Lets the browser create a passkey, and returns its JSON. */
-async function created(part) {
-  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(await optionsFor(part, "create"));
+async function created(part, purpose = "create") {
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(await optionsFor(part, purpose));
   return JSON.stringify(await navigator.credentials.create({ publicKey }));
 }
 
@@ -168,6 +168,14 @@ function answer(part) {
   );
 }
 
+/** The second step of a sign-in in which the user sets up a passkey. */
+function enrol(part) {
+  const { method } = part.dataset;
+  part.querySelector("button").addEventListener("click", () =>
+    attempt(part, async () => send(part.closest("form"), { method, answer: await created(part, "enrolment") })),
+  );
+}
+
 /** A form that creates a passkey before it is sent. */
 function create(form, before = async () => {}) {
   const field = form.elements.namedItem("credential");
@@ -218,7 +226,7 @@ async function hint(field) {
   if (await PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable()) field.value = "on";
 }
 
-const parts = { "sign-in": signIn, answer, create, offer, signal, hint };
+const parts = { "sign-in": signIn, answer, enrol, create, offer, signal, hint };
 for (const part of document.querySelectorAll("[data-passkey]")) {
   if (reveal(part)) parts[part.dataset.passkey](part);
   else if (part.dataset.passkey === "offer") location.replace(part.dataset.next);

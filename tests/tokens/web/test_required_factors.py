@@ -40,7 +40,6 @@ class Code(Factor):
     def verify(self, request: Any, user: Any, answer: Any) -> Any:
         return ["otp"] if answer == CODE else None
 
-
     def page_after_sign_in(self, request: Any, user: Any) -> Any:
         return "/password/change" if user.pk in HAS_A_CODE and request.POST.get("hint") else None
 
