@@ -48,11 +48,13 @@ class SignIn(Public):
         problems.PASSKEY_UNKNOWN,
         problems.FACTOR_REQUIRED,
         problems.SIGN_IN_REFUSED,
+        problems.NOT_FOUND,
         problems.THROTTLED,
         answers=PasskeySignInOutput,
         takes=PasskeySignInInput,
     )
     def post(self, request: Request) -> HttpResponse | Response:
+        _require_passkeys()
         given = valid(PasskeySignInInput, request)
         browser = sessions.relying_party(request._request).browser
         if "answer" not in given:
@@ -93,10 +95,12 @@ class Passkeys(ApiView):
         "Create a passkey. Without a credential, get what the browser needs to create one (`options`).",
         *CHANGES,
         problems.PASSKEY_REFUSED,
+        problems.NOT_FOUND,
         answers=CreationOutput,
         takes=PasskeyInput,
     )
     def post(self, request: Request) -> Response:
+        _require_passkeys()
         given = valid(PasskeyInput, request)
         proof = proof_for_change(request, given)
         if "credential" not in given:
@@ -149,6 +153,11 @@ class Passkey(ApiView):
         except totp.LastFactor:
             raise ProblemError(problems.LAST_FACTOR) from None
         return Response(_accepted(request), headers=PRIVATE)
+
+
+def _require_passkeys() -> None:
+    if not passkeys.are_on():
+        raise NotFound
 
 
 def _data(row: Row) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def has_some(user: Any) -> bool:
     return rows_of(user).exists()
 
 
+def are_on() -> bool:
+    """Return whether this site has passkeys: FACTORS names them. Otherwise they sign nobody in, and none is created."""
+    return sessions.factors.is_known(NAME)
+
+
 def new_browser() -> str:
     """Return a random text that names a browser in the challenges of its sign-ins."""
     return secrets.token_urlsafe(24)

@@ -8,7 +8,7 @@ from factors.service import passkeys, recovery_codes, removal
 from tests.browsers import ACCESS, login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
-from tests.factors.passkey_steps import PASSKEYS, create, sign_in
+from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin, create, sign_in
 from tests.factors.steps import API, BY_TOTP, set_up
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.sessions import factors
@@ -205,3 +205,19 @@ def test_a_new_one_and_a_removal_are_mailed(signed_in, user, mailoutbox, django_
 @pytest.mark.parametrize("name", ["totp", "recovery_code", "passkey"])
 def test_no_factor_is_answered_without_a_session(device, user, name):
     assert factors.verify(None, user, name, {"response": {}}) is None
+
+
+@pytest.mark.parametrize(
+    "path", [PASSKEYS, BY_PASSKEY, "/account/passkeys/options", "/sign-in/passkey", "/.well-known/webauthn"]
+)
+def test_a_site_that_does_not_name_them_has_none(device, signed_in, another, settings, path):
+    """A passkey from before signs nobody in either."""
+    browser = another()
+    answer = device.sign(begin(browser))
+    named = [name for name in settings.TOKENS["FACTORS"] if "passkeys" not in name]
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": named, "TRUSTED_ORIGINS": ["https://example.com"]}
+    assert post(browser, BY_PASSKEY, {"answer": answer}).status_code == 404
+    ask = signed_in.get if "webauthn" in path else signed_in.post
+    assert ask(path, {}, content_type="application/json").status_code == 404
+    assert len(signed_in.get(PASSKEYS).json()["passkeys"]) == 1
+    assert remove(signed_in).status_code == 200
