@@ -61,6 +61,16 @@ class TestTheLastWay:
         create(bare, Authenticator(is_discoverable=is_discoverable))
         assert remove(bare).status_code == 200
 
+    def test_is_not_left_to_the_app_by_a_passkey_that_needs_a_name(self, clock, bare):
+        create(bare, Authenticator(is_discoverable=False))
+        set_up(bare, clock.now)
+        assert bare.delete(BY_TOTP).json()["code"] == "last_factor"
+
+    def test_is_left_to_the_app_by_a_passkey(self, clock, bare):
+        create(bare, Authenticator())
+        set_up(bare, clock.now)
+        assert bare.delete(BY_TOTP).status_code == 204
+
     def test_is_left_by_a_password(self, device, signed_in):
         assert remove(signed_in).status_code == 200
 
@@ -187,7 +197,7 @@ def test_a_new_one_gets_the_name_of_its_authenticator(signed_in):
         create(signed_in, Authenticator(aaguid=bytes(16)))["name"],
         create(signed_in, Authenticator(), name="my phone")["name"],
     ]
-    assert names == ["iCloud Keychain", "passkey", "my phone"]
+    assert names == ["iCloud Keychain", "Passkey", "my phone"]
 
 
 def test_a_new_one_makes_no_recovery_codes(device, signed_in):
