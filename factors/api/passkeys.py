@@ -56,15 +56,17 @@ class SignIn(Public):
     def post(self, request: Request) -> HttpResponse | Response:
         _require_passkeys()
         given = valid(PasskeySignInInput, request)
-        browser = sessions.relying_party(request._request).browser
+        has_cookies = given["mode"] != "body"
+        # The text of a client without cookies does not count for a browser: another site could have chosen it.
+        browser = sessions.relying_party(request._request).browser if has_cookies else given.get("ceremony", "")
         if "answer" not in given:
-            return self._begun(request, browser, has_cookies=given["mode"] != "body")
+            return self._begun(request, browser, has_cookies=has_cookies)
         self.exchange.device_token = given.get("device_token")
         try:
             issued = passkeys.sign_in(
                 request._request,
                 given["answer"],
-                given.get("ceremony") or browser,
+                browser,
                 mode=given["mode"],
                 remember=given.get("remember", False),
                 device_name=given.get("device_name", ""),
@@ -77,7 +79,7 @@ class SignIn(Public):
 
     def _begun(self, request: Request, browser: str, *, has_cookies: bool) -> Response:
         """Return the options, bound to the cookie of this browser, or to a text that the client sends back."""
-        browser = (browser if has_cookies else "") or passkeys.new_browser()
+        browser = browser or passkeys.new_browser()
         found: dict[str, Any] = {"options": passkeys.sign_in_options(request._request, browser)}
         response = Response(found if has_cookies else {**found, "ceremony": browser}, headers=PRIVATE)
         if has_cookies:
