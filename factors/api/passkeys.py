@@ -79,7 +79,7 @@ class SignIn(Public):
 
     def _begun(self, request: Request, browser: str, *, has_cookies: bool) -> Response:
         """Return the options, bound to the cookie of this browser, or to a text that the client sends back."""
-        browser = browser or passkeys.new_browser()
+        browser = (browser if has_cookies else "") or passkeys.new_browser()
         found: dict[str, Any] = {"options": passkeys.sign_in_options(request._request, browser)}
         response = Response(found if has_cookies else {**found, "ceremony": browser}, headers=PRIVATE)
         if has_cookies:
