@@ -149,6 +149,8 @@ class TestAChallenge:
         given = {"answer": device.sign(begun.json()["options"]), "mode": "body"}
         assert post(another(), BY_PASSKEY, {**given, "ceremony": "another"}).status_code == 401
         assert post(another(), BY_PASSKEY, given).status_code == 401
+        in_a_browser = {**given, "mode": "cookie", "ceremony": begun.json()["ceremony"]}
+        assert post(another(), BY_PASSKEY, in_a_browser).status_code == 401
         opened = post(another(), BY_PASSKEY, {**given, "ceremony": begun.json()["ceremony"]})
         assert opened.status_code == 200, opened.content
         assert {"access_token", "refresh_token", "device_token"} <= {*opened.json()}
@@ -323,10 +325,14 @@ class TestTheCounter:
         with django_capture_on_commit_callbacks(execute=True):
             answer = sign_in(another(), key, sign_count=count)
         assert (answer.status_code, answer.json()["code"]) == (401, "factor_refused")
-        assert SecurityEvent.objects.filter(kind="passkey_copied", user=user, reason="passkey").count() == 1
+        assert (
+            SecurityEvent.objects.filter(kind="passkey_copied", user=user, reason="passkey: iCloud Keychain").count()
+            == 1
+        )
         [mail] = [one for one in mailoutbox if "copied" in one.subject]
         assert mail.to == [user.email]
         assert "/alarm?" in mail.body
+        assert "Passkey: “iCloud Keychain”" in mail.body
         assert Passkey.objects.get().sign_count == 2
         assert sign_in(another(), key, sign_count=3).status_code == 200
 
