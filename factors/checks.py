@@ -20,8 +20,8 @@ def check_factors(**kwargs: Any) -> list[CheckMessage]:
     """Check that the factors in FACTORS are asked for, and that there is a way in without the lost one."""
     try:
         names, is_asked = {*sessions.factors.names()}, sessions.factors.are_asked_for()
-    except (ImproperlyConfigured, ImportError):
-        return []  # The checks of `tokens` say why.
+    except (ImproperlyConfigured, ImportError, TypeError, AttributeError):
+        return []  # The checks of `tokens` say what is wrong with the settings.
     messages: list[CheckMessage] = []
     if not LOST & names:
         return messages
