@@ -31,6 +31,6 @@ def check_factors(**kwargs: Any) -> list[CheckMessage]:
         messages.append(Warning(what, hint=hint, id="factors.W001"))
     if "recovery_code" not in names:
         hint = 'Add "factors.recovery.RecoveryCodeFactor" to FACTORS.'
-        what = "Who loses the second factor has no recovery codes."
+        what = "Users who lose the second factor have no recovery codes."
         messages.append(Warning(what, hint=hint, id="factors.W002"))
     return messages
