@@ -20,8 +20,8 @@ def check_factors(**kwargs: Any) -> list[CheckMessage]:
     """Check that the factors in FACTORS are asked for, and that there is a way in without the lost one."""
     try:
         names, is_asked = {*sessions.factors.names()}, sessions.factors.are_asked_for()
-    except (ImproperlyConfigured, ImportError):
-        return []  # The checks of `tokens` say why.
+    except (ImproperlyConfigured, ImportError, TypeError, AttributeError):
+        return []  # The checks of `tokens` say what is wrong with the settings.
     messages: list[CheckMessage] = []
     if not LOST & names:
         return messages
@@ -31,6 +31,6 @@ def check_factors(**kwargs: Any) -> list[CheckMessage]:
         messages.append(Warning(what, hint=hint, id="factors.W001"))
     if "recovery_code" not in names:
         hint = 'Add "factors.recovery.RecoveryCodeFactor" to FACTORS.'
-        what = "Who loses the second factor has no recovery codes."
+        what = "Users who lose the second factor have no recovery codes."
         messages.append(Warning(what, hint=hint, id="factors.W002"))
     return messages

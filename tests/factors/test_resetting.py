@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -15,14 +14,14 @@ from django.test import Client
 
 from factors.models import FactorReset, RecoveryCode, Totp
 from tests.browsers import FIREFOX, login, post
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tests.factors.steps import code, set_up
 from tests.tokens.service.threads import in_thread, until_one_waits
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
-LIST = "/admin/factors/factorreset/"
+LIST, USERS = "/admin/factors/factorreset/", f"/admin/{User._meta.app_label}/{User._meta.model_name}/"
 REASON = "Lost the phone, see ticket 7"
 
 
@@ -122,7 +121,7 @@ class TestNobodyElse:
         assert not is_reset(owner)
 
     def test_with_the_permission_but_not_of_the_staff(self, owner, helper):
-        get_user_model().objects.filter(pk=helper.pk).update(is_staff=False)
+        User.objects.filter(pk=helper.pk).update(is_staff=False)
         assert ask(browser_of(helper), owner).status_code == 302
         assert not is_reset(owner)
 
@@ -245,7 +244,7 @@ class TestASuperuser:
         {
             "the permission is gone": helper.user_permissions.clear,
             "the group is gone": Group.objects.all().delete,
-            "deactivated": lambda: get_user_model().objects.filter(pk=helper.pk).update(is_active=False),
+            "deactivated": lambda: User.objects.filter(pk=helper.pk).update(is_active=False),
             "deleted": helper.delete,
         }[how]()
         assert confirm(browser_of(AdminFactory()), row).status_code in {403, 404}
@@ -288,7 +287,7 @@ class TestAtTheSameTime:
         return answers[0]
 
     def test_who_becomes_a_superuser_has_to_be_confirmed(self, owner, helper):
-        browser, rows = browser_of(helper), get_user_model().objects.filter(pk=owner.pk)
+        browser, rows = browser_of(helper), User.objects.filter(pk=owner.pk)
         answer = self.meanwhile(lambda: rows.update(is_superuser=True), lambda: ask(browser, owner))
         assert answer.status_code == 302
         assert FactorReset.objects.get().user == owner
@@ -296,7 +295,7 @@ class TestAtTheSameTime:
 
     @pytest.mark.parametrize("way", ["the permission", "the account"])
     def test_who_loses(self, owner, helper, way):
-        browser, rows = browser_of(helper), get_user_model().objects.filter(pk=helper.pk)
+        browser, rows = browser_of(helper), User.objects.filter(pk=helper.pk)
 
         def lose() -> None:
             rows.select_for_update().get()
@@ -307,7 +306,7 @@ class TestAtTheSameTime:
 
     def test_who_has_asked_for_it_and_loses_the_permission(self, boss, helper):
         ask(browser_of(helper), boss)
-        browser, rows = browser_of(AdminFactory()), get_user_model().objects.filter(pk=helper.pk)
+        browser, rows = browser_of(AdminFactory()), User.objects.filter(pk=helper.pk)
 
         def lose() -> None:
             rows.select_for_update().get()
@@ -340,15 +339,15 @@ class TestAtTheSameTime:
 
 def test_the_page_of_a_user_leads_to_it(owner, helper):
     browser = browser_of(AdminFactory())
-    shown = browser.get(f"/admin/accounts/user/{owner.pk}/change/").content.decode()
+    shown = browser.get(f"{USERS}{owner.pk}/change/").content.decode()
     assert page(owner) in shown
     assert "/revoke/" in shown
     helper.user_permissions.add(Permission.objects.get(codename="view_user"))
-    assert page(owner) in browser_of(helper).get(f"/admin/accounts/user/{owner.pk}/change/").content.decode()
-    assert page(helper) not in browser_of(helper).get(f"/admin/accounts/user/{helper.pk}/change/").content.decode()
+    assert page(owner) in browser_of(helper).get(f"{USERS}{owner.pk}/change/").content.decode()
+    assert page(helper) not in browser_of(helper).get(f"{USERS}{helper.pk}/change/").content.decode()
     member = UserFactory(is_staff=True)
     member.user_permissions.add(Permission.objects.get(codename="view_user"))
-    assert "/reset/" not in browser_of(member).get(f"/admin/accounts/user/{owner.pk}/change/").content.decode()
+    assert "/reset/" not in browser_of(member).get(f"{USERS}{owner.pk}/change/").content.decode()
 
 
 def test_who_may_not_look_at_users_learns_no_name(owner, helper):

@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "REVOCATION_STRICT": (False, True, "True", True),
     "TRUST_REQUEST_TIME": (False, True, "true", True),
     "REAUTHENTICATION_AGE": (seconds(900), 60, "60", seconds(60)),
+    "TRUST_DEVICES_FOR": (seconds(30 * 86400), 86400, "86400", seconds(86400)),
     "REAUTHENTICATION_URL": ("sign-in-again", "/again", "/again", "/again"),
     "MAX_HASHINGS": (0, 1, "1", 1),
     "THROTTLES": (  # The settings of the test suite turn throttling off.
