@@ -44,9 +44,10 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
     elif name := _ABOUT_FACTORS.get(event.kind):
         owner = users.find(event.user_id)
         if owner is not None:
-            # The reason is the name of the factor, and may have a note after it.
-            what, ip = str(sessions.factors.label_of(event.reason.partition(":")[0])), event.ip or _("unknown")
-            _send(name, owner, what=what, time=event.created_at, ip=ip)
+            # The reason is the name of the factor, and may have a note after it, such as the name of a passkey.
+            factor, _colon, note = event.reason.partition(": ")
+            what, ip = str(sessions.factors.label_of(factor)), event.ip or _("unknown")
+            _send(name, owner, what=what, note=mail.quoted(note), time=event.created_at, ip=ip)
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)
         if device is not None:

@@ -66,7 +66,7 @@ class Options(View):
             except sessions.pending.WrongAnswer:
                 return None
         user = request.user if _is_live(request) else sessions.idle_user(request) if purpose == "prove" else None
-        if user is None:
+        if user is None or sessions.actor_id(request) is not None:
             return None
         if purpose == "prove":
             return sessions.factors.begin(request, user, passkeys.NAME)

@@ -67,7 +67,7 @@ def accept(
         return None
     if (assertion.sign_count or row.sign_count) and assertion.sign_count <= row.sign_count:
         # Two authenticators have the key. Nobody knows which of them this is (section 6.1.1).
-        sessions.record(request, sessions.Kind.PASSKEY_COPIED, user, NAME)
+        sessions.record(request, sessions.Kind.PASSKEY_COPIED, user, f"{NAME}: {row.name}")
         return None
     mine.update(sign_count=assertion.sign_count, is_synced=assertion.is_synced, last_used_at=now)
     return methods_of(request, row, is_verified=assertion.is_verified)

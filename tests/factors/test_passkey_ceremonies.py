@@ -323,10 +323,14 @@ class TestTheCounter:
         with django_capture_on_commit_callbacks(execute=True):
             answer = sign_in(another(), key, sign_count=count)
         assert (answer.status_code, answer.json()["code"]) == (401, "factor_refused")
-        assert SecurityEvent.objects.filter(kind="passkey_copied", user=user, reason="passkey").count() == 1
+        assert (
+            SecurityEvent.objects.filter(kind="passkey_copied", user=user, reason="passkey: iCloud Keychain").count()
+            == 1
+        )
         [mail] = [one for one in mailoutbox if "copied" in one.subject]
         assert mail.to == [user.email]
         assert "/alarm?" in mail.body
+        assert "Passkey: “iCloud Keychain”" in mail.body
         assert Passkey.objects.get().sign_count == 2
         assert sign_in(another(), key, sign_count=3).status_code == 200
 
