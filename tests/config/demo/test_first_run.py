@@ -347,7 +347,31 @@ MISTAKES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("command", "variables", "fragments"), MISTAKES.values(), ids=MISTAKES)
+SHORT = (
+    "the port is taken",
+    "--port overrides PORT",
+    "port 65536",
+    "PORT is no number: check",
+    "SECRET_KEY is empty",
+    "ORIGIN is missing in production",
+    "DATABASE_URL=mysql://user:hunter2@localhost/name",
+    "DATABASE_URL=sqlite:///{no_database}",
+    "REPLICA_URL=garbage",
+    f"no database for migrate: {NO_SERVER}",
+    f"no database for runserver: {NO_SERVER}",
+    "no migrations for list_sessions",
+    "no migrations for runserver",
+)
+"""The mistakes that are always made. Each needs a process of its own, and the others are of the same kinds."""
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "fragments"),
+    [
+        pytest.param(*given, id=name, marks=() if name in SHORT else pytest.mark.exhaustive)
+        for name, given in MISTAKES.items()
+    ],
+)
 def test_a_mistake_is_reported_in_one_line_without_passwords(command, variables, fragments, checkout, port, taken_port):
     def filled(text: str) -> str:
         return text.format(free=port, taken=taken_port, no_database=checkout / "manage.py")
@@ -372,18 +396,18 @@ def test_djangos_own_server_reports_a_taken_port_in_one_line_too(after_the_first
     assert_is_one_clear_line(finished, "That port is already in use.")
 
 
-@pytest.mark.parametrize("arguments", ["--port", "--port=", "--port=http", "--port 80.5"])
+@pytest.mark.parametrize("arguments", ["--port", "--port=http"])
 def test_a_port_that_is_no_number_is_reported_with_its_option(arguments, checkout):
     assert_fails_without_traceback(manage(checkout, "demo", *arguments.split()), "argument --port", status=2)
 
 
-@pytest.mark.parametrize("command", ["check", "migrate", "runserver", "list_sessions", "no_such_command"])
+@pytest.mark.parametrize("command", ["check", "runserver"])
 def test_a_missing_secret_in_production_is_one_line(command, checkout):
     assert_is_one_clear_line(manage(checkout, command, ORIGIN="https://example.org"), "SECRET_KEY is not set")
     assert not (checkout / ".env").exists()
 
 
-@pytest.mark.parametrize("origin", ["example.org", "https://[", "https://example.org/", "http://example.org"])
+@pytest.mark.parametrize("origin", ["https://[", "http://example.org"])
 def test_an_invalid_origin_is_reported_without_a_traceback(origin, checkout):
     assert_fails_without_traceback(manage(checkout, "check", SECRET_KEY=SECRET, ORIGIN=origin), "ORIGIN is no")
 
@@ -393,7 +417,7 @@ def test_a_weak_secret_in_production_is_refused_without_a_traceback(checkout):
     assert_fails_without_traceback(finished, "tokens.E008")
 
 
-@pytest.mark.parametrize("debug", ["false", "0", "off", ""])
+@pytest.mark.parametrize("debug", ["false", ""])
 def test_the_demo_refuses_with_debug_off_and_leaves_nothing_behind(debug, checkout, port):
     for variables in ({}, PRODUCTION):
         finished = manage(checkout, "demo", f"--port={port}", DEBUG=debug, **variables)

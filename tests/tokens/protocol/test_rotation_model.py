@@ -245,7 +245,11 @@ def test_no_history_in_finer_units_of_time_ends_an_honest_session():
     "scale",
     [
         pytest.param(Scale(upload=4, messages=2), id="of 60 s"),
-        pytest.param(Scale(upload=10, messages=2, expired=True), id="of 150 s that is sent after a pause"),
+        pytest.param(
+            Scale(upload=10, messages=2, expired=True),
+            id="of 150 s that is sent after a pause",
+            marks=pytest.mark.exhaustive,
+        ),
         pytest.param(Scale(upload=10, messages=2), id="of 150 s", marks=pytest.mark.exhaustive),
         pytest.param(
             Scale(upload=3, messages=2, uploads_are_not_late=True),
@@ -281,9 +285,12 @@ def test_no_history_that_begins_with_djangos_session_ends_an_honest_session(mess
         pytest.param(
             Scale(upload=10, messages=2, expired=True, uploads_are_not_late=True),
             id="an upload of 150 s that is sent after a pause and is not late",
+            marks=pytest.mark.exhaustive,
         ),
         pytest.param(Scale(still_time_cut=2), id="a still time of two graces"),
-        pytest.param(Scale(still_time_cut=1), id="a still time shorter than two graces and 30 s"),
+        pytest.param(
+            Scale(still_time_cut=1), id="a still time shorter than two graces and 30 s", marks=pytest.mark.exhaustive
+        ),
         pytest.param(Scale(acknowledged_early=2), id="acknowledging after two graces"),
         pytest.param(
             Scale(repeat_sends_refresh=True),
