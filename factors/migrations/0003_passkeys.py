@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0006_user_name"),
         ("factors", "0002_confirmed_in"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
