@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -34,8 +35,19 @@ careful = method_decorator(
 )
 
 
+class PasskeyView(View):
+    """Answers 404 unless this site has passkeys."""
+
+    http_method_names = ("post",)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not passkeys.are_on():
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)
+
+
 @careful
-class Options(View):
+class Options(PasskeyView):
     """Returns ``{"options": …}`` for what ``for`` says:
 
     - ``sign-in``: a sign-in without anything before. The browser gets a cookie.
@@ -45,8 +57,6 @@ class Options(View):
 
     Answers 400 if the browser has nothing that it could be for.
     """
-
-    http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         purpose = request.POST.get("for")
@@ -75,15 +85,13 @@ class Options(View):
 
 
 @careful
-class SignIn(View):
+class SignIn(PasskeyView):
     """Signs in by a passkey, and redirects to ``next``, or to LOGIN_REDIRECT_URL. It takes ``answer`` and ``remember``.
 
     A script that accepts JSON, and not HTML, gets ``{"next": …, "accepted": …}`` or ``{"code": …, "detail": …}``
     instead. ``accepted`` and the codes are those of the API: ``factor_refused``, and ``passkey_unknown`` if the browser
     may forget the passkey.
     """
-
-    http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         answer, browser = request.POST.get("answer", ""), sessions.relying_party(request).browser
@@ -113,7 +121,7 @@ class SignIn(View):
 @login_not_required
 def related_origins(request: HttpRequest) -> HttpResponse:
     """Name the origins of other sites whose pages may use our passkeys (WebAuthn Level 3 section 5.11.1)."""
-    found = origins.related(sessions.relying_party(request))
+    found = origins.related(sessions.relying_party(request)) if passkeys.are_on() else []
     if not found:
         raise Http404
     return JsonResponse({"origins": found}, headers={"Cache-Control": "public, max-age=300"})

@@ -48,21 +48,25 @@ class SignIn(Public):
         problems.PASSKEY_UNKNOWN,
         problems.FACTOR_REQUIRED,
         problems.SIGN_IN_REFUSED,
+        problems.NOT_FOUND,
         problems.THROTTLED,
         answers=PasskeySignInOutput,
         takes=PasskeySignInInput,
     )
     def post(self, request: Request) -> HttpResponse | Response:
+        _require_passkeys()
         given = valid(PasskeySignInInput, request)
-        browser = sessions.relying_party(request._request).browser
+        has_cookies = given["mode"] != "body"
+        # The text of a client without cookies does not count for a browser: another site could have chosen it.
+        browser = sessions.relying_party(request._request).browser if has_cookies else given.get("ceremony", "")
         if "answer" not in given:
-            return self._begun(request, browser, has_cookies=given["mode"] != "body")
+            return self._begun(request, browser, has_cookies=has_cookies)
         self.exchange.device_token = given.get("device_token")
         try:
             issued = passkeys.sign_in(
                 request._request,
                 given["answer"],
-                given.get("ceremony") or browser,
+                browser,
                 mode=given["mode"],
                 remember=given.get("remember", False),
                 device_name=given.get("device_name", ""),
@@ -93,10 +97,12 @@ class Passkeys(ApiView):
         "Create a passkey. Without a credential, get what the browser needs to create one (`options`).",
         *CHANGES,
         problems.PASSKEY_REFUSED,
+        problems.NOT_FOUND,
         answers=CreationOutput,
         takes=PasskeyInput,
     )
     def post(self, request: Request) -> Response:
+        _require_passkeys()
         given = valid(PasskeyInput, request)
         proof = proof_for_change(request, given)
         if "credential" not in given:
@@ -149,6 +155,11 @@ class Passkey(ApiView):
         except totp.LastFactor:
             raise ProblemError(problems.LAST_FACTOR) from None
         return Response(_accepted(request), headers=PRIVATE)
+
+
+def _require_passkeys() -> None:
+    if not passkeys.are_on():
+        raise NotFound
 
 
 def _data(row: Row) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class PasskeySignInInput(SignInInput):
     ceremony = Text(
         max_length=MAX_CEREMONY,
         required=False,
-        help_text="From the answer with the options, for clients without cookies.",
+        help_text="In mode `body`: from the answer with the options.",
     )
 
 

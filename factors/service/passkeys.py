@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import router
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.views.decorators.debug import sensitive_variables
 
 from factors import authenticators, ceremonies, challenges
@@ -20,12 +21,14 @@ from factors.service.assertions import NAME as NAME
 from factors.service.assertions import accept, is_stored, methods_of, read, rows_of, use
 from factors.service.assertions import handle_of as handle_of
 from factors.service.changing import change
+from factors.service.ways import require_another
 from tokens import sessions
 
 MOST = 50
 """Passkeys of one account. Their ids are all in the answer to a request for options."""
 MAX_NAME = 100
 _HANDLE_BYTES = 64
+_A_PASSKEY = Passkey._meta.verbose_name
 
 
 class CreationRefused(Exception):
@@ -52,6 +55,11 @@ def of_user(user: Any) -> list[Passkey]:
 def has_some(user: Any) -> bool:
     """Return whether the user has a passkey."""
     return rows_of(user).exists()
+
+
+def are_on() -> bool:
+    """Return whether this site has passkeys: FACTORS names them. Otherwise they sign nobody in, and none is created."""
+    return sessions.factors.is_known(NAME)
 
 
 def new_browser() -> str:
@@ -115,7 +123,7 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
         public_key=new.public_key,
         sign_count=new.sign_count,
         aaguid=new.aaguid,
-        name=(name.strip() or authenticators.name_of(new.aaguid) or str(Passkey._meta.verbose_name))[:MAX_NAME],
+        name=(name.strip() or authenticators.name_of(new.aaguid) or capfirst(str(_A_PASSKEY)))[:MAX_NAME],
         transports=" ".join(new.transports),
         can_sync=new.can_sync,
         is_synced=new.is_synced,
@@ -214,16 +222,9 @@ def remove(request: HttpRequest, passkey_id: UUID, *, end_others: bool = False, 
         row = rows_of(user).filter(pk=passkey_id).first()
         if row is None:
             raise NoSuchPasskey
-        others = [other for other in of_user(user) if other.pk != row.pk]
-        names = {*sessions.factors.offered(request, user)}
-        if not any(other.is_discoverable is not False for other in others) and not names - {
-            NAME,
-            totp.NAME,
-            recovery_codes.NAME,
-        }:
-            raise totp.LastFactor
+        require_another(request, user, without=row.pk)
         row.delete(using=router.db_for_write(Passkey))
-        if not others and totp.NAME not in names:
+        if not has_some(user) and totp.of_user(user) is None:
             recovery_codes.delete(user)
         sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)
         if end_others:

@@ -20,6 +20,8 @@ from factors.encryption import Unreadable, current_key_id
 from factors.models import Totp
 from factors.service import recovery_codes
 from factors.service.changing import change
+from factors.service.ways import LastFactor as LastFactor
+from factors.service.ways import require_another
 from tokens import sessions
 
 NAME = "totp"
@@ -39,10 +41,6 @@ class NothingPending(Exception):
 
 class NotSetUp(Exception):
     """The user has no authenticator app."""
-
-
-class LastFactor(Exception):
-    """Without it the user could not prove who they are."""
 
 
 class Enrolment(NamedTuple):
@@ -110,8 +108,7 @@ def remove(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> N
     with change(request, **proof) as user:
         if of_user(user) is None:
             raise NotSetUp
-        if not {*sessions.factors.offered(request, user)} - {NAME, recovery_codes.NAME}:
-            raise LastFactor
+        require_another(request, user)
         delete(user)
         recovery_codes.delete(user)
         sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)

@@ -8,7 +8,7 @@ from factors.service import passkeys, recovery_codes, removal
 from tests.browsers import ACCESS, login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
-from tests.factors.passkey_steps import PASSKEYS, create, sign_in
+from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin, create, sign_in
 from tests.factors.steps import API, BY_TOTP, set_up
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.sessions import factors
@@ -60,6 +60,16 @@ class TestTheLastWay:
         create(bare, Authenticator())
         create(bare, Authenticator(is_discoverable=is_discoverable))
         assert remove(bare).status_code == 200
+
+    def test_is_not_left_to_the_app_by_a_passkey_that_needs_a_name(self, clock, bare):
+        create(bare, Authenticator(is_discoverable=False))
+        set_up(bare, clock.now)
+        assert bare.delete(BY_TOTP).json()["code"] == "last_factor"
+
+    def test_is_left_to_the_app_by_a_passkey(self, clock, bare):
+        create(bare, Authenticator())
+        set_up(bare, clock.now)
+        assert bare.delete(BY_TOTP).status_code == 204
 
     def test_is_left_by_a_password(self, device, signed_in):
         assert remove(signed_in).status_code == 200
@@ -187,7 +197,7 @@ def test_a_new_one_gets_the_name_of_its_authenticator(signed_in):
         create(signed_in, Authenticator(aaguid=bytes(16)))["name"],
         create(signed_in, Authenticator(), name="my phone")["name"],
     ]
-    assert names == ["iCloud Keychain", "passkey", "my phone"]
+    assert names == ["iCloud Keychain", "Passkey", "my phone"]
 
 
 def test_a_new_one_makes_no_recovery_codes(device, signed_in):
@@ -205,3 +215,19 @@ def test_a_new_one_and_a_removal_are_mailed(signed_in, user, mailoutbox, django_
 @pytest.mark.parametrize("name", ["totp", "recovery_code", "passkey"])
 def test_no_factor_is_answered_without_a_session(device, user, name):
     assert factors.verify(None, user, name, {"response": {}}) is None
+
+
+@pytest.mark.parametrize(
+    "path", [PASSKEYS, BY_PASSKEY, "/account/passkeys/options", "/sign-in/passkey", "/.well-known/webauthn"]
+)
+def test_a_site_that_does_not_name_them_has_none(device, signed_in, another, settings, path):
+    """A passkey from before signs nobody in either."""
+    browser = another()
+    answer = device.sign(begin(browser))
+    named = [name for name in settings.TOKENS["FACTORS"] if "passkeys" not in name]
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": named, "TRUSTED_ORIGINS": ["https://example.com"]}
+    assert post(browser, BY_PASSKEY, {"answer": answer}).status_code == 404
+    ask = signed_in.get if "webauthn" in path else signed_in.post
+    assert ask(path, {}, content_type="application/json").status_code == 404
+    assert len(signed_in.get(PASSKEYS).json()["passkeys"]) == 1
+    assert remove(signed_in).status_code == 200

@@ -149,6 +149,8 @@ class TestAChallenge:
         given = {"answer": device.sign(begun.json()["options"]), "mode": "body"}
         assert post(another(), BY_PASSKEY, {**given, "ceremony": "another"}).status_code == 401
         assert post(another(), BY_PASSKEY, given).status_code == 401
+        in_a_browser = {**given, "mode": "cookie", "ceremony": begun.json()["ceremony"]}
+        assert post(another(), BY_PASSKEY, in_a_browser).status_code == 401
         opened = post(another(), BY_PASSKEY, {**given, "ceremony": begun.json()["ceremony"]})
         assert opened.status_code == 200, opened.content
         assert {"access_token", "refresh_token", "device_token"} <= {*opened.json()}

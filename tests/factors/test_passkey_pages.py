@@ -220,6 +220,13 @@ def test_it_is_in_german(signed_in, device):
         assert text in shown
 
 
+def test_a_site_without_the_factor_has_no_pages_of_passkeys(signed_in, settings):
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", "factors.totp.TotpFactor"]}
+    assert "asskey" not in signed_in.get(PAGE).text
+    for url in (ADD, OFFER):
+        assert signed_in.get(url).status_code == signed_in.post(url).status_code == 404
+
+
 def test_a_project_that_has_the_api_only_shows_nothing_of_passkeys(client, settings):
     urls = ModuleType("urls")
     urls.urlpatterns = [path("api/", include("factors.api.urls")), path("", include("accounts.urls"))]

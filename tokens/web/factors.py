@@ -164,6 +164,11 @@ def bound_to(request: Any) -> UUID | None:
     return None if exchange.idle is None else exchange.idle.id
 
 
+def is_known(name: str) -> bool:
+    """Return whether there is a factor of this name in FACTORS."""
+    return any(factor.name == name for factor in token_settings().known_factors)
+
+
 def label_of(name: str) -> str | Promise:
     """Return what pages call a factor. Return its name if there is none in FACTORS."""
     return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)

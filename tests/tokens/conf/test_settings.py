@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     ),
     "SIGN_IN_POLICY": ("", "shop.policies.of", " shop.policies.of ", "shop.policies.of"),
     "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
+    "TRUST_DEVICE_BOUND_PASSKEYS": (False, True, "on", True),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
