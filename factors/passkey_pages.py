@@ -24,7 +24,17 @@ from tokens import sessions
 REFUSED = gettext_lazy("The passkey was not created. Try again.")
 
 
-class AddPasskey(Change):
+class OfPasskeys:
+    """Answers 404 unless this site has passkeys."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not passkeys.are_on():
+            raise Http404
+        answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        return answer
+
+
+class AddPasskey(OfPasskeys, Change):
     """Its script lets the browser create the passkey, and then sends the form."""
 
     template_name = "factors/add_passkey.html"
@@ -54,7 +64,7 @@ class AddPasskey(Change):
         return self.form_invalid(form)
 
 
-class OnePasskey(Change):
+class OnePasskey(OfPasskeys, Change):
     """A page about one of the user's passkeys."""
 
     @cached_property
@@ -114,7 +124,7 @@ class RemovePasskey(OnePasskey):
 
 
 @careful
-class OfferPasskey(Own, TemplateView):
+class OfferPasskey(OfPasskeys, Own, TemplateView):
     """Offers to create a passkey to a user who has just signed in, and leads on to ``next``.
 
     Nothing is offered to people who could not create one at once, or who do not want to be asked.

@@ -17,13 +17,20 @@ class PasskeyFactor(Factor):
     name = passkeys.NAME
     label = _("passkey")
     needs_script = True
-    template = "factors/passkey_answer.html"
     sign_in_template = "factors/passkey_sign_in.html"
     hint_template = "factors/passkey_hint.html"
 
     def __init__(self) -> None:
         is_hardware = sessions.relying_party(None).trusts_device_bound
         self.proves = frozenset({"pop", "user", "mfa", *(["hwk"] if is_hardware else [])})
+
+    @property
+    def template(self) -> str:  # type: ignore[override]
+        """The template of forms that ask for a passkey. A project that has the API only has none."""
+        try:
+            return "factors/passkey_answer.html" if reverse("passkey-options") else ""
+        except NoReverseMatch:
+            return ""
 
     def is_available(self, user: Any) -> bool:
         return passkeys.has_some(user)

@@ -29,7 +29,7 @@ class Security(Own, TemplateView):
             labels=[sessions.factors.label_of(name) for name in names],
             has_password="password" in names,
             change_password=_url("change-password"),
-            has_passkeys=any(factor.name == passkeys.NAME for factor in sessions.factors.known()),
+            has_passkeys=passkeys.are_on(),
             passkeys=passkeys.of_user(user),
             signal=signal(self.request),
             app=totp.of_user(user),

@@ -2,11 +2,14 @@
 
 import json
 import re
+from types import ModuleType
 
 import pytest
 from django.test import Client
+from django.urls import include, path
 
 from factors.models import Passkey, UserHandle
+from factors.passkeys import PasskeyFactor
 from tests.browsers import ACCESS, REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
@@ -215,3 +218,18 @@ def test_it_is_in_german(signed_in, device):
     shown = signed_in.get(PAGE, headers={"Accept-Language": "de"}).text
     for text in ("Synchronisiert", "Einen weiteren Passkey hinzufügen", "Was zuletzt geschehen ist", "(dieses Gerät)"):
         assert text in shown
+
+
+def test_a_site_without_the_factor_has_no_pages_of_passkeys(signed_in, settings):
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", "factors.totp.TotpFactor"]}
+    assert "asskey" not in signed_in.get(PAGE).text
+    for url in (ADD, OFFER):
+        assert signed_in.get(url).status_code == signed_in.post(url).status_code == 404
+
+
+def test_a_project_that_has_the_api_only_shows_nothing_of_passkeys(client, settings):
+    urls = ModuleType("urls")
+    urls.urlpatterns = [path("api/", include("factors.api.urls")), path("", include("accounts.urls"))]
+    settings.ROOT_URLCONF = urls
+    assert 'data-passkey="sign-in"' not in client.get("/sign-in").text
+    assert not PasskeyFactor().is_on_pages

@@ -111,6 +111,10 @@ async function me(): Promise<string> {
   return error ? next(error) : data.user.email;
 }
 
+// What a passkey has to sign, for a client without cookies.
+const asked = await plain.POST("/api/auth/passkey", { body: { mode: "body" } });
+await say({ asked: [asked.data?.options?.["userVerification"], typeof asked.data?.ceremony] });
+
 const other = await signIn("an old phone");
 const first = tokens.refresh;
 const own = await signIn("a laptop");
