@@ -112,7 +112,6 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
     "REQUIRED_FACTORS": ("nobody", "staff", " staff ", "staff"),
     "TRUST_DEVICE_BOUND_PASSKEYS": (False, True, "on", True),
-    "TRUST_DEVICES_FOR": (days(30), 86400, "86400", days(1)),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
