@@ -61,7 +61,7 @@ class TestOptions:
         assert options(another(), "prove") == 400
 
     def test_to_create_are_for_the_user(self, signed_in, another, user):
-        assert options(signed_in, "create")["user"]["name"] == user.email
+        assert options(signed_in, "create")["user"]["name"] == user.get_username()
         assert options(another(), "create") == 400
 
     def test_for_the_second_step_need_a_pending_sign_in(self, device, another, user):
