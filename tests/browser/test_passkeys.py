@@ -97,6 +97,10 @@ def test_a_user_creates_one_signs_in_by_a_button_renames_and_removes_it(
     press(page)
     arrived(page, "Security")
     assert methods(site, person) == ["pop", "user", "mfa"]
+    if is_first:
+        page.goto(page.locator("details form").get_attribute("action") or "")
+        is_accessible()
+        page.goto(SECURITY)
     page.locator("summary").click()
     page.get_by_label("Name of the passkey").fill("On my desk")
     page.get_by_role("button", name="Save").click()
