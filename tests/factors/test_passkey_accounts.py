@@ -2,6 +2,8 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.http import HttpResponse
+from django.urls import path
 
 from factors.models import Passkey, RecoveryCode, Totp, UserHandle
 from factors.service import passkeys, recovery_codes, removal
@@ -11,7 +13,7 @@ from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin, create, sign_in
 from tests.factors.steps import API, BY_TOTP, set_up
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.sessions import factors
+from tokens.sessions import factors, requires
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -218,16 +220,34 @@ def test_no_factor_is_answered_without_a_session(device, user, name):
 
 
 @pytest.mark.parametrize(
-    "path", [PASSKEYS, BY_PASSKEY, "/account/passkeys/options", "/sign-in/passkey", "/.well-known/webauthn"]
+    "url", [PASSKEYS, BY_PASSKEY, "/account/passkeys/options", "/sign-in/passkey", "/.well-known/webauthn"]
 )
-def test_a_site_that_does_not_name_them_has_none(device, signed_in, another, settings, path):
+def test_a_site_that_does_not_name_them_has_none(device, signed_in, another, settings, url):
     """A passkey from before signs nobody in either."""
     browser = another()
     answer = device.sign(begin(browser))
     named = [name for name in settings.TOKENS["FACTORS"] if "passkeys" not in name]
     settings.TOKENS = {**settings.TOKENS, "FACTORS": named, "TRUSTED_ORIGINS": ["https://example.com"]}
     assert post(browser, BY_PASSKEY, {"answer": answer}).status_code == 404
-    ask = signed_in.get if "webauthn" in path else signed_in.post
-    assert ask(path, {}, content_type="application/json").status_code == 404
+    ask = signed_in.get if "webauthn" in url else signed_in.post
+    assert ask(url, {}, content_type="application/json").status_code == 404
     assert len(signed_in.get(PASSKEYS).json()["passkeys"]) == 1
     assert remove(signed_in).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("trusts", "status"), [(False, "permission_denied"), (True, "insufficient_user_authentication")]
+)
+def test_aal3_is_in_reach_only_where_the_site_believes_authenticators(device, signed_in, settings, trusts, status):
+    settings.TOKENS = {**settings.TOKENS, "TRUST_DEVICE_BOUND_PASSKEYS": trusts}
+    settings.ROOT_URLCONF = __name__
+    answer = signed_in.get("/in-hardware", headers={"Accept": "application/json"})
+    assert answer.json()["code"] == status
+
+
+@requires(acr="aal3")
+def in_hardware(request):
+    return HttpResponse("in")
+
+
+urlpatterns = [path("in-hardware", in_hardware)]

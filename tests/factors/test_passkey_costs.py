@@ -43,7 +43,7 @@ def test_options_need_no_statement_and_leave_no_row(device, another):
     assert rows() == before
 
 
-def test_options_are_the_same_for_everybody_but_for_what_is_random(device, another):
+def test_options_are_the_same_for_everybody_except_what_is_random(device, another):
     found = [begin(another()) for _ in range(2)]
     challenges = [one.pop("challenge") for one in found]
     assert found[0] == found[1]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.browsers import ACCESS, REFRESH, post
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, post
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import FACTOR, PASSKEYS, create, sign_in
 
@@ -65,4 +65,13 @@ def test_by_pages(device, another, user):
     options = browser.post("/account/passkeys/options", {"for": "sign-in"}).json()["options"]
     answer = browser.post("/sign-in/passkey", {"answer": json.dumps(device.sign(options)), "next": "/devices"})
     assert (answer.status_code, answer["Location"]) == (302, "/devices"), answer.content
+    assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pop", "user", "mfa"]
+
+
+def test_signs_in_under_asgi(device):
+    browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
+    assert sign_in(browser, device).status_code == 200
+    options = browser.post("/account/passkeys/options", {"for": "sign-in"}).json()["options"]
+    answer = browser.post("/sign-in/passkey", {"answer": json.dumps(device.sign(options)), "next": "/devices"})
+    assert answer["Location"] == "/devices"
     assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pop", "user", "mfa"]
