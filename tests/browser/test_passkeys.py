@@ -162,7 +162,7 @@ def test_it_is_a_second_factor_and_answers_again_later(
     arrived(page)
     assert {*methods(site, person)} == {"pwd", "pop", "user", "mfa"}
     site.forward(901)
-    page.goto("/email/change")
+    page.goto("/sign-in/again?next=/email/change")
     arrived(page, "Confirm that it is you")
     is_accessible()
     press(page)
