@@ -111,6 +111,7 @@ class TestASignIn:
         browser = another()
         answer = browser.post(SIGN_IN, {"answer": "{}", "next": "/devices"})
         assert (answer.status_code, answer["Location"]) == (302, "/sign-in?next=/devices")
+        assert "That did not work." in browser.get(answer["Location"]).content.decode()
 
     def test_tells_a_script_where_to_go_or_what_is_wrong(self, device, another):
         browser = another()
