@@ -59,9 +59,9 @@ def open_session(
 ) -> SignedIn:
     """Sign a user in as the API does after it has checked who they are, and return what the client gets.
 
-    ``methods`` says how the user has authenticated: names, or the time of each by its name. SIGN_IN_POLICY is asked.
-    Raise `tokens.sessions.SignInRefused` or `FactorRequired` as a sign-in does, and `ValueError` if the mode is not in
-    MODES or the user cannot sign in.
+    ``methods`` says how the user has authenticated: names, or the time of each by its name. SIGN_IN_POLICY and
+    REQUIRED_FACTORS are asked. Raise `tokens.sessions.SignInRefused` or `FactorRequired` as a sign-in does, and
+    `ValueError` if the mode is not in MODES or the user cannot sign in.
 
     ``mode`` is by default that of pages. ``meta`` and ``cookies`` are those of the request that signs in.
     """

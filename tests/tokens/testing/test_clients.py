@@ -181,8 +181,13 @@ class TestMethods:
         with pytest.raises(sessions.UnknownMethod):
             sign_in(Client(), user, methods=["magic"])
 
-    def test_the_policy_is_asked(self, user, settings):
-        settings.TOKENS = {"SIGN_IN_POLICY": "tests.tokens.testing.policies.two_factors"}
+    @pytest.mark.parametrize(
+        "asked",
+        [{"SIGN_IN_POLICY": "tests.tokens.testing.policies.two_factors"}, {"REQUIRED_FACTORS": "everybody"}],
+        ids=["the policy", "the required factors"],
+    )
+    def test_what_the_project_asks_for_is_asked_for(self, asked, user, settings):
+        settings.TOKENS = asked
         with pytest.raises(sessions.FactorRequired):
             sign_in(Client(), user, methods=["pwd"])
         assert not RefreshToken.objects.exists()
