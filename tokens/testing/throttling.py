@@ -1,16 +1,16 @@
 """Tests sign in more often than people do."""
 
-import os
 from typing import Any
+from unittest.mock import patch
 
-from django.conf import settings
-from django.test import override_settings
+from django.core.signals import setting_changed
 from django.test.utils import TestContextDecorator
 
+from tokens.conf import reading
+from tokens.conf.rates import OFF
 from tokens.testing.guard import require_tests
 
-VARIABLE = "TOKENS_THROTTLES"
-"""The environment variable takes precedence over the settings."""
+NAME = "THROTTLES"
 
 
 class throttles_off(TestContextDecorator):
@@ -18,11 +18,20 @@ class throttles_off(TestContextDecorator):
 
     def enable(self) -> None:
         require_tests()
-        self._variable = os.environ.pop(VARIABLE, None)
-        self._override: Any = override_settings(TOKENS={**getattr(settings, "TOKENS", {}), "THROTTLES": "off"})
-        self._override.enable()
+        given = reading._given_values
+
+        def without() -> list[tuple[str, str, Any]]:
+            # The environment takes precedence over the settings, so both are left out.
+            return [*(value for value in given() if value[1] != NAME), ("settings", NAME, OFF)]
+
+        self._patch = patch.object(reading, "_given_values", without)
+        self._patch.start()
+        _read_anew()
 
     def disable(self) -> None:
-        if self._variable is not None:
-            os.environ[VARIABLE] = self._variable
-        self._override.disable()  # Afterwards, because the settings are read anew.
+        self._patch.stop()
+        _read_anew()
+
+
+def _read_anew() -> None:
+    setting_changed.send(sender=throttles_off, setting="TOKENS", value=None, enter=True)
