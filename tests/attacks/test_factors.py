@@ -1,0 +1,30 @@
+"""What somebody can do to the factors of their own account, or of another, that must not stop anybody else."""
+
+import pytest
+
+from factors import codes
+from factors.models import UserHandle
+from tests.browsers import login
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+OFFER, OPTIONS = "/account/security/passkeys/offer", "/account/passkeys/options"
+
+
+def test_the_offer_can_be_dismissed_by_everybody_and_a_passkey_be_created_later(another):
+    """The second user got an error of the server, and the first an empty user handle, which browsers refuse."""
+    for _ in range(2):
+        browser = another()
+        login(browser, UserFactory())
+        assert browser.post(OFFER, {"answer": "never"}).status_code == 302
+        options = browser.post(OPTIONS, {"for": "create"}).json()["options"]
+        assert len(options["user"]["id"]) == 86
+    assert UserHandle.objects.filter(is_offer_dismissed=True).count() == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "漢" * 254, "🙂" * 254], ids=["letters", "ideographs", "emoji"])
+def test_a_long_name_does_not_keep_its_user_from_an_authenticator_app(name):
+    uri = codes.uri(codes.new_secret(), name, "testserver")
+    assert codes.qr_code(uri).startswith("<svg")
+    assert "%E2%80%A6" in uri
