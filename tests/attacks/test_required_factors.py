@@ -137,16 +137,22 @@ def basic(user: Any, password: str = PASSWORD) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(f"{user.email}:{password}".encode()).decode()}
 
 
+def in_a_header(user: Any) -> dict[str, str]:
+    return {"X-Password": f"{user.email}:{PASSWORD}"}
+
+
 class TestAPasswordWithEachRequest:
     """REST framework's own way, and those of projects that build on it. It opens no session, so no step can follow."""
 
     WAYS = [
         ("/probe/basic", basic),
         ("/probe/basic-credentials", basic),
-        ("/probe/basic-header", lambda user: {"X-Password": f"{user.email}:{PASSWORD}"}),
+        ("/probe/basic-header", in_a_header),
+        ("/probe/basic-alone", in_a_header),
     ]
+    NAMES = ("as it is", "other credentials", "another header", "without the request")
 
-    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=["as it is", "other credentials", "another header"])
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
     @pytest.mark.parametrize("kind", [Client, AsyncBrowser])
     def test_is_refused(self, path, headers, kind, owner, require):
         assert kind().get(path, headers=headers(owner)).status_code == 200
@@ -156,7 +162,7 @@ class TestAPasswordWithEachRequest:
         assert owner.email not in response.text
         assert kind().get(path, headers=headers(UserFactory())).status_code == 200
 
-    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=["as it is", "other credentials", "another header"])
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
     def test_asks_the_policy_too_and_once(self, path, headers, owner, require):
         require("nobody", SIGN_IN_POLICY=f"{__name__}.counting")
         counted.clear()
@@ -164,6 +170,14 @@ class TestAPasswordWithEachRequest:
         assert counted == [{"pwd"}]
         require("nobody", SIGN_IN_POLICY="tests.attacks.test_sign_in_policy.nobody")
         assert Client().get(path, headers=headers(owner)).status_code == 401
+
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
+    def test_gives_the_policy_no_password_in_the_place_of_the_request(self, path, headers, owner, require):
+        require("nobody", SIGN_IN_POLICY=f"{__name__}.seeing")
+        seen.clear()
+        assert Client().get(path, headers=headers(owner)).status_code == 200
+        (request,) = seen
+        assert request is None if "alone" in path else request.path == path
 
     def test_by_the_word_of_a_proxy_is_refused_unless_it_says_more(self, owner, require, settings):
         backend = "django.contrib.auth.backends.RemoteUserBackend"
@@ -194,10 +208,16 @@ class TestAPasswordWithEachRequest:
 
 
 counted: list[set[str]] = []
+seen: list[Any] = []
 
 
 def counting(request: Any, user: Any, methods: Any) -> Any:
     counted.append({*methods})
+    return sessions.Open()
+
+
+def seeing(request: Any, user: Any, methods: Any) -> Any:
+    seen.append(request)
     return sessions.Open()
 
 
