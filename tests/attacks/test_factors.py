@@ -1,14 +1,20 @@
 """What somebody can do to the factors of their own account, or of another, that must not stop anybody else."""
 
+from uuid import UUID
+
 import pytest
+from django.urls import resolve, reverse
 
 from factors import codes
+from factors import urls as pages
 from factors.models import UserHandle
 from tests.browsers import login
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
+ONLY_SHOWN = {"your-security", "well-known-webauthn"}
+OF_STAFF = ["admin:factors_factorreset_user", "admin:factors_factorreset_confirm"]
 OFFER, OPTIONS = "/account/security/passkeys/offer", "/account/passkeys/options"
 
 
@@ -28,3 +34,12 @@ def test_a_long_name_does_not_keep_its_user_from_an_authenticator_app(name):
     uri = codes.uri(codes.new_secret(), name, "testserver")
     assert codes.qr_code(uri).startswith("<svg")
     assert "%E2%80%A6" in uri
+
+
+@pytest.mark.parametrize("name", [*(page.name for page in pages.urlpatterns if page.name not in ONLY_SHOWN), *OF_STAFF])
+def test_no_page_that_changes_factors_is_in_a_transaction_of_the_request(name):
+    """With ATOMIC_REQUESTS, what a page refuses would be rolled back, such as the event of a copied passkey."""
+    key = UUID(int=1)
+    given = {"passkey_id": key} if "-passkey" in name and name.split("-")[0] in {"rename", "remove"} else {}
+    given |= {"user_id": str(key)} if name.endswith("_user") else {"row_id": key} if name.endswith("_confirm") else {}
+    assert resolve(reverse(name, kwargs=given)).func._non_atomic_requests
