@@ -209,6 +209,14 @@ class TestAPasswordWithEachRequest:
 
 counted: list[set[str]] = []
 seen: list[Any] = []
+read: list[str] = []
+
+
+class Reads:
+    """A router that notes what is read where the project's routers decide, as they do for a replica that is behind."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> None:
+        read.append(model._meta.label)
 
 
 def counting(request: Any, user: Any, methods: Any) -> Any:
@@ -280,6 +288,16 @@ class TestASessionOfBefore:
         assert "/admin/login/" in browser.post(page, {"name": "after"})["Location"]
         assert [*Group.objects.values_list("name", flat=True)] == ["before"]
         assert browser.get("/admin/login/").status_code == 200
+
+    def test_is_judged_by_no_replica(self, browser, owner, require, settings):
+        settings.DATABASE_ROUTERS = [f"{__name__}.Reads"]
+        found = []
+        for whom in ("nobody", "staff"):
+            require(whom)
+            read.clear()
+            found.append((browser.delete("/api/auth/sessions").status_code, sorted(read)))
+        assert [status for status, _ in found] == [204, 403]
+        assert found[0][1] == found[1][1]
 
     @pytest.mark.parametrize("begin", [by_function, by_hijack])
     def test_begins_no_impersonation(self, browser, require, begin):
