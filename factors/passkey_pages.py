@@ -141,6 +141,8 @@ class OfferPasskey(OfPasskeys, Own, TemplateView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.POST.get("answer") == "never":
+            if sessions.actor_id(request) is not None:
+                raise sessions.ImpersonationRefused
             offers.dismiss(request.user)
         if not (credential := request.POST.get("credential")):
             return HttpResponseRedirect(next_page(request))

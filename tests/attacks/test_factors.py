@@ -9,7 +9,7 @@ from factors import codes
 from factors import urls as pages
 from factors.models import UserHandle
 from tests.browsers import login
-from tests.factories import UserFactory
+from tests.factories import AdminFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -27,6 +27,16 @@ def test_the_offer_can_be_dismissed_by_everybody_and_a_passkey_be_created_later(
         options = browser.post(OPTIONS, {"for": "create"}).json()["options"]
         assert len(options["user"]["id"]) == 86
     assert UserHandle.objects.filter(is_offer_dismissed=True).count() == 2
+
+
+def test_the_offer_is_not_dismissed_for_somebody_else(another, settings):
+    settings.ROOT_URLCONF = "tests.tokens.web.impersonation_urls"
+    browser, owner = another(), UserFactory()
+    login(browser, AdminFactory())
+    assert browser.post(f"/probe/impersonate/{owner.email}").status_code == 200
+    assert browser.post(OFFER, {"answer": "later"}).status_code == 302
+    assert browser.post(OFFER, {"answer": "never"}).status_code == 403
+    assert not UserHandle.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "漢" * 254, "🙂" * 254], ids=["letters", "ideographs", "emoji"])
