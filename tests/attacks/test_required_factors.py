@@ -229,6 +229,18 @@ def seeing(request: Any, user: Any, methods: Any) -> Any:
     return sessions.Open()
 
 
+def test_a_middleware_that_signs_in_with_each_request_makes_no_loop(owner, require, settings):
+    """Such as `RemoteUserMiddleware`. The page that asks for the factor would lead to itself for ever."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    require()
+    said, browser = {"REMOTE_USER": owner.get_username()}, Client(headers={"Accept": "text/html"})
+    assert browser.get("/admin/", **said)["Location"] == "/sign-in/factor"
+    assert browser.get("/sign-in/factor", **said).status_code == 401
+    require(BACKEND_METHODS={settings.AUTHENTICATION_BACKENDS[0]: ["mfa"]})
+    assert browser.get("/admin/", **said).status_code == 200
+
+
 class TestASessionOfBefore:
     """It was opened by a password. Where its row is asked, it is nobody's at once, and elsewhere within minutes."""
 
