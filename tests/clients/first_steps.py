@@ -83,6 +83,7 @@ CASES = {
             "policies.py",
             "settings.py, with a policy",
             "settings.py, with factors",
+            "settings.py, with passkeys",
             "urls.py, with factors",
             "settings.py, with error reports",
             "views.py",

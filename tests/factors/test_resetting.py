@@ -1,5 +1,6 @@
 """Staff resets the factors of a user, and another superuser confirms the reset of a superuser."""
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +16,8 @@ from django.test import Client
 from factors.models import FactorReset, RecoveryCode, Totp
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
+from tests.factors.authenticator import Authenticator
+from tests.factors.passkey_steps import create, sign_in
 from tests.factors.steps import code, set_up
 from tests.tokens.service.threads import in_thread, until_one_waits
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -399,3 +402,18 @@ class TestTheCommand:
             with pytest.raises(CommandError):
                 call_command("reset_factors", boss.email, "--reason", REASON)
         assert is_reset(boss) == expected
+
+
+def test_staff_who_have_nothing_but_a_passkey_answer_by_it(helper, owner, clock):
+    browser, device = browser_of(helper), Authenticator()
+    create(browser, device)
+    User.objects.filter(pk=helper.pk).update(password="!")
+    clock.forward(3600)
+    browser = Client(headers={"User-Agent": FIREFOX})
+    assert sign_in(browser, device).status_code == 200
+    clock.forward(3600)
+    assert 'data-passkey="answer"' in browser.get(page(owner)).content.decode()
+    options = browser.post("/account/passkeys/options", {"for": "prove"}).json()["options"]
+    given = {"method": "passkey", "current_password": json.dumps(device.sign(options))}
+    assert ask(browser, owner, **given).status_code == 302
+    assert is_reset(owner)

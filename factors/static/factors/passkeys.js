@@ -148,7 +148,6 @@ function signIn(form) {
     renew();
   });
   document.addEventListener("visibilitychange", renew);
-  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
   start();
 }
 
@@ -225,6 +224,9 @@ const signal = ({ dataset }) => tell(JSON.parse(dataset.accepted));
 async function hint(field) {
   if (await PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable()) field.value = "on";
 }
+
+// A page that comes back from the browser's memory may have sent its form, with fields that it has disabled.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 const parts = { "sign-in": signIn, answer, enrol, create, offer, signal, hint };
 for (const part of document.querySelectorAll("[data-passkey]")) {

@@ -48,6 +48,12 @@ def test_a_passkey_is_the_second_step_after_a_password(signed_in, authenticator,
     assert signed_in.fetch() == [200]
 
 
+@pytest.mark.parametrize("mode", ["body"], indirect=True)
+def test_the_browser_suggests_a_passkey(signed_in, authenticator, person):
+    signed_in.sign_out()
+    assert call(signed_in, "signIn", {"mediation": "conditional"}) == ["done", person.email]
+
+
 def test_the_browser_forgets_a_passkey_that_nobody_has_any_more(signed_in, authenticator, world, person):
     signed_in.sign_out()
     world.auth.do(
