@@ -8,8 +8,8 @@ from django.urls import resolve, reverse
 from factors import codes
 from factors import urls as pages
 from factors.models import UserHandle
-from tests.browsers import login
-from tests.factories import AdminFactory, UserFactory
+from tests.browsers import login, post
+from tests.factories import PASSWORD, AdminFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -44,6 +44,15 @@ def test_a_long_name_does_not_keep_its_user_from_an_authenticator_app(name):
     uri = codes.uri(codes.new_secret(), name, "testserver")
     assert codes.qr_code(uri).startswith("<svg")
     assert "%E2%80%A6" in uri
+
+
+def test_nobody_sets_up_a_passkey_that_the_site_would_not_ask_for_later(another, settings):
+    """It would be the only factor of the account, and its user could never sign in again."""
+    names = [*settings.TOKENS["FACTORS"]]
+    names.remove("factors.passkeys.PasskeyFactor")
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": names, "REQUIRED_FACTORS": "everybody"}
+    answer = post(another(), "/api/auth/login", {"email": UserFactory().email, "password": PASSWORD})
+    assert answer.json()["offered"] == ["enrol_totp"]
 
 
 @pytest.mark.parametrize("name", [*(page.name for page in pages.urlpatterns if page.name not in ONLY_SHOWN), *OF_STAFF])
