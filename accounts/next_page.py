@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import RedirectURLMixin
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -38,4 +38,4 @@ class Entrance(OwnSite):
     def lead_on(self) -> HttpResponse:
         """Redirect a user who has just signed in, by way of the page of a factor if there is one."""
         user = self.request.user
-        return redirect(sessions.factors.page_after_sign_in(self.request, user, self.get_success_url()))
+        return HttpResponseRedirect(sessions.factors.page_after_sign_in(self.request, user, self.get_success_url()))

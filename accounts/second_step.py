@@ -5,9 +5,8 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
@@ -31,7 +30,7 @@ class SecondStep(Entrance, AccountForm):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST" and sessions.is_live(request):
-            return redirect(self.get_success_url())
+            return HttpResponseRedirect(self.get_success_url())
         # After a wrong answer the page is the same, whether the pending sign-in has ended or not.
         self.offered = sessions.pending.offered_here(request, even_if_ended=request.method == "POST")
         if not self.offered:

@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.template.response import TemplateResponse
@@ -69,7 +69,7 @@ class SignIn(Entrance, LoginView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # With ``is_authenticated``, a deleted user would be redirected between this page and the previous one for ever.
         if sessions.is_live(request):
-            return redirect(self.get_success_url())
+            return HttpResponseRedirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class SignIn(Entrance, LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         if sessions.reopen(self.request, form.get_user()):
-            return redirect(self.get_success_url())
+            return HttpResponseRedirect(self.get_success_url())
         is_remembered = form.cleaned_data.get("remember")
         if is_remembered:
             # With an expiry, Django's session does not end when the browser is closed. A pending sign-in too.
@@ -175,7 +175,7 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 
     def finished(self) -> HttpResponse:
         """Return the response after `carry_out`."""
-        return redirect(self.get_success_url())
+        return HttpResponseRedirect(self.get_success_url())
 
     def get_success_url(self) -> str:
         return reverse(self.done)

@@ -23,10 +23,11 @@ from django.utils.translation import gettext_lazy
 from factors import forms
 from factors.models import FactorReset
 from factors.service import resetting
-from factors.views import Change
+from factors.views import Change, careful
 from tokens import sessions
 
 
+@careful
 class _OfStaff(Change):
     """A page of the admin that carries out a change of the factors of somebody else."""
 
@@ -113,6 +114,7 @@ class ResetFactors(_OfStaff):
         return user
 
 
+@careful
 class ConfirmReset(_OfStaff):
     """Asks another superuser to confirm a reset, or to decline it."""
 

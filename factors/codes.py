@@ -18,6 +18,8 @@ DIGITS, PERIOD = 6, 30
 TOLERANCE = 1
 """How many steps before and after the server's time are accepted (RFC 6238 section 5.2)."""
 RECOVERY_CODES = 10
+MAX_ACCOUNT = 64
+"""Characters of a user's name in a QR code. One character may take twelve there."""
 _RECOVERY_BYTES = 15
 """120 random bits. SP 800-63B-4 section 3.1.2.2 requires 112 where codes are stored as plain digests."""
 _GROUP = 6
@@ -55,9 +57,14 @@ def matching_step(secret: str, answer: Any, now: datetime, after: int) -> int | 
     return found
 
 
-def uri(secret: str, account: str, issuer: str) -> str:
-    """Return the URI that an authenticator app reads from a QR code (otpauth)."""
-    return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=issuer)
+def uri(secret: str, account: Any, issuer: str) -> str:
+    """Return the URI that an authenticator app reads from a QR code (otpauth). ``account`` is the user's name.
+
+    The app only shows the name. A long one is cut, because a QR code has room for about two thousand characters.
+    """
+    name = str(account)
+    name = name if len(name) <= MAX_ACCOUNT else name[: MAX_ACCOUNT - 1] + "…"
+    return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)
 
 
 def qr_code(text: str) -> str:

@@ -53,7 +53,7 @@ class PasskeyEnrolment(Factor):
     template = "factors/enrol_passkey.html"
 
     def is_available(self, user: Any) -> bool:
-        return not passkeys.has_some(user)
+        return passkeys.are_on() and not passkeys.has_some(user)
 
     def begin(self, request: Any, user: Any) -> Mapping[str, Any] | None:
         has_session = sessions.factors.bound_to(request) is not None

@@ -6,7 +6,7 @@ Their script (``factors/static/factors/passkeys.js``) gets its options from `fac
 from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.functional import Promise, cached_property
@@ -25,13 +25,12 @@ REFUSED = gettext_lazy("The passkey was not created. Try again.")
 
 
 class OfPasskeys:
-    """Answers 404 unless this site has passkeys."""
+    """Answers 404 unless this site has passkeys. `dispatch` stays as it is, with what its decorators have noted."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         if not passkeys.are_on():
             raise Http404
-        answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
-        return answer
+        super().setup(request, *args, **kwargs)  # type: ignore[misc]
 
 
 class AddPasskey(OfPasskeys, Change):
@@ -137,14 +136,16 @@ class OfferPasskey(OfPasskeys, Own, TemplateView):
         user = request.user
         is_able = sessions.is_recent(request) and sessions.has_refresh_token(request)
         if not is_able or not offers.is_wanted(user) or changing.missing(request, user):
-            return redirect(next_page(request))
+            return HttpResponseRedirect(next_page(request))
         return super().get(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.POST.get("answer") == "never":
+            if sessions.actor_id(request) is not None:
+                raise sessions.ImpersonationRefused
             offers.dismiss(request.user)
         if not (credential := request.POST.get("credential")):
-            return redirect(next_page(request))
+            return HttpResponseRedirect(next_page(request))
         try:
             passkeys.add(request, credential)
         except (passkeys.CreationRefused, passkeys.TooMany, sessions.factors.StrongerRequired):
@@ -152,7 +153,7 @@ class OfferPasskey(OfPasskeys, Own, TemplateView):
         except sessions.RefreshTokenRequired:
             return redirect("add-passkey")
         messages.success(request, _("The passkey is created."), fail_silently=True)
-        return redirect(next_page(request))
+        return HttpResponseRedirect(next_page(request))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(next=next_page(self.request), **kwargs)

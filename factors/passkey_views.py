@@ -10,9 +10,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
@@ -111,7 +110,7 @@ class SignIn(PasskeyView):
         url = sessions.factors.page_after_sign_in(request, user, next_page(request))
         if _is_script(request):
             return JsonResponse({"next": url, "accepted": passkeys.accepted(request, user)})
-        return redirect(url)
+        return HttpResponseRedirect(url)
 
     def _refused(self, request: HttpRequest, code: str, text: str) -> HttpResponse:
         if _is_script(request):

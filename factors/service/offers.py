@@ -16,5 +16,6 @@ def is_wanted(user: Any) -> bool:
 
 def dismiss(user: Any) -> None:
     """Never offer it to this user again."""
-    rows = UserHandle._default_manager.using(router.db_for_write(UserHandle))
-    rows.update_or_create(user_id=user.pk, defaults={"is_offer_dismissed": True})
+    row = passkeys.row_of_handle(user)
+    row.is_offer_dismissed = True
+    row.save(using=router.db_for_write(UserHandle), update_fields=["is_offer_dismissed"])

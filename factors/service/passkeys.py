@@ -95,8 +95,8 @@ def creation_options(request: HttpRequest, user: Any, *, is_quiet: bool = False)
     party = sessions.relying_party(request)
     purpose = challenges.CREATE_QUIETLY if is_quiet else challenges.CREATE
     challenge = challenges.make(party.keys, purpose, *_bound_to(request, user))
-    exclude = map(_stored, of_user(user))
-    return ceremonies.creation_options(party, challenge, _handle(user), user.get_username(), exclude)
+    exclude, name = map(_stored, of_user(user)), str(user.get_username())
+    return ceremonies.creation_options(party, challenge, _handle(user), name, exclude)
 
 
 @sensitive_variables()
@@ -244,7 +244,7 @@ def accepted(request: HttpRequest, user: Any) -> dict[str, Any]:
     return {
         "rp_id": sessions.relying_party(request).id,
         "user_handle": None if handle is None else ceremonies.encoded(handle),
-        "user_name": user.get_username(),
+        "user_name": str(user.get_username()),
         "credential_ids": [ceremonies.encoded(bytes(row.credential_id)) for row in of_user(user)],
     }
 
@@ -256,10 +256,14 @@ def _bound_to(request: HttpRequest, user: Any) -> tuple[str, str]:
     return str(session_id), str(user.pk)
 
 
-def _handle(user: Any) -> bytes:
+def row_of_handle(user: Any) -> UserHandle:
+    """Return the row of a user's handle. If there is none, it is made."""
     rows = UserHandle._default_manager.using(router.db_for_write(UserHandle))
-    row, _ = rows.get_or_create(user_id=user.pk, defaults={"handle": secrets.token_bytes(_HANDLE_BYTES)})
-    return bytes(row.handle)
+    return rows.get_or_create(user_id=user.pk, defaults={"handle": secrets.token_bytes(_HANDLE_BYTES)})[0]
+
+
+def _handle(user: Any) -> bytes:
+    return bytes(row_of_handle(user).handle)
 
 
 def _stored(row: Passkey) -> Stored:

@@ -102,8 +102,10 @@ def reset_by_command(user: Any, reason: str) -> None:
 
 
 def may_reset(user: Any) -> bool:
-    """Return whether this person has the permission."""
-    return user is not None and bool(user.is_active) and bool(user.has_perm(PERMISSION))
+    """Return whether this person is one of the staff, and has the permission."""
+    if user is None or not user.is_active or not getattr(user, "is_staff", True):
+        return False
+    return bool(user.has_perm(PERMISSION))
 
 
 def _check(request: HttpRequest, actor: Any, **proof: Any) -> None:

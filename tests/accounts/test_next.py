@@ -8,7 +8,7 @@ from tests.factories import PASSWORD
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
-OURS = ["/admin/", "/?a=1", "/account/delete#here", "https://testserver/admin/"]
+OURS = ["/admin/", "/?a=1", "your-devices", "no-view", "/account/delete#here", "https://testserver/admin/"]
 NOT_OURS = {
     "another host": "https://evil.test/",
     "another host, with our scheme": "//evil.test",

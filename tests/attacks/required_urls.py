@@ -30,6 +30,14 @@ class WithAnotherHeader(BasicAuthentication):
         return self.authenticate_credentials(given[0], given[2], request) if given[2] else None
 
 
+class WithoutTheRequest(BasicAuthentication):
+    """Does not hand on the request, as in projects that were written for early releases of REST framework."""
+
+    def authenticate(self, request: Any) -> Any:
+        name, _, password = request.headers.get("X-Password", "").partition(":")
+        return self.authenticate_credentials(name, password) if password else None
+
+
 def whose(*classes: Any) -> Any:
     @api_view(["GET"])
     @authentication_classes(classes)
@@ -54,6 +62,7 @@ urlpatterns = [
     path("probe/basic", whose(BasicAuthentication)),
     path("probe/basic-credentials", whose(WithOtherCredentials)),
     path("probe/basic-header", whose(WithAnotherHeader)),
+    path("probe/basic-alone", whose(WithoutTheRequest)),
     path("probe/remote", whose(RemoteUserAuthentication)),
     path("probe/session", whose(SessionAuthentication)),
     path("probe/token", token_for_password),

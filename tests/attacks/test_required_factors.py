@@ -137,16 +137,22 @@ def basic(user: Any, password: str = PASSWORD) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(f"{user.email}:{password}".encode()).decode()}
 
 
+def in_a_header(user: Any) -> dict[str, str]:
+    return {"X-Password": f"{user.email}:{PASSWORD}"}
+
+
 class TestAPasswordWithEachRequest:
     """REST framework's own way, and those of projects that build on it. It opens no session, so no step can follow."""
 
     WAYS = [
         ("/probe/basic", basic),
         ("/probe/basic-credentials", basic),
-        ("/probe/basic-header", lambda user: {"X-Password": f"{user.email}:{PASSWORD}"}),
+        ("/probe/basic-header", in_a_header),
+        ("/probe/basic-alone", in_a_header),
     ]
+    NAMES = ("as it is", "other credentials", "another header", "without the request")
 
-    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=["as it is", "other credentials", "another header"])
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
     @pytest.mark.parametrize("kind", [Client, AsyncBrowser])
     def test_is_refused(self, path, headers, kind, owner, require):
         assert kind().get(path, headers=headers(owner)).status_code == 200
@@ -156,7 +162,7 @@ class TestAPasswordWithEachRequest:
         assert owner.email not in response.text
         assert kind().get(path, headers=headers(UserFactory())).status_code == 200
 
-    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=["as it is", "other credentials", "another header"])
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
     def test_asks_the_policy_too_and_once(self, path, headers, owner, require):
         require("nobody", SIGN_IN_POLICY=f"{__name__}.counting")
         counted.clear()
@@ -164,6 +170,14 @@ class TestAPasswordWithEachRequest:
         assert counted == [{"pwd"}]
         require("nobody", SIGN_IN_POLICY="tests.attacks.test_sign_in_policy.nobody")
         assert Client().get(path, headers=headers(owner)).status_code == 401
+
+    @pytest.mark.parametrize(("path", "headers"), WAYS, ids=NAMES)
+    def test_gives_the_policy_no_password_in_the_place_of_the_request(self, path, headers, owner, require):
+        require("nobody", SIGN_IN_POLICY=f"{__name__}.seeing")
+        seen.clear()
+        assert Client().get(path, headers=headers(owner)).status_code == 200
+        (request,) = seen
+        assert request is None if "alone" in path else request.path == path
 
     def test_by_the_word_of_a_proxy_is_refused_unless_it_says_more(self, owner, require, settings):
         backend = "django.contrib.auth.backends.RemoteUserBackend"
@@ -194,11 +208,37 @@ class TestAPasswordWithEachRequest:
 
 
 counted: list[set[str]] = []
+seen: list[Any] = []
+read: list[str] = []
+
+
+class Reads:
+    """A router that notes what is read where the project's routers decide, as they do for a replica that is behind."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> None:
+        read.append(model._meta.label)
 
 
 def counting(request: Any, user: Any, methods: Any) -> Any:
     counted.append({*methods})
     return sessions.Open()
+
+
+def seeing(request: Any, user: Any, methods: Any) -> Any:
+    seen.append(request)
+    return sessions.Open()
+
+
+def test_a_middleware_that_signs_in_with_each_request_makes_no_loop(owner, require, settings):
+    """Such as `RemoteUserMiddleware`. The page that asks for the factor would lead to itself for ever."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    require()
+    said, browser = {"REMOTE_USER": owner.get_username()}, Client(headers={"Accept": "text/html"})
+    assert browser.get("/admin/", **said)["Location"] == "/sign-in/factor"
+    assert browser.get("/sign-in/factor", **said).status_code == 401
+    require(BACKEND_METHODS={settings.AUTHENTICATION_BACKENDS[0]: ["mfa"]})
+    assert browser.get("/admin/", **said).status_code == 200
 
 
 class TestASessionOfBefore:
@@ -260,6 +300,16 @@ class TestASessionOfBefore:
         assert "/admin/login/" in browser.post(page, {"name": "after"})["Location"]
         assert [*Group.objects.values_list("name", flat=True)] == ["before"]
         assert browser.get("/admin/login/").status_code == 200
+
+    def test_is_judged_by_no_replica(self, browser, owner, require, settings):
+        settings.DATABASE_ROUTERS = [f"{__name__}.Reads"]
+        found = []
+        for whom in ("nobody", "staff"):
+            require(whom)
+            read.clear()
+            found.append((browser.delete("/api/auth/sessions").status_code, sorted(read)))
+        assert [status for status, _ in found] == [204, 403]
+        assert found[0][1] == found[1][1]
 
     @pytest.mark.parametrize("begin", [by_function, by_hijack])
     def test_begins_no_impersonation(self, browser, require, begin):

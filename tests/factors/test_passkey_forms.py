@@ -203,6 +203,10 @@ class TestTheOffer:
         answer = browser.post(OFFER, {"next": "https://elsewhere.example/", "answer": "later"})
         assert answer["Location"] == "/"
 
+    def test_takes_no_name_of_a_view_for_a_page(self, browser, user):
+        self.sign_in(browser, user)
+        assert browser.post(OFFER, {"next": "no-view", "answer": "later"})["Location"] == "no-view"
+
 
 def test_the_page_security_lists_devices_and_events(signed_in, user):
     SecurityEvent.objects.create(kind="sign_in_failed", user=user, created_at="2026-01-01T00:00:00Z")

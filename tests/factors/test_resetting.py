@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 LIST, USERS = "/admin/factors/factorreset/", f"/admin/{User._meta.app_label}/{User._meta.model_name}/"
 REASON = "Lost the phone, see ticket 7"
+HOW_STAFF_ENDS = ["the permission is gone", "the group is gone", "no staff any more", "deactivated", "deleted"]
 
 
 def page(user: Any) -> str:
@@ -235,7 +236,7 @@ class TestASuperuser:
         ask(browser, boss)
         assert not FactorReset.objects.filter(pk=row.pk).exists()
 
-    @pytest.mark.parametrize("how", ["the permission is gone", "the group is gone", "deactivated", "deleted"])
+    @pytest.mark.parametrize("how", HOW_STAFF_ENDS)
     def test_is_not_confirmed_if_the_one_who_has_asked_may_not_any_more(self, boss, helper, how):
         if how == "the group is gone":
             group = Group.objects.create(name="helpers")
@@ -247,6 +248,7 @@ class TestASuperuser:
         {
             "the permission is gone": helper.user_permissions.clear,
             "the group is gone": Group.objects.all().delete,
+            "no staff any more": lambda: User.objects.filter(pk=helper.pk).update(is_staff=False),
             "deactivated": lambda: User.objects.filter(pk=helper.pk).update(is_active=False),
             "deleted": helper.delete,
         }[how]()
@@ -296,13 +298,16 @@ class TestAtTheSameTime:
         assert FactorReset.objects.get().user == owner
         assert not is_reset(owner)
 
-    @pytest.mark.parametrize("way", ["the permission", "the account"])
+    @pytest.mark.parametrize("way", ["the permission", "the staff", "the account"])
     def test_who_loses(self, owner, helper, way):
         browser, rows = browser_of(helper), User.objects.filter(pk=helper.pk)
 
         def lose() -> None:
             rows.select_for_update().get()
-            helper.user_permissions.clear() if way == "the permission" else rows.update(is_active=False)
+            if way == "the permission":
+                helper.user_permissions.clear()
+            else:
+                rows.update(**{"is_staff" if way == "the staff" else "is_active": False})
 
         assert self.meanwhile(lose, lambda: ask(browser, owner)).status_code in {302, 403}
         assert not is_reset(owner)

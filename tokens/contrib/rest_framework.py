@@ -68,8 +68,12 @@ def _of_token(method: Any) -> Any:
 
 
 def _request_in(args: Any, named: Any) -> Any:
-    """Return the request, which is the only argument of the one method, and the last one of the other."""
-    return named.get("request") or (args[-1] if args else None)
+    """Return the request, which is the only argument of the one method, and the third one of the other, or None.
+
+    A subclass may leave it out. The last argument is then the password, which no policy may be given.
+    """
+    found = named.get("request") or (args[-1] if args else None)
+    return None if isinstance(found, (str, bytes)) else found
 
 
 guard()

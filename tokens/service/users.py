@@ -15,7 +15,6 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
-from tokens.database.expressions import DatabaseNow
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
 from tokens.service.standing import may_act
@@ -51,14 +50,14 @@ def lock_devices(alias: str, *keys: Any) -> None:
 
 
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:
-    """Return the sessions of the user with this primary key that have not ended, with the database's clock, locked.
+    """Return the sessions of the user with this primary key that have not ended, as `for_decision` does, locked.
 
     The locks are held until the commit.
 
     The impersonations by the user are locked too, because they end with the user's sessions. The user's row must be
     locked already, so that no further impersonation begins.
     """
-    rows = RefreshToken.objects.using(alias).unended().filter(Q(user=key) | Q(actor=key)).annotate(now=DatabaseNow())  # type: ignore[no-redef]
+    rows = RefreshToken.objects.for_decision().using(alias).unended().filter(Q(user=key) | Q(actor=key))
     return [row for row in rows.locked() if row.actor_id != key]
 
 

@@ -122,7 +122,7 @@ def tallies_of_factor(request: HttpRequest | None, user: Any) -> tuple[Tally, ..
         return ()
     exchange = exchange_of(request)
     client = client_of(request, exchange.device_token if exchange else None)
-    asker = Asker(canonical(user.get_username()), network(client.ip) or "")
+    asker = Asker(canonical(str(user.get_username())), network(client.ip) or "")
     device = devices.with_own_budget(user, client, _held_session(request))
     own = [Tally("factor_device", str(device))] if device else []
     if asker.network and throttles.mark_of(_reset_by(asker)) is not None:
@@ -152,7 +152,7 @@ def allow_after_reset(request: HttpRequest, user: Any) -> None:
     """
     there = network(client_of(request).ip)
     if there:
-        for name in {canonical(name) for name in (user.get_username(), addresses.address_of(user)) if name}:
+        for name in {canonical(str(name)) for name in (user.get_username(), addresses.address_of(user)) if name}:
             throttles.mark(_reset_by(Asker(name, there)), ALLOWED_FOR)
 
 

@@ -65,12 +65,17 @@ def _ask(
 
 
 def _page(request: HttpRequest, names: list[str]) -> str | None:
-    """Return the URL of the page that asks for a factor, with the page to go to afterwards. None: there is none."""
+    """Return the URL of the page that asks for a factor, with the page to go to afterwards. None: there is none.
+
+    There is none for a request to that page, if a middleware signs in with each request. It would be asked for ever.
+    """
     if not any(factor.is_on_pages for factor in token_settings().known_factors if factor.name in names):
         return None
     try:
         page = reverse(PAGE)
     except NoReverseMatch:
+        return None
+    if request.path == page:
         return None
     form = request.POST if hasattr(request, "_post") else {}
     target = form.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)

@@ -1,5 +1,8 @@
 """User models as other projects have them. Those that AUTH_USER_MODEL does not name are swapped out."""
 
+from typing import ClassVar
+from uuid import uuid4
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -58,6 +61,27 @@ class Collector(AbstractBaseUser):
     USERNAME_FIELD = "handle"
     EMAIL_FIELD = "mailbox"
     REQUIRED_FIELDS = ["mailbox"]
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+
+
+class Numbers(BaseUserManager["Worker"]):
+    def create_user(self, number, password=None, **fields):
+        user = self.model(number=number, **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+
+class Worker(AbstractBaseUser):
+    """A user who signs in by a number, and whose primary key is a UUID."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    number = models.BigIntegerField(unique=True)
+    objects = Numbers()
+    USERNAME_FIELD = "number"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
         swappable = "AUTH_USER_MODEL"
