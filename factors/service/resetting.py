@@ -50,6 +50,8 @@ def is_superuser(user: Any) -> bool:
 def reset(request: HttpRequest, key: Any, reason: str, **proof: Any) -> FactorReset | None:
     """Reset the factors of the user with this primary key. Return the row that waits if the user is a superuser.
 
+    An earlier one that the same person has asked for ends.
+
     Raise `ResetRefused`, `NothingThere`, `StrongerRequired` if the sign-in is not recent enough, and what
     `tokens.sessions.change_accounts` raises with this ``proof``.
     """
@@ -63,6 +65,7 @@ def reset(request: HttpRequest, key: Any, reason: str, **proof: Any) -> FactorRe
         if not is_superuser(user):
             _carry_out(request, user, reason, by=actor)
             return None
+        _rows().filter(user_id=user.pk, requested_by_id=actor.pk).delete()
         row = FactorReset(user=user, requested_by=actor, reason=reason[:MAX_REASON], created_at=sessions.now())
         row.save(using=_alias(), force_insert=True)
         return row

@@ -203,6 +203,13 @@ class TestASuperuser:
         assert [message.to for message in mailoutbox] == [[boss.email]]
         assert confirm(browser, row).status_code == 404
 
+    def test_waits_once_for_each_member_of_the_staff(self, asked, boss):
+        row = FactorReset.objects.get()
+        assert ask(asked, boss, "Another reason").status_code == 302
+        assert FactorReset.objects.get().reason == "Another reason"
+        assert confirm(browser_of(AdminFactory()), row).status_code == 404
+        assert not is_reset(boss)
+
     def test_is_not_confirmed_by_its_owner(self, asked, boss, clock):
         browser = Client(headers={"User-Agent": FIREFOX})
         clock.forward(60)
