@@ -1,0 +1,30 @@
+from django.urls import include, path
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework_simplejwt import views
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from tests.urls import handler400, handler403, handler404, handler500
+from tests.urls import urlpatterns as of_tests
+from tokens.api.authentication import TokenAuthentication
+
+__all__ = ["handler400", "handler403", "handler404", "handler500"]
+
+
+@api_view(["GET"])
+@authentication_classes([TokenAuthentication, JWTAuthentication])
+@permission_classes([IsAuthenticated])
+def either(request):
+    return Response({"pk": str(request.user.pk), "is_ours": hasattr(request.auth, "session_id")})
+
+
+urlpatterns = [
+    path("api/token/", include("tokens.contrib.coming_over.simplejwt_urls")),
+    # As they were before the release, and as another server still has them.
+    path("old/token/", views.token_obtain_pair),
+    path("old/token/refresh/", views.token_refresh),
+    path("old/token/blacklist/", views.token_blacklist),
+    path("probe/either", either),
+    *of_tests,
+]
