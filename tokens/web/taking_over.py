@@ -5,7 +5,7 @@ has become. The secret of that session is derived from the text of the credentia
 presents the credential again presents the refresh token of generation 0, and the protocol decides as about any other
 token: parallel requests and lost responses get the same session, and a replay after its successor was used ends it.
 
-Nothing is known about how the user has authenticated, nor when.
+Mostly nothing is known about how the user has authenticated, nor when.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.service import auth_hash, issuing, queries, refreshing, standing, users
 from tokens.service import opening as service
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import NOTHING
+from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
@@ -45,12 +45,14 @@ class Credential:
     - ``text``: the credential itself.
     - ``issued_ago``: how long ago it was issued, or None if that is not known.
     - ``lasts``: after how long it would have ended if it had stayed with its package. None: it would have been renewed.
+    - ``proved``: how its user has authenticated, if that is known.
     """
 
     text: str = field(repr=False)
     user: Any
     issued_ago: timedelta | None
     lasts: timedelta | None = None
+    proved: Proved = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def open_session(
     A credential is refused if one of the user's sessions was revoked since it was issued, except by a sign-out. A
     credential that its package has not ended would otherwise outlive "sign out everywhere" and the alarm.
     """
-    admitted = opening.ask(request, old.user, NOTHING)
+    admitted = opening.ask(request, old.user, old.proved)
     if queries.was_revoked_within(old.user, old.issued_ago, or_signed_out=False):
         return Refusal()
     exchange, alias, session_id = required_exchange(request), writer(RefreshToken), uuid7()
@@ -134,6 +136,19 @@ def use_unrotated(session_id: UUID) -> IssuedTokens | None:
     It is for clients whose package never replaced a refresh token: they present the same one for as long as it lasts.
     The token proves no receipt of a refresh token. None: the session has ended, or somebody has refreshed it.
     """
+    row = _unrotated(session_id)
+    if row is None:
+        return None
+    text, access = issuing.access_token(row, row.user, None, row.now)
+    return IssuedTokens(row, row.user, access, text)
+
+
+def note_use(session_id: UUID) -> bool:
+    """Return whether a session that nobody has refreshed yet is live. If it is, it counts as used."""
+    return _unrotated(session_id) is not None
+
+
+def _unrotated(session_id: UUID) -> RefreshToken | None:
     row = RefreshToken.objects.for_decision().live().filter(id=session_id, generation=0, bound_at=None).first()
     if (
         row is None
@@ -142,8 +157,7 @@ def use_unrotated(session_id: UUID) -> IssuedTokens | None:
         or not service.note_use(session_id)
     ):
         return None
-    text, access = issuing.access_token(row, row.user, None, row.now)
-    return IssuedTokens(row, row.user, access, text)
+    return row
 
 
 def is_live(session_id: UUID) -> bool:
@@ -174,3 +188,8 @@ def access_of(text: str) -> AccessToken | None:
 def modes() -> tuple[str, ...]:
     """Return the storage modes that are served (MODES). The first is the default."""
     return token_settings().modes
+
+
+def mode_of_pages() -> str:
+    """Return the storage mode of sessions that pages open."""
+    return token_settings().mode_of_pages

@@ -31,6 +31,11 @@ class Unavailable(exceptions.APIException):
 class Alias:
     """To be inherited from before a view of the old package. Its errors keep the form of REST framework."""
 
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether a page of another origin must not use the view. Without cookies it could only use its own tokens."""
+        return False
+
     # Even with ATOMIC_REQUESTS, a revocation must be committed when an error is answered.
     @transaction.non_atomic_requests
     @sensitive_variables()
@@ -41,7 +46,7 @@ class Alias:
         return found
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        if is_unsafe(request._request) and is_cross_origin(request._request):
+        if self.sets_cookies and is_unsafe(request._request) and is_cross_origin(request._request):
             raise exceptions.PermissionDenied
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
 

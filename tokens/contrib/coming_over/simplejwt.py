@@ -90,7 +90,6 @@ class SimpleJWT:
         self._blacklist(found.filter(blacklistedtoken=None))
 
     def _blacklist(self, tokens: Iterable[Any]) -> None:
-        # `bulk_create` sends no signals. The receiver below would lock the user's row after the sessions.
         rows = [BlacklistedToken(token=token, blacklisted_at=timezone.now()) for token in tokens]
         BlacklistedToken.objects.bulk_create(rows, ignore_conflicts=True)
 

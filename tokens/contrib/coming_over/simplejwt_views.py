@@ -176,7 +176,7 @@ def end(request: Request, text: str) -> None:
         token.blacklist()
 
 
-class TakeOver(Alias, TakeOverView):
+class TakeOver(TakeOverView):
     """Gives an application that was made for us a session for the refresh token of simplejwt that it still has."""
 
     @sensitive_variables()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ class Source(Protocol):
         """Return whether the package has ended this credential."""
 
     def end(self, rows: Iterable[TakenOver]) -> None:
-        """End these credentials in the package. Call no receiver of ours."""
+        """End these credentials in the package."""
 
     def end_all_of(self, user_ids: Collection[Any]) -> None:
         """End all credentials of these users in the package."""
@@ -42,6 +42,8 @@ installed: dict[str, Source] = {}
 
 being_ended: ContextVar[tuple[str, str] | None] = ContextVar("tokens_coming_over_being_ended", default=None)
 """The package and the key of a credential that its package is ending just now. We do not end it there once more."""
+ending_there: ContextVar[bool] = ContextVar("tokens_coming_over_ending_there", default=False)
+"""Whether we are ending credentials in their packages just now, because their sessions have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,25 @@ def use(request: HttpRequest, old: Old) -> IssuedTokens | Refusal:
     if session_of(old.package, old.key) is None:
         opened = taking_over.open_session(request, old.credential, Wanted(), note=partial(Old._note, old))
         if opened is not None:
-            return opened
+            # The client keeps what it has.
+            return opened if isinstance(opened, Refusal) else replace(opened, refresh_token=None)
     session_id = session_of(old.package, old.key)
     if session_id is not None and (issued := taking_over.use_unrotated(session_id)):
         return issued
     return take_over(request, old)
+
+
+def keep_using(request: HttpRequest, old: Old) -> bool:
+    """Return whether a credential that comes with every request may be used. It opens the credential's session.
+
+    It may be used until its session ends, or somebody has refreshed the session. Raise what `take_over` raises.
+    """
+    if session_of(old.package, old.key) is None:
+        opened = taking_over.open_session(request, old.credential, Wanted(), note=partial(Old._note, old))
+        if opened is not None:
+            return not isinstance(opened, Refusal)
+    session_id = session_of(old.package, old.key)
+    return session_id is not None and taking_over.note_use(session_id)
 
 
 def end_session_of(package: str, key: str, user_id: Any, request: HttpRequest | None = None) -> None:
@@ -105,6 +121,8 @@ def end_session_of(package: str, key: str, user_id: Any, request: HttpRequest | 
     The user's row is locked until the commit, so that a request that is taking over the credential waits, or has
     finished.
     """
+    if ending_there.get():
+        return
     token = being_ended.set((package, key))
     try:
         with durable(writer(RefreshToken)):

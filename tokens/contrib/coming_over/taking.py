@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from tokens.contrib.coming_over.answers import Alias
 from tokens.models import RefreshToken
 from tokens.service.issuing import IssuedTokens
 from tokens.web import taking_over
@@ -31,8 +32,10 @@ class TakeOverInput(serializers.Serializer[Any]):
         return mode
 
 
-class TakeOverView(APIView):
+class TakeOverView(Alias, APIView):
     """Answers like a sign-in at ``/api/auth/login``: with cookies, or in mode ``body`` with the tokens."""
+
+    sets_cookies = True
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

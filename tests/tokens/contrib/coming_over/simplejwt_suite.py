@@ -273,6 +273,12 @@ class TestAnswers:
         assert ours.status_code == old.status_code
         assert ours.json().get("code") == old.json().get("code")
 
+    def test_a_page_of_another_origin_may_use_its_own_tokens(self, user, theirs):
+        elsewhere = {"Origin": "https://app.example.com"}
+        assert post(Client(), "/api/token/refresh/", {"refresh": theirs}, **elsewhere).status_code == 200
+        given = {"email": user.email, "password": PASSWORD}
+        assert post(Client(), "/api/token/", given, **elsewhere).status_code == 200
+
     def test_an_access_token_is_no_refresh_token(self, user):
         assert_refused(refreshed(str(Theirs.for_user(user).access_token)))
 
