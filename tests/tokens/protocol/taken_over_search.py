@@ -1,7 +1,7 @@
 """An exhaustive search: an owner and a thief who both have a refresh token of another package, which becomes a session.
 
-A `Rule` says what the server answers to that old token (`tokens.web.taking_over`). `search` looks for a history in which
-one of the promises is broken that the constants name.
+A `Rule` says what the server answers to that old token (`tokens.web.taking_over`). `search` looks for a history in
+which one of the promises is broken that the constants name.
 
 The owner and the thief come in turns, one unit apart, which is longer than the grace. Each may stay away, come once, or
 stay for so long that a use of the access token acknowledges the generation. One response to the owner is lost. Whoever
