@@ -110,6 +110,7 @@ class Home(TemplateView):
             has_address=users.has_addresses(),
             current=current,
             idle=[session for session in live if session.is_idle(now)],
+            lacking=[session for session in live if sessions.lacks_factor(session)],
             # Where a name occurs twice, the time of the sign-in follows it.
             ambiguous=[name for name, number in names.items() if number > 1],
             here=[session for session in live if session.id == current],

@@ -1,6 +1,7 @@
 """The forms of the pages about accounts. The service checks the rules for passwords, as for the API."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.contrib.auth.signals import user_login_failed
 from django.core.validators import MaxLengthValidator
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import users
@@ -123,23 +124,41 @@ def _current_password(**attrs: Any) -> forms.CharField:
 class _Proof(forms.Form):
     """Asks for the current password, or for the answer to another factor of the account.
 
-    ``factors`` are those of the account by their names. Those that need more than a text are left out.
+    ``factors`` are those of the account by their names. Those that no page can ask for are left out. ``scripted`` are
+    those that a script answers, and ``needs_script`` is whether there is nothing else.
     """
+
+    needs_script = False
 
     def __init__(self, *args: Any, factors: "Mapping[str, Factor]" = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sent = [factor for factor in factors.values() if factor.is_sent]
-        choices = [(name, factor.label or name) for name, factor in factors.items() if _is_typed(factor)]
+        self.scripted = [factor for factor in factors.values() if factor.needs_script and factor.is_on_pages]
+        typed = [(name, factor.label or name) for name, factor in factors.items() if not factor.needs_script]
+        choices = [*typed, *((factor.name, factor.label) for factor in self.scripted)]
         if not choices or [name for name, _label in choices] == ["password"]:
             return
-        widget = forms.RadioSelect() if len(choices) > 1 else forms.HiddenInput()
-        self.fields["method"] = forms.ChoiceField(
-            label=_("Authenticate by"), choices=choices, initial=choices[0][0], widget=widget
+        widget = forms.RadioSelect() if len(typed) > 1 else forms.HiddenInput()
+        method = self.fields["method"] = forms.ChoiceField(
+            label=_("Authenticate by"), choices=choices, initial=choices[0][0], widget=widget, required=False
         )
+        if len(typed) > 1:
+            method.widget.choices = typed
         field = self.fields["current_password"]
-        field.label = gettext("Password or code") if len(choices) > 1 else capfirst(str(choices[0][1]))
-        field.widget.attrs["autocomplete"] = "off"
+        if not typed:
+            self.needs_script, field.widget = True, forms.HiddenInput()
+            field.error_messages["required"] = _("Confirm that it is you.")
+        elif [name for name, _label in typed] != ["password"]:
+            field.label = gettext("Password or code") if len(typed) > 1 else capfirst(str(typed[0][1]))
+            field.widget.attrs["autocomplete"] = "off"
         self.order_fields(["method", *self.fields])
+
+    def clean_method(self) -> str:
+        return str(self.cleaned_data["method"] or self.fields["method"].initial)
+
+    def add_error(self, field: Any, error: Any) -> None:
+        """Show an error at the top of the form if its field is hidden."""
+        super().add_error(None if self.needs_script and field == "current_password" else field, error)
 
 
 def heading_of(factors: "Mapping[str, Factor]") -> str:
@@ -147,29 +166,46 @@ def heading_of(factors: "Mapping[str, Factor]") -> str:
     return gettext("Enter your password again") if {*factors} <= {"password"} else gettext("Confirm that it is you")
 
 
-def _is_typed(factor: "Factor") -> bool:
-    """Return whether a user can answer a factor by typing."""
-    return not factor.needs_script
-
-
 class PasswordForm(_Proof):
     current_password = _current_password(autofocus=True)
 
 
 class FactorForm(forms.Form):
-    """The answer to a factor: a password, or a code."""
+    """The answer to a factor: a password, or a code, or what a script has got from the browser.
+
+    ``trusted_for``: for how long the device can be trusted.
+    """
 
     method = forms.CharField(widget=forms.HiddenInput)
     answer = forms.CharField(max_length=MAX_PASSWORD, strip=False)
 
-    def __init__(self, *args: Any, factor: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, factor: Any, trusted_for: timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.needs_script = factor.needs_script
+        self.scripted = [factor] if factor.needs_script else []
         field = self.fields["answer"]
-        field.label = capfirst(factor.label or factor.name)
+        field.label = _("Code") if factor.is_enrolment else capfirst(factor.label or factor.name)
         field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
         if factor.name == "password":
             field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
+        if factor.needs_script:
+            field.widget = forms.HiddenInput()
         self.initial["method"] = factor.name
+        if trusted_for is not None:
+            self.fields["trust_device"] = forms.BooleanField(label=_trust_label(trusted_for), required=False)
+
+    def add_error(self, field: Any, error: Any) -> None:
+        """Show an error at the top of the form if its field is hidden."""
+        super().add_error(None if self.needs_script and field == "answer" else field, error)
+
+
+def _trust_label(period: timedelta) -> str:
+    if period < timedelta(days=1):
+        return gettext("Skip this step on this device for some hours")
+    text = ngettext(
+        "Skip this step on this device for %d day", "Skip this step on this device for %d days", period.days
+    )
+    return text % period.days
 
 
 class NewEmailWithPasswordForm(_Proof, NewEmailForm):

@@ -96,10 +96,10 @@ def compose_notice(name: str, to: str, **context: Any) -> EmailMessage:
     return compose(name, to, reset=f"{settings.ORIGIN}{reverse('reset-password')}", **context)
 
 
-def quoted(name: str) -> str:
-    """Return a device's name in quotes, cut to `MAX_NAME` characters, without anything that becomes a link.
+def quoted(name: str, most: int = MAX_NAME) -> str:
+    """Return a device's name in quotes, cut to ``most`` characters, without anything that becomes a link.
 
     The person who signs in chooses the name. The owner of the account, who may be another person, reads it.
     """
     plain = _LINKED.sub("·", unicodedata.normalize("NFKC", name))
-    return f"“{plain if len(plain) <= MAX_NAME else plain[: MAX_NAME - 1] + '…'}”"
+    return f"“{plain if len(plain) <= most else plain[: most - 1] + '…'}”"

@@ -30,7 +30,10 @@ _ABOUT_FACTORS = {
     sessions.Kind.FACTOR_ADDED: "factor_added",
     sessions.Kind.FACTOR_REMOVED: "factor_removed",
     sessions.Kind.RECOVERY_CODE_USED: "recovery_code_used",
+    sessions.Kind.PASSKEY_COPIED: "passkey_copied",
 }
+MAX_REASON = 200
+"""Characters of what a member of the staff has written."""
 
 
 @receiver(sessions.happened)
@@ -40,12 +43,17 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
         owner = users.find(event.user_id)
         if owner is not None:
             _send("password_changed", owner)
+    elif event.kind == sessions.Kind.FACTORS_RESET:
+        owner = users.find(event.user_id)
+        if owner is not None:
+            _send("factors_reset", owner, what=mail.quoted(event.reason, MAX_REASON))
     elif name := _ABOUT_FACTORS.get(event.kind):
         owner = users.find(event.user_id)
         if owner is not None:
-            # The reason is the name of the factor, and may have a note after it.
-            what, ip = str(sessions.factors.label_of(event.reason.partition(":")[0])), event.ip or _("unknown")
-            _send(name, owner, what=what, time=event.created_at, ip=ip)
+            # The reason is the name of the factor, and may have a note after it, such as the name of a passkey.
+            factor, _colon, note = event.reason.partition(": ")
+            what, ip = str(sessions.factors.label_of(factor)), event.ip or _("unknown")
+            _send(name, owner, what=what, note=mail.quoted(note), time=event.created_at, ip=ip)
     elif name := _ABOUT_DEVICES.get(event.kind):
         device = sessions.device_of(event)
         if device is not None:

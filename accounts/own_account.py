@@ -1,9 +1,11 @@
 """The pages that change the user's password and address, delete the account, or ask for the password before.
 
 Those that change the address and delete the account ask for the current password only if the request has no refresh
-token of its session.
+token of its session. They ask for a stronger factor if the user has one, and has not just used it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django.contrib.auth.views import redirect_to_login
@@ -14,8 +16,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets, users
+from accounts.next_page import OwnSite
 from accounts.service import deletion, emails, passwords
-from accounts.views import AccountForm, OwnSite, careful
+from accounts.views import AccountForm, careful
 from tokens import sessions
 
 
@@ -89,13 +92,22 @@ class OwnAccountForm(SignedInForm):
 
 
 class ProvenForm(OwnAccountForm):
-    """A form that asks for the current password too, if the request has no refresh token of its session."""
+    """A form that asks for the current password too, if the request has no refresh token of its session.
+
+    A user who has something stronger than a password, and has not just used it, is asked for that (``missing``).
+    """
 
     form_with_password: type[Form]
+    missing: Mapping[str, sessions.Factor] = MappingProxyType({})
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        self.asks_password = not sessions.has_refresh_token(request)
+        if request.user.is_authenticated:
+            self.missing = sessions.factors.missing(request, request.user)
+        # The page that asks again takes any factor. It leads here only if each of them is enough.
+        is_led = bool(self.missing) and not sessions.is_recent(request)
+        is_led = is_led and {*self.missing} == {*sessions.factors.of_user(request.user)}
+        self.asks_password = (bool(self.missing) and not is_led) or not sessions.has_refresh_token(request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # `_ask_for_password` has shown the field.
@@ -107,23 +119,29 @@ class ProvenForm(OwnAccountForm):
 
     def get_form_kwargs(self) -> dict[str, Any]:
         given = super().get_form_kwargs()
-        return {**given, "factors": sessions.factors.of_user(self.owner)} if self.asks_password else given
+        if not self.asks_password:
+            return given
+        return {**given, "factors": self.missing or sessions.factors.of_user(self.owner)}
 
     def proof(self, given: dict[str, Any]) -> dict[str, Any]:
         if not self.asks_password:
             return {}
         method = given.get("method", "password")
-        return {"authenticated": passwords.authenticated(self.request, self.owner, given["current_password"], method)}
+        known = passwords.authenticated(self.request, self.owner, given["current_password"], method)
+        # What was missing counts for the session, so that the next page does not ask for another code.
+        if self.missing and method in self.missing and not sessions.reauthenticate(self.request, known):
+            raise sessions.SessionEnded
+        return {"authenticated": known}
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             return super().form_valid(form)
-        except sessions.RefreshTokenRequired:
+        except (sessions.RefreshTokenRequired, sessions.factors.StrongerRequired):
             return self._ask_for_password()
 
     def _ask_for_password(self) -> HttpResponse:
-        """Show the form again: the refresh token is not valid, or the password was changed meanwhile."""
-        self.asks_password = True
+        """Show the form again: the refresh token is not valid, or the password or a factor was changed meanwhile."""
+        self.asks_password, self.missing = True, sessions.factors.missing(self.request, self.owner)
         form = self.get_form()
         if form.is_valid():
             form.add_error("current_password", passwords.wrong(form.cleaned_data))

@@ -12,7 +12,8 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets
-from accounts.views import AccountForm, Entrance, careful
+from accounts.next_page import Entrance
+from accounts.views import AccountForm, careful
 from tokens import sessions
 
 
@@ -40,7 +41,8 @@ class SecondStep(Entrance, AccountForm):
         return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "factor": self.offered[self.method]}
+        trusted_for = sessions.pending.trust_offered_here(self.request)
+        return {**super().get_form_kwargs(), "factor": self.offered[self.method], "trusted_for": trusted_for}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         target = self.get_redirect_url()
@@ -49,15 +51,27 @@ class SecondStep(Entrance, AccountForm):
             for name, factor in self.offered.items()
             if name != self.method
         ]
-        return super().get_context_data(next=target, others=others, **kwargs)
+        known = sessions.factors.known()
+        return super().get_context_data(next=target, others=others, factors=known, **self._enrolment(), **kwargs)
+
+    def _enrolment(self) -> dict[str, Any]:
+        """Return what the page shows of a factor that is set up here. A script gets that of its factor by itself."""
+        factor = self.offered[self.method]
+        if not factor.is_enrolment or factor.needs_script:
+            return {}
+        try:
+            return {"enrolment": factor, "options": sessions.pending.options_here(self.request, self.method)}
+        except sessions.pending.WrongAnswer:
+            return {}  # It has ended. The form says so.
 
     def form_valid(self, form: Any) -> HttpResponse:
         given = form.cleaned_data["answer"]
         given = given if self.method == "password" else given.strip()
         try:
-            sessions.pending.answer_here(self.request, self.method, given)
+            trusts = form.cleaned_data.get("trust_device", False)
+            sessions.pending.answer_here(self.request, self.method, given, trusts=trusts)
         except sessions.pending.WrongAnswer:
             form.data = {**form.data.dict(), "answer": ""}  # Not even a wrong code is shown.
             form.add_error("answer", _("That did not work. Try again, or sign in from the beginning."))
             return self.form_invalid(form)
-        return redirect(self.get_success_url())
+        return self.lead_on()

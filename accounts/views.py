@@ -5,11 +5,10 @@ account require a recent sign-in. Otherwise the user enters the password again, 
 """
 
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView, RedirectURLMixin
+from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,41 +18,18 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import FormView, TemplateView
 
-from accounts import forms, links, targets, users
+from accounts import forms, links, users
 from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
+from accounts.next_page import Entrance
 from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
 
 Text = str | Promise
-
-
-class OwnSite(RedirectURLMixin):
-    """A page that redirects to ``next``, if that is a page of ORIGIN."""
-
-    request: HttpRequest
-
-    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
-        given = self.request.POST.get("next", self.request.GET.get("next"))
-        origin = urlsplit(settings.ORIGIN)
-        is_ours = url_has_allowed_host_and_scheme(
-            given, allowed_hosts={origin.netloc}, require_https=origin.scheme == "https"
-        )
-        return given if given and is_ours else ""
-
-
-class Entrance(OwnSite):
-    """A page that leads to LOGIN_REDIRECT_URL if there is no ``next``."""
-
-    def get_default_redirect_url(self) -> str:
-        # Few projects have a page at Django's default.
-        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
-        return resolve_url(settings.LOGIN_REDIRECT_URL) if is_there else reverse("your-devices")
 
 
 _PLAIN_LABELS = {"label_suffix": ""}
@@ -70,6 +46,8 @@ class SignIn(Entrance, LoginView):
         """The same sentence for every cause. The mail and the list of events say which it was."""
         is_led_here = self.get_redirect_url() or self.request.path != reverse("sign-in")
         is_known = is_led_here and sessions.has_signed_in_before(self.request)
+        if sessions.idle_lacks_factor(self.request):
+            return _("Your account needs one more step to go on. Enter your password first.")
         if sessions.idle_user(self.request) is not None:
             return _("Your session was not used for a while. Enter your password to go on.")
         return _("Your session has ended. Sign in again.") if is_known else ""
@@ -84,6 +62,8 @@ class SignIn(Entrance, LoginView):
             form.fields["username"].initial = idle.get_username()
         if idle is not None or not sessions.may_remember():
             del form.fields["remember"]
+        if any(factor.sign_in_template for factor in sessions.factors.known()):
+            form.fields["username"].widget.attrs["autocomplete"] = "username webauthn"
         return form
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -93,19 +73,24 @@ class SignIn(Entrance, LoginView):
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        offers = {"can_register": users.can_register(), "can_reset": users.has_addresses()}
+        offers = {
+            "can_register": users.can_register(),
+            "can_reset": users.has_addresses(),
+            "factors": sessions.factors.known(),
+        }
         return super().get_context_data(**offers, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         if sessions.reopen(self.request, form.get_user()):
             return redirect(self.get_success_url())
-        if not form.cleaned_data.get("remember"):
-            return super().form_valid(form)
-        # With an expiry, Django's session does not end when the browser is closed. A pending sign-in is remembered too.
-        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
-        response = super().form_valid(form)
-        self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)  # The first session may have been somebody else's.
-        return response
+        is_remembered = form.cleaned_data.get("remember")
+        if is_remembered:
+            # With an expiry, Django's session does not end when the browser is closed. A pending sign-in too.
+            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        super().form_valid(form)
+        if is_remembered:  # The first session may have been somebody else's.
+            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        return self.lead_on()
 
 
 class SignOut(LogoutView):
@@ -330,9 +315,9 @@ class Alarm(LinkFormView):
         "heading": _("You are signed out everywhere"),
         "text": _(
             "Choose a new password now, with the link that we have sent to the address of your account. Anyone who "
-            "knows the old password can sign in again. The new password also removes an authenticator app, because "
-            "somebody else may have set it up. If somebody else has changed your e-mail address, ask the "
-            "administrators of this site for help."
+            "knows the old password can sign in again. The new password also removes passkeys and an authenticator "
+            "app, because somebody else may have set them up. If somebody else has changed your e-mail address, ask "
+            "the administrators of this site for help."
         ),
     }
 

@@ -53,11 +53,15 @@ if TRUSTED_PROXIES:
 TOKENS: dict[str, object] = {
     "FACTORS": [
         "tokens.web.factors.Password",
+        "factors.passkeys.PasskeyFactor",
         "factors.totp.TotpFactor",
         "factors.recovery.RecoveryCodeFactor",
         "accounts.factors.EmailCode",
+        "factors.enrolment.TotpEnrolment",
+        "factors.enrolment.PasskeyEnrolment",
     ],
     "SIGN_IN_POLICY": "factors.policy.enrolled",
+    "REQUIRED_FACTORS": "nobody",  # Set TOKENS_REQUIRED_FACTORS=staff where the admin matters.
 }
 # TOKENS["TRUSTED_ORIGINS"] says which origins may use the API.
 CORS_ALLOW_CREDENTIALS = True

@@ -9,4 +9,4 @@ class FactorsConfig(AppConfig):
     is_latchkey = True  # A project may have an app of its own with this name: see `tokens.checks`.
 
     def ready(self) -> None:
-        from factors import receivers  # noqa: F401
+        from factors import checks, receivers  # noqa: F401

@@ -1,4 +1,4 @@
-"""The page "Security", and the pages that change factors. They work without JavaScript.
+"""The pages that change factors. Those about an app and codes work without JavaScript.
 
 Those that change something need a recent sign-in. They ask for an answer to a factor if the request has no refresh
 token of its session, or if the project has no page for it (that of `accounts`). Whoever has something stronger than a
@@ -27,9 +27,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.generic import FormView, TemplateView
+from django.views.generic import FormView
 
 from factors import codes, forms
+from factors.next_page import asked_for
 from factors.service import changing, recovery_codes, totp
 from tokens import sessions
 
@@ -60,23 +61,6 @@ class Own:
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(base=_base(), **kwargs)  # type: ignore[misc]
         return context
-
-
-@method_decorator(never_cache, "dispatch")
-class Security(Own, TemplateView):
-    """The page "Security": by what the user can prove who they are."""
-
-    template_name = "factors/security.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        user = self.request.user
-        names = sessions.factors.offered(self.request, user)
-        return super().get_context_data(
-            labels=[sessions.factors.label_of(name) for name in names],
-            app=totp.of_user(user),
-            left=recovery_codes.left(user),
-            **kwargs,
-        )
 
 
 class WrongAnswer(Exception):
@@ -127,11 +111,12 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         except (sessions.RefreshTokenRequired, sessions.factors.StrongerRequired):
             user = self.request.user
             missing = changing.missing(self.request, user)
-            self.asked = _typed(missing or sessions.factors.of_user(user))
+            self.asked = on_pages(missing or sessions.factors.of_user(user))
             form = self.get_form()
             form.is_valid()
-        if "current_password" in form.fields and "current_password" not in form.errors:
-            is_password = (given.get("method") or next(iter(self.asked))) == "password"
+        is_blamed = "current_password" in form.errors or (form.needs_script and form.non_field_errors())
+        if "current_password" in form.fields and not is_blamed:
+            is_password = form.cleaned_data.get("method", "password") == "password"
             form.add_error(
                 "current_password",
                 _("This is not your current password.") if is_password else _("This is not right."),
@@ -143,15 +128,15 @@ class Change(Own, FormView):  # type: ignore[type-arg]
 
     def _to_ask(self) -> dict[str, sessions.Factor] | None:
         """Return the factors of which the form asks for one. None: the page of `accounts` asks."""
-        user, has_page = self.request.user, _is_there(AGAIN)
+        user, has_page = self.request.user, is_there(AGAIN)
         if missing := changing.missing(self.request, user):
-            return _typed(missing) or (None if has_page else {})
+            return on_pages(missing) or (None if has_page else {})
         # `form_valid` has shown the field.
         if "current_password" in self.request.POST or not self.is_held:
-            return _typed(sessions.factors.of_user(user))
+            return on_pages(sessions.factors.of_user(user))
         if sessions.is_recent(self.request):
             return {}
-        return None if has_page else _typed(sessions.factors.of_user(user))
+        return None if has_page else on_pages(sessions.factors.of_user(user))
 
     def _proof(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the proof for `factors.service`. Raise `WrongAnswer`.
@@ -160,7 +145,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         """
         if not self.asked:
             return {}
-        name, answer = given.get("method") or next(iter(self.asked)), given["current_password"]
+        name, answer = given["method"], given["current_password"]
         is_missing = bool(changing.missing(self.request, self.request.user))
         known = sessions.answered(self.request, name, answer if name == "password" else answer.strip())
         if known is None:
@@ -171,10 +156,15 @@ class Change(Own, FormView):  # type: ignore[type-arg]
 
     def _asked_next(self) -> dict[str, sessions.Factor]:
         """Return what the form of the next page asks for, after this one has carried out its change."""
-        return _typed(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
+        return on_pages(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
 
     def _done(self, text: str) -> HttpResponse:
         messages.success(self.request, text, fail_silently=True)
+        return redirect("your-security")
+
+    def _last(self) -> HttpResponse:
+        text = _("There would be no way left into your account. Set a password first.")
+        messages.error(self.request, text, fail_silently=True)
         return redirect("your-security")
 
     def _shown(self, template: str, **context: Any) -> HttpResponse:
@@ -226,21 +216,26 @@ class RemoveApp(Change):
         except totp.NotSetUp:
             return redirect("your-security")
         except totp.LastFactor:
-            messages.error(
-                self.request,
-                _("There would be no way left into your account. Set a password first."),
-                fail_silently=True,
-            )
-            return redirect("your-security")
+            return self._last()
         return self._done(_("The app is removed."))
 
 
 class NewRecoveryCodes(Change):
+    form_class = forms.RemovalForm
     heading, button = gettext_lazy("New recovery codes"), gettext_lazy("Make new codes")
-    text = gettext_lazy("The codes that you have now will not work any more.")
+    """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        if recovery_codes.left(self.request.user):
+            return _("The codes that you have now will not work any more.")
+        return _("Each code gets you in once if you lose your app or passkey. You have none at the moment.")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(next=asked_for(self.request), **kwargs)
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
-        return _with_codes(self, recovery_codes.replace(self.request, **proof))
+        return _with_codes(self, recovery_codes.replace(self.request, end_others=given["end_others"], **proof))
 
 
 def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpResponse:
@@ -259,22 +254,25 @@ def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpRe
 def _with_codes(view: Change, made: list[str]) -> HttpResponse:
     text = "\n".join(made) + "\n"
     return view._shown(
-        "factors/recovery_codes.html", codes=made, as_file=f"data:text/plain;charset=utf-8,{quote(text)}"
+        "factors/recovery_codes.html",
+        codes=made,
+        as_file=f"data:text/plain;charset=utf-8,{quote(text)}",
+        next=asked_for(view.request),
     )
 
 
 def _base() -> str:
     """Return the template that the pages extend: that of `accounts` if its pages are there, or our own."""
-    is_theirs = apps.is_installed("accounts") and _is_there("your-devices") and _is_there("sign-out")
+    is_theirs = apps.is_installed("accounts") and is_there("your-devices") and is_there("sign-out")
     return "accounts/base.html" if is_theirs else "factors/base.html"
 
 
-def _typed(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]:
-    """Return those of these factors that a user can answer by typing."""
-    return {name: factor for name, factor in found.items() if not factor.needs_script}
+def on_pages(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]:
+    """Return those of these factors that pages can ask for."""
+    return {name: factor for name, factor in found.items() if factor.is_on_pages}
 
 
-def _is_there(name: str) -> bool:
+def is_there(name: str) -> bool:
     try:
         return bool(reverse(name))
     except NoReverseMatch:

@@ -21,17 +21,18 @@ ROOT = structure.ROOT
 PUBLIC_SESSIONS = """
     ClaimsSession Factor FactorRequired ImpersonationRefused Kind MAX_DEVICE_NAME MoreNeeded Open Reason
     RefreshTokenRequired Refuse SessionEnded SignInRefused UnknownMethod account_recovered actor_id add_method
-    allow_sign_in_after_reset answered authenticate canonical change_account could_not_refresh current_id device_of
-    durable encryption_keys factors factors_for happened has_refresh_token has_signed_in_before idle_user impersonate
-    is_live is_recent is_same_password live_sessions may_remember may_send now open_session password_digest
-    password_spellings pending reauthenticate record recover_account release rename_device reopen requires revoke
-    revoke_all revoke_others revoked_by_operators sign_out_elsewhere take_turns tenant throttle validate_device_name
-    was_ended_since
+    allow_sign_in_after_reset answered authenticate canonical change_account change_accounts could_not_refresh
+    current_id device_of durable encryption_keys end_device_trust factors factors_for happened has_refresh_token
+    has_signed_in_before idle_lacks_factor idle_user impersonate is_device_trusted is_live is_recent
+    is_same_password lacks_factor live_sessions may_remember may_send now open_session password_digest
+    password_spellings pending reauthenticate recent_events record recover_account release relying_party
+    rename_device reopen requires revoke revoke_all revoke_others revoked_by_operators sign_in_by sign_out_elsewhere
+    take_turns tenant throttle user_of validate_device_name was_ended_since
 """
 PUBLIC_API = """
-    ApiView AskedOutput Flag GrantOutput Me Operation PROVEN Parameter ProblemError ProofInput Public SIGNED_IN
-    SignInInput Text answer_with_problem endpoint jwks problems proof_of proof_of_delete reauthentication_required
-    requires signed_in text_of valid
+    ApiView AskedOutput FactorOutput Flag GrantOutput Me Operation PROVEN Parameter ProblemError ProofInput Public
+    SIGNED_IN SignInInput Text answer_with_problem endpoint granted jwks problems proof_of proof_of_delete
+    reauthentication_required requires text_of valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",
@@ -182,7 +183,7 @@ def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
         first, *rest = path.relative_to(ROOT / folder).parts
         assert rest
         assert first in {"accounts", "tokens", "config", "demo", "factors"} or (
-            first == "admin" and rest[0] in {"accounts", "tokens"}
+            first == "admin" and rest[0] in {"accounts", "factors", "tokens"}
         )
 
 

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import binding
+from tokens.service import binding, required, trust
 from tokens.service.methods import dated, of_event
 from tokens.service.revocation import revoke_all
 from tokens.web.client import client_of
@@ -187,6 +187,8 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         now = timezone.now()
         if session.is_idle(now):
             return _("idle")
+        if now < session.ends_at and required.lacks_factor(session, now):
+            return _("lacks a factor")
         return _("expired") if now >= session.ends_at else _("live")
 
     @admin.display(description=_("bound"), boolean=True)
@@ -261,7 +263,9 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         """
         reason = RefreshToken.Reason.ENDED_BY_STAFF
         current = get_user_model()._default_manager.get(pk=request.user.pk)
-        ended = revoke_all(sessions, reason, user=user, by=current, client=client_of(request))
+        trusted = {"pk__in": list(sessions.values_list("device", flat=True))} if user is None else {"user": user.pk}
+        with trust.ending(**trusted):
+            ended = revoke_all(sessions, reason, user=user, by=current, client=client_of(request))
         message = ngettext("%d session revoked.", "%d sessions revoked.", len(ended)) % len(ended)
         logged = objects(ended)
         types = ContentType.objects.get_for_models(*{type(row) for row, _name in logged})

@@ -32,6 +32,8 @@ class TokensConfig(AppConfig):
         for app, adapter in ADAPTERS.items():
             if apps.is_installed(app):
                 import_module(adapter)
+        if find_spec("rest_framework"):  # A project can use it without installing it as an app.
+            import_module("tokens.contrib.rest_framework")
 
         from tokens import checks, receivers  # noqa: F401
 

@@ -40,6 +40,8 @@ class Device(models.Model):
     """Whether its token is not accepted any more. The row stays, so that the token is never accepted again."""
     trusted_until = InstantField(null=True, editable=False)
     """Until when its user signs in on it without a second factor, as the user has asked."""
+    trusted_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    """The digest of the password that the user had then. With another one the device is not trusted any more."""
     replaced_by = models.UUIDField(null=True, editable=False)
     """The device as which the browser was recorded when it came back with the token of a forgotten device."""
 

@@ -21,7 +21,7 @@ from tokens import metrics
 from tokens.conf import BODY
 from tokens.database.transactions import clock, writer
 from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
-from tokens.service import auth_hash, events, throttles, triggers, user_changes, users
+from tokens.service import auth_hash, events, throttles, triggers, trust, user_changes, users
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import users_changed
 from tokens.web import admission, django_session, last_login, methods, tenants
@@ -139,6 +139,7 @@ def follow_user(*, sender: Any, instance: Any, using: str, created: bool, raw: b
         return
     alias = writer(RefreshToken)
     if not instance.is_active:
+        trust.end(user=instance.pk)
         revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DISABLED)
     elif not triggers.are_installed(alias):
         Revocation.objects.using(alias).create(user_key=str(instance.pk), created_at=clock(alias))

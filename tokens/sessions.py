@@ -39,31 +39,48 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from django.contrib.auth import HASH_SESSION_KEY, login, update_session_auth_hash
+from django.contrib.auth import login
 from django.http import HttpRequest
 
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
 from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, throttles, users
+from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, trust
+from tokens.service.addresses import user_of
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
-from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded
-from tokens.web import attempts, django_session, expiry, factors, impersonation, pending, possession, session, tenants
+from tokens.web import (
+    attempts,
+    django_session,
+    ending,
+    expiry,
+    factors,
+    impersonation,
+    pending,
+    possession,
+    reopening,
+    session,
+    staff,
+    tenants,
+)
 from tokens.web.answers import answered
 from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import Factor
+from tokens.web.mailing import may_send, throttle
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
+from tokens.web.one_factor import sign_in_by
 from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
 from tokens.web.recovery import account_recovered, recover_account
+from tokens.web.relying_party import relying_party
 from tokens.web.step_up import factors_for, requires
+from tokens.web.trust import end_device_trust, is_device_trusted
 
 __all__ = [
     "MAX_DEVICE_NAME",
@@ -88,21 +105,26 @@ __all__ = [
     "authenticate",
     "canonical",
     "change_account",
+    "change_accounts",
     "could_not_refresh",
     "current_id",
     "device_of",
     "durable",
     "encryption_keys",
+    "end_device_trust",
     "factors",
     "factors_for",
     "happened",
     "has_refresh_token",
     "has_signed_in_before",
+    "idle_lacks_factor",
     "idle_user",
     "impersonate",
+    "is_device_trusted",
     "is_live",
     "is_recent",
     "is_same_password",
+    "lacks_factor",
     "live_sessions",
     "may_remember",
     "may_send",
@@ -112,9 +134,11 @@ __all__ = [
     "password_spellings",
     "pending",
     "reauthenticate",
+    "recent_events",
     "record",
     "recover_account",
     "release",
+    "relying_party",
     "rename_device",
     "reopen",
     "requires",
@@ -122,10 +146,12 @@ __all__ = [
     "revoke_all",
     "revoke_others",
     "revoked_by_operators",
+    "sign_in_by",
     "sign_out_elsewhere",
     "take_turns",
     "tenant",
     "throttle",
+    "user_of",
     "validate_device_name",
     "was_ended_since",
 ]
@@ -140,10 +166,14 @@ impersonate = impersonation.impersonate
 release = impersonation.release
 actor_id = impersonation.actor_id
 revoke = session.revoke
+revoke_all = ending.revoke_all
+revoke_others = ending.revoke_others
 change_account = session.change_account
+change_accounts = staff.change_accounts
 has_refresh_token = possession.has_refresh_token
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
+recent_events = queries.recent_events
 was_ended_since = queries.was_ended_since
 revoked_by_operators = revocation.revoked_by_operators
 password_digest = auth_hash.digest_of
@@ -152,15 +182,14 @@ rename_device = session.rename_device
 allow_sign_in_after_reset = attempts.allow_after_reset
 MAX_DEVICE_NAME = devices.MAX_NAME
 may_remember = expiry.may_remember
-idle_user = session.idle_user
+idle_user = reopening.idle_user
+idle_lacks_factor = reopening.idle_lacks_factor
+lacks_factor = reopening.lacks_factor
 is_live = session.is_live
-reopen = session.reopen
+reopen = reopening.reopen
 validate_device_name = devices.without_control_characters
-
-
-def tenant() -> str:
-    """Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
-    return tenants.current()
+tenant = tenants.current
+"""Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
 
 
 def durable() -> AbstractContextManager[None]:
@@ -235,66 +264,6 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
     return session.reauthenticate(request, user) is not None
 
 
-def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
-    """End all sessions of the user except the one of this request, which stays valid with the user's new password.
-
-    The user's other devices are forgotten, and impersonations by the user end as well. So does everything that other
-    packages have granted to the user (`tokens.contrib.oauth_toolkit`). Return False, and do nothing,
-    if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
-    an impersonation.
-    """
-    session.refuse_impersonation(request)
-    session_id, alias, client = current_id(request), writer(RefreshToken), client_of(request)
-    other_devices = devices.lock_others(user, client, session_id)
-    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
-        return False
-    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
-    if HASH_SESSION_KEY in request.session:
-        update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
-    devices.forget(other_devices)
-    others = queries.live_sessions(user).exclude(id=session_id)
-    revocation.revoke_all(others, reason, client=client)
-    begun = RefreshToken.objects.live().filter(actor=user)
-    revocation.revoke_all(begun, Reason.ACTOR_ENDED, client=client)
-    revocation.end_everything_granted_to(user)
-    return True
-
-
-def revoke_all(request: HttpRequest, user: Any, reason: RefreshToken.Reason, note: str = "") -> None:
-    """End all sessions of the user, and forget the user's devices except the one that sends this request.
-
-    Everything that other packages have granted to the user ends as well.
-
-    ``note`` is added to the reason in the security events.
-    """
-    client = client_of(request)
-    devices.forget_others(user, client)
-    revocation.revoke_all(queries.live_sessions(user), reason, user=user, client=client, note=note)
-    revocation.end_everything_granted_to(user)
-
-
-def throttle(request: HttpRequest, what: str, email: str) -> bool:
-    """Count a request for a mail. ``what`` is "register" or "reset", as in the setting THROTTLES.
-
-    All spellings of an address count together. Return False if there were too many for this address. The caller then
-    sends no mail, and answers as if it had.
-    Raise `Throttled` if there were too many from the client's network.
-    """
-    client = client_of(request)
-    throttles.take(*throttles.of_networks(f"{what}_network", client.ip))
-    return may_send(request, what, canonical(email))
-
-
-def may_send(request: HttpRequest, what: str, name: str) -> bool:
-    """Count a mail for what ``name`` names. Return False if there were too many. ``what`` is that of `throttle`."""
-    try:
-        throttles.take(Tally(f"{what}_account", name))
-    except throttles.Throttled as error:
-        events.log("throttled", name=error.name, wait=error.wait, ip=client_of(request).ip)
-        return False
-    return True
-
-
 def record(
     request: HttpRequest | None,
     kind: SecurityEvent.Kind,
@@ -318,6 +287,7 @@ def record(
         reason=reason,
         actor_id=actor_id(request) if by is None else by.pk,
     )
+    trust.recorded(event)
     if kind in SecurityEvent.ATTEMPTS:
         events.write_attempt(event, discard=discard)
     else:

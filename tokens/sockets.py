@@ -74,7 +74,7 @@ class Refused(Exception):
 
 
 class Opener(NamedTuple):
-    """Who opens a socket. ``auth`` is the access token, or None. The session expires at ``ends_at``.
+    """Who opens a socket. ``auth`` is the access token, or None. The row of the session is asked again at ``ends_at``.
 
     ``backend``: the dotted path of the backend with which the user signed in, if it is known.
     """
@@ -297,7 +297,9 @@ def _identify(request: HttpRequest) -> Opener:
     finally:
         _renew_connections()
     return (
-        Opener(AnonymousUser()) if session is None else Opener(session.user, access, session.ends_at, session.backend)
+        Opener(AnonymousUser())
+        if session is None
+        else Opener(session.user, access, queries.good_until(session), session.backend)
     )
 
 

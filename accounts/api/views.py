@@ -107,7 +107,7 @@ class ChangeEmail(ApiView):
         _require(users.has_addresses())
         given = valid(EmailChangeInput, request)
         proof = proof_of(request, given)
-        user = _owner(request, is_recent="authenticated" in proof)
+        user = _owner(request, is_recent="authenticated" in proof, by_strongest=True)
         with _problems_of("email"):
             emails.ask_for_change(request._request, user, given["email"], **proof)
         return Response(ASKED, status=202)
@@ -178,14 +178,19 @@ class Account(Me):
     @Operation("Delete the account, which ends all sessions.", *PROVEN_OWNER, status=204, takes=ProofInput)
     def delete(self, request: Request) -> Response:
         proof = proof_of_delete(request)
-        _owner(request, is_recent="authenticated" in proof)
+        _owner(request, is_recent="authenticated" in proof, by_strongest=True)
         deletion.delete(request._request, **proof)
         return Response(status=204)
 
 
-def _owner(request: Request, *, is_recent: bool = False) -> Any:
-    """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent, or the password was just given."""
+def _owner(request: Request, *, is_recent: bool = False, by_strongest: bool = False) -> Any:
+    """Return the signed-in user. Raise `ProblemError` unless the sign-in is recent, or the password was just given.
+
+    ``by_strongest``: the error offers only what is enough for a change that needs the strongest factor.
+    """
     if not is_recent and not sessions.is_recent(request._request):
+        if by_strongest and (found := sessions.factors.missing(request._request, request.user)):
+            raise sessions.factors.StrongerRequired(found)
         raise reauthentication_required(request)
     user = users.find_active(request.user.pk)
     if user is None:

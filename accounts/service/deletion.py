@@ -6,15 +6,17 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 
 from accounts import delivery, mail, users
+from accounts.service import strongest
 from tokens import sessions
 
 
 def delete(request: HttpRequest, **proof: Any) -> None:
     """Delete the account, sign this browser out, and send a mail about it. Raise `SessionEnded`.
 
-    Raise `RefreshTokenRequired`. ``proof``: see `sessions.change_account`.
+    Raise `RefreshTokenRequired`, and what `strongest.require` raises. ``proof``: see `sessions.change_account`.
     """
     with sessions.change_account(request, **proof) as user:
+        strongest.require(request, user, **proof)
         user.delete()
     logout(request)
     email = users.address_of(user)

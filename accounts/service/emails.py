@@ -15,21 +15,24 @@ from django.utils.translation import gettext as _
 
 from accounts import delivery, links, mail, users
 from accounts.links import InvalidLink, Purpose
-from accounts.service import pending_changes, registration
+from accounts.service import pending_changes, registration, strongest
 from tokens import sessions
 
 
 def ask_for_change(request: HttpRequest, user: Any, email: str, **proof: Any) -> None:
     """Send a link that changes the user's address to ``email``. ``proof``: see `sessions.change_account`.
 
-    Raise `ValidationError` if it is the user's address already, `Throttled`, `SessionEnded` and `RefreshTokenRequired`.
+    Raise `ValidationError` if it is the user's address already, `Throttled`, `SessionEnded` and `RefreshTokenRequired`,
+    and `StrongerRequired` if the user has a stronger factor than a password, and has not just used it.
     """
     email = email.lower()
     current = users.address_of(user)
     if email == current.lower() and users.is_confirmed(user):
         raise ValidationError(_("This is already your address."))
+    strongest.require(request, user, **proof)  # Before the mail is counted, and again under the lock.
     may_send = sessions.throttle(request, "register", email)
     with sessions.change_account(request, **proof) as user:
+        strongest.require(request, user, **proof)
         others = _others_at(email, user)
         token = pending_changes.add(
             Purpose.EMAIL_CHANGE,

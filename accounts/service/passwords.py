@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from accounts import delivery, demo_accounts, links, mail, users
 from accounts.links import Purpose
 from accounts.models import MAX_PASSWORD
-from accounts.service import pending_changes
+from accounts.service import pending_changes, strongest
 from tokens import sessions
 from tokens.sessions import authenticate
 
@@ -68,7 +68,8 @@ def change(request: HttpRequest, user: Any, current: str, new: str) -> None:
 def set_first(request: HttpRequest, user: Any, new: str, **proof: Any) -> None:
     """Set the password of a user who has none. Raise what `sessions.change_account` raises with this proof.
 
-    Raise `RefreshTokenRequired` too if the user has a password by now, and `ValidationError` for the new one.
+    Raise `RefreshTokenRequired` too if the user has a password by now, `ValidationError` for the new one, and what
+    `strongest.require` raises.
     """
     check_password_rules(new, user)
     changed = copy(user)
@@ -76,6 +77,7 @@ def set_first(request: HttpRequest, user: Any, new: str, **proof: Any) -> None:
     with sessions.change_account(request, **proof) as current:
         if current.has_usable_password():
             raise sessions.RefreshTokenRequired
+        strongest.require(request, current, **proof)
         changed.save(update_fields=["password"])
         sessions.revoke_others(request, changed, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, changed)

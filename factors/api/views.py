@@ -1,11 +1,10 @@
 """The views of the API of factors. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
-from typing import Any
-
-from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from factors.api.proofs import CHANGES, PRIVATE, given_with_delete, proof_for_change
 from factors.api.serializers import (
     ChangeInput,
     ConfirmTotpInput,
@@ -13,24 +12,18 @@ from factors.api.serializers import (
     FactorsOutput,
     RecoveryCodesOutput,
 )
-from factors.service import changing, recovery_codes, totp
+from factors.service import recovery_codes, totp
 from tokens import sessions
 from tokens.api.public import (
-    PROVEN,
     SIGNED_IN,
     ApiView,
     Operation,
     ProblemError,
     ProofInput,
     problems,
-    proof_of,
-    reauthentication_required,
     text_of,
     valid,
 )
-
-CHANGES = (*PROVEN, problems.REAUTHENTICATION_REQUIRED)
-PRIVATE = {"Cache-Control": "no-store"}
 
 
 class Factors(ApiView):
@@ -55,7 +48,7 @@ class TotpView(ApiView):
         takes=ProofInput,
     )
     def post(self, request: Request) -> Response:
-        found = totp.begin(request._request, **_proof(request, valid(ProofInput, request)))
+        found = totp.begin(request._request, **proof_for_change(request, valid(ProofInput, request)))
         return Response({"secret": found.secret, "otpauth_uri": found.uri}, headers=PRIVATE)
 
     @Operation(
@@ -67,11 +60,8 @@ class TotpView(ApiView):
         takes=ChangeInput,
     )
     def delete(self, request: Request) -> Response:
-        try:
-            given = valid(ChangeInput, request)
-        except (ParseError, UnsupportedMediaType):
-            given = {}  # Clients need not know that the body of a DELETE request means something.
-        proof = _proof(request, given)
+        given = given_with_delete(request)
+        proof = proof_for_change(request, given)
         try:
             totp.remove(request._request, end_others=given.get("end_other_sessions", False), **proof)
         except totp.NotSetUp:
@@ -92,7 +82,7 @@ class ConfirmTotp(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = valid(ConfirmTotpInput, request)
-        proof, end_others = _proof(request, given), given.get("end_other_sessions", False)
+        proof, end_others = proof_for_change(request, given), given.get("end_other_sessions", False)
         try:
             made = totp.confirm(request._request, given["code"], end_others=end_others, **proof)
         except totp.NothingPending:
@@ -107,22 +97,10 @@ class RecoveryCodes(ApiView):
         "Make a new set of recovery codes, which ends the old one.",
         *CHANGES,
         answers=RecoveryCodesOutput,
-        takes=ProofInput,
+        takes=ChangeInput,
     )
     def post(self, request: Request) -> Response:
-        made = recovery_codes.replace(request._request, **_proof(request, valid(ProofInput, request)))
+        given = valid(ChangeInput, request)
+        proof, end_others = proof_for_change(request, given), given.get("end_other_sessions", False)
+        made = recovery_codes.replace(request._request, end_others=end_others, **proof)
         return Response({"recovery_codes": made}, headers=PRIVATE)
-
-
-def _proof(request: Request, given: dict[str, Any]) -> Any:
-    """Return the proof for `factors.service`. Raise `ProblemError` unless the sign-in is recent, or it is an answer.
-
-    In an impersonation raise `ImpersonationRefused`, whether it is recent or not.
-    """
-    proof = proof_of(request, given)
-    is_own, known = sessions.actor_id(request._request) is None, proof.get("authenticated")
-    if is_own and known is None and not sessions.is_recent(request._request):
-        if found := changing.missing(request._request, request.user):
-            raise sessions.factors.StrongerRequired(found)
-        raise reauthentication_required(request)
-    return proof

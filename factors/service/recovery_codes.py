@@ -38,11 +38,18 @@ def issue(user: Any) -> list[str]:
 
 
 @sensitive_variables()
-def replace(request: HttpRequest, **proof: Any) -> list[str]:
-    """Give the user of this request a new set of codes. Raise what `factors.service.changing.change` raises."""
+def replace(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> list[str]:
+    """Give the user of this request a new set of codes. ``end_others``: end all other sessions too.
+
+    Raise what `factors.service.changing.change` raises.
+    """
     with change(request, **proof) as user:
+        if left(user):
+            sessions.end_device_trust(user)
         made = issue(user)
         sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+        if end_others:
+            sessions.sign_out_elsewhere(request, **proof)
     return made
 
 

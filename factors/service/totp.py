@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.db import router
@@ -20,6 +21,8 @@ from factors.encryption import Unreadable, current_key_id
 from factors.models import Totp
 from factors.service import recovery_codes
 from factors.service.changing import change
+from factors.service.ways import LastFactor as LastFactor
+from factors.service.ways import require_another
 from tokens import sessions
 
 NAME = "totp"
@@ -41,10 +44,6 @@ class NotSetUp(Exception):
     """The user has no authenticator app."""
 
 
-class LastFactor(Exception):
-    """Without it the user could not prove who they are."""
-
-
 class Enrolment(NamedTuple):
     """What an authenticator app needs, once as a text to type, and once as a URI for a QR code."""
 
@@ -63,13 +62,41 @@ def begin(request: HttpRequest, **proof: Any) -> Enrolment:
 
     Raise what `factors.service.changing.change` raises.
     """
-    secret = codes.new_secret()
     with change(request, **proof) as user:
-        _rows(user).filter(confirmed_at=None).delete()
-        row = Totp(user=user, created_at=sessions.now())
-        row.encrypt(secret)
-        row.save(using=_alias(), force_insert=True)
-    return _enrolment(secret, user)
+        return _begin(user)
+
+
+@sensitive_variables()
+def begin_at_sign_in(user: Any, session_id: UUID) -> Enrolment:
+    """Make a secret for a user without an app, whose pending sign-in is to open this session. Return it again if it is
+    there.
+
+    It is bound to that sign-in. Otherwise whoever knows the password could learn the secret that the user is shown.
+    """
+    with sessions.durable():
+        type(user)._base_manager.using(_alias()).select_for_update(no_key=True).get(pk=user.pk)
+        try:
+            return _enrolment(_pending(user, session_id)[1], user)
+        except NothingPending:
+            return _begin(user, session_id)
+
+
+@sensitive_variables()
+def confirm_at_sign_in(request: HttpRequest, user: Any, session_id: UUID, code: Any) -> bool:
+    """Let the app count that `begin_at_sign_in` has begun, if this is a code of it. Return whether it is.
+
+    The user is locked, in the transaction that is open, and has no app.
+    """
+    try:
+        row, secret = _pending(user, session_id)
+    except NothingPending:
+        return False
+    step = codes.matching_step(secret, code, sessions.now(), row.last_step)
+    if step is None:
+        return False
+    _rows(user).filter(pk=row.pk).update(confirmed_at=sessions.now(), last_step=step)
+    sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+    return True
 
 
 @sensitive_variables()
@@ -91,7 +118,9 @@ def confirm(request: HttpRequest, code: Any, *, end_others: bool = False, **proo
         step = codes.matching_step(secret, code, now, row.last_step)
         if step is None:
             raise WrongCode
-        _rows(user).filter(confirmed_at__isnull=False).delete()
+        replaced, _ = _rows(user).filter(confirmed_at__isnull=False).delete()
+        if replaced:
+            sessions.end_device_trust(user)
         _rows(user).filter(pk=row.pk).update(
             confirmed_at=now, last_step=step, confirmed_in=sessions.current_id(request)
         )
@@ -110,8 +139,7 @@ def remove(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> N
     with change(request, **proof) as user:
         if of_user(user) is None:
             raise NotSetUp
-        if not {*sessions.factors.offered(request, user)} - {NAME, recovery_codes.NAME}:
-            raise LastFactor
+        require_another(request, user)
         delete(user)
         recovery_codes.delete(user)
         sessions.record(request, sessions.Kind.FACTOR_REMOVED, user, NAME)
@@ -171,8 +199,18 @@ def encrypt_again() -> Iterator[bool]:
             yield True
 
 
-def _pending(user: Any) -> tuple[Totp, str]:
-    row = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR).first()
+def _begin(user: Any, session_id: UUID | None = None) -> Enrolment:
+    _rows(user).filter(confirmed_at=None).delete()
+    secret, row = codes.new_secret(), Totp(user=user, created_at=sessions.now(), confirmed_in=session_id)
+    row.encrypt(secret)
+    row.save(using=_alias(), force_insert=True)
+    return _enrolment(secret, user)
+
+
+def _pending(user: Any, session_id: UUID | None = None) -> tuple[Totp, str]:
+    """Return the app that waits, with its secret. ``session_id`` is that of a sign-in, or None."""
+    rows = _rows(user).filter(confirmed_at=None, created_at__gt=sessions.now() - PENDING_FOR)
+    row = rows.filter(confirmed_in=session_id).first()
     if row is None:
         raise NothingPending
     try:

@@ -15,6 +15,7 @@ from tests.accounts.steps import NAMED
 from tests.attacks.doors import AS_SERVICE, INTROSPECTION
 from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.factors.authenticator import Authenticator
 from tests.factors.steps import code
 from tests.tokens.api.test_schema import OPERATIONS, described
 from tokens import sessions
@@ -93,7 +94,7 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     call("post", "password/reset/confirm", {"token": token_in(ANOTHER_EMAIL), "password": LAST_PASSWORD})
     settings.TOKENS = {
         **settings.TOKENS,
-        "FACTORS": [f"{__name__}.Question"],
+        "FACTORS": [f"{__name__}.Question", "factors.passkeys.PasskeyFactor"],
         "SIGN_IN_POLICY": f"{__name__}.two_factors",
     }
     post(api, "/api/auth/login", {"email": ANOTHER_EMAIL, "password": LAST_PASSWORD})
@@ -103,5 +104,16 @@ def test_each_operation_responds_as_the_description_says(api, settings, token_in
     assert len(call("post", "factors/recovery-codes")["recovery_codes"]) == 10
     assert call("get", "factors")["recovery_codes_left"] == 10
     call("delete", "factors/totp")
+    device = Authenticator()
+    options = call("post", "factors/passkeys")["options"]
+    made = call("post", "factors/passkeys", {"credential": device.create(options)})["passkey"]
+    assert call("get", "factors/passkeys")["passkeys"] == [made]
+    each = {"of": "factors/passkeys/{passkey_id}"}
+    call("patch", f"factors/passkeys/{made['id']}", {"name": "Phone"}, **each)
+    del settings.TOKENS["SIGN_IN_POLICY"]
+    settings.TOKENS = {**settings.TOKENS}
+    options = call("post", "passkey")["options"]
+    assert call("post", "passkey", {"answer": device.sign(options)})["session"]["acr"] == "aal2"
+    call("delete", f"factors/passkeys/{made['id']}", **each)
     call("delete", "me")
     assert call.succeeded == set(OPERATIONS) - ONLY_FOR_BROWSERS

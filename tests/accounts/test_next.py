@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.views import OwnSite
+from accounts.next_page import OwnSite
 from tests.accounts.steps import leads_to
 from tests.factories import PASSWORD
 

@@ -43,6 +43,10 @@ DOORS = {
     "api/auth/factors/totp",
     "api/auth/factors/totp/confirm",
     "api/auth/factors/recovery-codes",
+    "api/auth/passkey",
+    "api/auth/factors/passkeys",
+    "api/auth/factors/passkeys/(?P<passkey_id>[^/]+)",
+    "sign-in/passkey",
     "",
     "devices",
     "sign-in",
@@ -64,6 +68,10 @@ DOORS = {
     "account/security/app/confirm",
     "account/security/app/remove",
     "account/security/recovery-codes",
+    "account/security/passkeys/add",
+    "account/security/passkeys/offer",
+    "account/security/passkeys/<uuid:passkey_id>/rename",
+    "account/security/passkeys/<uuid:passkey_id>/remove",
     "admin/login/",
     "admin/logout/",
     "admin/password_change/",
@@ -78,10 +86,13 @@ DOORS = {
     "admin/accounts/user/<path:object_id>/delete/",
     "admin/tokens/refreshtoken/",
     "admin/tokens/refreshtoken/user/<path:user_id>/revoke/",
+    "admin/factors/factorreset/user/<path:user_id>/reset/",
+    "admin/factors/factorreset/<uuid:row_id>/confirm/",
     "manage.py canonical_addresses",
     "manage.py changepassword",
     "manage.py createsuperuser",
     "manage.py revoke_sessions",
+    "manage.py reset_factors",
     "manage.py loaddata",
     "manage.py flush",
 }
@@ -92,15 +103,20 @@ HARMLESS = {
     "api/auth/service-token",
     *("signed-out", "mail-sent", "email/confirmed", "password/changed", "password/reset/done"),
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
-    *("admin/(?P<app_label>auth|accounts|tokens)/", "admin/(?P<url>.*)"),
+    *("admin/(?P<app_label>auth|accounts|factors|tokens)/", "admin/(?P<url>.*)"),
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
     "manage.py purge_links",
     "manage.py encrypt_factors",
     "account/security",
+    "account/passkeys/options",
+    ".well-known/webauthn",
 }
 """Every other URL and command of the project."""
 
-READ_ONLY = ("admin/tokens/refreshtoken", "admin/tokens/device", "admin/tokens/securityevent")
+READ_ONLY = (
+    *("admin/tokens/refreshtoken", "admin/tokens/device", "admin/tokens/securityevent"),
+    "admin/factors/factorreset",
+)
 """Models that the admin shows, but does not add, change or delete."""
 
 DJANGOS = {"manage.py changepassword", "manage.py createsuperuser", "manage.py loaddata", "manage.py flush"}

@@ -9,6 +9,8 @@ from django.test import Client
 from accounts.models import User
 from tests.attacks.doors import SERVICE, by_service
 from tests.browsers import FIREFOX, REFRESH, post
+from tests.factories import AdminFactory
+from tests.factors.authenticator import Authenticator
 from tests.factors.steps import code
 
 FIRST, WRONG, CHANGED, RESET, PAGE = PASSWORDS = (
@@ -53,7 +55,8 @@ class Use:
     def run(self) -> None:
         """Register, sign in and out in every mode, refresh, reuse a token, change every credential, cause errors.
 
-        At last set up an authenticator app, and sign in with it.
+        At last set up an authenticator app and a passkey, and sign in with them. Staff asks for a reset of somebody's
+        factors.
         """
         self._by_api()
         self._by_pages()
@@ -148,7 +151,17 @@ class Use:
         made = self._post(browser, "factors/totp/confirm", code=code(secret, self._clock.now)).json()["recovery_codes"]
         self.tokens |= {secret, *made}
         self._post(again, "login", email=OWNER, password=RESET)
-        assert self._post(again, "factor", method="recovery_code", answer=made[0]).status_code == 200
+        answer = self._post(again, "factor", method="recovery_code", answer=made[0], trust_device=True)
+        assert answer.status_code == 200
+        device, other = Authenticator(), self.browser()
+        options = self._post(browser, "factors/passkeys").json()["options"]
+        assert self._post(browser, "factors/passkeys", credential=device.create(options)).status_code == 200
+        options = self._post(other, "passkey").json()["options"]
+        assert self._post(other, "passkey", answer=device.sign(options)).status_code == 200
+        boss, owner = (AdminFactory(password=RESET) for _ in range(2))
+        self._post(browser, "login", email=boss.email, password=RESET)
+        path = f"/admin/factors/factorreset/user/{owner.pk}/reset/"
+        assert self._note(browser.post(path, {"reason": "lost"})).status_code == 302
 
     def _post(self, client: Client, path: str, **data: Any) -> Any:
         return self._note(post(client, f"/api/auth/{path}", data))

@@ -5,7 +5,8 @@ benchmark starts and a pool of connections. Its CPU time is measured; that of th
 
 - a GET of a user who is signed in, beside the same view with no user, behind the same middleware without the project's;
 - a POST that the endpoint refreshes, one that the middleware refreshes, and beside them the same view with no user;
-- a sign-in by password, without the cost of Argon2, from a known and from a new device, with throttles.
+- a sign-in by password, without the cost of Argon2, from a known and from a new device, with throttles;
+- a sign-in by passkey from a known device, with the cost of its signature, and the options before it.
 
 They take turns, a few requests at a time, so that other load on the machine affects them alike. A line for each kind
 of request says how many microseconds it took, and the ratio to the bare view: the median of all turns, and then the
@@ -36,6 +37,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tests.benchmarks.command import run_on_postgresql
 from tests.benchmarks.options import progress
+from tests.benchmarks.passkeys import Keys
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH
 from tests.factories import PASSWORD, UserFactory
 from tests.large_site import gather, token_of
@@ -126,8 +128,9 @@ def _environ(method: str, where: str, body: bytes = b"", **cookies: str) -> dict
 class SignIns:
     """Users who sign in, each from a device that is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, have_passkeys: bool = False) -> None:
         self._users = [UserFactory() for _ in range(USERS)]
+        self._keys = Keys(self._users if have_passkeys else [])
         client = Client("192.0.2.7", FIREFOX)
         self.devices = [open_session(user, client, mode="cookie").device_token for user in self._users]
 
@@ -139,6 +142,21 @@ class SignIns:
             cookies = [{DEVICE: device} if device else {} for device in devices]
             pairs = zip(bodies, cookies, strict=True)
             return [(handler, _environ("POST", "/api/auth/login", body, **cookie)) for body, cookie in pairs]
+
+        return make
+
+    def by_passkey(self, handler: WSGIHandler) -> Requests:
+        """Return what makes a sign-in of each user by passkey. Its signature is made before it is measured."""
+
+        def make(_: int) -> list[Request]:
+            pairs = zip(self._keys.sign_ins(), self.devices, strict=True)
+            return [
+                (
+                    handler,
+                    _environ("POST", "/api/auth/passkey", body, **cookies, **({DEVICE: device} if device else {})),
+                )
+                for (body, cookies), device in pairs
+            ]
 
         return make
 
@@ -173,7 +191,7 @@ class Sessions:
         return token_of(next(self._next))
 
 
-def cases(sessions: Sessions, sign_ins: SignIns) -> list[Case]:
+def cases(sessions: Sessions, sign_ins: SignIns, by_passkey: SignIns) -> list[Case]:
     """Return all kinds of requests."""
     whole = WSGIHandler()
     with override_settings(MIDDLEWARE=[name for name in settings.MIDDLEWARE if name != OURS]):
@@ -198,13 +216,15 @@ def cases(sessions: Sessions, sign_ins: SignIns) -> list[Case]:
         Case("POST, refreshed by the middleware", requests(whole, "POST", "/bare", **expired), post),
         Case("POST, sign-in from a known device", sign_ins.requests(whole, sign_ins.devices), post),
         Case("POST, sign-in from a new device", sign_ins.requests(whole, [None] * USERS), post),
+        Case("POST, options of a sign-in by passkey", requests(whole, "POST", "/api/auth/passkey"), post),
+        Case("POST, sign-in by passkey", by_passkey.by_passkey(whole), post),
     ]
 
 
 def measure(turns: int, requests: int, profile: bool) -> None:
     """Print a line for each case."""
-    sessions, sign_ins = Sessions(2 * requests), SignIns()
-    found = cases(sessions, sign_ins)
+    sessions, sign_ins, by_passkey = Sessions(2 * requests), SignIns(), SignIns(have_passkeys=True)
+    found = cases(sessions, sign_ins, by_passkey)
     for case in found:
         sessions.put_back()
         case.take(requests)
@@ -213,6 +233,7 @@ def measure(turns: int, requests: int, profile: bool) -> None:
     for _ in progress(range(turns), unit=" turns"):
         sessions.put_back()
         sign_ins.put_back()
+        by_passkey.put_back()
         for case in found:
             case.take(requests)
     for case in found:

@@ -20,6 +20,10 @@ Sites = Callable[..., Site]
 NewContext = Callable[..., BrowserContext]
 NO_DATABASE = "postgres://nobody@127.0.0.1:1/nothing"
 """The URL of a database server that does not exist: nothing listens on the port of TCPMUX."""
+PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+RUN_AXE = """async options => (await axe.run(options)).violations.map(
+    found => [found.id, ...found.nodes.map(node => node.html)]
+)"""
 FLAGS = (
     "--disable-quic",
     "--no-first-run",
@@ -190,3 +194,20 @@ def axe(tmp_path_factory) -> str:
 def visit(page, site, person, sites) -> Visit:
     """A user in front of a browser, who can go to each of `pages.PAGES`."""
     return Visit(page, site, person, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))
+
+
+@pytest.fixture
+def is_accessible(page, axe, refused) -> Callable[[], None]:
+    """A function that checks the page with axe, on a phone and a laptop, in both colour schemes."""
+
+    def check() -> None:
+        page.evaluate(axe)
+        for size in (PHONE, LAPTOP):
+            page.set_viewport_size(size)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], (page.url, size)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                assert page.evaluate(RUN_AXE, {}) == [], (page.url, size, scheme)
+        assert refused == []
+
+    return check

@@ -42,6 +42,15 @@ class Firefox:
         """Return the values of all cookies of the page, also of those that scripts cannot read."""
         return {found["name"]: found["value"] for found in self._send("WebDriver:GetCookies")}
 
+    def url(self) -> str:
+        return str(self._send("WebDriver:GetCurrentURL")["value"])
+
+    def add_authenticator(self) -> None:
+        """Add an authenticator in software, which keeps passkeys, and always recognises its user."""
+        are = ("hasResidentKey", "hasUserVerification", "isUserConsenting", "isUserVerified")
+        kind = {"protocol": "ctap2", "transport": "internal", **dict.fromkeys(are, True)}
+        self._send("WebAuthn:AddVirtualAuthenticator", **kind)
+
     def close(self) -> None:
         self._answers.close()
         self._socket.close()
@@ -67,7 +76,14 @@ def firefox(profile: Path, *hosts: str) -> Iterator[Firefox]:
     """Run Firefox. ``hosts`` are resolved to this machine."""
     program = next(filter(None, map(shutil.which, PROGRAMS)))
     profile.mkdir()
-    preferences = {"marionette.port": 0, "network.dns.localDomains": ",".join(hosts)}
+    preferences = {
+        "marionette.port": 0,
+        "network.dns.localDomains": ",".join(hosts),
+        # The certificate of the tests is not one of Mozilla's, and passkeys need one that is.
+        "security.webauthn.allow_with_certificate_override": True,
+        "security.webauth.webauthn_enable_softtoken": True,
+        "security.webauth.webauthn_enable_usbtoken": False,
+    }
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
     (profile / "user.js").write_text("\n".join(lines))
     command = [program, "--no-remote", "--headless", "--marionette", "--profile", profile]

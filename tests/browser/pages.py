@@ -50,10 +50,11 @@ class Visit:
         self.page.goto(next(word for word in text.split() if "?token=" in word))
 
     def fill(self, **fields: str) -> None:
-        """Fill the fields of these names, and press the form's button."""
+        """Fill the fields of these names, and press the last button of the form that has them."""
         for name, value in fields.items():
             self.page.locator(f"main [name={name}]").fill(value)
-        self.page.locator("main form button").last.click()
+        form = "".join(f":has([name={name}])" for name in fields)
+        self.page.locator(f"main form{form} button").last.click()
 
 
 Step = Callable[[Visit], None]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.authenticators import BY_PRESS, Authenticator
 from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
 from tests.browser.palette import SCREENSHOTS, WANTED
 from tests.browser.steps import FAST_TIMERS, fill_in, policy_violations, sign_in, sign_out
@@ -214,3 +215,23 @@ def test_screenshots_are_taken(at_demo, name):
     for scheme in ("light", "dark"):
         at_demo.emulate_media(color_scheme=scheme)
         at_demo.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True, clip=clip)
+
+
+def test_a_passkey_is_created_on_localhost_and_signs_in_and_answers_a_view_that_asks_for_more(
+    page, demo, is_accessible
+):
+    """It is the last test here, because the passkey stays."""
+    page.add_init_script(BY_PRESS)
+    sign_in(page, DEMO_USER, path="/demo/factors")
+    is_accessible()
+    device = Authenticator(page)
+    page.get_by_role("link", name="Create a passkey").click()
+    page.get_by_role("button", name="Create a passkey").click()
+    expect(page.get_by_role("status")).to_have_text("The passkey is created.")
+    assert [made["rpId"] for made in device.credentials()] == ["localhost"]
+    sign_out(page)
+    page.goto("/demo/factors")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_text("This session was opened with:")).to_be_visible()
+    page.get_by_role("link", name="Open that view").click()
+    expect(page.get_by_role("status")).to_have_text(re.compile("^The view was reached"))

@@ -40,6 +40,7 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, sit
     run(folder, "tsc", "--project", ".")
     told = converse(site, certificate, folder, "built/client.js", person.email, person.password)
     assert told == {
+        "asked": ["required", "string"],
         "one": person.email,
         "twenty": [person.email] * 20,
         "renamed": "the laptop",

@@ -8,16 +8,13 @@ The screenshots are taken on request::
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import at_length
+from tests.browser.conftest import RUN_AXE, at_length
 from tests.browser.pages import LONG_NAME, PAGES
 from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.sites import Person
 from tests.browser.steps import sign_out
 
 PHONE, LAPTOP = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
-RUN_AXE = """async options => (await axe.run(options)).violations.map(
-    found => [found.id, ...found.nodes.map(node => node.html)]
-)"""
 RULES = {"light": {"rules": {"target-size": {"enabled": True}}}, "dark": {"runOnly": ["color-contrast"]}}
 """All of axe's rules, and those about colours in the dark scheme too."""
 OWN = ("/", "/email/change", "/password/change", "/account/delete", "/sign-in/again")

@@ -1,9 +1,9 @@
 """Moves a project that uses djangorestframework-simplejwt, as the README says: ``python -m tests.clients.coming_over``.
 
 It makes a project with ``startproject`` and simplejwt, as simplejwt's own documentation says. The project has tests of
-its own, which know nothing of Latchkey, and a client that was signed in before. Then the blocks of the README are pasted
-to the ends of its files. The tests have to pass before and after, and the client has to stay signed in. The script says
-how long this took, with packages from the index in the versions of CI.
+its own, which know nothing of Latchkey, and a client that was signed in before. Then the blocks of the README are
+pasted to the ends of its files. The tests have to pass before and after, and the client has to stay signed in. The
+script says how long this took, with packages from the index in the versions of CI.
 """
 
 import shutil

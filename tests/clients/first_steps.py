@@ -83,6 +83,7 @@ CASES = {
             "policies.py",
             "settings.py, with a policy",
             "settings.py, with factors",
+            "settings.py, with passkeys",
             "urls.py, with factors",
             "settings.py, with error reports",
             "views.py",
@@ -99,6 +100,7 @@ LEFT_OUT = {
     "asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`",
     "settings.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
     "urls.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
+    "settings.py, with factors and staff who need them": "its visitor has no app: `tests/factors/test_enrolment.py`",
 }
 """The blocks that no case pastes, with the reason."""
 

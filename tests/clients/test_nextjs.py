@@ -32,7 +32,7 @@ def urls(patterns: list[URLPattern | URLResolver], namespace: str = "") -> list[
                 inner = f"{pattern.namespace}:" if pattern.namespace else namespace
                 found += urls(pattern.url_patterns, inner)
         elif pattern.name and pattern.name not in NOT_FORWARDED:
-            needed = {"session_id": SESSION} if "session_id" in str(pattern.pattern) else {}
+            needed = {key: SESSION for key in ("session_id", "passkey_id") if key in str(pattern.pattern)}
             found.append(reverse(namespace + pattern.name, kwargs=needed))
     return found
 

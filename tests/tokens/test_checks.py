@@ -53,6 +53,7 @@ SOURCES = (
     "checks/databases.py",
     "checks/packages.py",
     "checks/project.py",
+    "checks/required.py",
     "checks/settings.py",
     "conf/reading.py",
     "conf/validation.py",
@@ -253,6 +254,24 @@ def with_a_schema_for_each_tenant(shared: Sequence[str] = (), **values: Any) -> 
     return arrange
 
 
+BY_APP = ["tokens.web.factors.Password", "factors.totp.TotpFactor"]
+
+
+def required(whom: str = "staff", **values: Any) -> Arrange:
+    """Require a factor that users can set up. ``values``: settings of Django."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        settings.TOKENS = {"FACTORS": [*BY_APP, "factors.enrolment.TotpEnrolment"], "REQUIRED_FACTORS": whom}
+        for name, value in values.items():
+            setattr(settings, name, value)
+
+    return arrange
+
+
+def both(*arrangements: Arrange) -> Arrange:
+    return lambda settings, patch: [arrange(settings, patch) for arrange in arrangements] and None
+
+
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
     # id, level, how the mistake is made, a word in the message
     ("E001", ERROR, tokens(ACCESS_LIFETIME="soon"), "ACCESS_LIFETIME"),
@@ -295,6 +314,12 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E062", ERROR, tokens(BACKEND_METHODS={"ldap.Backend": ["password"]}), "'password'"),
     ("E065", ERROR, tokens(SIGN_IN_POLICY="tests.tokens.test_checks.an_old_hook"), "does not take three arguments"),
     ("E063", ERROR, tokens(FACTORS=["tokens.web.methods.proved"]), "no subclass of Factor"),
+    ("E067", ERROR, required("tests.tokens.test_checks.a_hook_for_more"), "does not take one argument"),
+    ("E068", ERROR, tokens(REQUIRED_FACTORS="staff"), "nobody can do what it asks for"),
+    ("W059", WARNING, tokens(FACTORS=BY_APP), "A password is enough for the admin"),
+    ("W060", WARNING, tokens(FACTORS=BY_APP, REQUIRED_FACTORS="staff"), "whoever has no factor cannot sign in"),
+    ("W061", WARNING, both(required(), urls(API, JWKS)), "no page asks for a factor"),
+    ("W062", WARNING, required(REST_FRAMEWORK={}), "BasicAuthentication takes a password with each request"),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),
     ("W050", WARNING, another_app("accounts", is_ours=True), "hidden by the project's own"),
     ("E046", ERROR, suffix("shop;"), "shop;"),
@@ -389,6 +414,15 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
     ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
     *((f"claims hook {path!r}", tokens(CLAIMS_HOOK=path), ["tokens.E013"]) for path in HOOKS),
+    *((f"factors required by {path!r}", required(path), ["tokens.E013"]) for path in HOOKS),
+    *((f"factors required of {whom}", required(whom), []) for whom in ("nobody", "staff", "everybody")),
+    ("factors required by a function", required(f"{HERE}.any_hook"), []),
+    (
+        "no factor but one that no sign-in asks for",
+        tokens(FACTORS=["accounts.factors.EmailCode"], REQUIRED_FACTORS="staff"),
+        ["tokens.E068"],
+    ),
+    ("passwords with each request, and nobody is asked for a factor", setting("REST_FRAMEWORK", {}), []),
     *(
         (f"{name} that does not exist", tokens(**{name: "nowhere.tenant"}), ["tokens.E013"])
         for name in ("TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")

@@ -30,6 +30,7 @@ class Factor(Public):
             if "answer" not in given:
                 options = pending.options(request._request, text, given["method"])
                 return JsonResponse({"options": options}, headers=NO_STORE)
-            return granted(pending.answer(request._request, text, given["method"], given["answer"]))
+            answer, trusts = given["answer"], given.get("trust_device", False)
+            return granted(pending.answer(request._request, text, given["method"], answer, trusts=trusts))
         except pending.WrongAnswer:
             raise ProblemError(problems.FACTOR_REFUSED) from None

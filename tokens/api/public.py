@@ -6,9 +6,9 @@
 from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.permissions import requires
-from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, GrantOutput, Operation, Parameter
+from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, FactorOutput, GrantOutput, Operation, Parameter
 from tokens.api.serializers import Flag, ProofInput, SignInInput, Text, text_of, valid
-from tokens.api.views import Me, jwks, signed_in
+from tokens.api.views import Me, granted, jwks
 from tokens.web import problems
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "SIGNED_IN",
     "ApiView",
     "AskedOutput",
+    "FactorOutput",
     "Flag",
     "GrantOutput",
     "Me",
@@ -28,13 +29,13 @@ __all__ = [
     "Text",
     "answer_with_problem",
     "endpoint",
+    "granted",
     "jwks",
     "problems",
     "proof_of",
     "proof_of_delete",
     "reauthentication_required",
     "requires",
-    "signed_in",
     "text_of",
     "valid",
 ]

@@ -68,6 +68,7 @@ class SessionOutput(serializers.Serializer[Any]):
     acr = serializers.CharField(allow_null=True, help_text="The level that these methods support.")
     actor = ActorOutput(allow_null=True, help_text="Who uses the account in the place of its user. Null: the user.")
     idle = serializers.BooleanField(help_text="Whether it was not used for too long, and a factor reopens it.")
+    lacks_factor = serializers.BooleanField(help_text="Whether it is asked for a factor at its next refresh.")
     current = serializers.BooleanField(help_text="Whether this request was authenticated with it.")
 
 
@@ -165,6 +166,9 @@ class ProblemOutput(serializers.Serializer[Any]):
     )
     verify = serializers.CharField(
         required=False, allow_null=True, help_text="With `factor_required`: where to send the answer."
+    )
+    trust_device_for = serializers.IntegerField(
+        required=False, help_text="For how many seconds the device can be trusted (`trust_device`), if it can."
     )
     pending = serializers.CharField(
         required=False, help_text="With `factor_required` in `body` mode: what to send with the answer."

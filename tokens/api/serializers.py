@@ -20,6 +20,7 @@ from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
+from tokens.web import reopening
 
 _NAMES_OF_USERS = ("username", "email", "login", "user")
 _OTHER_NAMES = {
@@ -69,13 +70,17 @@ class Answer(serializers.JSONField):
         return data
 
 
+def _first_mode() -> str:
+    return token_settings().modes[0]
+
+
 class SignInInput(serializers.Serializer[Any]):
     """What a session is opened with."""
 
     remember = Flag(required=False, help_text="The default is false. REMEMBER can limit it.")
     device_name = Text(max_length=MAX_NAME, validators=[without_control_characters], required=False)
     device_token = Text(max_length=100, required=False)
-    mode = Text(required=False)
+    mode = Text(default=_first_mode, help_text="By default the first of MODES.")
 
     def validate_mode(self, mode: str) -> str:
         if mode not in token_settings().modes:
@@ -132,6 +137,11 @@ class FactorInput(serializers.Serializer[Any]):
     answer = Answer(required=False, allow_null=True, help_text="A text, such as a code, or what the factor takes.")
     pending = Text(max_length=MAX_TOKEN, required=False, help_text="In `body` mode: from the answer to the sign-in.")
     device_token = Text(max_length=100, required=False)
+    trust_device = Flag(
+        required=False,
+        help_text="Do not ask for the second factor on this device, for `trust_device_for` seconds. The default is "
+        "false. It counts only if the answer to the sign-in has `trust_device_for`.",
+    )
 
 
 class ReauthenticationInput(AnswerInput, RefreshInput):
@@ -230,6 +240,7 @@ def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
         "acr": token_settings().acr_of(amr),
         "actor": actor_data(session.actor),
         "idle": session.is_idle(timezone.now()),
+        "lacks_factor": reopening.lacks_factor(session),
         "current": session.id == current,
     }
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
-from tokens.api.reopening import answering_for_idle, may_answer
+from tokens.api.reopening import answering_for_idle, may_answer, offered_for
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
@@ -48,7 +48,7 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, factors, possession, problems, session, signing_out
+from tokens.web import cookies, factors, possession, problems, reopening, session, signing_out
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
@@ -102,8 +102,7 @@ class Refresh(Public):
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
         if refusal.idle:
-            offered = [*factors.of_user(refusal.idle.user)]
-            raise ProblemError(problems.SESSION_IDLE, offered=offered)
+            raise ProblemError(problems.of_idle(refusal.idle), offered=offered_for(refusal.idle))
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -145,7 +144,8 @@ class Reauthenticate(ApiView):
     """Reopens an idle session, too, whose user is not signed in. The refresh token says whose session it is."""
 
     def get_permissions(self) -> Sequence[Any]:
-        reopens = self.request.method == "POST" and token_settings().reopened_sets
+        found = token_settings()
+        reopens = self.request.method == "POST" and (found.reopened_sets or found.requires_factor is not None)
         return () if reopens else super().get_permissions()
 
     @Operation(
@@ -160,7 +160,7 @@ class Reauthenticate(ApiView):
         if request.user.is_authenticated:
             return self._answer(request, session.reauthenticate)
         with answering_for_idle(request, self.exchange):
-            return self._answer(request, session.reopen)
+            return self._answer(request, reopening.reopen)
 
     def _answer(self, request: Request, grant: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
         session.refuse_impersonation(request._request)
@@ -312,7 +312,7 @@ def signed_in(request: Request, user: Any, given: Mapping[str, Any]) -> JsonResp
         issued = session.open_session(
             request._request,
             user,
-            mode=given.get("mode", token_settings().modes[0]),
+            mode=given["mode"],
             remember=given.get("remember", False),
             device_name=given.get("device_name", ""),
         )

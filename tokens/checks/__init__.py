@@ -11,6 +11,8 @@
 - ``tokens.E060``: the claims hook does not take the session.
 - ``tokens.E063``: an entry of FACTORS is no factor.
 - ``tokens.E065``: the sign-in policy does not take a request, a user and methods.
+- ``tokens.E067``: the function in REQUIRED_FACTORS does not take a user.
+- ``tokens.E068``: nobody can do what REQUIRED_FACTORS asks for.
 - ``tokens.W003``: sign-ins are not throttled.
 - ``tokens.W004``: each process counts for itself what is throttled.
 - ``tokens.W006``: a trigger is missing, so that some changes of users are not noticed.
@@ -24,10 +26,13 @@
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
 - ``tokens.W058``: REAUTHENTICATION_URL leads nowhere.
+- ``tokens.W059``: a password is enough for the staff.
+- ``tokens.W060``, ``W061``: whoever has no factor cannot set one up, or no page asks for it.
+- ``tokens.W062``: REST framework takes a password with each request.
 
 `tokens.conf` has all other checks.
 """
 
-from tokens.checks import databases, packages, project, settings
+from tokens.checks import databases, packages, project, required, settings
 
-__all__ = ["databases", "packages", "project", "settings"]
+__all__ = ["databases", "packages", "project", "required", "settings"]

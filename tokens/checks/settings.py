@@ -22,14 +22,14 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the settings of `tokens`, and import the hooks."""
     found, messages = read()
     paths = {name: getattr(found, name.lower()) for name in HOOKS}
-    wrong = {name: error for name, path in paths.items() if path and (error := _wrong_hook(path))}
+    wrong = {name: error for name, path in paths.items() if path and (error := wrong_hook(path))}
     hint = "Write a dotted path: package.module.name"
     errors = [Error(f"{name}: {error}.", hint=hint, id="tokens.E013") for name, error in wrong.items()]
     if found.claims_hook and "CLAIMS_HOOK" not in wrong:
         errors += _wrong_arguments(found.claims_hook)
     if found.sign_in_policy and "SIGN_IN_POLICY" not in wrong:
         policy = import_string(found.sign_in_policy)
-        if not _takes(policy, "request", "user", "methods"):
+        if not takes(policy, "request", "user", "methods"):
             hint = "Write it as def sign_in_policy(request, user, methods). The README has an example."
             what = f"{found.sign_in_policy} does not take three arguments"
             errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E065"))
@@ -39,9 +39,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def _wrong_arguments(path: str) -> list[Error]:
     """Return the error of a claims hook that does not take the user and the session."""
     hook = import_string(path)
-    if _takes(hook, "user", "session"):
+    if takes(hook, "user", "session"):
         return []
-    number = "one argument only, as in earlier releases" if _takes(hook, "user") else "other arguments"
+    number = "one argument only, as in earlier releases" if takes(hook, "user") else "other arguments"
     hint = "Let it take the session too: def claims(user, session). The README says what the session has."
     return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
 
@@ -69,7 +69,8 @@ def check_factors(**kwargs: Any) -> list[CheckMessage]:
     return errors
 
 
-def _wrong_hook(path: str) -> str:
+def wrong_hook(path: str) -> str:
+    """Return why this is no dotted path of a function, or ""."""
     try:
         hook = import_string(path)
     except (ImportError, TypeError, ValueError) as error:
@@ -79,7 +80,7 @@ def _wrong_hook(path: str) -> str:
     return "" if callable(hook) else "it is not a function"
 
 
-def _takes(function: Any, *arguments: Any) -> bool:
+def takes(function: Any, *arguments: Any) -> bool:
     """Return whether a function can be called with so many arguments. True if it does not say what it takes."""
     try:
         inspect.signature(function).bind(*arguments)

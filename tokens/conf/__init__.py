@@ -8,6 +8,7 @@ Nothing outside of this package reads ``settings.TOKENS``.
 - `validation`: finds contradictory and unsafe settings. `tokens.checks` shows the same messages as system checks.
 - `rates`, `body_limits`, `signing_keys`, `introspection_clients`, `methods`, `lifetimes`: the settings that have a
   syntax of their own.
+- `hooks`: the functions and classes of the project that settings name.
 - `tenants`: the tenant that the running code works for.
 """
 
@@ -21,7 +22,8 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from tokens.conf import tenants
-from tokens.conf.reading import read
+from tokens.conf.hooks import EVERYBODY, NOBODY, STAFF
+from tokens.conf.reading import is_given, read
 from tokens.conf.settings import (
     ALWAYS,
     BODY,
@@ -46,17 +48,21 @@ __all__ = [
     "BODY",
     "BOUND",
     "COOKIE",
+    "EVERYBODY",
     "FOREVER",
     "MODES",
     "NEVER",
+    "NOBODY",
     "OFF",
     "OFFER",
     "SCOPED",
     "SETTINGS",
+    "STAFF",
     "SUBDOMAIN",
     "TokenSettings",
     "codec",
     "codec_of",
+    "is_given",
     "keyring",
     "read",
     "token_settings",

@@ -54,6 +54,11 @@ def read() -> tuple[TokenSettings, tuple[CheckMessage, ...]]:
     return read_settings, tuple(messages)
 
 
+def is_given(name: str) -> bool:
+    """Return whether the project has set this setting, and be it to its default."""
+    return any(given == name for _source, given, _value in _given_values())
+
+
 def _given_values() -> list[tuple[str, str, Any]]:
     configured = getattr(settings, "TOKENS", {})
     configured = configured if isinstance(configured, Mapping) else {}

@@ -4,16 +4,14 @@ Durations are `datetime.timedelta` here. In Django's settings and in the environ
 (`tokens.conf.reading`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from django.utils.module_loading import import_string
-
 from tokens.conf.body_limits import BodyLimits
+from tokens.conf.hooks import NOBODY, Hooks
 from tokens.conf.introspection_clients import IntrospectionClient
 from tokens.conf.lifetimes import IdleLimits, Lifetimes, Limits, ReopenedSets, limits_of_idle, sets_of_reopened
 from tokens.conf.methods import DEFAULT_LEVELS
@@ -36,11 +34,8 @@ Browsers renew the access cookie up to two minutes before it expires, and Chromi
 minutes for one site. If more proofs are needed, the user gets 503 until the nine minutes are over.
 """
 
-
 FOREVER, FOREVER_TEXT = timedelta.max, "forever"
 """A retention for which nothing is deleted, and how it is written. No date is that far away: do not add it to one."""
-
-
 _NO_LIMITS = Limits()
 
 
@@ -54,7 +49,7 @@ def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenSettings:
+class TokenSettings(Hooks):
     """Every setting with its default, its unit and its meaning. The README's table shows the same."""
 
     modes: tuple[str, ...] = _setting(
@@ -200,6 +195,18 @@ class TokenSettings:
         "dotted paths of the factors: the ways in which users prove who they are, in the order in which they are "
         "offered",
     )
+    required_factors: str = _setting(
+        "text",
+        NOBODY,
+        "who needs a factor besides what they know: `nobody`, `staff`, `everybody`, or those for whom the function at "
+        "this dotted path returns true, which takes the user",
+    )
+    trust_device_bound_passkeys: bool = _setting(
+        "flag", False, "believe a passkey's authenticator that it cannot be copied to other devices: it is then `hwk`"
+    )
+    trust_devices_for: timedelta = _seconds(
+        30 * 86400, "for how long a user can have a device spared the second factor; 0: this is not offered", least=0
+    )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
         "text",
@@ -292,15 +299,6 @@ class TokenSettings:
         return dict(self.backend_methods)
 
     @cached_property
-    def asks_before_sign_in(self) -> Callable[[Any, Any, Any], Any] | None:
-        return import_string(self.sign_in_policy) if self.sign_in_policy else None
-
-    @cached_property
-    def known_factors(self) -> tuple[Any, ...]:
-        """The objects of `factors` (`tokens.web.factors.Factor`)."""
-        return tuple(import_string(path)() for path in self.factors)
-
-    @cached_property
     def known_methods(self) -> frozenset[str]:
         """The authentication methods that a session can have."""
         return REGISTERED.union(self.own_methods)
@@ -326,23 +324,6 @@ class TokenSettings:
     def idle_limits(self) -> IdleLimits:
         """The idle limits of the levels, without those below the lowest that has one."""
         return limits_of_idle(self.lifetimes, self.acr_values)
-
-    @cached_property
-    def claims(self) -> Callable[[Any, Any], Mapping[str, Any]] | None:
-        return import_string(self.claims_hook) if self.claims_hook else None
-
-    @cached_property
-    def tenant_of(self) -> Callable[[Any], str | None] | None:
-        """What names the tenant of a request, or None if there are no tenants."""
-        return import_string(self.tenant_hook) if self.tenant_hook else None
-
-    @cached_property
-    def keys_of_tenant(self) -> Callable[[str], Iterable[str] | None] | None:
-        return import_string(self.tenant_keys) if self.tenant_keys else None
-
-    @cached_property
-    def context_of_tenant(self) -> Callable[[str], AbstractContextManager[Any]] | None:
-        return import_string(self.tenant_context) if self.tenant_context else None
 
 
 SETTINGS = {item.name.upper(): item for item in fields(TokenSettings) if item.metadata}

@@ -14,7 +14,7 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from django.conf import settings
 
 from tokens.models import RefreshToken
-from tokens.service import revocation
+from tokens.service import revocation, trust
 from tokens.web.marks import SESSION_ID
 
 
@@ -31,5 +31,6 @@ class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
         for user_id, session_id in found:
             if session_id is not None:
                 ours = RefreshToken.objects.filter(id=UUID(session_id), user=user_id)
-                revocation.revoke(ours, RefreshToken.Reason.ENDED_BY_USER)
+                with trust.ending(user=user_id, refresh_tokens__id=UUID(session_id)):
+                    revocation.revoke(ours, RefreshToken.Reason.ENDED_BY_USER)
         super().end_sessions(sessions)

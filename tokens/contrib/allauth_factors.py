@@ -8,9 +8,11 @@ from typing import Any
 
 from allauth.mfa import signals
 from allauth.mfa.models import Authenticator
+from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
+from tokens.service import trust
 from tokens.web.factors import Factor
 
 
@@ -36,6 +38,13 @@ class _OfAllauth(Factor):
 
     def _found(self, user: Any) -> Any:
         return Authenticator.objects.filter(user_id=user.pk, type=self.kind).first()
+
+
+@receiver(signals.authenticator_removed)
+@receiver(signals.authenticator_reset)
+def end_trust(*, user: Any, **kwargs: Any) -> None:
+    """Ask a user of whom a factor was removed or replaced for a second factor again, on all devices."""
+    trust.end(user=user.pk)
 
 
 class TOTP(_OfAllauth):

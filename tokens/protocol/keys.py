@@ -9,6 +9,7 @@ weaken another. The label ends in the name of the tenant, if there is one. Deriv
 - the key from which a session for a sign-in in Django's own session gets its secret,
 - the key from which the session that follows an impersonation gets its secret,
 - the MAC key of pending sign-ins,
+- the MAC key of challenges to passkeys,
 - the key that encrypts secrets in rows, and the four bytes that name it.
 
 New tokens are made with the first secret. Those of ``SECRET_KEY_FALLBACKS`` verify. So keys are rotated as in Django:
@@ -40,7 +41,7 @@ class KeyRing:
     ``signing_key`` signs access tokens, and the MAC key named ``key_id`` makes refresh tokens. All of
     ``verifying_keys`` and ``mac_keys`` verify. Challenges name no key: the first of ``binding_keys`` makes them, and
     all verify. The same holds for ``django_session_keys``, ``release_keys`` and the secrets of sessions, and for
-    ``pending_keys``.
+    ``pending_keys`` and ``passkey_keys``.
     """
 
     signing_key: SigningKey
@@ -51,6 +52,7 @@ class KeyRing:
     django_session_keys: Sequence[bytes]
     release_keys: Sequence[bytes]
     pending_keys: Sequence[bytes]
+    passkey_keys: Sequence[bytes]
     encryption_keys: Mapping[bytes, bytes]
     """The keys for secrets in rows by their names. The first encrypts, and all decrypt."""
 
@@ -88,6 +90,7 @@ def derive(secrets: Sequence[str], named: Sequence[SigningKey | None] = (None,),
         django_session_keys=[of_secret(secret, "hand-over", 32) for secret in secrets],
         release_keys=[of_secret(secret, "release", 32) for secret in secrets],
         pending_keys=[of_secret(secret, "pending sign-in, MAC", 32) for secret in secrets],
+        passkey_keys=[of_secret(secret, "passkey, MAC", 32) for secret in secrets],
         encryption_keys={
             of_secret(secret, "encryption, key id", KEY_ID_BYTES): of_secret(secret, "encryption, AES-256-GCM", 32)
             for secret in secrets

@@ -21,6 +21,8 @@ _FACTORS = (_KNOWN, _HELD, _BODILY)
 """What the user knows, has, or is. Other values, such as ``kba``, are no factor (NIST SP 800-63B-4)."""
 PERSONAL = _KNOWN | _BODILY | {MULTIPLE}
 """Methods that prove more than what the user has. Who has stolen the user's devices cannot use them."""
+STRONG = _HELD | _BODILY | {MULTIPLE}
+"""Methods that prove more than what the user knows. Whoever has found out a password cannot use them."""
 REGISTERED = frozenset({MULTIPLE, "geo", "kba", "mca", "rba", "user", "wia"}).union(*_FACTORS)
 """All values of the registry."""
 
@@ -58,6 +60,12 @@ def added(text: str, new: Mapping[str, int]) -> str:
 def beyond_knowledge(names: Iterable[str]) -> frozenset[str]:
     """Return those of these methods that show what the user has or is, and those that the project has added."""
     return frozenset(names) - (REGISTERED - _HELD - _BODILY)
+
+
+def is_strong(names: Iterable[str]) -> bool:
+    """Return whether one of these methods is of `STRONG`, or one that the project has added."""
+    given = frozenset(names)
+    return not given.isdisjoint(STRONG) or not given <= REGISTERED
 
 
 def acr_of(names: Iterable[str], levels: Levels) -> str | None:

@@ -37,12 +37,13 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
-from tokens.service import events, issuing, lifetimes, throttles
+from tokens.service import events, issuing, lifetimes, required, throttles
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
+from tokens.service.hourly import note_unproven
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, begin_generation, ended, note_unproven, refused
+from tokens.service.refreshing import Refusal, begin_generation, ended, refused
 from tokens.service.standing import may_act
 
 MODES = frozenset({COOKIE, SCOPED})
@@ -159,6 +160,7 @@ def _register(
             if (
                 row is None
                 or row.state(row.now).ended
+                or required.lacks_factor(row, row.now)
                 or not may_act(row.user, row.backend)
                 or renewed_digest(row, row.user) is None
             ):
@@ -203,7 +205,8 @@ def refresh(
     session without "remember me" has to end then. ``is_open`` says that the cookie of an open browser came. Without it
     the request is refused, and the session is left to its idle end, because any client can leave a cookie out.
 
-    If DEVICE_BOUND is switched off, bound sessions stay bound, and pending keys stay pending.
+    If DEVICE_BOUND is switched off, bound sessions stay bound, and pending keys stay pending. If the session lacks a
+    factor (`tokens.service.required`), the browser deletes the key, and the user signs in anew.
 
     Raise `OperationalError` if the database does not answer. The browser can then try again.
     """
@@ -242,6 +245,8 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
         return ended(row, _Reason.PASSWORD_CHANGED, client)
+    if required.lacks_factor(row, now):
+        return refused("idle", row.id)
     if text is None:
         return _challenge(row, NO_PROOF)
     try:

@@ -237,7 +237,7 @@ def lock_others(user: Any, client: Client, session_id: UUID | None = None) -> Qu
 
 def forget(locked: QuerySet[Device]) -> None:
     """Forget these devices."""
-    locked.update(forgotten=True)
+    locked.update(forgotten=True, trusted_until=None, trusted_digest=None)
 
 
 def rename(session: RefreshToken, name: str) -> None:

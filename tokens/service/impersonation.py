@@ -32,7 +32,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, users
+from tokens.service import auth_hash, devices, events, issuing, required, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
@@ -226,7 +226,7 @@ def _secrets(row: RefreshToken, client: Client) -> list[bytes]:
 
 
 def _own(rows: RefreshTokenQuerySet, actor: Any, client: Client) -> RefreshToken:
-    """Return the actor's own session, if it is live, belongs to the actor, and is on the device of the client."""
+    """Return the actor's own session, if it is live, lacks no factor, and is on the device of the client."""
     own = rows.for_decision().live().first()
     if actor is None or own is None or not may_act(actor, own.backend):
         raise SessionEnded
@@ -234,6 +234,8 @@ def _own(rows: RefreshTokenQuerySet, actor: Any, client: Client) -> RefreshToken
         raise ImpersonationRefused
     if own.user_id != actor.pk or auth_hash.renewed_digest(own, actor) is None:
         raise SessionEnded
+    if required.lacks_factor(own, own.now):
+        raise SessionEnded  # The actor signs in anew, and proves one.
     if not _is_on_device(own, client):
         raise ImpersonationRefused
     return own

@@ -17,7 +17,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import methods, refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, lifetimes, standing, users
+from tokens.service import auth_hash, devices, events, issuing, lifetimes, standing, trust, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -43,6 +43,8 @@ def open_session(
     backend: str = "",
     lasts: timedelta | None = None,
     is_sign_in: bool = True,
+    is_spared: bool = False,
+    trusts: bool = False,
 ) -> IssuedTokens:
     """Open a session for a user who has authenticated, and return its tokens.
 
@@ -56,6 +58,8 @@ def open_session(
     ``authenticated_ago`` says how long ago the user authenticated. None: it is not known. ``proved`` says how.
     ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
     ``is_sign_in``: whether the user is told of a new device. False: a sign-in that another package has kept goes on.
+    ``is_spared``: the user was not asked for a second factor, because the device is trusted. Raise `UserChanged` if it
+    is not any more. ``trusts``: the device is trusted from now on.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
@@ -63,6 +67,10 @@ def open_session(
     with durable(alias):
         current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
+        if is_spared and not trust.holds(device, current, now):
+            raise UserChanged
+        if trusts:
+            trust.begin(device, current, now)
         authenticated_at = None if authenticated_ago is None else now - authenticated_ago
         if replaced is not None:
             authenticated_at = replaced.authenticated_at

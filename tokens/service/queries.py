@@ -14,7 +14,7 @@ from tokens.database.expressions import Ago
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import auth_hash, devices
+from tokens.service import auth_hash, devices, required
 from tokens.service.client import Client
 from tokens.service.standing import may_act
 
@@ -31,7 +31,7 @@ def live_sessions(user: Any) -> RefreshTokenQuerySet:
         RefreshToken.objects.using(writer(RefreshToken))
         .unended()
         .filter(user=user)
-        .select_related("device", "actor")
+        .select_related("device", "actor", *(["user"] if token_settings().requires_factor else []))
         .order_by("-id")
     )
 
@@ -42,9 +42,24 @@ def is_live(session_id: UUID) -> bool:
 
 
 def ends_of_live(session_ids: Iterable[UUID]) -> dict[UUID, datetime]:
-    """Return for each of these sessions that has not ended when it expires, unless it is refreshed."""
+    """Return for each of these sessions that has not ended until when it is good, if nothing happens (`good_until`).
+
+    Those that lack a factor are left out.
+    """
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id__in=session_ids)
-    return {id: min(ends) for id, *ends in rows.values_list("id", "idle_expires_at", "expires_at")}
+    if token_settings().requires_factor is None:
+        return {id: min(ends) for id, *ends in rows.values_list("id", "idle_expires_at", "expires_at")}
+    return {row.id: good_until(row) for row in rows.for_decision() if not _lacks_factor(row)}
+
+
+def good_until(session: RefreshToken) -> datetime:
+    """Return until when nobody has to ask again for the row of a session: when it expires.
+
+    With REQUIRED_FACTORS it may lack a factor before that, and is then asked for it as soon as a client that refreshes.
+    """
+    if token_settings().requires_factor is None:
+        return session.ends_at
+    return min(session.ends_at, session.now + token_settings().access_lifetime)
 
 
 class Named(NamedTuple):
@@ -120,6 +135,17 @@ def was_revoked_within(user: Any, period: timedelta | None, *, or_signed_out: bo
     return rows.exists()
 
 
+def recent_events(user: Any, number: int) -> list[SecurityEvent]:
+    """Return the latest security events of the user that a person understands, newest first.
+
+    Attempts are left out, because strangers can cause so many that they hide the others.
+    """
+    kinds = SecurityEvent.Kind
+    technical = (kinds.RECOVERED, kinds.ELSEWHERE, kinds.UNPROVEN, kinds.MAIL_DROPPED, kinds.PURGED)
+    rows = SecurityEvent.objects.using(writer(SecurityEvent)).filter(user=user.pk).select_related("actor")
+    return [*rows.exclude(kind__in=[*technical, *SecurityEvent.ATTEMPTS]).order_by("-id")[:number]]
+
+
 def is_recovery(user: Any, period: timedelta) -> bool:
     """Return whether a password that a link sets now follows the alarm, by the security events of the last ``period``.
 
@@ -158,21 +184,35 @@ def session_of(access: AccessToken) -> RefreshToken | None:
         or str(session.user.pk) != access.subject
         or not may_act(session.user, session.backend)
         or auth_hash.renewed_digest(session, session.user) is None
-        or not has_actor(session)
     ):
         return None
-    return session
+    own = own_session(session)
+    return None if own is None or required.lacks_factor(own, session.now) else session
 
 
-def has_actor(session: RefreshToken) -> bool:
-    """Return whether the actor of an impersonation still has the session in which it was begun.
+def own_session(session: RefreshToken) -> RefreshToken | None:
+    """Return the session of the person who acts: that in which an impersonation was begun, or any other one itself.
 
-    True for any other session, without a query.
+    Only an impersonation takes a query. None: the actor's own session has ended, and the impersonation with it.
     """
     if session.actor_session_id is None:
-        return session.actor_id is None
+        return session if session.actor_id is None else None
     own = RefreshToken.objects.for_decision().live().filter(id=session.actor_session_id, user=session.actor_id).first()
-    return own is not None and may_act(own.user, own.backend) and auth_hash.renewed_digest(own, own.user) is not None
+    is_good = own is not None and may_act(own.user, own.backend) and auth_hash.renewed_digest(own, own.user) is not None
+    return own if is_good else None
+
+
+def lacks_factor(session_id: UUID) -> bool:
+    """Return whether a session lacks a factor that its user needs. Without REQUIRED_FACTORS this takes no query."""
+    if token_settings().requires_factor is None:
+        return False
+    session = RefreshToken.objects.for_decision().filter(id=session_id).first()
+    return session is not None and _lacks_factor(session)
+
+
+def _lacks_factor(session: RefreshToken) -> bool:
+    own = own_session(session)
+    return own is not None and required.lacks_factor(own, session.now)
 
 
 def is_still_current(session: RefreshToken) -> bool:

@@ -18,7 +18,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import events, issuing, lifetimes, possession, refreshing, users
+from tokens.service import events, issuing, lifetimes, possession, refreshing, required, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -35,13 +35,15 @@ def reauthenticate(
     sent: Sequence[Sent] = (),
     *,
     generation: int | None = None,
+    reopens: bool = False,
 ) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
 
     The methods that the user has ``proved`` are added to those of the session. Both its timeouts begin again. ``sent``
     are the refresh tokens of the request. The newest one of this session is answered as a refresh is.
 
-    An idle session is reopened only by methods that are enough for that (`lifetimes.is_reopened_by`).
+    An idle session is reopened only by methods that are enough for that (`lifetimes.is_reopened_by`), and one that
+    lacks a factor goes on only with one. ``reopens``: the client has no access token, and needs a refresh token too.
 
     If there is none, the access token is of ``generation``. None: it acknowledges nothing. ``generation`` is known if
     the request has refreshed the session already. Raise `UserChanged` if the user is not any more what they were when
@@ -56,7 +58,7 @@ def reauthenticate(
             session = rows.first()
             if session is None:
                 return None
-            answer = _answer(session, proved, client, sent, generation)
+            answer = _answer(session, proved, client, sent, generation, reopens=reopens)
             if isinstance(answer, Refusal):
                 return None
             if answer is not None:
@@ -68,15 +70,23 @@ def reauthenticate(
 
 
 def _answer(
-    session: RefreshToken, proved: Proved, client: Client, sent: Sequence[Sent], generation: int | None
+    session: RefreshToken,
+    proved: Proved,
+    client: Client,
+    sent: Sequence[Sent],
+    generation: int | None,
+    *,
+    reopens: bool,
 ) -> IssuedTokens | Refusal | None:
     """Write what the user has proved, and answer the refresh token. None: another request has changed the row."""
     now, is_idle = session.now, session.is_idle(session.now)
-    if is_idle and not lifetimes.is_reopened_by(session, proved):
+    methods = with_methods(session.methods, proved, now)
+    is_enough = not is_idle or lifetimes.is_reopened_by(session, proved)
+    if not is_enough or required.lacks_factor(session, now, methods=methods):
         return refreshing.refused("idle", session.id)
+    reopens = reopens or is_idle
     # A factor may say that it was answered some time ago.
     at = now - min(proved.values(), default=timedelta())
-    methods = with_methods(session.methods, proved, now)
     columns = {
         "authenticated_at": max(at, session.authenticated_at or at),
         "methods": methods,
@@ -89,9 +99,9 @@ def _answer(
     presented = _newest(session, sent)
     if presented is not None:
         answer = refreshing.carry_out(session, presented, client, **columns)
-        if is_idle or not (isinstance(answer, Refusal) and answer.late):
+        if reopens or not (isinstance(answer, Refusal) and answer.late):
             return answer
-    elif is_idle:
+    elif reopens:
         return refreshing.refused("idle", session.id)
     # In the transaction: a claims hook that fails must not leave the new time behind.
     claims = claims_of(session.user, session)

@@ -9,13 +9,12 @@ The claims hook is asked between the read and the update: while it fails, the pr
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError
-from django.db.models import Q
 
 from tokens import metrics
 from tokens.conf import keyring, token_settings
@@ -25,7 +24,18 @@ from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, UnknownKey
 from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
-from tokens.service import acknowledgements, devices, events, issuing, lifetimes, queries, rotation_statement, standing
+from tokens.service import (
+    acknowledgements,
+    devices,
+    events,
+    hourly,
+    issuing,
+    lifetimes,
+    queries,
+    required,
+    rotation_statement,
+    standing,
+)
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
@@ -34,8 +44,6 @@ from tokens.service.revocation import revoke
 
 ATTEMPTS = 100
 """How often a refresh is decided again before it fails. Each time another request has changed the row."""
-NOTED_EVERY = timedelta(hours=1)
-"""At least this long lies between two events of the same kind about a session, for events that a client can repeat."""
 
 _Reason = RefreshToken.Reason
 
@@ -67,7 +75,7 @@ class Refusal:
     - ``cause``: the reason, for logs and metrics. Clients are not told.
     - ``foreign``: whether a sibling host can have planted the token. It says nothing about the user's own session.
     - ``late``: whether the token was replaced while the request was under way. The session continues.
-    - ``idle``: the session, if it is idle and this token reopens it together with a factor.
+    - ``idle``: the session, if it is idle or lacks a factor, and this token reopens it together with one.
     """
 
     definite: bool = True
@@ -181,7 +189,7 @@ def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], cli
     `carry_out` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
-    if row is None or not standing.may_act(row.user, row.backend) or not queries.has_actor(row):
+    if row is None or not standing.may_act(row.user, row.backend) or queries.own_session(row) is None:
         return None
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
@@ -198,7 +206,8 @@ def carry_out(
 
     ``more``: columns that are set unless the token is refused. The commit then waits for the disk.
     """
-    state, now, policy = row.state(row.now), row.now, token_settings().policy
+    now, policy, own = row.now, token_settings().policy, queries.own_session(row)
+    state = required.state_of(row, now, own)
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
@@ -208,14 +217,15 @@ def carry_out(
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
         return ended(row, _Reason.PASSWORD_CHANGED, client)
-    if not queries.has_actor(row):
+    if own is None:
         return ended(row, _Reason.ACTOR_ENDED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
     if decision is Decision.LATE or (client.may_hold_newer and decision in ENDS_SESSION):
         return replace(refused(_LATE, row.id, definite=False), late=True)
     if decision is Decision.IDLE:
-        return replace(refused(_IDLE, row.id, definite=False), idle=row)
+        # Nobody can prove a factor for an impersonation. The actor signs in, and begins another one.
+        return replace(refused(_IDLE, row.id, definite=False), idle=row if own is row else None)
     if decision is Decision.REUSE:
         return ended(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():
@@ -234,7 +244,7 @@ def carry_out(
     if not written:
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
-        _note_if_elsewhere(row, now, client)
+        hourly.note_if_elsewhere(row, now, client)
     return _issued(row, presented, decision, claims)
 
 
@@ -324,27 +334,5 @@ def _refused_without_key(row: RefreshToken, bound_at: datetime, client: Client) 
     """Reject the refresh token of a bound session, which stays live: the user's browser does not present it."""
     # During the grace the request may have been sent before the first proof.
     if row.now >= bound_at + token_settings().policy.grace:
-        note_unproven(row, row.now, client, "refresh token")
+        hourly.note_unproven(row, row.now, client, "refresh token")
     return refused(_WITHOUT_KEY, row.id, bound=row)
-
-
-def note_unproven(row: RefreshToken, now: datetime, client: Client, cause: str) -> None:
-    """Record, at most once an hour, an attempt to refresh a bound session without the key of its device."""
-    _note_hourly("unproven_at", SecurityEvent.Kind.UNPROVEN, row, now, client, cause)
-
-
-def _note_if_elsewhere(row: RefreshToken, now: datetime, client: Client) -> None:
-    """Record, at most once an hour, that a generation was sent to another network or User-Agent than before."""
-    if client.is_elsewhere(row.ip, bytes(row.user_agent_digest)):
-        _note_hourly("elsewhere_at", SecurityEvent.Kind.ELSEWHERE, row, now, client)
-
-
-def _note_hourly(
-    field: str, kind: SecurityEvent.Kind, row: RefreshToken, now: datetime, client: Client, reason: str = ""
-) -> None:
-    """Record an event at most once an hour. ``field`` is the column with the time of the last one."""
-    long_ago = Q(**{field: None}) | Q(**{f"{field}__lte": now - NOTED_EVERY})
-    alias = writer(RefreshToken)
-    with durable(alias):
-        if RefreshToken.objects.using(alias).filter(long_ago, id=row.id).update(**{field: now}):
-            events.write([events.of_session(kind, row, now, client, reason)])

@@ -3,22 +3,24 @@
 The statement updates the row only if `tokens.protocol.rotation.decide` says ROTATE and the session is not bound to its
 device, and as `tokens.protocol.rotation.begin` does. In mode ``scoped`` the client must hold the token of the session's
 device. It is not used for the first rotation of a session, which ends other sessions, nor in strict mode, whose commits
-wait for the disk. If it updates no row, `tokens.service.refreshing` reads the row and decides.
+wait for the disk. With REQUIRED_FACTORS it leaves out sessions that may lack a factor. If it updates no row,
+`tokens.service.refreshing` reads the row and decides.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
 
-from tokens.conf import SCOPED, token_settings
+from tokens.conf import NOBODY, SCOPED, STAFF, token_settings
 from tokens.conf.lifetimes import IdleLimits
 from tokens.database.expressions import DatabaseNow, WithoutFlush
 from tokens.database.statements import Columns
 from tokens.database.transactions import writer
 from tokens.models import Device, RefreshToken
 from tokens.protocol import refresh_tokens
+from tokens.protocol.methods import MULTIPLE, STRONG
 from tokens.service import devices
 from tokens.service.client import Client
 
@@ -47,7 +49,7 @@ WHERE session.id = %s AND session.generation = %s AND session.secret_digest = %s
     AND (session.mode <> '{scoped}' OR device.token_digest = %s)
     AND session.since <= still_since AND session.bound_at IS NULL
     AND session.revoked_at IS NULL AND session.idle_expires_at > now AND session.expires_at > now
-    AND owner.{user_key} = session.user_id AND device.id = session.device_id
+    AND owner.{user_key} = session.user_id AND device.id = session.device_id{may_go_on}
     AND {without_flush}
 RETURNING now, {session.sql}, {user.sql}, {device.sql}"""
 
@@ -75,7 +77,8 @@ def rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clien
     clock, clock_params = _NOW.as_postgresql(None, connection)
     durations = (found.policy.acknowledge_after, found.idle_lifetime_unbound, found.browser_session_lifetime)
     seconds = (duration.total_seconds() for duration in durations)
-    statement = _statement(alias, clock, len(clock_params), found.idle_limits, *seconds)
+    asked = found.required_factors, found.own_methods
+    statement = _statement(alias, clock, len(clock_params), found.idle_limits, asked, *seconds)
     if statement is None:
         return None
     params = [
@@ -120,18 +123,37 @@ def _idle_until(limits: IdleLimits) -> str:
     return f"LEAST({until}, now + make_interval(secs => CASE {' '.join(cases)} END))" if cases else until
 
 
+def _may_go_on(required: str, own_methods: Iterable[str], model: Any, quote: Callable[[str], str]) -> str:
+    """Return the SQL for sessions that lack no factor, as far as SQL can tell (`tokens.service.required`)."""
+    if required == NOBODY:
+        return ""
+    enough = [_has_method(name) for name in (MULTIPLE, *sorted(STRONG.union(own_methods) - {MULTIPLE}))]
+    if required == STAFF:
+        # Most users are no staff. A model may compute it.
+        columns = [field.column for field in model._meta.concrete_fields if field.name == "is_staff"]
+        enough = [*(f"NOT owner.{quote(column)}" for column in columns), *enough]
+    return f"\n    AND session.actor_id IS NULL AND ({' OR '.join(enough)})"
+
+
 def _has_method(name: str) -> str:
     return f"strpos(' ' || session.methods, ' {name}:') > 0"
 
 
 @lru_cache(maxsize=8)
 def _statement(
-    alias: str, clock: str, clock_params: int, idle_limits: IdleLimits, still: float, idle: float, unremembered: float
+    alias: str,
+    clock: str,
+    clock_params: int,
+    idle_limits: IdleLimits,
+    asked: tuple[str, tuple[str, ...]],
+    still: float,
+    idle: float,
+    unremembered: float,
 ) -> _Statement | None:
     """Return the statement, or None if the user model has several tables.
 
-    ``clock`` is the SQL of the database's clock. ``idle_limits`` is that of the settings. ``still``, ``idle`` and
-    ``unremembered`` are settings, in seconds.
+    ``clock`` is the SQL of the database's clock. ``idle_limits`` is that of the settings. ``asked`` are
+    REQUIRED_FACTORS and OWN_METHODS. ``still``, ``idle`` and ``unremembered`` are settings, in seconds.
     """
     from tokens.database.prepared import Prepared  # `prepared` imports psycopg, which SQLite does not need.
 
@@ -152,6 +174,7 @@ def _statement(
         still=still,
         idle=idle,
         idle_until=_idle_until(idle_limits),
+        may_go_on=_may_go_on(*asked, user.related_model, connection.ops.quote_name),
         unremembered=unremembered,
         clock=clock,
         user_key=connection.ops.quote_name(user.target_field.column),

@@ -17,7 +17,7 @@ from tokens.conf import token_settings
 from tokens.database.expressions import Ago, DatabaseNow
 from tokens.database.transactions import bounded, clock, durable, writer
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import auth_hash, events, opening, users
+from tokens.service import auth_hash, events, opening, trust, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import end_everything_granted_to, revoke_all
@@ -75,6 +75,7 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
         if own.revoked_at is not None and own.revoked_reason != _Reason.PASSWORD_CHANGED:
             return None
         if _outdated(own, user):
+            trust.end(user=user.pk)
             changed = {"user_id": user.pk, "session_id": session_id}
             events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
             _end([session for session in live if session.id != session_id], user, client)

@@ -44,9 +44,10 @@ def lock_both(alias: str, *keys: Any) -> list[Any]:
     return [found.get(key) for key in keys]
 
 
-def lock_devices(alias: str, key: Any) -> None:
-    """Lock the devices of the user with this primary key until the commit, in the order of their ids."""
-    list(Device.objects.using(alias).filter(user=key).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+def lock_devices(alias: str, *keys: Any) -> None:
+    """Lock the devices of the users with these primary keys until the commit, in the order of their ids."""
+    rows = Device.objects.using(alias).filter(user__in=keys).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk"))
 
 
 def lock_sessions(alias: str, key: Any) -> list[RefreshToken]:

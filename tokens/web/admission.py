@@ -28,7 +28,7 @@ from tokens.conf import token_settings
 from tokens.database import refusing
 from tokens.database.refusing import RefusedWrites
 from tokens.service.opening import Proved
-from tokens.web import expiry, methods, opening, tenants
+from tokens.web import aside, expiry, methods, opening, tenants
 from tokens.web.exchange import Exchange, exchange_of
 
 _GUARDED = "_tokens_guarded"
@@ -66,7 +66,7 @@ def guard() -> None:
 def _guarded(send: Any) -> Any:
     @wraps(send)
     def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
-        if token_settings().asks_before_sign_in is not None:
+        if token_settings().restricts_sign_ins:
             admit_login(request, user)
         return send(sender, request=request, user=user, **named)
 
@@ -76,7 +76,7 @@ def _guarded(send: Any) -> Any:
 def _guarded_async(send: Any) -> Any:
     @wraps(send)
     async def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
-        if token_settings().asks_before_sign_in is not None:
+        if token_settings().restricts_sign_ins:
             await sync_to_async(admit_login)(request, user)
         return await send(sender, request=request, user=user, **named)
 
@@ -121,6 +121,20 @@ def admit_login(request: Any, user: Any) -> None:
         exchange.admitted = admitted
 
 
+def admits(request: Any, user: Any) -> bool:
+    """Return whether a user who has just authenticated may act without a session, as by a password with each request.
+
+    They may if they could sign in. Nobody can prove more in such a request.
+    """
+    if not token_settings().restricts_sign_ins:
+        return True
+    try:
+        opening.ask(request, user, methods.of_sign_in(request, user))
+    except opening.SignInRefused:
+        return False
+    return True
+
+
 def _is_admitted(exchange: Exchange, user: Any) -> bool:
     """Return whether the policy need not be asked about this sign-in.
 
@@ -159,7 +173,7 @@ def release(exchange: Exchange) -> None:
 def _undo(request: Any) -> None:
     """Undo what `django.contrib.auth.login` has done: nobody is signed in to Django's session, or to the request."""
     if hasattr(request, "session"):
-        request.session.flush()
+        aside.empty(request)
     if hasattr(request, "user"):
         request.user = AnonymousUser()
     # The form that was sent stays valid, and no cookie is set.

@@ -9,6 +9,7 @@ the device token          ``__Host-Http-device``           kept when the user si
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
 a claim to be bound       ``__Host-claim``                 after a registration without the refresh token
 a pending sign-in         ``__Host-pending``               until a second factor was given, at most ten minutes
+a sign-in by passkey      ``__Host-passkey``               until the browser is closed: whose challenge it is
 ========================  ===============================  ======================================================
 
 All are HttpOnly and Secure, and all but ``__Host-open`` are SameSite=Lax. The prefix ``__Host-`` makes the browser
@@ -103,6 +104,7 @@ DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
 CLAIM = Cookie("__Host-claim", "claim")
 PENDING = Cookie("__Host-pending", "pending")
+PASSKEY = Cookie("__Host-passkey", "passkey")
 
 _parsed: BoundedCache[str, dict[str, list[str]]] = BoundedCache(REMEMBERED)
 

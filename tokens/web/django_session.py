@@ -7,6 +7,7 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
   person's data was in it, that is deleted.
 - Django's session has the id of our session. If a request is not authenticated, and our session has ended, Django's
   session is deleted before the view runs. So is the session of another person than the one who is signed in.
+- If our session lacks a factor, Django's session is put aside until the user has proved one.
 - Django's session of a request that a Bearer token authenticates is put aside, unless it belongs to the same person.
   It is put aside too if the request is not refreshed because it comes from a page of another origin.
 
@@ -31,7 +32,7 @@ from tokens.protocol.methods import dumps
 from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import cookies, expiry, marks, methods
+from tokens.web import aside, cookies, expiry, marks, methods
 from tokens.web.at_once import handed, open_at_once
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
@@ -152,17 +153,19 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
     if session.modified and not was_modified:
         # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
-        put_aside(request, exchange)
+        aside.put_aside(request, exchange)
         return None
     if SESSION_KEY in session and is_undone(session, access, may_open=may_open):
         if not may_open:
-            put_aside(request, exchange)
+            aside.put_aside(request, exchange)
             return None
         if access is None or {NONCE, HANDED} & session.keys() or not _is_subject(owner, access):
             issued = handed(session) or hand_over(request)
             if isinstance(issued, Refusal):
                 if issued.definite and not issued.bound:
                     _delete(request, exchange)
+                elif aside.is_withheld(session):
+                    aside.withhold(request, exchange)
                 elif not session.modified:
                     session.accessed = was_accessed
                 return None
@@ -175,6 +178,9 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
         session[MARK], session[SESSION_ID] = 0, str(access.session_id)
     elif _is_of_another(session, owner, access) if access else has_ended(request, exchange):
         _delete(request, exchange)
+        return None
+    elif access is None and aside.is_withheld(session):
+        aside.withhold(request, exchange)
         return None
     if access is not None:
         if SESSION_KEY in session and SESSION_ID not in session:
@@ -202,16 +208,18 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
     is_undone = SESSION_KEY in session and (MARK not in session or HANDED in session)
     if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
-        put_aside(request, exchange)
+        aside.put_aside(request, exchange)
     elif access is not None and session.get(SESSION_ID) == str(access.session_id):
         _remember(str(session_cookie(request)), access.subject, session)
     session.accessed = was_accessed
 
 
 def is_live(session: Any) -> bool:
-    """Return whether the sign-in in Django's session has a session of ours that has not ended. Or it has no sign-in."""
+    """Return whether the sign-in in Django's session has a session of ours that may go on. Or it has no sign-in."""
+    if SESSION_KEY not in session:
+        return True
     session_id = session.get(SESSION_ID)
-    return SESSION_KEY not in session or (session_id is not None and queries.is_live(UUID(session_id)))
+    return session_id is not None and queries.is_live(UUID(session_id)) and not queries.lacks_factor(UUID(session_id))
 
 
 def has_signed_in(request: HttpRequest, access: AccessToken) -> bool:
@@ -260,15 +268,6 @@ def settle(request: HttpRequest, exchange: Exchange) -> None:
         session[OWNER], session[SESSION_ID] = access.subject, str(access.session_id)
     elif session.modified and exchange.session_deleted:
         session[OWNER] = ""
-
-
-def keep_cookie(request: HttpRequest, *, unless_modified: bool = True) -> None:
-    """Let the response neither delete nor set Django's session cookie, unless the view has written to the session.
-
-    ``unless_modified``: false if that does not count.
-    """
-    if not (unless_modified and request.session.modified):
-        request.session = type(request.session)(session_cookie(request))
 
 
 def _remember(cookie: str, subject: str, session: Any) -> None:
@@ -335,11 +334,5 @@ def has_ended(request: HttpRequest, exchange: Exchange) -> bool:
 def _delete(request: HttpRequest, exchange: Exchange) -> None:
     """Delete Django's session, and give the view an empty one."""
     request.session.flush()
-    put_aside(request, exchange)
+    aside.put_aside(request, exchange)
     exchange.session_deleted = True
-
-
-def put_aside(request: HttpRequest, exchange: Exchange) -> None:
-    """Give the view an empty session. Django's session stays as it is, unless the view writes to the empty one."""
-    request.session = type(request.session)()
-    exchange.session_replaced = True

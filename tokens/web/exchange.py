@@ -48,11 +48,13 @@ class Exchange:
     bound: RefreshToken | None = None
     """A session that is bound to its device, whose refresh token was presented: the response deletes that cookie."""
     idle: RefreshToken | None = None
-    """A session that is idle, and that its refresh token, which was presented, reopens together with a factor."""
+    """A session that its refresh token, which was presented, reopens together with a factor: idle, or without one."""
     has_ended: bool = False
     """Whether the session of the request has certainly ended. Another token or sign-in may still authenticate it."""
     session_replaced: bool = False
     """Whether the view got an empty ``request.session`` instead of the one that the cookie names."""
+    withheld: Any = None
+    """Django's session, which the view does not get, because ours lacks a factor (`tokens.service.required`)."""
     session_deleted: bool = False
     """Whether the session that the cookie names was deleted."""
     skipped: bool = False
@@ -71,6 +73,10 @@ class Exchange:
     """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
     pending_session: UUID | None = None
     """The id of the session that the pending sign-in of this request opens, while a factor of it is answered."""
+    is_spared: bool = False
+    """Whether the policy was told that the device is trusted (`tokens.web.trust`)."""
+    offers_trust: bool = False
+    """Whether the policy has asked for it. The next step then offers to trust the device."""
     draft: Any = None
     """What a pending sign-in is made of (`tokens.web.admission.Draft`), if the policy asks for more."""
     refused_writes: Any = None

@@ -11,19 +11,22 @@ password cannot keep the owner out of these. All answers count, from all other d
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.utils.functional import Promise
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from tokens.conf import token_settings
+from tokens.conf import NOBODY, token_settings
 from tokens.database.transactions import clock, writer
 from tokens.hashers import MAX_PASSWORD
 from tokens.models import SecurityEvent
 from tokens.protocol.access_tokens import instant
-from tokens.protocol.methods import MULTIPLE, beyond_knowledge, loads
-from tokens.service import events, queries, throttles
+from tokens.protocol.methods import MULTIPLE, beyond_knowledge, is_strong, loads
+from tokens.service import events, queries, required, throttles
 from tokens.service.client import Client
 from tokens.service.opening import NOTHING, Proved
 from tokens.web import methods
@@ -56,12 +59,23 @@ class Factor:
     ``method`` and the field for the answer (``answer`` or ``current_password``), and submits the form. "": none."""
     sign_in_template: str = ""
     """The template that the page to sign in includes, if a user can sign in by this factor and nothing else."""
+    hint_template: str = ""
+    """The template that the forms of a sign-in on pages include. Its script says in a hidden field what the browser can
+    do, for `page_after_sign_in`. "": none."""
     is_sent: bool = False
     """Whether `begin` sends the user something, such as a code. Pages have a button for it."""
     is_last_resort: bool = False
     """Whether it is offered only to accounts that have no other factor."""
+    is_enrolment: bool = False
+    """Whether an answer sets a factor up. Such a one is no factor of an account. It is offered only at the sign-in of a
+    user who lacks a factor that REQUIRED_FACTORS asks for, and ``proves`` what the new factor proves."""
     is_throttled_by_itself: bool = False
     """Whether `verify` counts answers. Otherwise they are counted before it is called."""
+
+    @property
+    def is_on_pages(self) -> bool:
+        """Whether pages can ask for it: users can type the answer, or a template has a script for it."""
+        return not self.needs_script or bool(self.template)
 
     def is_available(self, user: Any) -> bool:
         """Return whether this account has the factor."""
@@ -110,9 +124,36 @@ def of_user(user: Any, *, at_sign_in: bool = False) -> dict[str, Factor]:
 
     A sign-in (``at_sign_in``) has none of last resort.
     """
-    found = {factor.name: factor for factor in token_settings().known_factors if factor.is_available(user)}
+    known = (factor for factor in token_settings().known_factors if not factor.is_enrolment)
+    found = {factor.name: factor for factor in known if factor.is_available(user)}
     usual = {name: factor for name, factor in found.items() if not factor.is_last_resort}
     return usual if at_sign_in else usual or found
+
+
+def strong(user: Any) -> dict[str, Factor]:
+    """Return the factors of this account that are enough for REQUIRED_FACTORS. One that does not say what it proves may
+    be one of them.
+    """
+    return {name: factor for name, factor in of_user(user, at_sign_in=True).items() if may_be_strong(factor)}
+
+
+def is_required_of(user: Any) -> bool:
+    """Return whether REQUIRED_FACTORS asks for a factor of this user."""
+    return required.is_required_of(user)
+
+
+def may_be_strong(factor: Factor | type[Factor]) -> bool:
+    """Return whether such a factor is enough for REQUIRED_FACTORS, or does not say what it proves."""
+    is_named = not factor.is_enrolment and not factor.is_last_resort
+    return is_named and (not factor.proves or is_strong(factor.proves))
+
+
+def enrolments(user: Any) -> dict[str, Factor]:
+    """Return by what a user may set up a factor at a sign-in, by names. Nothing, if they need none or have one."""
+    known = [factor for factor in token_settings().known_factors if factor.is_enrolment]
+    if not known or not required.is_required_of(user) or strong(user):
+        return {}
+    return {factor.name: factor for factor in known if factor.is_available(user)}
 
 
 def offered(request: Any, user: Any) -> list[str]:
@@ -122,6 +163,20 @@ def offered(request: Any, user: Any) -> list[str]:
     """
     exchange = exchange_of(request)
     return [*of_user(user, at_sign_in=exchange is None or exchange.access is None)]
+
+
+def known() -> list[Factor]:
+    """Return the factors of this site, in the order of FACTORS, whether an account has them or not."""
+    return [*token_settings().known_factors]
+
+
+def page_after_sign_in(request: Any, user: Any, target: str) -> str:
+    """Return the URL that a user is led to after a sign-in on a page: ``target``, or first a page of a factor."""
+    pages = (factor.page_after_sign_in(request, user) for factor in token_settings().known_factors)
+    page = next(filter(None, pages), None)
+    if page is None:
+        return target
+    return f"{page}{'&' if '?' in page else '?'}{urlencode({REDIRECT_FIELD_NAME: target})}"
 
 
 def bound_to(request: Any) -> UUID | None:
@@ -140,28 +195,52 @@ def bound_to(request: Any) -> UUID | None:
     return None if exchange.idle is None else exchange.idle.id
 
 
+def is_known(name: str) -> bool:
+    """Return whether there is a factor of this name in FACTORS."""
+    return any(factor.name == name for factor in token_settings().known_factors)
+
+
 def label_of(name: str) -> str | Promise:
     """Return what pages call a factor. Return its name if there is none in FACTORS."""
     return next((factor.label for factor in token_settings().known_factors if factor.name == name), name)
 
 
-def begin(request: Any, user: Any, name: str) -> Mapping[str, Any] | None:
-    """Return what a client needs before it can answer. None: nothing, or the account does not have this factor."""
-    factor = of_user(user).get(name)
+def names() -> list[str]:
+    """Return the names of the factors in FACTORS, also if one of them is none."""
+    return [getattr(import_string(path), "name", "") for path in token_settings().factors]
+
+
+def are_asked_for() -> bool:
+    """Return whether a setting can make a sign-in ask for a second factor."""
+    found = token_settings()
+    return bool(found.sign_in_policy) or found.required_factors != NOBODY
+
+
+def begin(request: Any, user: Any, name: str, *, enrols: bool = False) -> Mapping[str, Any] | None:
+    """Return what a client needs before it can answer. None: nothing, or the account does not have this factor.
+
+    ``enrols``: it may be one of `enrolments`.
+    """
+    factor = _named(user, name, enrols=enrols)
     return None if factor is None else factor.begin(request, user)
 
 
 @sensitive_variables()
-def verify(request: Any, user: Any, name: str, answer: Any) -> Proved | None:
+def verify(request: Any, user: Any, name: str, answer: Any, *, enrols: bool = False) -> Proved | None:
     """Return what the answer to a factor proves, with how long ago. None: it is wrong, or there is no such factor.
 
-    Raise `Throttled` after too many answers, and `Busy` if too many passwords are being hashed.
+    ``enrols`` as in `begin`. Raise `Throttled` after too many answers, and `Busy` if too many passwords are being
+    hashed.
     """
-    factor = of_user(user).get(name)
+    factor = _named(user, name, enrols=enrols)
     if factor is None or not factor.is_throttled_by_itself:
         throttles.take_exactly(*tallies_of_factor(request, user))
     given = None if factor is None else factor.verify(request, user, answer)
     return None if given is None else methods.proved(given)
+
+
+def _named(user: Any, name: str, *, enrols: bool) -> Factor | None:
+    return of_user(user).get(name) or (enrolments(user).get(name) if enrols else None)
 
 
 def missing(request: Any, user: Any, *, authenticated: Any = None, proved: Proved = NOTHING) -> dict[str, Factor]:

@@ -38,8 +38,8 @@ from django.http import HttpRequest
 from tokens.conf import BODY, SCOPED, keyring, token_settings
 from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
-from tokens.protocol.methods import loads
-from tokens.service import auth_hash, queries
+from tokens.protocol.methods import is_strong, loads
+from tokens.service import auth_hash, queries, required
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import note_use, set_remembered
@@ -168,8 +168,10 @@ def is_recent(session: Any) -> bool:
 def is_valid(session: Any) -> bool:
     """Return whether the sign-in in a session that has no cookie was not revoked."""
     if session_id := session.get(SESSION_ID):
-        return note_use(UUID(session_id))
+        return note_use(UUID(session_id)) and not queries.lacks_factor(UUID(session_id))
     user, signed_in_at = _user(session), _time_in(session.get(NONCE))
+    if user is not None and required.is_required_of(user) and not is_strong(loads(session.get(METHODS, ""))):
+        return False
     # A request that writes to the session saves it anew, which must not make an old sign-in look like a later one.
     ago = _saved_ago(session, session.session_key) if signed_in_at is None else _ago(signed_in_at)
     return user is not None and not queries.was_revoked_within(user, ago, or_signed_out=False)

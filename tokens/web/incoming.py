@@ -312,7 +312,7 @@ def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) ->
     exchange.problem = problems.TOKEN_EXPIRED if refusal.late else problems.SESSION_ENDED
     exchange.bound = refusal.bound
     if refusal.idle is not None:
-        exchange.idle, exchange.problem = refusal.idle, problems.SESSION_IDLE
+        exchange.idle, exchange.problem = refusal.idle, problems.of_idle(refusal.idle)
     exchange.has_ended = refusal.definite and refusal.bound is None
     # Other requests leave the cookies alone: a page sends several at once, and some responses arrive late.
     if not (is_navigation(request) or is_auth_api(request)):

@@ -10,6 +10,8 @@ The policy is a function of the project::
 It is asked before a row is written, whichever way the user signs in. A session that takes the place of another one is
 no sign-in, and the policy is not asked: after a change of the password, and at the end of an impersonation.
 
+When the policy admits a user, REQUIRED_FACTORS may still ask for a factor. It does not for an impersonation.
+
 Nothing else calls `tokens.service.opening.open_session` for a user who signs in.
 """
 
@@ -25,11 +27,13 @@ from django.utils.translation import gettext_lazy as _
 
 from tokens.conf import token_settings
 from tokens.protocol.access_tokens import instant
-from tokens.protocol.methods import loads
-from tokens.service import events, opening
+from tokens.protocol.methods import is_strong, loads
+from tokens.service import events, opening, required
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved, with_methods
+from tokens.web.exchange import exchange_of
+from tokens.web.trust import is_device_trusted
 
 
 class Methods(dict[str, datetime]):
@@ -81,11 +85,12 @@ class SignInRefused(PermissionDenied):
 
 
 class FactorRequired(SignInRefused):
-    """The policy asks for more. ``offered`` are those of `MoreNeeded`."""
+    """The policy asks for more, or REQUIRED_FACTORS does (``is_required``). ``offered`` are those of `MoreNeeded`."""
 
-    def __init__(self, offered: Iterable[str] | None) -> None:
+    def __init__(self, offered: Iterable[str] | None, *, is_required: bool = False) -> None:
         super().__init__(_("One more step is needed to sign in."))
         self.offered = None if offered is None else tuple(offered)
+        self.is_required = is_required
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +99,26 @@ class Admitted:
 
     user: Any
     proved: Proved
+    is_spared: bool = False
+    """Whether the policy was told that the device is trusted."""
 
 
 def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
-    """Ask the policy whether a session may be opened. Raise `SignInRefused` or `FactorRequired` unless it may.
+    """Ask the policy, then REQUIRED_FACTORS, whether a session may be opened. Raise `SignInRefused` unless it may.
 
     ``actor`` is the person who is about to impersonate the user, if any. An exception of the policy is not caught.
     """
-    if (policy := token_settings().asks_before_sign_in) is not None:
+    found = token_settings()
+    if not found.restricts_sign_ins:
+        return Admitted(user, proved)
+    exchange = exchange_of(request)
+    if exchange is not None:
+        exchange.is_spared = exchange.offers_trust = False
+    if (policy := found.asks_before_sign_in) is not None:
         _ask(policy, request, user, proved, actor)
-    return Admitted(user, proved)
+    if actor is None and found.requires_factor is not None:
+        _require(request, user, proved)
+    return Admitted(user, proved, is_spared=exchange is not None and exchange.is_spared)
 
 
 def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
@@ -123,6 +138,16 @@ def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> No
     raise ImproperlyConfigured(f"SIGN_IN_POLICY: {name} has returned {answer!r}, and not Open, Refuse or MoreNeeded.")
 
 
+def _require(request: Any, user: Any, proved: Proved) -> None:
+    """Raise `FactorRequired` if the user lacks a factor that they need, unless they trust this device."""
+    if is_strong(proved) or not required.is_required_of(user):
+        return
+    if is_device_trusted(request, user):
+        return
+    events.log("factor required", user=user.pk, methods=" ".join(proved))
+    raise FactorRequired(None, is_required=True)
+
+
 def open_session(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
     """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
-    return opening.open_session(admitted.user, client, proved=admitted.proved, **options)
+    return opening.open_session(admitted.user, client, proved=admitted.proved, is_spared=admitted.is_spared, **options)

@@ -32,10 +32,10 @@ def is_cross_origin(request: HttpRequest) -> bool:
     site = request.META.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in {"same-origin", "none"}
-    return origin is not None and origin != found.origin and origin != _addressed(request)
+    return origin is not None and origin != found.origin and origin != addressed(request)
 
 
-def _addressed(request: HttpRequest) -> str | None:
+def addressed(request: HttpRequest) -> str | None:
     """Return the origin that the request was sent to, or None if its host is not in ALLOWED_HOSTS."""
     scheme, _, _ = token_settings().origin.partition("://")
     try:

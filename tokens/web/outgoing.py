@@ -16,7 +16,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, django_session, pending_cookie, problems, refusals, session, signing_out
+from tokens.web import aside, cookies, django_session, pending_cookie, problems, refusals, session, signing_out
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
@@ -49,7 +49,7 @@ def finish(
             yield from _carry_out_failed(request, exchange)
     except DATABASE_DOWN:
         if exchange.session_replaced:
-            django_session.keep_cookie(request)
+            aside.keep_cookie(request)
         return problems.respond(request, problems.UNAVAILABLE)
     if exchange.skipped and exchange.issued is None and _asks_to_sign_in(request, response):
         response = problems.respond(request, problems.UNAVAILABLE)
@@ -165,7 +165,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
     """
     if exchange.from_elsewhere and exchange.issued is None:
         # The user's own session would be lost, also if the view has only noted something for a stranger.
-        django_session.keep_cookie(request, unless_modified=False)
+        aside.keep_cookie(request, unless_modified=False)
         return
     if exchange.session_replaced:
         is_wrong = exchange.session_deleted and (
@@ -175,15 +175,16 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
             or not is_cookie_kept
         )
         if not is_wrong:
-            django_session.keep_cookie(request)
+            aside.keep_cookie(request)
     if django_session.is_saved(request):
         django_session.settle(request, exchange)
 
 
 def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:
     cookies.set_tokens(request, response, issued, partial(client_of, request, exchange.device_token), timezone.now())
-    if issued.is_new:
+    if issued.is_new or (exchange.pending_session is not None and not exchange.issued_before_view):
         pending_cookie.clear(request, response)
+    if issued.is_new:
         _offer_binding(response, issued)
         metrics.SIGN_IN_SECONDS.labels("signed_in").observe(exchange.seconds)
 

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
 FACTOR = "factor"
-REFRESHES_ITSELF = ("login", FACTOR, "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+REFRESHES_ITSELF = ("login", "passkey", FACTOR, "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
 """The views before which the middleware must not refresh: they read the refresh cookie themselves, or replace it."""
 
 

@@ -5,6 +5,8 @@ permits one thing: to answer a factor. It is bound to the user, to their passwor
 proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too, and so does whatever
 ends a session of the user, but a sign-out and a newer sign-in: the alarm, or a sign-out everywhere.
 
+If the browser has a session of the user that lacks a factor (REQUIRED_FACTORS), it goes on in the place of a new one.
+
 It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
 is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
 what it has used up is then rolled back. So neither the response nor its time tells which it was. One that is too old is
@@ -43,7 +45,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.standing import may_act
 from tokens.service.users import UserChanged
-from tokens.web import admission, django_session, factors, opening, pending_cookie, session
+from tokens.web import admission, django_session, factors, opening, pending_cookie, reopening, session, trust
 from tokens.web.admission import Draft
 from tokens.web.client import client_of
 from tokens.web.exchange import required_exchange
@@ -70,7 +72,7 @@ class Pending:
 
     ``proved`` has each method with the time at which it was proved, and ``began`` is the time of the first step, in
     POSIX seconds. ``names`` are those of the factors that are offered. ``lasts`` is after how many seconds the session
-    ends, if the project has decided that.
+    ends, if the project has decided that. ``may_trust``: whether the user may trust the device (`tokens.web.trust`).
     """
 
     session_id: UUID
@@ -85,6 +87,7 @@ class Pending:
     backend: str
     names: list[str]
     lasts: int | None
+    may_trust: bool = False
 
     @property
     def lasts_for(self) -> timedelta | None:
@@ -99,7 +102,7 @@ class Pending:
         return name if name in self.names else ""
 
 
-def begin(draft: Draft, client: Client, names: list[str]) -> str:
+def begin(draft: Draft, client: Client, names: list[str], *, may_trust: bool = False) -> str:
     """Return the text of the pending sign-in for a sign-in that needs one of these factors."""
     now, token = int(time.time()), client.device_token
     return _dumps(
@@ -116,38 +119,47 @@ def begin(draft: Draft, client: Client, names: list[str]) -> str:
             backend=draft.backend or getattr(draft.user, "backend", "") or django_session.default_backend(),
             names=names,
             lasts=None if draft.lasts is None else int(draft.lasts.total_seconds()),
+            may_trust=may_trust,
         )
     )
 
 
-def offered(user: Any, proved: Proved, named: tuple[str, ...] | None) -> list[str]:
-    """Return the names of the factors that may be answered next. ``named`` are those that the policy has named, if any.
+def offered(user: Any, proved: Proved, error: opening.FactorRequired) -> list[str]:
+    """Return the names of the factors that may be answered next: those that the policy has named, if it has.
 
-    Otherwise they are those that the account has, and that prove something new.
+    Otherwise they are those that the account has, and that prove something new. If REQUIRED_FACTORS has asked, they are
+    those that are enough for it, or those by which the user sets one up.
     """
+    if error.is_required:
+        return [*(factors.strong(user) or factors.enrolments(user))]
     found = factors.of_user(user, at_sign_in=True)
-    if named is not None:
-        return [name for name in named if name in found]
+    if error.offered is not None:
+        return [name for name in error.offered if name in found]
     return [name for name, factor in found.items() if not factor.proves or factor.proves - proved.keys()]
 
 
 def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[str, Factor]:
     """Return the factors by their names that a page may ask for: the browser has a pending sign-in.
 
-    Factors that need more than a form are left out.
+    Factors that no page can ask for are left out.
     """
     found = _loads(pending_cookie.text_of(request))
     user = None if found is None else _user(found)
     if found is None or user is None or not (even_if_ended or _fits(found, user, client_of(request))):
         return {}
-    by_name = factors.of_user(user, at_sign_in=True)
+    by_name = {**factors.of_user(user, at_sign_in=True), **factors.enrolments(user)}
     named = {name: by_name[name] for name in found.names if name in by_name}
-    return {name: factor for name, factor in named.items() if not factor.needs_script}
+    return {name: factor for name, factor in named.items() if factor.is_on_pages}
 
 
-def answer_here(request: HttpRequest, name: str, given: Any) -> IssuedTokens:
+def trust_offered_here(request: HttpRequest) -> timedelta | None:
+    """Return for how long a page may offer to trust the device. None: the pending sign-in does not offer it."""
+    return trust.offered() if (found := _loads(pending_cookie.text_of(request))) and found.may_trust else None
+
+
+def answer_here(request: HttpRequest, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
     """Do what `answer` does with the pending sign-in in the browser's cookie."""
-    return answer(request, pending_cookie.text_of(request), name, given)
+    return answer(request, pending_cookie.text_of(request), name, given, trusts=trusts)
 
 
 def options_here(request: HttpRequest, name: str) -> Mapping[str, Any] | None:
@@ -166,13 +178,14 @@ def options(request: HttpRequest, text: str | None, name: str) -> Mapping[str, A
         throttles.take(*throttles.of_networks("factor_network", client.ip))
         raise WrongAnswer
     required_exchange(request).pending_session = found.session_id
-    return factors.begin(request, user, found.name_of(name))
+    return factors.begin(request, user, found.name_of(name), enrols=True)
 
 
 @sensitive_variables()
-def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> IssuedTokens:
+def answer(request: HttpRequest, text: str | None, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
     """Open the session of a pending sign-in if the answer to the factor is right, and the policy admits the user then.
 
+    ``trusts``: the user trusts the device from now on, if that was offered.
     The response carries the session's tokens. Raise `WrongAnswer`, and `Throttled` or `Busy` as `factors.verify` does.
     Raise `FactorRequired` if the policy asks for still more, and `SignInRefused` if it refuses the user.
     """
@@ -192,13 +205,13 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
             if user is None:
                 raise _Unfit
             is_used = _is_used(found)
-            proved = factors.verify(request, user, name, given)
+            proved = factors.verify(request, user, name, given, enrols=True)
             is_fit = not _was_revoked(found, user) and _fits(found, user, client) and not is_used
             if proved is not None and not is_fit:
                 raise _Unfit
             if proved is not None:
                 try:
-                    issued = _open(request, found, user, proved, client)
+                    issued = _open(request, found, user, proved, client, trusts=trusts and found.may_trust)
                 except opening.SignInRefused as error:
                     refused = error  # Raised after the commit: a code that was used stays used.
     except (_Unfit, UserChanged, IntegrityError):
@@ -211,11 +224,14 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any) -> Iss
         ):  # A backend has written an event.
             factors.note_wrong(user, client)
         raise WrongAnswer
-    session.sign_in(request, user, issued, found.backend)
+    if issued.is_new:  # Otherwise it has reopened one.
+        session.sign_in(request, user, issued, found.backend)
     return issued
 
 
-def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client) -> IssuedTokens:
+def _open(
+    request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client, *, trusts: bool
+) -> IssuedTokens:
     together = {**_ago(found), **proved}
     draft = Draft(
         user,
@@ -230,6 +246,8 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
     )
     with admission.stopping(required_exchange(request), draft):
         admitted = opening.ask(request, user, together)
+    if (reopened := reopening.instead(request, draft, trusts=trusts)) is not None:
+        return reopened
     return opening.open_session(
         admitted,
         client,
@@ -239,6 +257,7 @@ def _open(request: HttpRequest, found: Pending, user: Any, proved: Proved, clien
         backend=found.backend,
         identity=Identity(found.session_id, secrets.token_bytes(SECRET_BYTES), generation=0),
         lasts=found.lasts_for,
+        trusts=trusts,
     )
 
 
@@ -306,6 +325,7 @@ def _dumps(pending: Pending) -> str:
         pending.backend,
         pending.names,
         pending.lasts,
+        pending.may_trust,
     ]
     body = urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).rstrip(b"=")
     return f"{body.decode()}.{_mac(keyring().pending_keys[0], body).decode()}"

@@ -24,6 +24,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from tokens.models import RefreshToken
 from tokens.service import events
 from tokens.service.addresses import no_such_account
 from tokens.service.claims import ClaimsHookFailed
@@ -97,6 +98,12 @@ SESSION_IDLE = Problem(
     'error="insufficient_user_authentication", error_description="The session is idle"',
 )
 """Only a client that has the session's refresh token is told so (RFC 9470 section 3)."""
+FACTOR_MISSING = replace(
+    SESSION_IDLE,
+    detail=_("Your account needs one more step to go on."),
+    challenge='error="insufficient_user_authentication", error_description="The session lacks a factor"',
+)
+"""The same code for a session that lacks a required factor: a client does the same."""
 INVALID_CREDENTIALS = Problem(
     HTTPStatus.UNAUTHORIZED,
     "invalid_credentials",
@@ -106,6 +113,10 @@ FACTOR_REQUIRED = Problem(HTTPStatus.UNAUTHORIZED, "factor_required", _("One mor
 FACTOR_REFUSED = Problem(
     HTTPStatus.UNAUTHORIZED, "factor_refused", _("That did not work. Try again, or sign in from the beginning.")
 )
+PASSKEY_UNKNOWN = Problem(
+    HTTPStatus.UNAUTHORIZED, "passkey_unknown", _("This passkey is not known here any more. Sign in in another way.")
+)
+"""Only where it is certain: a client may then tell its authenticators to forget the passkey."""
 SIGN_IN_REFUSED = Problem(HTTPStatus.FORBIDDEN, "sign_in_refused", _("You cannot sign in here."))
 NO_FACTOR = replace(SIGN_IN_REFUSED, detail=_("One more step is needed to sign in, which is not possible here."))
 INVALID_CLIENT = Problem(
@@ -144,6 +155,10 @@ LINK_USED = Problem(HTTPStatus.BAD_REQUEST, "link_used", _("This link has been u
 WRONG_CODE = Problem(
     HTTPStatus.BAD_REQUEST, "wrong_code", _("This code is not right. Enter the one that your app shows now.")
 )
+PASSKEY_REFUSED = Problem(HTTPStatus.BAD_REQUEST, "passkey_refused", _("The passkey was not created. Try again."))
+TOO_MANY_PASSKEYS = replace(
+    PASSKEY_REFUSED, detail=_("This account has as many passkeys as it can have. Remove one first.")
+)
 LAST_FACTOR = Problem(
     HTTPStatus.CONFLICT, "last_factor", _("There would be no way left into your account. Set a password first.")
 )
@@ -174,6 +189,11 @@ THROTTLED = Problem(
 TOO_MANY_PASSWORDS = replace(
     THROTTLED, detail=_("There were too many wrong passwords. Wait a while, or reset the password by e-mail.")
 )
+
+
+def of_idle(session: RefreshToken) -> Problem:
+    """Return why a session signs nobody in that a factor reopens. ``session`` has the database's clock."""
+    return SESSION_IDLE if session.is_idle(session.now) else FACTOR_MISSING
 
 
 def throttled(request: HttpRequest, error: Throttled) -> Problem:

@@ -4,6 +4,8 @@ Programs get a problem. Browsers that ask for more are led to the page of the UR
 `accounts` has, and get a pending sign-in.
 """
 
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -12,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 
 from tokens.conf import BODY, token_settings
-from tokens.web import admission, cookies, pending, pending_cookie, problems
+from tokens.web import admission, aside, cookies, pending, pending_cookie, problems, trust
 from tokens.web.client import client_of
 from tokens.web.exchange import Exchange
 from tokens.web.opening import FactorRequired, SignInRefused
@@ -26,14 +28,16 @@ def answer(request: HttpRequest, exchange: Exchange, response: HttpResponseBase)
     """Return what is answered in the place of the view's response, which may show what the user would have seen."""
     admission.release(exchange)
     if exchange.refused_in_view and hasattr(request, "session"):
-        request.session.flush()  # The view may have caught the exception, and written to it since.
+        aside.empty(request)  # The view may have caught the exception, and written to it since.
     error = exchange.refused
     if isinstance(error, FactorRequired):
         draft = exchange.draft
-        names = pending.offered(draft.user, draft.proved, error.offered)
+        names = pending.offered(draft.user, draft.proved, error)
         if names:
-            text = pending.begin(draft, client_of(request, exchange.device_token), names)
-            return _ask(request, names, text, is_in_body=draft.mode == BODY)
+            period = trust.offered() if exchange.offers_trust else None
+            client = client_of(request, exchange.device_token)
+            text = pending.begin(draft, client, names, may_trust=period is not None)
+            return _ask(request, names, text, period, is_in_body=draft.mode == BODY)
         return problems.respond(request, problems.NO_FACTOR)
     if isinstance(error, SignInRefused):
         return problems.respond(request, problems.refused(str(error.reason)))
@@ -43,10 +47,13 @@ def answer(request: HttpRequest, exchange: Exchange, response: HttpResponseBase)
     return response if response.status_code >= 500 else problems.respond(request, problems.ERROR)
 
 
-def _ask(request: HttpRequest, names: list[str], text: str, *, is_in_body: bool) -> HttpResponseBase:
+def _ask(
+    request: HttpRequest, names: list[str], text: str, trusted_for: timedelta | None, *, is_in_body: bool
+) -> HttpResponseBase:
     if problems.is_for_program(request) or (page := _page(request, names)) is None:
         root = auth_api()
-        more = {"offered": names, "verify": root + FACTOR if root else None}
+        more: dict[str, Any] = {"offered": names, "verify": root + FACTOR if root else None}
+        more |= {"trust_device_for": int(trusted_for.total_seconds())} if trusted_for else {}
         more |= {"pending": text} if is_in_body else {}
         response: HttpResponseBase = problems.respond(request, problems.FACTOR_REQUIRED, **more)
     else:
@@ -59,7 +66,7 @@ def _ask(request: HttpRequest, names: list[str], text: str, *, is_in_body: bool)
 
 def _page(request: HttpRequest, names: list[str]) -> str | None:
     """Return the URL of the page that asks for a factor, with the page to go to afterwards. None: there is none."""
-    if all(factor.needs_script for factor in token_settings().known_factors if factor.name in names):
+    if not any(factor.is_on_pages for factor in token_settings().known_factors if factor.name in names):
         return None
     try:
         page = reverse(PAGE)

@@ -27,6 +27,7 @@ from tokens.service import (
     refreshing,
     revocation,
     throttles,
+    trust,
     user_changes,
     users,
 )
@@ -36,12 +37,12 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import admission, django_session, expiry, marks, methods, opening, possession
+from tokens.web import admission, aside, django_session, expiry, marks, methods, opening, possession
 from tokens.web.admission import Draft
 from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.opening import Admitted, SignInRefused
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
 from tokens.web.session_cookie import is_replaced
@@ -70,6 +71,7 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
     """
     exchange = required_exchange(request)
     exchange.issue(issued)
+    aside.give_back(request, exchange, user)
     # The receiver of Django's signal opens no second session.
     if issued.session.mode == BODY:
         request.user = user  # As `login` does: receivers of the signal see who has signed in.
@@ -95,7 +97,7 @@ def open_for_page(request: HttpRequest, user: Any) -> None:
         if admitted is None or admitted.user.pk != user.pk:  # Whatever has noted the sign-in, the policy is asked.
             admitted = opening.ask(request, user, exchange.proved)
         # A view may have added methods since.
-        admitted = Admitted(user, {**admitted.proved, **exchange.proved})
+        admitted = replace(admitted, proved={**admitted.proved, **exchange.proved})
         issued = opening.open_session(
             admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
         )
@@ -179,31 +181,6 @@ def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
     return None
 
 
-def idle_user(request: HttpRequest) -> Any:
-    """Return the user of the idle session whose refresh token the request has, or None (the setting LIFETIMES).
-
-    The user is not signed in. `reopen` reopens the session when the user has authenticated.
-    """
-    exchange = exchange_of(request)
-    return exchange.idle.user if exchange is not None and exchange.idle is not None else None
-
-
-def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
-    """Reopen the idle session of this request for its user, who has just authenticated. The response has its tokens.
-
-    Return None, and do nothing, if the request has no refresh token of an idle session of this user.
-    """
-    exchange, issued = required_exchange(request), None
-    if exchange.idle is not None and exchange.idle.user_id == user.pk:
-        proved, client, sent = methods.of_sign_in(request, user), client_of(request), possession.sent(request)
-        with suppress(UserChanged):
-            issued = reauthentication.reauthenticate(user, exchange.idle.id, proved, client, sent)
-    if issued is not None:
-        exchange.idle = None
-        exchange.issue(issued)
-    return issued
-
-
 def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
@@ -276,7 +253,8 @@ def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> No
     """
     exchange, is_own = required_exchange(request), session_id == current_id(request)
     if not (is_own and end_own(request, exchange)):
-        with change_account(request, **proof):
+        with change_account(request, **proof) as user:
+            trust.end(user=user.pk, refresh_tokens__id=session_id)
             sessions = RefreshToken.objects.filter(id=session_id)
             revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
     if is_own:
@@ -291,6 +269,7 @@ def sign_out_elsewhere(request: HttpRequest, **proof: Unpack[Proof]) -> None:
     """
     session_id: Any = current_id(request)
     with change_account(request, **proof) as user:
+        trust.end(user=user.pk)
         devices.forget_others(user, client_of(request), session_id)
         others = queries.live_sessions(user).exclude(id=session_id)
         revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))
@@ -324,6 +303,7 @@ def is_live(request: HttpRequest) -> bool:
         session_id is not None
         and request.user.is_active
         and queries.live_sessions(request.user).live().filter(id=session_id).exists()
+        and not queries.lacks_factor(session_id)
     )
 
 

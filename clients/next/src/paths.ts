@@ -3,8 +3,8 @@
 /** The paths that Latchkey answers. The application cannot have pages there. */
 const LATCHKEYS = [
   "/api/auth/.+",
-  "/\\.well-known/(jwks\\.json|change-password)",
-  "/sign-in(/(again|factor))?",
+  "/\\.well-known/(jwks\\.json|change-password|webauthn)",
+  "/sign-in(/(again|factor|passkey))?",
   "/sign-out",
   "/signed-out",
   "/register",
@@ -12,13 +12,14 @@ const LATCHKEYS = [
   "/email/(confirm|confirmed|change)",
   "/password/(change|changed|reset|reset/confirm|reset/done)",
   "/alarm",
-  "/account/(delete|deleted|security(/app(/confirm|/remove)?|/recovery-codes)?)",
+  "/account/(delete|deleted|passkeys/options)",
+  "/account/security(/app(/confirm|/remove)?|/recovery-codes|/passkeys/(add|offer|[0-9a-f-]{36}/(rename|remove)))?",
   "/devices",
   "/sessions/(end-others|[0-9a-f-]{36}/(end|rename))",
   "/static/(accounts|factors|tokens)/.+",
 ];
 /** The pages that Latchkey has only in development. */
-const DEMO = ["/demo(/(ask|time|steal|thief))?", "/mailbox(/\\d+(/html)?)?", "/static/demo/.+"];
+const DEMO = ["/demo(/(ask|time|steal|thief|factors|factors/step-up))?", "/mailbox(/\\d+(/html)?)?", "/static/demo/.+"];
 
 const always = expression(LATCHKEYS);
 const inDevelopment = expression([...LATCHKEYS, ...DEMO]);

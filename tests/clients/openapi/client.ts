@@ -80,6 +80,8 @@ function next(problem: Problem): "sign in" | "ask for the password" | "try again
     case "last_factor":
     case "link_used":
     case "not_found":
+    case "passkey_refused":
+    case "passkey_unknown":
     case "permission_denied":
     case "sign_in_refused":
     case "wrong_code":
@@ -108,6 +110,10 @@ async function me(): Promise<string> {
   const { data, error } = await api.GET("/api/auth/me");
   return error ? next(error) : data.user.email;
 }
+
+// What a passkey has to sign, for a client without cookies.
+const asked = await plain.POST("/api/auth/passkey", { body: { mode: "body" } });
+await say({ asked: [asked.data?.options?.["userVerification"], typeof asked.data?.ceremony] });
 
 const other = await signIn("an old phone");
 const first = tokens.refresh;

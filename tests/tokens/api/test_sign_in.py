@@ -38,6 +38,7 @@ def test_signing_in_answers_with_the_user_and_the_session(clock, api, user):
             "ip": "127.0.0.1",
             "bound": False,
             "idle": False,
+            "lacks_factor": False,
             "amr": ["pwd"],
             "acr": "aal1",
             "actor": None,

@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "REVOCATION_STRICT": (False, True, "True", True),
     "TRUST_REQUEST_TIME": (False, True, "true", True),
     "REAUTHENTICATION_AGE": (seconds(900), 60, "60", seconds(60)),
+    "TRUST_DEVICES_FOR": (seconds(30 * 86400), 86400, "86400", seconds(86400)),
     "REAUTHENTICATION_URL": ("sign-in-again", "/again", "/again", "/again"),
     "MAX_HASHINGS": (0, 1, "1", 1),
     "THROTTLES": (  # The settings of the test suite turn throttling off.
@@ -109,6 +110,8 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     ),
     "SIGN_IN_POLICY": ("", "shop.policies.of", " shop.policies.of ", "shop.policies.of"),
     "FACTORS": (("tokens.web.factors.Password",), [HOOK], HOOK, (HOOK,)),
+    "REQUIRED_FACTORS": ("nobody", "staff", " staff ", "staff"),
+    "TRUST_DEVICE_BOUND_PASSKEYS": (False, True, "on", True),
     "COOKIE_DOMAIN": ("", "example.org", "example.org", "example.org"),
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
@@ -130,7 +133,7 @@ NEEDED_BESIDE = {"ALGORITHM": {"SIGNING_KEYS": pem("ES256")}}
 DURATIONS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "seconds"]
 WHOLE_NUMBERS = [name for name, item in SETTINGS.items() if item.metadata["kind"] in {"seconds", "count"}]
 TEXTS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "text"]
-MAY_BE_ZERO = {"REUSE_GRACE", "MAX_HASHINGS"}
+MAY_BE_ZERO = {"REUSE_GRACE", "MAX_HASHINGS", "TRUST_DEVICES_FOR"}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
@@ -18,13 +17,13 @@ from tokens.web import session
 from tokens.web.exchange import required_exchange
 from tokens.web.opening import FactorRequired, SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.problems import DATABASE_DOWN
+from tokens.web.problems import DATABASE_DOWN, UNAVAILABLE
 from tokens.web.taking_over import Wanted
 
 
 class Unavailable(exceptions.APIException):
     status_code = 503
-    default_detail = _("The server cannot answer at the moment.")
+    default_detail = UNAVAILABLE.text
     default_code = "unavailable"
 
 

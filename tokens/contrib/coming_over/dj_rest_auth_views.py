@@ -12,7 +12,7 @@ from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.jwt_auth import unset_jwt_cookies
 from django.contrib.auth import logout
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -27,6 +27,9 @@ from tokens.service.issuing import IssuedTokens
 from tokens.web import cookies, signing_out, taking_over
 from tokens.web.exchange import required_exchange
 from tokens.web.taking_over import Wanted
+
+LOGGED_OUT = "Successfully logged out."
+"""dj-rest-auth's own text, which it has translated."""
 
 
 def _is_for_browsers() -> bool:
@@ -111,7 +114,7 @@ class LogoutView(_Alias, views.LogoutView):  # type: ignore[misc]
             return super().logout(request)  # type: ignore[no-any-return]
         if api_settings.SESSION_LOGIN:
             logout(request._request)
-        response = Response({"detail": _("Successfully logged out.")})
+        response = Response({"detail": gettext(LOGGED_OUT)})
         unset_jwt_cookies(response)
         return response
 

@@ -11,13 +11,20 @@ from tokens.contrib.oauth_toolkit import ending
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.service import users
+from tokens.service import required, users
 from tokens.service.users import SessionEnded
+from tokens.web import admission
 from tokens.web.user import session_of
 
 
 class SessionBound:
     """To be inherited from before `oauth2_provider.oauth2_validators.OAuth2Validator`."""
+
+    def validate_user(self, username: str, password: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check the password of the password grant. It opens no session, and asks as every sign-in does."""
+        is_right = super().validate_user(username, password, client, request, *args, **kwargs)  # type: ignore[misc]
+        django_request = self.build_http_request(request)  # type: ignore[attr-defined]
+        return bool(is_right) and admission.admits(django_request, request.user)
 
     def save_authorization_code(self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_authorization_code(client_id, code, request, *args, **kwargs)  # type: ignore[misc]
@@ -27,7 +34,7 @@ class SessionBound:
             ending.link(request.user.pk, session_id, Granted.CODE, grant.pk)
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Save tokens that are granted on a session, if it lives.
+        """Save tokens that are granted on a session, if it lives and lacks no factor.
 
         Its user and the session are locked, so that the session ends before, or with these tokens.
         """
@@ -39,6 +46,8 @@ class SessionBound:
         try:
             with durable(writer(RefreshToken)):
                 _, session = users.lock_signed_in(writer(RefreshToken), request.user.pk, session_id)
+                if required.lacks_factor(session, session.now):
+                    raise InvalidGrantError(request=request)
                 left = int((session.ends_at - session.now).total_seconds())
                 token["expires_in"] = min(token.get("expires_in", left), left)
                 saved = save(token, request, *args, **kwargs)

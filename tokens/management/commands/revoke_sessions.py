@@ -11,6 +11,7 @@ from tokens.database.transactions import clock, writer
 from tokens.management.accounts import user_named
 from tokens.management.durations import duration
 from tokens.models import RefreshToken
+from tokens.service import trust
 from tokens.service.revocation import revoke_all
 
 
@@ -44,16 +45,20 @@ class Command(BaseCommand):
         alias = writer(RefreshToken)
         sessions = RefreshToken.objects.using(alias).unended()
         found = user_named(user) if user is not None else None
+        trusted: dict[str, Any] = {}
         if found is not None:
-            sessions = sessions.filter(user=found)
+            sessions, trusted["user"] = sessions.filter(user=found), found.pk
         if device is not None:
-            sessions = sessions.filter(device=device)
+            sessions, trusted["pk"] = sessions.filter(device=device), device
         if older_than is not None:
-            sessions = sessions.filter(created_at__lt=clock(alias) - older_than)
+            # A backup also brings back that devices were trusted. All its devices are older than the backup.
+            instant = clock(alias) - older_than
+            sessions, trusted["created_at__lt"] = sessions.filter(created_at__lt=instant), instant
         if not no_input and not self._confirmed(sessions.count()):
             raise CommandError("nothing was revoked")
         all_of = found if device is None and older_than is None else None
-        ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=reason)
+        with trust.ending(**trusted):
+            ended = revoke_all(sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=reason)
         self.stdout.write(f"{len(ended)} sessions revoked")
 
     def _confirmed(self, count: int) -> bool:

@@ -19,7 +19,8 @@ const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
 export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
 const GRANTING = /^(reauthenticate|refresh)\/?$/; // The paths whose answers have tokens.
-export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake", "idle"]; // The methods that pages may call.
+const OF_PASSKEYS = ["passkeyOptions", "signInByPasskey", "factorOptions"];
+export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake", "idle", ...OF_PASSKEYS]; // The methods that pages may call.
 
 /**
  * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
@@ -118,6 +119,27 @@ export class SessionClient {
   /** Answers a factor, after a sign-in was refused with `factor_required`. */
   answerFactor(method, answer) {
     return this.#signIn("factor", () => ({ method, answer, pending: this.#tokens.pending }));
+  }
+
+  /** Returns what a passkey has to sign for a sign-in with nothing before it. */
+  async passkeyOptions() {
+    const { answer } = await this.#call("POST", "passkey", { mode: this.#mode });
+    const { options, ceremony } = own(answer, "options", "ceremony");
+    this.#tokens.ceremony = ceremony; // Only in mode `body`. Otherwise the browser has a cookie.
+    return options;
+  }
+
+  signInByPasskey(answer, given) {
+    const { remember, deviceName } = own(given, "remember", "deviceName");
+    const more = () => ({ remember, device_name: deviceName, mode: this.#mode, ceremony: this.#tokens.ceremony });
+    return this.#signIn("passkey", () => ({ answer, ...more() }));
+  }
+
+  /** Returns what a factor needs before it can be answered, after a sign-in was refused with `factor_required`. */
+  async factorOptions(method) {
+    const { device, pending } = this.#tokens;
+    const { answer } = await this.#call("POST", "factor", { method, pending, device_token: device });
+    return own(answer, "options").options;
   }
 
   async signOut() {

@@ -46,6 +46,50 @@ export interface Credentials {
   deviceName?: string;
 }
 
+export interface Passkey {
+  readonly id: string;
+  readonly name: string;
+  readonly is_synced: boolean;
+  readonly created_at: string;
+  readonly last_used_at: string | null;
+}
+
+/**
+ * Each method asks the browser, and rejects with its `DOMException` if the user cancels (`NotAllowedError`). Otherwise it
+ * rejects with a `SessionError`, whose code is `unsupported` if the browser has no passkeys. Changes are told to the
+ * browser, so that it offers no passkey that the account does not have.
+ */
+export interface Passkeys {
+  /** Whether the browser has passkeys. */
+  readonly supported: boolean;
+
+  /**
+   * Signs in. With the `mediation` "conditional" the browser suggests passkeys in a field whose `autocomplete` ends in
+   * `webauthn`. Abort that by the `signal` before you call another method. Options are good for five minutes: call it
+   * again after four.
+   */
+  signIn(options?: {
+    remember?: boolean;
+    deviceName?: string;
+    mediation?: "conditional" | "optional" | "required";
+    signal?: AbortSignal;
+  }): Promise<User>;
+
+  /** Answers a sign-in that was refused with `factor_required`, if `offered` has `passkey`. */
+  answerFactor(): Promise<User>;
+
+  /** Authenticates again, for `stepUp` and before changes. */
+  reauthenticate(): Promise<unknown>;
+
+  /** Creates a passkey. Without a name it gets that of its device or password manager. */
+  create(name?: string): Promise<Passkey>;
+
+  rename(id: string, name: string): Promise<Passkey>;
+
+  /** Removes a passkey. Rejects with `last_factor` if there is no other way into the account. */
+  remove(id: string): Promise<void>;
+}
+
 export interface SessionEvents {
   /** A user has signed in, or reopened the idle session, in this or another tab. It is `user`. */
   signin: Event;
@@ -74,6 +118,9 @@ export interface Session extends EventTarget {
 
   /** Answers one of the factors that a sign-in needs, for example `totp`. Rejects as `signIn`, also with `factor_refused`. */
   answerFactor(method: string, answer: unknown): Promise<User>;
+
+  /** Passkeys, if the server has the factor. */
+  readonly passkeys: Passkeys;
 
   /** Signs out. Rejects with a `SessionError` if the server did not answer. The user is then still signed in. */
   signOut(): Promise<void>;

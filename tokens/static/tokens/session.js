@@ -23,6 +23,7 @@ export function createSession(options) {
 }
 
 class Session extends EventTarget {
+  #passkeys;
   #name;
   #mode;
   #origins;
@@ -47,6 +48,7 @@ class Session extends EventTarget {
     for (const origin of origins) this.#origins.add(new URL(origin).origin);
     const publish = (change) => this.#publish(change);
     this.#client = mode === "body" ? connect(this.#name) : new SessionClient(this.#name, address, mode, publish);
+    this.#passkeys = new Passkeys(this, this.#client, (change) => this.#apply(change));
     this.#listen();
     const listening = bare({ signal: this.#closing.signal });
     const checkAgain = () => this.restore().catch(() => {}); // The next request tries again.
@@ -82,6 +84,10 @@ class Session extends EventTarget {
   async answerFactor(method, answer) {
     this.#apply(await this.#client.answerFactor(method, answer));
     return this.user;
+  }
+
+  get passkeys() {
+    return this.#passkeys;
   }
 
   async signOut() {
@@ -165,6 +171,88 @@ class Session extends EventTarget {
     this.#session = user ? session : undefined;
     if (isChange) this.dispatchEvent(new Event(user ? "signin" : kind));
   }
+}
+
+/** Passkeys, by the browser's own functions (WebAuthn Level 3). See `session.d.ts`. */
+class Passkeys {
+  #session;
+  #client;
+  #apply;
+
+  constructor(session, client, apply) {
+    this.#session = session;
+    this.#client = client;
+    this.#apply = apply;
+  }
+
+  get supported() {
+    const known = globalThis.PublicKeyCredential;
+    return typeof known === "function" && "parseRequestOptionsFromJSON" in known && "toJSON" in known.prototype;
+  }
+
+  async signIn(options) {
+    const { mediation, signal, ...given } = own(options, "mediation", "signal", "remember", "deviceName");
+    const wanted = await this.#client.passkeyOptions();
+    const answer = await this.#answer(wanted, bare({ mediation, signal }));
+    try {
+      this.#apply(await this.#client.signInByPasskey(answer, { ...given }));
+    } catch (error) {
+      if (error.code === "passkey_unknown") await tell("signalUnknownCredential", { rpId: wanted.rpId, credentialId: answer.id });
+      throw error;
+    }
+    return this.#session.user;
+  }
+
+  async answerFactor() {
+    return this.#session.answerFactor("passkey", await this.#answer(await this.#client.factorOptions("passkey")));
+  }
+
+  async reauthenticate() {
+    const { options } = await this.#session.send("POST", "reauthenticate", { method: "passkey" });
+    const answer = await this.#answer(options);
+    return this.#session.send("POST", "reauthenticate", { method: "passkey", answer });
+  }
+
+  async create(name) {
+    const { options } = await this.#session.send("POST", "factors/passkeys");
+    if (!this.supported) throw new SessionError({ code: "unsupported" });
+    const publicKey = globalThis.PublicKeyCredential.parseCreationOptionsFromJSON(options);
+    /** @type {any} */
+    const made = await navigator.credentials.create(bare({ publicKey }));
+    return this.#changed(this.#session.send("POST", "factors/passkeys", { credential: made.toJSON(), name }));
+  }
+
+  rename(id, name) {
+    return this.#changed(this.#session.send("PATCH", `factors/passkeys/${id}`, { name }));
+  }
+
+  remove(id) {
+    return this.#changed(this.#session.send("DELETE", `factors/passkeys/${id}`));
+  }
+
+  async #answer(options, more = bare({})) {
+    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
+    const publicKey = globalThis.PublicKeyCredential.parseRequestOptionsFromJSON(options);
+    /** @type {any} */
+    const found = await navigator.credentials.get(bare({ publicKey, ...more }));
+    return found.toJSON();
+  }
+
+  /** Tells the browser which passkeys the account has now. Returns the passkey of the answer. */
+  async #changed(answering) {
+    const { passkey, accepted } = own(await answering, "passkey", "accepted");
+    const { rp_id: rpId, user_handle: userId, user_name: name, credential_ids: allAcceptedCredentialIds } = accepted;
+    if (userId) {
+      await tell("signalAllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds });
+      await tell("signalCurrentUserDetails", { rpId, userId, name, displayName: name });
+    }
+    return passkey;
+  }
+}
+
+/** Tells the browser something about passkeys, if it has this function (WebAuthn Level 3 section 5.1.10). */
+async function tell(what, given) {
+  await globalThis.PublicKeyCredential?.[what]?.(bare(given)).catch(() => {});
 }
 
 /** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */

@@ -19,6 +19,12 @@ export async function use(): Promise<string> {
   const changed: unknown = await session.send("POST", "email/change", { email: "a@example.org", current_password: "b" });
   await session.send("DELETE", "me");
   await session.signOut();
+  await session.passkeys.signIn({ mediation: "conditional", signal: AbortSignal.timeout(1000), remember: true });
+  await session.passkeys.answerFactor();
+  const { id, name } = await session.passkeys.create("mine");
+  await session.passkeys.rename(id, name);
+  await session.passkeys.remove(id);
+  if (session.passkeys.supported) await session.passkeys.reauthenticate();
   session.close();
   return user?.email ?? (changed ? "changed" : response.statusText);
 }
@@ -31,6 +37,8 @@ session.addEventListener("logout", () => {});
 session.signIn({ email: "a" });
 // @ts-expect-error: a body is an object
 session.send("POST", "email/change", "a@example.org");
+// @ts-expect-error: there is no such mediation
+session.passkeys.signIn({ mediation: "silently" });
 // @ts-expect-error: a page cannot set the user
 session.user = null;
 // @ts-expect-error: there may be no user

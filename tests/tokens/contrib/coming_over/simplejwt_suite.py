@@ -366,12 +366,11 @@ class TestAtTheSameTime:
     def test_a_token_that_is_blacklisted_meanwhile_has_no_session(self, theirs, user, is_taken_over_first):
         take_over, blacklist = (lambda: refreshed(theirs)), (lambda: Theirs(theirs).blacklist())
         waits, happens = (blacklist, take_over) if is_taken_over_first else (take_over, blacklist)
-        with ExitStack() as until_the_end:
-            with durable(writer(RefreshToken)):
-                users.lock(writer(RefreshToken), user.pk)
-                until_the_end.enter_context(in_thread(waits))
-                wait_until_blocked()
-                happens()
+        with ExitStack() as until_the_end, durable(writer(RefreshToken)):
+            users.lock(writer(RefreshToken), user.pk)
+            until_the_end.enter_context(in_thread(waits))
+            wait_until_blocked()
+            happens()
         assert (live(), BlacklistedToken.objects.count()) == (0, 1)
         assert RefreshToken.objects.count() == is_taken_over_first
 

@@ -3,11 +3,12 @@
 `tests.tokens.contrib.test_allauth` runs this file, with settings of its own.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
-from allauth.mfa import app_settings
+from allauth.mfa import app_settings, signals
 from allauth.mfa.internal.flows import trust
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -31,9 +32,10 @@ from tests.tokens.contrib.headless.factors import (
 )
 from tests.tokens.contrib.headless.passkey import Passkey
 from tests.tokens.edge import who
+from tokens import sessions
 from tokens.checks.packages import check_second_factor
 from tokens.contrib import allauth_factors
-from tokens.models import RefreshToken
+from tokens.models import Device, RefreshToken
 
 __all__ = ["_service", "browser", "totp"]
 
@@ -194,3 +196,14 @@ class TestConfirmation:
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         assert code_by_mail(browser, user).status_code == 302
         assert said(browser) == ([], None)
+
+
+@pytest.mark.parametrize("name", ["authenticator_removed", "authenticator_reset"])
+def test_a_device_that_latchkey_spares_is_not_any_more_without_the_factor(user, totp, name):
+    """For a policy of the project's own that asks `sessions.is_device_trusted` about django-allauth's factors."""
+    device = Device.objects.create(
+        user=user, token_digest=b"", created_at=sessions.now(), trusted_until=sessions.now() + timedelta(days=1)
+    )
+    getattr(signals, name).send(Authenticator, request=None, user=user, authenticator=totp)
+    device.refresh_from_db()
+    assert device.trusted_until is None

@@ -269,3 +269,35 @@ def test_a_validator_that_binds_nothing_is_an_error(settings):
     assert check_validator() == []
     settings.OAUTH2_PROVIDER = {}
     assert [message.id for message in check_validator()] == ["tokens.E047"]
+
+
+@pytest.fixture
+def require(settings: Any) -> Callable[..., None]:
+    """A function that requires a factor of everybody from now on."""
+    factors = ["tokens.web.factors.Password", "factors.totp.TotpFactor"]
+
+    def given(**more: Any) -> None:
+        settings.TOKENS = {"FACTORS": factors, "REQUIRED_FACTORS": "everybody", **more}
+
+    return given
+
+
+@pytest.mark.filterwarnings("ignore:The OAuth 2.0 resource owner password:DeprecationWarning")
+def test_a_password_gets_no_tokens_if_it_is_not_enough_to_sign_in(application, require):
+    """The password grant of RFC 6749 section 4.3 opens no session."""
+    application.authorization_grant_type = "password"
+    application.save()
+    given = {"grant_type": "password", "username": UserFactory().email, "password": PASSWORD}
+    assert token(**given).status_code == 200
+    require()
+    assert (token(**given).status_code, token(**given).json()["error"]) == (400, "invalid_grant")
+    require(REQUIRED_FACTORS="nobody", SIGN_IN_POLICY="tests.attacks.test_sign_in_policy.nobody")
+    assert token(**given).status_code == 400
+
+
+def test_a_session_that_lacks_a_factor_gets_no_tokens_until_it_is_given(application, signed_in, require):
+    answer = granted(signed_in)
+    require()
+    assert renew(answer).status_code == 400
+    require(REQUIRED_FACTORS="nobody")
+    assert renew(answer).status_code == 200

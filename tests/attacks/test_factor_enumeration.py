@@ -1,0 +1,159 @@
+"""Nothing tells whether an account has factors before the password was right: not the answer, and not the statements.
+
+Accounts differ in what they have, and in whether they exist at all. A stranger sends a wrong password at every door.
+With the right password the statements are the same until it is verified.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.accounts.steps import seen
+from tests.browsers import DEVICE, FIREFOX, login, post
+from tests.factories import PASSWORD, UserFactory
+from tests.factors.steps import code, set_up
+from tests.hashers import CheapArgon2
+from tokens.models import Device
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+WRONG = "a wrong password that is long enough"
+VALUE = re.compile(r"'[^']*'(?:::\w+)?|\bNULL\b|\b\d+(?:\.\d+)?\b")
+CSRF = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
+
+
+def bare(clock: Any) -> Any:
+    return UserFactory(is_staff=True)
+
+
+def with_app(clock: Any) -> Any:
+    user = bare(clock)
+    browser = new()
+    login(browser, user)
+    set_up(browser, clock.now)
+    return user
+
+
+def with_begun_app(clock: Any) -> Any:
+    user = bare(clock)
+    browser = new()
+    login(browser, user)
+    post(browser, "/api/auth/factors/totp")
+    return user
+
+
+def without_password(clock: Any) -> Any:
+    user = with_app(clock)
+    user.set_unusable_password()
+    user.save()
+    return user
+
+
+def inactive(clock: Any) -> Any:
+    user = with_app(clock)
+    user.is_active = False
+    user.save()
+    return user
+
+
+def unknown(clock: Any) -> Any:
+    return UserFactory.build()
+
+
+ACCOUNTS = (unknown, bare, with_begun_app, with_app, without_password, inactive)
+
+
+def new(device: str = "") -> Client:
+    browser = Client(headers={"User-Agent": FIREFOX})
+    if device:
+        browser.cookies[DEVICE] = device
+    return browser
+
+
+def by_api(browser: Client, email: str, password: str) -> Any:
+    return post(browser, "/api/auth/login", {"email": email, "password": password})
+
+
+def by_page(path: str) -> Callable[[Client, str, str], Any]:
+    return lambda browser, email, password: browser.post(path, {"username": email, "password": password})
+
+
+DOORS = {"the API": by_api, "the page": by_page("/sign-in"), "the admin": by_page("/admin/login/")}
+each_door = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+
+
+def shape(asked: CaptureQueriesContext) -> list[str]:
+    """Return the statements without their values, which name the account or a random id."""
+    return [VALUE.sub("?", each["sql"]) for each in asked.captured_queries]
+
+
+@each_door
+@pytest.mark.parametrize("has_device", [False, True], ids=["without a device", "from a known device"])
+def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_device, clock, hashed):
+    device = ""
+    if has_device:
+        stranger = new()
+        login(stranger, UserFactory())
+        device = stranger.cookies[DEVICE].value
+    found: list[Any] = []
+    for make in ACCOUNTS:
+        email = make(clock).email
+        browser = new(device)
+        hashed.clear()
+        with CaptureQueriesContext(connection) as asked:
+            answer = door(browser, email, WRONG)
+        status, content, headers, cookies = seen(answer)
+        content = CSRF.sub(b"", content).replace(email.encode(), b"")
+        headers = [each for each in headers if each[0] != "Content-Length"]
+        found.append((status, content, headers, cookies, shape(asked), len(hashed)))
+    for make, other in zip(ACCOUNTS, found, strict=True):
+        assert other == found[0], make.__name__
+
+
+@each_door
+def test_the_right_password_reads_no_factor_until_it_is_verified(door, clock, monkeypatch):
+    verify, before = CheapArgon2.verify, []
+
+    def noting(*args: Any, **named: Any) -> Any:
+        before.append(len(asked))
+        return verify(*args, **named)
+
+    users = [make(clock) for make in (bare, with_app)]
+    monkeypatch.setattr(CheapArgon2, "verify", noting)
+    found = []
+    for user in users:
+        before.clear()
+        with CaptureQueriesContext(connection) as asked:
+            door(new(), user.email, PASSWORD)
+        found.append(shape(asked)[: before[0]])
+        assert len(before) == 1
+        assert len(asked) > before[0]
+    assert found[0] == found[1]
+    assert not [sql for sql in found[1] if "factors_" in sql or "trusted_until" in sql]
+
+
+def test_a_trusted_device_tells_nothing_to_whoever_does_not_know_the_password(clock):
+    """The stranger has a copy of the cookie of a trusted device, and of one that is not."""
+    user, browser = UserFactory(), new()
+    login(browser, user)
+    secret, _ = set_up(browser, clock.now)
+    cookies = [browser.cookies[DEVICE].value]
+    for trusts in (True, False):
+        clock.forward(60)
+        browser = new()
+        by_api(browser, user.email, PASSWORD)
+        given = {"method": "totp", "answer": code(secret, clock.now), "trust_device": trusts}
+        assert post(browser, "/api/auth/factor", given).status_code == 200
+        cookies.append(browser.cookies[DEVICE].value)
+    assert Device.objects.filter(trusted_until__isnull=False).count() == 1
+    found = []
+    for cookie in cookies:
+        with CaptureQueriesContext(connection) as asked:
+            answer = by_api(new(cookie), user.email, WRONG)
+        found.append((seen(answer), shape(asked)))
+    assert found[0] == found[1] == found[2]

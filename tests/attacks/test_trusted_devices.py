@@ -1,0 +1,430 @@
+"""Attacks on devices that are not asked for a second factor: what ends it, and whom it does not spare."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.links import Purpose
+from tests.browsers import ACCESS, DEVICE, FIREFOX, post
+from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
+from tests.factors.steps import code, set_up
+from tokens import sessions
+from tokens.models import Device, RefreshToken
+from tokens.service import trust
+
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+
+FACTOR, DAY = "/api/auth/factor", 86400
+NEW_PASSWORD = "another password that nobody guesses"
+
+
+class Owner:
+    """A user with an app, and a browser that the user trusts. ``other`` is a second browser, signed in by the app."""
+
+    def __init__(self, clock: Any) -> None:
+        self.user, self.clock = UserFactory(), clock
+        self.browser, self.other = self.new(), self.new()
+        post(self.browser, "/api/auth/login", {"email": self.user.email, "password": PASSWORD})
+        self.secret, self.codes = set_up(self.browser, clock.now)
+        post(self.browser, "/api/auth/logout")
+        self.answer(self.browser, trust_device=True)
+        self.answer(self.other)
+
+    def new(self) -> Client:
+        return Client(headers={"User-Agent": FIREFOX})
+
+    def sign_in(self, browser: Client | None = None, password: str = PASSWORD) -> Any:
+        given = {"email": self.user.email, "password": password}
+        return post(browser or self.browser, "/api/auth/login", given)
+
+    def answer(self, browser: Client, password: str = PASSWORD, **more: Any) -> Any:
+        """Sign in by the password and a code."""
+        self.clock.forward(60)
+        assert self.sign_in(browser, password).json()["code"] == "factor_required"
+        right = {"method": "totp", "answer": code(self.secret, self.clock.now), **more}
+        answer = post(browser, FACTOR, right)
+        assert answer.status_code == 200, answer.content
+        return answer
+
+    def is_spared(self, browser: Client | None = None, password: str = PASSWORD) -> bool:
+        """Sign in by the password, and return whether that was enough."""
+        answer = self.sign_in(browser, password)
+        assert answer.status_code == 200 or answer.json()["code"] == "factor_required", answer.content
+        return answer.status_code == 200
+
+
+@pytest.fixture
+def owner(db: None, clock: Any) -> Owner:
+    return Owner(clock)
+
+
+def test_it_is_spared_for_thirty_days_and_the_session_has_one_factor(owner, clock):
+    for _ in range(2):
+        session = owner.sign_in().json()["session"]
+        assert (session["amr"], session["acr"]) == (["pwd"], "aal1")
+    clock.forward(30 * DAY - 120)
+    assert owner.is_spared()
+    clock.forward(240)
+    assert not owner.is_spared()
+
+
+def test_a_session_that_was_spared_is_asked_by_a_view_that_requires_more(owner):
+    owner.sign_in()
+    answer = post(owner.browser, "/api/auth/factors/recovery-codes")
+    assert (answer.status_code, answer.json()["offered"]) == (403, ["totp", "recovery_code"])
+
+
+def test_whoever_does_not_say_so_is_asked_again(owner):
+    assert not owner.is_spared(owner.other)
+    assert not owner.is_spared(owner.new())
+
+
+def test_another_user_on_the_device_is_asked(owner, clock):
+    other = Owner(clock)
+    other.browser.cookies.clear()
+    other.browser.cookies[DEVICE] = owner.browser.cookies[DEVICE].value
+    assert not other.is_spared()
+    assert owner.is_spared()
+
+
+def test_the_cookie_of_another_device_of_the_user_is_of_no_use(owner):
+    thief = owner.new()
+    thief.cookies[DEVICE] = owner.other.cookies[DEVICE].value
+    assert not owner.is_spared(thief)
+
+
+def test_a_cookie_that_a_script_can_plant_is_of_no_use(owner):
+    thief = owner.new()
+    thief.cookies["__Host-device"] = owner.browser.cookies[DEVICE].value
+    assert not owner.is_spared(thief)
+
+
+def test_a_wrong_answer_trusts_nothing(owner):
+    owner.sign_in(owner.other)
+    post(owner.other, FACTOR, {"method": "totp", "answer": "000000", "trust_device": True})
+    assert Device.objects.filter(trusted_until__isnull=False).count() == 1
+
+
+def test_a_sign_in_that_was_not_asked_cannot_trust_a_device(owner, clock):
+    """The policy says who may: a text in which it has not is not good for it."""
+    browser = owner.new()
+    assert owner.sign_in(browser).json()["trust_device_for"] == 30 * DAY
+    stranger = UserFactory()
+    answer = post(browser, "/api/auth/login", {"email": stranger.email, "password": PASSWORD, "trust_device": True})
+    assert answer.status_code == 200
+    assert not Device.objects.filter(user=stranger, trusted_until__isnull=False).exists()
+
+
+@pytest.mark.parametrize("trusts", ["yes", 1, None, []], ids=repr)
+def test_anything_but_true_is_no_consent(owner, trusts):
+    owner.clock.forward(60)
+    owner.sign_in(owner.other)
+    right = {"method": "totp", "answer": code(owner.secret, owner.clock.now), "trust_device": trusts}
+    assert post(owner.other, FACTOR, right).status_code == 400
+    assert Device.objects.filter(trusted_until__isnull=False).count() == 1
+
+
+class TestWithoutTheSetting:
+    @pytest.fixture(autouse=True)
+    def never(self, settings: Any, owner: Owner) -> None:
+        """Is set after the device was trusted, as on a site that forbids it later."""
+        settings.TOKENS = {**settings.TOKENS, "TRUST_DEVICES_FOR": 0}
+
+    def test_it_is_not_offered_and_nobody_is_spared(self, owner):
+        answer = owner.sign_in()
+        assert answer.json()["code"] == "factor_required"
+        assert "trust_device_for" not in answer.json()
+        assert "trust_device" not in owner.browser.get("/sign-in/factor").content.decode()
+
+    def test_saying_so_does_nothing(self, owner):
+        owner.answer(owner.other, trust_device=True)
+        assert Device.objects.filter(trusted_until__isnull=False).count() == 1
+
+
+def alarm(owner: Owner) -> None:
+    assert owner.new().post("/alarm", {"token": link_token(Purpose.ALARM, owner.user)}).status_code == 200
+
+
+def change_password(owner: Owner) -> str:
+    given = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    assert post(owner.browser, "/api/auth/password/change", given).status_code == 204
+    return NEW_PASSWORD
+
+
+def reset_password(owner: Owner) -> str:
+    given = {"token": link_token(Purpose.PASSWORD_RESET, owner.user), "password": NEW_PASSWORD}
+    assert post(owner.browser, "/api/auth/password/reset/confirm", given).status_code == 204
+    return NEW_PASSWORD
+
+
+def set_password(owner: Owner) -> str:
+    """As ``manage.py changepassword`` and the admin do."""
+    user = get_user_model().objects.get(pk=owner.user.pk)
+    user.set_password(NEW_PASSWORD)
+    user.save()
+    return NEW_PASSWORD
+
+
+def write_password(owner: Owner) -> str:
+    """As SQL does: nothing of ours is called."""
+    get_user_model().objects.filter(pk=owner.user.pk).update(password=make_password(NEW_PASSWORD))
+    return NEW_PASSWORD
+
+
+def same_password(owner: Owner) -> str:
+    """Has another salt, so it was set anew."""
+    get_user_model().objects.filter(pk=owner.user.pk).update(password=make_password(PASSWORD))
+    return PASSWORD
+
+
+def djangos_view(owner: Owner) -> str:
+    get_user_model().objects.filter(pk=owner.user.pk).update(is_staff=True)
+    fields = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    assert owner.browser.post("/admin/password_change/", fields).status_code == 302
+    return NEW_PASSWORD
+
+
+def end_others_by_api(owner: Owner) -> None:
+    assert owner.other.delete("/api/auth/sessions").status_code == 204
+
+
+def end_others_here(owner: Owner) -> None:
+    assert owner.browser.delete("/api/auth/sessions").status_code == 204
+
+
+def end_others_by_page(owner: Owner) -> None:
+    assert owner.other.post("/sessions/end-others").status_code == 302
+
+
+def end_this_one_from_another(owner: Owner) -> None:
+    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
+    assert owner.other.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
+
+
+def replace_codes(owner: Owner) -> None:
+    assert post(owner.other, "/api/auth/factors/recovery-codes").status_code == 200
+
+
+def replace_app(owner: Owner) -> None:
+    owner.secret, _ = set_up(owner.other, owner.clock.now)
+
+
+def remove_and_add_app(owner: Owner) -> None:
+    assert owner.other.delete("/api/auth/factors/totp").status_code == 204
+    owner.secret, _ = set_up(owner.other, owner.clock.now)
+
+
+def admin_of_user(owner: Owner) -> None:
+    boss = owner.new()
+    boss.force_login(AdminFactory())
+    assert boss.post(f"/admin/tokens/refreshtoken/user/{owner.user.pk}/revoke/").status_code == 302
+
+
+def admin_of_session(owner: Owner) -> None:
+    boss = owner.new()
+    boss.force_login(AdminFactory())
+    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
+    given = {"action": "revoke_selected", "_selected_action": str(session.pk), "confirmed": "yes"}
+    assert boss.post("/admin/tokens/refreshtoken/", given).status_code == 302
+
+
+def command(*options: str) -> Any:
+    def run(owner: Owner) -> None:
+        device = Device.objects.get(user=owner.user, trusted_until__isnull=False)
+        given = [option.format(user=owner.user.email, device=device.pk) for option in options]
+        call_command("revoke_sessions", *given, "--no-input", verbosity=0)
+
+    return run
+
+
+def command_of_old_ones(owner: Owner) -> None:
+    owner.clock.forward(3600)
+    command("--older-than", "30m")(owner)
+
+
+def without_a_session(ender: Any) -> Any:
+    def run(owner: Owner) -> Any:
+        RefreshToken.objects.filter(user=owner.user).exclude(device__trusted_until=None).update(
+            revoked_at=owner.clock.now, revoked_reason="signed_out"
+        )
+        return ender(owner)
+
+    return run
+
+
+def staff(owner: Owner) -> None:
+    call_command("reset_factors", owner.user.email, "--reason", "lost", "--no-input", verbosity=0)
+    browser = owner.new()
+    assert owner.is_spared(browser)  # There is no factor left.
+    owner.secret, _ = set_up(browser, owner.clock.now)
+
+
+def deactivate(owner: Owner) -> None:
+    user = get_user_model().objects.get(pk=owner.user.pk)
+    for is_active in (False, True):
+        user.is_active = is_active
+        user.save()
+
+
+ENDERS = {
+    "the alarm": alarm,
+    "a new password": change_password,
+    "a reset of the password": reset_password,
+    "a password that staff or a command has set": set_password,
+    "a password that SQL has set": write_password,
+    "the same password set anew": same_password,
+    "a new password in a view of Django's": djangos_view,
+    "the end of other sessions by the API": end_others_by_api,
+    "the end of other sessions on the device itself": end_others_here,
+    "the end of other sessions on a page": end_others_by_page,
+    "the end of its session from another device": end_this_one_from_another,
+    "new recovery codes": replace_codes,
+    "another app": replace_app,
+    "an app that was removed and set up again": remove_and_add_app,
+    "the admin, for the user": admin_of_user,
+    "the admin, for the session": admin_of_session,
+    "the command, for the user": command("--user", "{user}"),
+    "the command, for the device": command("--device", "{device}"),
+    "the command, for all": command("--all"),
+    "the command, for old sessions": command_of_old_ones,
+    "the alarm, without a session": without_a_session(alarm),
+    "the end of other sessions, without one": without_a_session(end_others_by_api),
+    "the admin, without a session": without_a_session(admin_of_user),
+    "the command, without a session": without_a_session(command("--all")),
+    "a reset of the factors by staff": staff,
+    "a deactivation": deactivate,
+}
+
+
+@pytest.mark.parametrize("ender", ENDERS.values(), ids=ENDERS)
+def test_it_is_ended_by(owner, ender):
+    password = ender(owner) or PASSWORD
+    assert not owner.is_spared(password=password)
+    owner.answer(owner.browser, password, trust_device=True)
+    assert owner.is_spared(password=password)
+
+
+def sign_out(owner: Owner) -> None:
+    post(owner.browser, "/api/auth/logout")
+
+
+def others_alarm(owner: Owner) -> None:
+    alarm(Owner(owner.clock))
+
+
+def others_sessions(owner: Owner) -> None:
+    other = Owner(owner.clock)
+    command("--user", other.user.email)(other)
+
+
+def ends_itself(owner: Owner) -> None:
+    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
+    assert owner.browser.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
+
+
+def ends_another(owner: Owner) -> None:
+    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=True)
+    assert owner.browser.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
+
+
+def uses_a_recovery_code(owner: Owner) -> None:
+    browser = owner.new()
+    owner.sign_in(browser)
+    assert post(browser, FACTOR, {"method": "recovery_code", "answer": owner.codes[0]}).status_code == 200
+
+
+def rehash(owner: Owner) -> None:
+    """Django replaces the hash by a better one of the same password at a sign-in."""
+    user = get_user_model().objects.get(pk=owner.user.pk)
+    older = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    get_user_model().objects.filter(pk=user.pk).update(password=older)
+    user.refresh_from_db()
+    Device.objects.filter(trusted_until__isnull=False).update(trusted_digest=sessions.password_digest(user))
+    assert owner.is_spared()
+    assert get_user_model().objects.get(pk=owner.user.pk).password != older
+
+
+CONTROLS = {
+    "a sign-out": sign_out,
+    "the alarm of somebody else": others_alarm,
+    "the command for somebody else": others_sessions,
+    "the end of its own session": ends_itself,
+    "the end of the session of another device": ends_another,
+    "a recovery code": uses_a_recovery_code,
+    "a better hash of the same password": rehash,
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
+def test_it_is_not_ended_by(owner, control):
+    control(owner)
+    assert owner.is_spared()
+
+
+def test_a_device_that_was_forgotten_is_not_spared_with_a_new_token_either(owner):
+    alarm(owner)
+    assert not Device.objects.filter(trusted_until__isnull=False).exists()
+    owner.answer(owner.browser)
+    assert not owner.is_spared()
+
+
+@pytest.mark.parametrize("change", [alarm, write_password], ids=["the alarm", "a new password"])
+def test_what_ends_it_while_a_sign_in_is_under_way_counts(owner, change, monkeypatch):
+    """The policy was told that the device is trusted, and the session is not opened yet."""
+    asked = trust.is_trusted
+
+    def late(user: Any, client: Any) -> bool:
+        found = asked(user, client)
+        change(owner)
+        return found
+
+    monkeypatch.setattr(trust, "is_trusted", late)
+    before = RefreshToken.objects.count()
+    answer = owner.sign_in()
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+    assert RefreshToken.objects.count() == before
+
+
+def test_a_pending_sign_in_that_began_before_the_alarm_trusts_nothing(owner):
+    browser = owner.new()
+    owner.clock.forward(60)
+    owner.sign_in(browser)
+    owner.clock.forward(5)
+    alarm(owner)
+    right = {"method": "totp", "answer": code(owner.secret, owner.clock.now), "trust_device": True}
+    assert post(browser, FACTOR, right).status_code == 401
+    assert not Device.objects.filter(trusted_until__isnull=False).exists()
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/admin/login/"])
+def test_pages_ask_with_a_checkbox(owner, path):
+    get_user_model().objects.filter(pk=owner.user.pk).update(is_staff=True)
+    browser = owner.new()
+    given = {"username": owner.user.email, "password": PASSWORD, "next": "/devices"}
+    owner.clock.forward(60)
+    page = browser.post(path, given, follow=True)
+    assert "Skip this step on this device for 30 days" in page.content.decode()
+    german = browser.get("/sign-in/factor", headers={"Accept-Language": "de"}).content.decode()
+    assert "auf diesem Gerät 30 Tage lang" in german
+    right = {"method": "totp", "answer": code(owner.secret, owner.clock.now), "trust_device": "on"}
+    assert browser.post("/sign-in/factor", right).status_code == 302
+    browser.post("/sign-out")
+    assert browser.post(path, given).headers["Location"] == "/devices"
+    assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pwd"]
+
+
+def test_a_sign_in_without_a_factor_takes_no_statement_more(owner):
+    """Only users who have something to be asked for cost a query."""
+    browser, user = owner.new(), UserFactory()
+    post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+    with CaptureQueriesContext(connection) as asked:
+        post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
+    assert not [each["sql"] for each in asked if "trusted_until" in each["sql"] and 'trusted_until" >' in each["sql"]]
+    assert not [each["sql"] for each in asked if each["sql"].startswith("UPDATE") and "trusted" in each["sql"]]
+    assert ACCESS in browser.cookies
