@@ -25,9 +25,9 @@ from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.service import auth_hash, issuing, queries, refreshing, standing, users
-from tokens.service import opening as service
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
+from tokens.service.opening import note_use as count_use
 from tokens.service.refreshing import Refusal
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
@@ -154,7 +154,7 @@ def _unrotated(session_id: UUID) -> RefreshToken | None:
         row is None
         or not standing.may_act(row.user, row.backend)
         or auth_hash.renewed_digest(row, row.user) is None
-        or not service.note_use(session_id)
+        or not count_use(session_id)
     ):
         return None
     return row
