@@ -18,6 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from rest_framework_simplejwt.tokens import RefreshToken
 from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch
 
 from tokens.contrib.coming_over.models import TakenOver
@@ -53,7 +54,7 @@ def rotates() -> bool:
 
 def token_class() -> Any:
     """Return the project's class of refresh tokens."""
-    return import_string(api_settings.TOKEN_REFRESH_SERIALIZER).token_class
+    return getattr(import_string(api_settings.TOKEN_REFRESH_SERIALIZER), "token_class", RefreshToken)
 
 
 def key_of(token: Any) -> str:

@@ -39,7 +39,9 @@ def without_row(serializer_class: Any) -> Any:
 
     Its tokens are thrown away, because the client gets ours.
     """
-    of_theirs = serializer_class.token_class
+    of_theirs = getattr(serializer_class, "token_class", None)
+    if of_theirs is None:
+        return serializer_class
     thrown_away = type("ThrownAway", (of_theirs,), {"for_user": classmethod(Token.for_user.__func__)})
     return type(serializer_class.__name__, (serializer_class,), {"token_class": thrown_away})
 

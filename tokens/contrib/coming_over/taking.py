@@ -36,6 +36,7 @@ class TakeOverView(Alias, APIView):
     """Answers like a sign-in at ``/api/auth/login``: with cookies, or in mode ``body`` with the tokens."""
 
     sets_cookies = True
+    serializer_class = TakeOverInput
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -7,6 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import Any
 
+import jwt
 import pytest
 from django.core import mail
 from django.core.management import call_command
@@ -338,6 +339,28 @@ class TestPolicy:
         assert refreshed(theirs).status_code == 200  # It was not used up.
 
 
+def fails(user: Any, session: Any) -> Any:
+    raise RuntimeError("a bug")
+
+
+def names(user: Any, session: Any) -> Any:
+    return {"user_id": str(user.pk)}
+
+
+@pytest.mark.usefixtures("either")
+class TestClaims:
+    def test_a_claims_hook_that_fails_uses_up_nothing(self, theirs, settings):
+        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.fails"}
+        answer = refreshed(theirs)
+        assert (answer.status_code, set(answer.json())) == (503, {"detail"})
+        assert TakenOver.objects.count() == 0
+        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.names"}
+        answer = refreshed(theirs)
+        assert answer.status_code == 200
+        claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
+        assert claims["user_id"] == claims["sub"]
+
+
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameTime:
     @pytest.mark.parametrize("rotates", [True, False])
@@ -388,7 +411,7 @@ def test_a_custom_serializer_keeps_what_it_adds(user, monkeypatch):
 def test_the_mode_of_clients_without_cookies_must_be_served(settings):
     assert check_modes() == []
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie"]}
-    assert [found.id for found in check_modes()] == ["tokens.E048"]
+    assert [found.id for found in check_modes()] == ["tokens.W048"]
 
 
 def test_users_of_other_accounts_have_nothing_to_do_with_it(theirs):
