@@ -46,6 +46,7 @@ class Credential:
     - ``issued_ago``: how long ago it was issued, or None if that is not known.
     - ``lasts``: after how long it would have ended if it had stayed with its package. None: it would have been renewed.
     - ``proved``: how its user has authenticated, if that is known.
+    - ``is_sign_in``: whether the user has authenticated just now, and the package has issued it for that.
     """
 
     text: str = field(repr=False)
@@ -53,6 +54,7 @@ class Credential:
     issued_ago: timedelta | None
     lasts: timedelta | None = None
     proved: Proved = field(default_factory=dict)
+    is_sign_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,19 @@ class Wanted:
 
 @sensitive_variables()
 def open_session(
-    request: HttpRequest, old: Credential, wanted: Wanted, *, note: Callable[[UUID], bool]
+    request: HttpRequest,
+    old: Credential,
+    wanted: Wanted,
+    *,
+    note: Callable[[UUID], bool],
+    instead_of: UUID | None = None,
 ) -> IssuedTokens | Refusal | None:
     """Open the session of a credential. Its tokens are those of generation 0, as which the credential counts.
 
     ``note`` is called in the transaction that opens the session, with the user's row locked. It keeps the session's id,
     and returns False if the credential has got one already, or is not valid any more: then nothing is opened, and this
-    returns None. Raise what `tokens.web.opening.ask` raises.
+    returns None. ``instead_of``: the credential's session so far, which ends. Raise what `tokens.web.opening.ask`
+    raises.
 
     A credential is refused if one of the user's sessions was revoked since it was issued, except by a sign-out. A
     credential that its package has not ended would otherwise outlive "sign out everywhere" and the alarm.
@@ -93,10 +101,12 @@ def open_session(
                 remember=wanted.remember,
                 device_name=wanted.device_name,
                 identity=hand_over.identities(session_id, old.text)[0],
-                authenticated_ago=None,
+                authenticated_ago=timedelta() if old.is_sign_in else None,
                 lasts=old.lasts,
-                is_sign_in=False,
+                is_sign_in=old.is_sign_in,
             )
+            if instead_of is not None:
+                revoke(RefreshToken.objects.filter(id=instead_of), RefreshToken.Reason.SUPERSEDED, client=client)
     except UserChanged:
         return Refusal()
     # A revocation that was committed meanwhile has not seen this session.
@@ -141,6 +151,12 @@ def use_unrotated(session_id: UUID) -> IssuedTokens | None:
         return None
     text, access = issuing.access_token(row, row.user, None, row.now)
     return IssuedTokens(row, row.user, access, text)
+
+
+def mode_of_unrotated(session_id: UUID) -> str | None:
+    """Return the storage mode of a session that is live, and that nobody has refreshed yet. None: it is not."""
+    rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id, generation=0)
+    return rows.values_list("mode", flat=True).first()
 
 
 def note_use(session_id: UUID) -> bool:

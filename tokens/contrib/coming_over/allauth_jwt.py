@@ -42,8 +42,9 @@ class TokenStrategy(JWTTokenStrategy):  # type: ignore[misc]
     def get_session_token(self, request: Any) -> Any:
         """Return the key of Django's session, also for an access token of the session that it has become."""
         exchange = exchange_of(request)
-        if exchange is not None and exchange.by_bearer and exchange.access is not None:
-            row = _rows().filter(session_id=exchange.access.session_id).first()
+        access = exchange.access if exchange is not None and exchange.by_bearer else None
+        if access is not None and not access.for_services:
+            row = _rows().filter(session_id=access.session_id).first()
             return None if row is None else internal.session_key_from_sid(row.more)
         return super().get_session_token(request)
 

@@ -56,15 +56,20 @@ class LoginView(_Alias, views.LoginView):  # type: ignore[misc]
     @sensitive_variables()
     def login(self) -> None:
         self.user = self.serializer.validated_data["user"]
-        self.issued = opened(self.request, self.user, _wanted())
-        self.access_token, self.refresh_token = self.issued.access_token, self.issued.refresh_token
+        if _is_for_browsers():
+            issued = opened(self.request, self.user, _wanted())
+            self.access_token, self.refresh_token = issued.access_token, issued.refresh_token
+        else:
+            get_token = api_settings.JWT_TOKEN_CLAIMS_SERIALIZER.get_token
+            self.access_token, self.refresh_token = simplejwt_views.signed_in(self.request, self.user, get_token)
 
     def get_response(self) -> Response:
         response: Response = super().get_response()
         if "access_expiration" in response.data:
             expires = serializers.DateTimeField().to_representation
-            response.data["access_expiration"] = expires(_expires(self.issued))
-            response.data["refresh_expiration"] = expires(self.issued.session.ends_at)
+            issued: Any = required_exchange(self.request).issued
+            response.data["access_expiration"] = expires(_expires(issued))
+            response.data["refresh_expiration"] = expires(issued.session.ends_at)
         unset_jwt_cookies(response)  # Ours are in the response, or the tokens are in its body.
         return response
 

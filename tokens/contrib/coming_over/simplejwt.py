@@ -4,7 +4,8 @@ A refresh token is verified by the class of TOKEN_REFRESH_SERIALIZER, its user b
 USER_AUTHENTICATION_RULE. So a project's own class, rule and claims count.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -23,6 +24,7 @@ from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch
 
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
+from tokens.web import methods
 from tokens.web.taking_over import Credential
 
 NAME = "simplejwt"
@@ -43,8 +45,30 @@ def verified(text: str) -> Old:
         raise AuthenticationFailed("No active account found for the given token.", "no_active_account")
     issued = token.get("iat")
     issued_ago = since(_at(issued)) if isinstance(issued, int | float) else None
-    lasts = None if rotates() else max(_at(token["exp"]) - timezone.now(), timedelta(seconds=1))
-    return Old(NAME, key_of(token), Credential(text, user, issued_ago, lasts), more=str(int(token["exp"])))
+    return _old(token, Credential(text, user, issued_ago, _left(token)))
+
+
+@contextmanager
+def issued(request: Any, user: Any, token: Any) -> Iterator[Old]:
+    """Yield a refresh token that simplejwt has just issued to a user who has authenticated in this request.
+
+    If the block raises an exception, nobody gets the token, and its row is deleted.
+    """
+    proved = methods.of_sign_in(request, user)
+    try:
+        yield _old(token, Credential(str(token), user, timedelta(), _left(token), proved, is_sign_in=True))
+    except Exception:
+        if HAS_BLACKLIST:
+            OutstandingToken.objects.filter(jti=key_of(token)).delete()
+        raise
+
+
+def _old(token: Any, credential: Credential) -> Old:
+    return Old(NAME, key_of(token), credential, more=str(int(token["exp"])))
+
+
+def _left(token: Any) -> timedelta | None:
+    return None if rotates() else max(_at(token["exp"]) - timezone.now(), timedelta(seconds=1))
 
 
 def rotates() -> bool:

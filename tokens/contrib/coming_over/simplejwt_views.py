@@ -4,6 +4,7 @@ A client that gets another refresh token at each refresh (ROTATE_REFRESH_TOKENS)
 the one that they have, and get access tokens of ours.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
@@ -56,9 +57,23 @@ class TokenObtainPairView(Alias, views.TokenObtainPairView):  # type: ignore[mis
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        issued = opened(request, serializer.user, Wanted())
-        tokens = {"refresh": issued.refresh_token, "access": issued.access_token}
-        return Response({**serializer.validated_data, **tokens})
+        access, refresh = signed_in(request, serializer.user, super().get_serializer_class().get_token)
+        return Response({**serializer.validated_data, "refresh": refresh, "access": access})
+
+
+@sensitive_variables()
+def signed_in(request: Request, user: Any, get_token: Callable[[Any], Any]) -> tuple[str, str]:
+    """Open a session for a user whom simplejwt's serializer has authenticated. Return an access and a refresh token.
+
+    The refresh token is one of simplejwt (``get_token``) if its clients never get another one: they would present ours
+    again after it was used. Raise what `tokens.web.opening.ask` raises, and `UserChanged`.
+    """
+    if simplejwt.rotates():
+        issued = opened(request, user, Wanted())
+        return issued.access_token, issued.refresh_token or ""
+    token = get_token(user)
+    with simplejwt.issued(request._request, user, token) as old:
+        return sources.sign_in(request._request, old).access_token, old.credential.text
 
 
 class TokenRefreshView(Alias, views.TokenRefreshView):  # type: ignore[misc]

@@ -17,7 +17,8 @@ from tokens.models import RefreshToken
 from tokens.service import revocation, users
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import taking_over
+from tokens.service.users import UserChanged
+from tokens.web import session, taking_over
 from tokens.web.client import client_of
 from tokens.web.taking_over import Credential, Wanted
 
@@ -70,9 +71,16 @@ class Old:
         row.save(using=writer(TakenOver), force_insert=True)
         return True
 
+    def _note_instead(self, before: UUID, session_id: UUID) -> bool:
+        rows = _rows().filter(package=self.package, key=self.key, session_id=before)
+        return not self.is_ended and bool(rows.update(session_id=session_id))
+
 
 def take_over(request: HttpRequest, old: Old, wanted: Wanted | None = None) -> IssuedTokens | Refusal:
     """Open the session of a credential, or refresh the one that it has become. The response carries the tokens.
+
+    The storage mode of a session never changes. So one that was used in another mode, and was never refreshed, is
+    replaced: an application has kept the credential, and its successor keeps our tokens in cookies.
 
     Raise what `tokens.web.opening.ask` raises, and `Throttled` after too many repetitions or refusals.
     """
@@ -80,6 +88,14 @@ def take_over(request: HttpRequest, old: Old, wanted: Wanted | None = None) -> I
     if session_of(old.package, old.key) is None:
         opened = taking_over.open_session(request, old.credential, wanted, note=partial(Old._note, old))
     session_id = session_of(old.package, old.key)
+    if (
+        session_id is not None
+        and opened is None
+        and taking_over.mode_of_unrotated(session_id) not in {None, wanted.mode}
+    ):
+        note = partial(Old._note_instead, old, session_id)
+        opened = taking_over.open_session(request, old.credential, wanted, note=note, instead_of=session_id)
+        session_id = session_of(old.package, old.key)
     if session_id is None or isinstance(opened, Refusal):
         return Refusal()
     return taking_over.present(request, old.credential, session_id, wanted.mode, opened)
@@ -100,6 +116,18 @@ def use(request: HttpRequest, old: Old) -> IssuedTokens | Refusal:
     if session_id is not None and (issued := taking_over.use_unrotated(session_id)):
         return issued
     return take_over(request, old)
+
+
+def sign_in(request: HttpRequest, old: Old) -> IssuedTokens:
+    """Open the session of a credential that its package has just issued to a user who has authenticated.
+
+    Raise what `tokens.web.opening.ask` raises, and `UserChanged`.
+    """
+    opened = taking_over.open_session(request, old.credential, Wanted(), note=partial(Old._note, old))
+    if opened is None or isinstance(opened, Refusal):
+        raise UserChanged
+    session.sign_in(request, old.credential.user, opened)
+    return opened
 
 
 def keep_using(request: HttpRequest, old: Old) -> bool:

@@ -114,9 +114,11 @@ class TestApplications:
         assert post(Client(), "/api/logout/", {"refresh": old["refresh"]}).status_code == 200
         assert live() == 0
 
-    def test_signing_in_and_out(self, user):
+    @pytest.mark.parametrize("rotates", [False, True])
+    def test_signing_in_and_out(self, user, monkeypatch, rotates):
+        monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
         answer = signed_in(user, "api").json()
-        assert answer["refresh"].startswith(PREFIX)
+        assert answer["refresh"].startswith(PREFIX) == rotates
         assert post(Client(), "/api/token/refresh/", {"refresh": answer["refresh"]}).status_code == 200
         assert post(Client(), "/api/logout/", {"refresh": answer["refresh"]}).status_code == 200
         assert live() == 0

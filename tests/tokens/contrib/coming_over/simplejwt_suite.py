@@ -9,7 +9,6 @@ from typing import Any
 
 import jwt
 import pytest
-from django.core import mail
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -89,7 +88,7 @@ class TestRotatingClients:
         assert (row.user, row.mode, row.remember, row.methods, row.authenticated_at) == (user, "body", True, "", None)
         assert refreshed(first["refresh"]).status_code == 200
         assert live() == 1
-        assert mail.outbox == []  # Nobody has signed in on a new device.
+        assert not SecurityEvent.objects.filter(kind="new_device").exists()  # Nobody has signed in on a new device.
 
     def test_the_same_token_again_gives_the_same_session_after_a_lost_answer(self, theirs, clock):
         refreshed(theirs)
@@ -109,6 +108,11 @@ class TestRotatingClients:
         assert RefreshToken.objects.get().revoked_reason == "reuse_detected"
         assert_refused(refreshed(answer["refresh"]))
         assert_refused(blacklisted(theirs, "old"))  # simplejwt knows it, too.
+
+    def test_who_signs_in_after_the_release_gets_our_refresh_token_at_once(self, user):
+        answer = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}).json()
+        assert answer["refresh"].startswith(PREFIX)
+        assert not OutstandingToken.objects.exists()
 
     def test_a_client_that_presents_the_current_token_again_gets_it_back(self, theirs):
         answer = refreshed(refreshed(theirs).json()["refresh"]).json()
@@ -166,6 +170,30 @@ class TestOtherClients:
         assert post(api, "/api/token/take-over/", {"token": theirs}).status_code == 200
         assert (live(), RefreshToken.objects.get().mode) == (1, "cookie")
         assert_refused(refreshed(theirs))  # Its tokens are in cookies now.
+
+    def test_a_browser_takes_over_what_an_older_page_has_used(self, theirs, api):
+        access = refreshed(theirs).json()["access"]
+        assert post(api, "/api/token/take-over/", {"token": theirs}).status_code == 200
+        assert api.get("/api/auth/me").status_code == 200
+        assert (live(), RefreshToken.objects.count(), TakenOver.objects.count()) == (1, 2, 1)
+        assert who(access) == 401
+        assert not BlacklistedToken.objects.exists()
+        assert post(api, "/api/token/take-over/", {"token": theirs}).status_code == 200
+        assert live() == 1
+
+    def test_who_signs_in_after_the_release_goes_on_with_one_refresh_token_too(self, user, clock):
+        given = {"email": user.email, "password": PASSWORD}
+        token = post(Client(), "/api/token/", given).json()["refresh"]
+        for _ in range(7):
+            answer = refreshed(token).json()
+            assert set(answer) == {"access"}
+            assert who(answer["access"]) == 200
+            clock.forward(80_000)
+        row = RefreshToken.objects.get()
+        assert (row.amr, row.authenticated_at) == (["pwd"], row.created_at)
+        assert SecurityEvent.objects.filter(kind="new_device").count() == 1
+        assert blacklisted(token).status_code == 200
+        assert live() == 0
 
     def test_a_page_of_another_origin_takes_nothing_over(self, theirs, api):
         answer = post(api, "/api/token/take-over/", {"token": theirs}, Origin="https://evil.example")
@@ -245,7 +273,7 @@ class TestEnds:
         call_command("revoke_sessions", "--user", user.email, "--no-input")
         assert_refused(post(Client(), "/old/token/refresh/", {"refresh": theirs}))
 
-    def test_the_blacklist_ends_a_session_by_our_refresh_token(self, user):
+    def test_the_blacklist_ends_a_session_by_the_refresh_token_of_a_sign_in(self, user):
         answer = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}).json()
         assert blacklisted(answer["refresh"]).status_code == 200
         assert live() == 0
@@ -261,7 +289,7 @@ class TestAnswers:
         assert (answer.status_code, set(answer.json())) == (200, {"access", "refresh"})
         assert who(answer.json()["access"]) == 200
         assert RefreshToken.objects.get().amr == ["pwd"]
-        assert not OutstandingToken.objects.exists()
+        assert OutstandingToken.objects.count() == 1  # Its client never gets another one.
 
     @pytest.mark.parametrize("body", [{"email": "nobody@example.org", "password": "wrong"}, {}, {"email": ""}])
     def test_a_sign_in_that_fails(self, body):
@@ -334,7 +362,7 @@ class TestPolicy:
         ):
             assert (answer.status_code, answer.json()["code"]) == (401, code)
             assert set(answer.json()) == {"detail", "code"}
-        assert (live(), TakenOver.objects.count()) == (0, 0)
+        assert (live(), TakenOver.objects.count(), OutstandingToken.objects.count()) == (0, 0, 1)
         settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.opens"}
         assert refreshed(theirs).status_code == 200  # It was not used up.
 
@@ -405,7 +433,7 @@ def test_a_custom_serializer_keeps_what_it_adds(user, monkeypatch):
     )
     answer = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}).json()
     assert answer["name"] == user.email
-    assert answer["refresh"].startswith(PREFIX)
+    assert refreshed(answer["refresh"]).status_code == 200
 
 
 def test_the_mode_of_clients_without_cookies_must_be_served(settings):
