@@ -9,6 +9,7 @@ from tests.tokens.contrib.test_oauth_toolkit import run
 FOLDER = "tests/tokens/contrib/coming_over"
 SETTINGS = {
     "simplejwt": "settings",
+    "plain": "plain_settings",
     "knox": "knox_settings",
     "allauth_jwt": "allauth_jwt_settings",
     "dj_rest_auth": "dj_rest_auth_settings",
@@ -20,6 +21,7 @@ SETTINGS = {
     "package",
     [
         "simplejwt",
+        pytest.param("plain", marks=pytest.mark.exhaustive),
         pytest.param("knox", marks=pytest.mark.exhaustive),
         pytest.param("allauth_jwt", marks=pytest.mark.exhaustive),
         # It has no wheel, and CI installs nothing else: `uv sync --group benchmarks` installs it.

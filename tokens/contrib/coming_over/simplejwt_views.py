@@ -191,6 +191,8 @@ def end(request: Request, text: str) -> None:
     sources.end_session_of(simplejwt.NAME, key, user_id, request._request)
     if hasattr(token, "blacklist"):
         token.blacklist()
+    else:
+        sources.refuse(verified(text))
 
 
 class TakeOver(TakeOverView):

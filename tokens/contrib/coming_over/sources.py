@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.database.transactions import durable, writer
@@ -160,6 +161,13 @@ def end_session_of(package: str, key: str, user_id: Any, request: HttpRequest | 
                 revocation.sign_out(session_id, client_of(request), is_held=True)
     finally:
         being_ended.reset(token)
+
+
+def refuse(old: Old) -> None:
+    """Let a credential become no session any more, because its package cannot end it."""
+    with durable(writer(RefreshToken)):
+        if users.lock(writer(RefreshToken), old.credential.user.pk) is not None:
+            old._note(uuid7())  # No session has this id.
 
 
 def end_if_ended(session_id: UUID, request: HttpRequest) -> bool:
