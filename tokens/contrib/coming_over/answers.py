@@ -78,13 +78,18 @@ def opened(request: Any, user: Any, wanted: Wanted) -> IssuedTokens:
     """
     try:
         return session.open_session(
-            request._request, user, mode=wanted.mode, remember=wanted.remember, device_name=wanted.device_name
+            of_django(request), user, mode=wanted.mode, remember=wanted.remember, device_name=wanted.device_name
         )
     except SignInRefused:
         # The middleware would answer in our form, and begin a sign-in that an old client cannot finish.
         exchange = required_exchange(request)
         exchange.refused, exchange.draft = None, None
         raise
+
+
+def of_django(request: Any) -> Any:
+    """Return Django's request of one of REST framework, or the request itself."""
+    return getattr(request, "_request", request)
 
 
 def tokens_of(answer: IssuedTokens | Refusal, refused: Exception) -> IssuedTokens:

@@ -16,7 +16,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from tokens.contrib.coming_over import simplejwt, sources
-from tokens.contrib.coming_over.answers import Alias, opened, tokens_of
+from tokens.contrib.coming_over.answers import Alias, of_django, opened, tokens_of
 from tokens.contrib.coming_over.taking import TakeOverView
 from tokens.service import revocation
 from tokens.service.issuing import IssuedTokens
@@ -62,18 +62,20 @@ class TokenObtainPairView(Alias, views.TokenObtainPairView):  # type: ignore[mis
 
 
 @sensitive_variables()
-def signed_in(request: Request, user: Any, get_token: Callable[[Any], Any]) -> tuple[str, str]:
+def signed_in(request: Any, user: Any, get_token: Callable[[Any], Any]) -> tuple[str, str]:
     """Open a session for a user whom simplejwt's serializer has authenticated. Return an access and a refresh token.
 
     The refresh token is one of simplejwt (``get_token``) if its clients never get another one: they would present ours
-    again after it was used. Raise what `tokens.web.opening.ask` raises, and `UserChanged`.
+    again after it was used. A view of the project calls it with ``RefreshToken.for_user``. Raise what
+    `tokens.web.opening.ask` raises, and `UserChanged`.
     """
+    request = of_django(request)
     if simplejwt.rotates():
         issued = opened(request, user, Wanted())
         return issued.access_token, issued.refresh_token or ""
     token = get_token(user)
-    with simplejwt.issued(request._request, user, token) as old:
-        return sources.sign_in(request._request, old).access_token, old.credential.text
+    with simplejwt.issued(request, user, token) as old:
+        return sources.sign_in(request, old).access_token, old.credential.text
 
 
 class TokenRefreshView(Alias, views.TokenRefreshView):  # type: ignore[misc]
@@ -174,13 +176,17 @@ class TokenBlacklistView(Alias, views.TokenBlacklistView):  # type: ignore[misc]
 
 
 @sensitive_variables()
-def end(request: Request, text: str) -> None:
-    """End the session of a refresh token, and the refresh token of simplejwt. Raise `InvalidToken` for any other."""
+def end(request: Any, text: str) -> None:
+    """End the session of a refresh token, and the refresh token of simplejwt. Raise `InvalidToken` for any other.
+
+    A view of the project calls it in the place of ``RefreshToken(text).blacklist()``.
+    """
+    request = of_django(request)
     if taking_over.is_refresh_token(text):
         session_id = taking_over.session_of_refresh_token(text)
         if session_id is None:
             raise InvalidToken("Token is invalid")
-        revocation.sign_out(session_id, client_of(request._request), is_held=True)
+        revocation.sign_out(session_id, client_of(request), is_held=True)
         return
     try:
         token = simplejwt.token_class()(text)
@@ -188,7 +194,7 @@ def end(request: Request, text: str) -> None:
         raise InvalidToken(error.args[0]) from None
     key = simplejwt.key_of(token)
     user_id = sources.user_of(simplejwt.NAME, key)
-    sources.end_session_of(simplejwt.NAME, key, user_id, request._request)
+    sources.end_session_of(simplejwt.NAME, key, user_id, request)
     if hasattr(token, "blacklist"):
         token.blacklist()
     else:

@@ -280,6 +280,16 @@ class TestEnds:
         assert_refused(blacklisted(answer["refresh"]))
         assert_refused(refreshed(answer["refresh"]))
 
+    def test_views_of_the_project_s_own_open_and_end_sessions(self, user):
+        answer = post(Client(), "/own/sign-in", {"email": user.email}).json()
+        assert (who(answer["access"]), live()) == (200, 1)
+        after = refreshed(answer["refresh"]).json()
+        assert (
+            post(Client(), "/own/sign-out", after | {"refresh": after.get("refresh", answer["refresh"])}).content == b""
+        )
+        assert (who(after["access"]), live()) == (401, 0)
+        assert_refused(refreshed(answer["refresh"]))
+
 
 class TestAnswers:
     """What a client sees is what simplejwt would have answered."""
