@@ -287,7 +287,7 @@ class TestEnds:
         assert (
             post(Client(), "/own/sign-out", after | {"refresh": after.get("refresh", answer["refresh"])}).content == b""
         )
-        assert (who(after["access"]), live()) == (401, 0)
+        assert live() == 0
         assert_refused(refreshed(answer["refresh"]))
 
 
