@@ -35,6 +35,7 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts import delivery
 from tests.benchmarks.command import run_on_postgresql
 from tests.benchmarks.options import progress
 from tests.benchmarks.passkeys import Keys
@@ -259,6 +260,10 @@ def run(turns: int = 30, requests: int = 200, profile: bool = False) -> None:
     argon2 = f"{Argon2.__module__}.{Argon2.__qualname__}"
     with override_settings(ROOT_URLCONF=(path("bare", view), *urlpatterns), PASSWORD_HASHERS=[argon2]):
         measure(turns, requests, profile)
+    # PostgreSQL drops no database in use.
+    delivery._pool.shutdown()
+    connections.close_all()
+    connections["default"].close_pool()  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
