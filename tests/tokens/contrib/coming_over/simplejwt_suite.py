@@ -357,6 +357,7 @@ def asks_staff(request: Any, user: Any, methods: Any) -> Any:
     return MoreNeeded() if user.is_staff and "mfa" not in methods else Open()
 
 
+@pytest.mark.usefixtures("either")
 class TestPolicy:
     @pytest.mark.parametrize(
         ("policy", "code"), [(refuses, "sign_in_refused"), (asks_staff, "factor_required")], ids=["refuses", "asks"]
