@@ -1,8 +1,8 @@
 """Takes over a credential of another package, once: it becomes the first refresh token of a session.
 
 The adapters in `tokens.contrib.coming_over` verify the credential by the code of its package, and keep which session it
-has become. The secret of that session is derived from the text of the credential with a key of the server. So whoever
-presents the credential again presents the refresh token of generation 0, and the protocol decides as about any other
+has become. The secret of that session is derived from the text of the credential with a key of the server. So a client
+that presents the credential again presents the refresh token of generation 0. The protocol decides as about any other
 token: parallel requests and lost responses get the same session, and a replay after its successor was used ends it.
 
 Mostly nothing is known about how the user has authenticated, nor when.

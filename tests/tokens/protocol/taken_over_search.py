@@ -4,7 +4,7 @@ A `Rule` says what the server answers to that old token (`tokens.web.taking_over
 which one of the promises is broken that the constants name.
 
 The owner and the thief come in turns, one unit apart, which is longer than the grace. Each may stay away, come once, or
-stay for so long that a use of the access token acknowledges the generation. One response to the owner is lost. Whoever
+stay for so long that a use of the access token acknowledges the generation. One response to the owner is lost. Who
 has got a refresh token of ours presents it from then on. The thief can still present the old one instead.
 
 ``python -m tests.tokens.protocol.taken_over_search`` prints what the search finds with each rule.
