@@ -105,10 +105,11 @@ def open_session(
                 lasts=old.lasts,
                 is_sign_in=old.is_sign_in,
             )
-            if instead_of is not None:
-                revoke(RefreshToken.objects.filter(id=instead_of), RefreshToken.Reason.SUPERSEDED, client=client)
     except UserChanged:
         return Refusal()
+    if instead_of is not None:
+        # After the commit, because sessions are locked in the order of their ids. Nothing refreshes it any more.
+        revoke(RefreshToken.objects.filter(id=instead_of), RefreshToken.Reason.SUPERSEDED, client=client)
     # A revocation that was committed meanwhile has not seen this session.
     if queries.was_revoked_within(old.user, old.issued_ago, or_signed_out=False):
         revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client)
