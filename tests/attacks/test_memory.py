@@ -66,6 +66,7 @@ LISTED = {
     "tokens.web.paths.auth_api": "one",
     "tokens.web.paths._refreshing_themselves": "one",
     "tokens.database.prepared._Reader.__init__.self.names": "our prepared statements",
+    "tokens.contrib.coming_over.sources.installed": "three",
     "tokens.database.statements.Read.__init__.self._compiled": "one for each database",
     "tokens.database.statements._insertion": "32 statements by model and number of rows",
     "tokens.service.queries._prepared_newest": "one for each database",

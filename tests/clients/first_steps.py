@@ -98,6 +98,8 @@ CASES = {
 
 LEFT_OUT = {
     "asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`",
+    "settings.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
+    "urls.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
     "settings.py, with factors and staff who need them": "its visitor has no app: `tests/factors/test_enrolment.py`",
 }
 """The blocks that no case pastes, with the reason."""
@@ -211,8 +213,8 @@ def follow(folder: Path, python: str, case: Case) -> None:
             site.sign_out()
 
 
-def environment(folder: Path, wheel: Path, extra: str, python: str) -> str:
-    """Install the wheel with an extra into a new virtual environment. Return its interpreter.
+def environment(folder: Path, wheel: Path, extra: str, python: str, *others: str) -> str:
+    """Install the wheel with an extra, and other packages, into a new virtual environment. Return its interpreter.
 
     The versions are those of CI. uv refuses a file with another hash. pip cannot check the hashes here, because the
     wheel has none.
@@ -229,7 +231,7 @@ def environment(folder: Path, wheel: Path, extra: str, python: str) -> str:
         listed = folder.with_suffix(".txt")
         listed.write_text("\n".join(names))
     subprocess.run(new, check=True)
-    subprocess.run([*install, "--only-binary", ":all:", "--constraint", str(listed), what], check=True)
+    subprocess.run([*install, "--only-binary", ":all:", "--constraint", str(listed), what, *others], check=True)
     return inside
 
 

@@ -42,6 +42,7 @@ def open_session(
     proved: Proved = NOTHING,
     backend: str = "",
     lasts: timedelta | None = None,
+    is_sign_in: bool = True,
     is_spared: bool = False,
     trusts: bool = False,
 ) -> IssuedTokens:
@@ -56,6 +57,7 @@ def open_session(
     ``backend`` is the dotted path of the backend of the sign-in, if ``user.backend`` does not say it.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is not known. ``proved`` says how.
     ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
+    ``is_sign_in``: whether the user is told of a new device. False: a sign-in that another package has kept goes on.
     ``is_spared``: the user was not asked for a second factor, because the device is trusted. Raise `UserChanged` if it
     is not any more. ``trusts``: the device is trusted from now on.
     """
@@ -99,7 +101,7 @@ def open_session(
         insert(alias, session)
         what = {"user_id": user.pk, "session_id": session.id, "device_id": device.id}
         happened = [events.record(SecurityEvent.Kind.SIGNED_IN, now, client, methods=session.amr, **what)]
-        if device_token:
+        if device_token and is_sign_in:
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
         _make_room(session, client, replaced)

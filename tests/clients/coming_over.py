@@ -1,0 +1,75 @@
+"""Moves a project that uses djangorestframework-simplejwt, as the README says: ``python -m tests.clients.coming_over``.
+
+It makes a project with ``startproject`` and simplejwt, as simplejwt's own documentation says. The project has tests of
+its own, which know nothing of Latchkey, and a client that was signed in before. Then the blocks of the README are
+pasted to the ends of its files. The tests have to pass before and after, and the client has to stay signed in. The
+script says how long this took, with packages from the index in the versions of CI.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.clients.first_steps import BOTH, ROOT, Case, Project, environment
+
+SOURCE = Path(__file__).parent / "simplejwt_project"
+PACKAGE = "djangorestframework-simplejwt"
+CASE = Case((*BOTH, f"settings.py, coming from {PACKAGE}", f"urls.py, coming from {PACKAGE}"))
+
+SIGNED_IN = """
+from django.contrib.auth.models import User
+from rest_framework_simplejwt.tokens import RefreshToken
+print("token:", RefreshToken.for_user(User.objects.create_user("bob")))
+"""
+COMES_BACK = """
+from django.test import Client
+from tokens.models import RefreshToken
+headers = {"HTTP_HOST": "localhost"}
+first = Client(**headers).post("/api/token/refresh/", {"refresh": %(token)r}).json()
+after = Client(**headers).post("/api/token/refresh/", {"refresh": first["refresh"]}).json()
+orders = Client(**headers).get("/api/orders/", headers={"Authorization": f"Bearer {after['access']}"})
+print(orders.status_code, orders.json(), RefreshToken.objects.live().count())
+"""
+
+
+def move(folder: Path, python: str) -> None:
+    """Make the project, and move it. Raise `AssertionError` if something does not work before or after."""
+    project = Project(folder, python, CASE)
+    for name in ("settings", "urls"):
+        with (folder / "site_" / f"{name}.py").open("a") as file:
+            file.write((SOURCE / f"{name}.txt").read_text())
+    for name in ("api.py", "tests.py"):
+        shutil.copy(SOURCE / name, folder / "site_")
+    project.manage("migrate")
+    before = project.manage("test")
+    token = project.manage("shell", "-c", SIGNED_IN).partition("token: ")[2].split()[0]
+    project.paste()
+    assert "System check identified no issues" in project.manage("check", "--fail-level", "WARNING")
+    project.manage("migrate")
+    after = project.manage("test")
+    assert _ran(before) == _ran(after) > 0
+    said = project.manage("shell", "-c", COMES_BACK % {"token": token})
+    assert "200 {'of': 'bob'} 1" in said, said
+
+
+def _ran(output: str) -> int:
+    assert "OK" in output, output
+    return int(output.partition("Ran ")[2].split()[0])
+
+
+def main() -> None:
+    with TemporaryDirectory() as name:
+        folder, began = Path(name), time.monotonic()
+        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
+        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+        [wheel] = (folder / "wheel").glob("*.whl")
+        python = environment(folder / "environment", wheel, "api", sys.executable, PACKAGE)
+        move(folder / "project", python)
+        print(f"{time.monotonic() - began:7.1f} s  a project with simplejwt, moved")
+
+
+if __name__ == "__main__":
+    main()
