@@ -22,7 +22,18 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import bodies, cookie_names, deferred, incoming, outgoing, possession, problems, session, tenants
+from tokens.web import (
+    bodies,
+    cookie_names,
+    deferred,
+    incoming,
+    outgoing,
+    possession,
+    problems,
+    session,
+    tenants,
+    waiting,
+)
 from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.factors import StrongerRequired
@@ -123,7 +134,8 @@ class TokenMiddleware(AuthenticationMiddleware):
         if isinstance(exception, Throttled):
             return problems.respond(request, problems.throttled(request, exception))
         if isinstance(exception, SessionEnded):
-            return problems.respond(request, problems.SESSION_ENDED)
+            problem, more = waiting.problem_of(request)
+            return problems.respond(request, problem, **more)
         if isinstance(exception, SignInRefused):
             return HttpResponseForbidden()  # `tokens.web.refusals` replaces it.
         if isinstance(exception, RefreshTokenRequired):

@@ -14,10 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from tokens.hashers import Busy
+from tokens.protocol.access_tokens import AccessToken
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import problems
+from tokens.web import problems, waiting
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import StrongerRequired
 from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
@@ -54,8 +55,11 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     problem = _problem_of(error, context["request"])
     if problem is None:
         return None
-    set_rollback()
     more = {"errors": error.detail} if isinstance(error, exceptions.ValidationError) else getattr(error, "more", {})
+    # Of a token that the view has accepted. A view for everyone, such as the refresh, answers another token.
+    if problem is problems.SESSION_ENDED and isinstance(context["request"].auth, AccessToken):
+        problem, more = waiting.problem_of(context["request"])
+    set_rollback()
     headers = dict(problem.headers)
     if isinstance(error, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)

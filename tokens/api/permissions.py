@@ -22,7 +22,7 @@ def requires(*, acr: str = "", max_age: int | timedelta | None = None) -> type[B
             lacking = step_up.shortfall(request._request, request.user, found)
             if lacking is None:
                 return True
-            if lacking.problem.code != problems.INSUFFICIENT.code:
+            if lacking.problem.code not in {problems.INSUFFICIENT.code, problems.SESSION_IDLE.code}:
                 return False  # REST framework asks an anonymous user to sign in.
             error = ProblemError(lacking.problem, **lacking.members)
             # REST framework's own exception handler reads this attribute.

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from tokens.api.serializers import MAX_TOKEN
 from tokens.models import RefreshToken
-from tokens.service import lifetimes, reopening, required
+from tokens.service import lifetimes, reopening
 from tokens.web import factors
 from tokens.web.exchange import Exchange
 from tokens.web.possession import IN_BODY
@@ -43,12 +43,6 @@ def may_answer(user: Any, session: RefreshToken, name: str) -> bool:
     if factor is None or not factor.proves or not session.is_idle(session.now):
         return factor is not None  # A password begins a pending sign-in for a session that lacks a factor.
     return lifetimes.is_reopened_by(session, factor.proves)
-
-
-def offered_for(session: RefreshToken) -> list[str]:
-    """Return the names of the factors that a client is told of, whose refresh token reopens this session with one."""
-    lacks = required.lacks_factor(session, session.now)
-    return [*(factors.strong(session.user) if lacks else factors.of_user(session.user))]
 
 
 def _idle_in_body(request: Request) -> RefreshToken | None:

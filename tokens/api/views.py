@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from tokens.api.base import ApiView, Public, answered, proof_of, proof_of_delete, reauthentication_required
 from tokens.api.errors import ProblemError
-from tokens.api.reopening import answering_for_idle, may_answer, offered_for
+from tokens.api.reopening import answering_for_idle, may_answer
 from tokens.api.schema import (
     LOGIN_EXAMPLE,
     PROVEN,
@@ -48,7 +48,7 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, factors, possession, problems, reopening, session, signing_out
+from tokens.web import cookies, factors, possession, problems, reopening, session, signing_out, waiting
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
 from tokens.web.possession import IN_BODY, Proof
@@ -102,7 +102,7 @@ class Refresh(Public):
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
         if refusal.idle:
-            raise ProblemError(problems.of_idle(refusal.idle), offered=offered_for(refusal.idle))
+            raise ProblemError(problems.of_idle(refusal.idle), **waiting.members_of(refusal.idle))
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -152,6 +152,7 @@ class Reauthenticate(ApiView):
         "Give the password again, or answer another factor: a new access token with a fresh `auth_time`.",
         *SIGNED_IN,
         problems.INVALID_CREDENTIALS,
+        problems.FACTOR_REQUIRED,
         problems.TOO_MANY_PASSWORDS,
         answers=FactorOutput,
         takes=ReauthenticationInput,
@@ -174,7 +175,8 @@ class Reauthenticate(ApiView):
             return JsonResponse({"options": options}, headers=NO_STORE)
         issued = grant(request._request, answered(request, given, "password"))
         if issued is None:
-            raise ProblemError(problems.SESSION_ENDED)
+            problem, more = waiting.problem_of(request._request)
+            raise ProblemError(problem, **more)
         return granted(issued)
 
 

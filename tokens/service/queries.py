@@ -190,6 +190,26 @@ def session_of(access: AccessToken) -> RefreshToken | None:
     return None if own is None or required.lacks_factor(own, session.now) else session
 
 
+def waiting_session(session_id: UUID, subject: str) -> RefreshToken | None:
+    """Return the session of this user that a factor reopens, because it is idle or lacks one. None: it is neither,
+    or has ended, or is an impersonation.
+
+    Without LIFETIMES and REQUIRED_FACTORS this takes no query.
+    """
+    found = token_settings()
+    if not found.reopened_sets and found.requires_factor is None:
+        return None
+    session = RefreshToken.objects.for_decision().unended().filter(id=session_id, actor=None).first()
+    if (
+        session is None
+        or str(session.user.pk) != subject
+        or not may_act(session.user, session.backend)
+        or auth_hash.renewed_digest(session, session.user) is None
+    ):
+        return None
+    return session if session.is_idle(session.now) or required.lacks_factor(session, session.now) else None
+
+
 def own_session(session: RefreshToken) -> RefreshToken | None:
     """Return the session of the person who acts: that in which an impersonation was begun, or any other one itself.
 

@@ -29,7 +29,7 @@ from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED
+from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
 from tokens.web.request_user import set_user
 
 IN_BODY = frozenset({BODY})
@@ -114,7 +114,8 @@ def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
         return
     session = queries.session_of(access)
     if session is None:
-        exchange.access, exchange.problem = None, SESSION_ENDED
+        waiting = queries.waiting_session(access.session_id, access.subject)
+        exchange.access, exchange.problem = None, SESSION_ENDED if waiting is None else of_idle(waiting)
     elif needs_proof and not (
         is_held(request, session)
         or ((session.bound_at is not None or session.mode == SCOPED) and django_session.has_signed_in(request, access))

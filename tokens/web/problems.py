@@ -97,7 +97,7 @@ SESSION_IDLE = Problem(
     _("The session was not used for a while. Enter your password to go on."),
     'error="insufficient_user_authentication", error_description="The session is idle"',
 )
-"""Only a client that has the session's refresh token is told so (RFC 9470 section 3)."""
+"""Only a client that has the session's refresh token, or its access token, is told so (RFC 9470 section 3)."""
 FACTOR_MISSING = replace(
     SESSION_IDLE,
     detail=_("Your account needs one more step to go on."),

@@ -37,7 +37,7 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import admission, aside, django_session, expiry, marks, methods, opening, possession
+from tokens.web import admission, aside, django_session, expiry, marks, methods, opening, possession, waiting
 from tokens.web.admission import Draft
 from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
@@ -185,10 +185,16 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
     Return None, and do nothing, if the session of this request has ended, or the user is not any more what they were
-    when they authenticated. Raise `ImpersonationRefused` in an impersonation.
+    when they authenticated. Raise `ImpersonationRefused` in an impersonation. If the session lacks a factor
+    (REQUIRED_FACTORS), and the user has not proved one, raise `FactorRequired`: a pending sign-in begins.
     """
     refuse_impersonation(request)
-    return _reauthenticate(request, user, methods.of_sign_in(request, user))
+    proved = methods.of_sign_in(request, user)
+    issued = _reauthenticate(request, user, proved)
+    if issued is None and (lacking := waiting.session_of(request)) is not None and lacking.user_id == user.pk:
+        with admission.stopping(required_exchange(request), Draft(user, proved, lacking.mode, lacking.remember)):
+            opening.ask(request, user, proved)
+    return issued
 
 
 def add_methods(request: HttpRequest, proved: Proved) -> bool:

@@ -10,7 +10,7 @@ asked at all: the answer is 403.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
@@ -32,7 +32,7 @@ from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.protocol.methods import added, names_in
 from tokens.service import queries
-from tokens.web import factors, problems
+from tokens.web import factors, problems, waiting
 from tokens.web.exchange import Exchange, exchange_of
 from tokens.web.factors import Factor
 from tokens.web.problems import Problem
@@ -65,17 +65,21 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What a request lacks. ``offered``: the factors of the account that are enough. ``problem``: the answer."""
+    """What a request lacks. ``offered``: the factors of the account that are enough. ``problem``: the answer.
+
+    ``more``: further members of a problem that asks for no level and no age.
+    """
 
     problem: Problem
     requirement: Requirement
     offered: tuple[str, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def members(self) -> dict[str, Any]:
         """Further members of the problem."""
         if self.problem.code != problems.INSUFFICIENT.code:
-            return {}
+            return self.more
         found: dict[str, Any] = {"offered": [*self.offered]}
         if self.requirement.acr:
             found["acr_values"] = self.requirement.levels
@@ -153,7 +157,8 @@ def shortfall(request: HttpRequest, user: Any, required: Requirement) -> Shortfa
         return None
     session = queries.session_of(access)
     if session is None:
-        return Shortfall(problems.SESSION_ENDED, required)
+        problem, more = waiting.problem_of(request)
+        return Shortfall(problem, required, more=more)
     level = token_settings().acr_of(session.amr)
     if required.is_met(level, session.authenticated_at, session.now):
         return None

@@ -13,7 +13,7 @@ const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a respons
 const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
 const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
 const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
-const PARTS = ["message", "status", "code", "errors", "offered", "retryAfter"]; // Of an error.
+const PARTS = ["message", "status", "code", "errors", "offered", "trustDeviceFor", "retryAfter"]; // Of an error.
 const CHANGE = ["kind", "user", "session", "total", "wall", "end", "idle"]; // A message between tabs.
 const BACKOFF = { first: 500, most: 30_000 };
 export const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
@@ -44,15 +44,15 @@ export function own(value, ...names) {
 }
 
 /**
- * An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field, and
- * `offered` the factors of which a sign-in needs one.
+ * An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field,
+ * `offered` the factors of which a sign-in needs one, and `trustDeviceFor` how long the device can be spared then.
  */
 export class SessionError extends Error {
-  /** @param {{ message?: string, status?: number, code?: string, errors?: object, offered?: string[], retryAfter?: number }} given */
+  /** @param {{ message?: string, status?: number, code?: string, errors?: object, offered?: string[], trustDeviceFor?: number, retryAfter?: number }} given */
   constructor(given) {
-    const { message, status = 0, code = "unreachable", errors, offered, retryAfter } = own(given, ...PARTS);
+    const { message, status = 0, code = "unreachable", errors, offered, trustDeviceFor, retryAfter } = own(given, ...PARTS);
     super(message ?? code);
-    Object.assign(this, { name: "SessionError", status, code, errors, offered, retryAfter });
+    Object.assign(this, { name: "SessionError", status, code, errors, offered, trustDeviceFor, retryAfter });
   }
 }
 
@@ -117,8 +117,11 @@ export class SessionClient {
   }
 
   /** Answers a factor, after a sign-in was refused with `factor_required`. */
-  answerFactor(method, answer) {
-    return this.#signIn("factor", () => ({ method, answer, pending: this.#tokens.pending }));
+  async answerFactor(method, answer, options) {
+    // Without an answer the API would return what the factor needs.
+    if (answer === undefined) throw new SessionError({ message: `${method} has no answer`, code: "invalid_answer" });
+    const { trustDevice } = own(options, "trustDevice");
+    return this.#signIn("factor", () => ({ method, answer, trust_device: trustDevice, pending: this.#tokens.pending }));
   }
 
   /** Returns what a passkey has to sign for a sign-in with nothing before it. */
@@ -152,8 +155,12 @@ export class SessionClient {
   /** Sends a request that changes the account, in mode `body` with the refresh token. Returns the answer, without tokens. */
   async send(method, path, data) {
     if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
+    if (/^(get|head)$/i.test(method)) {
+      throw new SessionError({ message: `send() makes changes. Use fetch() for ${method}.`, code: "invalid_method" });
+    }
     const { turn } = await this.ready();
-    const once = () => this.#call(method, path, { ...data, ...this.#refreshToken() }, this.#tokens.access);
+    const pending = () => (/^factor\/?$/.test(path) ? { pending: this.#tokens.pending } : undefined);
+    const once = () => this.#call(method, path, { ...pending(), ...data, ...this.#refreshToken() }, this.#tokens.access);
     // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
     const isGranting = GRANTING.test(path);
     const call = () => (isGranting ? withLock(this.#name, async () => this.#kept(await once())) : once());
@@ -249,7 +256,8 @@ export class SessionClient {
         refresh_token: refresh = this.#tokens.refresh, // If one is missing, the current one stays valid.
         device_token: device = this.#tokens.device,
       } = own(answer, "access_token", "refresh_token", "device_token");
-      this.#tokens = bare({ access, refresh, device });
+      const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
+      this.#tokens = bare({ access, refresh, device, pending });
     }
     this.#publish({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
   }
@@ -259,8 +267,8 @@ export class SessionClient {
     const wasSignedIn = this.#user;
     this.#become(kind, null);
     this.#idle = idle;
-    const { device, refresh } = this.#tokens;
-    this.#tokens = bare(idle ? { device, refresh } : { device });
+    const { device, refresh, pending } = this.#tokens;
+    this.#tokens = bare(idle ? { device, refresh, pending } : { device });
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -307,10 +315,11 @@ export class SessionClient {
       throw new SessionError({ message: String(error) });
     }
     if (!response.ok) {
-      const { code = "error", detail, errors, offered, pending } = own(answer, "code", "detail", "errors", "offered", "pending");
+      const { code = "error", detail, errors, offered } = own(answer, "code", "detail", "errors", "offered");
+      const { pending, trust_device_for: trustDeviceFor } = own(answer, "pending", "trust_device_for");
       if (pending) this.#tokens.pending = pending; // It stays in the worker.
       const retryAfter = waitOf(response);
-      throw new SessionError({ message: detail, status: response.status, code, errors, offered, retryAfter });
+      throw new SessionError({ message: detail, status: response.status, code, errors, offered, trustDeviceFor, retryAfter });
     }
     if (answer) {
       const { access_token_expires_at: end } = own(answer, "access_token_expires_at");
@@ -395,7 +404,7 @@ function serve(worker) {
       try {
         port.postMessage({ id, value: await client[method](...given) });
       } catch (error) {
-        port.postMessage({ id, error: { ...error, message: error.message } });
+        port.postMessage({ id, error: { code: "error", ...error, message: error.message } });
       }
     };
   };

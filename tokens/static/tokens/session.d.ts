@@ -46,10 +46,23 @@ export interface Credentials {
   deviceName?: string;
 }
 
+export interface FactorAnswerOptions {
+  /** Whether to spare this device the factor for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
+  trustDevice?: boolean;
+}
+
 export interface Passkey {
   readonly id: string;
+  /** In base64url, as the browser has it. */
+  readonly credential_id: string;
   readonly name: string;
+  /** What its device or password manager is called, or empty. Nothing proves it. */
+  readonly authenticator: string;
+  /** Whether it can be copied to other devices of the user. */
+  readonly can_sync: boolean;
   readonly is_synced: boolean;
+  /** Whether it signs in without a password. Null: the browser has not said it. */
+  readonly is_discoverable: boolean | null;
   readonly created_at: string;
   readonly last_used_at: string | null;
 }
@@ -76,7 +89,10 @@ export interface Passkeys {
   }): Promise<User>;
 
   /** Answers a sign-in that was refused with `factor_required`, if `offered` has `passkey`. */
-  answerFactor(): Promise<User>;
+  answerFactor(options?: FactorAnswerOptions): Promise<User>;
+
+  /** Creates the passkey that such a sign-in requires, if `offered` has `enrol_passkey`, and signs in. */
+  enrol(options?: FactorAnswerOptions): Promise<User>;
 
   /** Authenticates again, for `stepUp` and before changes. */
   reauthenticate(): Promise<unknown>;
@@ -116,8 +132,17 @@ export interface Session extends EventTarget {
    */
   signIn(credentials: Credentials): Promise<User>;
 
-  /** Answers one of the factors that a sign-in needs, for example `totp`. Rejects as `signIn`, also with `factor_refused`. */
-  answerFactor(method: string, answer: unknown): Promise<User>;
+  /**
+   * Returns what a factor of `offered` needs before it is answered: of `enrol_totp` an object with `secret` and
+   * `otpauth_uri`. undefined: nothing.
+   */
+  factorOptions(method: string): Promise<unknown>;
+
+  /**
+   * Answers one of the factors that a sign-in needs, for example `totp`, or `enrol_totp` with a code of the new app.
+   * Rejects as `signIn`, also with `factor_refused`, and with `invalid_answer` if there is no answer.
+   */
+  answerFactor(method: string, answer: unknown, options?: FactorAnswerOptions): Promise<User>;
 
   /** Passkeys, if the server has the factor. */
   readonly passkeys: Passkeys;
@@ -129,7 +154,8 @@ export interface Session extends EventTarget {
    * Sends a request to the auth API that changes the account: `send("DELETE", "me")`. In mode `body` it contains the
    * refresh token, without which the API answers `refresh_token_required`. `path` is relative to the URL of the API, and
    * has only letters, digits, `_`, `-` and `/`. `data` are the members of the JSON body, for example `current_password`.
-   * Resolves with the JSON of the answer, if there is any. Rejects with a `SessionError`.
+   * Resolves with the JSON of the answer, if there is any. Rejects with a `SessionError`, whose code is `invalid_method`
+   * for a GET: that is for `fetch`.
    */
   send(method: string, path: string, data?: Readonly<Record<string, unknown>>): Promise<unknown>;
 
@@ -165,6 +191,8 @@ export class SessionError extends Error {
   readonly errors?: Readonly<Record<string, readonly string[]>>;
   /** With `factor_required`: the names of the factors that the account has. */
   readonly offered?: readonly string[];
+  /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
+  readonly trustDeviceFor?: number;
   /** Milliseconds after which to try again, if the server has said so. */
   readonly retryAfter?: number;
 }

@@ -81,8 +81,12 @@ class Session extends EventTarget {
     return this.user;
   }
 
-  async answerFactor(method, answer) {
-    this.#apply(await this.#client.answerFactor(method, answer));
+  async factorOptions(method) {
+    return this.#client.factorOptions(method);
+  }
+
+  async answerFactor(method, answer, options) {
+    this.#apply(await this.#client.answerFactor(method, answer, options));
     return this.user;
   }
 
@@ -203,8 +207,14 @@ class Passkeys {
     return this.#session.user;
   }
 
-  async answerFactor() {
-    return this.#session.answerFactor("passkey", await this.#answer(await this.#client.factorOptions("passkey")));
+  async answerFactor(options) {
+    const answer = await this.#answer(await this.#client.factorOptions("passkey"));
+    return this.#session.answerFactor("passkey", answer, options);
+  }
+
+  async enrol(options) {
+    const answer = await this.#make(await this.#client.factorOptions("enrol_passkey"));
+    return this.#session.answerFactor("enrol_passkey", answer, options);
   }
 
   async reauthenticate() {
@@ -215,11 +225,8 @@ class Passkeys {
 
   async create(name) {
     const { options } = await this.#session.send("POST", "factors/passkeys");
-    if (!this.supported) throw new SessionError({ code: "unsupported" });
-    const publicKey = globalThis.PublicKeyCredential.parseCreationOptionsFromJSON(options);
-    /** @type {any} */
-    const made = await navigator.credentials.create(bare({ publicKey }));
-    return this.#changed(this.#session.send("POST", "factors/passkeys", { credential: made.toJSON(), name }));
+    const credential = await this.#make(options);
+    return this.#changed(this.#session.send("POST", "factors/passkeys", { credential, name }));
   }
 
   rename(id, name) {
@@ -236,6 +243,14 @@ class Passkeys {
     /** @type {any} */
     const found = await navigator.credentials.get(bare({ publicKey, ...more }));
     return found.toJSON();
+  }
+
+  async #make(options) {
+    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
+    const publicKey = globalThis.PublicKeyCredential.parseCreationOptionsFromJSON(options);
+    /** @type {any} */
+    const made = await navigator.credentials.create(bare({ publicKey }));
+    return made.toJSON();
   }
 
   /** Tells the browser which passkeys the account has now. Returns the passkey of the answer. */

@@ -11,6 +11,8 @@ export async function use(): Promise<string> {
     await session.signIn({ email: "a", password: "b", remember: true, deviceName: "mine" });
   } catch (error) {
     if (error instanceof SessionError && error.code === "factor_required") {
+      const options: unknown = await session.factorOptions("enrol_totp");
+      if (options) await session.answerFactor("enrol_totp", "123456", { trustDevice: (error.trustDeviceFor ?? 0) > 0 });
       await session.answerFactor(error.offered?.[0] ?? "totp", "123456");
     }
     if (error instanceof SessionError && error.code === "invalid") return error.errors?.email?.[0] ?? "";
@@ -20,7 +22,8 @@ export async function use(): Promise<string> {
   await session.send("DELETE", "me");
   await session.signOut();
   await session.passkeys.signIn({ mediation: "conditional", signal: AbortSignal.timeout(1000), remember: true });
-  await session.passkeys.answerFactor();
+  await session.passkeys.answerFactor({ trustDevice: true });
+  await session.passkeys.enrol();
   const { id, name } = await session.passkeys.create("mine");
   await session.passkeys.rename(id, name);
   await session.passkeys.remove(id);
@@ -37,6 +40,8 @@ session.addEventListener("logout", () => {});
 session.signIn({ email: "a" });
 // @ts-expect-error: a body is an object
 session.send("POST", "email/change", "a@example.org");
+// @ts-expect-error: an answer is needed
+session.answerFactor("totp");
 // @ts-expect-error: there is no such mediation
 session.passkeys.signIn({ mediation: "silently" });
 // @ts-expect-error: a page cannot set the user
