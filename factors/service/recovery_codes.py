@@ -20,6 +20,11 @@ def left(user: Any) -> int:
     return _rows(user).filter(used_at=None).count()
 
 
+def has_some(user: Any) -> bool:
+    """Return whether the user has a set of codes, used or not."""
+    return _rows(user).exists()
+
+
 def delete(user: Any) -> bool:
     """Delete the codes of a user, in the transaction that is open. Return whether one could have been used."""
     has_some = left(user) > 0
