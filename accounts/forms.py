@@ -112,6 +112,12 @@ class RegistrationForm(_NamedForm, NewEmailForm, NewPasswordForm):
     field_order = ("email", "password1", "password2")
 
 
+class CodeInput(forms.PasswordInput):
+    """The field for a code. As with a password, a wrong one is not shown again."""
+
+    input_type = "text"
+
+
 def _current_password(**attrs: Any) -> forms.CharField:
     return forms.CharField(
         label=_("Current password"),
@@ -149,8 +155,13 @@ class _Proof(forms.Form):
             self.needs_script, field.widget = True, forms.HiddenInput()
             field.error_messages["required"] = _("Confirm that it is you.")
         elif [name for name, _label in typed] != ["password"]:
-            field.label = gettext("Password or code") if len(typed) > 1 else capfirst(str(typed[0][1]))
+            names = [name for name, _label in typed]
+            field.label = gettext("Password or code") if "password" in names else gettext("Code")
             field.widget.attrs["autocomplete"] = "off"
+            if len(typed) == 1:
+                field.label = capfirst(str(factors[names[0]].answer_label or typed[0][1]))
+            if "password" not in names:
+                field.widget = CodeInput(attrs={**field.widget.attrs, "autocomplete": "one-time-code"})
         self.order_fields(["method", *self.fields])
 
     def clean_method(self) -> str:
@@ -184,7 +195,7 @@ class FactorForm(forms.Form):
         self.needs_script = factor.needs_script
         self.scripted = [factor] if factor.needs_script else []
         field = self.fields["answer"]
-        field.label = _("Code") if factor.is_enrolment else capfirst(factor.label or factor.name)
+        field.label = _("Code") if factor.is_enrolment else capfirst(factor.answer_label or factor.label or factor.name)
         field.widget.attrs |= {"autofocus": True, "autocomplete": "one-time-code"}
         if factor.name == "password":
             field.widget = forms.PasswordInput(attrs={"autofocus": True, "autocomplete": "current-password"})
@@ -201,9 +212,11 @@ class FactorForm(forms.Form):
 
 def _trust_label(period: timedelta) -> str:
     if period < timedelta(days=1):
-        return gettext("Skip this step on this device for some hours")
+        return gettext("Do not ask for a code or a passkey on this device for some hours")
     text = ngettext(
-        "Skip this step on this device for %d day", "Skip this step on this device for %d days", period.days
+        "Do not ask for a code or a passkey on this device for %d day",
+        "Do not ask for a code or a passkey on this device for %d days",
+        period.days,
     )
     return text % period.days
 

@@ -52,6 +52,8 @@ def tell_owner(*, event: Any, **kwargs: Any) -> None:
         if owner is not None:
             # The reason is the name of the factor, and may have a note after it, such as the name of a passkey.
             factor, _colon, note = event.reason.partition(": ")
+            if (factor, note) == ("recovery_code", "replaced"):
+                name = "recovery_codes_replaced"
             what, ip = str(sessions.factors.label_of(factor)), event.ip or _("unknown")
             _send(name, owner, what=what, note=mail.quoted(note), time=event.created_at, ip=ip)
     elif name := _ABOUT_DEVICES.get(event.kind):

@@ -7,6 +7,7 @@ token of its session. They ask for a stronger factor if the user has one, and ha
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.forms import Form
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import forms, targets, users
 from accounts.next_page import OwnSite
 from accounts.service import deletion, emails, passwords
-from accounts.views import AccountForm, careful
+from accounts.views import AccountForm, Text, careful
 from tokens import sessions
 
 
@@ -61,14 +62,28 @@ class SignedInForm(AccountForm):
 class SignInAgain(OwnSite, SignedInForm):
     form_class = forms.PasswordForm
     button, next_page = _("Continue"), "your-devices"
-    text = _("You are about to change your account, and you signed in some time ago.")
-
     heading: Any = _("Enter your password again")
+
+    @property
+    def text(self) -> Text:  # type: ignore[override]
+        """Also a view that requires a level leads here, or one that requires a very recent authentication."""
+        if self._level or sessions.is_recent(self.request):
+            return _("This page needs one more proof that it is you.")
+        return _("You signed in some time ago. Before you go on, show that it is still you.")
+
+    @property
+    def action(self) -> str:
+        """The URL to which the form is sent. It keeps the level, for the page after a wrong answer."""
+        return f"{self.request.path}?{urlencode({'acr': self._level})}" if self._level else self.request.path
+
+    @property
+    def _level(self) -> str:
+        return self.request.GET.get("acr", "")
 
     @cached_property
     def factors(self) -> dict[str, Any]:
         """The factors of the account. If a page requires a level (``acr``), only those that are enough for it."""
-        return sessions.factors_for(self.request, self.request.GET.get("acr", ""))
+        return sessions.factors_for(self.request, self._level)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "factors": self.factors}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import forms, targets
 from accounts.next_page import Entrance
-from accounts.views import AccountForm, careful
+from accounts.views import AccountForm, Text, careful
 from tokens import sessions
 
 
@@ -24,9 +24,14 @@ class SecondStep(Entrance, AccountForm):
     form_class = forms.FactorForm
     template_name = "accounts/second_step.html"
     heading, button = _("Sign in"), _("Continue")
-    text = _("One more step is needed to sign in.")
     offered: dict[str, Any]
     method: str
+
+    @property
+    def text(self) -> Text:  # type: ignore[override]
+        if self.offered[self.method].is_enrolment:
+            return _("Before you can go on, your account needs one more way to prove who you are.")
+        return _("One more step is needed to sign in.")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST" and sessions.is_live(request):

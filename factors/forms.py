@@ -21,6 +21,12 @@ MAX_PASSWORD = 4096
 """Characters of a password. Longer ones are not hashed, because hashing a megabyte would take too long."""
 
 
+class CodeInput(forms.PasswordInput):
+    """The field for a code. As with a password, a wrong one is not shown again."""
+
+    input_type = "text"
+
+
 class ChangeForm(forms.Form):
     """A change of factors. ``asked`` are the factors of which it asks for one, by their names. Empty: none.
 
@@ -41,7 +47,7 @@ class ChangeForm(forms.Form):
         if names == {"password"}:
             label = gettext("Current password")
         elif len(typed) == 1:
-            label = capfirst(str(typed[0][1]))
+            label = capfirst(str(asked[typed[0][0]].answer_label or typed[0][1]))
         else:
             label = gettext("Password or code") if "password" in names else gettext("Code")
         method = self.fields["method"] = forms.ChoiceField(
@@ -54,8 +60,12 @@ class ChangeForm(forms.Form):
         if len(typed) > 1:
             method.widget.choices = typed
         self.needs_script = not typed
-        complete = "current-password" if names == {"password"} else "off"
-        answer = forms.PasswordInput(attrs={"autocomplete": complete}) if typed else forms.HiddenInput()
+        answer: forms.Widget = forms.HiddenInput()
+        if "password" in names:
+            complete = "current-password" if names == {"password"} else "off"
+            answer = forms.PasswordInput(attrs={"autocomplete": complete})
+        elif typed:
+            answer = CodeInput(attrs={"autocomplete": "one-time-code"})
         self.fields["current_password"] = forms.CharField(
             label=label,
             max_length=MAX_PASSWORD,

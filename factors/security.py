@@ -34,6 +34,7 @@ class Security(Own, TemplateView):
             signal=signal(self.request),
             app=totp.of_user(user),
             left=recovery_codes.left(user),
+            has_codes=recovery_codes.has_some(user),
             devices=sessions.live_sessions(user),
             devices_page=_url("your-devices"),
             current=sessions.current_id(self.request),

@@ -13,6 +13,7 @@ class TotpFactor(Factor):
 
     name = totp.NAME
     label = _("authenticator app")
+    answer_label = _("code of your authenticator app")
     proves = frozenset({"otp"})
 
     def is_available(self, user: Any) -> bool:

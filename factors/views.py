@@ -21,7 +21,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import method_decorator
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -221,9 +221,26 @@ class RemoveApp(Change):
 
 
 class NewRecoveryCodes(Change):
-    form_class = forms.RemovalForm
-    heading, button = gettext_lazy("New recovery codes"), gettext_lazy("Make new codes")
-    """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``."""
+    """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``.
+
+    Who has no codes yet has nothing to replace, and is not asked whether other sessions end.
+    """
+
+    @cached_property
+    def is_first(self) -> bool:
+        return not recovery_codes.has_some(self.request.user)
+
+    @property
+    def form_class(self) -> Any:  # type: ignore[override]
+        return forms.ChangeForm if self.is_first else forms.RemovalForm
+
+    @property
+    def heading(self) -> str:  # type: ignore[override]
+        return _("Get recovery codes") if self.is_first else _("New recovery codes")
+
+    @property
+    def button(self) -> str:  # type: ignore[override]
+        return _("Get recovery codes") if self.is_first else _("Make new codes")
 
     @property
     def text(self) -> str:  # type: ignore[override]
@@ -235,7 +252,9 @@ class NewRecoveryCodes(Change):
         return super().get_context_data(next=asked_for(self.request), **kwargs)
 
     def carry_out(self, given: dict[str, Any], proof: dict[str, Any]) -> HttpResponse:
-        return _with_codes(self, recovery_codes.replace(self.request, end_others=given["end_others"], **proof))
+        return _with_codes(
+            self, recovery_codes.replace(self.request, end_others=given.get("end_others", False), **proof)
+        )
 
 
 def _to_confirm(view: Change, found: totp.Enrolment, form: Any = None) -> HttpResponse:

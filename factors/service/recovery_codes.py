@@ -13,11 +13,18 @@ from factors.service.changing import change
 from tokens import sessions
 
 NAME = "recovery_code"
+REPLACED = "replaced"
+"""The note of an event about a set that has ended another one. The mail about it says so."""
 
 
 def left(user: Any) -> int:
     """Return how many codes of the user are not used yet."""
     return _rows(user).filter(used_at=None).count()
+
+
+def has_some(user: Any) -> bool:
+    """Return whether the user has a set of codes, used or not."""
+    return _rows(user).exists()
 
 
 def delete(user: Any) -> bool:
@@ -44,10 +51,11 @@ def replace(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> 
     Raise what `factors.service.changing.change` raises.
     """
     with change(request, **proof) as user:
-        if left(user):
+        is_further = left(user) > 0
+        if is_further:
             sessions.end_device_trust(user)
         made = issue(user)
-        sessions.record(request, sessions.Kind.FACTOR_ADDED, user, NAME)
+        sessions.record(request, sessions.Kind.FACTOR_ADDED, user, f"{NAME}: {REPLACED}" if is_further else NAME)
         if end_others:
             sessions.sign_out_elsewhere(request, **proof)
     return made

@@ -409,9 +409,9 @@ def test_pages_ask_with_a_checkbox(owner, path):
     given = {"username": owner.user.email, "password": PASSWORD, "next": "/devices"}
     owner.clock.forward(60)
     page = browser.post(path, given, follow=True)
-    assert "Skip this step on this device for 30 days" in page.content.decode()
+    assert "Do not ask for a code or a passkey on this device for 30 days" in page.content.decode()
     german = browser.get("/sign-in/factor", headers={"Accept-Language": "de"}).content.decode()
-    assert "auf diesem Gerät 30 Tage lang" in german
+    assert "Auf diesem Gerät 30 Tage lang" in german
     right = {"method": "totp", "answer": code(owner.secret, owner.clock.now), "trust_device": "on"}
     assert browser.post("/sign-in/factor", right).status_code == 302
     browser.post("/sign-out")

@@ -37,7 +37,7 @@ def by_code(browser, user, clock):
 CHANGES = {
     "an app is added": (adds_an_app, "factor_added", "totp"),
     "an app is removed": (removes_the_app, "factor_removed", "totp"),
-    "codes are made": (makes_codes, "factor_added", "recovery_code"),
+    "codes are made": (makes_codes, "factor_added", "recovery_code: replaced"),
 }
 
 

@@ -61,7 +61,7 @@ def test_a_mail_tells_the_owner_of_each_change_with_the_link_of_the_alarm(signed
     assert [mail.subject for mail in mailoutbox] == [
         "A new way to sign in to your account",
         "A recovery code was used",
-        "A new way to sign in to your account",
+        "Your account has new recovery codes",
         "A way to sign in to your account was removed",
     ]
     assert all("/alarm?token=" in mail.body and mail.to == [user.email] for mail in mailoutbox)

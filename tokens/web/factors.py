@@ -50,6 +50,8 @@ class Factor:
     """What the API calls it: ``password``, ``totp``, ``recovery_code``, ``passkey``."""
     label: str | Promise = ""
     """What pages call it."""
+    answer_label: str | Promise = ""
+    """What pages call the answer, if that is not the same: the code of an app. "": the same."""
     proves: frozenset[str] = frozenset()
     """The authentication methods that an answer proves. A sign-in that has them is not asked for this factor."""
     needs_script: bool = False

@@ -52,6 +52,7 @@ def addresses(origin: str, port: int) -> dict[str, str]:
     return {
         f"{origin}/sign-in" if is_behind else f"{origin}/": "sign in",
         f"{origin}/demo": "see it at work",
+        f"{origin}/demo/factors": "try passkeys and codes",
         f"{own}/admin/": "revoke sessions",
         f"{origin}/mailbox": "read the mails",
     }
