@@ -1,7 +1,7 @@
 """Ways to set up a factor at a sign-in, for users who lack one that REQUIRED_FACTORS asks for. Add them to FACTORS.
 
-Whoever has found out the password of such an account can use them too, as long as its user has set up none. The user
-gets a mail about it, with the alarm's link.
+Somebody who has found out the password of such an account can use them too, as long as its user has set up none. The
+user gets a mail about it, with the alarm's link.
 """
 
 from collections.abc import Mapping

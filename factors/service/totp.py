@@ -71,7 +71,7 @@ def begin_at_sign_in(user: Any, session_id: UUID) -> Enrolment:
     """Make a secret for a user without an app, whose pending sign-in is to open this session. Return it again if it is
     there.
 
-    It is bound to that sign-in. Otherwise whoever knows the password could learn the secret that the user is shown.
+    It is bound to that sign-in. Otherwise somebody who knows the password could learn the secret of the user.
     """
     with sessions.durable():
         type(user)._base_manager.using(_alias()).select_for_update(no_key=True).get(pk=user.pk)

@@ -317,7 +317,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E067", ERROR, required("tests.tokens.test_checks.a_hook_for_more"), "does not take one argument"),
     ("E068", ERROR, tokens(REQUIRED_FACTORS="staff"), "nobody can do what it asks for"),
     ("W059", WARNING, tokens(FACTORS=BY_APP), "A password is enough for the admin"),
-    ("W060", WARNING, tokens(FACTORS=BY_APP, REQUIRED_FACTORS="staff"), "whoever has no factor cannot sign in"),
+    ("W060", WARNING, tokens(FACTORS=BY_APP, REQUIRED_FACTORS="staff"), "users without a factor cannot sign in"),
     ("W061", WARNING, both(required(), urls(API, JWKS)), "no page asks for a factor"),
     ("W062", WARNING, required(REST_FRAMEWORK={}), "BasicAuthentication takes a password with each request"),
     ("E050", ERROR, another_app("tokens", is_ours=False), "hidden by Latchkey's"),

@@ -27,7 +27,7 @@
 - ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
 - ``tokens.W058``: REAUTHENTICATION_URL leads nowhere.
 - ``tokens.W059``: a password is enough for the staff.
-- ``tokens.W060``, ``W061``: whoever has no factor cannot set one up, or no page asks for it.
+- ``tokens.W060``, ``W061``: users without a factor cannot set one up, or no page asks for it.
 - ``tokens.W062``: REST framework takes a password with each request.
 
 `tokens.conf` has all other checks.

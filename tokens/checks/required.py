@@ -46,7 +46,7 @@ def _setting_up() -> Iterator[CheckMessage]:
         yield Error(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.E068")
     elif not any(factor.is_enrolment for factor in factors):
         hint = "Add factors.enrolment.TotpEnrolment to FACTORS, or silence this check if there is another way."
-        what = "whoever has no factor cannot sign in, because FACTORS has nothing by which they set one up"
+        what = "users without a factor cannot sign in, because FACTORS has nothing by which they set one up"
         yield Warning(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.W060")
 
 

@@ -2,7 +2,7 @@
 
 `rest_framework.authentication.BasicAuthentication` takes a password with each request, `RemoteUserAuthentication` a
 name that a proxy has authenticated, and the view ``obtain_auth_token`` gives a token for a password. None opens a
-session, so none would ask SIGN_IN_POLICY and REQUIRED_FACTORS. Whoever is refused there, or is to prove more, is not
+session, so none would ask SIGN_IN_POLICY and REQUIRED_FACTORS. A user who is refused there, or is to prove more, is not
 authenticated: 401 or 403, or 400 by that view. Nobody can give a code in such a request.
 
 Subclasses are covered, whichever of their two methods they replace. What calls `django.contrib.auth.authenticate` by

@@ -22,7 +22,7 @@ _FACTORS = (_KNOWN, _HELD, _BODILY)
 PERSONAL = _KNOWN | _BODILY | {MULTIPLE}
 """Methods that prove more than what the user has. Who has stolen the user's devices cannot use them."""
 STRONG = _HELD | _BODILY | {MULTIPLE}
-"""Methods that prove more than what the user knows. Whoever has found out a password cannot use them."""
+"""Methods that prove more than what the user knows. Somebody who has found out a password cannot use them."""
 REGISTERED = frozenset({MULTIPLE, "geo", "kba", "mca", "rba", "user", "wia"}).union(*_FACTORS)
 """All values of the registry."""
 
