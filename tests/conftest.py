@@ -19,7 +19,7 @@ from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import delivery
-from tests.browsers import FIREFOX
+from tests.browsers import FIREFOX, AsyncBrowser
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
 from tests.hashers import CheapArgon2
@@ -38,6 +38,8 @@ COMMITTING = {"transactional_db", "live_server", "django_db_reset_sequences", "d
 """The fixtures of tests that are not rolled back, besides the marker ``django_db`` with an argument."""
 SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
+LESS_OFTEN = (Client, "db"), (AsyncBrowser, "signed_cookies")
+"""Kinds of server with engines of Django's sessions that only the exhaustive run has. The others have each of both."""
 ONCE_BY_DEFAULT = (
     "tests/accounts/",
     "tests/tokens/api/",
@@ -73,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if (parameters.get("browser"), parameters.get("engine")) in LESS_OFTEN:
+            item.add_marker("exhaustive")
         is_on_each = "database" in parameters and not item.get_closest_marker("only_on")
         is_again = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
         if not is_again and not any(map(item.get_closest_marker, SLOW)):

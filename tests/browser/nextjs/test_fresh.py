@@ -176,7 +176,7 @@ def test_a_server_without_its_variables_names_them_and_stops(fresh):
     assert "ORIGIN is not set" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("mode", ["start", "dev"])
+@pytest.mark.parametrize("mode", ["start", pytest.param("dev", marks=pytest.mark.exhaustive)])
 def test_from_the_guard_to_the_sign_out(fresh, page, context, new_context, mode):
     with running(fresh.app, mode, fresh.port) as origin:
         if mode == "dev":

@@ -27,7 +27,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 limits = hypothesis_settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
