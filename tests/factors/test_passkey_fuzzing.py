@@ -26,8 +26,8 @@ CREATED = DEVICE.create(CREATION)
 SIGNED = DEVICE.sign(REQUEST)
 FIELDS = {"clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"}
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-many = settings(max_examples=300, deadline=None)
+few = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=150, deadline=None)
 exhaustive = settings(max_examples=20_000, deadline=None)
 
 

@@ -34,6 +34,7 @@ def test_the_session_continues_after_the_browser_is_closed_and_killed(profile, o
     assert site.reasons(person) == [""]
 
 
+@pytest.mark.exhaustive
 def test_a_browser_that_has_signed_too_often_gets_503_until_it_is_opened_again(open_browser, site, person):
     """Chromium signs six times in nine minutes."""
     device = open_browser()

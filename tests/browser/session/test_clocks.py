@@ -79,6 +79,7 @@ def test_a_tab_that_wakes_compares_the_clocks(signed_in, world, person, event):
     signed_in.wait_for("heard.at(-1)[0] === 'expire'")
 
 
+@pytest.mark.exhaustive
 def test_a_token_with_a_short_lifetime_is_refreshed_in_the_worker_before_it_expires(sites, new_context):
     """A test cannot move a worker's clock, so the token really expires."""
     site = sites(TOKENS_MODES="body", TOKENS_ACCESS_LIFETIME="8")
