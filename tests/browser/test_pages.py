@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RUN_AXE, at_length
-from tests.browser.pages import LONG_NAME, PAGES
+from tests.browser.pages import LIKE_ANOTHER, LONG_NAME, PAGES
 from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.sites import Person
 from tests.browser.steps import sign_out
@@ -38,7 +38,7 @@ def focused(page: Page) -> str:
     return page.evaluate("document.activeElement.textContent.trim()")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*(name for name in PAGES if name not in LIKE_ANOTHER), *at_length(*LIKE_ANOTHER)])
 def test_a_page_fits_a_phone_and_is_accessible_and_obeys_its_policy(visit, name, axe, refused):
     PAGES[name](visit)
     page = visit.page
