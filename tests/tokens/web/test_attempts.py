@@ -22,7 +22,7 @@ from tokens.models import SecurityEvent
 from tokens.service import throttles
 from tokens.service.throttles import Tally, Throttled
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 HTML = {"Accept": "text/html"}
 LIMIT, PERIOD = 10, 900

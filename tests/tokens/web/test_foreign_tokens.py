@@ -25,7 +25,7 @@ from tokens.service.revocation import revoke
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
 FOREIGN = {

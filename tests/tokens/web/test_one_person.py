@@ -23,6 +23,7 @@ from tokens.service.revocation_feed import feed
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.at_length_on("sqlite"),
+    pytest.mark.long,
     pytest.mark.urls("tests.tokens.web.django_session_urls"),
 ]
 
