@@ -1,4 +1,4 @@
-"""``factors.passkeys.PasskeyFactor``: passkeys, for the setting FACTORS."""
+"""Passkeys as a factor: ``factors.passkeys.PasskeyFactor`` in the setting FACTORS."""
 
 from collections.abc import Mapping
 from typing import Any
