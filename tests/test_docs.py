@@ -1,7 +1,6 @@
-"""The documents agree with the code: the tables of README.md and SECURITY.md name what exists, and all of it."""
+"""The documents agree with the code: the tables of docs/ and SECURITY.md name what exists, and all of it."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,19 +12,18 @@ from accounts import delivery
 from config import environment
 from config.postgresql import deadline
 from config.postgresql.base import ImpatientConnection
+from tests.documents import ALL, PAGES, ROOT
 from tokens.conf import SETTINGS
 from tokens.conf.rates import NAMES, Rates
 from tokens.protocol import access_tokens
 from tokens.service import throttles
 from tokens.service.revocation_feed import RESPITE
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
 def test_the_readme_has_every_setting_with_type_default_and_meaning():
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", ALL, re.MULTILINE))
     for name, setting in SETTINGS.items():
         kind, default, meaning = rows[name].split(" | ")
         assert (kind, meaning) == (setting.metadata["kind"], setting.metadata["doc"]), name
@@ -39,23 +37,23 @@ def test_the_readme_has_every_setting_with_type_default_and_meaning():
 
 
 def test_the_readme_tells_services_what_each_claim_means_that_no_library_checks():
-    section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
+    section = PAGES["how-to/verify-access-tokens.md"]
     checked = {"iss", "aud", "exp", "iat", "nbf", "jti", "client_id"}
     assert [name for name in access_tokens.REGISTERED - checked if f"`{name}`" not in section] == []
 
 
 def test_the_readme_has_no_unknown_setting():
-    table = README.split("## Settings")[1].split("| environment |")[0]
+    table = PAGES["reference/settings.md"]
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set(SETTINGS)
 
 
 def test_the_readme_has_every_throttle_with_its_rate():
-    rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", ALL, re.MULTILINE)
     assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
 def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
-    table = README.split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
+    table = PAGES["how-to/watch.md"].split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
     rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
     (group,) = yaml.safe_load((ROOT / "deploy" / "alarms.yml").read_text())["groups"]
     assert [tuple(cell.replace("\0", "|").replace("`", "") for cell in row) for row in rows] == [
@@ -67,13 +65,13 @@ def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
 def test_the_readme_has_every_variable_of_the_environment():
     code = "".join((ROOT / "config" / name).read_text() for name in ("settings.py", "environment.py"))
     read = re.findall(r"""(?:env\.\w+|whole_number|database_settings)\(\s*"([A-Z_]+)\"""", code)
-    table = README.split("| environment | meaning |")[1].split("\n\n")[0]
+    table = PAGES["reference/environment.md"].split("| environment | meaning |")[1].split("\n\n")[0]
     assert len(read) > 10
     assert set(read) - set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set()
 
 
 def test_the_readme_has_the_limits_of_connections():
-    table = README.split("### Connections")[1].split("\n### ")[0]
+    table = PAGES["how-to/operate.md"].split("## Connections")[1]
     rows = dict(re.findall(r"^\| [^|]*`([A-Z_]+_URL)`[^|]* \| (.+) \|$", table, re.MULTILINE))
     wait = int(re.findall(r"wait=(\d+)", (ROOT / "config" / "settings.py").read_text())[0])
     database = environment.postgresql({}, pool=10, wait=wait, timeout=15)["OPTIONS"]
@@ -93,7 +91,7 @@ def test_the_readme_has_the_limits_of_connections():
 def test_the_readme_has_no_unknown_option_of_a_command(command):
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
     ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
-    row = next(line for line in README.splitlines() if line.startswith(f"| `manage.py {command}`"))
+    row = next(line for line in ALL.splitlines() if line.startswith(f"| `manage.py {command}`"))
     assert set(re.findall(r"--[a-z-]+", row)) <= ours
 
 
@@ -102,7 +100,7 @@ def test_the_readme_has_every_operation_of_the_api(app):
     for pattern in get_resolver(f"{app}.api.urls").url_patterns:
         route = str(pattern.pattern).strip("^$").removesuffix("(?:/)?")
         route = re.sub(r"\(\?P<\w+>\[\^/\]\+\)", "{id}", route)
-        assert f"/api/{route}`" in README or pattern.name == "nothing", route
+        assert f"/api/{route}`" in ALL or pattern.name == "nothing", route
 
 
 def test_the_changelog_and_the_licence_exist():

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -15,6 +14,7 @@ from django.urls import get_resolver
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.attacks.test_doors import everything, routes
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post
+from tests.documents import PAGES
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import assert_problem, bearer
 from tests.tokens.devices import OFFERED
@@ -37,7 +37,7 @@ OFF = {"MODES": ["subdomain", "cookie", "scoped", "body"], "COOKIE_DOMAIN": "exa
 ON = {**OFF, "SERVICE_AUDIENCE": SERVICES}
 MODES = ["cookie", "scoped", "subdomain", "body"]
 TO_A_PAGE = (("Sec-Fetch-Mode", "navigate"),)
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = PAGES["how-to/verify-access-tokens.md"]
 
 
 @pytest.fixture(autouse=True)
@@ -403,7 +403,7 @@ class TestAVerifier:
     @pytest.fixture
     def verify(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[str], Any]]:
         """Return a function that makes the README's verifier for an audience, without a network."""
-        source = re.search(r"^```python\n(# verify\.py\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        source = re.search(r"^```python\n(# verify\.py\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
         assert source
         monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)
         monkeypatch.setenv("AUTH_ORIGIN", AUTH)

@@ -1,9 +1,9 @@
-"""Follows the README's section "In an existing Django project" word for word: ``python -m tests.clients.first_steps``.
+"""Follows `docs/how-to/existing-project.md` word for word: ``python -m tests.clients.first_steps``.
 
-For each case it makes a project with ``django-admin startproject``, pastes the blocks of the README to the ends of its
-files, and uses the project as people do: with a browser at ``runserver``, whose output has the mails. The project
-defines none of our names. The wheel is installed into a fresh virtual environment, with packages from the index in the
-versions of CI. The script says how long each case took, and fails if a page or an endpoint does not answer.
+For each case it makes a project with ``django-admin startproject``, pastes the blocks of the documentation to the ends
+of its files, and uses the project as people do: with a browser at ``runserver``, whose output has the mails. The
+project defines none of our names. The wheel is installed into a fresh virtual environment, with packages from the index
+in the versions of CI. The script says how long each case took, and fails if a page or an endpoint does not answer.
 """
 
 import argparse
@@ -22,10 +22,9 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 
 from tests.clients.visitor import NEW_PASSWORD, PASSWORD, Served, free_port
+from tests.documents import ALL, PAGES, ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-README = (ROOT / "README.md").read_text()
 FILES = {
     "settings.py": "site_/settings.py",
     "urls.py": "site_/urls.py",
@@ -36,9 +35,9 @@ FILES = {
 SECONDS = 300
 """The time limit of a command, and of what is done with the server."""
 BOTH = ("settings.py", "urls.py")
-PAGES = (*BOTH, "settings.py, with accounts", "urls.py, with accounts")
+PASTED = (*BOTH, "settings.py, with accounts", "urls.py, with accounts")
 NO_API = (r'"rest_framework", ', r"^[^\n]*(api/|jwks)[^\n]*\n")
-"""What the README says to leave out without REST framework: the name in INSTALLED_APPS, and these lines of urls.py."""
+"""What the page says to leave out without REST framework: the name in INSTALLED_APPS, and these lines of urls.py."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,12 @@ class Case:
 CASES = {
     "tokens, with auth.User": Case(BOTH),
     "tokens, with auth.User and without REST framework": Case(BOTH, NO_API, extra=""),
-    "accounts, with accounts.User": Case(PAGES, name="ada@example.org"),
-    "accounts, with accounts.User and without REST framework": Case(PAGES, NO_API, extra="", name="ada@example.org"),
-    "accounts, with auth.User": Case(PAGES, (r"^AUTH_USER_MODEL[^\n]*\n",)),
+    "accounts, with accounts.User": Case(PASTED, name="ada@example.org"),
+    "accounts, with accounts.User and without REST framework": Case(PASTED, NO_API, extra="", name="ada@example.org"),
+    "accounts, with auth.User": Case(PASTED, (r"^AUTH_USER_MODEL[^\n]*\n",)),
     "all blocks": Case(
         (
-            *PAGES,
+            *PASTED,
             "settings.py, with SQLite",
             "settings.py, for operators",
             "settings.py, with views of REST framework",
@@ -106,14 +105,14 @@ LEFT_OUT = {
 
 
 def blocks() -> list[tuple[str, str]]:
-    """Return each block of Python in the README that is for a file of the project: its first line, and its text."""
-    found = re.findall(r"^( *)```python\n\1# ([^\n]+)\n(.*?)^\1```", README, re.DOTALL | re.MULTILINE)
+    """Return the first line and the text of each block of Python that is for a file of the project."""
+    found = re.findall(r"^( *)```python\n\1# ([^\n]+)\n(.*?)^\1```", ALL, re.DOTALL | re.MULTILINE)
     return [(first, textwrap.dedent(text)) for _, first, text in found if first.partition(",")[0] in FILES]
 
 
 def commands() -> list[str]:
     """Return the commands of the steps."""
-    section = README.split("### In an existing Django project")[1].split("\n#### ")[0]
+    section = PAGES["how-to/existing-project.md"]
     found = re.findall(r"^ *```sh\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
     return [line.strip() for block in found for line in block.splitlines()]
 

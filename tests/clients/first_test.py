@@ -1,7 +1,7 @@
-"""Follows the README's section "Testing" word for word: ``python -m tests.clients.first_test``.
+"""Follows `docs/how-to/testing.md` word for word: ``python -m tests.clients.first_test``.
 
 In a project from ``startproject`` that has followed the steps (`tests.clients.first_steps`), it writes the blocks of
-the section to the files that they name, and runs them with pytest and with ``manage.py test``. The wheel and the test
+the page to the files that they name, and runs them with pytest and with ``manage.py test``. The wheel and the test
 runner are installed into a fresh virtual environment. The script says how long the way took.
 """
 
@@ -15,17 +15,18 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.first_steps import BOTH, README, ROOT, SECONDS, Case, Project, environment
+from tests.clients.first_steps import BOTH, ROOT, SECONDS, Case, Project, environment
+from tests.documents import PAGES
 
-SECTION = README.split("\n## Testing\n")[1].split("\n## ")[0]
+PAGE = PAGES["how-to/testing.md"]
 TOOLS = ("pytest", "pytest-django")
 FIRST = ("pytest.ini", "conftest.py", "test_sign_in.py", "tests.py")
 """The files that the tests without a browser need."""
 
 
 def blocks() -> dict[str, str]:
-    """Return the blocks of the section by the names of their files."""
-    return dict(re.findall(r"^```(?:ini|python)\n# (\S+)\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE))
+    """Return the blocks of the page by the names of their files."""
+    return dict(re.findall(r"^```(?:ini|python)\n# (\S+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 
 
 def prepared(folder: Path, python: str) -> Project:

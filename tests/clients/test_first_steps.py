@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients import first_steps
-from tests.clients.first_steps import BOTH, CASES, PAGES, Case, Project
+from tests.clients.first_steps import BOTH, CASES, PASTED, Case, Project
 from tests.clients.projects import installed_wheel
+from tests.documents import PAGES
 
 ACCOUNTS = "accounts, with accounts.User"
 
@@ -25,7 +26,7 @@ def test_every_block_is_pasted_in_one_of_the_cases_and_exists():
 
 
 def test_the_section_has_at_most_four_steps():
-    section = first_steps.README.split("### In an existing Django project")[1].split("\n#### ")[0]
+    section = PAGES["how-to/existing-project.md"]
     assert re.findall(r"^(\d)\. ", section, re.MULTILINE) == ["1", "2", "3", "4"]
 
 
@@ -47,7 +48,7 @@ def followed(python: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def without(pattern: str) -> Case:
-    return Case(PAGES, (pattern,))
+    return Case(PASTED, (pattern,))
 
 
 FORGOTTEN: dict[str, tuple[Case, str]] = {
@@ -62,7 +63,7 @@ FORGOTTEN: dict[str, tuple[Case, str]] = {
     "the public keys": (without(r"^[^\n]*jwks\)[^\n]*"), "jwks.json is not in the URLs"),
     "the API of accounts": (without(r"^[^\n]*accounts\.api\.urls[^\n]*"), "accounts.api.urls is not in the URLs"),
     "the pages": (without(r"^[^\n]*accounts\.urls[^\n]*"), "accounts.urls is not in the URLs"),
-    "the URLs": (Case((PAGES[0], PAGES[2])), "accounts.urls is not in the URLs"),
+    "the URLs": (Case((PASTED[0], PASTED[2])), "accounts.urls is not in the URLs"),
     "the URLs, without accounts": (Case(BOTH[:1]), "tokens.api.urls is not in the URLs"),
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 import tokens.testing
 from tests.clients import first_test
-from tests.clients.first_test import FIRST, SECTION, Project, prepared, run, with_pytest, write
+from tests.clients.first_test import FIRST, PAGE, Project, prepared, run, with_pytest, write
 from tests.clients.projects import installed_wheel
 from tokens.testing import plugin
 
@@ -51,13 +51,13 @@ def test_each_kind_of_test_case_of_django_works_also_in_parallel(project):
 
 
 def test_the_section_names_every_function_and_every_fixture():
-    missing = [name for name in tokens.testing.__all__ if f"`{name}" not in SECTION]
+    missing = [name for name in tokens.testing.__all__ if f"`{name}" not in PAGE]
     assert missing == ["Clock", "SignedIn"]  # What functions return.
     fixtures = [name for name, value in vars(plugin).items() if isinstance(value, type(plugin.latchkey_user))]
-    assert [name for name in fixtures if name[0] != "_" and f"`{name}`" not in SECTION] == []
+    assert [name for name in fixtures if name[0] != "_" and f"`{name}`" not in PAGE] == []
     assert len(fixtures) > 5
 
 
 def test_every_block_is_run():
     assert set(first_test.blocks()) == {*FIRST, "test_browser.py"}
-    assert SECTION.count("```python\n") + SECTION.count("```ini\n") == len(first_test.blocks())
+    assert PAGE.count("```python\n") + PAGE.count("```ini\n") == len(first_test.blocks())

@@ -8,6 +8,8 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from tests.documents import PAGES
+
 SOURCE = Path(__file__).parent / "nextjs"
 PACKAGE = Path(__file__).parents[2] / "clients" / "next"
 SESSION = "01890000-0000-7000-8000-000000000000"
@@ -54,7 +56,7 @@ def test_the_package_depends_on_jose_and_requires_a_safe_next_js():
     package = json.loads((PACKAGE / "package.json").read_text())
     assert list(package["dependencies"]) == ["jose"]
     versions = re.findall(r"[\d.]+", package["peerDependencies"]["next"])
-    readmes = (PACKAGE / "README.md").read_text(), (PACKAGE.parents[1] / "README.md").read_text()
+    readmes = (PACKAGE / "README.md").read_text(), PAGES["how-to/nextjs.md"]
     assert [version for version in versions for text in readmes if version not in text] == []
 
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
+from tests.documents import PAGES
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.protocol.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
@@ -25,7 +26,7 @@ from tokens.protocol import access_tokens, keys
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = PAGES["how-to/verify-access-tokens.md"]
 SECRET = "the secret of a server of this test, long enough to be a real one"
 OLD_SECRET = "the secret that the server had before and which is a fallback now"
 RUN_PYTHON = """
@@ -104,8 +105,8 @@ def auth() -> Iterator[Auth]:
 
 
 def block(first_line: str) -> str:
-    """Return the README's code block that begins with this line."""
-    found = re.findall(rf"^```\w+\n({re.escape(first_line)}\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Return the page's code block that begins with this line."""
+    found = re.findall(rf"^```\w+\n({re.escape(first_line)}\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert len(found) == 1
     return str(found[0])
 
@@ -172,13 +173,13 @@ def test_the_verifiers_are_about_ten_lines(first_line):
 
 
 def test_the_readme_says_when_a_verifier_sees_a_revocation():
-    section = README.split("### Verify access tokens elsewhere")[1].split("\n### ")[0]
+    section = PAGE
     assert "its access token stays valid until it expires" in section
     assert "/api/auth/introspect" in section
 
 
 def test_the_settings_accept_the_digest_that_the_readme_s_command_prints(settings):
-    command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", README, re.MULTILINE)
+    command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", PAGE, re.MULTILINE)
     assert command
     done = subprocess.run(["bash", "-c", command[0]], capture_output=True, text=True, check=True, timeout=60)
     name, _, entry = done.stdout.strip().partition("=")

@@ -21,11 +21,11 @@ from django.urls import get_resolver
 from tests.attacks.test_doors import routes
 from tests.browsers import post, refresh
 from tests.config.test_start_up import imported
+from tests.documents import ALL
 from tests.factories import PASSWORD
 from tokens.models import SecurityEvent
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 CANARY = "canary-of-a-header"
 PATHS = sorted(
     {
@@ -178,7 +178,7 @@ def test_logs_go_to_standard_error_and_to_the_operators_and_nowhere_else():
     handlers = {handler["class"] for handler in django_settings.LOGGING["handlers"].values()}
     assert handlers == {"logging.StreamHandler", "tokens.web.reports.AdminMail"}
     for name in ("django", "accounts", "tokens"):
-        assert f"log `{name}`" in README
+        assert f"log `{name}`" in ALL
 
 
 @pytest.mark.parametrize("formatter", ["line", "fields", "error"])

@@ -1,20 +1,20 @@
-"""The function of the README with which a service asks for more."""
+"""The function in the documentation with which a service asks for more."""
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+from tests.documents import PAGES
+
 NOW = 1_893_456_000
 
 
 @pytest.fixture
 def challenge(monkeypatch: Any) -> Any:
-    """The function, at a fixed time. A copy of it here could differ from the README."""
-    block = re.search(r"```python\n# step_up\.py\n(.*?)```", README, re.DOTALL)
+    """The function, at a fixed time. A copy of it here could differ from the page."""
+    block = re.search(r"```python\n# step_up\.py\n(.*?)```", PAGES["how-to/verify-access-tokens.md"], re.DOTALL)
     assert block
     names: dict[str, Any] = {}
     exec(block[1], names)  # noqa: S102 (our own text)
