@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,9 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 
 from tests.clients.visitor import NEW_PASSWORD, PASSWORD, Served, free_port
-from tests.documents import ALL, PAGES, ROOT
+from tests.docs.blocks import Block
+from tests.docs.blocks import blocks as blocks_of
+from tests.documents import ROOT
 
 HERE = Path(__file__).parent
 FILES = {
@@ -32,6 +33,7 @@ FILES = {
     "views.py": "views.py",
     "policies.py": "policies.py",
 }
+PAGE = "docs/how-to/existing-project.md"
 SECONDS = 300
 """The time limit of a command, and of what is done with the server."""
 BOTH = ("settings.py", "urls.py")
@@ -95,26 +97,21 @@ CASES = {
 }
 
 
-LEFT_OUT = {
-    "asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`",
-    "settings.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
-    "urls.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
-    "settings.py, with factors and staff who need them": "its visitor has no app: `tests/factors/test_enrolment.py`",
-}
-"""The blocks that no case pastes, with the reason."""
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Return the first line and the text of each block of Python that is for a file of the project."""
-    found = re.findall(r"^( *)```python\n\1# ([^\n]+)\n(.*?)^\1```", ALL, re.DOTALL | re.MULTILINE)
-    return [(first, textwrap.dedent(text)) for _, first, text in found if first.partition(",")[0] in FILES]
+def blocks() -> list[tuple[str, Block]]:
+    """Return each block of the guides that is for a file of the project, and its first line without ``# ``."""
+    found = [*blocks_of("docs/explanation", "python"), *blocks_of("docs/how-to", "python")]
+    named = [(one.first.removeprefix("# "), one) for one in found if one.first.startswith("# ")]
+    return [(first, one) for first, one in named if first.partition(",")[0] in FILES]
 
 
 def commands() -> list[str]:
     """Return the commands of the steps."""
-    section = PAGES["how-to/existing-project.md"]
-    found = re.findall(r"^ *```sh\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
-    return [line.strip() for block in found for line in block.splitlines()]
+    return [line.strip() for one in blocks_of(PAGE, "sh") for line in one.text.splitlines()]
+
+
+def runs_blocks() -> list[Block]:
+    pasted = [one for first, one in blocks() if any(first in case.blocks for case in CASES.values())]
+    return [*pasted, *blocks_of(PAGE, "sh")]
 
 
 class Project:
@@ -127,10 +124,10 @@ class Project:
 
     def paste(self) -> None:
         for first in self.case.blocks:
-            for name, text in blocks():
+            for name, one in blocks():
                 if name == first:
                     with (self.folder / FILES[first.partition(",")[0]]).open("a") as file:
-                        file.write("\n" + self._adapted(text))
+                        file.write("\n" + self._adapted(one.body))
 
     def _adapted(self, text: str) -> str:
         text = text.replace("localhost:8000", f"localhost:{self.port}")  # Another process may use the port.
