@@ -29,8 +29,6 @@ HERE = Path(__file__).parent
 FILES = {
     "settings.py": "site_/settings.py",
     "urls.py": "site_/urls.py",
-    "asgi.py": "site_/asgi.py",
-    "views.py": "views.py",
     "policies.py": "policies.py",
 }
 PAGE = "docs/how-to/existing-project.md"
@@ -87,9 +85,6 @@ CASES = {
             "settings.py, with passkeys",
             "urls.py, with factors",
             "settings.py, with error reports",
-            "views.py",
-            "views.py, that ask for more",
-            "asgi.py",
         ),
         extra="api,factors",
         name="ada@example.org",
