@@ -104,9 +104,15 @@ def commands() -> list[str]:
     return [line.strip() for one in blocks_of(PAGE, "sh") for line in one.text.splitlines()]
 
 
+def first_call() -> Block:
+    """Return the block with a first call by curl."""
+    [found] = blocks_of(PAGE, "shell")
+    return found
+
+
 def runs_blocks() -> list[Block]:
     pasted = [one for first, one in blocks() if any(first in case.blocks for case in CASES.values())]
-    return [*pasted, *blocks_of(PAGE, "sh")]
+    return [*pasted, *blocks_of(PAGE, "sh"), first_call()]
 
 
 class Project:
@@ -146,6 +152,17 @@ class Project:
         """Ask for every URL in a process of the project."""
         shutil.copy(HERE / "every_url.py", self.folder)
         self._run("every_url.py")
+
+    def call(self, field: str, name: str) -> str:
+        """Sign in by curl, as the guide does, and return what is printed. The project has to be served."""
+        text = first_call().text.replace("localhost:8000", f"localhost:{self.port}").replace("…", PASSWORD)
+        text = text.replace('"username": "ada"', f'"{field}": "{name}"')
+        command = ["bash", "-ec", text]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     @contextmanager
     def served(self) -> Iterator[Served]:
@@ -195,6 +212,8 @@ def follow(folder: Path, python: str, case: Case) -> None:
         site.sign_in_at_the_admin(case.name)
         if case.has_api:
             site.use_the_api(case.name)
+            said = project.call("email" if "@" in case.name else "username", case.name)
+            assert said.replace(" ", "").count('"user":{"id":') == 2, said
         if case.has_pages:
             site.register("bob@example.org")
             site.sign_in("bob@example.org", PASSWORD)

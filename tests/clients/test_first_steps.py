@@ -1,4 +1,4 @@
-"""The README's steps in a project from ``startproject``. `first_steps` follows them in a fresh virtual environment."""
+"""The guide's steps in a project from ``startproject``. `first_steps` follows them in a fresh virtual environment."""
 
 import re
 import shutil

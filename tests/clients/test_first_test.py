@@ -1,4 +1,4 @@
-"""The README's section "Testing" in a project from ``startproject``, with the wheel: what a newcomer does.
+"""The guide for tests in a project from ``startproject``, with the wheel: what a newcomer does.
 
 `first_test` does the same in a fresh virtual environment. A block with a real browser runs in
 ``tests/browser/test_testing_kit.py``.

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
-from tests.docs.blocks import Block, block
+from tests.docs.blocks import Block, block, blocks
 from tests.documents import PAGES
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.protocol.pems import pem
@@ -33,6 +33,8 @@ NAME = "docs/how-to/verify-access-tokens.md"
 PAGE = PAGES["how-to/verify-access-tokens.md"]
 PYTHON, NODE = block(NAME, "# verify.py"), block(NAME, "// verify.mjs")
 MAKE_SECRET = block(NAME, "SECRET=$(openssl rand -hex 32)")
+[INTROSPECTION] = [one for one in blocks(NAME, "sh") if one.first.startswith("curl ")]
+[INTROSPECTED] = blocks(NAME, "json")
 SECRET = "the secret of a server of this test, long enough to be a real one"
 OLD_SECRET = "the secret that the server had before and which is a fallback now"
 RUN_PYTHON = """
@@ -62,9 +64,9 @@ Verify = Callable[..., list[dict[str, Any]]]
 
 
 class Auth:
-    """A server with its port in its ORIGIN, and the keys that it signs with."""
+    """A server with its port in its ORIGIN, and the keys that it signs with. ``variables``: of its environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, **variables: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -72,7 +74,7 @@ class Auth:
         self.ring = keys.derive([SECRET])
         environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
         environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body"}
-        self.server = WebServer(url_of(connections["default"].settings_dict), **environment)
+        self.server = WebServer(url_of(connections["default"].settings_dict), **{**environment, **variables})
 
     def sign_in(self) -> dict[str, Any]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -111,7 +113,7 @@ def auth() -> Iterator[Auth]:
 
 
 def runs_blocks() -> list[Block]:
-    return [PYTHON, NODE, MAKE_SECRET]
+    return [PYTHON, NODE, MAKE_SECRET, INTROSPECTION, INTROSPECTED]
 
 
 @pytest.fixture(params=["python", "node"])
@@ -188,3 +190,32 @@ def test_the_settings_accept_the_digest_that_the_page_s_command_prints(settings)
     assert name == "TOKENS_INTROSPECTION_CLIENTS"
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [entry]}
     assert [one.id for one in token_settings().introspectors] == ["api"]
+
+
+def test_a_service_asks_as_the_page_says_whether_a_token_is_valid_now():
+    made = subprocess.run(["bash", "-c", f"{MAKE_SECRET.text}echo $SECRET"], capture_output=True, text=True, check=True)
+    setting, secret = made.stdout.split()
+    name, _, value = setting.partition("=")
+    auth = Auth(**{name: value})
+    try:
+        signed_in = auth.sign_in()
+        good, bad = (
+            bash(INTROSPECTION, auth.origin, SECRET=secret, TOKEN=token)
+            for token in (signed_in["access_token"], signed_in["refresh_token"])
+        )
+    finally:
+        auth.server.stop()
+    shown = json.loads(INTROSPECTED.text)
+    assert {name: type(good[name]) for name in shown} == {name: type(value) for name, value in shown.items()}
+    assert (good["active"], good["sub"], good["sid"]) == (True, signed_in["user"]["id"], signed_in["session"]["id"])
+    assert bad == {"active": False}
+
+
+def bash(command: Block, origin: str, **variables: str) -> Any:
+    """Run a block with curl at this server, and return the JSON that it prints, or None if it prints nothing."""
+    text = command.text.replace("https://auth.example.org", origin)
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        ["bash", "-ec", text], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    return json.loads(done.stdout) if done.stdout else None

@@ -85,7 +85,7 @@ class TestBrowsers:
 
     def test_signing_in(self, user):
         client = Client(headers={"User-Agent": FIREFOX})
-        ours, old = signed_in(user, "api", client), signed_in(user, "old")
+        ours, old = signed_in(user, "dj-rest-auth", client), signed_in(user, "old")
         assert ours.json().keys() == old.json().keys()
         assert ours.json()["user"] == old.json()["user"]
         assert ours.json()["refresh"] == ""
@@ -117,7 +117,7 @@ class TestApplications:
     @pytest.mark.parametrize("rotates", [False, True])
     def test_signing_in_and_out(self, user, monkeypatch, rotates):
         monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
-        answer = signed_in(user, "api").json()
+        answer = signed_in(user, "dj-rest-auth").json()
         assert answer["refresh"].startswith(PREFIX) == rotates
         assert post(Client(), "/dj-rest-auth/token/refresh/", {"refresh": answer["refresh"]}).status_code == 200
         assert post(Client(), "/dj-rest-auth/logout/", {"refresh": answer["refresh"]}).status_code == 200
@@ -125,7 +125,8 @@ class TestApplications:
 
     def test_the_answer_to_a_sign_in_that_fails_is_theirs(self, user):
         ours, old = (
-            post(Client(), f"/{at}/login/", {"email": user.email, "password": "wrong"}) for at in ("api", "old")
+            post(Client(), f"/{at}/login/", {"email": user.email, "password": "wrong"})
+            for at in ("dj-rest-auth", "old")
         )
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
 
@@ -136,7 +137,7 @@ def refuses(request: Any, user: Any, methods: Any) -> Any:
 
 def test_the_policy_is_asked(user, browser, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
-    for answer in (signed_in(user, "api"), post(browser, "/dj-rest-auth/token/refresh/")):
+    for answer in (signed_in(user, "dj-rest-auth"), post(browser, "/dj-rest-auth/token/refresh/")):
         assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_refused")
     assert live() == 0
 
