@@ -64,17 +64,17 @@ Verify = Callable[..., list[dict[str, Any]]]
 
 
 class Auth:
-    """A server with its port in its ORIGIN, and the keys that it signs with. ``variables``: of its environment."""
+    """A server with its port in its ORIGIN, and the keys that it signs with. ``more``: environment variables."""
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, **more: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         self.ring = keys.derive([SECRET])
         environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
-        environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body"}
-        self.server = WebServer(url_of(connections["default"].settings_dict), **{**environment, **variables})
+        environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body", **more}
+        self.server = WebServer(url_of(connections["default"].settings_dict), **environment)
 
     def sign_in(self) -> dict[str, Any]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
