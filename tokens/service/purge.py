@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
@@ -168,20 +167,15 @@ def purges() -> list["Purge | Together"]:
 
 
 def _sessions(alias: str, instant: datetime) -> Purge:
-    candidates = RefreshToken.objects.using(alias).filter(id__lt=_first_id(instant + CLOCKS_DIFFER))
+    candidates = RefreshToken.objects.using(alias).filter(id__lt=events.first_id(instant + CLOCKS_DIFFER))
     return Purge("sessions", candidates.ended_before(instant), candidates, ("id",), _delete_sessions, instant)
 
 
 def _attempts(alias: str, kind: str, instant: datetime, counted_from: datetime | None) -> Purge:
     """Return what can be purged of a kind that anybody can cause. The index of events by kind finds it."""
-    candidates = SecurityEvent.objects.using(alias).filter(kind=kind, id__lt=_first_id(instant + CLOCKS_DIFFER))
+    candidates = SecurityEvent.objects.using(alias).filter(kind=kind, id__lt=events.first_id(instant + CLOCKS_DIFFER))
     rows = candidates.filter(created_at__lt=instant)
     return Purge(kind, rows, candidates, ("id",), _delete_rows, instant, counted_from)
-
-
-def _first_id(instant: datetime) -> UUID:
-    """Return the smallest UUIDv7 of this millisecond, or the smallest of all before 1970 (RFC 9562 section 5.7)."""
-    return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
