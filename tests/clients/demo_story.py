@@ -35,7 +35,7 @@ def first_command() -> str:
 
 
 def copy(folder: Path) -> None:
-    """Copy the files of the last commit. Files of the checkout that are not committed could hide that one is missing."""
+    """Copy the files of the last commit. Other files of the checkout could hide that one is missing."""
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True)
     folder.mkdir()
     subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
@@ -79,7 +79,7 @@ def demo_started(folder: Path, *, has_cache: bool) -> Iterator[str]:
 
 
 def _read_on(process: "subprocess.Popen[str]") -> None:
-    """Read what the server prints, until it says that it serves. Then let it print into the pipe no more than it holds."""
+    """Read what the server prints, until it serves. What it prints later fits into the pipe."""
     for line in process.stdout or ():
         if "Quit the server" in line:
             return
