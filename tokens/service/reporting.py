@@ -13,6 +13,8 @@ Ctrl-C ends a command with `INTERRUPTED`, and a message that says what was done 
 This module imports no model of `tokens`, so that `accounts` can use it without the app `tokens`.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -25,6 +27,10 @@ from django.core.management import BaseCommand, CommandError
 
 EVERY = 5.0
 """Seconds between two lines about the progress of a task."""
+BAR_AFTER = 1.0
+"""Seconds after which a task gets its progress bar."""
+PIPE_CLOSED = 141
+"""The exit code if the output was piped into a program that has ended: 128 and the number of the signal."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal, as shells say it."""
 
@@ -59,6 +65,10 @@ class Report:
             done = "" if self._is_whole else ", ".join(self._done.values())
             text = f"interrupted after {self.duration}. Done until then: {done or 'nothing'}. Run it again to go on"
             raise CommandError(text, returncode=INTERRUPTED) from None
+        if kind is not None and issubclass(kind, BrokenPipeError):
+            # The reader, such as `head`, has read enough. Python would complain again when it flushes at the exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(PIPE_CLOSED) from None
 
     @property
     def seconds(self) -> float:
@@ -141,4 +151,4 @@ def _bar(name: str, total: int | None, stream: Any) -> Any:
     """Return a progress bar of tqdm, which must be there. Django's wrapper of the stream would add line ends."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=name, unit=" rows", file=getattr(stream, "_out", stream))
+    return tqdm(total=total, desc=name, unit=" rows", delay=BAR_AFTER, file=getattr(stream, "_out", stream))

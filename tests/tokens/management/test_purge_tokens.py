@@ -22,7 +22,7 @@ from tests.browsers import login
 from tests.tokens.service.statements import explained, query, statements
 from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service import purge
+from tokens.service import purge, reporting
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import LATE_COMMIT, feed
 
@@ -242,6 +242,7 @@ class TestTheOutput:
         run("--batch-size=1", "--dry-run")
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(reporting, "BAR_AFTER", 0)
         run("--batch-size=1")
         shown = capsys.readouterr().err
         assert "sessions: 100%" in shown

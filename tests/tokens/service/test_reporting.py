@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from django.core.management import BaseCommand, CommandError
 
 from tokens.service import reporting
-from tokens.service.reporting import EVERY, INTERRUPTED, Report, counted
+from tokens.service.reporting import EVERY, INTERRUPTED, PIPE_CLOSED, Report, counted
 
 
 class Terminal(StringIO):
@@ -67,16 +69,18 @@ def test_a_log_gets_a_line_every_few_seconds_and_nothing_about_short_work(pauses
 
 
 def test_a_terminal_gets_a_bar_with_the_total_and_without_tqdm_it_gets_the_lines(seconds, monkeypatch):
-    terminal = Terminal()
-    with Report(command(terminal), 1, seconds=seconds) as report:
-        worked(report, seconds, [1, 9])
-    assert "sessions: 100%" in terminal.getvalue()
-    assert "20/20" in terminal.getvalue()
+    def shown() -> str:
+        terminal = Terminal()
+        with Report(command(terminal), 1, seconds=seconds) as report:
+            worked(report, seconds, [1, 9])
+        return terminal.getvalue()
+
+    assert shown() == "", "The bar's own clock says that the work was short."
+    monkeypatch.setattr(reporting, "BAR_AFTER", 0)
+    assert "sessions: 100%" in shown()
+    assert "20/20" in shown()
     monkeypatch.setattr(reporting, "find_spec", lambda name: None)
-    terminal = Terminal()
-    with Report(command(terminal), 1, seconds=seconds) as report:
-        worked(report, seconds, [1, 9])
-    assert terminal.getvalue() == "sessions: 20 deleted so far\n"
+    assert shown() == "sessions: 20 deleted so far\n"
 
 
 def test_verbosity_0_is_silent(seconds):
@@ -130,23 +134,40 @@ class Command(BaseCommand):
         with Report(self, verbosity) as report, report.task("rows", "deleted") as step:
             step(7)
             print("ready", flush=True)
+            if sys.stdin.readline() == "print\\n":
+                for number in range(100_000):
+                    self.stdout.write("a row of a list")
             time.sleep(60)
 
 Command().run_from_argv(["manage.py", "it"])
 """
 
 
-def test_ctrl_c_ends_a_real_process_without_a_traceback():
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+@contextmanager
+def ready_process() -> Iterator[Any]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         killer = threading.Timer(60, process.kill)
         killer.start()
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        yield process
+        killer.cancel()
+
+
+def test_a_reader_that_has_read_enough_ends_a_real_process_quietly():
+    with ready_process() as process:
+        process.stdout.close()
+        process.stdin.write("print\n")
+        process.stdin.flush()
+        assert process.wait() == PIPE_CLOSED
+        assert process.stderr.read() == ""
+
+
+def test_ctrl_c_ends_a_real_process_without_a_traceback():
+    with ready_process() as process:
         process.send_signal(2)
         _out, err = process.communicate()
-        killer.cancel()
     assert process.returncode == INTERRUPTED
     assert err.startswith("CommandError: interrupted after ")
     assert "Done until then: rows: 7 deleted." in err
