@@ -27,7 +27,7 @@ from tests.browser.demo import (
     seconds_left,
     sentence,
 )
-from tests.browser.palette import SCREENSHOTS, WANTED
+from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.steps import FAST_TIMERS, fill_in, policy_violations, sign_in, sign_out
 from tests.scale.cluster import wait_for
 
@@ -278,7 +278,8 @@ def test_screenshots_are_taken(at_demo, name):
     clip = {"x": 0, "y": 0, "width": width, "height": at_demo.locator(".demo-drawing").evaluate(bottom) + 16}
     for scheme in ("light", "dark"):
         at_demo.emulate_media(color_scheme=scheme)
-        at_demo.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True, clip=clip)
+        picture = with_palette(at_demo.screenshot(full_page=True, clip=clip))
+        (SCREENSHOTS / f"{name}-{scheme}.png").write_bytes(picture)
 
 
 def test_a_passkey_is_created_on_localhost_and_signs_in_and_answers_a_view_that_asks_for_more(

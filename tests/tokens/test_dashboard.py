@@ -19,7 +19,7 @@ from tokens.service import events, overview
 
 __all__ = ["admin", "boss", "staff"]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 DASHBOARD = f"{SESSIONS}dashboard/"
 HOUR = timedelta(hours=1)
