@@ -1,5 +1,6 @@
 """The demo, started by the README's command, and the steps on its page."""
 
+import re
 import socket
 import sqlite3
 import subprocess
@@ -16,6 +17,8 @@ from tests.browser.sites import SECRET_KEY, Person
 from tests.clients.projects import ROOT, clean_environment
 
 DEMO_USER = Person("demo@latchkey.test", "latchkey-demo")
+STEPS, THIEF = 7, 6
+"""The steps of the story, and the one in which the session ends."""
 STORY = 30_000
 """The time limit of a button's story, in milliseconds."""
 
@@ -79,22 +82,20 @@ def follow_the_story(page: Page) -> list[str]:
 
     The last step is signed in for again, because the thief's has ended the session.
     """
-    headings = []
     page.goto("/")
     page.get_by_role("link", name="Start the demo").click()
-    headings.append(page.locator(".demo-story [open] h2").inner_text())
-    page.get_by_role("button", name=f"Sign in as {DEMO_USER.email}").click()
-    while (heading := page.locator(".demo-story [open] h2").inner_text()) != "Go on from here":
-        headings.append(heading)
-        step = page.locator(".demo-story [open]")
-        expect(step.get_by_text("What to look at:")).to_be_visible()
-        step.get_by_role("button").click()
-        expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
-        again = page.get_by_role("button", name=f"Sign in as {DEMO_USER.email}")
-        if heading.startswith("6"):
-            again.click()
-        else:
-            page.get_by_role("button", name="Next: ").click()
+    opened, headings = page.locator(".demo-story [open]"), []
+    sign_in_again = page.get_by_role("button", name=f"Sign in as {DEMO_USER.email}")
+    for number in range(1, STEPS + 1):
+        # The page of a new session opens its step when its script runs.
+        expect(opened.get_by_role("heading")).to_have_text(re.compile(rf"^{number}\. "))
+        headings.append(opened.get_by_role("heading").inner_text())
+        expect(opened.get_by_text("What to look at:")).to_be_visible()
+        opened.get_by_role("button").click()
+        if number > 1:
+            expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
+            (sign_in_again if number == THIEF else page.get_by_role("button", name="Next: ")).click()
+    expect(opened.get_by_role("heading")).to_have_text("Go on from here")
     return headings
 
 
