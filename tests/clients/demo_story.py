@@ -20,9 +20,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
 
+from tests.clients.newcomers import OURS
 from tests.clients.visitor import free_port
 from tests.documents import ROOT
 
+OF_THE_SETTINGS = ("DEBUG", "SECRET_KEY", "ORIGIN", "DATABASE_URL", "CACHE_URL", "EMAIL_URL")
+"""Variables of the settings, which would take the place of the file that the first run writes."""
 SECONDS = 900
 """The time limit of the command, most of which is the installation."""
 
@@ -46,10 +49,9 @@ def demo_started(folder: Path, *, has_cache: bool) -> Iterator[str]:
     """Run the README's first command in a new virtual environment. Yield the first address that it prints."""
     environment = folder.parent / "environment"
     venv.create(environment, with_pip=True)
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: value for name, value in os.environ.items() if name not in OURS and name not in OF_THE_SETTINGS}
     variables = {
         **kept,
-        **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_INDEX", "SSL_"))},
         "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
         "VIRTUAL_ENV": str(environment),
         "PYTHONUNBUFFERED": "1",
