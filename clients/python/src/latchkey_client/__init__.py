@@ -6,7 +6,8 @@
     with httpx.Client(auth=auth) as client:
         client.get("https://auth.example.org/api/auth/me")
 
-`latchkey_client.keyrings` has a store in the keyring of the operating system.
+`LatchkeyAuth` says what it does, and `latchkey_client.errors` what it raises. `latchkey_client.keyrings` has a store in
+the keyring of the operating system.
 """
 
 from latchkey_client.auth import LatchkeyAuth
