@@ -200,6 +200,8 @@ class ServiceToken(ApiView):
 
 
 class Me(ApiView):
+    """Who is signed in. `accounts` adds a method."""
+
     @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=MeOutput)
     def get(self, request: Request) -> Response:
         if self.session_id is None:

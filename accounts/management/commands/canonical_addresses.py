@@ -21,7 +21,10 @@ from accounts.models import CanonicalAddress
 
 
 class Command(BaseCommand):
-    help = "Repairs the table of canonical addresses, and lists the accounts whose addresses are spellings of one."
+    help = (
+        "Repairs the table of canonical addresses, and lists the accounts whose addresses are spellings of one. With a "
+        "user model of your own, lists the users that share an address."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         field = users.address_field()

@@ -8,7 +8,10 @@ from accounts.service import pending_changes, registration
 
 
 class Command(BaseCommand):
-    help = "Deletes registrations and changes of accounts that were not confirmed in time."
+    help = (
+        "Deletes registrations that were not confirmed within a day, and changes of accounts whose links are too old. "
+        "Run it as often as purge_tokens."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"registrations: {registration.purge()} deleted")

@@ -8,7 +8,10 @@ from factors.service import totp
 
 
 class Command(BaseCommand):
-    help = "Encrypts the secrets of authenticator apps under the current SECRET_KEY."
+    help = (
+        "Encrypts the secrets of authenticator apps again, under the current SECRET_KEY. Run it before you remove a "
+        "key from SECRET_KEY_FALLBACKS. It fails if a secret cannot be read."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         results = list(totp.encrypt_again())

@@ -11,7 +11,7 @@ from tokens import sessions
 
 
 class Command(BaseCommand):
-    help = "Removes all factors of a user, and ends all sessions. The user gets a mail with the reason."
+    help = "Removes all factors of a user, and ends all sessions of the user, who gets a mail with the reason."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", metavar="NAME", help="the user name, or the e-mail address")

@@ -16,8 +16,8 @@ class Command(BaseCommand):
     help = "List the sessions that have not ended, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--user", metavar="EMAIL", help="only the sessions of this user")
-        parser.add_argument("--json", action="store_true", help="one JSON object per line")
+        parser.add_argument("--user", metavar="NAME", help="only the sessions of this user, by user name or address")
+        parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
     def handle(self, *args: Any, user: str | None, json: bool, **options: Any) -> None:
         alias = writer(RefreshToken)

@@ -17,12 +17,19 @@ DEFAULT_BATCH = 10_000
 
 
 class Command(BaseCommand):
-    help = "Deletes ended sessions, events and revocations that are past their retention."
+    help = (
+        "Deletes ended sessions, events and revocations that are past their retention. Run it once a day. It can run "
+        "during operation, and several at the same time."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
         parser.add_argument(
-            "--batch-size", type=int, default=DEFAULT_BATCH, metavar="ROWS", help=f"default: {DEFAULT_BATCH}"
+            "--batch-size",
+            type=int,
+            default=DEFAULT_BATCH,
+            metavar="ROWS",
+            help=f"rows in one transaction, at most {MAX_BATCH}. Default: {DEFAULT_BATCH}",
         )
 
     def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:

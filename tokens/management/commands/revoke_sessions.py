@@ -16,16 +16,19 @@ from tokens.service.revocation import revoke_all
 
 
 class Command(BaseCommand):
-    help = "Ends live sessions. Several options narrow the choice. After a restore from a backup, use --older-than."
+    help = (
+        "Ends live sessions. Several options narrow the choice. A restore from a backup brings back revoked sessions "
+        "and trusted devices, so use --older-than with the age of the backup afterwards."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--user", metavar="EMAIL", help="sessions of this user")
+        parser.add_argument("--user", metavar="NAME", help="sessions of this user, by user name or address")
         parser.add_argument("--device", type=UUID, metavar="ID", help="sessions of this device")
         parser.add_argument(
             "--older-than", type=duration, metavar="DURATION", help="sessions opened longer ago than this (12h, 30d)"
         )
         parser.add_argument("--all", action="store_true", help="all sessions of all users")
-        parser.add_argument("--reason", default="", metavar="TEXT", help="text for the security events")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="a text that the security events show")
         parser.add_argument("--no-input", "--noinput", action="store_true", help="do not ask for confirmation")
 
     def handle(
