@@ -21,7 +21,7 @@ def start() -> Iterator[Start]:
 
     def once() -> Auth:
         if not started:
-            started.append(Auth())
+            started.append(Auth(DJANGO_SETTINGS_MODULE="tests.clients.python.settings"))
         return started[0]
 
     yield once

@@ -20,7 +20,7 @@ class KeyringStore:
     """
 
     def __init__(self, service: str, account: str, lock_file: str | os.PathLike[str]) -> None:
-        self.service, self.account, self._lock_file = service, account, Path(lock_file)
+        self.service, self.account, self._lock_file = service, account, Path(lock_file).absolute()
 
     def __repr__(self) -> str:
         return f"KeyringStore({self.service!r}, {self.account!r})"

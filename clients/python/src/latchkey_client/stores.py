@@ -67,7 +67,7 @@ class FileStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.path)!r})"
