@@ -81,6 +81,7 @@ class LatchkeyAuth(httpx.Auth):
         **options: Any,
     ) -> None:
         address = httpx.URL(origin)
+        self._origin = f"{address.scheme}://{address.netloc.decode()}"
         self._origins = {_checked(address), *(_checked(httpx.URL(one)) for one in origins)}
         self._server = AuthServer(address.join(f"{api.rstrip('/')}/"), patience, options, clock=clock, sleep=sleep)
         self._store: Store = MemoryStore() if store is None else store
@@ -92,7 +93,7 @@ class LatchkeyAuth(httpx.Auth):
         self._turn: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("latchkey_client turn")
 
     def __repr__(self) -> str:
-        return f"LatchkeyAuth({sorted(self._origins)[0]!r}, {type(self._store).__name__})"
+        return f"LatchkeyAuth({self._origin!r}, {self._store!r})"
 
     # Signing in and out
 

@@ -46,6 +46,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self._tokens: Tokens | None = None
 
+    def __repr__(self) -> str:
+        return "MemoryStore()"
+
     def locked(self) -> AbstractContextManager[object]:
         return nullcontext()
 
