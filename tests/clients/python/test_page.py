@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clients.projects import clean_environment
+from tests.docs.blocks import Block, block, blocks
 from tests.documents import PAGES, ROOT
 from tests.factories import PASSWORD, UserFactory
 from tokens.models import RefreshToken
@@ -18,11 +19,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqli
 
 CLIENT = ROOT / "clients" / "python"
 PAGE = PAGES["how-to/python-client.md"]
-BLOCKS = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+PROGRAMS = {found.first.removeprefix("# "): found for found in blocks("docs/how-to/python-client.md", "python")}
+[INSTALLATION] = blocks("docs/how-to/python-client.md", "sh")
+README = block("clients/python/README.md", "import httpx")
 
 
-def run(name: str, folder: Path, server: Any) -> subprocess.CompletedProcess[str]:
-    (folder / name).write_text(BLOCKS[name].replace("https://auth.example.org", server.origin))
+def runs_blocks() -> list[Block]:
+    return [*PROGRAMS.values(), INSTALLATION, README]
+
+
+def run(program: Block, folder: Path, server: Any) -> subprocess.CompletedProcess[str]:
+    name = "program.py"
+    text = program.text.replace("https://auth.example.org", server.origin).replace("…", PASSWORD)
+    (folder / name).write_text(text)
     environment = {"SYNC_PASSWORD": PASSWORD, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
     return subprocess.run(
         [sys.executable, name],
@@ -35,9 +44,7 @@ def run(name: str, folder: Path, server: Any) -> subprocess.CompletedProcess[str
 
 
 def test_the_programs_do_what_the_page_says(server, tmp_path):
-    assert set(BLOCKS) == {"sync.py", "sync_async.py", "sync_keyring.py", "sync_errors.py"}
-    assert PAGE.count("```python") == len(BLOCKS)
-    before = run("sync_errors.py", tmp_path, server)
+    before = run(PROGRAMS["sync_errors.py"], tmp_path, server)
     assert (before.returncode, "Sign in again." in before.stderr) == (1, True)
     UserFactory(email="sync@example.org")
     printed = {
@@ -46,15 +53,22 @@ def test_the_programs_do_what_the_page_says(server, tmp_path):
         "sync_errors.py": "200",
         "sync_keyring.py": "200",
     }
+    assert set(printed) == set(PROGRAMS)
     for name, text in printed.items():
-        done = run(name, tmp_path, server)
+        done = run(PROGRAMS[name], tmp_path, server)
         assert done.stdout.strip() == text, done.stderr
     # The three that share a file share a session, too.
     assert RefreshToken.objects.count() == 2
 
 
+def test_the_program_of_the_package_s_readme_signs_in(server, tmp_path):
+    UserFactory(email="sync@example.org")
+    done = run(README, tmp_path, server)
+    assert "'email': 'sync@example.org'" in done.stdout, done.stderr
+
+
 def test_the_command_that_installs_names_this_package_and_its_extra():
-    [(path, extra)] = re.findall(r'pip install "/path/to/latchkey/(\S+)\[(\w+)\]"', PAGE)
+    [(path, extra)] = re.findall(r'pip install "/path/to/latchkey/(\S+)\[(\w+)\]"', INSTALLATION.text)
     project = tomllib.loads((ROOT / path / "pyproject.toml").read_text())["project"]
     assert extra in project["optional-dependencies"]
     assert project["name"] in PAGE
