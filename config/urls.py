@@ -8,7 +8,7 @@ from accounts.devices import Home
 from accounts.views import SignIn
 from config import description, errors
 from tokens import sessions
-from tokens.api.public import jwks, problems
+from tokens.api.public import authorization_server_metadata, jwks, problems
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
@@ -31,6 +31,8 @@ urlpatterns = [
     path("", include("factors.urls")),
     path("admin/", admin.site.urls),
     path(".well-known/jwks.json", jwks, name="jwks"),
+    path(".well-known/oauth-authorization-server", authorization_server_metadata, name="metadata"),
+    path(".well-known/oauth-authorization-server/<path:component>", authorization_server_metadata),
 ]
 if settings.DEBUG:
     urlpatterns.append(path("", include("config.demo.urls")))

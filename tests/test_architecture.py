@@ -31,8 +31,8 @@ PUBLIC_SESSIONS = """
 """
 PUBLIC_API = """
     ApiView AskedOutput FactorOutput Flag GrantOutput Me Operation PROVEN Parameter ProblemError ProofInput Public
-    SIGNED_IN SignInInput Text answer_with_problem endpoint granted jwks problems proof_of proof_of_delete
-    reauthentication_required requires text_of valid
+    SIGNED_IN SignInInput Text answer_with_problem authorization_server_metadata endpoint granted jwks problems
+    proof_of proof_of_delete reauthentication_required requires text_of valid
 """
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",

@@ -12,44 +12,78 @@ from accounts import delivery
 from config import environment
 from config.postgresql import deadline
 from config.postgresql.base import ImpatientConnection
+from docs.generate.pages import TABLES, pages
 from tests.documents import ALL, PAGES, ROOT
 from tokens.conf import SETTINGS
-from tokens.conf.rates import NAMES, Rates
 from tokens.protocol import access_tokens
 from tokens.service import throttles
 from tokens.service.revocation_feed import RESPITE
+from tokens.web import cookie_names
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
-def test_the_readme_has_every_setting_with_type_default_and_meaning():
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", ALL, re.MULTILINE))
-    for name, setting in SETTINGS.items():
-        kind, default, meaning = rows[name].split(" | ")
-        assert (kind, meaning) == (setting.metadata["kind"], setting.metadata["doc"]), name
-        match kind:
-            case "seconds":
-                assert int(default) == setting.default.total_seconds(), name
-            case "count":
-                assert int(default) == setting.default, name
-            case "flag":
-                assert default == str(setting.default).lower(), name
+def test_every_table_of_the_reference_is_current():
+    """`python -m docs.generate` writes the pages."""
+    assert [path.name for path, text in pages().items() if path.read_text() != text] == []
+
+
+def test_every_table_that_can_be_made_is_on_one_page():
+    marks = re.findall(r"^<!-- generated: (\w+) -->$", ALL, re.MULTILINE)
+    assert sorted(marks) == sorted(TABLES)
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("settings", "| `ACCESS_LIFETIME` | seconds | 600 | lifetime of an access token"),
+        ("settings", "| `SERVICE_AUDIENCE` | text | none | "),
+        ("throttles", "| `sign_in_account` | `10/15m` | wrong passwords for an account"),
+        ("operations", "- 401: `session_ended`, `session_idle`\n- 429: `throttled`"),
+        ("objects", "| `session` | [SessionOutput](#sessionoutput) | (required) |"),
+        (
+            "problems",
+            "| 401 | `token_expired` | The access token has expired. Refresh, and try again. | `Bearer error=",
+        ),
+        ("commands", "| `--older-than` `DURATION` | sessions opened longer ago than this (12h, 30d) |"),
+        ("checks", "| `tokens.W053` | warning | /.well-known/jwks.json is not in the URLs. | Add path("),
+        ("events", "| `sign_in_failed` | sign-in failed | `ATTEMPT_RETENTION` |"),
+        ("reasons", "| `reuse_detected` | a refresh token was used twice |"),
+        ("metrics", "| `latchkey_refreshes_total` | counter | `outcome`, `cause` | "),
+        ("sessions", "`change_account(request: HttpRequest, **proof: Unpack[Proof]) → context manager`"),
+        ("signals", "## `tokens.sessions.happened`\n\nThe signal that is sent"),
+        ("public", "`requires(*, acr: str='', max_age: int | timedelta | None=None) → type[BasePermission]`"),
+        ("testing", "Does what [`sign_in`](#sign_in) does, in a thread."),
+        ("contrib", "### `tokens.contrib.hijack`"),
+        ("models", "| `since` | InstantField | last refreshed |"),
+    ],
+)
+def test_a_table_says_what_the_code_says(table, row):
+    assert row in TABLES[table]()
+
+
+@pytest.mark.parametrize("page", ["python-sessions", "python-api", "python-testing"])
+def test_every_public_name_is_explained(page):
+    sections = re.split(r"^## ", PAGES[f"reference/{page}.md"], flags=re.MULTILINE)[1:]
+    empty = [one.splitlines()[0] for one in sections if not re.search(r"^(?!A class)[A-Z`*].+[.:]$", one, re.MULTILINE)]
+    assert empty == []
+
+
+def test_the_reference_has_every_cookie_with_its_names():
+    page = PAGES["reference/cookies.md"]
+    found = [value for value in vars(cookie_names).values() if isinstance(value, cookie_names.Cookie)]
+    assert len(found) > 5
+    for cookie in found:
+        assert [
+            f"`{name}`" for name in (cookie.prefixed, cookie.plain, cookie.older) if name and f"`{name}`" not in page
+        ] == []
+    assert page.count("\n| `__") == len(found)
 
 
 def test_the_readme_tells_services_what_each_claim_means_that_no_library_checks():
     section = PAGES["how-to/verify-access-tokens.md"]
     checked = {"iss", "aud", "exp", "iat", "nbf", "jti", "client_id"}
     assert [name for name in access_tokens.REGISTERED - checked if f"`{name}`" not in section] == []
-
-
-def test_the_readme_has_no_unknown_setting():
-    table = PAGES["reference/settings.md"]
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set(SETTINGS)
-
-
-def test_the_readme_has_every_throttle_with_its_rate():
-    rows = re.findall(r"^\| `([a-z_]+)` \| `([0-9]+/[0-9smhd]+)` \| .+ \|$", ALL, re.MULTILINE)
-    assert rows == [(name, str(Rates().of(name))) for name in NAMES]
 
 
 def test_the_readme_has_the_alarms_of_the_file_for_prometheus():

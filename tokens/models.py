@@ -246,6 +246,8 @@ class SecurityEvent(models.Model):
     """
 
     class Kind(models.TextChoices):
+        """What has happened."""
+
         SIGNED_IN = "signed_in", _("signed in")
         SIGN_IN_FAILED = "sign_in_failed", _("sign-in failed")
         NEW_DEVICE = "new_device", _("new device")

@@ -101,6 +101,8 @@ DOORS = {
 HARMLESS = {
     *("api/", "api/docs", "api/schema", "api/auth/introspect", ".well-known/jwks.json", ".well-known/change-password"),
     "api/auth/service-token",
+    ".well-known/oauth-authorization-server",
+    ".well-known/oauth-authorization-server/<path:component>",
     *("signed-out", "mail-sent", "email/confirmed", "password/changed", "password/reset/done"),
     *("account/deleted", "admin/", "admin/password_change/done/", "admin/autocomplete/", "admin/jsi18n/"),
     *("admin/(?P<app_label>auth|accounts|factors|tokens)/", "admin/(?P<url>.*)"),

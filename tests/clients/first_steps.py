@@ -36,7 +36,7 @@ SECONDS = 300
 """The time limit of a command, and of what is done with the server."""
 BOTH = ("settings.py", "urls.py")
 PASTED = (*BOTH, "settings.py, with accounts", "urls.py, with accounts")
-NO_API = (r'"rest_framework", ', r"^[^\n]*(api/|jwks)[^\n]*\n")
+NO_API = (r'"rest_framework", ', r"^[^\n]*(api/|jwks|metadata)[^\n]*\n")
 """What the page says to leave out without REST framework: the name in INSTALLED_APPS, and these lines of urls.py."""
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
+import httpx
+import jwt
 import pytest
 from django.db import connections
 
@@ -169,6 +171,16 @@ def test_a_verifier_accepts_a_good_token_and_rejects_all_others(auth, verify):
         assert set(result) == {"refused"}, why
         assert result["refused"].startswith(("ERR_J", "Invalid", "Expired", "Decode", "MissingRequired", "PyJWKClient"))
         assert "Connection" not in result["refused"], why
+
+
+def test_pyjwt_verifies_a_token_with_nothing_but_the_issuer(auth):
+    metadata = httpx.get(f"{auth.origin}/.well-known/oauth-authorization-server", timeout=60).json()
+    signed_in = auth.sign_in()
+    key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(signed_in["access_token"])
+    claims = jwt.decode(
+        signed_in["access_token"], key, [key.algorithm_name], issuer=metadata["issuer"], audience=auth.origin
+    )
+    assert (metadata["issuer"], claims["sub"]) == (auth.origin, signed_in["user"]["id"])
 
 
 @pytest.mark.parametrize("verifier", [PYTHON, NODE], ids=["Python", "Node"])

@@ -4,11 +4,12 @@
 """
 
 from tokens.api.base import ApiView, Public, endpoint, proof_of, proof_of_delete, reauthentication_required
+from tokens.api.discovery import authorization_server_metadata, jwks
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.permissions import requires
 from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, FactorOutput, GrantOutput, Operation, Parameter
 from tokens.api.serializers import Flag, ProofInput, SignInInput, Text, text_of, valid
-from tokens.api.views import Me, granted, jwks
+from tokens.api.views import Me, granted
 from tokens.web import problems
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SignInInput",
     "Text",
     "answer_with_problem",
+    "authorization_server_metadata",
     "endpoint",
     "granted",
     "jwks",

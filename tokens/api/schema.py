@@ -197,6 +197,7 @@ WITH_BODY = (
     problems.UNSUPPORTED_MEDIA_TYPE,
 )
 SIGNED_IN = (problems.NOT_AUTHENTICATED, problems.TOKEN_EXPIRED, problems.SESSION_ENDED, problems.SESSION_IDLE)
+"""The problems of an operation that needs a signed-in user."""
 PROVEN = (
     *SIGNED_IN,
     problems.REFRESH_TOKEN_REQUIRED,

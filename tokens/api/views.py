@@ -6,9 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import logout
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -42,7 +40,7 @@ from tokens.api.serializers import (
     valid,
     who_data,
 )
-from tokens.conf import keyring, token_settings
+from tokens.conf import token_settings
 from tokens.models import RefreshToken
 from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
@@ -55,8 +53,6 @@ from tokens.web.possession import IN_BODY, Proof
 
 PAGE = 50
 """Sessions on a page of the list."""
-JWKS_MAX_AGE = 300
-"""Seconds that verifiers may keep the public keys. A new key must be a fallback for longer than this."""
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -204,6 +200,8 @@ class ServiceToken(ApiView):
 
 
 class Me(ApiView):
+    """Who is signed in. `accounts` adds a method."""
+
     @Operation("Who is signed in, and by which session.", *SIGNED_IN, answers=MeOutput)
     def get(self, request: Request) -> Response:
         if self.session_id is None:
@@ -295,13 +293,6 @@ class Nothing(Public):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound
-
-
-@login_not_required
-@cache_control(public=True, max_age=JWKS_MAX_AGE)
-def jwks(request: HttpRequest) -> JsonResponse:
-    """Return the public keys of access tokens (RFC 7517 section 5)."""
-    return JsonResponse(keyring().jwks, content_type="application/jwk-set+json")
 
 
 def signed_in(request: Request, user: Any, given: Mapping[str, Any]) -> JsonResponse:

@@ -9,7 +9,7 @@ window, so that a client cannot get twice the limit around the end of a period. 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -54,26 +54,61 @@ def parse(text: Any) -> Rate:
     return Rate(int(match[1]), int(match[2] or 1) * UNITS[match[3]])
 
 
+def _rate(default: str, doc: str) -> Any:
+    return field(default=parse(default), metadata={"doc": doc})
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The rate of everything that is throttled. None: it is not throttled."""
+    """The rate of everything that is throttled, and what is counted. None: it is not throttled."""
 
-    sign_in_account: Rate | None = Rate(10, 15 * 60)
-    sign_in_device: Rate | None = Rate(10, 15 * 60)
-    sign_in_network: Rate | None = Rate(100, 10 * 60)
-    attempts_account: Rate | None = Rate(60, 10 * 60)
-    attempts_device: Rate | None = Rate(20, 10 * 60)
-    attempts_network: Rate | None = Rate(500, 10 * 60)
-    factor_account: Rate | None = Rate(20, 86400)
-    factor_device: Rate | None = Rate(50, 86400)
-    factor_network: Rate | None = Rate(100, 10 * 60)
-    reset_account: Rate | None = Rate(5, 3600)
-    reset_network: Rate | None = Rate(60, 3600)
-    register_account: Rate | None = Rate(5, 3600)
-    register_network: Rate | None = Rate(60, 3600)
-    refresh_session: Rate | None = Rate(300, 60)
-    refresh_network: Rate | None = Rate(300, 60)
-    events_all: Rate | None = Rate(600, 10 * 60)
+    sign_in_account: Rate | None = _rate(
+        "10/15m",
+        "wrong passwords for an account, from all devices together that have no count of their own, whether "
+        "the account exists or not",
+    )
+    sign_in_device: Rate | None = _rate(
+        "10/15m",
+        "wrong passwords from one of the five devices on which the user signed in last, or from the network "
+        "that has just reset the password",
+    )
+    sign_in_network: Rate | None = _rate(
+        "100/10m",
+        "wrong passwords from a network, and passwords that were not checked because too many were waiting",
+    )
+    attempts_account: Rate | None = _rate(
+        "60/10m",
+        "all attempts to sign in to an account, right or wrong, counted like `sign_in_account`",
+    )
+    attempts_device: Rate | None = _rate("20/10m", "all attempts, right or wrong, counted like `sign_in_device`")
+    attempts_network: Rate | None = _rate("500/10m", "all attempts from a network, right or wrong")
+    factor_account: Rate | None = _rate(
+        "20/d",
+        "answers to the factors of an account (codes, but not passwords), right or wrong, counted like "
+        "`sign_in_account`",
+    )
+    factor_device: Rate | None = _rate(
+        "50/d",
+        "such answers from a device that is counted for itself, like `sign_in_device`",
+    )
+    factor_network: Rate | None = _rate("100/10m", "such answers from a network")
+    reset_account: Rate | None = _rate(
+        "5/h",
+        "mails that reset the password of one account; the response does not change",
+    )
+    reset_network: Rate | None = _rate("60/h", "requests for such mails from a network")
+    register_account: Rate | None = _rate("5/h", "mails that confirm one address; the response does not change")
+    register_network: Rate | None = _rate("60/h", "requests for such mails from a network")
+    refresh_session: Rate | None = _rate(
+        "300/m",
+        "repeated answers to one session at `/api/auth/refresh`; rotations are not counted",
+    )
+    refresh_network: Rate | None = _rate("300/m", "rejected refresh tokens from a network at `/api/auth/refresh`")
+    events_all: Rate | None = _rate(
+        "600/10m",
+        "security events of a kind that anybody can cause, from all networks together: failed sign-ins, "
+        "requests for registrations, and requests for resets. Further ones are lines in the log, and no rows",
+    )
 
     def of(self, name: str) -> Rate | None:
         rate: Rate | None = getattr(self, name)

@@ -2,6 +2,8 @@
 
 Durations are whole seconds there. In the environment, lists are comma-separated, and so are rates by name,
 limits by path, methods by level or backend, and lifetimes by level.
+
+- ``tokens.E001``: a setting has a value that it cannot have. The message names both.
 """
 
 import os

@@ -50,6 +50,7 @@ any more. The user gets a mail about each new device, and has this time to react
 
 # Names are also printed on the terminals of operators, where an escape sequence is a command.
 without_control_characters = RegexValidator(r"^[^\x00-\x1f\x7f-\x9f]*\Z", gettext_lazy("Leave out control characters."))
+"""Raises Django's `ValidationError` for the name of a device that has control characters."""
 
 _COLUMNS = [field.attname for field in Device._meta.concrete_fields]
 _USER, _CREATED_AT = _COLUMNS.index("user_id"), _COLUMNS.index("created_at")

@@ -3,7 +3,7 @@
 /** The paths that Latchkey answers. The application cannot have pages there. */
 const LATCHKEYS = [
   "/api/auth/.+",
-  "/\\.well-known/(jwks\\.json|change-password|webauthn)",
+  "/\\.well-known/(jwks\\.json|oauth-authorization-server|change-password|webauthn)",
   "/sign-in(/(again|factor|passkey))?",
   "/sign-out",
   "/signed-out",

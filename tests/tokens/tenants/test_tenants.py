@@ -124,6 +124,9 @@ class TestKeys:
         browser = site.signed_in(SECOND)
         assert (me(browser), me(with_cookies_of(browser, site.browser(FIRST)))) == (200, 401)
 
+    def test_no_metadata_names_them_because_the_issuer_is_the_same_for_all(self, site):
+        assert site.browser(FIRST).get("/.well-known/oauth-authorization-server").status_code == 404
+
     def test_an_unusable_one_is_named_by_its_place(self):
         with pytest.raises(conf.tenants.ImproperlyConfigured, match=r"key 2 of 'first': not a PEM text"):
             tenants.keys_of(FIRST, ["derived", "/nowhere.pem"])

@@ -39,12 +39,17 @@ When the older access tokens have expired ({lifetime} s), remove their key:
 
 
 class Command(BaseCommand):
-    help = "Makes a private key that signs access tokens, as PKCS#8 PEM."
+    help = (
+        "Makes a private key for SIGNING_KEYS, as PKCS#8 PEM, in a file that only its owner can read. Then says how to "
+        "change to it without signing anybody out."
+    )
     # The settings may already name the key file that this command is about to write.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--algorithm", choices=ALGORITHMS, help="default: the setting ALGORITHM")
+        parser.add_argument(
+            "--algorithm", choices=ALGORITHMS, help="the algorithm of the key. Default: the setting ALGORITHM"
+        )
         parser.add_argument(
             "--output",
             default="signing-key.pem",

@@ -1,0 +1,1 @@
+"""The documentation, and the program that makes the tables of its reference (`docs.generate`)."""
