@@ -1,7 +1,6 @@
 /** How the client keeps its tokens: one of the storage modes in the server's setting `MODES`. */
-export type Mode = "cookie" | "scoped" | "subdomain" | "body";
-
-export interface SessionOptions {
+type Mode = "cookie" | "scoped" | "subdomain" | "body";
+interface SessionOptions {
   /** The default is `cookie`. */
   mode?: Mode;
   /**
@@ -22,8 +21,7 @@ export interface SessionOptions {
    */
   stepUp?: (challenge: Challenge) => boolean | Promise<boolean>;
 }
-
-export interface Challenge {
+interface Challenge {
   /** The levels of which one is enough, if any is asked for. */
   readonly acr_values?: readonly string[];
   /** How many seconds ago the user may have authenticated at most. */
@@ -31,13 +29,11 @@ export interface Challenge {
   /** The factors of the account that are enough, for example `totp`. Each is a `method` of `reauthenticate`. */
   readonly offered?: readonly string[];
 }
-
-export interface User {
+interface User {
   readonly id: string;
   readonly email: string;
 }
-
-export interface Credentials {
+interface Credentials {
   email: string;
   password: string;
   /** Whether the session survives closing the browser. In mode `body` it always ends with the last tab. */
@@ -45,13 +41,11 @@ export interface Credentials {
   /** The user's name for this device, in the list of sessions. */
   deviceName?: string;
 }
-
-export interface FactorAnswerOptions {
+interface FactorAnswerOptions {
   /** Whether to spare this device the factor for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
   trustDevice?: boolean;
 }
-
-export interface Passkey {
+interface Passkey {
   readonly id: string;
   /** In base64url, as the browser has it. */
   readonly credential_id: string;
@@ -66,16 +60,14 @@ export interface Passkey {
   readonly created_at: string;
   readonly last_used_at: string | null;
 }
-
 /**
  * Each method asks the browser, and rejects with its `DOMException` if the user cancels (`NotAllowedError`). Otherwise it
  * rejects with a `SessionError`, whose code is `unsupported` if the browser has no passkeys. Changes are told to the
  * browser, so that it offers no passkey that the account does not have.
  */
-export interface Passkeys {
+interface Passkeys {
   /** Whether the browser has passkeys. */
   readonly supported: boolean;
-
   /**
    * Signs in. With the `mediation` "conditional" the browser suggests passkeys in a field whose `autocomplete` ends in
    * `webauthn`. Abort that by the `signal` before you call another method. Options are good for five minutes: call it
@@ -87,26 +79,19 @@ export interface Passkeys {
     mediation?: "conditional" | "optional" | "required";
     signal?: AbortSignal;
   }): Promise<User>;
-
   /** Answers a sign-in that was refused with `factor_required`, if `offered` has `passkey`. */
   answerFactor(options?: FactorAnswerOptions): Promise<User>;
-
   /** Creates the passkey that such a sign-in requires, if `offered` has `enrol_passkey`, and signs in. */
   enrol(options?: FactorAnswerOptions): Promise<User>;
-
   /** Authenticates again, for `stepUp` and before changes. */
   reauthenticate(): Promise<unknown>;
-
   /** Creates a passkey. Without a name it gets that of its device or password manager. */
   create(name?: string): Promise<Passkey>;
-
   rename(id: string, name: string): Promise<Passkey>;
-
   /** Removes a passkey. Rejects with `last_factor` if there is no other way into the account. */
   remove(id: string): Promise<void>;
 }
-
-export interface SessionEvents {
+interface SessionEvents {
   /** A user has signed in, or reopened the idle session, in this or another tab. It is `user`. */
   signin: Event;
   /** The user has signed out, in this or another tab. */
@@ -114,42 +99,34 @@ export interface SessionEvents {
   /** The session has ended, or is idle. The user has to sign in again, or to answer a factor (`stepUp`). */
   expire: Event;
 }
-
 /** A session of this browser, the same in every tab. */
-export interface Session extends EventTarget {
+interface Session extends EventTarget {
   /** The signed-in user, as far as this tab knows, or null. */
   readonly user: User | null;
-
   /**
    * Asks the server who is signed in, when a page is loaded. Waits while the server or the network is down. The first
    * result causes no event.
    */
   restore(options?: { signal?: AbortSignal }): Promise<User | null>;
-
   /**
    * Signs in. Rejects with a `SessionError`: `invalid_credentials`, `invalid` with its `errors`, `unreachable`, … With
    * `factor_required`, `offered` names the factors of which one is needed: call `answerFactor`.
    */
   signIn(credentials: Credentials): Promise<User>;
-
   /**
    * Returns what a factor of `offered` needs before it is answered: of `enrol_totp` an object with `secret` and
    * `otpauth_uri`. undefined: nothing.
    */
   factorOptions(method: string): Promise<unknown>;
-
   /**
    * Answers one of the factors that a sign-in needs, for example `totp`, or `enrol_totp` with a code of the new app.
    * Rejects as `signIn`, also with `factor_refused`, and with `invalid_answer` if there is no answer.
    */
   answerFactor(method: string, answer: unknown, options?: FactorAnswerOptions): Promise<User>;
-
   /** Passkeys, if the server has the factor. */
   readonly passkeys: Passkeys;
-
   /** Signs out. Rejects with a `SessionError` if the server did not answer. The user is then still signed in. */
   signOut(): Promise<void>;
-
   /**
    * Sends a request to the auth API that changes the account: `send("DELETE", "me")`. In mode `body` it contains the
    * refresh token, without which the API answers `refresh_token_required`. `path` is relative to the URL of the API, and
@@ -158,17 +135,14 @@ export interface Session extends EventTarget {
    * for a GET: that is for `fetch`.
    */
   send(method: string, path: string, data?: Readonly<Record<string, unknown>>): Promise<unknown>;
-
   /**
    * Like `fetch`, with a valid token. If the response is a 401 for our token, it refreshes and repeats the request once.
    * If the token has expired and the auth API is down, it waits until `signal` is aborted. A request whose body is a
    * `ReadableStream` cannot be repeated, so its 401 is returned after the refresh.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
-
   /** Stops all events and requests. The user stays signed in. */
   close(): void;
-
   addEventListener<K extends keyof SessionEvents>(
     type: K,
     listener: (this: Session, event: SessionEvents[K]) => void,
@@ -181,21 +155,47 @@ export interface Session extends EventTarget {
   ): void;
 }
 
+/** What an error is made from. It is also what the shared worker sends to a page. */
+interface ErrorParts {
+  message?: string | undefined;
+  status?: number | undefined;
+  code?: string | undefined;
+  errors?: Readonly<Record<string, readonly string[]>> | undefined;
+  offered?: readonly string[] | undefined;
+  trustDeviceFor?: number | undefined;
+  retryAfter?: number | undefined;
+}
 /** An error of the auth API. */
-export class SessionError extends Error {
+declare class SessionError extends Error {
+  readonly name = "SessionError";
   /** The HTTP status, or 0 without a response. */
   readonly status: number;
   /** The API's stable code, such as `invalid_credentials`; `unreachable` without a response, `no_worker` without a worker. */
   readonly code: string;
   /** The errors of each field. */
-  readonly errors?: Readonly<Record<string, readonly string[]>>;
+  readonly errors?: Readonly<Record<string, readonly string[]>> | undefined;
   /** With `factor_required`: the names of the factors that the account has. */
-  readonly offered?: readonly string[];
+  readonly offered?: readonly string[] | undefined;
   /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
-  readonly trustDeviceFor?: number;
+  readonly trustDeviceFor?: number | undefined;
   /** Milliseconds after which to try again, if the server has said so. */
-  readonly retryAfter?: number;
+  readonly retryAfter?: number | undefined;
+  constructor(given: ErrorParts);
 }
 
 /** Creates the session of a page. Several objects on a page act as one. */
-export function createSession(options?: SessionOptions): Session;
+declare function createSession(options?: SessionOptions): Session;
+
+export { SessionError, createSession };
+export type {
+  Challenge,
+  Credentials,
+  FactorAnswerOptions,
+  Mode,
+  Passkey,
+  Passkeys,
+  Session,
+  SessionEvents,
+  SessionOptions,
+  User,
+};

@@ -9,20 +9,173 @@
  * `session-client.js`, which has to be next to this file, sends the requests to the auth API.
  */
 
-import { bare, METHODS, own, PREFIX, REFUSALS, SessionClient, SessionError } from "./session-client.js";
+import { own, bare, SessionError, METHODS, PREFIX, SessionClient, REFUSALS } from "./session-client.js";
+export { SessionError } from "./session-client.js";
 
-export { SessionError };
+/** Passkeys, by the browser's own functions (WebAuthn Level 3). */
 
-const HERE = import.meta.url;
+const known = () => Reflect.get(globalThis, "PublicKeyCredential");
+
+/** See `types.ts`. */
+class BrowserPasskeys {
+  #session;
+  #client;
+  #apply;
+
+  constructor(session, client, apply) {
+    this.#session = session;
+    this.#client = client;
+    this.#apply = apply;
+  }
+
+  get supported() {
+    const credentials = known();
+    return (
+      typeof credentials === "function" &&
+      "parseRequestOptionsFromJSON" in credentials &&
+      "toJSON" in credentials.prototype
+    );
+  }
+
+  async signIn(options) {
+    const { mediation, signal, ...given } = own(options, "mediation", "signal", "remember", "deviceName");
+    const wanted = await this.#client.passkeyOptions();
+    const answer = await this.#answer(wanted, bare({ mediation, signal }));
+    try {
+      this.#apply(await this.#client.signInByPasskey(answer, { ...given }));
+    } catch (error) {
+      const { rpId } = wanted;
+      if (error.code === "passkey_unknown") await tell("signalUnknownCredential", { rpId, credentialId: answer.id });
+      throw error;
+    }
+    return this.#session.user;
+  }
+
+  async answerFactor(options) {
+    const answer = await this.#answer(await this.#client.factorOptions("passkey"));
+    return this.#session.answerFactor("passkey", answer, options);
+  }
+
+  async enrol(options) {
+    const answer = await this.#make(await this.#client.factorOptions("enrol_passkey"));
+    return this.#session.answerFactor("enrol_passkey", answer, options);
+  }
+
+  async reauthenticate() {
+    const { options } = await this.#session.send("POST", "reauthenticate", { method: "passkey" });
+    const answer = await this.#answer(options);
+    return this.#session.send("POST", "reauthenticate", { method: "passkey", answer });
+  }
+
+  async create(name) {
+    const { options } = await this.#session.send("POST", "factors/passkeys");
+    const credential = await this.#make(options);
+    return this.#changed(this.#session.send("POST", "factors/passkeys", { credential, name }));
+  }
+
+  rename(id, name) {
+    return this.#changed(this.#session.send("PATCH", `factors/passkeys/${id}`, { name }));
+  }
+
+  async remove(id) {
+    await this.#changed(this.#session.send("DELETE", `factors/passkeys/${id}`));
+  }
+
+  async #answer(options, more = bare({})) {
+    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
+    const publicKey = known().parseRequestOptionsFromJSON(options);
+    const found = await navigator.credentials.get(bare({ publicKey, ...more }));
+    return found.toJSON();
+  }
+
+  async #make(options) {
+    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
+    const publicKey = known().parseCreationOptionsFromJSON(options);
+    const made = await navigator.credentials.create(bare({ publicKey }));
+    return made.toJSON();
+  }
+
+  /** Tells the browser which passkeys the account has now. Returns the passkey of the answer. */
+  async #changed(answering) {
+    const { passkey, accepted } = own(await answering, "passkey", "accepted");
+    const { rp_id: rpId, user_handle: userId, user_name: name, credential_ids: allAcceptedCredentialIds } = accepted;
+    if (userId) {
+      await tell("signalAllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds });
+      await tell("signalCurrentUserDetails", { rpId, userId, name, displayName: name });
+    }
+    return passkey;
+  }
+}
+
+/** Tells the browser something about passkeys, if it has this function (WebAuthn Level 3 section 5.1.10). */
+async function tell(what, given) {
+  const credentials = known();
+  await credentials?.[what]?.(bare(given)).catch(() => {});
+}
+
+/** The client in the shared worker, as a page sees it. */
+
 const WORKER = new URL("./session-client.js", import.meta.url); // Bundlers recognise this form.
 const WORKER_TIMEOUT = 10_000; // Milliseconds that a shared worker may take to start.
 
-/** See `session.d.ts`. */
-export function createSession(options) {
-  return new Session(options);
+/** Returns an object with the methods of the `SessionClient` in the shared worker. */
+function connect(name) {
+  // In browsers with `extendedLifetime` the worker survives a reload of the only tab.
+  const options = bare({ type: "module", name, extendedLifetime: true });
+  const worker = new SharedWorker(trusted(), options);
+  const waiting = new Map();
+  const settle = (id, error, value) => {
+    const asked = waiting.get(id);
+    if (!asked) return; // It is the greeting, or too late.
+    waiting.delete(id);
+    if (error) asked.reject(new SessionError(error));
+    else asked.resolve(value);
+  };
+  let last = 0;
+  let failure; // The worker could not start, for example because the Content-Security-Policy has no `worker-src`.
+  const fail = () => {
+    failure = { code: "no_worker" };
+    for (const id of waiting.keys()) settle(id, failure);
+  };
+  worker.onerror = fail;
+  const timer = setTimeout(fail, WORKER_TIMEOUT); // Not every browser reports that a worker did not start.
+  worker.port.onmessage = ({ data }) => {
+    const { id, error, value } = own(data, "id", "error", "value");
+    clearTimeout(timer);
+    failure = undefined;
+    settle(id, error, value);
+  };
+  const ask = (method, given) =>
+    new Promise((resolve, reject) => {
+      last += 1;
+      waiting.set(last, { resolve, reject });
+      if (failure) settle(last, failure);
+      else worker.port.postMessage({ id: last, method, given });
+    });
+  const methods = METHODS.map((method) => [method, (...given) => ask(method, given)]);
+  return { ...Object.fromEntries(methods), close: () => worker.port.close() };
 }
 
-class Session extends EventTarget {
+let policy;
+
+/** Returns the URL of the worker, as pages need it whose Content-Security-Policy requires trusted types. */
+function trusted() {
+  const rules = bare({ createScriptURL: () => WORKER.href });
+  try {
+    // TypeScript does not know it yet.
+    policy ??= globalThis.trustedTypes?.createPolicy?.("latchkey", rules);
+  } catch {
+    // The page does not permit a policy of this name. It may not require one either.
+  }
+  return policy?.createScriptURL("") ?? WORKER;
+}
+
+/** The session of a page. */
+
+const HERE = import.meta.url;
+
+/** See `types.ts`. */
+class BrowserSession extends EventTarget {
   #passkeys;
   #name;
   #mode;
@@ -48,7 +201,7 @@ class Session extends EventTarget {
     for (const origin of origins) this.#origins.add(new URL(origin).origin);
     const publish = (change) => this.#publish(change);
     this.#client = mode === "body" ? connect(this.#name) : new SessionClient(this.#name, address, mode, publish);
-    this.#passkeys = new Passkeys(this, this.#client, (change) => this.#apply(change));
+    this.#passkeys = new BrowserPasskeys(this, this.#client, (change) => this.#apply(change));
     this.#listen();
     const listening = bare({ signal: this.#closing.signal });
     const checkAgain = () => this.restore().catch(() => {}); // The next request tries again.
@@ -57,7 +210,8 @@ class Session extends EventTarget {
     addEventListener("pagehide", () => this.#closeChannel(), listening);
     addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], listening);
     // An element can have the name of any property of `document`, but not of its prototype.
-    const listenTo = (type, listener) => EventTarget.prototype.addEventListener.call(document, type, listener, listening);
+    const listenTo = (type, listener) =>
+      EventTarget.prototype.addEventListener.call(document, type, listener, listening);
     listenTo("resume", checkAgain); // It was frozen.
     listenTo("visibilitychange", () => Reflect.get(Document.prototype, "hidden", document) || wake());
     addEventListener("online", wake, listening);
@@ -68,7 +222,6 @@ class Session extends EventTarget {
     return this.#user ?? null;
   }
 
-  /** @param {{ signal?: AbortSignal }} [options] */
   async restore(options) {
     const { signal } = own(options, "signal");
     const found = await within(signal, this.#client.restore());
@@ -120,7 +273,7 @@ class Session extends EventTarget {
       last = (await this.#send(new Request(copies.pop(), given))).response;
     }
     const challenge = this.#stepUp && !isOver ? await this.#challengeOf(last) : undefined;
-    // Once only: whoever does not reach the level is not asked for ever.
+    // Once only, so that a user who does not reach the level is not asked forever.
     if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
     return (await this.#send(new Request(copies.pop(), given))).response;
   }
@@ -128,7 +281,13 @@ class Session extends EventTarget {
   /** Returns what a response asks for, if the user has to authenticate again: more (RFC 9470), or an idle session. */
   async #challengeOf(response) {
     if (await isRefused(response)) return this.#client.idle();
-    const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
+    const { code, acr_values, max_age, offered } = own(
+      await problemOf(response),
+      "code",
+      "acr_values",
+      "max_age",
+      "offered",
+    );
     return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
   }
 
@@ -150,7 +309,7 @@ class Session extends EventTarget {
   #listen() {
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => {
-      if (this.#mode !== "body") this.#client.receive(data);
+      if (this.#client instanceof SessionClient) this.#client.receive(data);
       this.#apply(data);
     };
   }
@@ -171,103 +330,10 @@ class Session extends EventTarget {
     const before = this.#user;
     if (!user && session !== this.#session) return; // A late message about an earlier session.
     const isChange = user ? session !== this.#session && (kind === "signin" || before !== undefined) : Boolean(before);
-    this.#user = user;
+    this.#user = user ?? null;
     this.#session = user ? session : undefined;
     if (isChange) this.dispatchEvent(new Event(user ? "signin" : kind));
   }
-}
-
-/** Passkeys, by the browser's own functions (WebAuthn Level 3). See `session.d.ts`. */
-class Passkeys {
-  #session;
-  #client;
-  #apply;
-
-  constructor(session, client, apply) {
-    this.#session = session;
-    this.#client = client;
-    this.#apply = apply;
-  }
-
-  get supported() {
-    const known = globalThis.PublicKeyCredential;
-    return typeof known === "function" && "parseRequestOptionsFromJSON" in known && "toJSON" in known.prototype;
-  }
-
-  async signIn(options) {
-    const { mediation, signal, ...given } = own(options, "mediation", "signal", "remember", "deviceName");
-    const wanted = await this.#client.passkeyOptions();
-    const answer = await this.#answer(wanted, bare({ mediation, signal }));
-    try {
-      this.#apply(await this.#client.signInByPasskey(answer, { ...given }));
-    } catch (error) {
-      if (error.code === "passkey_unknown") await tell("signalUnknownCredential", { rpId: wanted.rpId, credentialId: answer.id });
-      throw error;
-    }
-    return this.#session.user;
-  }
-
-  async answerFactor(options) {
-    const answer = await this.#answer(await this.#client.factorOptions("passkey"));
-    return this.#session.answerFactor("passkey", answer, options);
-  }
-
-  async enrol(options) {
-    const answer = await this.#make(await this.#client.factorOptions("enrol_passkey"));
-    return this.#session.answerFactor("enrol_passkey", answer, options);
-  }
-
-  async reauthenticate() {
-    const { options } = await this.#session.send("POST", "reauthenticate", { method: "passkey" });
-    const answer = await this.#answer(options);
-    return this.#session.send("POST", "reauthenticate", { method: "passkey", answer });
-  }
-
-  async create(name) {
-    const { options } = await this.#session.send("POST", "factors/passkeys");
-    const credential = await this.#make(options);
-    return this.#changed(this.#session.send("POST", "factors/passkeys", { credential, name }));
-  }
-
-  rename(id, name) {
-    return this.#changed(this.#session.send("PATCH", `factors/passkeys/${id}`, { name }));
-  }
-
-  remove(id) {
-    return this.#changed(this.#session.send("DELETE", `factors/passkeys/${id}`));
-  }
-
-  async #answer(options, more = bare({})) {
-    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
-    const publicKey = globalThis.PublicKeyCredential.parseRequestOptionsFromJSON(options);
-    /** @type {any} */
-    const found = await navigator.credentials.get(bare({ publicKey, ...more }));
-    return found.toJSON();
-  }
-
-  async #make(options) {
-    if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
-    const publicKey = globalThis.PublicKeyCredential.parseCreationOptionsFromJSON(options);
-    /** @type {any} */
-    const made = await navigator.credentials.create(bare({ publicKey }));
-    return made.toJSON();
-  }
-
-  /** Tells the browser which passkeys the account has now. Returns the passkey of the answer. */
-  async #changed(answering) {
-    const { passkey, accepted } = own(await answering, "passkey", "accepted");
-    const { rp_id: rpId, user_handle: userId, user_name: name, credential_ids: allAcceptedCredentialIds } = accepted;
-    if (userId) {
-      await tell("signalAllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds });
-      await tell("signalCurrentUserDetails", { rpId, userId, name, displayName: name });
-    }
-    return passkey;
-  }
-}
-
-/** Tells the browser something about passkeys, if it has this function (WebAuthn Level 3 section 5.1.10). */
-async function tell(what, given) {
-  await globalThis.PublicKeyCredential?.[what]?.(bare(given)).catch(() => {});
 }
 
 /** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
@@ -283,7 +349,10 @@ async function isRefused(response) {
 /** Returns the JSON of a 401, or null. */
 async function problemOf(response) {
   if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return null;
-  return response.clone().json().catch(() => null);
+  return response
+    .clone()
+    .json()
+    .catch(() => null);
 }
 
 /**
@@ -307,55 +376,9 @@ function within(signal, promise) {
   });
 }
 
-/** Returns an object with the methods of the `SessionClient` in the shared worker. */
-function connect(name) {
-  // In browsers with `extendedLifetime` the worker survives a reload of the only tab.
-  /** @type {WorkerOptions & { extendedLifetime: boolean }} */
-  const options = bare({ type: "module", name, extendedLifetime: true });
-  const worker = new SharedWorker(trusted(), options);
-  const waiting = new Map();
-  const settle = (id, error, value) => {
-    if (!waiting.has(id)) return; // It is the greeting, or too late.
-    const { resolve, reject } = waiting.get(id);
-    waiting.delete(id);
-    if (error) reject(new SessionError(error));
-    else resolve(value);
-  };
-  let last = 0;
-  let failure; // The worker could not start, for example because the Content-Security-Policy has no `worker-src`.
-  const fail = () => {
-    failure = { code: "no_worker" };
-    for (const id of waiting.keys()) settle(id, failure);
-  };
-  worker.onerror = fail;
-  const timer = setTimeout(fail, WORKER_TIMEOUT); // Not every browser reports that a worker did not start.
-  worker.port.onmessage = ({ data }) => {
-    const { id, error, value } = own(data, "id", "error", "value");
-    clearTimeout(timer);
-    failure = undefined;
-    settle(id, error, value);
-  };
-  const ask = (method, given) =>
-    new Promise((resolve, reject) => {
-      last += 1;
-      waiting.set(last, { resolve, reject });
-      if (failure) settle(last, failure);
-      else worker.port.postMessage({ id: last, method, given });
-    });
-  const methods = METHODS.map((method) => [method, (...given) => ask(method, given)]);
-  return { ...Object.fromEntries(methods), close: () => worker.port.close() };
+/** Creates the session of a page. Several objects on a page act as one. */
+function createSession(options) {
+  return new BrowserSession(options);
 }
 
-let policy;
-
-/** Returns the URL of the worker, as pages need it whose Content-Security-Policy requires trusted types. */
-function trusted() {
-  const rules = bare({ createScriptURL: () => WORKER.href });
-  try {
-    // @ts-ignore: TypeScript does not know it yet.
-    policy ??= globalThis.trustedTypes?.createPolicy?.("latchkey", rules);
-  } catch {
-    // The page does not permit a policy of this name. It may not require one either.
-  }
-  return policy?.createScriptURL("") ?? WORKER;
-}
+export { createSession };
