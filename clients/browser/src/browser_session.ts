@@ -1,11 +1,13 @@
 /** The session of a page. */
 
 import { BrowserPasskeys } from "./passkeys.ts";
-import { bare, own, PREFIX, REFUSALS, SessionClient, type Change, type Step } from "./session-client.ts";
+import { bare, own, PREFIX, REFUSALS, SessionClient, type Caught, type Change, type Step } from "./session-client.ts";
 import { connect, type SharedClient } from "./shared_client.ts";
 import type { Challenge, Credentials, FactorAnswerOptions, Mode, Passkeys, Session, SessionOptions, User } from "./types.ts";
 
 const HERE = import.meta.url;
+/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
+const STEP_UPS: readonly unknown[] = ["insufficient_user_authentication", "reauthentication_required"];
 
 /** See `types.ts`. */
 export class BrowserSession extends EventTarget implements Session {
@@ -86,7 +88,12 @@ export class BrowserSession extends EventTarget implements Session {
   }
 
   async send(method: string, path: string, data?: Readonly<Record<string, unknown>>): Promise<unknown> {
-    const answer: unknown = await this.#client.send(method, path, data);
+    const once = (): Promise<unknown> => this.#client.send(method, path, data);
+    const answer = await once().catch(async (error: Caught) => {
+      if (!this.#stepUp || error.code !== "reauthentication_required") throw error;
+      if (!(await this.#stepUp(bare({ offered: error.offered })))) throw error;
+      return once();
+    });
     if (method === "DELETE" && path === "me") this.#apply({ kind: "signout", user: null, session: this.#session });
     return answer;
   }
@@ -111,11 +118,11 @@ export class BrowserSession extends EventTarget implements Session {
     return (await this.#send(new Request(copies.pop()!, given))).response;
   }
 
-  /** Returns what a response asks for, if the user has to authenticate again: more (RFC 9470), or an idle session. */
+  /** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
   async #challengeOf(response: Response): Promise<Challenge | undefined> {
     if (await isRefused(response)) return this.#client.idle();
     const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
-    return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
+    return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered } as Challenge) : undefined;
   }
 
   close(): void {
@@ -170,12 +177,12 @@ function plain(init: RequestInit | undefined): RequestInit | undefined {
 
 /** Returns whether the API has rejected our token. Any other 401 is left to the app. */
 async function isRefused(response: Response): Promise<boolean> {
-  return REFUSALS.includes(own(await problemOf(response), "code").code);
+  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
 }
 
-/** Returns the JSON of a 401, or null. */
+/** Returns the JSON of a 401 or 403, or null. */
 async function problemOf(response: Response): Promise<unknown> {
-  if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return null;
+  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
   return response.clone().json().catch(() => null);
 }
 

@@ -15,19 +15,20 @@ interface SessionOptions {
    */
   origins?: readonly (string | URL)[];
   /**
-   * Called if `fetch` gets a 401 that asks for a better or more recent authentication (RFC 9470), or if the session is
-   * idle and a factor reopens it. Ask the user, and call `send("POST", "reauthenticate", { method, answer })`. Resolve
-   * with true to repeat the request, once.
+   * Called if the user has to authenticate again: `fetch` gets a 401 that asks for a better or more recent authentication
+   * (RFC 9470), or the session is idle and a factor reopens it, or `fetch` or `send` gets `reauthentication_required`.
+   * Ask the user, and call `send("POST", "reauthenticate", { method, answer })`. Resolve with true to repeat the request,
+   * once.
    */
   stepUp?: (challenge: Challenge) => boolean | Promise<boolean>;
 }
 interface Challenge {
   /** The levels of which one is enough, if any is asked for. */
-  readonly acr_values?: readonly string[];
+  readonly acr_values?: readonly string[] | undefined;
   /** How many seconds ago the user may have authenticated at most. */
-  readonly max_age?: number;
+  readonly max_age?: number | undefined;
   /** The factors of the account that are enough, for example `totp`. Each is a `method` of `reauthenticate`. */
-  readonly offered?: readonly string[];
+  readonly offered?: readonly string[] | undefined;
 }
 interface User {
   readonly id: string;

@@ -173,6 +173,8 @@ function trusted() {
 /** The session of a page. */
 
 const HERE = import.meta.url;
+/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
+const STEP_UPS = ["insufficient_user_authentication", "reauthentication_required"];
 
 /** See `types.ts`. */
 class BrowserSession extends EventTarget {
@@ -253,7 +255,12 @@ class BrowserSession extends EventTarget {
   }
 
   async send(method, path, data) {
-    const answer = await this.#client.send(method, path, data);
+    const once = () => this.#client.send(method, path, data);
+    const answer = await once().catch(async (error) => {
+      if (!this.#stepUp || error.code !== "reauthentication_required") throw error;
+      if (!(await this.#stepUp(bare({ offered: error.offered })))) throw error;
+      return once();
+    });
     if (method === "DELETE" && path === "me") this.#apply({ kind: "signout", user: null, session: this.#session });
     return answer;
   }
@@ -278,7 +285,7 @@ class BrowserSession extends EventTarget {
     return (await this.#send(new Request(copies.pop(), given))).response;
   }
 
-  /** Returns what a response asks for, if the user has to authenticate again: more (RFC 9470), or an idle session. */
+  /** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
   async #challengeOf(response) {
     if (await isRefused(response)) return this.#client.idle();
     const { code, acr_values, max_age, offered } = own(
@@ -288,7 +295,7 @@ class BrowserSession extends EventTarget {
       "max_age",
       "offered",
     );
-    return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
+    return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered }) : undefined;
   }
 
   close() {
@@ -343,12 +350,12 @@ function plain(init) {
 
 /** Returns whether the API has rejected our token. Any other 401 is left to the app. */
 async function isRefused(response) {
-  return REFUSALS.includes(own(await problemOf(response), "code").code);
+  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
 }
 
-/** Returns the JSON of a 401, or null. */
+/** Returns the JSON of a 401 or 403, or null. */
 async function problemOf(response) {
-  if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return null;
+  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
   return response
     .clone()
     .json()
