@@ -65,21 +65,23 @@ async function code(name, external = []) {
 }
 
 /** Returns the declarations of all modules, without the comments at their beginnings. */
-async function declarations() {
-  const entry = from("src/session.ts");
+async function declarations(name) {
+  const entry = from(`src/${name}.ts`);
   const found = await bundled(entry, dts());
   const modules = await readdir(from("src"));
   const headings = modules.map(async (name) => HEADING.exec(await readFile(from(`src/${name}`), "utf8"))[0].trim());
   return (await Promise.all(headings)).reduce((rest, heading) => rest.replace(heading, ""), found);
 }
 
-async function write(name, code, parser) {
+async function write(folders, name, code, parser) {
   const text = await prettier.format(code, { parser, printWidth: 120 });
-  for (const folder of FOLDERS) await writeFile(`${folder}/${name}`, text);
+  for (const folder of folders) await writeFile(`${folder}/${name}`, text);
 }
 
 await rm(LIB, { recursive: true, force: true });
 await mkdir(LIB);
-await write("session-client.js", await code("session-client"), "babel");
-await write("session.js", await code("session", [CLIENT_SOURCE]), "babel");
-await write("session.d.ts", await declarations(), "typescript");
+await write(FOLDERS, "session-client.js", await code("session-client"), "babel");
+await write(FOLDERS, "session.js", await code("session", [CLIENT_SOURCE]), "babel");
+await write(FOLDERS, "session.d.ts", await declarations("session"), "typescript");
+await write([LIB], "core.js", await code("core"), "babel");
+await write([LIB], "core.d.ts", await declarations("core"), "typescript");

@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-PACKAGES = ("browser", "next", "react")
+PACKAGES = ("browser", "next", "react", "react-native")
 
 Package = Callable[[str], Path]
 

@@ -1,13 +1,11 @@
 /** The session of a page. */
 
 import { BrowserPasskeys } from "./passkeys.ts";
-import { bare, own, PREFIX, REFUSALS, SessionClient, type Caught, type Change, type Step } from "./session-client.ts";
+import { bare, challengeOf, isRefused, own, PREFIX, SessionClient, type Caught, type Change, type Step } from "./session-client.ts";
 import { connect, type SharedClient } from "./shared_client.ts";
-import type { Challenge, Credentials, FactorAnswerOptions, Mode, Passkeys, Session, SessionOptions, User } from "./types.ts";
+import type { Credentials, FactorAnswerOptions, Mode, Passkeys, Session, SessionOptions, User } from "./types.ts";
 
 const HERE = import.meta.url;
-/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
-const STEP_UPS: readonly unknown[] = ["insufficient_user_authentication", "reauthentication_required"];
 
 /** See `types.ts`. */
 export class BrowserSession extends EventTarget implements Session {
@@ -112,17 +110,10 @@ export class BrowserSession extends EventTarget implements Session {
       if (isOver) return last;
       last = (await this.#send(new Request(copies.pop()!, given))).response;
     }
-    const challenge = this.#stepUp && !isOver ? await this.#challengeOf(last) : undefined;
+    const challenge = this.#stepUp && !isOver ? await challengeOf(last, this.#client) : undefined;
     // Once only, so that a user who does not reach the level is not asked forever.
     if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp!(challenge))))) return last;
     return (await this.#send(new Request(copies.pop()!, given))).response;
-  }
-
-  /** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
-  async #challengeOf(response: Response): Promise<Challenge | undefined> {
-    if (await isRefused(response)) return this.#client.idle();
-    const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
-    return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered } as Challenge) : undefined;
   }
 
   close(): void {
@@ -173,17 +164,6 @@ export class BrowserSession extends EventTarget implements Session {
 /** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
 function plain(init: RequestInit | undefined): RequestInit | undefined {
   return init && Object.getPrototypeOf(init) === Object.prototype ? bare(init) : init;
-}
-
-/** Returns whether the API has rejected our token. Any other 401 is left to the app. */
-async function isRefused(response: Response): Promise<boolean> {
-  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
-}
-
-/** Returns the JSON of a 401 or 403, or null. */
-async function problemOf(response: Response): Promise<unknown> {
-  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
-  return response.clone().json().catch(() => null);
 }
 
 /**

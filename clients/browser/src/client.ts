@@ -1,5 +1,6 @@
 /** Who is signed in, and the requests to the auth API. */
 
+import type { Answered, Change, Idle, Keeping, Kept, Step, Tokens } from "./changes.ts";
 import { lifeOf, waitOf } from "./answers.ts";
 import { Countdown } from "./countdown.ts";
 import { SessionError, type Caught } from "./errors.ts";
@@ -19,53 +20,13 @@ const OF_PASSKEYS = ["passkeyOptions", "signInByPasskey", "factorOptions"] as co
 export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake", "idle", ...OF_PASSKEYS] as const;
 export type Method = (typeof METHODS)[number];
 
-/** What has happened to the session: a message between tabs. */
-export interface Change {
-  kind: "signin" | "restore" | "refresh" | "signout" | "expire";
-  user: User | null;
-  /** The id of the session. */
-  session: string | undefined;
-  /** The lifetime of the access token in milliseconds, as `Countdown` has it. */
-  total?: number;
-  wall?: number;
-  end?: string | undefined;
-  /** See `SessionClient.idle`. */
-  idle?: Idle | undefined;
-}
-
-/** The factors that reopen a session. */
-export interface Idle {
-  readonly offered?: readonly string[];
-}
-
-/** Whether a token is outdated is told by the number. */
-export interface Step {
-  readonly turn: number;
-  readonly token: string | undefined;
-}
-
-interface Answered {
-  readonly answer: any;
-  readonly life: Countdown;
-}
-
-/** In mode `body`, what the browser would keep in cookies. */
-interface Tokens {
-  access?: string | undefined;
-  refresh?: string | undefined;
-  device?: string | undefined;
-  /** Of a sign-in that lacks a factor. */
-  pending?: string | undefined;
-  /** Of a sign-in by a passkey. */
-  ceremony?: string | undefined;
-}
-
 /** Knows who is signed in, and sends the requests to the auth API. `publish` is called with every change. */
 export class SessionClient {
   readonly #name: string;
   readonly #api: URL;
   readonly #mode: Mode;
   readonly #publish: (change: Change) => void;
+  readonly #keeping: Keeping | undefined;
   #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
   #user: User | null | undefined; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session: string | undefined;
@@ -76,12 +37,18 @@ export class SessionClient {
   #awaken: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(name: string, api: URL, mode: Mode, publish: (change: Change) => void) {
+  constructor(name: string, api: URL, mode: Mode, publish: (change: Change) => void, keeping?: Keeping) {
     this.#name = name;
     this.#api = api;
     this.#mode = mode;
     this.#publish = publish;
-    if (mode === "body") this.#user = null;
+    this.#keeping = keeping;
+    const { refresh, device, user, session } = keeping?.kept ?? {};
+    if (mode === "body") this.#user = user ?? (refresh ? undefined : null);
+    if (!keeping) return;
+    this.#session = session;
+    this.#tokens = bare({ refresh, device });
+    if (refresh) this.#life = new Countdown(0); // There is no access token yet.
   }
 
   /** Returns who is signed in according to the server, or null. */
@@ -135,6 +102,18 @@ export class SessionClient {
     });
   }
 
+  /** Signs out here, whether or not the server can be reached. Returns the refresh token, for `revoke`. */
+  forget(): string | undefined {
+    const { refresh } = this.#tokens;
+    this.#end("signout");
+    return refresh;
+  }
+
+  /** Ends the session of a refresh token. */
+  async revoke(refreshToken: string): Promise<void> {
+    await this.#call("POST", "logout", { refresh_token: refreshToken });
+  }
+
   /** Sends a request that changes the account, in mode `body` with the refresh token. Returns the answer, without tokens. */
   async send(method: string, path: string, data?: Readonly<Record<string, unknown>>): Promise<any> {
     if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
@@ -146,7 +125,7 @@ export class SessionClient {
     const once = () => this.#call(method, path, { ...pending(), ...data, ...this.#refreshToken() }, this.#tokens.access);
     // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
     const isGranting = GRANTING.test(path);
-    const call = () => (isGranting ? withLock(this.#name, async () => this.#kept(await once())) : once());
+    const call = () => (isGranting ? withLock(this.#name, async () => this.#granted(await once())) : once());
     const { answer } = await call().catch(async (error: Caught) => {
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
       const wasIdle = this.#idle;
@@ -159,11 +138,11 @@ export class SessionClient {
     return others;
   }
 
-  /** Keeps the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
-  #kept(answered: Answered): Answered {
+  /** Takes the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
+  async #granted(answered: Answered): Promise<Answered> {
     const { session } = own(answered.answer as unknown, "session");
-    if (session && this.#user && session.id === this.#session) this.#take("refresh", answered);
-    else if (session && this.#idle) this.#take("signin", answered);
+    if (session && this.#user && session.id === this.#session) await this.#take("refresh", answered);
+    else if (session && this.#idle) await this.#take("signin", answered);
     return answered;
   }
 
@@ -216,7 +195,7 @@ export class SessionClient {
 
   async #signIn(path: string, given: () => object): Promise<Change> {
     await withLock(this.#name, async () => {
-      this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
+      await this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
     });
     return { kind: "signin", user: this.#user ?? null, session: this.#session };
   }
@@ -230,9 +209,8 @@ export class SessionClient {
     this.#idle = undefined;
   }
 
-  #take(kind: "signin" | "restore" | "refresh", { answer, life }: Answered): void {
+  async #take(kind: "signin" | "restore" | "refresh", { answer, life }: Answered): Promise<void> {
     const { user, session } = own(answer as unknown, "user", "session");
-    this.#become(kind, user, session.id, life);
     if (this.#mode === "body") {
       const {
         access_token: access,
@@ -240,9 +218,20 @@ export class SessionClient {
         device_token: device = this.#tokens.device,
       } = own(answer as unknown, "access_token", "refresh_token", "device_token");
       const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
+      if (this.#keeping) await this.#keep({ refresh, device, user, session: session.id });
       this.#tokens = bare({ access, refresh, device, pending });
     }
+    this.#become(kind, user, session.id, life);
     this.#publish({ kind, user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
+  }
+
+  /** Keeps the new tokens. If that fails, the token before stays in use, and the server answers it once more. */
+  async #keep(kept: Kept): Promise<void> {
+    try {
+      await this.#keeping!.keep(bare(kept));
+    } catch (error) {
+      throw new SessionError({ message: String(error), code: "not_kept" });
+    }
   }
 
   #end(kind: "signout" | "expire", idle: Idle | undefined = undefined): void {
@@ -252,6 +241,7 @@ export class SessionClient {
     this.#idle = idle;
     const { device, refresh, pending } = this.#tokens;
     this.#tokens = bare(idle ? { device, refresh, pending } : { device });
+    this.#keeping?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -260,7 +250,8 @@ export class SessionClient {
     const turn = this.#turn;
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
-      this.#take(path === "me" ? "restore" : "refresh", answered);
+      if (this.#keeping && turn !== this.#turn) return; // The user has signed out meanwhile.
+      await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error: any) {
       // A 401 with another code does not come from the API, but for example from a proxy.
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
@@ -288,7 +279,7 @@ export class SessionClient {
         credentials: this.#mode === "body" ? "omit" : "include",
         cache: "no-store",
         redirect: "error", // A redirect would send the refresh token to another URL.
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: timeout(TIMEOUT),
       } as RequestInit);
       response = await fetch(new URL(path, this.#api), init);
       answer = await response.json().catch((error) => {
@@ -336,4 +327,12 @@ export class SessionClient {
       });
     } while (!this.#isClosed && asked !== undefined && pause.left > 0);
   }
+}
+
+/** Returns a signal that is aborted after some milliseconds. React Native has no `AbortSignal.timeout`. */
+function timeout(milliseconds: number): AbortSignal {
+  if ("timeout" in AbortSignal) return AbortSignal.timeout(milliseconds);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), milliseconds);
+  return controller.signal;
 }

@@ -12,7 +12,7 @@ const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually ta
 export async function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
   let done: Promise<T> | undefined;
   const begin = () => (done ??= work()).catch(() => {});
-  if (!navigator.locks) return work();
+  if (!globalThis.navigator?.locks) return work();
   await navigator.locks.request(name, bare({ ifAvailable: true }), (lock) => lock && begin()).catch(() => {});
   if (done) return done;
   // The message of the tab that had the lock may arrive after the lock.

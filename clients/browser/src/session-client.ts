@@ -10,7 +10,9 @@
 
 import { serve, type WorkerScope } from "./worker.ts";
 
-export { METHODS, PREFIX, REFUSALS, SessionClient, type Change, type Method, type Step } from "./client.ts";
+export type { Change, Step } from "./changes.ts";
+export { challengeOf, isRefused } from "./challenges.ts";
+export { METHODS, PREFIX, SessionClient, type Method } from "./client.ts";
 export { SessionError, type Caught } from "./errors.ts";
 export { bare, own } from "./own_properties.ts";
 

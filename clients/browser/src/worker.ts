@@ -1,6 +1,7 @@
 /** What the shared worker does in mode `body`: it has the only client, and pages call its methods. */
 
-import { METHODS, PREFIX, SessionClient, type Change } from "./client.ts";
+import type { Change } from "./changes.ts";
+import { METHODS, PREFIX, SessionClient } from "./client.ts";
 import { own } from "./own_properties.ts";
 
 /** A shared worker, as far as it is used here: the declarations of workers contradict those of pages. */

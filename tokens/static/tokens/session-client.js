@@ -124,7 +124,7 @@ const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually ta
 async function withLock(name, work) {
   let done;
   const begin = () => (done ??= work()).catch(() => {});
-  if (!navigator.locks) return work();
+  if (!globalThis.navigator?.locks) return work();
   await navigator.locks.request(name, bare({ ifAvailable: true }), (lock) => lock && begin()).catch(() => {});
   if (done) return done;
   // The message of the tab that had the lock may arrive after the lock.
@@ -168,6 +168,7 @@ class SessionClient {
   #api;
   #mode;
   #publish;
+  #keeping;
   #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
   #user; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session;
@@ -178,12 +179,18 @@ class SessionClient {
   #awaken;
   #isClosed = false;
 
-  constructor(name, api, mode, publish) {
+  constructor(name, api, mode, publish, keeping) {
     this.#name = name;
     this.#api = api;
     this.#mode = mode;
     this.#publish = publish;
-    if (mode === "body") this.#user = null;
+    this.#keeping = keeping;
+    const { refresh, device, user, session } = keeping?.kept ?? {};
+    if (mode === "body") this.#user = user ?? (refresh ? undefined : null);
+    if (!keeping) return;
+    this.#session = session;
+    this.#tokens = bare({ refresh, device });
+    if (refresh) this.#life = new Countdown(0); // There is no access token yet.
   }
 
   /** Returns who is signed in according to the server, or null. */
@@ -237,6 +244,18 @@ class SessionClient {
     });
   }
 
+  /** Signs out here, whether or not the server can be reached. Returns the refresh token, for `revoke`. */
+  forget() {
+    const { refresh } = this.#tokens;
+    this.#end("signout");
+    return refresh;
+  }
+
+  /** Ends the session of a refresh token. */
+  async revoke(refreshToken) {
+    await this.#call("POST", "logout", { refresh_token: refreshToken });
+  }
+
   /** Sends a request that changes the account, in mode `body` with the refresh token. Returns the answer, without tokens. */
   async send(method, path, data) {
     if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
@@ -249,7 +268,7 @@ class SessionClient {
       this.#call(method, path, { ...pending(), ...data, ...this.#refreshToken() }, this.#tokens.access);
     // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
     const isGranting = GRANTING.test(path);
-    const call = () => (isGranting ? withLock(this.#name, async () => this.#kept(await once())) : once());
+    const call = () => (isGranting ? withLock(this.#name, async () => this.#granted(await once())) : once());
     const { answer } = await call().catch(async (error) => {
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
       const wasIdle = this.#idle;
@@ -262,11 +281,11 @@ class SessionClient {
     return others;
   }
 
-  /** Keeps the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
-  #kept(answered) {
+  /** Takes the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
+  async #granted(answered) {
     const { session } = own(answered.answer, "session");
-    if (session && this.#user && session.id === this.#session) this.#take("refresh", answered);
-    else if (session && this.#idle) this.#take("signin", answered);
+    if (session && this.#user && session.id === this.#session) await this.#take("refresh", answered);
+    else if (session && this.#idle) await this.#take("signin", answered);
     return answered;
   }
 
@@ -319,7 +338,7 @@ class SessionClient {
 
   async #signIn(path, given) {
     await withLock(this.#name, async () => {
-      this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
+      await this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
     });
     return { kind: "signin", user: this.#user ?? null, session: this.#session };
   }
@@ -333,9 +352,8 @@ class SessionClient {
     this.#idle = undefined;
   }
 
-  #take(kind, { answer, life }) {
+  async #take(kind, { answer, life }) {
     const { user, session } = own(answer, "user", "session");
-    this.#become(kind, user, session.id, life);
     if (this.#mode === "body") {
       const {
         access_token: access,
@@ -343,9 +361,20 @@ class SessionClient {
         device_token: device = this.#tokens.device,
       } = own(answer, "access_token", "refresh_token", "device_token");
       const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
+      if (this.#keeping) await this.#keep({ refresh, device, user, session: session.id });
       this.#tokens = bare({ access, refresh, device, pending });
     }
+    this.#become(kind, user, session.id, life);
     this.#publish({ kind, user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
+  }
+
+  /** Keeps the new tokens. If that fails, the token before stays in use, and the server answers it once more. */
+  async #keep(kept) {
+    try {
+      await this.#keeping.keep(bare(kept));
+    } catch (error) {
+      throw new SessionError({ message: String(error), code: "not_kept" });
+    }
   }
 
   #end(kind, idle = undefined) {
@@ -355,6 +384,7 @@ class SessionClient {
     this.#idle = idle;
     const { device, refresh, pending } = this.#tokens;
     this.#tokens = bare(idle ? { device, refresh, pending } : { device });
+    this.#keeping?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -363,7 +393,8 @@ class SessionClient {
     const turn = this.#turn;
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
-      this.#take(path === "me" ? "restore" : "refresh", answered);
+      if (this.#keeping && turn !== this.#turn) return; // The user has signed out meanwhile.
+      await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error) {
       // A 401 with another code does not come from the API, but for example from a proxy.
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
@@ -392,7 +423,7 @@ class SessionClient {
         credentials: this.#mode === "body" ? "omit" : "include",
         cache: "no-store",
         redirect: "error", // A redirect would send the refresh token to another URL.
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: timeout(TIMEOUT),
       });
       response = await fetch(new URL(path, this.#api), init);
       answer = await response.json().catch((error) => {
@@ -450,6 +481,14 @@ class SessionClient {
   }
 }
 
+/** Returns a signal that is aborted after some milliseconds. React Native has no `AbortSignal.timeout`. */
+function timeout(milliseconds) {
+  if ("timeout" in AbortSignal) return AbortSignal.timeout(milliseconds);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), milliseconds);
+  return controller.signal;
+}
+
 /** What the shared worker does in mode `body`: it has the only client, and pages call its methods. */
 
 /** Serves the methods to the pages, in the worker. */
@@ -476,7 +515,39 @@ function serve(worker) {
   };
 }
 
+/** What a response says about the user who has sent the request. */
+
+/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
+const STEP_UPS = ["insufficient_user_authentication", "reauthentication_required"];
+
+/** Returns whether the API has rejected our token. Any other 401 is left to the app. */
+async function isRefused(response) {
+  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
+}
+
+/** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
+async function challengeOf(response, client) {
+  if (await isRefused(response)) return client.idle();
+  const { code, acr_values, max_age, offered } = own(
+    await problemOf(response),
+    "code",
+    "acr_values",
+    "max_age",
+    "offered",
+  );
+  return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered }) : undefined;
+}
+
+/** Returns the JSON of a 401 or 403, or null. */
+async function problemOf(response) {
+  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
+  return response
+    .clone()
+    .json()
+    .catch(() => null);
+}
+
 // A page can have an element called `onconnect`, or one with the name of any class, but no element changes this text.
 if (Object.prototype.toString.call(globalThis) === "[object SharedWorkerGlobalScope]") serve(globalThis);
 
-export { METHODS, PREFIX, REFUSALS, SessionClient, SessionError, bare, own };
+export { METHODS, PREFIX, SessionClient, SessionError, bare, challengeOf, isRefused, own };

@@ -9,7 +9,7 @@
  * `session-client.js`, which has to be next to this file, sends the requests to the auth API.
  */
 
-import { own, bare, SessionError, METHODS, PREFIX, SessionClient, REFUSALS } from "./session-client.js";
+import { own, bare, SessionError, METHODS, PREFIX, SessionClient, isRefused, challengeOf } from "./session-client.js";
 export { SessionError } from "./session-client.js";
 
 /** Passkeys, by the browser's own functions (WebAuthn Level 3). */
@@ -173,8 +173,6 @@ function trusted() {
 /** The session of a page. */
 
 const HERE = import.meta.url;
-/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
-const STEP_UPS = ["insufficient_user_authentication", "reauthentication_required"];
 
 /** See `types.ts`. */
 class BrowserSession extends EventTarget {
@@ -279,23 +277,10 @@ class BrowserSession extends EventTarget {
       if (isOver) return last;
       last = (await this.#send(new Request(copies.pop(), given))).response;
     }
-    const challenge = this.#stepUp && !isOver ? await this.#challengeOf(last) : undefined;
+    const challenge = this.#stepUp && !isOver ? await challengeOf(last, this.#client) : undefined;
     // Once only, so that a user who does not reach the level is not asked forever.
     if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
     return (await this.#send(new Request(copies.pop(), given))).response;
-  }
-
-  /** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
-  async #challengeOf(response) {
-    if (await isRefused(response)) return this.#client.idle();
-    const { code, acr_values, max_age, offered } = own(
-      await problemOf(response),
-      "code",
-      "acr_values",
-      "max_age",
-      "offered",
-    );
-    return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered }) : undefined;
   }
 
   close() {
@@ -346,20 +331,6 @@ class BrowserSession extends EventTarget {
 /** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
 function plain(init) {
   return init && Object.getPrototypeOf(init) === Object.prototype ? bare(init) : init;
-}
-
-/** Returns whether the API has rejected our token. Any other 401 is left to the app. */
-async function isRefused(response) {
-  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
-}
-
-/** Returns the JSON of a 401 or 403, or null. */
-async function problemOf(response) {
-  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
-  return response
-    .clone()
-    .json()
-    .catch(() => null);
 }
 
 /**
