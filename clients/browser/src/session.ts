@@ -13,6 +13,7 @@ import { BrowserSession } from "./browser_session.ts";
 import type { Session, SessionOptions } from "./types.ts";
 
 export { SessionError } from "./session-client.ts";
+export type * from "./api.ts";
 export type * from "./types.ts";
 
 /** Creates the session of a page. Several objects on a page act as one. */
