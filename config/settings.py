@@ -1,6 +1,7 @@
 """The settings, from the environment and from `.env`, which `manage.py demo` writes on its first run.
 
-The README lists all variables in a table. With DEBUG off, SECRET_KEY and ORIGIN have no defaults, and must be set.
+docs/reference/environment.md lists all variables. With DEBUG off, SECRET_KEY and ORIGIN have no defaults, and must be
+set.
 """
 
 from pathlib import Path

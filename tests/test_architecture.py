@@ -27,7 +27,7 @@ PUBLIC_SESSIONS = """
     is_same_password lacks_factor live_sessions may_remember may_send now open_session password_digest
     password_spellings pending reauthenticate recent_events record recover_account release relying_party
     rename_device reopen requires revoke revoke_all revoke_others revoked_by_operators sign_in_by sign_out_elsewhere
-    take_turns tenant throttle user_of validate_device_name was_ended_since
+    take_turns tenant throttle unauthorized user_of validate_device_name was_ended_since
 """
 PUBLIC_API = """
     ApiView AskedOutput FactorOutput Flag GrantOutput Me Operation PROVEN Parameter ProblemError ProofInput Public

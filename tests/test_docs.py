@@ -71,7 +71,7 @@ def test_the_readme_has_every_variable_of_the_environment():
 
 
 def test_the_readme_has_the_limits_of_connections():
-    table = PAGES["how-to/operate.md"].split("## Connections")[1]
+    table = PAGES["how-to/connections.md"]
     rows = dict(re.findall(r"^\| [^|]*`([A-Z_]+_URL)`[^|]* \| (.+) \|$", table, re.MULTILINE))
     wait = int(re.findall(r"wait=(\d+)", (ROOT / "config" / "settings.py").read_text())[0])
     database = environment.postgresql({}, pool=10, wait=wait, timeout=15)["OPTIONS"]

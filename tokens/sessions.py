@@ -40,7 +40,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import login
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from tokens.database import transactions
 from tokens.database.transactions import clock, writer
@@ -63,6 +63,7 @@ from tokens.web import (
     impersonation,
     pending,
     possession,
+    problems,
     reopening,
     session,
     staff,
@@ -151,6 +152,7 @@ __all__ = [
     "take_turns",
     "tenant",
     "throttle",
+    "unauthorized",
     "user_of",
     "validate_device_name",
     "was_ended_since",
@@ -229,6 +231,16 @@ def could_not_refresh(request: HttpRequest) -> bool:
     return exchange is not None and exchange.skipped
 
 
+def unauthorized(request: HttpRequest) -> HttpResponse:
+    """Return the 401 for a request that needs a user and has none, for APIs that are not REST framework's.
+
+    Its problem (RFC 9457) says what the client has to do: ``token_expired``, ``session_ended``, ``session_idle`` or
+    ``not_authenticated``. A client that does not ask for JSON gets a page or a line of text, except under ``/api/``.
+    """
+    exchange = exchange_of(request)
+    return problems.respond(request, problems.NOT_AUTHENTICATED if exchange is None else exchange.problem)
+
+
 def open_session(request: HttpRequest, user: Any, *, methods: Given) -> None:
     """Sign in a user, as `django.contrib.auth.login` does. The response carries the tokens in cookies.
 
@@ -257,7 +269,7 @@ def reauthenticate(request: HttpRequest, user: Any) -> bool:
     """Record that the user has just authenticated again. The response carries an access token that says so.
 
     ``user`` is what `django.contrib.auth.authenticate` or `answered` has returned. What was checked is added to the
-    methods of the session (README, "What a session was opened with").
+    methods of the session (docs/explanation/authentication-methods.md).
 
     Return False, and do nothing, if the session of this request has ended.
     """

@@ -14,7 +14,7 @@ from tokens import sessions
 
 @csrf_exempt
 def change(request: HttpRequest) -> HttpResponse:
-    """Take the proof from a JSON body, as the README says, and change the account."""
+    """Take the proof from a JSON body, as docs/how-to/change-accounts.md says, and change the account."""
     given = json.loads(request.body or "{}")
     proof = {"refresh_token": given.get("refresh_token")}
     if password := given.get("current_password"):

@@ -1,6 +1,5 @@
 """A token for services (SERVICE_AUDIENCE) opens nothing at the auth API, and services accept no other token."""
 
-import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -14,7 +13,7 @@ from django.urls import get_resolver
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.attacks.test_doors import everything, routes
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post
-from tests.documents import PAGES
+from tests.docs.blocks import block
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import assert_problem, bearer
 from tests.tokens.devices import OFFERED
@@ -37,7 +36,7 @@ OFF = {"MODES": ["subdomain", "cookie", "scoped", "body"], "COOKIE_DOMAIN": "exa
 ON = {**OFF, "SERVICE_AUDIENCE": SERVICES}
 MODES = ["cookie", "scoped", "subdomain", "body"]
 TO_A_PAGE = (("Sec-Fetch-Mode", "navigate"),)
-PAGE = PAGES["how-to/verify-access-tokens.md"]
+VERIFIER = block("docs/how-to/verify-access-tokens.md", "# verify.py")
 
 
 @pytest.fixture(autouse=True)
@@ -398,20 +397,18 @@ class TestServiceToken:
 
 
 class TestAVerifier:
-    """The README's verifier, with the public keys of this server."""
+    """The verifier of the guide, with the public keys of this server."""
 
     @pytest.fixture
     def verify(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[str], Any]]:
-        """Return a function that makes the README's verifier for an audience, without a network."""
-        source = re.search(r"^```python\n(# verify\.py\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-        assert source
+        """Return a function that makes the guide's verifier for an audience, without a network."""
         monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)
         monkeypatch.setenv("AUTH_ORIGIN", AUTH)
 
         def make(audience: str) -> Callable[[str], Any]:
             monkeypatch.setenv("AUDIENCE", audience)
             module: Any = ModuleType("verify")
-            exec(source[1], module.__dict__)  # noqa: S102
+            exec(VERIFIER.text, module.__dict__)  # noqa: S102
             verify: Callable[[str], Any] = module.verify
             return verify
 

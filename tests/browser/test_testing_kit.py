@@ -3,7 +3,9 @@
 from tests.clients.conftest import wheel  # noqa: F401  # A fixture in this folder, too.
 from tests.clients.first_test import prepared, run, write
 from tests.clients.projects import installed_wheel
+from tests.docs.blocks import Block, block
 
+BLOCK = block("docs/how-to/testing.md", "# test_browser.py")
 STATE = """
 from django.contrib.auth import get_user_model
 from django.conf import settings
@@ -15,7 +17,11 @@ settings.DEBUG = False
 """
 
 
-def test_the_block_of_the_readme_signs_a_browser_in(wheel, launch_options, tmp_path):  # noqa: F811
+def runs_blocks() -> list[Block]:
+    return [BLOCK]
+
+
+def test_the_block_of_the_page_signs_a_browser_in(wheel, launch_options, tmp_path):  # noqa: F811
     project = prepared(tmp_path / "project", installed_wheel(wheel, tmp_path / "venv")[0])
     write(project, "test_browser.py")
     path = project.folder / "test_browser.py"

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
+from tests.docs.blocks import blocks
 from tokens.api.public import requires
 from tokens.web import problems
 
@@ -30,12 +31,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; "
     "connect-src 'self' https://auth.example.test:* https://app.example.test:* https://evil.test:*"
 )
-STRICT = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types latchkey"
-)
-"""The policy that the README recommends for single-page apps."""
+[RECOMMENDED] = [one for one in blocks("docs/how-to/single-page-app.md") if one.first.startswith("default-src ")]
+STRICT = " ".join(RECOMMENDED.text.split())
+"""The policy that the documentation recommends for single-page apps."""
 PIXEL = b64decode("R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=")
 """The smallest GIF."""
 
@@ -80,7 +78,7 @@ def picture(request: HttpRequest) -> HttpResponse:
 def app(request: HttpRequest) -> HttpResponse:
     """Answer with the page of an app. Its policy permits only scripts and workers of its own origin.
 
-    With the query ``strict`` it is the one that the README recommends.
+    With the query ``strict`` it is the one that the documentation recommends.
     """
     policy = STRICT if "strict" in request.GET else POLICY
     return HttpResponse("<!doctype html><title>App</title>", headers={"Content-Security-Policy": policy})

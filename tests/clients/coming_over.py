@@ -1,7 +1,8 @@
-"""Moves a project that uses djangorestframework-simplejwt, as the README says: ``python -m tests.clients.coming_over``.
+"""Moves a project that uses djangorestframework-simplejwt, as `docs/how-to/moving/simplejwt.md` says:
+``python -m tests.clients.coming_over``.
 
 It makes a project with ``startproject`` and simplejwt, as simplejwt's own documentation says. The project has tests of
-its own, which know nothing of Latchkey, and a client that was signed in before. Then the blocks of the README are
+its own, which know nothing of Latchkey, and a client that was signed in before. Then the blocks of the page are
 pasted to the ends of its files. The tests have to pass before and after, and the client has to stay signed in. The
 script says how long this took, with packages from the index in the versions of CI.
 """
@@ -13,8 +14,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.first_steps import BOTH, ROOT, Case, Project, environment
+from tests.clients.first_steps import BOTH, ROOT, Case, Project, blocks, environment
+from tests.docs.blocks import Block
 
+PAGE = "docs/how-to/moving/simplejwt.md"
 SOURCE = Path(__file__).parent / "simplejwt_project"
 PACKAGE = "djangorestframework-simplejwt"
 CASE = Case((*BOTH, f"settings.py, coming from {PACKAGE}", f"urls.py, coming from {PACKAGE}"))
@@ -33,6 +36,10 @@ after = Client(**headers).post("/api/token/refresh/", {"refresh": first["refresh
 orders = Client(**headers).get("/api/orders/", headers={"Authorization": f"Bearer {after['access']}"})
 print(orders.status_code, orders.json(), RefreshToken.objects.live().count())
 """
+
+
+def runs_blocks() -> list[Block]:
+    return [one for first, one in blocks() if first in CASE.blocks and one.page == PAGE]
 
 
 def move(folder: Path, python: str) -> None:

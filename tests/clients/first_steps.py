@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +21,17 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 
 from tests.clients.visitor import NEW_PASSWORD, PASSWORD, Served, free_port
-from tests.documents import ALL, PAGES, ROOT
+from tests.docs.blocks import Block
+from tests.docs.blocks import blocks as blocks_of
+from tests.documents import ROOT
 
 HERE = Path(__file__).parent
 FILES = {
     "settings.py": "site_/settings.py",
     "urls.py": "site_/urls.py",
-    "asgi.py": "site_/asgi.py",
-    "views.py": "views.py",
     "policies.py": "policies.py",
 }
+PAGE = "docs/how-to/existing-project.md"
 SECONDS = 300
 """The time limit of a command, and of what is done with the server."""
 BOTH = ("settings.py", "urls.py")
@@ -85,9 +85,6 @@ CASES = {
             "settings.py, with passkeys",
             "urls.py, with factors",
             "settings.py, with error reports",
-            "views.py",
-            "views.py, that ask for more",
-            "asgi.py",
         ),
         extra="api,factors",
         name="ada@example.org",
@@ -95,26 +92,27 @@ CASES = {
 }
 
 
-LEFT_OUT = {
-    "asgi.py, with Channels:": "it needs Channels: see `tests/tokens/test_socket_users.py`",
-    "settings.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
-    "urls.py, coming from djangorestframework-simplejwt": "see `tests/clients/coming_over.py`",
-    "settings.py, with factors and staff who need them": "its visitor has no app: `tests/factors/test_enrolment.py`",
-}
-"""The blocks that no case pastes, with the reason."""
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Return the first line and the text of each block of Python that is for a file of the project."""
-    found = re.findall(r"^( *)```python\n\1# ([^\n]+)\n(.*?)^\1```", ALL, re.DOTALL | re.MULTILINE)
-    return [(first, textwrap.dedent(text)) for _, first, text in found if first.partition(",")[0] in FILES]
+def blocks() -> list[tuple[str, Block]]:
+    """Return each block of the guides that is for a file of the project, and its first line without ``# ``."""
+    found = [*blocks_of("docs/explanation", "python"), *blocks_of("docs/how-to", "python")]
+    named = [(one.first.removeprefix("# "), one) for one in found if one.first.startswith("# ")]
+    return [(first, one) for first, one in named if first.partition(",")[0] in FILES]
 
 
 def commands() -> list[str]:
     """Return the commands of the steps."""
-    section = PAGES["how-to/existing-project.md"]
-    found = re.findall(r"^ *```sh\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
-    return [line.strip() for block in found for line in block.splitlines()]
+    return [line.strip() for one in blocks_of(PAGE, "sh") for line in one.text.splitlines()]
+
+
+def first_call() -> Block:
+    """Return the block with a first call by curl."""
+    [found] = blocks_of(PAGE, "shell")
+    return found
+
+
+def runs_blocks() -> list[Block]:
+    pasted = [one for first, one in blocks() if any(first in case.blocks for case in CASES.values())]
+    return [*pasted, *blocks_of(PAGE, "sh"), first_call()]
 
 
 class Project:
@@ -127,10 +125,10 @@ class Project:
 
     def paste(self) -> None:
         for first in self.case.blocks:
-            for name, text in blocks():
+            for name, one in blocks():
                 if name == first:
                     with (self.folder / FILES[first.partition(",")[0]]).open("a") as file:
-                        file.write("\n" + self._adapted(text))
+                        file.write("\n" + self._adapted(one.body))
 
     def _adapted(self, text: str) -> str:
         text = text.replace("localhost:8000", f"localhost:{self.port}")  # Another process may use the port.
@@ -154,6 +152,17 @@ class Project:
         """Ask for every URL in a process of the project."""
         shutil.copy(HERE / "every_url.py", self.folder)
         self._run("every_url.py")
+
+    def call(self, field: str, name: str) -> str:
+        """Sign in by curl, as the guide does, and return what is printed. The project has to be served."""
+        text = first_call().text.replace("localhost:8000", f"localhost:{self.port}").replace("…", PASSWORD)
+        text = text.replace('"username": "ada"', f'"{field}": "{name}"')
+        command = ["bash", "-ec", text]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     @contextmanager
     def served(self) -> Iterator[Served]:
@@ -203,6 +212,8 @@ def follow(folder: Path, python: str, case: Case) -> None:
         site.sign_in_at_the_admin(case.name)
         if case.has_api:
             site.use_the_api(case.name)
+            said = project.call("email" if "@" in case.name else "username", case.name)
+            assert said.replace(" ", "").count('"user":{"id":') == 2, said
         if case.has_pages:
             site.register("bob@example.org")
             site.sign_in("bob@example.org", PASSWORD)

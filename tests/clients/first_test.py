@@ -7,7 +7,6 @@ runner are installed into a fresh virtual environment. The script says how long 
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.clients.first_steps import BOTH, ROOT, SECONDS, Case, Project, environment
-from tests.documents import PAGES
+from tests.docs.blocks import Block
+from tests.docs.blocks import blocks as blocks_of
 
-PAGE = PAGES["how-to/testing.md"]
+PAGE = "docs/how-to/testing.md"
 TOOLS = ("pytest", "pytest-django")
 FIRST = ("pytest.ini", "conftest.py", "test_sign_in.py", "tests.py")
 """The files that the tests without a browser need."""
@@ -26,7 +26,11 @@ FIRST = ("pytest.ini", "conftest.py", "test_sign_in.py", "tests.py")
 
 def blocks() -> dict[str, str]:
     """Return the blocks of the page by the names of their files."""
-    return dict(re.findall(r"^```(?:ini|python)\n# (\S+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+    return {one.first.removeprefix("# "): one.body for one in blocks_of(PAGE, "ini", "python")}
+
+
+def runs_blocks() -> list[Block]:
+    return [one for one in blocks_of(PAGE) if one.first.removeprefix("# ") in FIRST]
 
 
 def prepared(folder: Path, python: str) -> Project:

@@ -78,7 +78,7 @@ class Project:
             self._copy_apps()
 
     def add_latchkey(self, *, migrate: bool = True) -> None:
-        """Follow the README's steps. Their changes to settings and URLs are in the project, behind an ``if``."""
+        """Follow the guide's steps. Their changes to settings and URLs are in the project, behind an ``if``."""
         self._copy_apps()
         self.environment["WITH_LATCHKEY"] = "yes"
         if migrate:

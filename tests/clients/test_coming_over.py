@@ -1,4 +1,4 @@
-"""The README's steps for a project that uses simplejwt. `coming_over` follows them in a fresh virtual environment."""
+"""The guide for a project that uses simplejwt. `coming_over` follows it in a fresh virtual environment."""
 
 from pathlib import Path
 

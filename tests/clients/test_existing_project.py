@@ -1,4 +1,4 @@
-"""An existing Django project adds Latchkey by the README's steps, and every signed-in user stays signed in.
+"""An existing Django project adds Latchkey by the steps of the guide, and every signed-in user stays signed in.
 
 The project (``existing_project``) is served by separate processes, before and after, on either database. Its own tests,
 which know nothing of Latchkey, pass before and after. What Latchkey does in such a project is tested in
@@ -231,12 +231,12 @@ OWN_ENTRIES = (
     "**REST_FRAMEWORK,",
     'AUTHENTICATION_BACKENDS += ["allauth.account.auth_backends.AuthenticationBackend"]',
 )
-"""Where the project keeps what it has, and the comment of the README that says so."""
+"""Where the project keeps what it has, and the comment of the guide that says so."""
 
 
-def test_the_project_is_changed_exactly_as_the_readme_says():
+def test_the_project_is_changed_exactly_as_the_guides_say():
     pasted = ("settings.py", "settings.py, with views of REST framework", "urls.py")
-    steps = [(first, text) for first, text in blocks() if first in pasted]
+    steps = [(first, one.body) for first, one in blocks() if first in pasted]
     for name in ("settings.py", "urls.py"):
         said = "\n".join(text for first, text in steps if first.startswith(name))
         switched = (SOURCE / "project" / name).read_text().split('if "WITH_LATCHKEY" in os.environ:\n')[1]

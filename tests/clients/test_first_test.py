@@ -1,4 +1,4 @@
-"""The README's section "Testing" in a project from ``startproject``, with the wheel: what a newcomer does.
+"""The guide for tests in a project from ``startproject``, with the wheel: what a newcomer does.
 
 `first_test` does the same in a fresh virtual environment. A block with a real browser runs in
 ``tests/browser/test_testing_kit.py``.
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 import tokens.testing
-from tests.clients import first_test
-from tests.clients.first_test import FIRST, PAGE, Project, prepared, run, with_pytest, write
+from tests.clients.first_test import FIRST, Project, prepared, run, with_pytest, write
 from tests.clients.projects import installed_wheel
+from tests.documents import PAGES
 from tokens.testing import plugin
 
+PAGE = PAGES["how-to/testing.md"]
 DJANGO_TESTS = Path(__file__).parent / "kit_tests.py"
 
 
@@ -56,8 +57,3 @@ def test_the_section_names_every_function_and_every_fixture():
     fixtures = [name for name, value in vars(plugin).items() if isinstance(value, type(plugin.latchkey_user))]
     assert [name for name in fixtures if name[0] != "_" and f"`{name}`" not in PAGE] == []
     assert len(fixtures) > 5
-
-
-def test_every_block_is_run():
-    assert set(first_test.blocks()) == {*FIRST, "test_browser.py"}
-    assert PAGE.count("```python\n") + PAGE.count("```ini\n") == len(first_test.blocks())

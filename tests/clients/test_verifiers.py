@@ -1,8 +1,10 @@
-"""The README's verifiers, taken from its text, verify the tokens of a real server by its published keys."""
+"""The verifiers of `docs/how-to/verify-access-tokens.md`, taken from its text.
+
+They verify the tokens of a real server by its published keys.
+"""
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
+from tests.docs.blocks import Block, block, blocks
 from tests.documents import PAGES
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.protocol.pems import pem
@@ -26,7 +29,12 @@ from tokens.protocol import access_tokens, keys
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
 
+NAME = "docs/how-to/verify-access-tokens.md"
 PAGE = PAGES["how-to/verify-access-tokens.md"]
+PYTHON, NODE = block(NAME, "# verify.py"), block(NAME, "// verify.mjs")
+MAKE_SECRET = block(NAME, "SECRET=$(openssl rand -hex 32)")
+[INTROSPECTION] = [one for one in blocks(NAME, "sh") if one.first.startswith("curl ")]
+[INTROSPECTED] = blocks(NAME, "json")
 SECRET = "the secret of a server of this test, long enough to be a real one"
 OLD_SECRET = "the secret that the server had before and which is a fallback now"
 RUN_PYTHON = """
@@ -56,16 +64,16 @@ Verify = Callable[..., list[dict[str, Any]]]
 
 
 class Auth:
-    """A server with its port in its ORIGIN, and the keys that it signs with."""
+    """A server with its port in its ORIGIN, and the keys that it signs with. ``more``: environment variables."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         self.ring = keys.derive([SECRET])
         environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
-        environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body"}
+        environment |= {"SECRET_KEY_FALLBACKS": OLD_SECRET, "TOKENS_MODES": "cookie,body", **more}
         self.server = WebServer(url_of(connections["default"].settings_dict), **environment)
 
     def sign_in(self) -> dict[str, Any]:
@@ -104,21 +112,18 @@ def auth() -> Iterator[Auth]:
     found.server.stop()
 
 
-def block(first_line: str) -> str:
-    """Return the page's code block that begins with this line."""
-    found = re.findall(rf"^```\w+\n({re.escape(first_line)}\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return str(found[0])
+def runs_blocks() -> list[Block]:
+    return [PYTHON, NODE, MAKE_SECRET, INTROSPECTION, INTROSPECTED]
 
 
 @pytest.fixture(params=["python", "node"])
 def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify:
-    """Runs the README's verifier on tokens, and returns the claims of each, or the error with which it was rejected."""
+    """Runs a verifier of the page on tokens, and returns the claims of each, or the error that rejected it."""
     if request.param == "python":
-        (tmp_path / "verify.py").write_text(block("# verify.py"))
+        (tmp_path / "verify.py").write_text(PYTHON.text)
         command = [sys.executable, "-c", RUN_PYTHON]
     else:
-        (tmp_path / "verify.mjs").write_text(block("// verify.mjs"))
+        (tmp_path / "verify.mjs").write_text(NODE.text)
         (tmp_path / "run.mjs").write_text(RUN_NODE)
         (tmp_path / "node_modules").symlink_to(request.getfixturevalue("package")("jose") / "node_modules")
         command = ["node", "run.mjs"]
@@ -166,23 +171,51 @@ def test_a_verifier_accepts_a_good_token_and_rejects_all_others(auth, verify):
         assert "Connection" not in result["refused"], why
 
 
-@pytest.mark.parametrize("first_line", ["# verify.py", "// verify.mjs"])
-def test_the_verifiers_are_about_ten_lines(first_line):
-    lines = [line for line in block(first_line).splitlines()[1:] if line.strip()]
+@pytest.mark.parametrize("verifier", [PYTHON, NODE], ids=["Python", "Node"])
+def test_the_verifiers_are_about_ten_lines(verifier):
+    lines = [line for line in verifier.body.splitlines() if line.strip()]
     assert len(lines) <= 10
 
 
-def test_the_readme_says_when_a_verifier_sees_a_revocation():
+def test_the_page_says_when_a_verifier_sees_a_revocation():
     section = PAGE
     assert "its access token stays valid until it expires" in section
     assert "/api/auth/introspect" in section
 
 
-def test_the_settings_accept_the_digest_that_the_readme_s_command_prints(settings):
-    command = re.search(r"^    SECRET=\$\(openssl.*\n    echo .*$", PAGE, re.MULTILINE)
-    assert command
-    done = subprocess.run(["bash", "-c", command[0]], capture_output=True, text=True, check=True, timeout=60)
+def test_the_settings_accept_the_digest_that_the_page_s_command_prints(settings):
+    command = ["bash", "-c", MAKE_SECRET.text]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     name, _, entry = done.stdout.strip().partition("=")
     assert name == "TOKENS_INTROSPECTION_CLIENTS"
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [entry]}
     assert [one.id for one in token_settings().introspectors] == ["api"]
+
+
+def test_a_service_asks_as_the_page_says_whether_a_token_is_valid_now():
+    made = subprocess.run(["bash", "-c", f"{MAKE_SECRET.text}echo $SECRET"], capture_output=True, text=True, check=True)
+    setting, secret = made.stdout.split()
+    name, _, value = setting.partition("=")
+    auth = Auth(**{name: value})
+    try:
+        signed_in = auth.sign_in()
+        good, bad = (
+            bash(INTROSPECTION, auth.origin, SECRET=secret, TOKEN=token)
+            for token in (signed_in["access_token"], signed_in["refresh_token"])
+        )
+    finally:
+        auth.server.stop()
+    shown = json.loads(INTROSPECTED.text)
+    assert {name: type(good[name]) for name in shown} == {name: type(value) for name, value in shown.items()}
+    assert (good["active"], good["sub"], good["sid"]) == (True, signed_in["user"]["id"], signed_in["session"]["id"])
+    assert bad == {"active": False}
+
+
+def bash(command: Block, origin: str, **variables: str) -> Any:
+    """Run a block with curl at this server, and return the JSON that it prints, or None if it prints nothing."""
+    text = command.text.replace("https://auth.example.org", origin)
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        ["bash", "-ec", text], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    return json.loads(done.stdout) if done.stdout else None

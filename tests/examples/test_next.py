@@ -13,12 +13,17 @@ import pytest
 import yaml
 
 from tests.clients.projects import ROOT, SECRET_KEY, clean_environment
+from tests.docs.blocks import Block, blocks
 from tests.postgresql import start_server
 
 EXAMPLE = ROOT / "examples" / "next"
 COMPOSE: dict[str, Any] = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-README = (EXAMPLE / "README.md").read_text()
+SQL = blocks("examples/next/README.md", "sql")
+
+
+def runs_blocks() -> list[Block]:
+    return SQL
 
 
 def sql(name: str) -> str:
@@ -72,9 +77,9 @@ def test_each_role_owns_the_tables_of_its_schema_and_can_read_no_others(shared):
 
 @pytest.mark.long
 def test_with_the_foreign_key_of_the_readme_an_account_can_still_be_deleted(shared):
-    granted, altered = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
-    shared.run("latchkey", granted)
-    shared.run("shop", altered)
+    granted, altered = SQL
+    shared.run("latchkey", granted.text)
+    shared.run("shop", altered.text)
     found = shared.run(
         "latchkey",
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'accounts_user' "

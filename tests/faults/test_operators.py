@@ -31,7 +31,7 @@ def test_purges_revocations_and_new_passwords_race_with_refreshes(site, times, u
 
 
 def test_the_secret_is_changed_node_by_node(site, under_load):
-    """As the README describes it. The site keeps the new secret: to the other tests, one is as good as the other."""
+    """As docs/how-to/changing-keys.md describes it. The site keeps the new secret. No other test depends on it."""
     old, new = SECRET_KEY, NEW_SECRET_KEY
     with under_load(site, users=FEW) as load:
         for secret, fallback in ((old, new), (new, old)):

@@ -1,4 +1,4 @@
-"""The views of the API. The README lists what each answers. Errors are problems (`tokens.web.problems`)."""
+"""The views of the API. docs/reference/api.md lists what each answers. Errors are problems (`tokens.web.problems`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

@@ -32,7 +32,7 @@ def check_oauth_toolkit(**kwargs: Any) -> list[CheckMessage]:
     """Check that the adapter for django-oauth-toolkit is there, if django-oauth-toolkit is."""
     if not apps.is_installed("oauth2_provider") or apps.is_installed(OAUTH_ADAPTER):
         return []
-    hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (README, “Beside other packages”)."
+    hint = f"Add {OAUTH_ADAPTER!r} to INSTALLED_APPS, and set its validator (docs/how-to/other-packages.md)."
     what = "Tokens of django-oauth-toolkit outlive the session, the alarm and a new password"
     return [Warning(f"{what}.", hint=hint, id="tokens.W027")]
 
@@ -66,7 +66,7 @@ def check_second_factor(**kwargs: Any) -> list[CheckMessage]:
     missing = " and ".join(what for what, holds in rules.items() if holds)
     if not missing or read()[0].sign_in_policy:
         return []
-    hint = f"Set SIGN_IN_POLICY to {ALLAUTH_POLICY!r}, or to a policy of your own (README, “django-allauth”)."
+    hint = f"Set SIGN_IN_POLICY to {ALLAUTH_POLICY!r}, or to a policy of your own (docs/how-to/other-packages.md)."
     what = f"django-allauth's {missing} can be walked round: our API, our pages and the admin do not know it"
     return [Warning(f"{what}.", hint=hint, id="tokens.W030")]
 

@@ -41,7 +41,7 @@ def _setting_up() -> Iterator[CheckMessage]:
     """Yield what is wrong if nobody can prove a factor, or nobody who has none can set one up."""
     factors = [*_factors()]
     if not any(map(may_be_strong, factors)):
-        hint = "Add factors.totp.TotpFactor and factors.enrolment.TotpEnrolment to FACTORS (README, “Factors”)."
+        hint = "Add factors.totp.TotpFactor and factors.enrolment.TotpEnrolment to FACTORS (docs/how-to/factors.md)."
         what = "nobody can do what it asks for, because FACTORS has nothing but what users know"
         yield Error(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.E068")
     elif not any(factor.is_enrolment for factor in factors):
@@ -60,7 +60,7 @@ def _factors() -> Iterator[type[Factor]]:
 def _page() -> Iterator[CheckMessage]:
     if not getattr(settings, "ROOT_URLCONF", None) or _is_there(PAGE):
         return
-    hint = f"Include accounts.urls, or name a page of your own {PAGE!r} (README, “Ask for more at the sign-in”)."
+    hint = f"Include accounts.urls, or name a page of your own {PAGE!r} (docs/how-to/sign-in-policy.md)."
     what = "no page asks for a factor, so that nobody of whom one is required can sign in to the admin"
     yield Warning(f"REQUIRED_FACTORS: {what}.", hint=hint, id="tokens.W061")
 

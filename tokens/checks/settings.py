@@ -30,7 +30,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     if found.sign_in_policy and "SIGN_IN_POLICY" not in wrong:
         policy = import_string(found.sign_in_policy)
         if not takes(policy, "request", "user", "methods"):
-            hint = "Write it as def sign_in_policy(request, user, methods). The README has an example."
+            hint = "Write it as def sign_in_policy(request, user, methods): see docs/how-to/sign-in-policy.md."
             what = f"{found.sign_in_policy} does not take three arguments"
             errors.append(Error(f"SIGN_IN_POLICY: {what}.", hint=hint, id="tokens.E065"))
     return [*messages, *errors]
@@ -42,7 +42,7 @@ def _wrong_arguments(path: str) -> list[Error]:
     if takes(hook, "user", "session"):
         return []
     number = "one argument only, as in earlier releases" if takes(hook, "user") else "other arguments"
-    hint = "Let it take the session too: def claims(user, session). The README says what the session has."
+    hint = "Let it take the session too: def claims(user, session): see docs/reference/settings.md."
     return [Error(f"CLAIMS_HOOK: {path} takes {number}.", hint=hint, id="tokens.E060")]
 
 

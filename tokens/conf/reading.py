@@ -40,7 +40,7 @@ def read() -> tuple[TokenSettings, tuple[CheckMessage, ...]]:
         try:
             given[name.lower()] = _parse(name, value, from_text=source == "environment")
         except ValueError as error:
-            hint = "The README lists all settings in a table."
+            hint = "docs/reference/settings.md lists all settings."
             messages.append(Error(f"{_label(source, name)}: {error}.", hint=hint, id="tokens.E001"))
     given["origin"] = str(getattr(settings, "ORIGIN", None) or "")
     given.setdefault("issuer", given["origin"])

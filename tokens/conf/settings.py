@@ -50,7 +50,7 @@ def _setting(kind: str, default: Any, doc: str, unit: str = "", *, least: int = 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSettings(Hooks):
-    """Every setting with its default, its unit and its meaning. The README's table shows the same."""
+    """Every setting with its default, its unit and its meaning. docs/reference/settings.md shows the same."""
 
     modes: tuple[str, ...] = _setting(
         "list", (COOKIE,), "the storage modes that clients may use; the first is the default"

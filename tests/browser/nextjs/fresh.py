@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.browser.demo import Demo, demo_served
 from tests.clients.projects import ROOT, clean_environment
+from tests.docs.blocks import Block
+from tests.docs.blocks import blocks as blocks_of
 
 PACKAGE = ROOT / "clients" / "next"
 README = (PACKAGE / "README.md").read_text()
@@ -38,6 +40,11 @@ def blocks(text: str) -> dict[str, str]:
     """Return the code of each file in a text, by its path. The path is the first line of its block."""
     found = re.findall(r"^```\w+\n((?://|#) (\S+)\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return {path: code for code, path in found}
+
+
+def runs_blocks() -> list[Block]:
+    """The files of an application. `created` writes them, and the tests use them."""
+    return [one for one in blocks_of("clients/next/README.md") if one.first.partition(" ")[2] in blocks(README)]
 
 
 def npm(*command: str, folder: Path, **environment: str) -> str:

@@ -15,10 +15,16 @@ from tests.browser.demo import DEMO_USER
 from tests.browser.nextjs.fresh import SECONDS, free_port, npm_environment
 from tests.browser.sites import SECRET_KEY, Person
 from tests.clients.projects import ROOT
+from tests.docs.blocks import Block, block
 
 pytestmark = pytest.mark.exhaustive
 
+START = block("examples/next/README.md", "uv run python examples/next/dev.py")
 ADMIN = Person("admin@latchkey.test", DEMO_USER.password)
+
+
+def runs_blocks() -> list[Block]:
+    return [START]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def origin(tmp_path_factory) -> Iterator[str]:
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "examples/next/dev.py"], cwd=ROOT, env=env, stdout=output, stderr=output
+            [sys.executable, *START.first.split()[3:]], cwd=ROOT, env=env, stdout=output, stderr=output
         ) as run,
     ):
         try:

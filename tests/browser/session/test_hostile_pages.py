@@ -6,9 +6,9 @@ import pytest
 
 from tests.browser.conftest import at_length
 from tests.browser.session.worlds import World
-from tests.browser.urls import STRICT
+from tests.browser.urls import RECOMMENDED
 from tests.clients.conftest import ROOT
-from tests.documents import PAGES
+from tests.docs.blocks import Block
 
 pytestmark = pytest.mark.parametrize("mode", ["body"], indirect=True)
 
@@ -34,6 +34,13 @@ AFTER = {
     """,
 }
 FORM = "document.body.innerHTML = '<form name=baseURI></form>';"
+
+
+def runs_blocks() -> list[Block]:
+    """The policy, which the page of the test below has."""
+    return [RECOMMENDED]
+
+
 _USE = """async ({ evil, mode, credentials, url }) => {
     let added = {};
     BEFORE
@@ -80,10 +87,9 @@ def test_the_password_is_sent_to_the_server_of_the_script(world, context, person
     assert asked_elsewhere(world) == []
 
 
-def test_it_works_with_the_policy_that_the_readme_recommends(world, context, person, refused):
+def test_it_works_with_the_policy_that_the_page_recommends(world, context, person, refused):
     assert use(world, context, person, query="?strict") == [200, person.email, None]
     assert refused == []
-    assert STRICT in " ".join(PAGES["how-to/single-page-app.md"].split())
 
 
 SCRIPTS = {

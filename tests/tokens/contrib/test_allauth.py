@@ -2,9 +2,15 @@
 
 import pytest
 
+from tests.docs.blocks import Block, block
 from tests.tokens.contrib.test_oauth_toolkit import run
 
 SETTINGS = "tests.tokens.contrib.headless.settings"
+
+
+def runs_blocks() -> list[Block]:
+    """The block is the settings of `headless.policy`."""
+    return [block("docs/how-to/other-packages.md", "# settings.py, with django-allauth")]
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.docs.blocks import Block, blocks
 from tests.tokens.contrib.test_oauth_toolkit import run
 
 FOLDER = "tests/tokens/contrib/coming_over"
@@ -14,6 +15,12 @@ SETTINGS = {
     "allauth_jwt": "allauth_jwt_settings",
     "dj_rest_auth": "dj_rest_auth_settings",
 }
+
+
+def runs_blocks() -> list[Block]:
+    """The blocks are the settings and the URLs of the suites."""
+    pages = ("allauth", "dj-rest-auth", "knox")
+    return [one for page in pages for one in blocks(f"docs/how-to/moving/{page}.md")]
 
 
 @pytest.mark.long

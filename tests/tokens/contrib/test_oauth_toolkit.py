@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import Block
+from tests.tokens.contrib.oauth.settings import ADAPTER, BEARER
+
 ROOT = Path(__file__).parents[3]
 SETTINGS = "tests.tokens.contrib.oauth.settings"
+
+
+def runs_blocks() -> list[Block]:
+    """The blocks are the settings of the suite."""
+    return [ADAPTER, BEARER]
 
 
 def run(*command: str) -> str:

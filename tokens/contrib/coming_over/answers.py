@@ -1,4 +1,4 @@
-"""Errors of ours in the form in which the views of an old package answer."""
+"""What the views of an old package have in common: how they answer, and how they open a session."""
 
 from typing import Any
 
@@ -9,22 +9,14 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
 
+from tokens.contrib.coming_over.errors import in_their_form
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.service.throttles import Throttled
-from tokens.service.users import UserChanged
 from tokens.web import session
 from tokens.web.exchange import required_exchange
-from tokens.web.opening import FactorRequired, SignInRefused
+from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.problems import DATABASE_DOWN, UNAVAILABLE
 from tokens.web.taking_over import Wanted
-
-
-class Unavailable(exceptions.APIException):
-    status_code = 503
-    default_detail = UNAVAILABLE.text
-    default_code = "unavailable"
 
 
 class Alias:
@@ -54,21 +46,6 @@ class Alias:
 
     def handle_exception(self, error: Exception) -> Any:
         return super().handle_exception(in_their_form(error))  # type: ignore[misc]
-
-
-def in_their_form(error: Exception) -> Exception:
-    """Return the exception of REST framework that says what this exception of ours says."""
-    if isinstance(error, Throttled):
-        return exceptions.Throttled(wait=error.wait)
-    if isinstance(error, FactorRequired):
-        return exceptions.AuthenticationFailed({"detail": str(error.reason), "code": "factor_required"})
-    if isinstance(error, SignInRefused):
-        return exceptions.AuthenticationFailed({"detail": str(error.reason), "code": "sign_in_refused"})
-    if isinstance(error, UserChanged):
-        return exceptions.AuthenticationFailed()
-    if isinstance(error, DATABASE_DOWN):
-        return Unavailable()
-    return error
 
 
 def opened(request: Any, user: Any, wanted: Wanted) -> IssuedTokens:

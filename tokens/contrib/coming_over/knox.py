@@ -18,7 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from tokens.contrib.coming_over import sources
-from tokens.contrib.coming_over.answers import in_their_form
+from tokens.contrib.coming_over.errors import in_their_form
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
 from tokens.service.users import UserChanged

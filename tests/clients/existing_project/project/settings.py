@@ -1,6 +1,7 @@
 """Settings of a typical project before Latchkey is added, and with it if ``WITH_LATCHKEY`` is set.
 
-The lines at the end are the README's, word for word, with the entries that the project has. A test compares the two.
+The lines at the end are those of the guides, word for word, with the entries that the project has. A test compares
+the two.
 """
 
 import os

@@ -51,52 +51,52 @@ def live() -> int:
 
 class TestBrowsers:
     def test_a_browser_comes_over_at_its_next_refresh_and_keeps_our_cookies(self, browser):
-        answer = post(browser, "/api/token/refresh/")
+        answer = post(browser, "/dj-rest-auth/token/refresh/")
         assert set(answer.json()) == {"access", "access_expiration"}
         assert (live(), RefreshToken.objects.get().mode) == (1, "cookie")
         assert {ACCESS, REFRESH} <= set(answer.cookies)
         assert [answer.cookies[name].value for name in ("access", "refresh")] == ["", ""]
-        assert browser.get("/api/user/").status_code == 200
+        assert browser.get("/dj-rest-auth/user/").status_code == 200
         del browser.cookies[ACCESS]
-        again = post(browser, "/api/token/refresh/")
+        again = post(browser, "/dj-rest-auth/token/refresh/")
         assert (again.status_code, set(again.json())) == (200, {"access", "access_expiration"})
         assert browser.get("/api/auth/me").status_code == 200
         assert live() == 1
 
     def test_a_lost_answer_gives_the_same_session(self, browser):
         before = dict(browser.cookies.items())
-        post(browser, "/api/token/refresh/")
+        post(browser, "/dj-rest-auth/token/refresh/")
         browser.cookies.clear()
         browser.cookies.update(before)
-        assert post(browser, "/api/token/refresh/").status_code == 200
+        assert post(browser, "/dj-rest-auth/token/refresh/").status_code == 200
         assert RefreshToken.objects.count() == 1
 
     def test_logout_ends_the_session_and_blacklists_the_old_token(self, browser):
-        post(browser, "/api/token/refresh/")
-        answer = post(browser, "/api/logout/")
+        post(browser, "/dj-rest-auth/token/refresh/")
+        answer = post(browser, "/dj-rest-auth/logout/")
         assert (answer.status_code, answer.json()) == (200, {"detail": "Successfully logged out."})
         assert (live(), BlacklistedToken.objects.count()) == (0, 1)
-        assert post(browser, "/api/token/refresh/").status_code == 401
+        assert post(browser, "/dj-rest-auth/token/refresh/").status_code == 401
 
     def test_a_logout_before_it_has_come_over(self, browser):
-        assert post(browser, "/api/logout/").status_code == 200
+        assert post(browser, "/dj-rest-auth/logout/").status_code == 200
         assert (live(), BlacklistedToken.objects.count()) == (0, 1)
-        assert post(browser, "/api/token/refresh/").status_code == 401
+        assert post(browser, "/dj-rest-auth/token/refresh/").status_code == 401
 
     def test_signing_in(self, user):
         client = Client(headers={"User-Agent": FIREFOX})
-        ours, old = signed_in(user, "api", client), signed_in(user, "old")
+        ours, old = signed_in(user, "dj-rest-auth", client), signed_in(user, "old")
         assert ours.json().keys() == old.json().keys()
         assert ours.json()["user"] == old.json()["user"]
         assert ours.json()["refresh"] == ""
-        assert client.get("/api/user/").status_code == 200
+        assert client.get("/dj-rest-auth/user/").status_code == 200
 
     def test_a_page_of_another_origin_refreshes_nothing(self, browser):
-        answer = post(browser, "/api/token/refresh/", Origin="https://evil.example")
+        answer = post(browser, "/dj-rest-auth/token/refresh/", Origin="https://evil.example")
         assert (answer.status_code, live()) == (403, 0)
 
     def test_an_access_token_of_theirs_is_theirs_until_it_expires(self, browser):
-        assert browser.get("/api/user/").status_code == 200
+        assert browser.get("/dj-rest-auth/user/").status_code == 200
         assert live() == 0
 
 
@@ -107,25 +107,26 @@ class TestApplications:
         monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
         old = signed_in(user, "old").json()
         RefreshToken.objects.all().delete()
-        answer = post(Client(), "/api/token/refresh/", {"refresh": old["refresh"]}).json()
+        answer = post(Client(), "/dj-rest-auth/token/refresh/", {"refresh": old["refresh"]}).json()
         assert ("refresh" in answer) == rotates
-        got = Client().get("/api/user/", headers={"Authorization": f"Bearer {answer['access']}"})
+        got = Client().get("/dj-rest-auth/user/", headers={"Authorization": f"Bearer {answer['access']}"})
         assert got.status_code == 200
-        assert post(Client(), "/api/logout/", {"refresh": old["refresh"]}).status_code == 200
+        assert post(Client(), "/dj-rest-auth/logout/", {"refresh": old["refresh"]}).status_code == 200
         assert live() == 0
 
     @pytest.mark.parametrize("rotates", [False, True])
     def test_signing_in_and_out(self, user, monkeypatch, rotates):
         monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
-        answer = signed_in(user, "api").json()
+        answer = signed_in(user, "dj-rest-auth").json()
         assert answer["refresh"].startswith(PREFIX) == rotates
-        assert post(Client(), "/api/token/refresh/", {"refresh": answer["refresh"]}).status_code == 200
-        assert post(Client(), "/api/logout/", {"refresh": answer["refresh"]}).status_code == 200
+        assert post(Client(), "/dj-rest-auth/token/refresh/", {"refresh": answer["refresh"]}).status_code == 200
+        assert post(Client(), "/dj-rest-auth/logout/", {"refresh": answer["refresh"]}).status_code == 200
         assert live() == 0
 
     def test_the_answer_to_a_sign_in_that_fails_is_theirs(self, user):
         ours, old = (
-            post(Client(), f"/{at}/login/", {"email": user.email, "password": "wrong"}) for at in ("api", "old")
+            post(Client(), f"/{at}/login/", {"email": user.email, "password": "wrong"})
+            for at in ("dj-rest-auth", "old")
         )
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
 
@@ -136,12 +137,12 @@ def refuses(request: Any, user: Any, methods: Any) -> Any:
 
 def test_the_policy_is_asked(user, browser, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
-    for answer in (signed_in(user, "api"), post(browser, "/api/token/refresh/")):
+    for answer in (signed_in(user, "dj-rest-auth"), post(browser, "/dj-rest-auth/token/refresh/")):
         assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_refused")
     assert live() == 0
 
 
 def test_the_end_of_the_session_ends_the_token(browser):
-    post(browser, "/api/token/refresh/")
+    post(browser, "/dj-rest-auth/token/refresh/")
     revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_USER)
     assert BlacklistedToken.objects.count() == 1

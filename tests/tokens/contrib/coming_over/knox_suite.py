@@ -38,7 +38,7 @@ def used(token: str, path: str = "/probe/either", method: str = "get") -> int:
 
 
 def taken(token: str, client: Client | None = None, **more: Any) -> Any:
-    return post(client or Client(), "/knox/take-over/", {"token": token, **more})
+    return post(client or Client(), "/api/knox/take-over/", {"token": token, **more})
 
 
 def live() -> int:

@@ -5,6 +5,8 @@ from rest_framework.decorators import api_view, authentication_classes, permissi
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
+from tests.docs.blocks import block
+from tests.docs.code import run
 from tests.urls import handler400, handler403, handler404, handler500
 from tests.urls import urlpatterns as of_tests
 from tokens.api.authentication import TokenAuthentication
@@ -20,11 +22,12 @@ def either(request):
     return Response({"pk": str(request.user.pk)})
 
 
+BLOCK = block("docs/how-to/moving/knox.md", "# urls.py, coming from knox")
 urlpatterns = [
     path("knox/login/", LoginView.as_view(authentication_classes=[BasicAuthentication])),
     path("knox/logout/", LogoutView.as_view()),
     path("knox/logoutall/", LogoutAllView.as_view()),
-    path("knox/", include("tokens.contrib.coming_over.knox_urls")),
     path("probe/either", either),
     *of_tests,
 ]
+urlpatterns = run(BLOCK, path=path, include=include, urlpatterns=urlpatterns)["urlpatterns"]

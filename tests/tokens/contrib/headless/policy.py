@@ -17,6 +17,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.browsers import FIREFOX, post
+from tests.docs.blocks import block
+from tests.docs.code import settings_of
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.contrib.headless.factors import (
     _service,
@@ -42,11 +44,8 @@ __all__ = ["_service", "browser", "totp"]
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 BOTH = (["pwd", "otp", "mfa"], "aal2")
-FACTORS = [
-    "tokens.web.factors.Password",
-    "tokens.contrib.allauth_factors.TOTP",
-    "tokens.contrib.allauth_factors.RecoveryCode",
-]
+DOCUMENTED = settings_of(block("docs/how-to/other-packages.md", "# settings.py, with django-allauth"))["TOKENS"]
+FACTORS = DOCUMENTED["FACTORS"]
 
 
 @pytest.fixture
@@ -58,8 +57,7 @@ def user(db: None) -> Any:
 @pytest.fixture(autouse=True)
 def _policy(settings: Any, _service: None) -> None:
     """Let the policy hold. Without it, each of these doors opens a session by a password."""
-    policy = "tokens.contrib.allauth_policy.sign_in_policy"
-    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": policy, "FACTORS": FACTORS}
+    settings.TOKENS = {**settings.TOKENS, **DOCUMENTED}
 
 
 def by_api(browser: Client, user: Any) -> Any:

@@ -1,23 +1,25 @@
 """The function in the documentation with which a service asks for more."""
 
-import re
 import time
 from typing import Any
 
 import pytest
 
-from tests.documents import PAGES
+from tests.docs.blocks import Block, block
 
+BLOCK = block("docs/how-to/verify-access-tokens.md", "# step_up.py")
 NOW = 1_893_456_000
+
+
+def runs_blocks() -> list[Block]:
+    return [BLOCK]
 
 
 @pytest.fixture
 def challenge(monkeypatch: Any) -> Any:
     """The function, at a fixed time. A copy of it here could differ from the page."""
-    block = re.search(r"```python\n# step_up\.py\n(.*?)```", PAGES["how-to/verify-access-tokens.md"], re.DOTALL)
-    assert block
     names: dict[str, Any] = {}
-    exec(block[1], names)  # noqa: S102 (our own text)
+    exec(BLOCK.text, names)  # noqa: S102 (our own text)
     monkeypatch.setattr(time, "time", lambda: NOW)
     return names["challenge"]
 
