@@ -2,7 +2,7 @@
 
 import { challengeOf, isRefused, SessionClient, SessionError } from "django-latchkey-browser/core";
 import type { Challenge, Change, Credentials, FactorAnswerOptions, Kept, Step, User } from "django-latchkey-browser/core";
-import { Entry, type Storage } from "./storage.ts";
+import { Entry, type Storage } from "./storage.js";
 
 export interface NativeSessionOptions {
   /** The URL of the auth API, for example `https://auth.example.org/api/auth/`. */

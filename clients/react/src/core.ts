@@ -5,9 +5,9 @@
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { ReactElement, ReactNode } from "react";
 import type { User } from "django-latchkey-browser";
-import { SessionStore, type CreateSession, type SessionActions, type SessionState } from "./store.ts";
+import { SessionStore, type CreateSession, type SessionActions, type SessionState } from "./store.js";
 
-export type { AnySession, CreateSession, SessionActions, SessionState } from "./store.ts";
+export type { AnySession, CreateSession, SessionActions, SessionState } from "./store.js";
 
 export interface StoreProviderProps {
   /** Makes the session. Only that of the first rendering counts. */

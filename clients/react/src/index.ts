@@ -4,11 +4,11 @@
 
 import { createElement, type ReactElement, type ReactNode } from "react";
 import { createSession, type SessionOptions, type User } from "django-latchkey-browser";
-import { StoreProvider } from "./core.ts";
+import { StoreProvider } from "./core.js";
 
 export { SessionError } from "django-latchkey-browser";
 export type { Challenge, Credentials, FactorAnswerOptions, Passkey, Passkeys, SessionOptions, User } from "django-latchkey-browser";
-export { useSession, type SessionActions, type SessionState } from "./core.ts";
+export { useSession, type SessionActions, type SessionState } from "./core.js";
 
 /** The options of `createSession`. Only those of the first rendering count. */
 export interface SessionProviderProps extends Omit<SessionOptions, "stepUp"> {
