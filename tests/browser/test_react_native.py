@@ -182,7 +182,8 @@ def test_tokens_are_sent_to_no_other_origin(signed_in, site):
 
 def test_the_user_authenticates_again_for_a_request(signed_in, site, person):
     step_up = (
-        "const stepUp = async () => phone.session.send('POST', 'reauthenticate', { method: 'password', answer: given.password }).then(() => true);"
+        "const proof = { method: 'password', answer: given.password };"
+        "const stepUp = () => phone.session.send('POST', 'reauthenticate', proof).then(() => true);"
         "phone.start({ stepUp }); await phone.session.restore();"
         "return (await phone.session.fetch('/api/pay', { method: 'POST' })).status"
     )

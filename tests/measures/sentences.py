@@ -2,8 +2,9 @@
 
     python -m tests.measures.sentences --seed 1 --count 40 --with-places
 
-The same number of sentences is drawn from each kind of text, as far as the kind has enough. The same seed draws the
-same sentences from the same texts. Code and sentences of fewer than four words are left out.
+The same number of sentences is drawn from each kind of text, as far as the kind has enough. Each folder of docs/ is a
+kind. ``--kind docs`` draws from docs/ and its folders only. The same seed draws the same sentences from the same texts.
+Code and sentences of fewer than four words are left out.
 """
 
 import argparse
@@ -15,12 +16,18 @@ import subprocess
 import textwrap
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-PAGES = {"README.md": "README", "SECURITY.md": "SECURITY", "CHANGELOG.md": "CHANGELOG"}
+PAGES = {
+    "README.md": "README",
+    "CONTRIBUTING.md": "CONTRIBUTING",
+    "SECURITY.md": "SECURITY",
+    "CHANGELOG.md": "CHANGELOG",
+}
+DOCS = "docs"
 SCRIPTS = {".js", ".mjs", ".ts", ".tsx", ".css"}
 LEAST_WORDS = 4
 PARAGRAPH = "\f"
@@ -28,6 +35,7 @@ PARAGRAPH = "\f"
 
 WORD = re.compile(r"[^\W\d_]+")
 END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"'”)»`*]*\s+(?=[\"'“(`*_{]*[A-Z_{`])")
+LINK = re.compile(r"!?\[([^\]]+)\]\([^)]+\)")
 MARK_OF_ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.|#+|>)\s+")
 DIRECTIVE = re.compile(r"^(?:noqa|type:|pragma|fmt:|!/|eslint|@ts-)")
 NO_PROSE = re.compile(
@@ -60,8 +68,8 @@ def texts(file: Path) -> Iterator[Text]:
     name = file.as_posix()
     source = file.read_text(errors="replace")
     in_tests = " of tests" if file.parts[0] == "tests" else ""
-    if name in PAGES or (file.parts[0] == "docs" and file.suffix in {".md", ".rst"}):
-        yield Text(PAGES.get(name, "docs"), name, 1, source)
+    if name in PAGES or (file.parts[0] == DOCS and file.suffix == ".md"):
+        yield Text(PAGES.get(name) or file.parent.as_posix(), name, 1, source)
     elif file.suffix == ".py":
         yield from _of_python(name, source, in_tests)
     elif file.parts[0] == "deploy":
@@ -138,6 +146,7 @@ def _visible(template: str) -> str:
 def sentences(text: Text) -> Iterator[Sentence]:
     """Yield the sentences of a text, without its code and its short sentences."""
     for line, paragraph in _paragraphs(text):
+        paragraph = LINK.sub(r"\1", paragraph)
         for sentence in END_OF_SENTENCE.split(" ".join(paragraph.split())):
             if _is_prose(sentence):
                 yield Sentence(sentence.strip(), text.file, text.line + line)
@@ -145,7 +154,7 @@ def sentences(text: Text) -> Iterator[Sentence]:
 
 def _paragraphs(text: Text) -> Iterator[tuple[int, str]]:
     """Yield paragraphs, items of lists and cells of tables, each with the number of lines before it."""
-    is_markdown = text.kind in {*PAGES.values(), "docs"}
+    is_markdown = text.kind in PAGES.values() or text.kind.startswith(DOCS)
     is_template = text.kind in {"templates", "mails"}
     first, paragraph, in_code = 0, "", False
     for number, line in _lines(text.text):
@@ -191,14 +200,17 @@ def _is_prose(sentence: str) -> bool:
     )
 
 
-def draw(seed: int, count: int) -> list[Sentence]:
-    """Return sentences of all kinds, in random order."""
-    listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+def collect(files: Iterable[Path]) -> dict[str, dict[str, Sentence]]:
+    """Return the sentences of these files by the kind of their text, and then by their own text."""
     by_kind: dict[str, dict[str, Sentence]] = defaultdict(dict)
-    for file in (Path(name) for name in listed.split("\0") if name and "migrations" not in name):
-        if file.is_file():
-            for text in texts(file):
-                by_kind[text.kind] |= {sentence.text: sentence for sentence in sentences(text)}
+    for file in files:
+        for text in texts(file):
+            by_kind[text.kind] |= {sentence.text: sentence for sentence in sentences(text)}
+    return by_kind
+
+
+def draw(by_kind: Mapping[str, Mapping[str, Sentence]], seed: int, count: int) -> list[Sentence]:
+    """Return sentences of all kinds, in random order."""
     chance = random.Random(seed)  # noqa: S311
     shuffled = [chance.sample(list(found.values()), len(found)) for _, found in sorted(by_kind.items())]
     one_of_each = chain.from_iterable(zip_longest(*shuffled))
@@ -211,9 +223,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="another seed draws other sentences; default: 1")
     parser.add_argument("--count", type=int, default=40, help="how many sentences are drawn; default: 40")
+    parser.add_argument("--kind", default="", help="a kind, with the folders below it; default: all kinds")
     parser.add_argument("--with-places", action="store_true", help="print file and line of each sentence, too")
     options = parser.parse_args()
-    for number, sentence in enumerate(draw(options.seed, options.count), 1):
+    listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    files = (Path(name) for name in listed.split("\0") if name and "migrations" not in name)
+    found = collect(file for file in files if file.is_file())
+    wanted = {kind: found[kind] for kind in found if f"{kind}/".startswith(f"{options.kind}/") or not options.kind}
+    for number, sentence in enumerate(draw(wanted, options.seed, options.count), 1):
         place = f"    {sentence.file}:{sentence.line}" if options.with_places else ""
         print(f"{number:3}. {sentence.text}{place}")
 
