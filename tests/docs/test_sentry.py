@@ -92,6 +92,7 @@ def test_a_report_names_the_error_and_has_no_secret(collector):
     assert "request" not in event
 
 
+@pytest.mark.exhaustive
 def test_without_these_settings_it_has_them(collector):
     report = reported(collector, "import sentry_sdk\nsentry_sdk.init(SENTRY_DSN)")
     assert {"a-secret-of-the-query", "a-secret-of-the-body", "a-local-secret", "a-secret-message"} <= {
