@@ -14,9 +14,9 @@ This module imports no model, so that migrations can use it. `tokens.service.nam
 `tokens`, so that `accounts` can be installed without `tokens`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db.models import Count
@@ -62,24 +62,39 @@ def deliverable(address: str) -> str:
     return f"{local}@{'.'.join(encoded)}"
 
 
-def rebuild(users: Any, entries: Any) -> None:
+class Repaired(NamedTuple):
+    """What `rebuild` has found: rows that did not fit their user, missing rows, and addresses of several users."""
+
+    removed: int
+    added: int
+    shared: int
+
+
+def rebuild(users: Any, entries: Any, on_batch: Callable[[int], None] | None = None) -> Repaired:
     """Make the table right for all users. ``users`` and ``entries`` are querysets. Call it in a transaction.
 
-    An address that several users have belongs to none of them.
+    An address that several users have belongs to none of them. ``on_batch`` is called with each number of users that
+    were read.
     """
-    _delete_wrong(users, entries)
+    were_shared = set(entries.filter(user=None).values_list("address", flat=True))
+    removed, added = _delete_wrong(users, entries), 0
     for batch in _batches(users.values_list("pk", "email")):
         holders: dict[str, set[Any]] = {}
         for pk, email in batch:
             if len(address := canonical(email)) <= MAX_ADDRESS:
                 holders.setdefault(address, set()).add(pk)
         entry = entries.model
+        there = set(entries.filter(address__in=holders).values_list("address", flat=True))
+        added += len(holders.keys() - there - were_shared)
         entries.bulk_create(
             [entry(address=address, user_id=_only(pks)) for address, pks in holders.items()], ignore_conflicts=True
         )
         found = entries.filter(address__in=holders).exclude(user=None).values_list("address", "user")
         shared = [address for address, pk in found if holders[address] != {pk}]
         entries.filter(address__in=shared).update(user=None)
+        if on_batch is not None:
+            on_batch(len(batch))
+    return Repaired(removed, added, entries.filter(user=None).count())
 
 
 def collisions(users: Any, entries: Any) -> Iterator[tuple[str, list[Any]]]:
@@ -119,13 +134,16 @@ def collisions_of(users: Any, field: str) -> Iterator[tuple[str, list[Any]]]:
         yield address, list(users.filter(pk__in=found[address]).order_by("pk"))
 
 
-def _delete_wrong(users: Any, entries: Any) -> None:
-    """Delete the rows that do not fit the address of their user. Collisions are found anew."""
+def _delete_wrong(users: Any, entries: Any) -> int:
+    """Delete the rows that do not fit the address of their user, and return how many. Collisions are found anew."""
     entries.filter(user=None).delete()
+    count = 0
     for batch in _batches(entries.values_list("address", "user")):
         emails = dict(users.filter(pk__in=[pk for _, pk in batch]).values_list("pk", "email"))
         wrong = [address for address, pk in batch if pk not in emails or canonical(emails[pk]) != address]
         entries.filter(address__in=wrong).delete()
+        count += len(wrong)
+    return count
 
 
 def _batches(rows: Any) -> Iterator[list[tuple[Any, Any]]]:

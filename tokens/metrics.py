@@ -140,6 +140,19 @@ def counted(
     return decorate
 
 
+def counts(name: str) -> Iterator[tuple[dict[str, str], float]]:
+    """Yield the labels and the values of a counter, of all processes of this machine that share their counts."""
+    if IS_AVAILABLE:
+        for metric in _of_all_processes().collect():
+            if metric.name == name:
+                yield from ((each.labels, each.value) for each in metric.samples if each.name == f"{name}_total")
+
+
+def shares_counts() -> bool:
+    """Return whether the processes of this machine share their counts."""
+    return bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+
+
 def exposition(more: Iterable[Metric]) -> bytes:
     """Return the metrics of all processes, and ``more``, in the format `CONTENT_TYPE`."""
     return generate_latest(_Scrape(more))

@@ -29,6 +29,7 @@ from django.utils import timezone
 from accounts import users
 from accounts.links import LIFETIMES, InvalidLink, Link, Purpose, UsedLink, make
 from accounts.models import PendingChange
+from accounts.service.purging import delete_in_batches
 from tokens import sessions
 
 _State = PendingChange.State
@@ -108,10 +109,15 @@ def waiting(user: Any) -> list[PendingChange]:
     return [row for row in rows.order_by("-created_at") if is_waiting(row)]
 
 
-def purge() -> int:
-    """Delete the changes whose links are too old, and return how many."""
+def expired() -> Any:
+    """Return the changes whose links are too old, as a queryset."""
     too_old = [Q(purpose=purpose, created_at__lte=_end_of_link(Purpose(purpose))) for purpose in PendingChange.Purpose]
-    return int(_rows().filter(reduce(or_, too_old)).delete()[0])
+    return _rows().filter(reduce(or_, too_old))
+
+
+def purge() -> Iterator[int]:
+    """Delete the changes whose links are too old, and yield how many each batch has deleted."""
+    yield from delete_in_batches(expired())
 
 
 @receiver(sessions.revoked_by_operators)

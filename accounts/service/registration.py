@@ -19,6 +19,7 @@ Where the user name is not the address, it is registered too. Whether it is take
 the link, and can choose another one. Nobody else learns it.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -35,6 +36,7 @@ from accounts import delivery, links, mail, users
 from accounts.links import InvalidLink, Purpose, UsedLink
 from accounts.models import MAX_NAME, MAX_PASSWORD, Registration
 from accounts.service.passwords import check_password_rules
+from accounts.service.purging import delete_in_batches
 from tokens import sessions
 
 MAX_PENDING = 10
@@ -155,10 +157,15 @@ def turn_of(email: str) -> str:
     return f"registration {sessions.canonical(email)}"
 
 
-def purge() -> int:
-    """Delete the registrations that have expired, and return how many."""
+def expired() -> Any:
+    """Return the registrations that have expired, as a queryset."""
     rows = Registration.objects.using(router.db_for_write(Registration))
-    return rows.filter(expires_at__lte=timezone.now()).delete()[0]
+    return rows.filter(expires_at__lte=timezone.now())
+
+
+def purge() -> Iterator[int]:
+    """Delete the registrations that have expired, and yield how many each batch has deleted."""
+    yield from delete_in_batches(expired())
 
 
 def _is_given(registration: Registration, password: str) -> bool:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("demo/time", views.pass_time, name="demo-time"),
     path("demo/steal", views.steal, name="demo-steal"),
     path("demo/thief", views.ask_as_thief, name="demo-thief"),
+    path("demo/revoke", views.revoke_from_elsewhere, name="demo-revoke"),
     path("demo/factors", factor_views.show, name="demo-factors"),
     path("demo/factors/step-up", factor_views.step_up, name="demo-step-up"),
     path("mailbox", mailbox_views.show_mailbox, name="mailbox"),

@@ -28,22 +28,28 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
-from django.contrib.auth.decorators import user_passes_test
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.demo_accounts import FLAGS, PASSWORD
 from tokens.conf import COOKIE, codec, token_settings
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import REGISTERED, TYPE, AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
 from tokens.service.issuing import IssuedTokens
+from tokens.service.revocation import revoke
 from tokens.web import cookies
+from tokens.web.client import client_of
+from tokens.web.cookie_names import DEVICE, OF_MODE
 from tokens.web.exchange import Exchange, required_exchange
 
 OUTCOMES = {
@@ -53,6 +59,17 @@ OUTCOMES = {
     Decision.REPEAT: "repeated",
     Decision.RECOVER: "recovered",
 }
+LABELS = {
+    "cookies": _("Look at the cookies"),
+    "renew": _("Let it expire, and load a page"),
+    "burst": _("Send twenty requests"),
+    "lose": _("Lose the answer"),
+    "thief": _("Play the thief"),
+    "revoke": _("End this session from elsewhere"),
+}
+"""The buttons of the story, by the name of what they do in the page's script."""
+CLAIMS = ("sub", "sid", "iat", "exp")
+"""The claims of the access token that the page shows."""
 SECONDS = re.compile(r"[0-9]{1,5}")
 """The seconds that may pass in one step: at most a day."""
 THE_REST = "the rest"
@@ -71,17 +88,41 @@ _renewals: dict[tuple[UUID, int], object] = {}
 
 @require_GET
 @never_cache
-@user_passes_test(lambda user: user.is_active)
 def show(request: HttpRequest) -> HttpResponse:
-    """Show the page. Loading it is the first request in its diagram."""
+    """Show the page. Loading it is the first request in its diagram. Without a session it has the button to sign in."""
     found = token_settings()
+    exchange = required_exchange(request)
+    later = int((found.policy.acknowledge_after + found.policy.grace).total_seconds())
+    access, refresh = (cookie.name for cookie in OF_MODE[COOKIE])
     context = {
-        "answer": json.dumps(_what_happened(required_exchange(request))),
+        "answer": json.dumps(_what_happened(exchange)),
         "is_shown": found.mode_of_pages == COOKIE and not found.policy.strict,
         "nobody": nobody(),
-        "later": int((found.policy.acknowledge_after + found.policy.grace).total_seconds()),
+        "later": later,
+        "later_text": f"{later / 60:g}",
+        "minutes": int(found.access_lifetime.total_seconds() // 60),
+        "access_cookie": access,
+        "refresh_cookie": refresh,
+        "device_cookie": DEVICE.name,
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "account": _account(request),
+        "password": PASSWORD,
+        "next": reverse("latchkey-demo"),
+        "labels": LABELS,
     }
     return render(request, "demo/demo.html", context)
+
+
+def _account(request: HttpRequest) -> str:
+    """Return the name of the account of the demo as which a button signs in, or "" if there is none.
+
+    Somebody who is signed in as somebody else gets no such button.
+    """
+    name = next(iter(FLAGS))
+    model = get_user_model()
+    if request.user.is_active and request.user.get_username() != name:
+        return ""
+    return name if model._default_manager.filter(**{model.USERNAME_FIELD: name}, is_active=True).exists() else ""
 
 
 @require_GET
@@ -89,11 +130,14 @@ def show(request: HttpRequest) -> HttpResponse:
 def ask(request: HttpRequest) -> HttpResponse:
     """Answer an ordinary request with what the middleware did.
 
-    With ``?lose`` the response has no cookies, as if it was lost. With ``?slowly`` the view waits, so that the browser
-    sends all of many requests before the first response arrives.
+    With ``?claims`` the answer has what the access token says. With ``?lose`` the response has no cookies, as if it was
+    lost. With ``?slowly`` the view waits, so that the browser sends all of many requests before the first response
+    arrives.
     """
     exchange = required_exchange(request)
     answer = _what_happened(exchange)
+    if "claims" in request.GET and exchange.access is not None:
+        answer["claims"] = {name: exchange.access.claims.get(name) for name in CLAIMS}
     if "lose" in request.GET:
         exchange.issued = None
     if "slowly" in request.GET:
@@ -155,6 +199,14 @@ def steal(request: HttpRequest, token: AccessToken) -> HttpResponse:
     _jars[token.session_id] = dict(request.COOKIES)
     while len(_jars) > MAX_THIEVES:
         _jars.pop(next(iter(_jars)), None)
+    return HttpResponse(status=204)
+
+
+@_backstage
+def revoke_from_elsewhere(request: HttpRequest, token: AccessToken) -> HttpResponse:
+    """End the session as the page "Your devices" does on another device of the user."""
+    sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id)
+    revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
     return HttpResponse(status=204)
 
 

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from factors.models import MAX_REASON, FactorReset
-from factors.service import removal
+from factors.service import passkeys, recovery_codes, removal, totp
 from factors.service.changing import missing
 from tokens import sessions
 
@@ -102,6 +102,16 @@ def reset_by_command(user: Any, reason: str) -> None:
     with sessions.durable():
         locked = model._base_manager.using(router.db_for_write(model)).select_for_update(no_key=True).get(pk=user.pk)
         _carry_out(None, locked, reason)
+
+
+def what_is_reset(user: Any) -> dict[str, int]:
+    """Return how much of each kind a reset would remove or end."""
+    return {
+        "authenticator app": int(totp.of_user(user) is not None),
+        "passkey": len(passkeys.of_user(user)),
+        "recovery code": recovery_codes.left(user),
+        "session": len(sessions.live_sessions(user)),
+    }
 
 
 def may_reset(user: Any) -> bool:

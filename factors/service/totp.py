@@ -183,10 +183,18 @@ def verify(user: Any, answer: Any) -> bool:
         return still.update(**values) == 1
 
 
-def encrypt_again() -> Iterator[bool]:
-    """Encrypt each secret under the current key that is encrypted under another. Yield whether it could be read."""
+def under_older_keys() -> QuerySet[Totp]:
+    """Return the apps whose secrets are not encrypted under the current key."""
+    return Totp._default_manager.using(_alias()).exclude(key_id=current_key_id())
+
+
+def encrypt_again(*, dry_run: bool = False) -> Iterator[bool]:
+    """Encrypt each secret under the current key that is encrypted under another. Yield whether it could be read.
+
+    ``dry_run``: only read it.
+    """
     rows = Totp._default_manager.using(_alias())
-    for row in rows.exclude(key_id=current_key_id()).order_by("pk").iterator():
+    for row in under_older_keys().order_by("pk").iterator():
         old = bytes(row.secret)
         try:
             row.encrypt(row.decrypt())
@@ -194,8 +202,9 @@ def encrypt_again() -> Iterator[bool]:
             logger.error("the secret of an authenticator app cannot be read: totp=%s: %s", row.pk, error)
             yield False
         else:
-            # A sign-in may have done it meanwhile.
-            rows.filter(pk=row.pk, secret=old).update(key_id=row.key_id, secret=row.secret)
+            if not dry_run:
+                # A sign-in may have done it meanwhile.
+                rows.filter(pk=row.pk, secret=old).update(key_id=row.key_id, secret=row.secret)
             yield True
 
 

@@ -177,10 +177,13 @@ class TestRegistrationsOfOneAddress:
         clock.forward(DAY - 1)
         pending("new@example.org")
         call_command("purge_links")
-        assert capsys.readouterr().out == "registrations: 0 deleted\npending changes: 0 deleted\n"
+        assert "registrations: 0 deleted\npending changes: 0 deleted\n0 rows deleted in" in capsys.readouterr().out
         clock.forward(1)
+        call_command("purge_links", "--dry-run")
+        assert "registrations: 1 would be deleted\n" in capsys.readouterr().out
+        assert Registration.objects.count() == 2
         call_command("purge_links")
-        assert capsys.readouterr().out == "registrations: 1 deleted\npending changes: 0 deleted\n"
+        assert "registrations: 1 deleted\npending changes: 0 deleted\n1 row deleted in" in capsys.readouterr().out
         assert Registration.objects.get().email == "new@example.org"
 
     def test_do_not_outlast_their_day_if_the_address_is_registered_again(self, api, clock):

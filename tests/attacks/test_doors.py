@@ -107,6 +107,7 @@ HARMLESS = {
     *("manage.py list_sessions", "manage.py make_signing_key", "manage.py purge_tokens"),
     "manage.py purge_links",
     "manage.py encrypt_factors",
+    "admin/tokens/refreshtoken/dashboard/",
     "account/security",
     "account/passkeys/options",
     ".well-known/webauthn",

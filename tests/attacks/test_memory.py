@@ -40,6 +40,7 @@ LISTED = {
     # Keys of a fixed size. Each needs a session or a row.
     "tokens.service.acknowledgements._written": "50,000 ids of sessions",
     "tokens.service.acknowledgements._pending": "by tenant, ids of sessions that were used within REVOCATION_LAG",
+    "tokens.service.reporting.Report.__init__.self._done": "one text for each task of a command",
     "tokens.service.revocation_feed.feed_of": "1024 tenants that have sessions",
     "tokens.service.revocation_feed.RevocationFeed.__init__.self._revoked": "50,000 ids of sessions",
     "tokens.service.revocation_feed.RevocationFeed._begin_flood.self._revoked": "empty",

@@ -20,7 +20,7 @@ LIST, USERS = "/admin/tokens/refreshtoken/", "/admin/accounts/user/"
 SEARCHES = ("q=crowd12@", "q=nobody")
 FILTERS = ("p=50", "state=live", "state=revoked", "state=expired", "mode__exact=body")
 PATHS = (
-    *("/", "/api/auth/sessions", LIST),
+    *("/", "/api/auth/sessions", LIST, f"{LIST}dashboard/"),
     *(f"{LIST}?{query}" for query in (*FILTERS, "revoked_reason__exact=reuse_detected", *SEARCHES)),
     *(USERS, *(f"{USERS}?{query}" for query in ("p=20", "is_staff__exact=1", *SEARCHES))),
 )

@@ -1,5 +1,6 @@
 """The demo, started by the README's command, and the steps on its page."""
 
+import re
 import socket
 import sqlite3
 import subprocess
@@ -16,6 +17,8 @@ from tests.browser.sites import SECRET_KEY, Person
 from tests.clients.projects import ROOT, clean_environment
 
 DEMO_USER = Person("demo@latchkey.test", "latchkey-demo")
+STEPS, THIEF = 7, 6
+"""The steps of the story, and the one in which the session ends."""
 STORY = 30_000
 """The time limit of a button's story, in milliseconds."""
 
@@ -66,8 +69,34 @@ def _answers(port: int) -> bool:
 def press(page: Page, *buttons: str) -> None:
     """Press these buttons, and wait for the end of each one's story."""
     for button in buttons:
-        page.locator(f"[data-do={button}]").click()
+        found = page.locator(f"[data-do={button}]")
+        step = page.locator(f".demo-story details:not([open]):has([data-do={button}]) > summary")
+        if step.count():
+            step.click()
+        found.click()
         expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
+
+
+def follow_the_story(page: Page) -> list[str]:
+    """Follow the steps by the texts of the page, and return the headings of the steps. Nobody is signed in at first.
+
+    The last step is signed in for again, because the thief's has ended the session.
+    """
+    page.goto("/")
+    page.get_by_role("link", name="Start the demo").click()
+    opened, headings = page.locator(".demo-story [open]"), []
+    sign_in_again = page.get_by_role("button", name=f"Sign in as {DEMO_USER.email}")
+    for number in range(1, STEPS + 1):
+        # The page of a new session opens its step when its script runs.
+        expect(opened.get_by_role("heading")).to_have_text(re.compile(rf"^{number}\. "))
+        headings.append(opened.get_by_role("heading").inner_text())
+        expect(opened.get_by_text("What to look at:")).to_be_visible()
+        opened.get_by_role("button").click()
+        if number > 1:
+            expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
+            (sign_in_again if number == THIEF else page.get_by_role("button", name="Next: ")).click()
+    expect(opened.get_by_role("heading")).to_have_text("Go on from here")
+    return headings
 
 
 def marks(page: Page, more: str = "") -> Locator:

@@ -6,6 +6,7 @@ The screenshots are taken on request::
 """
 
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,8 +14,20 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.authenticators import BY_PRESS, Authenticator
-from tests.browser.demo import DEMO_USER, Demo, demo_served, drawn, generations, marks, press, seconds_left, sentence
-from tests.browser.palette import SCREENSHOTS, WANTED
+from tests.browser.conftest import RUN_AXE, at_length
+from tests.browser.demo import (
+    DEMO_USER,
+    Demo,
+    demo_served,
+    drawn,
+    follow_the_story,
+    generations,
+    marks,
+    press,
+    seconds_left,
+    sentence,
+)
+from tests.browser.palette import SCREENSHOTS, WANTED, with_palette
 from tests.browser.steps import FAST_TIMERS, fill_in, policy_violations, sign_in, sign_out
 from tests.scale.cluster import wait_for
 
@@ -44,8 +57,8 @@ def page(context) -> Iterator[Page]:
 
 @pytest.fixture
 def at_demo(page) -> Page:
-    """The demo's page, which redirected the user to the sign-in form and back. No button has been pressed."""
-    sign_in(page, DEMO_USER, path="/demo")
+    """The demo's page after a sign-in by the form. No button has been pressed."""
+    sign_in(page, DEMO_USER, path="/sign-in?next=/demo")
     expect(page).to_have_url(re.compile("/demo$"))
     expect(marks(page)).to_have_count(1)
     return page
@@ -55,7 +68,58 @@ def test_the_command_prints_the_page_s_address(demo):
     assert f"{demo.origin}/demo " in demo.log.read_text()
 
 
-def test_the_user_is_redirected_to_the_sign_in_form_and_back_and_sees_that_request_drawn(at_demo):
+STORY = [
+    "1. Sign in",
+    "2. Look at what your browser got",
+    "3. Let the access token expire",
+    "4. Send twenty requests at once",
+    "5. Lose an answer",
+    "6. Play the thief",
+    "7. End the session from elsewhere",
+]
+
+
+def test_the_first_page_leads_to_the_story_which_can_be_followed_by_its_texts(page, demo):
+    assert follow_the_story(page) == STORY
+    assert [demo.session()["revoked_reason"], drawn(page)] == ["ended_by_user", ["served", "served", "refused"]]
+    expect(page.locator(".demo-story [data-done]")).to_have_count(2)  # Since the page was loaded for step 7.
+    page.get_by_role("link", name="Read the mails").click()
+    expect(page.get_by_role("link", name="A session was ended for your safety")).to_be_visible()
+
+
+def test_the_cookies_and_the_claims_of_the_access_token_are_shown(at_demo, demo):
+    press(at_demo, "cookies")
+    names = at_demo.locator(".demo-cookies code").all_text_contents()
+    assert set(names) <= {found["name"] for found in at_demo.context.cookies()}
+    claims = at_demo.locator("#claims dd").all_text_contents()
+    assert claims[1] == str(uuid.UUID(demo.session()["id"]))
+
+
+def test_a_request_with_a_valid_access_token_is_refused_after_a_revocation_elsewhere(at_demo, demo):
+    press(at_demo, "revoke")
+    assert drawn(at_demo) == ["served", "served", "refused"]
+    expect(at_demo.locator("#log")).to_contain_text(re.compile("would be valid for (9|8):"))
+    assert demo.session()["revoked_reason"] == "ended_by_user"
+
+
+@pytest.mark.parametrize("width", [320, *at_length(1280)])
+def test_every_step_fits_and_is_accessible_for_an_anonymous_user_and_a_signed_in_one(page, width, axe, context):
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ("/demo", "/sign-in?next=/demo"):
+        page.goto(path)
+        if page.url.endswith("next=/demo"):
+            fill_in(page, DEMO_USER)
+            expect(marks(page)).to_have_count(1)
+        page.evaluate(axe)
+        for number in range(1, 9):
+            page.locator(f"#step-{number} details:not([open]) > summary").click() if number > 2 else None
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), number
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            assert page.evaluate(RUN_AXE, {}) == [], (path, scheme)
+
+
+def test_the_user_signs_in_and_sees_that_request_drawn(at_demo):
     assert drawn(at_demo) == ["served"], "the request for the page itself"
     assert generations(at_demo) == ["0"]
     expect(at_demo.locator("#held")).to_have_text("0")
@@ -135,9 +199,9 @@ def test_the_thief_is_detected_and_both_are_signed_out_until_the_owner_signs_in_
     for button in at_demo.locator("[data-do]").all():
         expect(button).to_be_disabled()
 
-    at_demo.get_by_role("link", name="Sign in again").click()
-    fill_in(at_demo, DEMO_USER)
-    expect(at_demo).to_have_url(re.compile("/demo$"))
+    at_demo.locator("#ended").get_by_role("button", name=f"Sign in as {DEMO_USER.email}").click()
+    expect(at_demo).to_have_url(re.compile(r"/demo\?step=7$"))
+    expect(at_demo.locator("#step-7 details")).to_have_attribute("open", "")
     press(at_demo, "ask")
     assert drawn(at_demo) == ["served", "served"]
     assert demo.session()["revoked_reason"] == ""
@@ -158,12 +222,12 @@ def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_demo,
     sign_out(other)
     press(at_demo, "expire", "ask")
     assert drawn(at_demo)[-1] == "refused"
-    expect(at_demo.get_by_role("link", name="Sign in again")).to_be_visible()
+    expect(at_demo.get_by_role("button", name="Sign in as")).to_be_visible()
 
 
 def test_without_javascript_the_page_says_that_it_needs_it(new_context, demo):
     page = new_context(base_url=demo.origin, java_script_enabled=False).new_page()
-    sign_in(page, DEMO_USER, path="/demo")
+    sign_in(page, DEMO_USER, path="/sign-in?next=/demo")
     expect(page.get_by_text("This page needs JavaScript.")).to_be_visible()
     expect(page.locator("[data-do]").first).to_be_hidden()
 
@@ -200,7 +264,7 @@ def test_the_mailbox_shows_mails_and_their_links_work(demo, new_context):
     assert refused == []
 
 
-PICTURES = {"demo": (900, ["burst", "lose", "thief"]), "demo-phone": (390, ["burst", "lose"])}
+PICTURES = {"demo": (1200, ["burst", "lose", "thief"]), "demo-phone": (390, ["burst", "lose"])}
 
 
 @pytest.mark.skipif(not WANTED, reason="screenshots are taken when SCREENSHOTS is set")
@@ -214,7 +278,8 @@ def test_screenshots_are_taken(at_demo, name):
     clip = {"x": 0, "y": 0, "width": width, "height": at_demo.locator(".demo-drawing").evaluate(bottom) + 16}
     for scheme in ("light", "dark"):
         at_demo.emulate_media(color_scheme=scheme)
-        at_demo.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True, clip=clip)
+        picture = with_palette(at_demo.screenshot(full_page=True, clip=clip))
+        (SCREENSHOTS / f"{name}-{scheme}.png").write_bytes(picture)
 
 
 def test_a_passkey_is_created_on_localhost_and_signs_in_and_answers_a_view_that_asks_for_more(

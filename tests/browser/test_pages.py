@@ -5,6 +5,8 @@ The screenshots are taken on request::
     SCREENSHOTS=1 uv run pytest -n0 -m browser tests/browser/test_pages.py
 """
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -25,6 +27,7 @@ ADMIN = (
     "/admin/tokens/refreshtoken/",
     "/admin/password_change/",
     *at_length(
+        "/admin/tokens/",
         "/admin/accounts/user/add/",
         "/admin/tokens/refreshtoken/?revoked_at__isnull=True",
         "/admin/tokens/device/",
@@ -141,6 +144,28 @@ class TestContentSecurityPolicy:
             assert cell["x"] + cell["width"] <= right, name
         heights = signed_in.locator("#result_list tbody tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
         assert max(heights) < 40, heights
+
+    def test_the_dashboard_of_sessions_fits_a_phone_is_accessible_and_leads_to_the_list(self, signed_in, axe, refused):
+        signed_in.goto("/admin/tokens/refreshtoken/")
+        signed_in.get_by_role("link", name="Dashboard of sessions").click()
+        signed_in.evaluate(axe)
+        bars = signed_in.locator(".dashboard-chart svg").first.locator("rect:not(.of-hour)")
+        expect(bars.last).to_have_attribute("height", re.compile("[1-9]"))
+        for size in (PHONE, LAPTOP):
+            signed_in.set_viewport_size(size)
+            assert signed_in.evaluate("document.documentElement.scrollWidth") <= size["width"]
+            for scheme in RULES:
+                signed_in.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                signed_in.evaluate("document.getAnimations().forEach(each => each.finish())")
+                if WANTED and size == LAPTOP:
+                    picture = signed_in.locator("#content").screenshot()
+                    (SCREENSHOTS / f"admin-dashboard-{scheme}.png").write_bytes(with_palette(picture))
+                assert (
+                    signed_in.evaluate(RUN_AXE, {"runOnly": ["color-contrast", "svg-img-alt", "empty-heading"]}) == []
+                )
+        signed_in.get_by_role("link", name=re.compile("Refreshed within the hour")).click()
+        expect(signed_in.locator("#result_list tbody tr").first).to_be_visible()
+        assert refused == []
 
     def test_revoking_sessions_in_the_admin_obeys_it(self, signed_in, person, site, refused):
         """These pages have widgets, pop-ups and a confirmation."""

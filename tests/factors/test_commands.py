@@ -14,18 +14,20 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 ANOTHER = "another secret for tests that is long enough to be taken for a real one"
 
 
-def run():
-    call_command("encrypt_factors", stdout=(out := StringIO()))
-    return out.getvalue()
+def run(*arguments):
+    call_command("encrypt_factors", *arguments, stdout=(out := StringIO()))
+    return out.getvalue().partition(" in ")[0]
 
 
 def test_it_encrypts_what_is_under_an_older_key(signed_in, user, clock, settings):
     secret, _ = set_up(signed_in, clock.now)
     before = bytes(Totp.objects.get().secret)
-    assert run() == "0 encrypted again\n"
+    assert run() == "0 secrets encrypted again"
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], ANOTHER
-    assert run() == "1 encrypted again\n"
-    assert run() == "0 encrypted again\n"
+    assert run("--dry-run") == "1 secret would be encrypted again"
+    assert bytes(Totp.objects.get().secret) == before
+    assert run() == "1 secret encrypted again"
+    assert run() == "0 secrets encrypted again"
     assert bytes(Totp.objects.get().secret) != before
     settings.SECRET_KEY_FALLBACKS = []
     assert totp.verify(user, code(secret, clock.now, 1))
@@ -35,6 +37,6 @@ def test_it_fails_if_a_key_is_missing_and_leaves_the_row(signed_in, clock, setti
     set_up(signed_in, clock.now)
     before = Totp.objects.values().get()
     settings.SECRET_KEY = ANOTHER
-    with pytest.raises(CommandError, match="1 cannot be read"):
+    with pytest.raises(CommandError, match="1 secret cannot be read"):
         run()
     assert Totp.objects.values().get() == before

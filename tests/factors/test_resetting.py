@@ -400,6 +400,11 @@ class TestTheCommand:
             call_command("reset_factors", name or boss.email, *options, "--no-input", verbosity=0)
         assert not is_reset(boss)
 
+    def test_says_before_what_would_be_removed(self, boss, capsys):
+        call_command("reset_factors", boss.email, "--reason", REASON, "--dry-run")
+        assert "1 authenticator app, 0 passkeys, 10 recovery codes" in capsys.readouterr().out
+        assert not is_reset(boss)
+
     @pytest.mark.parametrize(("said", "expected"), [("y", True), ("", False), ("no", False)])
     def test_asks_before(self, boss, monkeypatch, said, expected):
         monkeypatch.setattr("builtins.input", lambda: said)

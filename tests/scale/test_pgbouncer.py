@@ -89,7 +89,7 @@ def test_pages_work_when_each_request_reaches_another_node(cluster, account):
 def test_commands_list_revoke_and_purge(cluster, account):
     browser = account.browser(cluster.a)
     assert browser.session_id in cluster.manage("list_sessions", "--user", account.email, "--json")
-    assert "1 sessions revoked" in cluster.manage("revoke_sessions", "--user", account.email, "--no-input")
+    assert "1 session revoked" in cluster.manage("revoke_sessions", "--user", account.email, "--no-input")
     assert browser.refresh(cluster.b).status == SIGNED_OUT
     time.sleep(1)
     cluster.manage("purge_tokens", TOKENS_SESSION_RETENTION="1")

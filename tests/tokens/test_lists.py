@@ -14,6 +14,7 @@ from tests.factories import AdminFactory
 from tests.tokens.service.statements import explained, statements
 from tokens import admin as tokens_admin
 from tokens.models import RefreshToken
+from tokens.service import overview
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
@@ -87,3 +88,9 @@ def test_the_pages_of_a_users_own_sessions_read_only_those(path, admin):
 def test_a_search_finds_users_however_old(admin):
     users = admin.get(USERS, {"q": "Crowd0@"}).context["cl"].result_list
     assert [user.email for user in users] == ["crowd0@example.org"]
+
+
+def test_the_dashboard_reads_only_a_sample_of_the_sessions_and_finds_the_events_by_an_index(admin, monkeypatch):
+    monkeypatch.setattr(overview, "EXACT_UP_TO", MANY // 10)
+    found = scans(admin, f"{SESSIONS}dashboard/")
+    assert all(rows_read(scan) < MANY / 4 for scan in found)

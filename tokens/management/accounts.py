@@ -11,5 +11,7 @@ def user_named(login: str) -> Any:
     """Return the user with this user name, or with this e-mail address. Raise `CommandError` if there is none."""
     user = user_of(login)
     if user is None:
-        raise CommandError(f"there is no user {login!r}")
+        raise CommandError(
+            f"there is no user {login!r}. Give the user name, or an e-mail address that only one user has"
+        )
     return user

@@ -41,6 +41,11 @@ happened = Signal()
 metrics.start_at_zero(metrics.EVENTS, *((kind,) for kind in SecurityEvent.Kind.values))
 
 
+def first_id(instant: datetime) -> UUID:
+    """Return the smallest UUIDv7 of this millisecond, or the smallest of all before 1970 (RFC 9562 section 5.7)."""
+    return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)
+
+
 def record(
     kind: str,
     now: datetime,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery, Value
@@ -34,10 +33,11 @@ _TURN = 0x6C61746368  # The advisory lock of purges.
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """The rows of one model that can be purged. ``name`` is shown to the operator.
+    """The rows of one model that can be purged. ``name`` is shown to the operator, and so is ``limit``.
 
-    ``rows`` are past their retention. ``candidates`` include these rows and others, and can be found by the index on
-    ``order``.
+    ``rows`` are past their retention: they ended or were written before ``limit``. ``candidates`` include these rows
+    and others, and can be found by the index on ``order``. ``counted_from``: older rows belong to another purge too,
+    and are counted there.
     """
 
     name: str
@@ -45,10 +45,17 @@ class Purge:
     candidates: QuerySet[Any]
     order: tuple[str, ...]
     delete: Callable[[QuerySet[Any]], int]
+    limit: datetime
+    counted_from: datetime | None = None
 
     def count(self) -> int:
         """Return how many rows would be deleted."""
-        return self.rows.count()
+        rows = self.rows if self.counted_from is None else self.rows.filter(created_at__gte=self.counted_from)
+        return rows.count()
+
+    def limits(self) -> list[tuple[str, datetime, int]]:
+        """Return for each of the parts its name, its limit, and how many rows would be deleted."""
+        return [(self.name, self.limit, self.count())]
 
     def batches(self, size: int) -> Iterator[int]:
         """Delete ``rows`` batch by batch, and yield how many each batch has deleted. Devices are not counted.
@@ -107,6 +114,9 @@ class Together:
     def count(self) -> int:
         return sum(part.count() for part in self.parts)
 
+    def limits(self) -> list[tuple[str, datetime, int]]:
+        return [(part.name, part.limit, part.count()) for part in self.parts]
+
     def batches(self, size: int) -> Iterator[int]:
         for part in self.parts:
             yield from part.batches(size)
@@ -145,9 +155,10 @@ def purges() -> list["Purge | Together"]:
     now = clock(alias)
     revocations_until = now - found.access_lifetime - LATE_COMMIT - timedelta(minutes=1)
     kinds = SecurityEvent.ATTEMPTS if found.attempt_retention != FOREVER else ()
-    events_of = [_attempts(alias, kind, now - found.attempt_retention) for kind in kinds]
-    if found.event_retention != FOREVER:
-        events_of.insert(0, _by_date("events", SecurityEvent, now - found.event_retention))
+    events_until = None if found.event_retention == FOREVER else now - found.event_retention
+    events_of = [_attempts(alias, kind, now - found.attempt_retention, events_until) for kind in kinds]
+    if events_until is not None:
+        events_of.insert(0, _by_date("events", SecurityEvent, events_until))
     return [
         *([] if found.session_retention == FOREVER else [_sessions(alias, now - found.session_retention)]),
         Together("events", tuple(events_of)),
@@ -156,24 +167,20 @@ def purges() -> list["Purge | Together"]:
 
 
 def _sessions(alias: str, instant: datetime) -> Purge:
-    candidates = RefreshToken.objects.using(alias).filter(id__lt=_first_id(instant + CLOCKS_DIFFER))
-    return Purge("sessions", candidates.ended_before(instant), candidates, ("id",), _delete_sessions)
+    candidates = RefreshToken.objects.using(alias).filter(id__lt=events.first_id(instant + CLOCKS_DIFFER))
+    return Purge("sessions", candidates.ended_before(instant), candidates, ("id",), _delete_sessions, instant)
 
 
-def _attempts(alias: str, kind: str, instant: datetime) -> Purge:
+def _attempts(alias: str, kind: str, instant: datetime, counted_from: datetime | None) -> Purge:
     """Return what can be purged of a kind that anybody can cause. The index of events by kind finds it."""
-    candidates = SecurityEvent.objects.using(alias).filter(kind=kind, id__lt=_first_id(instant + CLOCKS_DIFFER))
-    return Purge(kind, candidates.filter(created_at__lt=instant), candidates, ("id",), _delete_rows)
-
-
-def _first_id(instant: datetime) -> UUID:
-    """Return the smallest UUIDv7 of this millisecond, or the smallest of all before 1970 (RFC 9562 section 5.7)."""
-    return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)
+    candidates = SecurityEvent.objects.using(alias).filter(kind=kind, id__lt=events.first_id(instant + CLOCKS_DIFFER))
+    rows = candidates.filter(created_at__lt=instant)
+    return Purge(kind, rows, candidates, ("id",), _delete_rows, instant, counted_from)
 
 
 def _by_date(name: str, model: type[Model], instant: datetime) -> Purge:
     rows = model._default_manager.using(writer(model)).filter(created_at__lt=instant)
-    return Purge(name, rows, rows, ("created_at", "id"), _delete_rows)
+    return Purge(name, rows, rows, ("created_at", "id"), _delete_rows, instant)
 
 
 def _delete_rows(rows: QuerySet[Any]) -> int:

@@ -4,6 +4,7 @@ The row, its `Revocation` and its `SecurityEvent` are written in one transaction
 committed when these functions return, unless the caller has a transaction open.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -173,16 +174,19 @@ def revoke_all(
     by: Any = None,
     client: Client | None = None,
     note: str = "",
+    on_batch: Callable[[int], None] | None = None,
 ) -> list[UUID]:
     """End all of these sessions, in batches that are committed one by one. Return the ids of those that were ended.
 
     ``user`` is given if everything of that user is to end. Then there is an event even if no session was live, because
-    a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). The other arguments are
-    those of `revoke`.
+    a sign-in in Django's session must not be moved over any more (`tokens.web.hand_over`). ``on_batch`` is called after
+    each commit with the number of sessions that it has ended. The other arguments are those of `revoke`.
     """
     found: list[UUID] = []
     while batch := revoke(sessions, reason, by=by, client=client, note=note):
         found += batch
+        if on_batch is not None:
+            on_batch(len(batch))
     if user is not None and not found:
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason

@@ -19,7 +19,7 @@ const LATCHKEYS = [
   "/static/(accounts|factors|tokens)/.+",
 ];
 /** The pages that Latchkey has only in development. */
-const DEMO = ["/demo(/(ask|time|steal|thief|factors|factors/step-up))?", "/mailbox(/\\d+(/html)?)?", "/static/demo/.+"];
+const DEMO = ["/demo(/(ask|time|steal|thief|revoke|factors|factors/step-up))?", "/mailbox(/\\d+(/html)?)?", "/static/demo/.+"];
 
 const always = expression(LATCHKEYS);
 const inDevelopment = expression([...LATCHKEYS, ...DEMO]);

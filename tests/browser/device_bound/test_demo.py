@@ -17,7 +17,7 @@ def environment() -> dict[str, str]:
 def test_the_thief_fails_and_the_owner_stays_signed_in(device, site, person):
     page = device.page
     page.add_init_script(FAST_TIMERS)
-    sign_in(page, person, path="/demo")
+    sign_in(page, person, path="/sign-in?next=/demo")
     device.wait_for_key()
     press(page, "ask")
     device.wait_for_refresh()

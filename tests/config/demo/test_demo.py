@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 REFUSED = {"outcome": "refused"}
 MOVED = ("since", "authenticated_at", "idle_expires_at", "expires_at", "created_at")
-BEHIND_THE_SCENES = pytest.mark.parametrize("what", ["time", "steal", "thief"])
+BEHIND_THE_SCENES = pytest.mark.parametrize("what", ["time", "steal", "thief", "revoke"])
 
 
 @pytest.fixture
@@ -69,12 +69,25 @@ def tokens_of(client: Client) -> dict[str, str]:
 
 class TestThePage:
     @pytest.mark.urls("config.urls")
-    @pytest.mark.parametrize("name", ["", "/ask", "/time", "/steal", "/thief"])
+    @pytest.mark.parametrize("name", ["", "/ask", "/time", "/steal", "/thief", "/revoke"])
     def test_with_debug_off_it_does_not_exist(self, signed_in, name):
         assert signed_in.get(f"/demo{name}").status_code == signed_in.post(f"/demo{name}").status_code == 404
 
-    def test_an_anonymous_user_is_redirected_to_sign_in_and_back(self, api):
-        assert api.get("/demo")["Location"] == "/sign-in?next=/demo"
+    def test_an_anonymous_user_gets_a_button_that_signs_in_if_the_account_exists(self, api, settings):
+        settings.DEBUG = True  # Otherwise the published password is refused.
+        assert b"Sign in as" not in api.get("/demo").content
+        assert 'href="/sign-in?next=/demo"' in api.get("/demo").content.decode()
+        UserFactory(email="demo@latchkey.test", password="latchkey-demo")
+        html = api.get("/demo").content.decode()
+        form = html[html.index('action="/sign-in"') :].partition("</form>")[0]
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+        fields.pop("csrfmiddlewaretoken")
+        assert api.post("/sign-in", fields)["Location"] == "/demo"
+        assert json.loads(api.get("/demo").context["answer"])["outcome"] == "served"
+
+    def test_somebody_else_gets_no_button_that_signs_in_as_the_demos_account(self, signed_in):
+        UserFactory(email="demo@latchkey.test", password="latchkey-demo")
+        assert b"Sign in as" not in signed_in.get("/demo").content
 
     def test_it_reports_the_request_that_loaded_it(self, signed_in, clock):
         def reported() -> Any:

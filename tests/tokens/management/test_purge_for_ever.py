@@ -40,13 +40,13 @@ def ended(user: Any, clock: Any) -> Holder:
 def test_works_with_the_longest_retentions(ended, settings, seconds):
     settings.TOKENS = dict.fromkeys(RETENTIONS, seconds)
     assert "sessions: 0 would be deleted" in purge("--dry-run")
-    assert purge() == "sessions: 0 deleted\nevents: 0 deleted\nrevocations: 1 deleted\n"
+    assert purge().startswith("sessions: 0 deleted\nevents: 0 deleted\nrevocations: 1 deleted\n")
 
 
 def test_what_is_kept_for_ever_is_not_deleted(ended, settings):
     settings.TOKENS = dict.fromkeys(RETENTIONS, "forever")
     purge("--dry-run")
-    assert purge("--batch-size=1") == "events: 0 deleted\nrevocations: 1 deleted\n"
+    assert purge("--batch-size=1").startswith("events: 0 deleted\nrevocations: 1 deleted\n")
     assert RefreshToken.objects.count() == 1
     assert SecurityEvent.objects.exclude(kind="purged").count() >= 2
     assert was_revoked_within(ended.user, timedelta(seconds=MOST_SECONDS), or_signed_out=True)

@@ -1,5 +1,6 @@
 """``purge_tokens`` deletes what is past its retention, to the second, and nothing else, with any number of rows."""
 
+import re
 import sys
 import threading
 from collections import Counter
@@ -21,12 +22,13 @@ from tests.browsers import login
 from tests.tokens.service.statements import explained, query, statements
 from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
-from tokens.service import purge
+from tokens.service import purge, reporting
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import LATE_COMMIT, feed
 
 pytestmark = pytest.mark.django_db
 
+LAST_LINE = re.compile(r"\d+ rows? (would be deleted\. Counted|deleted) in \d+\.\d s\n")
 RETENTION, EVENT_RETENTION = timedelta(days=30), timedelta(days=400)
 INSTANT, SECOND, DAY = timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=1)
 
@@ -93,7 +95,9 @@ def reads() -> Iterator[Counter[str]]:
 def run(*arguments: str) -> str:
     out = StringIO()
     call_command("purge_tokens", *arguments, stdout=out)
-    return out.getvalue()
+    *lines, last = out.getvalue().splitlines(keepends=True)
+    assert LAST_LINE.fullmatch(last)
+    return "".join(lines)
 
 
 def sessions_of(size: int) -> Iterator[int]:
@@ -188,6 +192,19 @@ class TestRetention:
         assert set(Device.objects.all()) == {rows.live.device, with_a_recent_one, with_a_live_one}
 
 
+WOULD_BE_DELETED = """\
+sessions: 5 would be deleted
+    5 ended before 2029-12-02 12:00:00 UTC
+events: 2 would be deleted
+    events: 2 written before 2028-11-27 12:00:00 UTC
+    sign_in_failed: 0 written before 2029-12-02 12:00:00 UTC
+    registration: 0 written before 2029-12-02 12:00:00 UTC
+    password_reset: 0 written before 2029-12-02 12:00:00 UTC
+revocations: 1 would be deleted
+    1 written before 2030-01-01 11:39:00 UTC
+"""
+
+
 class TestTheOutput:
     def test_for_empty_tables_is_zeros(self, db):
         assert run() == "sessions: 0 deleted\nevents: 0 deleted\nrevocations: 0 deleted\n"
@@ -205,13 +222,19 @@ class TestTheOutput:
             return [rows.count() for rows in (RefreshToken.objects, Device.objects, events, Revocation.objects)]
 
         before = counts()
-        expected = "sessions: 5 would be deleted\nevents: 2 would be deleted\nrevocations: 1 would be deleted\n"
         outputs: list[str] = []
         assert all(sql.startswith("SELECT") for sql in statements(lambda: outputs.append(run("--dry-run"))))
-        assert (outputs, counts()) == ([expected], before)
-        assert run() == expected.replace("would be deleted", "deleted")
+        assert (outputs, counts()) == ([WOULD_BE_DELETED], before)
+        assert run() == "sessions: 5 deleted\nevents: 2 deleted\nrevocations: 1 deleted\n"
         assert counts() == [3, 3, 0, 0]
-        assert run("--dry-run") == expected.translate(str.maketrans("521", "000"))
+        assert re.findall("[0-9]+ would be", run("--dry-run")) == ["0 would be"] * 3
+
+    def test_of_a_dry_run_counts_each_event_once(self, rows, clock):
+        """The event is past the retention of attempts and past that of all events."""
+        long_ago = clock.now - EVENT_RETENTION * 2
+        SecurityEvent.objects.create(id=id_at(long_ago, 1), kind="sign_in_failed", created_at=long_ago)
+        assert "events: 1 would be deleted" in run("--dry-run")
+        assert "events: 1 deleted" in run()
 
     def test_includes_a_progress_bar_on_a_terminal_only(self, rows, monkeypatch, capsys):
         rows.revoked(3)
@@ -219,6 +242,7 @@ class TestTheOutput:
         run("--batch-size=1", "--dry-run")
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(reporting, "BAR_AFTER", 0)
         run("--batch-size=1")
         shown = capsys.readouterr().err
         assert "sessions: 100%" in shown
@@ -294,8 +318,9 @@ class TestBatches:
 
         with monkeypatch.context() as patch:
             patch.setattr(purge, "_delete_rows", interrupted)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(CommandError, match="sessions: 3 deleted") as stopped:
                 run("--batch-size=2")
+        assert stopped.value.returncode == 130
         assert RefreshToken.objects.filter(device=device).count() == 3
         assert "sessions: 3 deleted" in run("--batch-size=2")
         assert not Device.objects.filter(pk=device.pk).exists()

@@ -1,5 +1,6 @@
 """``revoke_sessions``: its options narrow the choice, nothing is revoked by accident, the events hold the reason."""
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -22,7 +23,7 @@ NO_DEVICE = "0190b6f2-7e4c-7000-8000-000000000000"
 def run(*arguments: str) -> str:
     out = StringIO()
     call_command("revoke_sessions", *arguments, stdout=out)
-    return out.getvalue()
+    return re.sub(r" in \d+\.\d s\n$", "\n", out.getvalue())
 
 
 Sessions = dict[str, RefreshToken]
@@ -102,7 +103,7 @@ class TestTheChoice:
     def test_is_narrowed_by_every_option(self, arguments, names, sessions):
         devices = {name: session.device_id for name, session in sessions.items()}
         given = [argument.format(**devices) for argument in arguments]
-        assert run(*given, ARMED) == f"{len(names)} sessions revoked\n"
+        assert run(*given, ARMED) == f"{len(names)} session{'' if len(names) == 1 else 's'} revoked\n"
         assert revoked(sessions) == names
 
     def test_by_age_counts_from_the_sign_in_and_not_from_the_last_refresh(self, sessions, clock):
@@ -113,7 +114,7 @@ class TestTheChoice:
     def test_does_not_include_ended_sessions(self, sessions, clock):
         RefreshToken.objects.filter(pk=sessions["ada"].pk).update(revoked_at=clock.now, revoked_reason="signed_out")
         RefreshToken.objects.filter(pk=sessions["grace"].pk).update(idle_expires_at=clock.now)
-        assert run("--all", ARMED) == "1 sessions revoked\n"
+        assert run("--all", ARMED) == "1 session revoked\n"
         sessions["ada"].refresh_from_db()
         assert sessions["ada"].revoked_reason == "signed_out"
         assert run("--all", ARMED) == "0 sessions revoked\n"
@@ -141,6 +142,23 @@ class TestTheEffect:
     def test_is_recorded_with_a_long_reason_that_is_shortened(self, sessions):
         run("--all", "--reason", "x" * 5000, ARMED)
         assert [len(event.reason) for event in events()] == [200] * 3
+
+
+class TestADryRun:
+    def test_says_what_would_end_and_ends_nothing(self, sessions):
+        RefreshToken.objects.filter(pk=sessions["grace"].pk).update(mode="body")
+        said = run("--all", "--dry-run").splitlines()
+        assert said[:-1] == [
+            "3 sessions of 2 users would be revoked",
+            "    1 in the storage mode body",
+            "    2 in the storage mode cookie",
+        ]
+        assert said[-1].startswith("0 devices would not be trusted any more.")
+        assert revoked(sessions) == set()
+
+    def test_names_the_time_before_which_the_sessions_were_opened(self, sessions):
+        said = run("--older-than=1d", "--dry-run")
+        assert said.startswith("1 session of 1 user would be revoked, opened before 2030-01-01 12:02:00 UTC")
 
 
 class TestTheQuestion:

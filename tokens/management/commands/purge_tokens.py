@@ -1,14 +1,11 @@
 """``manage.py purge_tokens``: deletes what is past its retention. See `tokens.service.purge`."""
 
-import sys
-from contextlib import nullcontext
-from importlib.util import find_spec
-from time import perf_counter
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from tokens.service.purge import purges, record
+from tokens.service.reporting import Report, at, counted
 
 MAX_BATCH = 50_000
 """Rows in one transaction, which keeps the keys of those it deletes in memory."""
@@ -17,39 +14,47 @@ DEFAULT_BATCH = 10_000
 
 
 class Command(BaseCommand):
-    help = "Deletes ended sessions, events and revocations that are past their retention."
+    help = (
+        "Deletes ended sessions, security events and revocations that are past their retention, with the devices that "
+        "have no session any more. It may run while users sign in, and more than once at the same time. Run it daily."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
         parser.add_argument(
-            "--batch-size", type=int, default=DEFAULT_BATCH, metavar="ROWS", help=f"default: {DEFAULT_BATCH}"
+            "--dry-run", action="store_true", help="delete nothing: say what would be deleted, and up to which time"
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=int,
+            default=DEFAULT_BATCH,
+            metavar="ROWS",
+            help=f"how many rows one transaction looks at, from 1 to {MAX_BATCH}. Default: {DEFAULT_BATCH}",
         )
 
-    def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
+    def handle(self, *args: Any, dry_run: bool, batch_size: int, verbosity: int, **options: Any) -> None:
         if not 1 <= batch_size <= MAX_BATCH:
             raise CommandError(f"--batch-size must be at least 1, and no more than {MAX_BATCH}")
-        watched = sys.stderr.isatty() and find_spec("tqdm") is not None
-        done, began = {}, perf_counter()
-        for purge in purges():
+        with Report(self, verbosity) as report:
             if dry_run:
-                self.stdout.write(f"{purge.name}: {purge.count()} would be deleted")
-                continue
-            deleted = 0
-            # The total is only needed for the progress bar.
-            total = purge.count() if watched else None
-            with _progress(purge.name, total) if watched else nullcontext() as bar:
-                for batch in purge.batches(batch_size):
-                    deleted += batch
-                    if bar:
-                        bar.update(batch)
-            done[purge.name] = deleted
-            self.stdout.write(f"{purge.name}: {deleted} deleted")
-        if done:
-            record(done, perf_counter() - began)
+                self._say_what_would_be_deleted(report)
+                return
+            done = {}
+            for purge in purges():
+                done[purge.name] = report.follow(purge.name, "deleted", purge.batches(batch_size), purge.count)
+                report.say(f"{purge.name}: {done[purge.name]} deleted")
+            if done:
+                record(done, report.seconds)
+            report.say(f"{counted(sum(done.values()), 'row')} deleted in {report.duration}")
 
-
-def _progress(name: str, total: int | None) -> Any:
-    """Return a progress bar. tqdm, which the extra ``progress`` installs, must be there."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=name, unit=" rows")
+    def _say_what_would_be_deleted(self, report: Report) -> None:
+        every = 0
+        for purge in purges():
+            limits = purge.limits()
+            count = sum(part for _name, _limit, part in limits)
+            every += count
+            report.say(f"{purge.name}: {count} would be deleted")
+            for name, limit, part in limits:
+                did = "ended" if name == "sessions" else "written"
+                of_kind = f"{name}: " if len(limits) > 1 else ""
+                report.say(f"    {of_kind}{part} {did} before {at(limit)}")
+        report.say(f"{counted(every, 'row')} would be deleted. Counted in {report.duration}")

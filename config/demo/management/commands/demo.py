@@ -50,8 +50,8 @@ def addresses(origin: str, port: int) -> dict[str, str]:
     own = f"http://localhost:{port}"
     is_behind = origin != own
     return {
+        f"{origin}/demo": "start here: the protocol in seven steps",
         f"{origin}/sign-in" if is_behind else f"{origin}/": "sign in",
-        f"{origin}/demo": "see it at work",
         f"{origin}/demo/factors": "try passkeys and codes",
         f"{own}/admin/": "revoke sessions",
         f"{origin}/mailbox": "read the mails",

@@ -11,10 +11,11 @@ const PAUSE = 900; // Milliseconds between the steps, so that the user can follo
 const demo = document.getElementById("demo");
 const part = Object.fromEntries([...demo.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const buttons = demo.querySelectorAll("button[data-do]");
+const steps = [...demo.querySelectorAll(".demo-story > li")].map((item) => item.firstElementChild);
 const legend = [...demo.querySelectorAll("li[data-outcome]")];
 const names = Object.fromEntries(legend.map((item) => [item.dataset.outcome, item.firstChild.textContent]));
 const sentences = Object.fromEntries(
-  [...demo.querySelectorAll("template")].map((each) => [each.dataset.sentence, each.content.textContent]),
+  [...demo.querySelectorAll("template[data-sentence]")].map((each) => [each.dataset.sentence, each.content.textContent]),
 );
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const timeline = new Timeline(part.timeline, names);
@@ -46,6 +47,26 @@ function backstage(path, fields = {}) {
 
 async function request() {
   take(await ask());
+}
+
+/** Makes a request, and shows what the server reads in the access token. */
+async function lookAtCookies() {
+  const answer = await ask("?claims");
+  take(answer);
+  const names = [...demo.querySelectorAll("template[data-claim]")];
+  part.claims.replaceChildren(...names.flatMap(({ dataset: { claim }, content }) => {
+    const [name, value] = [document.createElement("dt"), document.createElement("dd")];
+    const said = answer.claims?.[claim] ?? "–";
+    name.textContent = `${claim}: ${content.textContent}`;
+    value.textContent = ["iat", "exp"].includes(claim) ? new Date(said * 1000).toLocaleTimeString(document.documentElement.lang) : said;
+    return [name, value];
+  }));
+  part.claims.hidden = false;
+}
+
+async function revoke() {
+  await backstage(demo.dataset.revoke);
+  say("revoked", { time: minutes(owner.until - now()) });
 }
 
 async function lose() {
@@ -97,6 +118,9 @@ async function askAsThief() {
 }
 
 const STORIES = {
+  cookies: [lookAtCookies],
+  renew: [expire, request],
+  revoke: [request, revoke, request],
   ask: [request],
   wait: [wait],
   expire: [expire],
@@ -180,11 +204,40 @@ function show() {
   part.ended.hidden = !owner.ended;
   // The browser receives these responses itself, and no script sees them.
   demo.querySelector("[data-do=lose]").hidden = Boolean(owner.bound);
+  part["lose-bound"].hidden = !owner.bound;
 }
+
+// The steps of the story
+
+const opened = () => steps.findIndex((step) => step.open);
+
+/** Opens a step, and closes the others, which their common name does in newer browsers. */
+function open(index) {
+  steps.forEach((step, place) => { step.open = place === index; });
+}
+
+/** Shows the button that leads to the step after the open one, which is also where a new session goes on. */
+function showNext() {
+  const following = steps[opened() + 1];
+  const isStuck = owner.ended && opened() < steps.length - 2; // The following step needs a session.
+  part.next.hidden = opened() < 0 || !following || isStuck;
+  if (!following) return;
+  part.next.textContent = part.next.dataset.label.replace("{step}", following.querySelector("h2").textContent);
+  const field = part.ended.querySelector("[name=next]");
+  if (field) field.value = `${location.pathname}?step=${opened() + 2}`;
+}
+
+part.next.addEventListener("click", () => {
+  open(opened() + 1);
+  const summary = steps[opened()].querySelector("summary");
+  summary.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
+  summary.focus({ preventScroll: true });
+});
+for (const step of steps) step.addEventListener("toggle", showNext);
 
 async function tell(story) {
   demo.setAttribute("aria-busy", "true");
-  part.drawn.parentElement.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  part.drawn.closest("section").scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
   for (const button of buttons) button.setAttribute("aria-disabled", "true");
   try {
     for (const [index, step] of STORIES[story].entries()) {
@@ -196,8 +249,12 @@ async function tell(story) {
     if (!(error instanceof Unreachable)) throw error;
     say("unreachable");
   } finally {
+    const step = demo.querySelector(`.demo-story [data-do=${story}]`)?.closest("li");
+    if (step) step.dataset.done = "";
     // `disabled` would take the focus away from users of the keyboard.
     for (const button of buttons) button.setAttribute("aria-disabled", String(owner.ended));
+    showNext();
+    if (owner.ended) part.ended.scrollIntoView({ block: "nearest" });
     demo.setAttribute("aria-busy", "false");
   }
 }
@@ -209,5 +266,8 @@ for (const button of buttons) {
 }
 document.getElementById("unscripted").remove();
 demo.hidden = false;
+part["step-1"].dataset.done = "";
+open((Number(new URLSearchParams(location.search).get("step")) || 2) - 1);
+showNext();
 take(JSON.parse(demo.dataset.answer));
 setInterval(show, 1000);

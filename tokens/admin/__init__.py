@@ -24,6 +24,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from tokens.admin import dashboard
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import binding, required, trust
 from tokens.service.methods import dated, of_event
@@ -221,8 +222,19 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         # A site asks for its URLs when all models are registered, the project's user model too.
         _offer_revocation(self.admin_site)
-        view = self.admin_site.admin_view(self.revoke_user)
-        return [path("user/<path:user_id>/revoke/", view, name="tokens_refreshtoken_revoke_user"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("user/<path:user_id>/revoke/", view(self.revoke_user), name="tokens_refreshtoken_revoke_user"),
+            path("dashboard/", view(self.show_dashboard), name="tokens_refreshtoken_dashboard"),
+            *super().get_urls(),
+        ]
+
+    def show_dashboard(self, request: HttpRequest) -> HttpResponse:
+        """Show how many sessions there are, and what happened in the last hours."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        names = {"app_name": self.opts.app_config.verbose_name, "sessions_name": self.opts.verbose_name_plural}
+        return dashboard.show(request, {**self.admin_site.each_context(request), **names})
 
     def revoke_user(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """Revoke all sessions of a user, after a confirmation."""
