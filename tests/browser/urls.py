@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.template import engines
 from django.urls import path
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,6 +19,7 @@ from rest_framework.views import APIView
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.docs.blocks import blocks
+from tokens.api.public import requires
 from tokens.web import problems
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
@@ -99,6 +101,15 @@ class Orders(APIView):
         return Response({"user": request.auth.subject, "given": given, "files": files})
 
 
+class Pay(APIView):
+    """A view that requires that the user has authenticated in the last five minutes."""
+
+    permission_classes = (IsAuthenticated, requires(max_age=300))
+
+    def post(self, request: Request) -> Response:
+        return Response({})
+
+
 def never_satisfied(request: HttpRequest) -> HttpResponse:
     """Answer like a service whose clock is wrong: it takes every token for expired."""
     return problems.respond(request, problems.TOKEN_EXPIRED)
@@ -123,6 +134,7 @@ urlpatterns: list[Any] = [
     path("probe/picture", picture),
     path("app", app),
     path("api/orders", Orders.as_view()),
+    path("api/pay", Pay.as_view()),
     path("api/never-satisfied", never_satisfied),
     path("api/own-affair", own_affair),
     path("api/away", away),

@@ -1,6 +1,6 @@
 """How long a new Next.js application takes to its first page: ``python -m tests.measures.nextjs``.
 
-It follows the steps of ``clients/next/README.md`` with an empty npm cache. The time depends on the machine.
+It follows the steps of ``docs/how-to/nextjs.md`` with an empty npm cache. The time depends on the machine.
 """
 
 import os
@@ -29,10 +29,10 @@ def main() -> None:
             print(f"{what:<40} {now - step:6.1f} s")
             step = now
 
-        package = packed(folder)
+        package = packed(folder, fresh=True)
         took("the package is packed")
         app = created("16", folder, package)
-        took("create-next-app, and the README's files")
+        took("create-next-app, and the guide's files")
         with latchkey(folder, port) as demo:
             connect(app, port, demo)
             took("Latchkey runs")

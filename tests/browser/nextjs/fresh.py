@@ -1,4 +1,4 @@
-"""A new application, made by ``create-next-app`` and the steps in ``clients/next/README.md``, over plain http."""
+"""A new application, made by ``create-next-app`` and the steps of ``docs/how-to/nextjs.md``, over plain http."""
 
 import json
 import os
@@ -13,11 +13,10 @@ from pathlib import Path
 
 from tests.browser.demo import Demo, demo_served
 from tests.clients.projects import ROOT, clean_environment
-from tests.docs.blocks import Block
-from tests.docs.blocks import blocks as blocks_of
+from tests.docs.blocks import Block, blocks
 
 PACKAGE = ROOT / "clients" / "next"
-README = (PACKAGE / "README.md").read_text()
+GUIDE = "docs/how-to/nextjs.md"
 CREATED_BY = {"14": "14.2.35", "15": "15.5.28", "16": "16.4.3"}
 """The version of ``create-next-app`` for each major version. It installs the same version of Next.js."""
 OPTIONS = {
@@ -36,15 +35,15 @@ CATCH_ALL = """export default async function Everything() {
 """A page for all other paths. Without it, a path that the guard leaves out would be a 404 with or without the guard."""
 
 
-def blocks(text: str) -> dict[str, str]:
-    """Return the code of each file in a text, by its path. The path is the first line of its block."""
-    found = re.findall(r"^```\w+\n((?://|#) (\S+)\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return {path: code for code, path in found}
+def files() -> dict[str, Block]:
+    """Return the block of each file in the guide, by its path. The path is the first line of the block."""
+    found = {one: re.fullmatch(r"(?://|#) (\S+)", one.first) for one in blocks(GUIDE)}
+    return {path[1]: one for one, path in found.items() if path}
 
 
 def runs_blocks() -> list[Block]:
     """The files of an application. `created` writes them, and the tests use them."""
-    return [one for one in blocks_of("clients/next/README.md") if one.first.partition(" ")[2] in blocks(README)]
+    return list(files().values())
 
 
 def npm(*command: str, folder: Path, **environment: str) -> str:
@@ -57,32 +56,33 @@ def npm(*command: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def packed(folder: Path, *, tested: bool = False) -> Path:
-    """Return the package as a file that npm installs. ``tested``: run its unit tests, too."""
-    copy = folder / "package"
-    if not copy.exists():
-        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("node_modules", "lib", "package-lock.json"))
-        npm("npm", "install", "--no-audit", "--no-fund", folder=copy)
-    if tested:
-        npm("npm", "test", folder=copy)
-    (name,) = json.loads(npm("npm", "pack", "--json", "--pack-destination", str(folder), folder=copy))
+def packed(folder: Path, *, fresh: bool = False) -> Path:
+    """Return the package as a file that npm installs. ``fresh``: built here, also if the workspace is installed."""
+    source, scripts = PACKAGE, ["--ignore-scripts"]
+    if fresh or not ((ROOT / "clients" / "node_modules").exists() and (PACKAGE / "lib").exists()):
+        source, scripts = folder / "package", []
+        shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("node_modules", "lib", "package-lock.json"))
+        npm("npm", "install", "--no-audit", "--no-fund", folder=source)
+    command = ["npm", "pack", *scripts, "--json", "--pack-destination", str(folder)]
+    (name,) = json.loads(npm(*command, folder=source))
     return folder / name["filename"]
 
 
 def created(version: str, folder: Path, package: Path) -> Path:
-    """Return a new application of this major version, with the package and the files of its README."""
+    """Return a new application of this major version, with the package and the files of the guide."""
     command = ["npx", "--yes", f"create-next-app@{CREATED_BY[version]}", "app", "--ts", "--app"]
     flags = ["--no-eslint", "--import-alias", "@/*", "--use-npm", "--disable-git", "--yes"]
     npm(*command, *flags, *OPTIONS[version], folder=folder)
     app = folder / "app"
     npm("npm", "install", "--no-audit", "--no-fund", str(package), folder=app)
-    for path, code in {**blocks(README), "app/[...path]/page.tsx": CATCH_ALL}.items():
-        write(version, app, path, code)
+    for path, found in files().items():
+        write(version, app, path, found.text)
+    write(version, app, "app/[...path]/page.tsx", CATCH_ALL)
     return app
 
 
 def write(version: str, app: Path, path: str, code: str) -> None:
-    """Write a file of the README as it is in this version of Next.js."""
+    """Write a file of the guide as it is in this version of Next.js."""
     if path == "next.config.ts":
         path = "next.config.mjs" if version == "14" else path
         _, _, used = code.partition('from "next";\n')
@@ -116,8 +116,8 @@ def latchkey(folder: Path, port: int, **environment: str) -> Iterator[Demo]:
 
 
 def connect(app: Path, port: int, demo: Demo) -> None:
-    """Set the ports in the file of variables, which is the README's."""
-    text = blocks(README)[".env.local"].replace(":3000", f":{port}/")  # The slash must not matter.
+    """Set the ports in the file of variables, which is the guide's."""
+    text = files()[".env.local"].text.replace(":3000", f":{port}/")  # The slash must not matter.
     (app / ".env.local").write_text(
         text.replace("http://127.0.0.1:8000", demo.origin.replace("localhost", "127.0.0.1"))
     )

@@ -1,4 +1,4 @@
-"""A new application with the package and the files of its README: from the guard to the sign-out, over plain http."""
+"""A new application with the package and the files of its guide: from the guard to the sign-out, over plain http."""
 
 import subprocess
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from tests.browser.demo import DEMO_USER, Demo
 from tests.browser.nextjs.fresh import (
     NEXT,
     SHORT,
-    blocks,
     build,
     connect,
     created,
+    files,
     free_port,
     latchkey,
     packed,
@@ -63,7 +63,7 @@ class Fresh:
 @pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"])
 def fresh(request, tmp_path_factory) -> Iterator[Fresh]:
     folder, port = tmp_path_factory.mktemp("fresh"), free_port()
-    app = created(request.param, folder, packed(folder, tested=request.param == "16"))
+    app = created(request.param, folder, packed(folder))
     build(app)
     with latchkey(folder, port, **SHORT) as demo:
         connect(app, port, demo)
@@ -190,6 +190,5 @@ def test_from_the_guard_to_the_sign_out(fresh, page, context, new_context, mode)
         assert "guarded" not in context.request.get(f"{origin}/account", headers={"RSC": "1"}, max_redirects=0).text()
 
 
-def test_every_file_of_the_readme_is_used():
-    text = (Path(__file__).parents[3] / "clients" / "next" / "README.md").read_text()
-    assert {"next.config.ts", "proxy.ts", ".env.local", "app/account/page.tsx"} < blocks(text).keys()
+def test_every_file_of_the_guide_is_used():
+    assert {"next.config.ts", "proxy.ts", ".env.local", "app/account/page.tsx"} < files().keys()

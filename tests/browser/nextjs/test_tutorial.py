@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import DEMO_USER
-from tests.browser.nextjs.fresh import PACKAGE, README, blocks, free_port, npm, running
+from tests.browser.nextjs import fresh
+from tests.browser.nextjs.fresh import PACKAGE, free_port, npm, running
 from tests.browser.nextjs.test_fresh import COMPILING, access_of
 from tests.browser.sites import SECRET_KEY
 from tests.docs.blocks import Block
@@ -21,9 +22,9 @@ def runs_blocks() -> list[Block]:
     return page(NAME)
 
 
-def test_the_tutorial_has_the_files_of_the_packages_readme():
-    of_package = blocks(README)
-    assert {path: of_package[path] for path in files(NAME)} == files(NAME)
+def test_the_tutorial_has_the_files_of_the_guide():
+    of_guide = {path: found.text for path, found in fresh.files().items()}
+    assert {path: of_guide[path] for path in files(NAME)} == files(NAME)
 
 
 @pytest.mark.exhaustive

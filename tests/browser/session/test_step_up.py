@@ -35,6 +35,26 @@ def test_the_tokens_of_a_reauthentication_are_kept(signed_in, world, person):
     assert world.generation(person) == 2
 
 
+_CHANGED = """async ([options, password]) => {
+    const { createSession } = await import("/static/tokens/session.js");
+    const asked = [];
+    const stepUp = async (challenge) => {
+        asked.push(challenge.offered);
+        await session.send("POST", "reauthenticate", { method: "password", answer: password });
+        return true;
+    };
+    const session = createSession({ ...options, stepUp });
+    await session.send("DELETE", "sessions");
+    session.close();
+    return asked;
+}"""
+
+
+def test_a_change_that_needs_a_recent_sign_in_is_repeated(signed_in, world, person):
+    world.forward(7200)
+    assert signed_in.page.evaluate(_CHANGED, [signed_in._options, person.password]) == [["password"]]
+
+
 @pytest.mark.parametrize("mode", ["cookie"], indirect=True)
 @pytest.mark.parametrize(("is_done", "statuses"), [(True, [401, 401]), (False, [401])], ids=["done", "given up"])
 def test_a_request_that_asks_for_more_is_repeated_once(signed_in, is_done, statuses):

@@ -8,68 +8,63 @@
  * No timer refreshes. A token is refreshed when it is used, so that the session of an idle page can expire.
  */
 
-const LEAD = 60_000; // A token is refreshed by requests in its last minute, or in the last quarter of a short lifetime.
-const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a response.
-const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
-const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
-const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
-const PARTS = ["message", "status", "code", "errors", "offered", "trustDeviceFor", "retryAfter"]; // Of an error.
-const CHANGE = ["kind", "user", "session", "total", "wall", "end", "idle"]; // A message between tabs.
-const BACKOFF = { first: 500, most: 30_000 };
-export const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
-export const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
-const GRANTING = /^(reauthenticate|refresh)\/?$/; // The paths whose answers have tokens.
-const OF_PASSKEYS = ["passkeyOptions", "signInByPasskey", "factorOptions"];
-export const METHODS = ["restore", "signIn", "answerFactor", "signOut", "send", "ready", "renew", "wake", "idle", ...OF_PASSKEYS]; // The methods that pages may call.
+/** Objects that are safe from what somebody has added to `Object.prototype`. */
 
 /**
  * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
  * URLs, tokens and the options of functions that are called here.
- *
- * @returns {any}
  */
-export function bare(given) {
+function bare(given) {
   return Object.assign(Object.create(null), given);
 }
 
-/**
- * Returns the own properties of `value` with these names.
- *
- * @returns {any}
- */
-export function own(value, ...names) {
+/** Returns the own properties of a value with these names. The value may be anything, such as the JSON of an answer. */
+function own(value, ...names) {
   const found = bare({});
   for (const name of names) if (Object(value) === value && Object.hasOwn(value, name)) found[name] = value[name];
   return found;
 }
 
-/**
- * An error of the auth API. `code` is the API's, or `unreachable` (status 0). `errors` are the errors of each field,
- * `offered` the factors of which a sign-in needs one, and `trustDeviceFor` how long the device can be spared then.
- */
-export class SessionError extends Error {
-  /** @param {{ message?: string, status?: number, code?: string, errors?: object, offered?: string[], trustDeviceFor?: number, retryAfter?: number }} given */
-  constructor(given) {
-    const { message, status = 0, code = "unreachable", errors, offered, trustDeviceFor, retryAfter } = own(given, ...PARTS);
-    super(message ?? code);
-    Object.assign(this, { name: "SessionError", status, code, errors, offered, trustDeviceFor, retryAfter });
-  }
+/** Times in the answers of the auth API, in milliseconds by the server's clock. */
+
+/** Returns the lifetime of an access token, or Infinity if it is not known. */
+function lifeOf(answer, response) {
+  const { access_token_expires_at: end, expires_in: seconds } = own(answer, "access_token_expires_at", "expires_in");
+  const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
+  return life >= 0 ? life : (seconds ?? Infinity) * 1000;
 }
+
+/** Returns the value of Retry-After, which is seconds or a date (RFC 9110 section 10.2.3). */
+function waitOf(response) {
+  const asked = response.headers.get("Retry-After");
+  if (asked === null) return undefined;
+  const wait = Number(asked) * 1000;
+  return wait >= 0 ? wait : Math.max(Date.parse(asked) - Date.parse(response.headers.get("Date")), 0) || undefined;
+}
+
+/** How much is left of a token's lifetime, or of a pause. */
+
+const LEAD = 60_000; // A token is refreshed by requests in its last minute, or in the last quarter of a short lifetime.
 
 /**
  * Counts down milliseconds by two local clocks, and uses the one that is ahead. The date may be set back, and
  * `performance.now()` may stop while the machine sleeps.
  */
 class Countdown {
+  total;
+  wall;
+  /** The expiry by the server's clock, which identifies a token. */
+  end;
+  #monotonic = performance.now();
+
   constructor(total, wall = Date.now(), end = undefined) {
     this.total = total;
     this.wall = wall;
-    this.end = end; // The expiry by the server's clock, which identifies a token.
-    this.monotonic = performance.now();
+    this.end = end;
   }
 
   get left() {
-    return this.total - Math.max(Date.now() - this.wall, performance.now() - this.monotonic);
+    return this.total - Math.max(Date.now() - this.wall, performance.now() - this.#monotonic);
   }
 
   get isDue() {
@@ -77,28 +72,125 @@ class Countdown {
   }
 }
 
+/** The error of the auth API. */
+
+const PARTS = ["message", "status", "code", "errors", "offered", "trustDeviceFor", "retryAfter"];
+
+/** An error of the auth API. */
+class SessionError extends Error {
+  name = "SessionError";
+  /** The HTTP status, or 0 without a response. */
+  status;
+  /** The API's stable code, such as `invalid_credentials`; `unreachable` without a response, `no_worker` without a worker. */
+  code;
+  /** The errors of each field. */
+  errors;
+  /** With `factor_required`: the names of the factors that the account has. */
+  offered;
+  /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
+  trustDeviceFor;
+  /** Milliseconds after which to try again, if the server has said so. */
+  retryAfter;
+
+  constructor(given) {
+    const {
+      message,
+      status = 0,
+      code = "unreachable",
+      errors,
+      offered,
+      trustDeviceFor,
+      retryAfter,
+    } = own(given, ...PARTS);
+    super(message ?? code);
+    this.status = status;
+    this.code = code;
+    this.errors = errors;
+    this.offered = offered;
+    this.trustDeviceFor = trustDeviceFor;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** One tab at a time. */
+
+const LOCK_TIMEOUT = 10_000; // Milliseconds that a tab waits for the lock of another tab, which may be frozen.
+const MESSAGE_DELAY = 20; // Milliseconds that a message between tabs usually takes at most.
+
+/**
+ * Lets one tab at a time do `work`. The lock only saves requests: without locks (over http), or after taking the lock from
+ * a tab that is frozen, the server gives the same tokens to both tabs.
+ */
+async function withLock(name, work) {
+  let done;
+  const begin = () => (done ??= work()).catch(() => {});
+  if (!globalThis.navigator?.locks) return work();
+  await navigator.locks.request(name, bare({ ifAvailable: true }), (lock) => lock && begin()).catch(() => {});
+  if (done) return done;
+  // The message of the tab that had the lock may arrive after the lock.
+  const beginNext = () => new Promise((resolve) => setTimeout(resolve, MESSAGE_DELAY)).then(begin);
+  try {
+    await navigator.locks.request(name, bare({ signal: AbortSignal.timeout(LOCK_TIMEOUT) }), beginNext);
+  } catch {
+    // The wait has timed out. Or another tab has taken the lock, and the work goes on.
+    if (!done) await navigator.locks.request(name, bare({ steal: true }), begin).catch(() => {});
+  }
+  return done ?? work();
+}
+
+/** Who is signed in, and the requests to the auth API. */
+
+const TIMEOUT = 30_000; // Milliseconds that the auth API may take for a response.
+const PATH = /^\w[\w/-]*$/; // A path of the API. A page could send the refresh token anywhere with any other URL.
+const CHANGE = ["kind", "user", "session", "total", "wall", "end", "idle"];
+const BACKOFF = { first: 500, most: 30_000 };
+const REFUSALS = ["token_expired", "not_authenticated", "session_ended", "session_idle"];
+const PREFIX = "latchkey "; // The name of the lock, the channel and the worker is this and the URL of the API.
+const GRANTING = /^(reauthenticate|refresh)\/?$/; // The paths whose answers have tokens.
+const OF_PASSKEYS = ["passkeyOptions", "signInByPasskey", "factorOptions"];
+/** The methods that pages may call. */
+const METHODS = [
+  "restore",
+  "signIn",
+  "answerFactor",
+  "signOut",
+  "send",
+  "ready",
+  "renew",
+  "wake",
+  "idle",
+  ...OF_PASSKEYS,
+];
+
 /** Knows who is signed in, and sends the requests to the auth API. `publish` is called with every change. */
-export class SessionClient {
+class SessionClient {
   #name;
   #api;
   #mode;
   #publish;
+  #keeping;
   #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
   #user; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session;
   #life = new Countdown(Infinity);
   #tokens = bare({}); // Only in mode `body`.
-  #idle; // What a factor can reopen: `{ offered }`. Nobody is signed in then, and the refresh token is kept.
+  #idle; // What a factor can reopen. Nobody is signed in then, and the refresh token is kept.
   #renewing;
   #awaken;
   #isClosed = false;
 
-  constructor(name, api, mode, publish) {
+  constructor(name, api, mode, publish, keeping) {
     this.#name = name;
     this.#api = api;
     this.#mode = mode;
     this.#publish = publish;
-    if (mode === "body") this.#user = null;
+    this.#keeping = keeping;
+    const { refresh, device, user, session } = keeping?.kept ?? {};
+    if (mode === "body") this.#user = user ?? (refresh ? undefined : null);
+    if (!keeping) return;
+    this.#session = session;
+    this.#tokens = bare({ refresh, device });
+    if (refresh) this.#life = new Countdown(0); // There is no access token yet.
   }
 
   /** Returns who is signed in according to the server, or null. */
@@ -152,6 +244,18 @@ export class SessionClient {
     });
   }
 
+  /** Signs out here, whether or not the server can be reached. Returns the refresh token, for `revoke`. */
+  forget() {
+    const { refresh } = this.#tokens;
+    this.#end("signout");
+    return refresh;
+  }
+
+  /** Ends the session of a refresh token. */
+  async revoke(refreshToken) {
+    await this.#call("POST", "logout", { refresh_token: refreshToken });
+  }
+
   /** Sends a request that changes the account, in mode `body` with the refresh token. Returns the answer, without tokens. */
   async send(method, path, data) {
     if (!PATH.test(path)) throw new SessionError({ message: `${path} is not a path of the API`, code: "invalid_path" });
@@ -160,10 +264,11 @@ export class SessionClient {
     }
     const { turn } = await this.ready();
     const pending = () => (/^factor\/?$/.test(path) ? { pending: this.#tokens.pending } : undefined);
-    const once = () => this.#call(method, path, { ...pending(), ...data, ...this.#refreshToken() }, this.#tokens.access);
+    const once = () =>
+      this.#call(method, path, { ...pending(), ...data, ...this.#refreshToken() }, this.#tokens.access);
     // These answer with new tokens, which replace those that we have. With the lock, no other tab refreshes meanwhile.
     const isGranting = GRANTING.test(path);
-    const call = () => (isGranting ? withLock(this.#name, async () => this.#kept(await once())) : once());
+    const call = () => (isGranting ? withLock(this.#name, async () => this.#granted(await once())) : once());
     const { answer } = await call().catch(async (error) => {
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
       const wasIdle = this.#idle;
@@ -176,15 +281,15 @@ export class SessionClient {
     return others;
   }
 
-  /** Keeps the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
-  #kept(answered) {
+  /** Takes the tokens of an answer, if it has some of this session, or of the idle one. Returns the answer. */
+  async #granted(answered) {
     const { session } = own(answered.answer, "session");
-    if (session && this.#user && session.id === this.#session) this.#take("refresh", answered);
-    else if (session && this.#idle) this.#take("signin", answered);
+    if (session && this.#user && session.id === this.#session) await this.#take("refresh", answered);
+    else if (session && this.#idle) await this.#take("signin", answered);
     return answered;
   }
 
-  /** Returns the factors that reopen the session, as `{ offered }`. undefined: it is not idle. */
+  /** Returns the factors that reopen the session. undefined: it is not idle. */
   async idle() {
     return this.#idle;
   }
@@ -233,9 +338,9 @@ export class SessionClient {
 
   async #signIn(path, given) {
     await withLock(this.#name, async () => {
-      this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
+      await this.#take("signin", await this.#call("POST", path, { ...given(), device_token: this.#tokens.device }));
     });
-    return { kind: "signin", user: this.#user, session: this.#session };
+    return { kind: "signin", user: this.#user ?? null, session: this.#session };
   }
 
   #become(kind, user, session, life = new Countdown(Infinity)) {
@@ -247,9 +352,8 @@ export class SessionClient {
     this.#idle = undefined;
   }
 
-  #take(kind, { answer, life }) {
+  async #take(kind, { answer, life }) {
     const { user, session } = own(answer, "user", "session");
-    this.#become(kind, user, session.id, life);
     if (this.#mode === "body") {
       const {
         access_token: access,
@@ -257,9 +361,20 @@ export class SessionClient {
         device_token: device = this.#tokens.device,
       } = own(answer, "access_token", "refresh_token", "device_token");
       const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
+      if (this.#keeping) await this.#keep({ refresh, device, user, session: session.id });
       this.#tokens = bare({ access, refresh, device, pending });
     }
-    this.#publish({ kind, user: this.#user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
+    this.#become(kind, user, session.id, life);
+    this.#publish({ kind, user, session: this.#session, total: life.total, wall: life.wall, end: life.end });
+  }
+
+  /** Keeps the new tokens. If that fails, the token before stays in use, and the server answers it once more. */
+  async #keep(kept) {
+    try {
+      await this.#keeping.keep(bare(kept));
+    } catch (error) {
+      throw new SessionError({ message: String(error), code: "not_kept" });
+    }
   }
 
   #end(kind, idle = undefined) {
@@ -269,6 +384,7 @@ export class SessionClient {
     this.#idle = idle;
     const { device, refresh, pending } = this.#tokens;
     this.#tokens = bare(idle ? { device, refresh, pending } : { device });
+    this.#keeping?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -277,12 +393,14 @@ export class SessionClient {
     const turn = this.#turn;
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
-      this.#take(path === "me" ? "restore" : "refresh", answered);
+      if (this.#keeping && turn !== this.#turn) return; // The user has signed out meanwhile.
+      await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error) {
       // A 401 with another code does not come from the API, but for example from a proxy.
       if (error.status !== 401 || !REFUSALS.includes(error.code)) throw error;
       if (path === "me" && error.code === "token_expired") await this.#request("POST", "refresh");
-      else if (turn === this.#turn) this.#end("expire", error.code === "session_idle" ? own(error, "offered") : undefined);
+      else if (turn === this.#turn)
+        this.#end("expire", error.code === "session_idle" ? own(error, "offered") : undefined);
     }
   }
 
@@ -305,11 +423,12 @@ export class SessionClient {
         credentials: this.#mode === "body" ? "omit" : "include",
         cache: "no-store",
         redirect: "error", // A redirect would send the refresh token to another URL.
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: timeout(TIMEOUT),
       });
       response = await fetch(new URL(path, this.#api), init);
       answer = await response.json().catch((error) => {
-        if (response.ok && response.status !== 204) throw error; // The response does not come from the API, but for example from a captive portal.
+        // The response does not come from the API, but for example from a captive portal.
+        if (response.ok && response.status !== 204) throw error;
       });
     } catch (error) {
       throw new SessionError({ message: String(error) });
@@ -319,7 +438,15 @@ export class SessionClient {
       const { pending, trust_device_for: trustDeviceFor } = own(answer, "pending", "trust_device_for");
       if (pending) this.#tokens.pending = pending; // It stays in the worker.
       const retryAfter = waitOf(response);
-      throw new SessionError({ message: detail, status: response.status, code, errors, offered, trustDeviceFor, retryAfter });
+      throw new SessionError({
+        message: detail,
+        status: response.status,
+        code,
+        errors,
+        offered,
+        trustDeviceFor,
+        retryAfter,
+      });
     }
     if (answer) {
       const { access_token_expires_at: end } = own(answer, "access_token_expires_at");
@@ -343,7 +470,8 @@ export class SessionClient {
 
   async #pause(asked, backoff) {
     const shortest = asked ?? backoff / 2;
-    const pause = new Countdown(shortest * (1 + Math.random() / 2)); // At random, so that clients do not all come back at the same time.
+    // At random, so that clients do not all come back at the same time.
+    const pause = new Countdown(shortest * (1 + Math.random() / 2));
     do {
       await new Promise((resolve) => {
         this.#awaken = resolve;
@@ -353,50 +481,27 @@ export class SessionClient {
   }
 }
 
-/** Returns the lifetime of an access token in milliseconds by the server's clock, or Infinity if it is not known. */
-function lifeOf(answer, response) {
-  const { access_token_expires_at: end, expires_in: seconds } = own(answer, "access_token_expires_at", "expires_in");
-  const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
-  return life >= 0 ? life : (seconds ?? Infinity) * 1000;
+/** Returns a signal that is aborted after some milliseconds. React Native has no `AbortSignal.timeout`. */
+function timeout(milliseconds) {
+  if ("timeout" in AbortSignal) return AbortSignal.timeout(milliseconds);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), milliseconds);
+  return controller.signal;
 }
 
-/** Returns the value of Retry-After in milliseconds. It is seconds or a date (RFC 9110 section 10.2.3). */
-function waitOf(response) {
-  const asked = response.headers.get("Retry-After");
-  if (asked === null) return undefined;
-  const wait = Number(asked) * 1000;
-  return wait >= 0 ? wait : Math.max(Date.parse(asked) - Date.parse(response.headers.get("Date")), 0) || undefined;
-}
-
-/**
- * Lets one tab at a time do `work`. The lock only saves requests: without locks (over http), or after taking the lock from
- * a tab that is frozen, the server gives the same tokens to both tabs.
- */
-async function withLock(name, work) {
-  let done;
-  const begin = () => (done ??= work()).catch(() => {});
-  if (!navigator.locks) return work();
-  await navigator.locks.request(name, bare({ ifAvailable: true }), (lock) => lock && begin()).catch(() => {});
-  if (done) return done;
-  // The message of the tab that had the lock may arrive after the lock.
-  const beginNext = () => new Promise((resolve) => setTimeout(resolve, MESSAGE_DELAY)).then(begin);
-  try {
-    await navigator.locks.request(name, bare({ signal: AbortSignal.timeout(LOCK_TIMEOUT) }), beginNext);
-  } catch {
-    // The wait has timed out. Or another tab has taken the lock, and the work goes on.
-    if (!done) await navigator.locks.request(name, bare({ steal: true }), begin).catch(() => {});
-  }
-  return done ?? work();
-}
+/** What the shared worker does in mode `body`: it has the only client, and pages call its methods. */
 
 /** Serves the methods to the pages, in the worker. */
 function serve(worker) {
   // The name of the worker determines the API. If a page could choose it, it could send the refresh token anywhere.
   const { name } = worker;
   const channel = new BroadcastChannel(name);
-  const publish = (change) => change.kind === "refresh" || channel.postMessage(change); // Pages ask for tokens when they send requests.
+  const publish = (change) => {
+    if (change.kind !== "refresh") channel.postMessage(change); // Pages ask for tokens when they send requests.
+  };
   const client = new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish);
-  worker.onconnect = ({ ports: [port] }) => {
+  worker.onconnect = ({ ports }) => {
+    const port = ports[0];
     port.postMessage({}); // The greeting: an answer can take as long as an outage.
     port.onmessage = async ({ data }) => {
       const { id, method, given } = own(data, "id", "method", "given");
@@ -410,5 +515,39 @@ function serve(worker) {
   };
 }
 
+/** What a response says about the user who has sent the request. */
+
+/** The codes of RFC 9470, with status 401, and of changes to the account, with status 403. */
+const STEP_UPS = ["insufficient_user_authentication", "reauthentication_required"];
+
+/** Returns whether the API has rejected our token. Any other 401 is left to the app. */
+async function isRefused(response) {
+  return response.status === 401 && REFUSALS.includes(own(await problemOf(response), "code").code);
+}
+
+/** Returns what a response asks for, if the user has to authenticate again: better, more recently, or after a break. */
+async function challengeOf(response, client) {
+  if (await isRefused(response)) return client.idle();
+  const { code, acr_values, max_age, offered } = own(
+    await problemOf(response),
+    "code",
+    "acr_values",
+    "max_age",
+    "offered",
+  );
+  return STEP_UPS.includes(code) ? bare({ acr_values, max_age, offered }) : undefined;
+}
+
+/** Returns the JSON of a 401 or 403, or null. */
+async function problemOf(response) {
+  if (![401, 403].includes(response.status) || !response.headers.get("Content-Type")?.includes("json")) return null;
+  return response
+    .clone()
+    .json()
+    .catch(() => null);
+}
+
 // A page can have an element called `onconnect`, or one with the name of any class, but no element changes this text.
 if (Object.prototype.toString.call(globalThis) === "[object SharedWorkerGlobalScope]") serve(globalThis);
+
+export { METHODS, PREFIX, SessionClient, SessionError, bare, challengeOf, isRefused, own };

@@ -9,176 +9,15 @@
  * `session-client.js`, which has to be next to this file, sends the requests to the auth API.
  */
 
-import { bare, METHODS, own, PREFIX, REFUSALS, SessionClient, SessionError } from "./session-client.js";
+import { own, bare, SessionError, METHODS, PREFIX, SessionClient, isRefused, challengeOf } from "./session-client.js";
+export { SessionError } from "./session-client.js";
 
-export { SessionError };
+/** Passkeys, by the browser's own functions (WebAuthn Level 3). */
 
-const HERE = import.meta.url;
-const WORKER = new URL("./session-client.js", import.meta.url); // Bundlers recognise this form.
-const WORKER_TIMEOUT = 10_000; // Milliseconds that a shared worker may take to start.
+const known = () => Reflect.get(globalThis, "PublicKeyCredential");
 
-/** See `session.d.ts`. */
-export function createSession(options) {
-  return new Session(options);
-}
-
-class Session extends EventTarget {
-  #passkeys;
-  #name;
-  #mode;
-  #origins;
-  #client;
-  #channel;
-  #user; // undefined: not known yet.
-  #session;
-  #stepUp;
-  #closing = new AbortController();
-
-  constructor(options) {
-    super();
-    const { mode = "cookie", api, origins = [], stepUp } = own(options, "mode", "api", "origins", "stepUp");
-    // A `<base>` that somebody has injected into the page changes neither the one nor the other.
-    const address = api === undefined ? defaultApi() : new URL(api, location.href);
-    if (!address.pathname.endsWith("/")) address.pathname += "/";
-    this.#mode = mode;
-    this.#stepUp = stepUp;
-    this.#name = PREFIX + address;
-    // Cookies are sent to the page's own origin. A token is sent only to the origins that are listed.
-    this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
-    for (const origin of origins) this.#origins.add(new URL(origin).origin);
-    const publish = (change) => this.#publish(change);
-    this.#client = mode === "body" ? connect(this.#name) : new SessionClient(this.#name, address, mode, publish);
-    this.#passkeys = new Passkeys(this, this.#client, (change) => this.#apply(change));
-    this.#listen();
-    const listening = bare({ signal: this.#closing.signal });
-    const checkAgain = () => this.restore().catch(() => {}); // The next request tries again.
-    const wake = () => this.#client.wake().catch(() => {});
-    // A page in the back-forward cache gets no messages, and an open channel would remove it from the cache.
-    addEventListener("pagehide", () => this.#closeChannel(), listening);
-    addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], listening);
-    // An element can have the name of any property of `document`, but not of its prototype.
-    const listenTo = (type, listener) => EventTarget.prototype.addEventListener.call(document, type, listener, listening);
-    listenTo("resume", checkAgain); // It was frozen.
-    listenTo("visibilitychange", () => Reflect.get(Document.prototype, "hidden", document) || wake());
-    addEventListener("online", wake, listening);
-  }
-
-  /** The signed-in user, as far as this tab knows, or null. */
-  get user() {
-    return this.#user ?? null;
-  }
-
-  /** @param {{ signal?: AbortSignal }} [options] */
-  async restore(options) {
-    const { signal } = own(options, "signal");
-    const found = await within(signal, this.#client.restore());
-    this.#apply(found ?? { kind: "expire", user: null, session: this.#session });
-    return this.user;
-  }
-
-  async signIn(credentials) {
-    this.#apply(await this.#client.signIn(credentials));
-    return this.user;
-  }
-
-  async factorOptions(method) {
-    return this.#client.factorOptions(method);
-  }
-
-  async answerFactor(method, answer, options) {
-    this.#apply(await this.#client.answerFactor(method, answer, options));
-    return this.user;
-  }
-
-  get passkeys() {
-    return this.#passkeys;
-  }
-
-  async signOut() {
-    await this.#client.signOut();
-    this.#apply({ kind: "signout", user: null, session: this.#session });
-  }
-
-  async send(method, path, data) {
-    const answer = await this.#client.send(method, path, data);
-    if (method === "DELETE" && path === "me") this.#apply({ kind: "signout", user: null, session: this.#session });
-    return answer;
-  }
-
-  async fetch(input, init) {
-    const { origin } = new URL((input instanceof Request ? input : new Request(input)).url);
-    if (!this.#origins.has(origin)) return fetch(input, init);
-    const copy = () => (input instanceof Request ? input.clone() : input);
-    const copies = [copy(), ...(this.#stepUp ? [copy()] : [])];
-    const given = plain(init);
-    const request = new Request(input, given);
-    const isOver = given?.body instanceof ReadableStream; // The stream has been read, and cannot be sent again.
-    const { turn, response } = await this.#send(request);
-    let last = response;
-    if ((await isRefused(last)) && (await within(request.signal, this.#client.renew(turn)))) {
-      if (isOver) return last;
-      last = (await this.#send(new Request(copies.pop(), given))).response;
-    }
-    const challenge = this.#stepUp && !isOver ? await this.#challengeOf(last) : undefined;
-    // Once only: whoever does not reach the level is not asked for ever.
-    if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
-    return (await this.#send(new Request(copies.pop(), given))).response;
-  }
-
-  /** Returns what a response asks for, if the user has to authenticate again: more (RFC 9470), or an idle session. */
-  async #challengeOf(response) {
-    if (await isRefused(response)) return this.#client.idle();
-    const { code, acr_values, max_age, offered } = own(await problemOf(response), "code", "acr_values", "max_age", "offered");
-    return code === "insufficient_user_authentication" ? bare({ acr_values, max_age, offered }) : undefined;
-  }
-
-  close() {
-    this.#closing.abort();
-    this.#closeChannel();
-    this.#client.close();
-  }
-
-  async #send(request) {
-    const { turn, token } = await within(request.signal, this.#client.ready());
-    if (this.#mode !== "body" && request.credentials === "same-origin") {
-      request = new Request(request, bare({ credentials: "include" }));
-    }
-    if (token && !request.headers.has("Authorization")) request.headers.set("Authorization", `Bearer ${token}`);
-    return { turn, response: await fetch(request) };
-  }
-
-  #listen() {
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data }) => {
-      if (this.#mode !== "body") this.#client.receive(data);
-      this.#apply(data);
-    };
-  }
-
-  #closeChannel() {
-    this.#channel?.close();
-    this.#channel = undefined;
-  }
-
-  #publish(change) {
-    if (this.#closing.signal.aborted) return;
-    this.#channel?.postMessage(change);
-    this.#apply(change);
-  }
-
-  #apply(change) {
-    const { kind, user, session } = own(change, "kind", "user", "session");
-    const before = this.#user;
-    if (!user && session !== this.#session) return; // A late message about an earlier session.
-    const isChange = user ? session !== this.#session && (kind === "signin" || before !== undefined) : Boolean(before);
-    this.#user = user;
-    this.#session = user ? session : undefined;
-    if (isChange) this.dispatchEvent(new Event(user ? "signin" : kind));
-  }
-}
-
-/** Passkeys, by the browser's own functions (WebAuthn Level 3). See `session.d.ts`. */
-class Passkeys {
+/** See `types.ts`. */
+class BrowserPasskeys {
   #session;
   #client;
   #apply;
@@ -190,8 +29,12 @@ class Passkeys {
   }
 
   get supported() {
-    const known = globalThis.PublicKeyCredential;
-    return typeof known === "function" && "parseRequestOptionsFromJSON" in known && "toJSON" in known.prototype;
+    const credentials = known();
+    return (
+      typeof credentials === "function" &&
+      "parseRequestOptionsFromJSON" in credentials &&
+      "toJSON" in credentials.prototype
+    );
   }
 
   async signIn(options) {
@@ -201,7 +44,8 @@ class Passkeys {
     try {
       this.#apply(await this.#client.signInByPasskey(answer, { ...given }));
     } catch (error) {
-      if (error.code === "passkey_unknown") await tell("signalUnknownCredential", { rpId: wanted.rpId, credentialId: answer.id });
+      const { rpId } = wanted;
+      if (error.code === "passkey_unknown") await tell("signalUnknownCredential", { rpId, credentialId: answer.id });
       throw error;
     }
     return this.#session.user;
@@ -233,22 +77,20 @@ class Passkeys {
     return this.#changed(this.#session.send("PATCH", `factors/passkeys/${id}`, { name }));
   }
 
-  remove(id) {
-    return this.#changed(this.#session.send("DELETE", `factors/passkeys/${id}`));
+  async remove(id) {
+    await this.#changed(this.#session.send("DELETE", `factors/passkeys/${id}`));
   }
 
   async #answer(options, more = bare({})) {
     if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
-    const publicKey = globalThis.PublicKeyCredential.parseRequestOptionsFromJSON(options);
-    /** @type {any} */
+    const publicKey = known().parseRequestOptionsFromJSON(options);
     const found = await navigator.credentials.get(bare({ publicKey, ...more }));
     return found.toJSON();
   }
 
   async #make(options) {
     if (!this.supported || !options) throw new SessionError({ code: "unsupported" });
-    const publicKey = globalThis.PublicKeyCredential.parseCreationOptionsFromJSON(options);
-    /** @type {any} */
+    const publicKey = known().parseCreationOptionsFromJSON(options);
     const made = await navigator.credentials.create(bare({ publicKey }));
     return made.toJSON();
   }
@@ -267,59 +109,27 @@ class Passkeys {
 
 /** Tells the browser something about passkeys, if it has this function (WebAuthn Level 3 section 5.1.10). */
 async function tell(what, given) {
-  await globalThis.PublicKeyCredential?.[what]?.(bare(given)).catch(() => {});
+  const credentials = known();
+  await credentials?.[what]?.(bare(given)).catch(() => {});
 }
 
-/** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
-function plain(init) {
-  return init && Object.getPrototypeOf(init) === Object.prototype ? bare(init) : init;
-}
+/** The client in the shared worker, as a page sees it. */
 
-/** Returns whether the API has rejected our token. Any other 401 is left to the app. */
-async function isRefused(response) {
-  return REFUSALS.includes(own(await problemOf(response), "code").code);
-}
-
-/** Returns the JSON of a 401, or null. */
-async function problemOf(response) {
-  if (response.status !== 401 || !response.headers.get("Content-Type")?.includes("json")) return null;
-  return response.clone().json().catch(() => null);
-}
-
-/**
- * Returns the URL of the auth API of the server that this script comes from: `/api/auth/`, behind the prefix of the whole
- * project if there is one before `/static/tokens/`. A bundler may give the script a URL without a host.
- */
-function defaultApi() {
-  const { origin, pathname, protocol } = new URL(HERE);
-  const [, prefix] = /^(.*)\/static\/tokens\/session[^/]*\.js$/.exec(pathname) ?? [undefined, ""];
-  return new URL(`${prefix}/api/auth/`, protocol.startsWith("http") ? origin : location.origin);
-}
-
-/** Waits for a promise until the signal is aborted. */
-function within(signal, promise) {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
-}
+const WORKER = new URL("./session-client.js", import.meta.url); // Bundlers recognise this form.
+const WORKER_TIMEOUT = 10_000; // Milliseconds that a shared worker may take to start.
 
 /** Returns an object with the methods of the `SessionClient` in the shared worker. */
 function connect(name) {
   // In browsers with `extendedLifetime` the worker survives a reload of the only tab.
-  /** @type {WorkerOptions & { extendedLifetime: boolean }} */
   const options = bare({ type: "module", name, extendedLifetime: true });
   const worker = new SharedWorker(trusted(), options);
   const waiting = new Map();
   const settle = (id, error, value) => {
-    if (!waiting.has(id)) return; // It is the greeting, or too late.
-    const { resolve, reject } = waiting.get(id);
+    const asked = waiting.get(id);
+    if (!asked) return; // It is the greeting, or too late.
     waiting.delete(id);
-    if (error) reject(new SessionError(error));
-    else resolve(value);
+    if (error) asked.reject(new SessionError(error));
+    else asked.resolve(value);
   };
   let last = 0;
   let failure; // The worker could not start, for example because the Content-Security-Policy has no `worker-src`.
@@ -352,10 +162,201 @@ let policy;
 function trusted() {
   const rules = bare({ createScriptURL: () => WORKER.href });
   try {
-    // @ts-ignore: TypeScript does not know it yet.
+    // TypeScript does not know it yet.
     policy ??= globalThis.trustedTypes?.createPolicy?.("latchkey", rules);
   } catch {
     // The page does not permit a policy of this name. It may not require one either.
   }
   return policy?.createScriptURL("") ?? WORKER;
 }
+
+/** The session of a page. */
+
+const HERE = import.meta.url;
+
+/** See `types.ts`. */
+class BrowserSession extends EventTarget {
+  #passkeys;
+  #name;
+  #mode;
+  #origins;
+  #client;
+  #channel;
+  #user; // undefined: not known yet.
+  #session;
+  #stepUp;
+  #closing = new AbortController();
+
+  constructor(options) {
+    super();
+    const { mode = "cookie", api, origins = [], stepUp } = own(options, "mode", "api", "origins", "stepUp");
+    // A `<base>` that somebody has injected into the page changes neither the one nor the other.
+    const address = api === undefined ? defaultApi() : new URL(api, location.href);
+    if (!address.pathname.endsWith("/")) address.pathname += "/";
+    this.#mode = mode;
+    this.#stepUp = stepUp;
+    this.#name = PREFIX + address;
+    // Cookies are sent to the page's own origin. A token is sent only to the origins that are listed.
+    this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
+    for (const origin of origins) this.#origins.add(new URL(origin).origin);
+    const publish = (change) => this.#publish(change);
+    this.#client = mode === "body" ? connect(this.#name) : new SessionClient(this.#name, address, mode, publish);
+    this.#passkeys = new BrowserPasskeys(this, this.#client, (change) => this.#apply(change));
+    this.#listen();
+    const listening = bare({ signal: this.#closing.signal });
+    const checkAgain = () => this.restore().catch(() => {}); // The next request tries again.
+    const wake = () => this.#client.wake().catch(() => {});
+    // A page in the back-forward cache gets no messages, and an open channel would remove it from the cache.
+    addEventListener("pagehide", () => this.#closeChannel(), listening);
+    addEventListener("pageshow", ({ persisted }) => persisted && [this.#listen(), checkAgain()], listening);
+    // An element can have the name of any property of `document`, but not of its prototype.
+    const listenTo = (type, listener) =>
+      EventTarget.prototype.addEventListener.call(document, type, listener, listening);
+    listenTo("resume", checkAgain); // It was frozen.
+    listenTo("visibilitychange", () => Reflect.get(Document.prototype, "hidden", document) || wake());
+    addEventListener("online", wake, listening);
+  }
+
+  /** The signed-in user, as far as this tab knows, or null. */
+  get user() {
+    return this.#user ?? null;
+  }
+
+  async restore(options) {
+    const { signal } = own(options, "signal");
+    const found = await within(signal, this.#client.restore());
+    this.#apply(found ?? { kind: "expire", user: null, session: this.#session });
+    return this.user;
+  }
+
+  async signIn(credentials) {
+    this.#apply(await this.#client.signIn(credentials));
+    return this.user;
+  }
+
+  async factorOptions(method) {
+    return this.#client.factorOptions(method);
+  }
+
+  async answerFactor(method, answer, options) {
+    this.#apply(await this.#client.answerFactor(method, answer, options));
+    return this.user;
+  }
+
+  get passkeys() {
+    return this.#passkeys;
+  }
+
+  async signOut() {
+    await this.#client.signOut();
+    this.#apply({ kind: "signout", user: null, session: this.#session });
+  }
+
+  async send(method, path, data) {
+    const once = () => this.#client.send(method, path, data);
+    const answer = await once().catch(async (error) => {
+      if (!this.#stepUp || error.code !== "reauthentication_required") throw error;
+      if (!(await this.#stepUp(bare({ offered: error.offered })))) throw error;
+      return once();
+    });
+    if (method === "DELETE" && path === "me") this.#apply({ kind: "signout", user: null, session: this.#session });
+    return answer;
+  }
+
+  async fetch(input, init) {
+    const { origin } = new URL((input instanceof Request ? input : new Request(input)).url);
+    if (!this.#origins.has(origin)) return fetch(input, init);
+    const copy = () => (input instanceof Request ? input.clone() : input);
+    const copies = [copy(), ...(this.#stepUp ? [copy()] : [])];
+    const given = plain(init);
+    const request = new Request(input, given);
+    const isOver = given?.body instanceof ReadableStream; // The stream has been read, and cannot be sent again.
+    const { turn, response } = await this.#send(request);
+    let last = response;
+    if ((await isRefused(last)) && (await within(request.signal, this.#client.renew(turn)))) {
+      if (isOver) return last;
+      last = (await this.#send(new Request(copies.pop(), given))).response;
+    }
+    const challenge = this.#stepUp && !isOver ? await challengeOf(last, this.#client) : undefined;
+    // Once only, so that a user who does not reach the level is not asked forever.
+    if (!challenge || !(await within(request.signal, Promise.resolve(this.#stepUp(challenge))))) return last;
+    return (await this.#send(new Request(copies.pop(), given))).response;
+  }
+
+  close() {
+    this.#closing.abort();
+    this.#closeChannel();
+    this.#client.close();
+  }
+
+  async #send(request) {
+    const { turn, token } = await within(request.signal, this.#client.ready());
+    if (this.#mode !== "body" && request.credentials === "same-origin") {
+      request = new Request(request, bare({ credentials: "include" }));
+    }
+    if (token && !request.headers.has("Authorization")) request.headers.set("Authorization", `Bearer ${token}`);
+    return { turn, response: await fetch(request) };
+  }
+
+  #listen() {
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => {
+      if (this.#client instanceof SessionClient) this.#client.receive(data);
+      this.#apply(data);
+    };
+  }
+
+  #closeChannel() {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  #publish(change) {
+    if (this.#closing.signal.aborted) return;
+    this.#channel?.postMessage(change);
+    this.#apply(change);
+  }
+
+  #apply(change) {
+    const { kind, user, session } = own(change, "kind", "user", "session");
+    const before = this.#user;
+    if (!user && session !== this.#session) return; // A late message about an earlier session.
+    const isChange = user ? session !== this.#session && (kind === "signin" || before !== undefined) : Boolean(before);
+    this.#user = user ?? null;
+    this.#session = user ? session : undefined;
+    if (isChange) this.dispatchEvent(new Event(user ? "signin" : kind));
+  }
+}
+
+/** Returns options without what somebody has added to `Object.prototype`. A `Request` has getters, and stays as it is. */
+function plain(init) {
+  return init && Object.getPrototypeOf(init) === Object.prototype ? bare(init) : init;
+}
+
+/**
+ * Returns the URL of the auth API of the server that this script comes from: `/api/auth/`, behind the prefix of the whole
+ * project if there is one before `/static/tokens/`. A bundler may give the script a URL without a host.
+ */
+function defaultApi() {
+  const { origin, pathname, protocol } = new URL(HERE);
+  const [, prefix] = /^(.*)\/static\/tokens\/session[^/]*\.js$/.exec(pathname) ?? [undefined, ""];
+  return new URL(`${prefix}/api/auth/`, protocol.startsWith("http") ? origin : location.origin);
+}
+
+/** Waits for a promise until the signal is aborted. */
+function within(signal, promise) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+/** Creates the session of a page. Several objects on a page act as one. */
+function createSession(options) {
+  return new BrowserSession(options);
+}
+
+export { createSession };

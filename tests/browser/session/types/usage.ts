@@ -1,6 +1,5 @@
 // Code as an app has it, and mistakes that its compiler must report.
 import { createSession, SessionError, type Session, type User } from "../../../../tokens/static/tokens/session.js";
-import type * as implementation from "./implementation.js";
 
 const session: Session = createSession({ mode: "subdomain", api: "https://auth.example.org/api/auth/", origins: [] });
 session.addEventListener("expire", (event) => event.preventDefault());
@@ -48,11 +47,3 @@ session.passkeys.signIn({ mediation: "silently" });
 session.user = null;
 // @ts-expect-error: there may be no user
 session.user.email;
-
-// The declarations match the module, which the compiler reads as `implementation`.
-type Members = Exclude<keyof Session, keyof EventTarget>;
-export const members: Record<Members, unknown> = {} as ReturnType<typeof implementation.createSession>;
-export const make: (...given: Parameters<typeof createSession>) => { readonly user: User | null } =
-  {} as typeof implementation.createSession;
-export const fetched: (...given: Parameters<Session["fetch"]>) => ReturnType<Session["fetch"]> =
-  {} as ReturnType<typeof implementation.createSession>["fetch"];
