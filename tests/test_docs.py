@@ -45,7 +45,7 @@ def test_every_table_that_can_be_made_is_on_one_page():
             "problems",
             "| 401 | `token_expired` | The access token has expired. Refresh, and try again. | `Bearer error=",
         ),
-        ("commands", "| `--older-than` `DURATION` | sessions opened longer ago than this (12h, 30d) |"),
+        ("commands", "| `--older-than` `DURATION` | sessions opened longer ago than this: 90s, 15m, 12h or 30d |"),
         ("checks", "| `tokens.W053` | warning | /.well-known/jwks.json is not in the URLs. | Add path("),
         ("events", "| `sign_in_failed` | sign-in failed | `ATTEMPT_RETENTION` |"),
         ("reasons", "| `reuse_detected` | a refresh token was used twice |"),

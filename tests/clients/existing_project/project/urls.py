@@ -27,10 +27,11 @@ urlpatterns = [
 if "WITH_LATCHKEY" in os.environ:
     from django.urls import include, path
 
-    from tokens.api.public import jwks
+    from tokens.api.public import authorization_server_metadata, jwks
 
     urlpatterns = [
         *urlpatterns,
         path("api/", include("tokens.api.urls")),
         path(".well-known/jwks.json", jwks),
+        path(".well-known/oauth-authorization-server", authorization_server_metadata),
     ]
