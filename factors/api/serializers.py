@@ -50,7 +50,7 @@ class PasskeySignInInput(SignInInput):
     ceremony = Text(
         max_length=MAX_CEREMONY,
         required=False,
-        help_text="In mode `body`: from the answer with the options.",
+        help_text="In mode `body`: the member `ceremony` of the answer that had the options.",
     )
 
 

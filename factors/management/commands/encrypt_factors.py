@@ -10,8 +10,8 @@ from tokens.service.reporting import Report, counted
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the secrets of authenticator apps under the current SECRET_KEY. Run it when a new key is used, and "
-        "before the old one leaves SECRET_KEY_FALLBACKS. It fails if a secret cannot be read."
+        "Encrypts the secrets of authenticator apps under the current SECRET_KEY. Run it after a change of SECRET_KEY, "
+        "before you remove the old key from SECRET_KEY_FALLBACKS. It fails if a secret cannot be read."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

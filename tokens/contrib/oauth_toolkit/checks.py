@@ -15,4 +15,4 @@ def check_validator(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f'Set OAUTH2_PROVIDER["OAUTH2_VALIDATOR_CLASS"] to "{VALIDATOR}", or let yours inherit from SessionBound.'
     what = "Tokens of django-oauth-toolkit do not end with their session"
-    return [Error(f"{what}: the validator is another one.", hint=hint, id="tokens.E047")]
+    return [Error(f"{what}: OAUTH2_VALIDATOR_CLASS is not Latchkey's validator.", hint=hint, id="tokens.E047")]
