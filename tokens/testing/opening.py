@@ -63,7 +63,8 @@ def open_session(
     REQUIRED_FACTORS are asked. Raise `tokens.sessions.SignInRefused` or `FactorRequired` as a sign-in does, and
     `ValueError` if the mode is not in MODES or the user cannot sign in.
 
-    ``mode`` is by default the storage mode in which pages sign users in. ``meta`` and ``cookies`` are those of the request that signs in.
+    ``mode`` is by default the storage mode in which pages sign users in. ``meta`` and ``cookies`` are those of the
+    request that signs in.
     """
     found = token_settings()
     mode = mode or found.mode_of_pages

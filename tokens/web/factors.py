@@ -95,7 +95,7 @@ class Factor:
         return None
 
     def verify(self, request: Any, user: Any, answer: Any) -> Given | None:
-        """Return the methods that the answer proves, or the time of each by its name. Return None if the answer is wrong.
+        """Return the methods that the answer proves, or the time of each by its name. If it is wrong, return None.
 
         ``answer`` is what a client has sent: any JSON, and not what the factor expects.
         """
