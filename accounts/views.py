@@ -83,14 +83,18 @@ class SignIn(Entrance, LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         if sessions.reopen(self.request, form.get_user()):
             return HttpResponseRedirect(self.get_success_url())
-        is_remembered = form.cleaned_data.get("remember")
-        if is_remembered:
-            # With an expiry, Django's session does not end when the browser is closed. A pending sign-in too.
-            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        self._remember(form)
         super().form_valid(form)
-        if is_remembered:  # The first session may have been somebody else's.
-            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        self._remember(form)  # The first session may have been somebody else's.
         return self.lead_on()
+
+    def _remember(self, form: Any) -> None:
+        """Let Django's session end with the browser, or not, as the user has chosen. A pending sign-in does the same.
+
+        Whether it does so by default is a setting of the project (SESSION_EXPIRE_AT_BROWSER_CLOSE).
+        """
+        if "remember" in form.fields:
+            self.request.session.set_expiry(settings.SESSION_COOKIE_AGE if form.cleaned_data["remember"] else 0)
 
 
 class SignOut(LogoutView):

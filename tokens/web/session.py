@@ -78,9 +78,8 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
         user_logged_in.send(sender=type(user), request=request, user=user)
     else:
         login(request, user, backend)
-        if issued.session.remember:
-            # With an expiry, Django's session does not end when the browser is closed.
-            request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        # Django's session ends with the browser if ours does, whatever SESSION_EXPIRE_AT_BROWSER_CLOSE says.
+        request.session.set_expiry(settings.SESSION_COOKIE_AGE if issued.session.remember else 0)
 
 
 def open_for_page(request: HttpRequest, user: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as Browser
 from tests.tokens.edge import who
@@ -107,6 +107,44 @@ def test_by_default_the_cookies_are_kept(door, remembering, user, clock):
     remembering("always")
     assert used(Kept(), user, clock, through=door) >= {ACCESS, REFRESH, SESSION}
     assert RefreshToken.objects.get().idle_expires_at > clock.now + BROWSER or door is for_an_hour
+
+
+def unticked_by_page(browser: Client, user: Any) -> None:
+    data = {"username": user.email, "password": PASSWORD}
+    assert browser.post("/sign-in", data).status_code == 302
+
+
+def unticked_after_a_remembered_session(browser: Client, user: Any) -> None:
+    by_page(browser, user)
+    browser.kept = set()  # type: ignore[attr-defined]
+    unticked_by_page(browser, user)
+
+
+def unticked_after_somebody_elses_session(browser: Client, user: Any) -> None:
+    by_page(browser, UserFactory.create())
+    browser.kept = set()  # type: ignore[attr-defined]
+    unticked_by_page(browser, user)
+
+
+def unticked_by_api(browser: Client, user: Any) -> None:
+    login(browser, user)
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        unticked_by_page,
+        unticked_after_a_remembered_session,
+        unticked_after_somebody_elses_session,
+        unticked_by_api,
+    ],
+)
+def test_a_user_who_has_not_ticked_the_box_is_not_remembered_even_if_the_project_keeps_sessions(
+    door, remembering, user, clock
+):
+    remembering("always")
+    assert used(Kept(), user, clock, through=door) == set()
+    assert RefreshToken.objects.filter(user=user).latest("since").idle_expires_at == clock.now + BROWSER
 
 
 @pytest.mark.parametrize("value", ["never", "bound"])
