@@ -111,6 +111,11 @@ class RegistrationForm(_NamedForm, NewEmailForm, NewPasswordForm):
     password2.help_text = ""
     field_order = ("email", "password1", "password2")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if users.name_field() is None:
+            self.fields["email"].widget.attrs["autocomplete"] = "username"
+
 
 class CodeInput(forms.PasswordInput):
     """The field for a code. As with a password, a wrong one is not shown again."""

@@ -55,8 +55,8 @@ class SecondStep(Entrance, AccountForm):
             for name, factor in self.offered.items()
             if name != self.method
         ]
-        known = sessions.factors.known()
-        return super().get_context_data(next=target, others=others, factors=known, **self._enrolment(), **kwargs)
+        more = {"factors": sessions.factors.known(), "username": sessions.pending.user_name_here(self.request)}
+        return super().get_context_data(next=target, others=others, **more, **self._enrolment(), **kwargs)
 
     def _enrolment(self) -> dict[str, Any]:
         """Return what the page shows of a factor that is set up here. A script gets that of its factor by itself."""

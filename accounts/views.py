@@ -148,6 +148,8 @@ class AccountForm(FormView):  # type: ignore[type-arg]
     button: ClassVar[Text]
     done: ClassVar[str]
     blamed: ClassVar[str | None] = None
+    username: str = ""
+    """The user name that password managers are told, if the form asks for a password and the user is not signed in."""
     is_offered: bool = True
     bad_link: ClassVar[Text] = _("This link is not valid. Request a new one.")
 
@@ -158,6 +160,9 @@ class AccountForm(FormView):  # type: ignore[type-arg]
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), **_PLAIN_LABELS}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**{"username": self.username, **kwargs})
 
     def carry_out(self, given: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -265,9 +270,11 @@ class ConfirmEmail(LinkFormView):
     def get_initial(self) -> dict[str, Any]:
         """Return the token, and the user name that was registered with it."""
         field = users.name_field()
-        if field is None or not links.is_for(self.token, Purpose.REGISTRATION):
-            return super().get_initial()
-        return {**super().get_initial(), field.name: emails.registered_name(self.token)}
+        return {**super().get_initial(), **({field.name: self.username} if field and self.username else {})}
+
+    @property
+    def username(self) -> str:  # type: ignore[override]
+        return emails.registered_name(self.token)
 
     def look_at(self, token: str) -> None:
         emails.look_at(token)
@@ -297,6 +304,10 @@ class ConfirmPasswordReset(LinkFormView):
     text = _("You will be signed out everywhere.")
     purposes = (Purpose.PASSWORD_RESET,)
     is_offered = users.has_addresses()
+
+    @property
+    def username(self) -> str:  # type: ignore[override]
+        return passwords.user_name_of(self.token)
 
     def look_at(self, token: str) -> None:
         passwords.look_at(token)

@@ -54,6 +54,22 @@ ONCE_BY_DEFAULT = (
 """Where tests that run on both databases are left out on PostgreSQL, unless ``-m quick`` asks for them."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the tests in browsers. They stand here, so that ``pytest -m browser`` knows them too."""
+    parser.addoption(
+        "--device-bound",
+        choices=["offer", "off"],
+        default="offer",
+        help="tests of the session client in browsers: DEVICE_BOUND of the sites. Chromium keeps keys.",
+    )
+    parser.addoption(
+        "--engine",
+        choices=["chromium", "firefox", "webkit"],
+        default="chromium",
+        help="tests in browsers: the browser. Tests that assume Chromium are skipped in the others.",
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that needs a database once on each of them."""
     marked = metafunc.definition.get_closest_marker("django_db")

@@ -63,9 +63,13 @@ def look_at(token: str) -> None:
 
 
 def registered_name(token: str) -> str:
-    """Return the user name of the registration with this token, or "" if it cannot be confirmed."""
+    """Return the user name of the registration with this token, which may be its address.
+
+    Return "" if it cannot be confirmed.
+    """
     try:
-        return registration.look_at(links.read(token, Purpose.REGISTRATION)).username
+        registered = registration.look_at(links.read(token, Purpose.REGISTRATION))
+        return registered.email if users.name_field() is None else registered.username
     except (InvalidLink, links.UsedLink):
         return ""
 

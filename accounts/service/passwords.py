@@ -107,6 +107,15 @@ def look_at(token: str) -> None:
     pending_changes.look_at(links.read(token, Purpose.PASSWORD_RESET))
 
 
+def user_name_of(token: str) -> str:
+    """Return the user name of the account whose password this link can reset, or "" if it can reset none."""
+    try:
+        user = pending_changes.look_at(links.read(token, Purpose.PASSWORD_RESET))
+    except (links.InvalidLink, links.UsedLink):
+        return ""
+    return str(user.get_username())
+
+
 def reset(request: HttpRequest, token: str, new: str) -> None:
     """Set a new password by a link, and end all sessions. After the alarm this recovers the account too.
 

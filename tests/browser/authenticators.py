@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page
 
 BY_PRESS = "PublicKeyCredential.isConditionalMediationAvailable = async () => false"
@@ -18,6 +19,9 @@ class Authenticator:
     def __init__(
         self, page: Page, *, internal: bool = True, is_old: bool = False, synced: tuple[bool, bool] = (False, False)
     ) -> None:
+        browser = page.context.browser
+        if browser is None or browser.browser_type.name != "chromium":
+            pytest.skip("It assumes Chromium: the protocol of no other browser here has authenticators.")
         self._cdp = page.context.new_cdp_session(page)
         self._cdp.send("WebAuthn.enable", {"enableUI": False})
         options = {

@@ -1,6 +1,8 @@
-"""A real Chromium, and sites for it to visit. Every test in this folder has the marker ``browser``."""
+"""A real browser, and sites for it to visit. Every test in this folder has the marker ``browser``.
 
-import shutil
+The option ``--engine`` says which browser: `tests.browser.engines`.
+"""
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser import engines
 from tests.browser.pages import Visit
 from tests.browser.profiles import Profile, profile_kept
-from tests.browser.sites import Certificate, Person, Site, migrate, served
+from tests.browser.sites import UNBOUND, Certificate, Person, Site, migrate, served
 from tests.browser.steps import policy_violations, sign_in
+from tests.browser.webkit import started as webkit_started
 from tests.clients.conftest import installed, package  # noqa: F401  # A fixture in this folder, too.
 from tests.databases import start_server
 
@@ -24,14 +28,6 @@ PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 RUN_AXE = """async options => (await axe.run(options)).violations.map(
     found => [found.id, ...found.nodes.map(node => node.html)]
 )"""
-FLAGS = (
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
-)
 
 
 def at_length(*values: Any) -> list[Any]:
@@ -41,6 +37,18 @@ def at_length(*values: Any) -> list[Any]:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker("browser")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker, engine = item.get_closest_marker("chromium_only"), item.config.getoption("engine")
+    if marker and engine != engines.CHROMIUM:
+        pytest.skip(f"It assumes Chromium: {marker.args[0]}")
+
+
+@pytest.fixture(scope="session")
+def engine(pytestconfig) -> str:
+    """The browser of this run: the option ``--engine``."""
+    return pytestconfig.getoption("engine")
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +71,24 @@ def database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sites(database_url, certificate) -> Iterator[Sites]:
+def device_bound(pytestconfig) -> str:
+    """DEVICE_BOUND of every site whose test does not set it: the option ``--device-bound``."""
+    return pytestconfig.getoption("device_bound")
+
+
+@pytest.fixture(scope="session")
+def sites(database_url, certificate, device_bound, engine) -> Iterator[Sites]:
     """Returns the site with this host and environment, and starts it if no test has used it before."""
     started: dict[Any, Site] = {}
     with ExitStack() as stack:
 
         def site(host: str = "app.test", **environment: str) -> Site:
+            environment = {"TOKENS_DEVICE_BOUND": device_bound, **environment}
             key = (host, *sorted(environment.items()))
             if key not in started:
                 started[key] = stack.enter_context(served(database_url, certificate, host, **environment))
+                offers = environment["TOKENS_DEVICE_BOUND"] == "offer"
+                started[key].binds = offers and engine == engines.CHROMIUM
             return started[key]
 
         yield site
@@ -87,9 +104,11 @@ def environment() -> dict[str, str]:
 def site(sites, environment) -> Iterator[Site]:
     """The project with its default settings: storage mode ``cookie``, and all default durations.
 
+    Only DEVICE_BOUND is off, so that every browser refreshes by rotation. The tests in ``device_bound`` set it, and
+    those in ``session`` run with both.
     Answers that a failed test still holds or loses are delivered. Otherwise all later tests of this site would fail.
     """
-    found = sites(**environment)
+    found = sites(**{**UNBOUND, **environment})
     yield found
     found.deliver()
 
@@ -101,25 +120,51 @@ def playwright() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="session")
-def launch_options(certificate) -> dict[str, Any]:
-    """How to start the distribution's Chromium, so that it resolves ``*.test`` to this machine."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("Chromium is not installed. These tests run it: apt-get install chromium.")
-    return {
-        "executable_path": path,
-        "args": [*FLAGS, f"--ignore-certificate-errors-spki-list={certificate.spki}"],
-        "chromium_sandbox": False,
-        # Playwright disables the back-forward cache. Users have it.
-        "ignore_default_args": ["--disable-back-forward-cache"],
-    }
+def launch_options(certificate, engine) -> dict[str, Any]:
+    """How to start the distribution's browser, so that it resolves ``*.test`` to this machine."""
+    return engines.launch_options(engine, certificate.spki)
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright, launch_options) -> Iterator[Browser]:
+def options_with_keys(launch_options) -> dict[str, Any]:
+    """How to start a Chromium that keeps keys in software. A machine without a TPM would bind no session otherwise."""
+    return {**launch_options, "args": [*launch_options["args"], engines.WITH_KEYS]}
+
+
+@pytest.fixture(scope="session")
+def chromium_with_keys(playwright, options_with_keys) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(**options_with_keys)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium_without_keys(playwright, launch_options) -> Iterator[Browser]:
     browser = playwright.chromium.launch(**launch_options)
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(playwright, launch_options) -> Iterator[Browser]:
+    browser = playwright.firefox.launch(**launch_options)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def webkit(tmp_path_factory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("webkit")
+    with webkit_started(engines.program_of(engines.WEBKIT), folder, engines.SITES) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def browser_of_run(request, engine, device_bound) -> Browser:
+    """The browser of the option ``--engine``. Chromium keeps keys if the sites offer to bind sessions to them."""
+    if engine == engines.CHROMIUM:
+        return request.getfixturevalue("chromium_with_keys" if device_bound == "offer" else "chromium_without_keys")
+    return request.getfixturevalue(engine)
 
 
 @contextmanager
@@ -129,17 +174,21 @@ def contexts_of(browser: Browser, **defaults: Any) -> Iterator[NewContext]:
 
         def new(**options: Any) -> BrowserContext:
             context = browser.new_context(**{**defaults, **options})
-            context.set_default_timeout(10_000)
             stack.callback(context.close)
+            if isinstance(context, BrowserContext):
+                context.set_default_timeout(10_000)
             return context
 
         yield new
 
 
 @pytest.fixture
-def new_context(chromium) -> Iterator[NewContext]:
-    """Opens browser contexts, each with its own cookies: browsers of different users, or of a user and an attacker."""
-    with contexts_of(chromium) as new:
+def new_context(browser_of_run, engine) -> Iterator[NewContext]:
+    """Opens browser contexts, each with its own cookies: browsers of different users, or of a user and an attacker.
+
+    Chromium knows the certificate of the tests. The other browsers accept every certificate.
+    """
+    with contexts_of(browser_of_run, ignore_https_errors=engine != engines.CHROMIUM) as new:
         yield new
 
 
@@ -150,9 +199,12 @@ def context(new_context, site) -> BrowserContext:
 
 
 @pytest.fixture
-def profile(playwright, launch_options, site, tmp_path) -> Iterator[Profile]:
+def profile(playwright, request, engine, site, tmp_path) -> Iterator[Profile]:
     """A browser whose profile is kept on disk. Contexts in memory would not show what a browser had saved."""
-    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **launch_options) as found:
+    if engine != engines.CHROMIUM:
+        pytest.skip("It assumes Chromium, whose processes are found by their folder.")
+    options = request.getfixturevalue("options_with_keys")
+    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **options) as found:
         yield found
 
 
@@ -179,7 +231,7 @@ def signed_in(page, person) -> Page:
 
 @pytest.fixture
 def refused(context) -> list[str]:
-    """What the content security policy has refused in this browser. Only the console reports it."""
+    """What the content security policy has refused in this browser."""
     return policy_violations(context)
 
 
@@ -193,7 +245,7 @@ def axe(tmp_path_factory) -> str:
 @pytest.fixture
 def visit(page, site, person, sites) -> Visit:
     """A user in front of a browser, who can go to each of `pages.PAGES`."""
-    return Visit(page, site, person, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0"))
+    return Visit(page, site, person, lambda: sites(DATABASE_URL=NO_DATABASE, DATABASE_POOL="0", **UNBOUND))
 
 
 @pytest.fixture

@@ -19,11 +19,16 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.clients.projects import ROOT, Server, clean_environment, started
 
 SECRET_KEY = "the secret of a site that browsers visit, as long as it has to be"
-HOSTS = ("app.test", "*.app.test", "example.test", "*.example.test", "evil.test")
-"""Names that the tests' browser resolves to this machine. `example.test` has a host for each part of a site."""
+HOSTS = ("app.test", "*.app.test", "example.test", "*.example.test", "*.example.org", "evil.test")
+"""Names that the tests' browser resolves to this machine. `example.test` has a host for each part of a site.
+
+For WebKit two hosts are one site only below a public suffix, such as ``.org``.
+"""
 PASSWORD = "a password of somebody's"
 THREE_MODES = {"TOKENS_MODES": "cookie,scoped,body"}
 """The variables for the settings of a site whose clients choose their storage mode."""
+UNBOUND = {"TOKENS_DEVICE_BOUND": "off"}
+"""The variables for a site whose sessions are refreshed by rotation in every browser."""
 
 
 class Certificate:
@@ -62,6 +67,8 @@ class Site(Server):
         super().__init__(process)
         self.host = host
         self.origin = origin or f"https://{host}:{self.port}"
+        self.binds = False
+        """Whether the browser of the tests binds its sessions at this site to keys."""
 
     def new_person(self, **fields: Any) -> Person:
         """Create a user who has never signed in. ``fields``: of the model, such as ``is_superuser``."""

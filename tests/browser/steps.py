@@ -17,6 +17,11 @@ FAST_TIMERS = "globalThis.setTimeout = ((wait) => (then, time) => wait(then, tim
 """Runs before a page's own scripts. Their timers then take a twentieth of the time."""
 
 
+_NOTE_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => {
+    noteViolation(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`);
+});"""
+
+
 def fill_in(page: Page, person: Person) -> None:
     """Fill the sign-in form that the page shows, and send it."""
     page.get_by_label("E-mail address").fill(person.email)
@@ -56,6 +61,11 @@ def assert_user(page: Page, person: Person | None) -> None:
     expect(page.locator("#who")).to_have_text(person.email if person else "nobody")
 
 
+def is_error_page(url: str) -> bool:
+    """Return whether this is the URL of a browser's own page about an error."""
+    return url.startswith(("chrome-error:", "about:neterror"))
+
+
 def cookie(context: BrowserContext, name: str) -> str | None:
     """Return the value of a cookie, even if it is HttpOnly."""
     return next((found["value"] for found in context.cookies() if found.get("name") == name), None)
@@ -74,9 +84,17 @@ def show_other_site(page: Page, body: str = "", origin: str = OTHER_SITE) -> Non
 
 
 def policy_violations(context: BrowserContext) -> list[str]:
-    """Return a list to which each violation of the content security policy in this browser will be added."""
+    """Return a list to which each violation of the content security policy in this browser will be added.
+
+    Chromium reports them in its console, also those in frames whose scripts do not run. The other browsers report them
+    to the page, by an event.
+    """
     found: list[str] = []
-    context.on(
-        "console", lambda said: re.search("Content Security Policy|Refused", said.text) and found.append(said.text)
-    )
+    if context.browser is None or context.browser.browser_type.name == "chromium":
+        context.on(
+            "console", lambda said: re.search("Content Security Policy|Refused", said.text) and found.append(said.text)
+        )
+        return found
+    context.expose_function("noteViolation", lambda what: found.append(what))  # Playwright takes no built-in method.
+    context.add_init_script(_NOTE_VIOLATIONS)
     return found

@@ -12,7 +12,10 @@ REFRESH_PATH = "/api/auth/refresh"
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """With the default of 8 a session would survive more lost answers than a test can wait for."""
+    """With the default of 8 a session would survive more lost answers than a test can wait for.
+
+    A session that is bound to its device has no refresh token. `device_bound.test_deferral` tests it.
+    """
     return {"TOKENS_MAX_RECOVERIES": "1"}
 
 
@@ -68,6 +71,7 @@ def test_a_link_from_another_site_leads_to_the_page_with_one_refresh(signed_in, 
     assert (len(watch.answered(REFRESH_PATH)), site.generations(person)) == (1, [1])
 
 
+@pytest.mark.chromium_only("the driver of Firefox does not switch scripts off")
 def test_without_scripts_the_page_has_a_link(new_context, site, person):
     context: BrowserContext = new_context(base_url=site.origin, java_script_enabled=False)
     page = context.new_page()

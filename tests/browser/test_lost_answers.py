@@ -5,7 +5,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
 from tests.browser.sites import Person, Site
-from tests.browser.steps import EXPIRED, NOTE, REFRESH, assert_user, cookie, sign_in
+from tests.browser.steps import EXPIRED, NOTE, REFRESH, assert_user, cookie, is_error_page, sign_in
 
 LATE = 3 * 3600
 """The seconds until the next request. How late it comes does not matter: see `tests.tokens.protocol.test_rotation`."""
@@ -30,9 +30,9 @@ def assert_continues(page: Page, site: Site, person: Person) -> None:
 def lose_answer(page: Page, site: Site) -> None:
     """Open a page, and lose its answer: the browser shows its own error page."""
     with site.lose_answers(NOTE):
-        with pytest.raises(PlaywrightError, match=r"ERR_EMPTY_RESPONSE|ERR_CONNECTION"):
+        with pytest.raises(PlaywrightError, match=r"ERR_EMPTY_RESPONSE|ERR_CONNECTION|NS_ERROR_NET"):
             page.goto(NOTE)
-        page.wait_for_url("chrome-error://**")
+        page.wait_for_url(is_error_page)
 
 
 def leave(page: Page, site: Site, how: str) -> None:

@@ -1,10 +1,10 @@
 """Pages of another site send requests to ours, with or without the user's cookies, and change nothing."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from tests.browser.conftest import at_length
-from tests.browser.steps import EXPIRED, NOTE, assert_user, show_other_site, tokens
+from tests.browser.steps import EXPIRED, NOTE, assert_user, is_error_page, show_other_site, tokens
 
 FORM = """<form method="post" action="{action}" enctype="{enctype}">{fields}<button>Win</button></form>"""
 FETCH = """([url, method, mode]) => fetch(url, {method, mode, credentials: 'include'})
@@ -24,8 +24,13 @@ def post_form(evil: Page, action: str, enctype: str = "application/x-www-form-ur
     """Send a form of the other site to ours, and return the status of the answer."""
     inputs = "".join(f'<input name="{name}" value="{value}">' for name, value in fields.items())
     evil.set_content(FORM.format(action=action, enctype=enctype, fields=inputs))
-    with evil.expect_navigation() as going:
-        evil.get_by_role("button").click()
+    try:
+        with evil.expect_navigation() as going:
+            evil.get_by_role("button").click()
+    except Error as error:
+        if "NS_ERROR_NET_ERROR_RESPONSE" not in str(error):
+            raise
+        pytest.skip("Firefox shows no answer like this one, and its driver does not tell the status then.")
     return going.value.status
 
 
@@ -83,4 +88,4 @@ def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(signed_in, site, p
 def test_our_pages_are_not_shown_in_a_frame(signed_in, site, person, evil):
     evil.set_content(f'<iframe src="{site.origin}/"></iframe>')
     expect(evil.frame_locator("iframe").get_by_text(person.email)).to_have_count(0)
-    assert evil.frames[1].url.startswith("chrome-error:")
+    assert is_error_page(evil.frames[1].url)

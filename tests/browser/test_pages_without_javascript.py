@@ -7,6 +7,8 @@ from tests.browser.pages import NEW_PASSWORD, NEW_TWICE
 from tests.browser.sites import Person
 from tests.browser.steps import sign_in, sign_out
 
+pytestmark = pytest.mark.chromium_only("the driver of Firefox does not switch scripts off")
+
 
 @pytest.fixture
 def context(new_context, site) -> BrowserContext:

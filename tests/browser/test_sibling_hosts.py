@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.sites import Site
+from tests.browser.sites import UNBOUND, Site
 from tests.browser.steps import ACCESS, fill_in, sign_out
 
 CSRF, SESSION = "__Host-csrf", "__Host-session"
@@ -49,9 +49,10 @@ def sibling(certificate) -> Iterator[str]:
 
 @pytest.fixture
 def site(sites) -> Site:
-    return sites("auth.example.test")
+    return sites("auth.example.test", **UNBOUND)
 
 
+@pytest.mark.chromium_only("which of these cookies a browser keeps is its own")
 def test_cookies_with_names_like_ours_have_no_effect(page, context, site, person, sibling):
     tab = context.new_page()
     page.goto("/sign-in")

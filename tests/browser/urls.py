@@ -29,7 +29,7 @@ NOTE = """<!doctype html><title>note</title>
 <form method="post">{% csrf_token %}<input name="note" aria-label="Note"><button>Save</button></form>"""
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; "
-    "connect-src 'self' https://auth.example.test:* https://app.example.test:* https://evil.test:*"
+    "connect-src 'self' https://auth.example.org:* https://app.example.org:* https://evil.test:*"
 )
 [RECOMMENDED] = [one for one in blocks("docs/how-to/single-page-app.md") if one.first.startswith("default-src ")]
 STRICT = " ".join(RECOMMENDED.text.split())

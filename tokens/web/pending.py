@@ -23,7 +23,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -155,6 +155,12 @@ def offered_here(request: HttpRequest, *, even_if_ended: bool = False) -> dict[s
 def trust_offered_here(request: HttpRequest) -> timedelta | None:
     """Return for how long a page may offer to trust the device. None: the pending sign-in does not offer it."""
     return trust.offered() if (found := _loads(pending_cookie.text_of(request))) and found.may_trust else None
+
+
+def user_name_here(request: HttpRequest) -> str:
+    """Return the user name of the pending sign-in in the browser's cookie, also if it has ended. "": there is none."""
+    user = None if (found := _loads(pending_cookie.text_of(request))) is None else _user(found)
+    return "" if user is None else str(user.get_username())
 
 
 def answer_here(request: HttpRequest, name: str, given: Any, *, trusts: bool = False) -> IssuedTokens:
@@ -312,21 +318,8 @@ def _ago(found: Pending) -> Proved:
 
 
 def _dumps(pending: Pending) -> str:
-    fields = [
-        str(pending.session_id),
-        pending.user_key,
-        pending.digest.hex(),
-        pending.device.hex(),
-        pending.proved,
-        pending.began,
-        pending.mode,
-        pending.remember,
-        pending.device_name,
-        pending.backend,
-        pending.names,
-        pending.lasts,
-        pending.may_trust,
-    ]
+    _, _, digest, device, *others = astuple(pending)
+    fields = [str(pending.session_id), pending.user_key, digest.hex(), device.hex(), *others]
     body = urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).rstrip(b"=")
     return f"{body.decode()}.{_mac(keyring().pending_keys[0], body).decode()}"
 

@@ -1,6 +1,7 @@
 /** What the shared worker does in mode `body`: it has the only client, and pages call its methods. */
 
 import type { Change } from "./changes.ts";
+import { takeOver } from "./hand_over.ts";
 import { METHODS, PREFIX, SessionClient } from "./client.ts";
 import { own } from "./own_properties.ts";
 
@@ -18,15 +19,22 @@ export function serve(worker: WorkerScope): void {
   const publish = (change: Change) => {
     if (change.kind !== "refresh") channel.postMessage(change); // Pages ask for tokens when they send requests.
   };
-  const client = new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish);
+  let client: Promise<SessionClient> | undefined;
+  const begin = async (survives: unknown) => {
+    const keeping = survives ? undefined : await takeOver(name);
+    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, keeping);
+  };
   worker.onconnect = ({ ports }) => {
     const port = ports[0]!;
     port.postMessage({}); // The greeting: an answer can take as long as an outage.
     port.onmessage = async ({ data }) => {
       const { id, method, given } = own(data as unknown, "id", "method", "given");
+      // The first message of a page: whether the worker survives a reload, in this browser.
+      if (method === "begin") client ??= begin(given[0]);
       if (!METHODS.includes(method)) return;
       try {
-        port.postMessage({ id, value: await (client as any)[method](...given) });
+        client ??= begin(true);
+        port.postMessage({ id, value: await ((await client) as any)[method](...given) });
       } catch (error: any) {
         port.postMessage({ id, error: { code: "error", ...error, message: error.message } });
       }

@@ -11,8 +11,6 @@ from tests.browser.steps import ACCESS, assert_user, cookie, sign_in
 from tests.browser.watching import Answered, Watch
 
 REGISTER, REFRESH_BOUND = "/api/auth/device/register", "/api/auth/device/refresh"
-WITH_KEYS = "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
-"""Both features are disabled on Linux, and both are needed."""
 
 Event = dict[str, Any]
 

@@ -102,8 +102,8 @@ def test_every_request_has_its_cookie_while_the_key_is_registered_and_proved(dev
     assert device.proofs == [200]
 
 
-def test_a_browser_without_support_for_it_uses_rotation(new_context, site, person):
-    context = new_context(base_url=site.origin)
+def test_a_browser_without_support_for_it_uses_rotation(chromium_without_keys, site, person):
+    context = chromium_without_keys.new_context(base_url=site.origin)
     page, said = context.new_page(), list[str]()
     page.on("console", lambda message: "favicon" in message.location["url"] or said.append(message.text))
     watching = Device(context, site)
@@ -116,3 +116,4 @@ def test_a_browser_without_support_for_it_uses_rotation(new_context, site, perso
         assert site.generations(person) == [generation]
     assert watching.asked(REGISTER) == watching.asked() == watching.events == said == []
     assert bound_sessions(site, person) == []
+    context.close()

@@ -5,7 +5,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import at_length
 from tests.browser.device_bound.test_binding import link_on_another_site
-from tests.browser.steps import ACCESS, EXPIRED, NOTE, cookie
+from tests.browser.steps import ACCESS, EXPIRED, NOTE, cookie, show_other_site
+from tests.browser.test_crossing import start_and_stop
 
 PICTURE = """async () => {
     const image = new Image();
@@ -54,6 +55,24 @@ def test_a_link_on_another_site_arrives_signed_in(bound, person, path):
     expect(bound.page).to_have_url(f"{bound.site.origin}{path}")
     expect(bound.page.locator("body")).to_contain_text(person.email if path == NOTE else "Current password")
     assert bound.proofs == [200]
+
+
+def test_a_link_on_another_site_that_is_followed_before_the_first_proof_arrives_signed_in(device, site, person):
+    """The refresh token ends by that proof, while the page that refreshes by it is open (`tokens.web.crossing`)."""
+    device.sign_in(person)
+    site.forward(EXPIRED)
+    link_on_another_site(device, f"{NOTE}#who")
+    expect(device.page.locator("#who")).to_have_text(person.email)
+
+
+def test_a_page_of_another_site_that_starts_and_stops_navigations_ends_no_session(bound, site, person):
+    evil = bound.context.new_page()
+    show_other_site(evil)
+    for _ in range(3):
+        bound.expire()
+        start_and_stop(evil, site)
+    bound.sees(person)
+    assert site.reasons(person) == [""]
 
 
 def open_a_page(page: Page) -> int | None:

@@ -12,9 +12,9 @@ from tests.browser.sites import THREE_MODES, Person
 MODES = [*at_length("cookie", "scoped", "subdomain"), "body"]
 SUBDOMAIN = {
     "TOKENS_MODES": "subdomain",
-    "TOKENS_COOKIE_DOMAIN": "example.test",
-    "TOKENS_ISSUER": "https://auth.example.test",
-    "TOKENS_AUDIENCE": "https://auth.example.test",
+    "TOKENS_COOKIE_DOMAIN": "example.org",
+    "TOKENS_ISSUER": "https://auth.example.org",
+    "TOKENS_AUDIENCE": "https://auth.example.org",
 }
 
 
@@ -39,8 +39,8 @@ def world(mode, sites) -> World:
     if mode != "subdomain":
         site = sites(**THREE_MODES)
         return World(mode, site, site)
-    app = sites("app.example.test", **SUBDOMAIN)
-    auth = sites("auth.example.test", TOKENS_TRUSTED_ORIGINS=app.origin, **SUBDOMAIN)
+    app = sites("app.example.org", **SUBDOMAIN)
+    auth = sites("auth.example.org", TOKENS_TRUSTED_ORIGINS=app.origin, **SUBDOMAIN)
     return World(mode, auth, app)
 
 
@@ -71,5 +71,6 @@ def tab(new_tab) -> Tab:
 def signed_in(tab, person) -> Tab:
     """A tab in which the user has signed in. The requests of the sign-in are not among those that `world` reports."""
     tab.sign_in(person)
+    tab.wait_until_bound(person)
     tab.world.forget()
     return tab

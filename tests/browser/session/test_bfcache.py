@@ -1,5 +1,7 @@
 """A page with a session enters the back-forward cache, and asks who is signed in when the user comes back."""
 
+import pytest
+
 from tests.browser.session.worlds import Tab
 
 
@@ -17,7 +19,11 @@ def come_back(tab: Tab) -> None:
     tab.wait_for("location.pathname === '/app'")
     tab.wait_for("globalThis.here ? globalThis.cameBack : document.readyState === 'complete'")
     why_not = tab.page.evaluate("performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons")
-    assert tab.page.evaluate("globalThis.here === true"), f"the page was not in the cache: {why_not}"
+    is_here = tab.page.evaluate("globalThis.here === true")
+    if not is_here and why_not is None:
+        pytest.skip("The browser has loaded the page again instead, and does not say why. Only Chromium does.")
+    assert is_here, f"the page was not in the cache: {why_not}"
+    tab.wait_for_no_lock()  # The client asks who is signed in.
 
 
 def test_a_page_that_comes_back_is_still_signed_in(signed_in, world, person):

@@ -47,7 +47,8 @@ def test_an_expired_token_is_refreshed_before_a_request_despite(signed_in, world
     world.forward(seconds)
     signed_in.page.evaluate(move)
     assert signed_in.fetch(times=times) == [200] * times
-    assert {one.status for one in world.answered()} == {200}
+    asked = [one.status for one in world.answered() if "/device/" not in one.path]
+    assert {*asked} == ({200, 307} if world.binds else {200})
     assert world.refreshes == [200]
 
 
@@ -63,7 +64,8 @@ def test_a_token_in_its_last_minute_is_refreshed_beside_a_request_that_does_not_
     assert world.refreshes == [200]
     assert signed_in.fetch(times=5) == [200] * 5
     assert world.refreshes == [200]
-    assert world.generation(person) == 1
+    # The browser refreshes a bound session by its own clock, which the test has not moved.
+    assert world.generation(person) == (0 if world.binds else 1)
 
 
 @in_the_page

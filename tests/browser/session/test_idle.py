@@ -4,11 +4,11 @@ import pytest
 
 from tests.browser.session.test_changes import send
 from tests.browser.session.worlds import World
-from tests.browser.sites import THREE_MODES
+from tests.browser.sites import THREE_MODES, UNBOUND
 
 HOUR = 3600
 _STEP_UP = """async ([options, password]) => {
-    const { createSession } = await import("/static/tokens/session.js");
+    const { createSession } = await import(`${location.origin}/static/tokens/session.js`);
     const asked = [];
     const stepUp = async (challenge) => {
         asked.push(challenge);
@@ -24,8 +24,11 @@ _STEP_UP = """async ([options, password]) => {
 
 @pytest.fixture
 def world(mode, sites) -> World:
-    """A site whose sessions are idle after an hour. With the default settings no factor reopens one."""
-    site = sites(**THREE_MODES, TOKENS_LIFETIMES=f"aal1=864000/{HOUR}/reopens")
+    """A site whose sessions are idle after an hour. With the default settings no factor reopens one.
+
+    None reopens a session that is bound to its device: it has no refresh token.
+    """
+    site = sites(**THREE_MODES, **UNBOUND, TOKENS_LIFETIMES=f"aal1=864000/{HOUR}/reopens")
     return World(mode, site, site)
 
 

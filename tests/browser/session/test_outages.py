@@ -11,8 +11,9 @@ client_refreshes = pytest.mark.parametrize("mode", ["scoped", "subdomain", "body
 RESTORE = "void (globalThis.begun = session.restore().then(({ email }) => email))"
 
 
-@client_refreshes
 def test_requests_wait_while_the_server_is_down_and_are_answered_afterwards(signed_in, world, person):
+    if world.mode == "cookie" and not world.binds:
+        pytest.skip("In this mode the middleware refreshes, unless the session is bound to its device.")
     world.forward(601)
     with world.auth.down():
         signed_in.begin(times=5)
@@ -22,13 +23,15 @@ def test_requests_wait_while_the_server_is_down_and_are_answered_afterwards(sign
         assert signed_in.user == person.email
     assert signed_in.end() == [200] * 5
     assert signed_in.heard == [["signin", person.email]]
-    refreshes = world.answered("/api/auth/refresh")
+    refreshes = [one for one in world.answered("/api/auth/refresh") if one.status != 307]
     assert [one.status for one in refreshes[:-1]] == [503] * (len(refreshes) - 1)
     assert refreshes[1].at - refreshes[0].at >= 2  # The pause that Retry-After asked for.
 
 
 @pytest.mark.parametrize("mode", ["cookie"], indirect=True)
 def test_where_the_middleware_refreshes_the_app_gets_its_503_and_the_user_stays_signed_in(signed_in, world, person):
+    if world.binds:
+        pytest.skip("The browser refreshes a bound session, and the client waits for it, as in the other modes.")
     world.forward(601)
     with world.auth.down():
         assert signed_in.fetch() == [503]
@@ -42,7 +45,7 @@ def test_where_the_middleware_refreshes_the_app_gets_its_503_and_the_user_stays_
 
 
 @client_refreshes
-def test_a_request_that_is_aborted_stops_waiting_and_the_others_continue(signed_in, world):
+def test_a_request_that_is_aborted_stops_waiting_and_the_others_continue(signed_in, world, engine):
     world.forward(601)
     with world.auth.down():
         signed_in.begin()
@@ -56,7 +59,8 @@ def test_a_request_that_is_aborted_stops_waiting_and_the_others_continue(signed_
         )
         assert reason == "no time"
         late = 'session.fetch("/api/orders", { signal: AbortSignal.timeout(1) }).catch((error) => error.name)'
-        assert signed_in.page.evaluate(late) == "TimeoutError"
+        # In WebKit the signal of a request may not tell why it was aborted.
+        assert signed_in.page.evaluate(late) in {"TimeoutError", *(["AbortError"] if engine == "webkit" else [])}
     signed_in.end_pause()
     assert signed_in.end() == [200]
 

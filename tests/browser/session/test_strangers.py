@@ -106,7 +106,8 @@ def test_no_token_is_sent_to_another_origin(signed_in, world, other_origin):
         ask = f"(url) => session.fetch({what}).then(() => '', (error) => error.name)"
         # The other site permits no CORS, so the page cannot read its answer. The request is sent all the same.
         assert signed_in.page.evaluate(ask, f"{other_origin}/api/orders") == "TypeError"
-        assert received(world) == ["GET"], what
+        # After a redirection Chromium drops the token. Firefox first asks whether it may send it, and may not.
+        assert received(world) == ["GET"] or (what == REDIRECTED and received(world) == ["OPTIONS"]), what
         away = [bool(one.sent("Authorization")) for one in world.answered("/api/away")]
         assert away == ([True] if what == REDIRECTED else [])
 

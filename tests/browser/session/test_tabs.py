@@ -26,7 +26,8 @@ def test_three_tabs_refresh_once(tabs, world, person):
                 tab.begin(times=5)
             assert [tab.end() for tab in tabs] == [[200] * 5] * 3
         assert world.generation(person) == generation
-        assert world.refreshes == ([] if world.mode == "cookie" else [200])
+        # In mode `cookie` the middleware refreshes. If the session is bound, a tab may ask what the browser has done.
+        assert len(world.refreshes) <= 1 if world.mode == "cookie" else world.refreshes == [200]
 
 
 def test_a_sign_in_is_seen_in_every_tab(new_tab, person):
@@ -112,6 +113,7 @@ def test_the_tabs_wait_for_a_slow_answer(tabs, world, person):
     assert world.generation(person) == 1
 
 
+@pytest.mark.chromium_only("its debugger stops a tab")
 @pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
 def test_a_frozen_tab_that_holds_the_lock_does_not_block_the_others(tabs, world, context, person):
     world.forward(601)
@@ -151,6 +153,7 @@ def test_without_locks_each_tab_refreshes_once_and_the_server_answers_both(world
     context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
     tabs = [new_tab(), new_tab()]
     tabs[0].sign_in(person)
+    tabs[0].wait_until_bound(person)
     assert tabs[1].restore() == person.email
     world.forward(601)
     world.forget()

@@ -1,6 +1,7 @@
 """Sites with an app in each storage mode, and tabs that use the session client there."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,21 +10,28 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.sites import Person, Site
+from tests.browser.steps import ACCESS
 from tests.browser.watching import Answered, Watch
 
 
 @dataclass
 class World:
-    """``auth``: the site with the auth API. ``app``: the site with the app, another one only in mode ``subdomain``."""
+    """``auth``: the site with the auth API. ``app``: the site with the app, another one only in mode ``subdomain``.
+
+    ``binds``: sessions of this mode are bound to their device. Then the browser refreshes them, and they have no
+    refresh token.
+    """
 
     mode: str
     auth: Site
     app: Site
+    binds: bool = field(init=False)
     _watches: list[Watch] = field(init=False)
 
     def __post_init__(self) -> None:
         self._sites = [self.auth] if self.app is self.auth else [self.auth, self.app]
         self._watches = [Watch(site) for site in self._sites]
+        self.binds = self.mode in {"cookie", "scoped"} and self.auth.binds
 
     @property
     def api(self) -> str:
@@ -44,13 +52,18 @@ class World:
 
     @property
     def refreshes(self) -> list[int]:
-        """The statuses of the answers to refreshes at the endpoint."""
-        return [one.status for one in self.answered("/api/auth/refresh")]
+        """The statuses of the answers to refreshes at the endpoint.
+
+        If the session is bound, a stale access cookie is deleted by a redirect to the same URL, which does not count:
+        on the way the browser refreshes.
+        """
+        statuses = [one.status for one in self.answered("/api/auth/refresh")]
+        return [status for status in statuses if not (self.binds and status == 307)]
 
     def generation(self, person: Person) -> int:
-        """Return how often the user's only live session has been rotated."""
+        """Return how often the user's only live session has been rotated. The first proof of the key does not count."""
         (row,) = [row for row in self.auth.sessions(person) if not row["revoked_reason"]]
-        return row["generation"]
+        return row["generation"] - (row["bound_at"] is not None)
 
     def slow_refreshes(self) -> Any:
         """Let the refresh endpoint take a second during a block: other tabs have time to send their own refresh."""
@@ -86,7 +99,7 @@ class World:
 
 
 _OPEN = """async (options) => {
-    const { createSession } = await import("/static/tokens/session.js");
+    const { createSession } = await import(`${location.origin}/static/tokens/session.js`);
     globalThis.heard = [];
     globalThis.session = createSession(options);
     for (const kind of ["signin", "signout", "expire"]) {
@@ -136,6 +149,26 @@ class Tab:
     def sign_in(self, person: Person, **more: Any) -> None:
         given = {"email": person.email, "password": person.password, **more}
         self.page.evaluate("(given) => session.signIn(given).then(() => {})", given)
+
+    def wait_until_bound(self, person: Person) -> None:
+        """Wait until the user's sessions are bound, if they are in this mode.
+
+        The browser registers its key beside the next requests, and proves that it has the key. Without this a test
+        would meet a bound session once, and at another time one that is not bound yet.
+        """
+        for _ in range(200 if self.world.binds else 0):
+            rows = self.world.auth.sessions(person)
+            if all(row["bound_at"] or row["revoked_reason"] for row in rows) and self._has_long_cookie():
+                self.restore()  # The client learns when the new access token expires.
+                return
+            self.page.evaluate("fetch('/api/orders').then(({ status }) => status)")
+            self.page.wait_for_timeout(50)
+        assert not self.world.binds, "the browser has not bound the session"
+
+    def _has_long_cookie(self) -> bool:
+        """Return whether the browser has the cookie of a proof. That of a registration ends after a minute."""
+        ends = [found["expires"] for found in self.page.context.cookies() if found["name"] == ACCESS]
+        return any(end - time.time() > 120 for end in ends)
 
     def sign_out(self) -> None:
         self.page.evaluate("session.signOut()")

@@ -17,7 +17,9 @@ function goOn() {
 // In a sandboxed frame's window a refresh has no cookies, and going on would lead here again. Without `keepalive`, and
 // after a refresh that was not answered, the other site could cancel the next request. Then the user follows the link.
 if (self.origin !== "null" && "keepalive" in Request.prototype) {
-  fetch(refresh, { method: "POST", keepalive: true, cache: "no-store" }).then(({ ok, status }) => {
-    if (ok || status === 401 || status === 404) goOn();
+  const options = { method: "POST", keepalive: true, cache: "no-store", redirect: "manual" };
+  fetch(refresh, options).then(({ ok, status, type }) => {
+    // A redirect says that the session is bound to its device: the browser refreshes it before the next request.
+    if (ok || type === "opaqueredirect" || status === 401 || status === 404) goOn();
   }, () => {});
 }

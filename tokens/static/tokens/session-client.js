@@ -3,7 +3,8 @@
  *
  * A `SessionClient` knows who is signed in, and sends all requests to the auth API. In the cookie modes each tab has one. A
  * lock lets one tab at a time send a request, and each tab publishes the result to the others. In mode `body` all tabs
- * share one, in a shared worker that runs this file. The refresh token is only in the memory of the worker.
+ * share one, in a shared worker that runs this file. The refresh token is only in the memory of the worker, and in some
+ * browsers in that of a service worker, which runs this file too.
  *
  * No timer refreshes. A token is refreshed when it is used, so that the session of an idle page can expire.
  */
@@ -23,6 +24,57 @@ function own(value, ...names) {
   const found = bare({});
   for (const name of names) if (Object(value) === value && Object.hasOwn(value, name)) found[name] = value[name];
   return found;
+}
+
+/**
+ * What lets the session in mode `body` survive the reload of its only tab, in browsers that end the shared worker then.
+ *
+ * A service worker keeps a copy of the refresh token in its memory, for some seconds after the shared worker has ended. It
+ * runs the same file. The shared worker asks it by requests to a URL that does not exist. Without the service worker they
+ * fail before anything is sent.
+ *
+ * No page gets the token. The service worker answers only shared workers that run this file, and it knows by the browser
+ * who asks. It listens to no messages, and stores nothing.
+ */
+
+const URL_OF_REQUESTS = "https://hand-over.invalid/"; // Names that end in `.invalid` do not exist (RFC 6761).
+const LIFETIME = 30_000; // Milliseconds for which the copy can be taken.
+const INTERVAL = 10_000; // Milliseconds after which the shared worker gives its copy again. Browsers end service workers.
+const TIMEOUT$1 = 2_000; // Milliseconds that the service worker may take to answer.
+
+/** Keeps the copies, in the service worker. Each belongs to the name of a shared worker, and so to one API. */
+function holdCopies(scope) {
+  const held = new Map();
+  const answer = async ({ clientId, request }) => {
+    const client = await scope.clients.get(clientId);
+    if (client?.type !== "sharedworker" || client.url !== scope.location.href) return Response.error();
+    const { name, kept } = own(await request.json(), "name", "kept");
+    if (kept) held.set(name, { kept, since: performance.now() });
+    const found = held.get(name);
+    return Response.json(found && performance.now() - found.since < LIFETIME ? found.kept : null);
+  };
+  scope.addEventListener("install", () => scope.skipWaiting());
+  scope.addEventListener("fetch", (event) => {
+    if (event.request.url === URL_OF_REQUESTS) event.respondWith(answer(event));
+  });
+}
+
+/** Takes the copy of an earlier shared worker of this name, and gives the service worker one from now on. */
+async function takeOver(name) {
+  let last;
+  const ask = async (kept) => {
+    const init = { method: "POST", body: JSON.stringify(bare({ name, kept })), signal: AbortSignal.timeout(TIMEOUT$1) };
+    const response = await fetch(URL_OF_REQUESTS, bare(init));
+    return response.json();
+  };
+  const keep = async (kept) => {
+    last = kept;
+    await ask(kept).catch(() => {}); // It is only a copy.
+  };
+  setInterval(() => last?.refresh && keep(last), INTERVAL);
+  const kept = await ask().catch(() => null);
+  last = kept ?? undefined;
+  return { kept: kept ?? bare({}), keep };
 }
 
 /** Times in the answers of the auth API, in milliseconds by the server's clock. */
@@ -499,15 +551,22 @@ function serve(worker) {
   const publish = (change) => {
     if (change.kind !== "refresh") channel.postMessage(change); // Pages ask for tokens when they send requests.
   };
-  const client = new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish);
+  let client;
+  const begin = async (survives) => {
+    const keeping = survives ? undefined : await takeOver(name);
+    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, keeping);
+  };
   worker.onconnect = ({ ports }) => {
     const port = ports[0];
     port.postMessage({}); // The greeting: an answer can take as long as an outage.
     port.onmessage = async ({ data }) => {
       const { id, method, given } = own(data, "id", "method", "given");
+      // The first message of a page: whether the worker survives a reload, in this browser.
+      if (method === "begin") client ??= begin(given[0]);
       if (!METHODS.includes(method)) return;
       try {
-        port.postMessage({ id, value: await client[method](...given) });
+        client ??= begin(true);
+        port.postMessage({ id, value: await (await client)[method](...given) });
       } catch (error) {
         port.postMessage({ id, error: { code: "error", ...error, message: error.message } });
       }
@@ -548,6 +607,8 @@ async function problemOf(response) {
 }
 
 // A page can have an element called `onconnect`, or one with the name of any class, but no element changes this text.
-if (Object.prototype.toString.call(globalThis) === "[object SharedWorkerGlobalScope]") serve(globalThis);
+const kind = Object.prototype.toString.call(globalThis);
+if (kind === "[object SharedWorkerGlobalScope]") serve(globalThis);
+if (kind === "[object ServiceWorkerGlobalScope]") holdCopies(globalThis);
 
 export { METHODS, PREFIX, SessionClient, SessionError, bare, challengeOf, isRefused, own };
