@@ -60,13 +60,13 @@ def sessions(boss: Any, admin: Client, user: Any, clock: Any) -> dict[str, Refre
 @pytest.mark.parametrize(
     ("label", "names"),
     [
-        ("Live", {"the administrator's", "refreshed", "in the body", "bound"}),
-        ("Refreshed within the hour", {"refreshed"}),
-        ("Bound to their device", {"bound"}),
-        ("cookie", {"the administrator's", "refreshed", "bound"}),
-        ("response body", {"in the body"}),
+        ("Live", ["the administrator's", "refreshed", "in the body", "bound"]),
+        ("Refreshed within the hour", ["refreshed"]),
+        ("Bound to their device", ["bound"]),
+        ("cookie", ["the administrator's", "refreshed", "bound"]),
+        ("response body", ["in the body"]),
     ],
-    ids=str,
+    ids=["live", "refreshed within the hour", "bound", "in cookies", "in the body"],
 )
 def test_a_number_counts_the_live_sessions_that_the_list_behind_its_link_shows(label, names, sessions, clock):
     # The page is shown to somebody else, whose request does not refresh one of these sessions.
