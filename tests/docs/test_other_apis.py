@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import clear_url_caches, path
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError
+from ninja.utils import check_csrf
 
 from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, post
 from tests.docs.blocks import Block, block
@@ -150,3 +151,23 @@ def test_a_query_by_get_changes_nothing(browser, user):
     login(browser, user)
     response = browser.get("/api/graphql", {"query": 'mutation { order(article: "key") }'})
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("api", ["Ninja", "GraphQL"])
+def test_a_user_without_a_cookie_is_protected_by_djangos_check_as_the_pages_say(api, user, urls, settings):
+    from graphql_view import SignedInGraphQLView
+    from schema import schema
+
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    ninja = NinjaAPI(auth=lambda request: None if check_csrf(request) else request.user, urls_namespace="checked")
+    ninja.post("/orders")(lambda request: {"of": str(request.user.pk)})
+    settings.ROOT_URLCONF = ModuleType("checked_urls")
+    graphql = SignedInGraphQLView.as_view(schema=schema)
+    vars(settings.ROOT_URLCONF)["urlpatterns"] = [path("api/shop/", ninja.urls), path("api/graphql", graphql), *project]
+    statuses = []
+    for headers in (FOREIGN, {"X-CSRFToken": "a" * 32}):
+        client = Client(enforce_csrf_checks=True, REMOTE_USER=user.get_username())
+        client.cookies[settings.CSRF_COOKIE_NAME] = "a" * 32
+        statuses.append(change(client, **headers)[api == "GraphQL"].status_code)
+    assert statuses == [401 if api == "Ninja" else 403, 200]

@@ -139,6 +139,16 @@ def test_the_refreshes_that_the_process_has_counted_are_a_table(admin):
     assert {"refused", "repeated: the same answer again"} <= set(labels)
 
 
+def tenant_of(request: Any) -> str:
+    return "first"
+
+
+def test_a_tenant_is_not_shown_the_refreshes_of_all_tenants(settings):
+    assert [*overview.refreshes()]
+    settings.TOKENS = {"TENANT_HOOK": f"{__name__}.tenant_of"}
+    assert [*overview.refreshes()] == []
+
+
 @pytest.mark.only_on("postgresql")
 def test_it_takes_three_statements_whatever_there_is(admin, user):
     def sent() -> list[str]:

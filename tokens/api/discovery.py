@@ -40,7 +40,10 @@ def authorization_server_metadata(request: HttpRequest, component: str = "") -> 
     - TENANT_HOOK is set. All tenants have one issuer, but each may have keys of its own.
     """
     found = token_settings()
-    issuer = urlsplit(found.issuer)
+    try:
+        issuer = urlsplit(found.issuer)
+    except ValueError:  # For example half of an IPv6 address.
+        raise Http404 from None
     is_url = issuer.scheme in {"https", "http"} and issuer.netloc and not (issuer.query or issuer.fragment)
     if found.tenant_hook or not is_url or component.strip("/") != issuer.path.strip("/"):
         raise Http404

@@ -19,6 +19,7 @@ from django.db.models import Count, Q
 from django.db.models.functions import TruncHour
 
 from tokens import metrics
+from tokens.conf import token_settings
 from tokens.database.transactions import bounded, clock, reader
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import events
@@ -154,8 +155,11 @@ def are_of_all_processes() -> bool:
 def refreshes() -> Iterator[tuple[str, int]]:
     """Yield how many refresh tokens were presented with each outcome, as the processes of this machine have counted.
 
-    Without `PROMETHEUS_MULTIPROC_DIR`, only this process has. Nothing is counted without prometheus-client.
+    Without `PROMETHEUS_MULTIPROC_DIR`, only this process has. Nothing is counted without prometheus-client. With
+    TENANT_HOOK nothing is yielded: the processes count all tenants together, and the page is that of one.
     """
+    if token_settings().tenant_hook:
+        return
     by_outcome: dict[str, int] = {}
     for labels, count in metrics.counts("latchkey_refreshes"):
         by_outcome[labels["outcome"]] = by_outcome.get(labels["outcome"], 0) + int(count)

@@ -66,8 +66,8 @@ class Report:
             text = f"interrupted after {self.duration}. Done until then: {done or 'nothing'}. Run it again to go on"
             raise CommandError(text, returncode=INTERRUPTED) from None
         if kind is not None and issubclass(kind, BrokenPipeError):
-            # The reader, such as `head`, has read enough. Python would complain again when it flushes at the exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader, such as `head`, has read enough.
+            _discard(sys.stdout)
             raise SystemExit(PIPE_CLOSED) from None
 
     @property
@@ -89,7 +89,10 @@ class Report:
     def note(self, text: str) -> None:
         """Print a line that is only for people, and not part of a result that a program may read."""
         if not self._is_silent:
-            self._err.write(text, str)
+            try:
+                self._err.write(text, str)
+            except BrokenPipeError:  # Nobody reads on. The work must not end in its middle because of that.
+                _discard(sys.stderr)
 
     @contextmanager
     def task(
@@ -125,6 +128,11 @@ class Report:
                 found += count
                 step(count)
         return found
+
+
+def _discard(stream: Any) -> None:
+    """Let what is written to a pipe that nobody reads go nowhere. Python would complain when it flushes at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

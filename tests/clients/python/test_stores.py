@@ -97,7 +97,7 @@ def test_a_file_that_others_can_read_is_refused_with_the_remedy(mode, tmp_path):
         store.load()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "old token", '{"refresh_token": 1}', '{"x": "old token"}'])
+@pytest.mark.parametrize("text", ["", "[]", "old token", "[" * 200_000, '{"x": "old token"}'])
 def test_a_file_that_is_not_ours_is_refused_without_its_content(text, tmp_path):
     store = FileStore(tmp_path / "tokens.json")
     store.save(OLD)
@@ -119,6 +119,23 @@ def test_a_write_that_fails_leaves_the_old_tokens_and_nothing_else(tmp_path, mon
         with pytest.raises(StoreFailed, match="cannot be written: No space left on device"):
             store.save(NEW)
     assert (store.load(), [one.name for one in tmp_path.iterdir()]) == (OLD, ["tokens.json"])
+
+
+@pytest.mark.parametrize("do", ["save", "clear"])
+def test_what_a_process_that_died_has_left_is_removed_by_the_next(do, tmp_path):
+    program = (
+        "import os, sys\n"
+        "from latchkey_client import FileStore, Tokens\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        "FileStore(sys.argv[1]).save(Tokens(refresh_token='the next token'))\n"
+    )
+    store = FileStore(tmp_path / "tokens.json")
+    store.save(OLD)
+    environment = clean_environment(PYTHONPATH=str(CLIENT / "src"))
+    assert subprocess.run([sys.executable, "-c", program, store.path], env=environment).returncode == 9
+    assert (store.load(), len(list(tmp_path.iterdir()))) == (OLD, 2)
+    store.save(NEW) if do == "save" else store.clear()
+    assert [one.name for one in tmp_path.iterdir()] == (["tokens.json"] if do == "save" else [])
 
 
 @pytest.mark.parametrize("do", ["locked", "save", "load", "clear"])

@@ -60,6 +60,7 @@ def test_every_client_may_store_it_and_it_takes_no_query(method):
         ("https://auth.example#a", METADATA, False),
         ("urn:latchkey", METADATA, False),
         ("latchkey", METADATA, False),
+        ("https://[half", METADATA, False),
     ],
 )
 def test_it_is_where_the_issuer_says(issuer, path, is_found, settings):

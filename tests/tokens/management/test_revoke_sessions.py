@@ -27,6 +27,8 @@ def run(*arguments: str) -> str:
 
 
 Sessions = dict[str, RefreshToken]
+NO_UTF_8 = "a\udcff"
+"""What Python makes of an argument of the shell that is no UTF-8."""
 
 
 @pytest.fixture
@@ -206,3 +208,14 @@ def test_invalid_arguments_are_rejected_with_a_message_of_one_line(arguments, me
     assert message in str(rejected.value)
     assert len(str(rejected.value).splitlines()) == 1
     assert revoked(sessions) == set()
+
+
+def test_a_reason_that_is_no_utf_8_prevents_no_revocation(sessions):
+    assert run("--all", "--reason", NO_UTF_8, ARMED) == "3 sessions revoked\n"
+    assert SecurityEvent.objects.filter(reason="ended_by_command: a?").count() == 3
+
+
+def test_a_user_whose_name_is_no_utf_8_is_not_found(sessions):
+    with pytest.raises(CommandError, match="there is no user"):
+        run("--user", NO_UTF_8, ARMED)
+    assert RefreshToken.objects.live().count() == 3

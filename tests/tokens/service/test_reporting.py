@@ -164,6 +164,23 @@ def test_a_reader_that_has_read_enough_ends_a_real_process_quietly():
         assert process.stderr.read() == ""
 
 
+def test_work_goes_on_if_nobody_reads_its_progress_any_more():
+    program = PROGRAM.replace("step(7)", "reporting.EVERY = 0").replace("time.sleep(60)", "step(7); step(7)")
+    program = program.replace("import sys, time", "import sys\nfrom tokens.service import reporting")
+    program += "\nprint('done')"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stderr.close()
+        process.stdin.write("go on\n")
+        process.stdin.close()
+        assert process.stdout.read() == "done\n"
+    assert process.returncode == 0
+
+
 def test_ctrl_c_ends_a_real_process_without_a_traceback():
     with ready_process() as process:
         process.send_signal(2)

@@ -79,8 +79,10 @@ class Command(BaseCommand):
                 raise CommandError("nothing was revoked. Answer y, or use --no-input where nobody can answer")
             all_of = found if device is None and older_than is None else None
             with trust.ending(**trusted), report.task("sessions", "revoked", sessions.count) as step:
+                # A shell may pass bytes that are no UTF-8. They must not prevent the revocation.
+                note = reason.encode("utf-8", "replace").decode()
                 ended = revoke_all(
-                    sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=reason, on_batch=step
+                    sessions, RefreshToken.Reason.ENDED_BY_COMMAND, user=all_of, note=note, on_batch=step
                 )
             report.say(f"{counted(len(ended), 'session')} revoked in {report.duration}")
 

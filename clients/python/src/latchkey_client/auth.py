@@ -40,8 +40,8 @@ class _Renew:
 
     used: Tokens | None
     least: float
-    since: float
-    """When this was asked for. Who has waited while another thread got no answer does not wait once more."""
+    outages: int
+    """How many outages there were when this was asked for. Who has waited during another one does not wait again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,19 @@ class LatchkeyAuth(httpx.Auth):
         sleep: Callable[[float], None] = time.sleep,
         **options: Any,
     ) -> None:
-        address = httpx.URL(origin)
+        address = _url(origin)
         self._origin = f"{address.scheme}://{address.netloc.decode()}"
-        self._origins = {_checked(address), *(_checked(httpx.URL(one)) for one in origins)}
-        self._server = AuthServer(address.join(f"{api.rstrip('/')}/"), patience, options, clock=clock, sleep=sleep)
+        self._origins = {_checked(address), *(_checked(_url(one)) for one in origins)}
+        place = address.join(f"{api.rstrip('/')}/")
+        if _origin(place) != _origin(address):
+            raise LatchkeyError(f"The API has to be a path of {self._origin}.")
+        self._server = AuthServer(place, patience, options, clock=clock, sleep=sleep)
         self._store: Store = MemoryStore() if store is None else store
         self._clock = clock
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
         self._outage: tuple[float, Unavailable] | None = None
+        self._outages = 0
         # One task of each event loop renews in a thread, so that the others need no thread to wait in.
         self._turn: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("latchkey_client turn")
 
@@ -165,10 +169,10 @@ class LatchkeyAuth(httpx.Auth):
             yield request
             return
         is_repeatable = isinstance(request.stream, httpx.ByteStream)
-        tokens, now = self._tokens, self._clock()
+        tokens, outages = self._tokens, self._outages
         least = 0 if is_repeatable or tokens is None else min(MARGIN, tokens.lifetime / 4)
-        if tokens is None or tokens.remaining(now) <= least:
-            tokens = yield _Renew(tokens, least, now)
+        if tokens is None or tokens.remaining(self._clock()) <= least:
+            tokens = yield _Renew(tokens, least, outages)
         response = yield _with(tokens, request)
         # A redirect may have led to another origin, which decides nothing here.
         if response.status_code != httpx.codes.UNAUTHORIZED or _origin(response.request.url) not in self._origins:
@@ -177,7 +181,7 @@ class LatchkeyAuth(httpx.Auth):
             return
         yield _Read(response)
         if problem_code(response) in RENEWED_AFTER:
-            tokens = yield _Renew(tokens, 0, self._clock())
+            tokens = yield _Renew(tokens, 0, self._outages)
             if is_repeatable:
                 yield _with(tokens, request)
 
@@ -191,7 +195,7 @@ class LatchkeyAuth(httpx.Auth):
         with self._lock:
             if found := self._renewed(step):
                 return found
-            self._raise_outage(step.since)
+            self._raise_outage(step.outages)
             with self._store.locked():
                 stored = _usable(self._store.load())
                 if stored is None:
@@ -215,17 +219,19 @@ class LatchkeyAuth(httpx.Auth):
             raise
         except Unavailable as error:
             self._outage = (self._clock(), error)
+            self._outages += 1
             raise
         return self._save(tokens)
 
-    def _raise_outage(self, since: float) -> None:
+    def _raise_outage(self, outages: int) -> None:
         """Raise `Unavailable` if the server did not answer another thread meanwhile, or has asked to wait."""
         if self._outage is None:
             return
         failed_at, error = self._outage
-        remaining = failed_at + (error.retry_after or 0) - self._clock()
-        if since <= failed_at or remaining > 0:
-            raise Unavailable(str(error), max(remaining, 0) if error.retry_after is not None else None)
+        pause, passed = error.retry_after or 0, self._clock() - failed_at
+        remaining = pause - passed if 0 <= passed <= pause else 0  # The clock may have been set back.
+        if self._outages != outages or remaining > 0:
+            raise Unavailable(str(error), remaining if error.retry_after is not None else None)
 
     async def _renew_async(self, step: _Renew) -> Tokens:
         turn = self._turn.get(None)
@@ -274,8 +280,17 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.host, url.port
 
 
+def _url(address: str) -> httpx.URL:
+    try:
+        return httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise LatchkeyError(f"An address cannot be read: {error}") from None
+
+
 def _checked(url: httpx.URL) -> Origin:
     """Return the origin of an address. Raise `LatchkeyError` if tokens could be read on the way to it."""
-    if url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK):
-        return _origin(url)
-    raise LatchkeyError(f"{url.scheme}://{url.host} is not https, so tokens are not sent to it.")
+    if url.scheme != "https" and not (url.scheme == "http" and url.host in _LOOPBACK):
+        raise LatchkeyError(f"{url.scheme}://{url.host} is not https, so tokens are not sent to it.")
+    if not url.host:
+        raise LatchkeyError("An address names no host. Write it as https://auth.example.org.")
+    return _origin(url)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from latchkey_client.errors import LatchkeyError, SessionIdle, SignInRefused, SignInRequired, Unavailable
-from latchkey_client.tokens import Tokens, answered
+from latchkey_client.tokens import Tokens, answered, read_json
 
 TIMEOUT = 10.0
 """Seconds for which one request waits for its answer."""
@@ -40,7 +40,9 @@ class AuthServer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api, self._patience, self._clock, self._sleep = api, patience, clock, sleep
-        self._options = {"timeout": TIMEOUT, **options, "follow_redirects": False}
+        # Without https, a proxy that the environment names for all requests would see the tokens.
+        proxies = {} if api.scheme == "https" else {"trust_env": False}
+        self._options = {"timeout": TIMEOUT, **proxies, **options, "follow_redirects": False}
 
     def sign_in(self, given: Mapping[str, str], before: Tokens | None) -> Tokens:
         """Open a session. ``given``: the user name, the password, and what else a sign-in may have.
@@ -63,9 +65,10 @@ class AuthServer:
         Raise `SignInRequired` if the session has ended, `SessionIdle` if it needs a factor, and `Unavailable` if there
         was no answer within ``patience``.
         """
-        ends_at, pause = self._clock() + self._patience, FIRST_PAUSE
+        spent, pause = 0.0, FIRST_PAUSE
         with self._client() as client:
             while True:
+                began = self._clock()
                 try:
                     sent_at, response = self._post(client, "refresh", {"refresh_token": tokens.refresh_token})
                     if response.status_code == httpx.codes.OK:
@@ -73,7 +76,9 @@ class AuthServer:
                     _raise_for(response)
                 except Unavailable as error:
                     wait = max(pause, error.retry_after or 0)
-                    if self._clock() + wait > ends_at:
+                    # Durations are added up, because the clock may have been set back meanwhile.
+                    spent += max(self._clock() - began, 0) + wait
+                    if spent > self._patience:
                         raise
                     self._sleep(wait)
                     pause *= 2
@@ -91,11 +96,13 @@ class AuthServer:
     def _post(self, client: httpx.Client, name: str, body: Mapping[str, str]) -> tuple[float, httpx.Response]:
         """Send a request. Return when it was sent, and its response. Raise `Unavailable` if there is no response.
 
-        The exception of httpx has the request with its body, so another one is raised.
+        The exception of httpx has the request with its body, so another one is raised. The body is ASCII, because
+        what UTF-8 cannot encode would be an exception with the body too.
         """
-        sent_at = self._clock()
+        sent_at, content = self._clock(), json.dumps(dict(body)).encode("ascii")
         try:
-            return sent_at, client.post(self._api.join(name), json=dict(body))
+            url, headers = self._api.join(name), {"Content-Type": "application/json"}
+            return sent_at, client.post(url, content=content, headers=headers)
         except httpx.RequestError as error:
             reason = type(error).__name__
         raise Unavailable(f"{self._api.host} has not answered: {reason}.")
@@ -126,7 +133,7 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
     if not is_problem(response):
         return {}
     try:
-        found = response.json()
+        found = read_json(response.content)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -146,7 +153,7 @@ def _raise_for(response: httpx.Response) -> None:
 
 def _tokens(response: httpx.Response, before: Tokens | None, sent_at: float) -> Tokens:
     with _no_tokens():
-        return answered(json.loads(response.content), before, sent_at)
+        return answered(read_json(response.content), before, sent_at)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -66,11 +65,13 @@ class FileStore:
     """Keeps the tokens in a file that only its owner can read, and that several processes may share.
 
     ``path``: the file. Its folder is made if it is missing. Beside it are a lock (``….lock``) and, for a moment, the
-    file that replaces it. A file that others could read or have written is refused.
+    file that replaces it (``….new``). The next use removes that file if the process has died meanwhile. A file that
+    others could read or have written is refused.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
+        self._new = self.path.with_name(f"{self.path.name}.new")
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.path)!r})"
@@ -80,7 +81,7 @@ class FileStore:
 
     def load(self) -> Tokens | None:
         try:
-            with open(self.path, encoding="utf-8") as file:
+            with open(self.path, "rb") as file:
                 _check_owner(os.fstat(file.fileno()), self.path)
                 return parse(file.read())
         except FileNotFoundError:
@@ -89,23 +90,24 @@ class FileStore:
             raise StoreFailed(f"{self.path} cannot be read: {_reason(error)}") from None
 
     def save(self, tokens: Tokens) -> None:
-        new = self.path.with_name(f"{self.path.name}.{uuid4().hex}")
         try:
             _make_folder(self.path.parent)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWN), "w", encoding="utf-8") as file:
+            self._new.unlink(missing_ok=True)  # Of a process that has died here. This one has the lock.
+            with open(os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWN), "w", encoding="utf-8") as file:
                 file.write(tokens.as_text())
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(new, self.path)
+            os.replace(self._new, self.path)
             _sync_folder(self.path.parent)
         except OSError as error:
             with suppress(OSError):
-                new.unlink()
+                self._new.unlink()
             raise StoreFailed(f"{self.path} cannot be written: {_reason(error)}") from None
 
     def clear(self) -> None:
         try:
-            self.path.unlink(missing_ok=True)
+            for path in (self._new, self.path):
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreFailed(f"{self.path} cannot be removed: {_reason(error)}") from None
 

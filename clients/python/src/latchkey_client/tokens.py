@@ -1,8 +1,15 @@
 """The tokens of one session, and the JSON text in which stores keep them."""
 
 import json
+import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+_TOKEN = re.compile(r"[!-~]+")
+"""A token is printable ASCII (RFC 6749 appendix A). Anything else cannot be sent in a header."""
+_LONGEST = 10**10
+"""Seconds. No access token lives longer than 300 years, and a number without a limit is no number of seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +36,21 @@ class Tokens:
         return json.dumps(asdict(self))
 
 
-def parse(text: str) -> Tokens:
+def read_json(text: str | bytes) -> Any:
+    """Return what a JSON text says. Raise `ValueError` if it is none.
+
+    The exceptions of `json` have the text, with the tokens in it, as an attribute. So another one is raised, after they
+    were handled. A text that is nested too deeply is no JSON either.
+    """
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    raise ValueError("not JSON")
+
+
+def parse(text: str | bytes) -> Tokens:
     """Return the tokens that `Tokens.as_text` has written. Raise `ValueError`, which does not contain the text."""
     try:
-        given: Any = json.loads(text)
+        given = read_json(text)
         tokens = Tokens(**given)
     except (ValueError, TypeError):
         raise ValueError("not the tokens of a session") from None
@@ -54,13 +72,19 @@ def answered(answer: Any, before: Tokens | None, now: float) -> Tokens:
     refresh_token = answer.get("refresh_token") or (before.refresh_token if before else "")
     device_token = answer.get("device_token") or (before.device_token if before else "")
     access_token, lifetime = answer.get("access_token"), answer.get("expires_in")
-    are_texts = all(isinstance(one, str) and one for one in (refresh_token, access_token))
-    if not are_texts or not isinstance(device_token, str) or not isinstance(lifetime, int | float):
+    required = (refresh_token, access_token, device_token) if device_token else (refresh_token, access_token)
+    if not all(map(_is_token, required)):
         raise ValueError("no tokens")
+    if not isinstance(lifetime, int | float) or not -_LONGEST <= lifetime <= _LONGEST:
+        raise ValueError("no lifetime")
     return Tokens(
         refresh_token=str(refresh_token),
         access_token=str(access_token),
         expires_at=now + lifetime,
         lifetime=lifetime,
-        device_token=device_token,
+        device_token=str(device_token),
     )
+
+
+def _is_token(given: Any) -> bool:
+    return isinstance(given, str) and _TOKEN.fullmatch(given) is not None
