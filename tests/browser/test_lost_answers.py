@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
+from tests.browser.engines import CHROMIUM
 from tests.browser.sites import Person, Site
 from tests.browser.steps import EXPIRED, NOTE, REFRESH, assert_user, cookie, is_error_page, sign_in
 
@@ -27,12 +28,13 @@ def assert_continues(page: Page, site: Site, person: Person) -> None:
     assert (site.generations(person), site.reasons(person)) == ([2], [""])
 
 
-def lose_answer(page: Page, site: Site) -> None:
+def lose_answer(page: Page, site: Site, engine: str) -> None:
     """Open a page, and lose its answer: the browser shows its own error page."""
     with site.lose_answers(NOTE):
         with pytest.raises(PlaywrightError, match=r"ERR_EMPTY_RESPONSE|ERR_CONNECTION|NS_ERROR_NET"):
             page.goto(NOTE)
-        page.wait_for_url(is_error_page)
+        if engine == CHROMIUM:  # Its error page comes later, and would end the next navigation.
+            page.wait_for_url(is_error_page)
 
 
 def leave(page: Page, site: Site, how: str) -> None:
@@ -45,10 +47,10 @@ def leave(page: Page, site: Site, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["navigating away", "closing the tab", "a broken connection"])
-def test_an_answer_that_is_lost_does_not_end_the_session(signed_in, context, site, person, how):
+def test_an_answer_that_is_lost_does_not_end_the_session(signed_in, context, site, person, how, engine):
     before = cookie(context, REFRESH)
     if how == "a broken connection":
-        lose_answer(signed_in, site)
+        lose_answer(signed_in, site, engine)
     else:
         leave(signed_in, site, how)
     assert cookie(context, REFRESH) == before
