@@ -33,16 +33,20 @@ from django.contrib.auth import get_user_model
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.defaultfilters import floatformat
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.demo_accounts import FLAGS, PASSWORD
-from tokens.conf import COOKIE, codec, token_settings
+from tokens import sessions
+from tokens.conf import COOKIE, codec, keyring, token_settings
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
+from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import REGISTERED, TYPE, AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
 from tokens.service.issuing import IssuedTokens
@@ -70,6 +74,10 @@ LABELS = {
 """The buttons of the story, by the name of what they do in the page's script."""
 CLAIMS = ("sub", "sid", "iat", "exp")
 """The claims of the access token that the page shows."""
+STEPS = {str(number) for number in range(1, 9)}
+"""The steps of the story, as ``?step`` names the one to open."""
+MINUTES_FROM = 120
+"""Seconds from which a duration is named in minutes."""
 SECONDS = re.compile(r"[0-9]{1,5}")
 """The seconds that may pass in one step: at most a day."""
 THE_REST = "the rest"
@@ -89,7 +97,10 @@ _renewals: dict[tuple[UUID, int], object] = {}
 @require_GET
 @never_cache
 def show(request: HttpRequest) -> HttpResponse:
-    """Show the page. Loading it is the first request in its diagram. Without a session it has the button to sign in."""
+    """Show the page. Loading it is the first request in its diagram. Without a session it has the button to sign in.
+
+    ``?step`` names the step to open.
+    """
     found = token_settings()
     exchange = required_exchange(request)
     later = int((found.policy.acknowledge_after + found.policy.grace).total_seconds())
@@ -99,18 +110,28 @@ def show(request: HttpRequest) -> HttpResponse:
         "is_shown": found.mode_of_pages == COOKIE and not found.policy.strict,
         "nobody": nobody(),
         "later": later,
-        "later_text": f"{later / 60:g}",
-        "minutes": int(found.access_lifetime.total_seconds() // 60),
+        "later_text": _duration(later),
+        "lifetime": _duration(int(found.access_lifetime.total_seconds())),
+        "opened": step if (step := request.GET.get("step")) in STEPS else "2" if request.user.is_active else "1",
+        "has_ended": not request.user.is_active and sessions.has_signed_in_before(request),
         "access_cookie": access,
         "refresh_cookie": refresh,
         "device_cookie": DEVICE.name,
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "session_cookie": settings.SESSION_COOKIE_NAME,
         "account": _account(request),
         "password": PASSWORD,
         "next": reverse("latchkey-demo"),
         "labels": LABELS,
     }
     return render(request, "demo/demo.html", context)
+
+
+def _duration(seconds: int) -> str:
+    """Return a duration in the user's language: in seconds below two minutes, and otherwise in minutes."""
+    if seconds < MINUTES_FROM:
+        return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
+    return gettext("%(count)s minutes") % {"count": floatformat(seconds / 60, -1)}
 
 
 def _account(request: HttpRequest) -> str:
@@ -130,19 +151,36 @@ def _account(request: HttpRequest) -> str:
 def ask(request: HttpRequest) -> HttpResponse:
     """Answer an ordinary request with what the middleware did.
 
-    With ``?claims`` the answer has what the access token says. With ``?lose`` the response has no cookies, as if it was
-    lost. With ``?slowly`` the view waits, so that the browser sends all of many requests before the first response
-    arrives.
+    With ``?claims`` the answer has what the access token says, and what the refresh token consists of. With ``?lose``
+    the response has no cookies, as if it was lost. With ``?slowly`` the view waits, so that the browser sends all of
+    many requests before the first response arrives.
     """
     exchange = required_exchange(request)
     answer = _what_happened(exchange)
     if "claims" in request.GET and exchange.access is not None:
         answer["claims"] = {name: exchange.access.claims.get(name) for name in CLAIMS}
+        answer["refresh"] = _refresh_token(request, exchange)
     if "lose" in request.GET:
         exchange.issued = None
     if "slowly" in request.GET:
         time.sleep(SLOW)
     return JsonResponse(answer)
+
+
+def _refresh_token(request: HttpRequest, exchange: Exchange) -> dict[str, Any]:
+    """Return session and generation of the refresh token that the browser has after this request.
+
+    A bound session has none. The secret of the token stays here.
+    """
+    presented = cookies.read_refresh(request)
+    text, is_old = (presented.text, presented.old_name) if presented else (None, False)
+    if exchange.issued and exchange.issued.refresh_token:
+        text, is_old = exchange.issued.refresh_token, False
+    try:
+        token = refresh_tokens.loads(text or "", keyring().mac_keys, old_name=is_old)
+    except refresh_tokens.InvalidRefreshToken:
+        return {}
+    return {"session": str(token.session_id), "generation": token.generation}
 
 
 def nobody() -> str:

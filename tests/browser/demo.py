@@ -80,28 +80,30 @@ def press(page: Page, *buttons: str) -> None:
 def follow_the_story(page: Page) -> list[str]:
     """Follow the steps by the texts of the page, and return the headings of the steps. Nobody is signed in at first.
 
-    The last step is signed in for again, because the thief's has ended the session.
+    The thief's step ends the session, and itself leads to a new one and to the last step.
     """
     page.goto("/")
     page.get_by_role("link", name="Start the demo").click()
     opened, headings = page.locator(".demo-story [open]"), []
-    sign_in_again = page.get_by_role("button", name=f"Sign in as {DEMO_USER.email}")
     for number in range(1, STEPS + 1):
         # The page of a new session opens its step when its script runs.
         expect(opened.get_by_role("heading")).to_have_text(re.compile(rf"^{number}\. "))
         headings.append(opened.get_by_role("heading").inner_text())
-        expect(opened.get_by_text("What to look at:")).to_be_visible()
+        expect(opened.get_by_text("What to watch for:")).to_be_visible()
+        expect(opened.get_by_text("What happened:")).to_be_hidden()
         opened.get_by_role("button").click()
         if number > 1:
             expect(page.locator("#demo")).to_have_attribute("aria-busy", "false", timeout=STORY)
-            (sign_in_again if number == THIEF else page.get_by_role("button", name="Next: ")).click()
+            expect(opened.get_by_text("What happened:")).to_be_visible()
+            onward = opened.get_by_role("button", name=f"Sign in again, and go to step {number + 1}")
+            (onward if number == THIEF else page.get_by_role("button", name="Next: ")).click()
     expect(opened.get_by_role("heading")).to_have_text("Go on from here")
     return headings
 
 
-def marks(page: Page, more: str = "") -> Locator:
+def marks(page: Page, more: str = "", timeline: str = "timeline") -> Locator:
     """The marks of requests on the timeline."""
-    return page.locator(f"#timeline [data-outcome]{more}")
+    return page.locator(f"#{timeline} [data-outcome]{more}")
 
 
 def drawn(page: Page, lane: str = "owner") -> list[str]:

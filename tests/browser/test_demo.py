@@ -82,17 +82,26 @@ STORY = [
 def test_the_first_page_leads_to_the_story_which_can_be_followed_by_its_texts(page, demo):
     assert follow_the_story(page) == STORY
     assert [demo.session()["revoked_reason"], drawn(page)] == ["ended_by_user", ["served", "served", "refused"]]
-    expect(page.locator(".demo-story [data-done]")).to_have_count(2)  # Since the page was loaded for step 7.
+    expect(page.locator(".demo-story [data-done]")).to_have_count(7)
+    page.get_by_text("The diagram before this page was loaded").click()
+    assert marks(page, "[data-lane=thief]", "timeline-before").count() == 2
+    expect(page.locator("#log-before")).to_contain_text("The thief presented generation")
+    kept = page.evaluate("JSON.stringify({...sessionStorage, ...localStorage})")
+    assert not [found["name"] for found in page.context.cookies() if found["value"] in kept]
     page.get_by_role("link", name="Read the mails").click()
     expect(page.get_by_role("link", name="A session was ended for your safety")).to_be_visible()
 
 
-def test_the_cookies_and_the_claims_of_the_access_token_are_shown(at_demo, demo):
+def test_the_cookies_and_the_content_of_both_tokens_are_shown(at_demo, demo):
     press(at_demo, "cookies")
     names = at_demo.locator(".demo-cookies code").all_text_contents()
-    assert set(names) <= {found["name"] for found in at_demo.context.cookies()}
-    claims = at_demo.locator("#claims dd").all_text_contents()
-    assert claims[1] == str(uuid.UUID(demo.session()["id"]))
+    # The form to sign in, which the button of the demo leaves out, has a cookie for its passkeys.
+    assert set(names) == {found["name"] for found in at_demo.context.cookies()} - {"passkey"}
+    session = str(uuid.UUID(demo.session()["id"]))
+    assert at_demo.locator("#access-parts dd").all_text_contents()[1] == session
+    assert at_demo.locator("#refresh-parts dd").all_text_contents() == [session, "0", "not shown"]
+    press(at_demo, "renew", "cookies")
+    assert at_demo.locator("#refresh-parts dd").all_text_contents() == [session, "1", "not shown"]
 
 
 def test_a_request_with_a_valid_access_token_is_refused_after_a_revocation_elsewhere(at_demo, demo):
@@ -207,6 +216,32 @@ def test_the_thief_is_detected_and_both_are_signed_out_until_the_owner_signs_in_
     assert demo.session()["revoked_reason"] == ""
 
 
+def test_a_step_whose_session_has_ended_says_so_and_leads_to_a_new_one(at_demo, context):
+    other = context.new_page()
+    other.goto("/")
+    sign_out(other)
+    press(at_demo, "renew")
+    step = at_demo.locator("#step-3")
+    expect(step.get_by_text("The button needs a session, and yours has ended.")).to_be_visible()
+    expect(step.get_by_text("What happened:")).to_be_hidden()
+    step.get_by_role("button", name="Sign in again for this step").click()
+    expect(at_demo).to_have_url(re.compile(r"/demo\?step=3$"))
+    press(at_demo, "renew")
+    assert drawn(at_demo) == ["served", "refreshed"]
+
+
+def test_the_page_loaded_after_the_end_says_so_keeps_the_ticks_and_each_step_has_the_sign_in(at_demo):
+    press(at_demo, "cookies", "revoke")
+    at_demo.goto("/demo?step=7")
+    expect(at_demo.get_by_role("status")).to_contain_text("Your session in this browser has ended")
+    expect(at_demo.locator("#step-2")).to_have_attribute("data-done", "")
+    step = at_demo.locator("#step-7")
+    expect(step.get_by_text("This step needs a session.")).to_be_visible()
+    step.get_by_role("button", name=f"Sign in as {DEMO_USER.email}").click()
+    expect(at_demo.locator("#step-7 details")).to_have_attribute("open", "")
+    expect(marks(at_demo)).to_have_count(1)
+
+
 @pytest.mark.exhaustive
 def test_every_story_can_follow_every_other(at_demo, demo):
     press(at_demo, "lose", "burst", "expire", "lose", "expire", "burst", "wait")
@@ -275,7 +310,7 @@ def test_screenshots_are_taken(at_demo, name):
     press(at_demo, *buttons)
     at_demo.emulate_media(reduced_motion="reduce")
     bottom = "it => it.parentElement.getBoundingClientRect().bottom + scrollY"
-    clip = {"x": 0, "y": 0, "width": width, "height": at_demo.locator(".demo-drawing").evaluate(bottom) + 16}
+    clip = {"x": 0, "y": 0, "width": width, "height": at_demo.locator(".demo-drawing").first.evaluate(bottom) + 16}
     for scheme in ("light", "dark"):
         at_demo.emulate_media(color_scheme=scheme)
         picture = with_palette(at_demo.screenshot(full_page=True, clip=clip))

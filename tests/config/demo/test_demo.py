@@ -89,6 +89,47 @@ class TestThePage:
         UserFactory(email="demo@latchkey.test", password="latchkey-demo")
         assert b"Sign in as" not in signed_in.get("/demo").content
 
+    @pytest.mark.parametrize(
+        ("lifetime", "text", "german"),
+        [
+            (20, "20 seconds", "20 Sekunden"),
+            (119, "119 seconds", "119 Sekunden"),
+            (120, "2 minutes", "2 Minuten"),
+            (150, "2.5 minutes", "2,5 Minuten"),
+        ],
+    )
+    def test_it_names_the_lifetime_in_seconds_below_two_minutes(self, api, settings, lifetime, text, german):
+        settings.TOKENS = {**settings.TOKENS, "ACCESS_LIFETIME": lifetime}
+        html = api.get("/demo").content.decode()
+        assert f"It is valid for {text}, shortened at random by up to 5&nbsp;%," in html
+        assert f"After {text} the access token" in html
+        assert f"Nach {german} gilt" in api.get("/demo", headers={"Accept-Language": "de"}).content.decode()
+
+    def test_it_opens_the_step_that_the_address_names(self, api):
+        opened = re.compile(r'<li id="step-(\d)"[^>]*>\s*<details name="story" open>')
+        for query, number in {"": "1", "?step=7": "7", "?step=9": "1", "?step=x": "1"}.items():
+            assert opened.findall(api.get(f"/demo{query}").content.decode()) == [number]
+
+    def test_after_the_end_of_a_session_the_page_says_so(self, signed_in, clock):
+        assert b"Your session in this browser has ended" not in signed_in.get("/demo").content
+        backstage(signed_in, "revoke")
+        clock.forward(EXPIRED)
+        for _ in range(2):
+            assert b"Your session in this browser has ended" in signed_in.get("/demo").content
+
+    def test_only_somebody_who_is_new_is_led_to_it(self, signed_in, another):
+        new, card = another(), b"New here?"
+        assert card in new.get("/sign-in").content
+        assert [b"Password" in (html := new.get("/sign-in?next=/demo%3Fstep%3D7").content), card in html] == [
+            True,
+            False,
+        ]
+        assert b'href="/demo"' in signed_in.get("/devices").content
+        assert card not in signed_in.get("/devices").content
+        backstage(signed_in, "revoke")
+        html = signed_in.get("/sign-in?next=/devices").content
+        assert (b"Your session has ended" in html, card in html) == (True, False)
+
     def test_it_reports_the_request_that_loaded_it(self, signed_in, clock):
         def reported() -> Any:
             return json.loads(signed_in.get("/demo").context["answer"])
@@ -138,6 +179,15 @@ class TestARequest:
         assert (RefreshToken.objects.get().generation, tokens_of(signed_in)) == (1, before)
         clock.forward(GRACE)
         assert ask(signed_in)["outcome"] == "recovered"
+
+    def test_the_content_of_the_refresh_token_is_shown_without_its_secret(self, signed_in, clock):
+        session = str(RefreshToken.objects.get().id)
+        assert ask(signed_in, "?claims")["refresh"] == {"session": session, "generation": 0}
+        clock.forward(EXPIRED)
+        assert ask(signed_in, "?claims")["refresh"] == {"session": session, "generation": 1}, (
+            "It has just been replaced."
+        )
+        assert not [text for text in tokens_of(signed_in).values() if text in str(ask(signed_in, "?claims"))]
 
     def test_an_anonymous_user_is_refused(self, api):
         assert ask(api) == REFUSED

@@ -3,6 +3,7 @@
 // Requests to `ask` are ordinary requests. Auxiliary requests (moving the clock, theft) have an invalid Bearer token, so that
 // they neither refresh nor acknowledge anything (config/demo/views.py).
 
+import { progress, save, tick } from "./progress.js";
 import { Timeline, glyph, minutes } from "./timeline.js";
 
 const BURST = 20;
@@ -49,19 +50,26 @@ async function request() {
   take(await ask());
 }
 
-/** Makes a request, and shows what the server reads in the access token. */
+/** Makes a request, and shows what the server reads in the two tokens. */
 async function lookAtCookies() {
-  const answer = await ask("?claims");
+  const { claims = {}, refresh = {}, ...answer } = await ask("?claims");
   take(answer);
-  const names = [...demo.querySelectorAll("template[data-claim]")];
-  part.claims.replaceChildren(...names.flatMap(({ dataset: { claim }, content }) => {
-    const [name, value] = [document.createElement("dt"), document.createElement("dd")];
-    const said = answer.claims?.[claim] ?? "–";
-    name.textContent = `${claim}: ${content.textContent}`;
-    value.textContent = ["iat", "exp"].includes(claim) ? new Date(said * 1000).toLocaleTimeString(document.documentElement.lang) : said;
-    return [name, value];
-  }));
+  if (answer.outcome === "refused") return;
+  const clock = (claim) => new Date(claims[claim] * 1000).toLocaleTimeString(document.documentElement.lang);
+  list(part["access-parts"], [...demo.querySelectorAll("template[data-claim]")].map(({ dataset: { claim }, content }) =>
+    [`${claim}: ${content.textContent}`, ["iat", "exp"].includes(claim) && claims[claim] ? clock(claim) : claims[claim]]));
+  list(part["refresh-parts"], [...demo.querySelectorAll("template[data-part]")].map(({ dataset, content }) =>
+    [content.textContent, dataset.value ?? refresh[dataset.part]]));
   part.claims.hidden = false;
+}
+
+/** Fills a list with names and values. */
+function list(element, pairs) {
+  element.replaceChildren(...pairs.flatMap((pair) => ["dt", "dd"].map((tag, place) => {
+    const made = document.createElement(tag);
+    made.textContent = pair[place] ?? "–";
+    return made;
+  })));
 }
 
 async function revoke() {
@@ -74,7 +82,7 @@ async function lose() {
   const answer = await ask("?lose");
   if (answer.outcome === "refused") return take(answer);
   current = answer.generation;
-  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [{ ...answer, lost: true }], until: owner.until });
+  draw({ kind: "requests", at: now(), lane: "owner", answers: [{ ...answer, lost: true }], until: owner.until });
   say("lost", { before, after: answer.generation });
 }
 
@@ -84,7 +92,7 @@ async function burst() {
   await Promise.all(Array.from({ length: BURST }, () => ask("?slowly").then((answer) => answers.push(answer))));
   answers.forEach(keep);
   await spend(0); // Twenty responses contained twenty access tokens. The browser has kept one.
-  timeline.add({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
+  draw({ kind: "requests", at: now(), lane: "owner", answers, until: owner.until });
   const counts = Object.keys(names).map((outcome) => [answers.filter((each) => each.outcome === outcome).length, outcome]);
   const outcomes = counts.filter(([count]) => count).map(([count, outcome]) => `${count} ${names[outcome]}`).join(", ");
   say(owner.ended ? "refused" : "burst", { count: BURST, outcomes, before, after: owner.generation });
@@ -101,7 +109,7 @@ async function steal() {
   if (owner.until <= now()) await request();
   await backstage(demo.dataset.steal);
   Object.assign(thief, { generation: owner.generation, until: owner.until });
-  timeline.add({ kind: "theft", at: now() });
+  draw({ kind: "theft", at: now() });
   say("stolen", { after: thief.generation });
 }
 
@@ -112,7 +120,7 @@ async function askAsThief() {
     current = thief.generation = answer.generation;
     thief.until = now() + answer.expires_in;
   }
-  timeline.add({ kind: "requests", at: now(), lane: "thief", answers: [answer], until: thief.until });
+  draw({ kind: "requests", at: now(), lane: "thief", answers: [answer], until: thief.until });
   const sentence = owner.bound && answer.outcome === "refused" ? "thief-refused-bound" : `thief-${answer.outcome}`;
   say(sentence in sentences ? sentence : answer.outcome, { before, after: current });
 }
@@ -131,10 +139,12 @@ const STORIES = {
   clear: [clear],
 };
 
+const ENDINGS = ["revoke", "thief"]; // The stories whose last step finds that the session has ended.
+
 async function pass(seconds) {
   const { at, passed } = await spend(seconds);
   if (!passed) return;
-  timeline.add({ kind: "gap", at, seconds: passed, until: owner.until });
+  draw({ kind: "gap", at, seconds: passed, until: owner.until });
   say("passed", { time: minutes(passed) });
 }
 
@@ -149,6 +159,7 @@ async function spend(seconds) {
 
 function clear() {
   timeline.clear();
+  Object.assign(progress, { events: [], log: [] });
   part.log.replaceChildren();
   return request();
 }
@@ -172,18 +183,40 @@ function keep(answer) {
 function take(answer) {
   const before = owner.generation;
   keep(answer);
-  timeline.add({ kind: "requests", at: now(), lane: "owner", answers: [answer], until: owner.until });
+  draw({ kind: "requests", at: now(), lane: "owner", answers: [answer], until: owner.until });
   const sentence = owner.bound && answer.outcome === "refreshed" ? "refreshed-bound" : answer.outcome;
   say(sentence, { before, after: owner.generation });
 }
 
+function draw(event) {
+  timeline.add(event);
+  progress.events.push(event);
+  save();
+}
+
 function say(sentence, values = {}) {
   const text = sentences[sentence].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "–");
+  write(part.log, sentence, text);
+  progress.log.push([sentence, text]);
+  save();
+  show();
+}
+
+function write(log, sentence, text) {
   const item = document.createElement("li");
   item.dataset.sentence = sentence;
   item.textContent = text;
-  part.log.prepend(item);
-  show();
+  log.prepend(item);
+}
+
+/** Shows the diagram that this tab had before the page was loaded, such as that of a session which has ended. */
+function showBefore() {
+  if (progress.events.length > 1) progress.before = { events: progress.events, log: progress.log };
+  Object.assign(progress, { events: [], log: [] });
+  if (!progress.before) return;
+  new Timeline(part["timeline-before"], names).restore(progress.before.events);
+  for (const [sentence, text] of progress.before.log) write(part["log-before"], sentence, text);
+  part.before.hidden = false;
 }
 
 /** Shows the current state, after every change and every second. */
@@ -224,7 +257,8 @@ function showNext() {
   if (!following) return;
   part.next.textContent = part.next.dataset.label.replace("{step}", following.querySelector("h2").textContent);
   const field = part.ended.querySelector("[name=next]");
-  if (field) field.value = `${location.pathname}?step=${opened() + 2}`;
+  const isDone = "done" in (steps[opened()]?.parentElement.dataset ?? { done: "" });
+  if (field) field.value = `${location.pathname}?step=${opened() + (isDone ? 2 : 1)}`;
 }
 
 part.next.addEventListener("click", () => {
@@ -235,6 +269,12 @@ part.next.addEventListener("click", () => {
 });
 for (const step of steps) step.addEventListener("toggle", showNext);
 
+/** Returns what leads on after the end of the session: in the open step if it has that. */
+function lead() {
+  const offers = [...(steps[opened()]?.querySelectorAll(".demo-resume") ?? [])];
+  return offers.find((offer) => offer.getClientRects().length) ?? part.ended;
+}
+
 async function tell(story) {
   demo.setAttribute("aria-busy", "true");
   part.drawn.closest("section").scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
@@ -243,18 +283,19 @@ async function tell(story) {
     for (const [index, step] of STORIES[story].entries()) {
       if (index) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       await step();
-      if (owner.ended) break;
+      const isEnd = ENDINGS.includes(story) && index === STORIES[story].length - 1;
+      if (owner.ended && !isEnd) return; // Something else has ended the session: the step was not done.
     }
+    const item = demo.querySelector(`.demo-story [data-do=${story}]`)?.closest("li");
+    if (item) tick(item);
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     say("unreachable");
   } finally {
-    const step = demo.querySelector(`.demo-story [data-do=${story}]`)?.closest("li");
-    if (step) step.dataset.done = "";
     // `disabled` would take the focus away from users of the keyboard.
     for (const button of buttons) button.setAttribute("aria-disabled", String(owner.ended));
     showNext();
-    if (owner.ended) part.ended.scrollIntoView({ block: "nearest" });
+    if (owner.ended) lead().scrollIntoView({ block: "nearest" });
     demo.setAttribute("aria-busy", "false");
   }
 }
@@ -266,8 +307,7 @@ for (const button of buttons) {
 }
 document.getElementById("unscripted").remove();
 demo.hidden = false;
-part["step-1"].dataset.done = "";
-open((Number(new URLSearchParams(location.search).get("step")) || 2) - 1);
+showBefore();
 showNext();
 take(JSON.parse(demo.dataset.answer));
 setInterval(show, 1000);

@@ -71,6 +71,14 @@ export class Timeline {
     this.svg.parentElement.scrollLeft = this.svg.scrollWidth;
   }
 
+  /** Draws the events of an earlier page. */
+  restore(events) {
+    this.#events = events;
+    this.#seen = events.length;
+    const last = events.at(-1);
+    this.draw(last.at + (last.seconds ?? 0));
+  }
+
   clear() {
     this.#events = [];
     this.#seen = 0;
