@@ -120,7 +120,7 @@ def walk(page: Page, context: BrowserContext, origin: str) -> None:
     assert who == {"id": claims["sub"], "email": DEMO_USER.email}
 
     page.get_by_role("link", name="Your devices").click()
-    expect(page.get_by_text("This device")).to_be_visible()
+    expect(page.get_by_text("This device", exact=True)).to_be_visible()
     page.get_by_text("Rename").first.click()
     page.get_by_label("Name of the device").first.fill("A walk")
     page.get_by_role("button", name="Save").first.click()
