@@ -18,7 +18,14 @@ GUIDES = ("docs/how-to/single-page-app.md", "docs/how-to/react.md", "docs/how-to
 READMES = ("clients/browser/README.md", "clients/react/README.md", "clients/react-native/README.md")
 PROGRAMS = Path("node_modules", ".bin")
 BUILD, THERE = "npm install --prefix clients\n", "/path/to/your/application"
-OTHERS = ("react@19.3.1", "@types/react@19.3.1", "@types/node@20.19.24", "expo-secure-store@57.0.4")
+OTHERS = (
+    "react@19.3.1",
+    "@types/react@19.3.1",
+    "@types/node@20.19.24",
+    "expo-secure-store@57.0.4",
+    "vite@8.3.4",
+    "@vitejs/plugin-react@6.1.2",
+)
 """What the guides' code uses besides. The peers of these packages are not needed here, and not installed."""
 
 

@@ -1,6 +1,7 @@
 /** The session of a request, for server components, route handlers and server actions. */
 
 import { headers } from "next/headers.js";
+import * as server from "next/server.js";
 import { ask } from "./latchkey.js";
 import { ConfigurationError, settings } from "./settings.js";
 import { accessTokenIn, type Claims } from "./tokens.js";
@@ -38,7 +39,7 @@ const asked = new WeakMap<object, Promise<Session | null>>();
  * Throws LatchkeyUnavailable.
  */
 export async function session(): Promise<Session | null> {
-  const request = await headers();
+  const request = await headersOfRequest();
   let found = asked.get(request);
   if (!found) {
     found = askWho(request);
@@ -53,8 +54,21 @@ export async function session(): Promise<Session | null> {
  * They are valid until the token expires, also if the session was ended before. Do not keep them for other requests.
  */
 export async function claims(): Promise<Claims | null> {
-  const access = await accessTokenIn((await headers()).get("cookie"), settings());
+  const access = await accessTokenIn((await headersOfRequest()).get("cookie"), settings());
   return access?.claims ?? null;
+}
+
+/**
+ * Returns the headers of the request. What follows runs at the time of a request only.
+ *
+ * The verification of a token reads the clock. With Cache Components, Next.js may render what depends on headers only
+ * ahead of a request, and reports every use of the clock there. It renders nothing ahead that waits for `connection`.
+ * Version 14 has neither.
+ */
+async function headersOfRequest(): ReturnType<typeof headers> {
+  const { connection }: Partial<typeof server> = server;
+  await connection?.();
+  return headers();
 }
 
 async function askWho(request: Pick<Headers, "get">): Promise<Session | null> {

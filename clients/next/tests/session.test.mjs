@@ -3,10 +3,14 @@ import { after, before, beforeEach, test } from "node:test";
 import { register } from "node:module";
 import { ORIGIN, startLatchkey } from "./latchkey.mjs";
 
-// The headers of the request are Next.js's. Here a test sets them.
-const stand = `export const headers = async () => globalThis.requestHeaders;`;
-const hook = `export async function resolve(name, context, next) {
-  return name === "next/headers.js" ? { url: "data:text/javascript,${encodeURIComponent(stand)}", shortCircuit: true } : next(name, context);
+// The request is Next.js's. Here a test sets its headers, and when it arrives.
+const stands = {
+  "next/headers.js": `export const headers = async () => globalThis.requestHeaders;`,
+  "next/server.js": `export const connection = async () => globalThis.arrival;`,
+};
+const hook = `const stands = ${JSON.stringify(stands)};
+export async function resolve(name, context, next) {
+  return name in stands ? { url: "data:text/javascript," + encodeURIComponent(stands[name]), shortCircuit: true } : next(name, context);
 }`;
 register(`data:text/javascript,${encodeURIComponent(hook)}`);
 const { claims, LatchkeyUnavailable, session } = await import("../lib/index.js");
@@ -65,5 +69,26 @@ test("a Latchkey that does not answer is an error, and not a user who is signed 
     latchkey.answers["/api/auth/me"] = { status };
     await requested({});
     await assert.rejects(session(), LatchkeyUnavailable);
+  }
+});
+
+test("no clock is read before the request arrives, because Next.js may render a page ahead of it", async (context) => {
+  await requested({});
+  let arrive;
+  globalThis.arrival = new Promise((done) => (arrive = done));
+  const clock = context.mock.method(Date, "now");
+  const real = globalThis.Date;
+  let dates = 0;
+  globalThis.Date = new Proxy(real, { construct: (target, given) => (given.length || dates++, Reflect.construct(target, given)) });
+  try {
+    const found = [session(), claims()];
+    await new Promise((done) => setTimeout(done, 50));
+    assert.deepEqual([clock.mock.callCount(), dates], [0, 0]);
+    arrive();
+    assert.deepEqual((await Promise.all(found)).map((one) => (one.claims ?? one).sub), ["7", "7"]);
+    assert.ok(clock.mock.callCount() + dates > 0);
+  } finally {
+    globalThis.Date = real;
+    globalThis.arrival = undefined;
   }
 });

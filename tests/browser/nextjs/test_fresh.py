@@ -89,9 +89,13 @@ def compile_pages(other: BrowserContext, origin: str) -> None:
 
 
 def walk(page: Page, context: BrowserContext, origin: str) -> None:
-    """Sign in, read the page, let the access token expire, read it again, and sign out."""
+    """Sign in, read the page, let the access token expire, read it again, and sign out.
+
+    In development Next.js writes into the console what is wrong with the code of a page, and shows it in a badge.
+    """
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Next.js encountered" in line.text else None)
     page.set_default_timeout(COMPILING)
     assert page.goto(origin).status == 200
     page.goto(f"{origin}/account")
@@ -116,7 +120,7 @@ def walk(page: Page, context: BrowserContext, origin: str) -> None:
     assert who == {"id": claims["sub"], "email": DEMO_USER.email}
 
     page.get_by_role("link", name="Your devices").click()
-    expect(page.get_by_text("This device")).to_be_visible()
+    expect(page.get_by_text("This device", exact=True)).to_be_visible()
     page.get_by_text("Rename").first.click()
     page.get_by_label("Name of the device").first.fill("A walk")
     page.get_by_role("button", name="Save").first.click()

@@ -38,8 +38,7 @@ def test_the_tutorial_ends_with_a_page_that_is_refreshed(tmp_path, new_context):
     ports = {"localhost:3000": f"localhost:{port}", "127.0.0.1:8000": f"127.0.0.1:{behind}"}
     app = checkout / "app"
     for path, text in files(NAME).items():
-        (app / path).parent.mkdir(parents=True, exist_ok=True)
-        (app / path).write_text(with_changes(text, ports))
+        fresh.write("16", app, path, with_changes(text, ports))
     given = start_of(NAME)
     started = Started({name: with_changes(value, ports) for name, value in given.environment.items()}, given.arguments)
     with (

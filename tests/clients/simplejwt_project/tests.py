@@ -23,6 +23,12 @@ class TokenTests(APITestCase):
         self.assertEqual((answer.status_code, set(answer.json())), (200, {"access", "refresh"}))
         self.assertEqual(self.orders(answer.json()["access"]).json(), {"of": "ada"})
 
+    def test_a_view_that_names_its_authentication_classes(self):
+        answer = self.client.get(
+            "/api/invoices/", headers={"Authorization": f"Bearer {self.obtain().json()['access']}"}
+        )
+        self.assertEqual((answer.status_code, answer.json()), (200, {"of": "ada"}))
+
     def test_a_wrong_password(self):
         answer = self.obtain("wrong")
         self.assertEqual(answer.status_code, 401)

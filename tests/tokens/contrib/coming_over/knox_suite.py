@@ -6,16 +6,26 @@
 import base64
 import threading
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.test import Client
+from django.urls import path
+from knox.auth import TokenAuthentication as OfKnox
 from knox.models import AuthToken
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from tests.browsers import login, post
 from tests.factories import PASSWORD
+from tests.tokens.contrib.coming_over.knox_urls import urlpatterns
+from tokens.api.authentication import TokenAuthentication as Ours
 from tokens.conf import token_settings
+from tokens.contrib.coming_over.checks import check_views
+from tokens.contrib.coming_over.knox import TokenAuthentication
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
 from tokens.sessions import Refuse
@@ -123,6 +133,29 @@ def refuses(request: Any, user: Any, methods: Any) -> Any:
 def test_the_policy_is_asked(token, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
     assert (used(token), taken(token).status_code, live()) == (401, 401, 0)
+
+
+class Orders(APIView):
+    authentication_classes = (OfKnox,)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_named"),
+    [((OfKnox,), True), ((TokenAuthentication,), True), ((OfKnox, Ours), False), ((Ours, TokenAuthentication), False)],
+)
+def test_a_view_that_refuses_our_tokens_is_named(classes, is_named, settings, token):
+    project = ModuleType("urls_of_a_project")
+    view = Orders.as_view(authentication_classes=classes)
+    project.urlpatterns = [path("orders", view), *urlpatterns]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = project
+    access = taken(token, mode="body").json()["access_token"]
+    answer = Client().get("/orders", headers={"Authorization": f"Bearer {access}"})
+    assert answer.status_code == (401 if is_named else 200)
+    assert [(found.id, "Orders" in found.msg) for found in check_views()] == [("tokens.W063", True)] * is_named
 
 
 @pytest.mark.django_db(transaction=True)

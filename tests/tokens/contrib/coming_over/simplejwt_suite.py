@@ -5,6 +5,7 @@
 
 import threading
 from contextlib import ExitStack
+from types import ModuleType
 from typing import Any
 
 import jwt
@@ -12,14 +13,25 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
+from django.urls import include, path
+from django.views.decorators.cache import never_cache
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.decorators import action, api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken as Theirs
 
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.contrib.coming_over.urls import urlpatterns
 from tests.tokens.service.threads import in_thread, wait_until_blocked
-from tokens.contrib.coming_over.checks import check_modes
+from tokens.api.authentication import TokenAuthentication
+from tokens.contrib.coming_over.checks import check_modes, check_views
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
@@ -451,6 +463,68 @@ def test_the_mode_of_clients_without_cookies_must_be_served(settings):
     assert check_modes() == []
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie"]}
     assert [found.id for found in check_modes()] == ["tokens.W048"]
+
+
+def view(classes: list[type[BaseAuthentication]]) -> Any:
+    """A view of the project that names its authentication classes."""
+
+    @api_view(["GET"])
+    @authentication_classes(classes)
+    @permission_classes([IsAuthenticated])
+    def orders(request: Any) -> Response:
+        return Response()
+
+    return orders
+
+
+class Own(JWTAuthentication):
+    """simplejwt's class, as a project extends it."""
+
+
+class ByAttribute(APIView):
+    authentication_classes = (JWTAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+class ByAction(ViewSet):
+    @action(detail=False, authentication_classes=[Own], permission_classes=[IsAuthenticated])
+    def list_all(self, request: Any) -> Response:
+        return Response()
+
+
+ORDERS = f"{__name__}.orders"
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [
+        (view([JWTAuthentication]), ORDERS),
+        (view([Own]), ORDERS),
+        (view([JWTStatelessUserAuthentication]), ORDERS),
+        (view([Own, TokenAuthentication]), ORDERS),
+        (ByAttribute.as_view(), f"{__name__}.ByAttribute"),
+        (ByAction.as_view({"get": "list_all"}, **ByAction.list_all.kwargs), f"{__name__}.ByAction"),
+        (never_cache(ByAttribute.as_view()), f"{__name__}.ByAttribute"),
+        (ByAttribute.as_view(authentication_classes=[TokenAuthentication, Own]), None),
+        (view([TokenAuthentication, JWTAuthentication]), None),
+        (view([TokenAuthentication]), None),
+        (view([SessionAuthentication]), None),
+    ],
+)
+def test_a_view_that_refuses_our_tokens_is_named(found, named, settings, theirs):
+    """The check says what happens: the view answers our access token 401 if it is named, and only then."""
+    project = ModuleType("urls_of_a_project")
+    project.urlpatterns = [path("shop/", include([path("orders", found)])), *urlpatterns]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = project
+    access = refreshed(theirs).json()["access"]
+    answer = Client().get("/shop/orders", headers={"Authorization": f"Bearer {access}"})
+    assert (answer.status_code == 401) is (named is not None), answer.content
+    messages = check_views()
+    assert [message.id for message in messages] == ["tokens.W063"] * (named is not None)
+    assert named is None or messages[0].msg.endswith(f"refuse ours: {named}.")
 
 
 def test_users_of_other_accounts_have_nothing_to_do_with_it(theirs):
