@@ -250,7 +250,8 @@ export class SessionClient {
     const turn = this.#turn;
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
-      if (this.#keeping && turn !== this.#turn) return; // The user has signed out meanwhile.
+      // The user has signed out meanwhile. Or the next session of the app has this storage, and sends the same token.
+      if (this.#keeping && (turn !== this.#turn || this.#isClosed)) return;
       await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error: any) {
       // A 401 with another code does not come from the API, but for example from a proxy.

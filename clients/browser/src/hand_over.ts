@@ -2,17 +2,19 @@
  * What lets the session in mode `body` survive the reload of its only tab, in browsers that end the shared worker then.
  *
  * A service worker keeps a copy of the refresh token in its memory, for some seconds after the shared worker has ended. It
- * runs the same file. The shared worker asks it by requests to a URL that does not exist. Without the service worker they
- * fail before anything is sent.
+ * runs the same file. The shared worker asks it by requests to a URL of their origin, which every policy with
+ * `connect-src 'self'` permits. The server has nothing there, and gets no token: it is sent only after the service worker
+ * has answered a request without it.
  *
  * No page gets the token. The service worker answers only shared workers that run this file, and it knows by the browser
  * who asks. It listens to no messages, and stores nothing.
  */
 
 import type { Keeping, Kept } from "./changes.ts";
+import { Countdown } from "./countdown.ts";
 import { bare, own } from "./own_properties.ts";
 
-const URL_OF_REQUESTS = "https://hand-over.invalid/"; // Names that end in `.invalid` do not exist (RFC 6761).
+const QUERY = "?hand-over"; // With the URL of this file, it is the URL of the requests.
 const LIFETIME = 30_000; // Milliseconds for which the copy can be taken.
 const INTERVAL = 10_000; // Milliseconds after which the shared worker gives its copy again. Browsers end service workers.
 const TIMEOUT = 2_000; // Milliseconds that the service worker may take to answer.
@@ -34,35 +36,42 @@ export interface ServiceWorkerScope {
 
 /** Keeps the copies, in the service worker. Each belongs to the name of a shared worker, and so to one API. */
 export function holdCopies(scope: ServiceWorkerScope): void {
-  const held = new Map<unknown, { readonly kept: unknown; readonly since: number }>();
+  const held = new Map<unknown, { readonly kept: unknown; readonly life: Countdown }>();
   const answer = async ({ clientId, request }: FetchEvent): Promise<Response> => {
     const client = await scope.clients.get(clientId);
     if (client?.type !== "sharedworker" || client.url !== scope.location.href) return Response.error();
     const { name, kept } = own((await request.json()) as unknown, "name", "kept");
-    if (kept) held.set(name, { kept, since: performance.now() });
+    if (kept) held.set(name, { kept, life: new Countdown(LIFETIME) }); // Also while the machine sleeps.
     const found = held.get(name);
-    return Response.json(found && performance.now() - found.since < LIFETIME ? found.kept : null);
+    if (found && found.life.left <= 0) held.delete(name);
+    return Response.json({ kept: held.get(name)?.kept ?? null });
   };
   scope.addEventListener("install", () => scope.skipWaiting());
   scope.addEventListener("fetch", (event) => {
-    if (event.request.url === URL_OF_REQUESTS) event.respondWith(answer(event));
+    if (event.request.url === scope.location.href + QUERY) event.respondWith(answer(event));
   });
 }
 
 /** Takes the copy of an earlier shared worker of this name, and gives the service worker one from now on. */
 export async function takeOver(name: string): Promise<Keeping> {
   let last: Kept | undefined;
-  const ask = async (kept?: Kept): Promise<any> => {
+  let queue: Promise<unknown> = Promise.resolve(); // An earlier copy must not arrive after a later one.
+  let isThere = false; // Whether the service worker has ever answered.
+  const ask = async (kept?: Kept): Promise<Kept | null> => {
     const init = { method: "POST", body: JSON.stringify(bare({ name, kept })), signal: AbortSignal.timeout(TIMEOUT) };
-    const response = await fetch(URL_OF_REQUESTS, bare(init));
-    return response.json();
+    const response = await fetch(location.href + QUERY, bare(init));
+    const answer = own((await response.json()) as unknown, "kept");
+    if (!("kept" in answer)) throw new TypeError("Somebody else has answered.");
+    isThere = true;
+    return answer.kept;
   };
+  const give = () => (queue = queue.then(() => ask()).then(() => ask(last)).catch(() => {})); // It is only a copy.
   const keep = async (kept: Kept) => {
     last = kept;
-    await ask(kept).catch(() => {}); // It is only a copy.
+    await give();
   };
-  setInterval(() => last?.refresh && keep(last), INTERVAL);
-  const kept = (await ask().catch(() => null)) as Kept | null;
-  last = kept ?? undefined;
+  setInterval(() => isThere && last?.refresh && give(), INTERVAL);
+  const kept = await ask().catch(() => null);
+  last ??= kept ?? undefined;
   return { kept: kept ?? bare({}), keep };
 }

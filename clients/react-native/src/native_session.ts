@@ -37,6 +37,7 @@ export class NativeSession {
   readonly #stopListening: (() => void) | undefined;
   #opened: Promise<SessionClient> | undefined;
   #revoking: Promise<void> | undefined;
+  #signingIn: Promise<User> | undefined;
   #user: User | null = null;
   #isClosed = false;
 
@@ -70,8 +71,7 @@ export class NativeSession {
   }
 
   async signIn(credentials: Credentials): Promise<User> {
-    await (await this.#open()).signIn(credentials);
-    return this.#user!;
+    return this.#signIn((client) => client.signIn(credentials));
   }
 
   async factorOptions(method: string): Promise<unknown> {
@@ -79,8 +79,7 @@ export class NativeSession {
   }
 
   async answerFactor(method: string, answer: unknown, options?: FactorAnswerOptions): Promise<User> {
-    await (await this.#open()).answerFactor(method, answer, options);
-    return this.#user!;
+    return this.#signIn((client) => client.answerFactor(method, answer, options));
   }
 
   /**
@@ -89,8 +88,11 @@ export class NativeSession {
    */
   async signOut(): Promise<void> {
     const client = await this.#open();
-    const { refresh, left = [] } = this.#entry.record;
-    if (refresh) await this.#entry.write({ left: [...left, refresh] });
+    await this.#signingIn?.catch(() => {}); // Otherwise its tokens would arrive after the sign-out.
+    const { refresh, device, left = [] } = this.#entry.record;
+    // One write: an app that ends meanwhile is signed in, or leaves the session at its next start.
+    const write = (): Promise<void> => this.#entry.write({ ...entire({ device }), left: [...left, refresh!] });
+    if (refresh) await write().catch((error) => this.#revokeUnkept(client, refresh, error));
     client.forget();
     await this.#revoke(client);
   }
@@ -160,6 +162,12 @@ export class NativeSession {
     return new SessionClient(`latchkey ${this.#api}`, this.#api, "body", (change) => this.#apply(change), keeping);
   }
 
+  async #signIn(begin: (client: SessionClient) => Promise<Change>): Promise<User> {
+    const client = await this.#open();
+    this.#signingIn = begin(client).then(({ user }) => user!);
+    return this.#signingIn;
+  }
+
   async #sent(client: SessionClient, target: RequestInfo | URL, init?: RequestInit): Promise<Step & { response: Response }> {
     const step = await client.ready();
     const copy = target instanceof Request ? target.clone() : target;
@@ -173,13 +181,21 @@ export class NativeSession {
     const revoke = async () => {
       for (const token of this.#entry.record.left ?? []) {
         await client.revoke(token).catch((error: SessionError) => {
-          if (error.status === 0 || error.status === 429 || error.status >= 500) throw error;
+          // An answer without a code does not come from the API, but for example from a captive portal.
+          if (error.status === 0 || error.status === 429 || error.status >= 500 || error.code === "error") throw error;
         });
         await this.#entry.write({ left: (this.#entry.record.left ?? []).filter((other) => other !== token) });
       }
     };
     this.#revoking ??= revoke().catch(() => {}).finally(() => (this.#revoking = undefined));
     return this.#revoking;
+  }
+
+  /** Ends a session that the storage does not let go of. If the server cannot be reached either, the user stays signed in. */
+  async #revokeUnkept(client: SessionClient, refresh: string, error: unknown): Promise<void> {
+    await client.revoke(refresh).catch(() => {
+      throw new SessionError({ message: String(error), code: "not_kept" });
+    });
   }
 
   #apply({ kind, user }: Change): void {

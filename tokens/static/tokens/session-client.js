@@ -9,91 +9,6 @@
  * No timer refreshes. A token is refreshed when it is used, so that the session of an idle page can expire.
  */
 
-/** Objects that are safe from what somebody has added to `Object.prototype`. */
-
-/**
- * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
- * URLs, tokens and the options of functions that are called here.
- */
-function bare(given) {
-  return Object.assign(Object.create(null), given);
-}
-
-/** Returns the own properties of a value with these names. The value may be anything, such as the JSON of an answer. */
-function own(value, ...names) {
-  const found = bare({});
-  for (const name of names) if (Object(value) === value && Object.hasOwn(value, name)) found[name] = value[name];
-  return found;
-}
-
-/**
- * What lets the session in mode `body` survive the reload of its only tab, in browsers that end the shared worker then.
- *
- * A service worker keeps a copy of the refresh token in its memory, for some seconds after the shared worker has ended. It
- * runs the same file. The shared worker asks it by requests to a URL that does not exist. Without the service worker they
- * fail before anything is sent.
- *
- * No page gets the token. The service worker answers only shared workers that run this file, and it knows by the browser
- * who asks. It listens to no messages, and stores nothing.
- */
-
-const URL_OF_REQUESTS = "https://hand-over.invalid/"; // Names that end in `.invalid` do not exist (RFC 6761).
-const LIFETIME = 30_000; // Milliseconds for which the copy can be taken.
-const INTERVAL = 10_000; // Milliseconds after which the shared worker gives its copy again. Browsers end service workers.
-const TIMEOUT$1 = 2_000; // Milliseconds that the service worker may take to answer.
-
-/** Keeps the copies, in the service worker. Each belongs to the name of a shared worker, and so to one API. */
-function holdCopies(scope) {
-  const held = new Map();
-  const answer = async ({ clientId, request }) => {
-    const client = await scope.clients.get(clientId);
-    if (client?.type !== "sharedworker" || client.url !== scope.location.href) return Response.error();
-    const { name, kept } = own(await request.json(), "name", "kept");
-    if (kept) held.set(name, { kept, since: performance.now() });
-    const found = held.get(name);
-    return Response.json(found && performance.now() - found.since < LIFETIME ? found.kept : null);
-  };
-  scope.addEventListener("install", () => scope.skipWaiting());
-  scope.addEventListener("fetch", (event) => {
-    if (event.request.url === URL_OF_REQUESTS) event.respondWith(answer(event));
-  });
-}
-
-/** Takes the copy of an earlier shared worker of this name, and gives the service worker one from now on. */
-async function takeOver(name) {
-  let last;
-  const ask = async (kept) => {
-    const init = { method: "POST", body: JSON.stringify(bare({ name, kept })), signal: AbortSignal.timeout(TIMEOUT$1) };
-    const response = await fetch(URL_OF_REQUESTS, bare(init));
-    return response.json();
-  };
-  const keep = async (kept) => {
-    last = kept;
-    await ask(kept).catch(() => {}); // It is only a copy.
-  };
-  setInterval(() => last?.refresh && keep(last), INTERVAL);
-  const kept = await ask().catch(() => null);
-  last = kept ?? undefined;
-  return { kept: kept ?? bare({}), keep };
-}
-
-/** Times in the answers of the auth API, in milliseconds by the server's clock. */
-
-/** Returns the lifetime of an access token, or Infinity if it is not known. */
-function lifeOf(answer, response) {
-  const { access_token_expires_at: end, expires_in: seconds } = own(answer, "access_token_expires_at", "expires_in");
-  const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
-  return life >= 0 ? life : (seconds ?? Infinity) * 1000;
-}
-
-/** Returns the value of Retry-After, which is seconds or a date (RFC 9110 section 10.2.3). */
-function waitOf(response) {
-  const asked = response.headers.get("Retry-After");
-  if (asked === null) return undefined;
-  const wait = Number(asked) * 1000;
-  return wait >= 0 ? wait : Math.max(Date.parse(asked) - Date.parse(response.headers.get("Date")), 0) || undefined;
-}
-
 /** How much is left of a token's lifetime, or of a pause. */
 
 const LEAD = 60_000; // A token is refreshed by requests in its last minute, or in the last quarter of a short lifetime.
@@ -122,6 +37,103 @@ class Countdown {
   get isDue() {
     return this.left < Math.min(LEAD, this.total / 4);
   }
+}
+
+/** Objects that are safe from what somebody has added to `Object.prototype`. */
+
+/**
+ * Returns a copy of an object without a prototype. If somebody can add values to `Object.prototype`, they must not choose
+ * URLs, tokens and the options of functions that are called here.
+ */
+function bare(given) {
+  return Object.assign(Object.create(null), given);
+}
+
+/** Returns the own properties of a value with these names. The value may be anything, such as the JSON of an answer. */
+function own(value, ...names) {
+  const found = bare({});
+  for (const name of names) if (Object(value) === value && Object.hasOwn(value, name)) found[name] = value[name];
+  return found;
+}
+
+/**
+ * What lets the session in mode `body` survive the reload of its only tab, in browsers that end the shared worker then.
+ *
+ * A service worker keeps a copy of the refresh token in its memory, for some seconds after the shared worker has ended. It
+ * runs the same file. The shared worker asks it by requests to a URL of their origin, which every policy with
+ * `connect-src 'self'` permits. The server has nothing there, and gets no token: it is sent only after the service worker
+ * has answered a request without it.
+ *
+ * No page gets the token. The service worker answers only shared workers that run this file, and it knows by the browser
+ * who asks. It listens to no messages, and stores nothing.
+ */
+
+const QUERY = "?hand-over"; // With the URL of this file, it is the URL of the requests.
+const LIFETIME = 30_000; // Milliseconds for which the copy can be taken.
+const INTERVAL = 10_000; // Milliseconds after which the shared worker gives its copy again. Browsers end service workers.
+const TIMEOUT$1 = 2_000; // Milliseconds that the service worker may take to answer.
+
+/** Keeps the copies, in the service worker. Each belongs to the name of a shared worker, and so to one API. */
+function holdCopies(scope) {
+  const held = new Map();
+  const answer = async ({ clientId, request }) => {
+    const client = await scope.clients.get(clientId);
+    if (client?.type !== "sharedworker" || client.url !== scope.location.href) return Response.error();
+    const { name, kept } = own(await request.json(), "name", "kept");
+    if (kept) held.set(name, { kept, life: new Countdown(LIFETIME) }); // Also while the machine sleeps.
+    const found = held.get(name);
+    if (found && found.life.left <= 0) held.delete(name);
+    return Response.json({ kept: held.get(name)?.kept ?? null });
+  };
+  scope.addEventListener("install", () => scope.skipWaiting());
+  scope.addEventListener("fetch", (event) => {
+    if (event.request.url === scope.location.href + QUERY) event.respondWith(answer(event));
+  });
+}
+
+/** Takes the copy of an earlier shared worker of this name, and gives the service worker one from now on. */
+async function takeOver(name) {
+  let last;
+  let queue = Promise.resolve(); // An earlier copy must not arrive after a later one.
+  let isThere = false; // Whether the service worker has ever answered.
+  const ask = async (kept) => {
+    const init = { method: "POST", body: JSON.stringify(bare({ name, kept })), signal: AbortSignal.timeout(TIMEOUT$1) };
+    const response = await fetch(location.href + QUERY, bare(init));
+    const answer = own(await response.json(), "kept");
+    if (!("kept" in answer)) throw new TypeError("Somebody else has answered.");
+    isThere = true;
+    return answer.kept;
+  };
+  const give = () =>
+    (queue = queue
+      .then(() => ask())
+      .then(() => ask(last))
+      .catch(() => {})); // It is only a copy.
+  const keep = async (kept) => {
+    last = kept;
+    await give();
+  };
+  setInterval(() => isThere && last?.refresh && give(), INTERVAL);
+  const kept = await ask().catch(() => null);
+  last ??= kept ?? undefined;
+  return { kept: kept ?? bare({}), keep };
+}
+
+/** Times in the answers of the auth API, in milliseconds by the server's clock. */
+
+/** Returns the lifetime of an access token, or Infinity if it is not known. */
+function lifeOf(answer, response) {
+  const { access_token_expires_at: end, expires_in: seconds } = own(answer, "access_token_expires_at", "expires_in");
+  const life = Date.parse(end) - Date.parse(response.headers.get("Date"));
+  return life >= 0 ? life : (seconds ?? Infinity) * 1000;
+}
+
+/** Returns the value of Retry-After, which is seconds or a date (RFC 9110 section 10.2.3). */
+function waitOf(response) {
+  const asked = response.headers.get("Retry-After");
+  if (asked === null) return undefined;
+  const wait = Number(asked) * 1000;
+  return wait >= 0 ? wait : Math.max(Date.parse(asked) - Date.parse(response.headers.get("Date")), 0) || undefined;
 }
 
 /** The error of the auth API. */
@@ -445,7 +457,8 @@ class SessionClient {
     const turn = this.#turn;
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
-      if (this.#keeping && turn !== this.#turn) return; // The user has signed out meanwhile.
+      // The user has signed out meanwhile. Or the next session of the app has this storage, and sends the same token.
+      if (this.#keeping && (turn !== this.#turn || this.#isClosed)) return;
       await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error) {
       // A 401 with another code does not come from the API, but for example from a proxy.
