@@ -42,14 +42,17 @@ LESS_OFTEN = (Client, "db"), (AsyncBrowser, "signed_cookies")
 """Kinds of server with engines of Django's sessions that only the exhaustive run has. The others have each of both."""
 ONCE_BY_DEFAULT = (
     "tests/accounts/",
+    "tests/factors/",
     "tests/tokens/api/",
     "tests/tokens/management/",
     "tests/tokens/web/",
     "tests/tokens/test_admin",
+    "tests/tokens/test_dashboard",
     "tests/tokens/test_metrics",
     "tests/tokens/test_middleware",
     "tests/tokens/test_monitoring",
     "tests/tokens/test_password_spellings",
+    "tests/tokens/testing/",
 )
 """Where tests that run on both databases are left out on PostgreSQL, unless ``-m quick`` asks for them."""
 

@@ -27,6 +27,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return found
 
 
+@pytest.mark.exhaustive
 def test_the_section_leads_to_a_test_with_a_signed_in_client(project):
     assert "4 passed" in (said := with_pytest(project, "tests.py", "test_sign_in.py")), said
 

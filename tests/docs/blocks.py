@@ -13,11 +13,16 @@ line, which is therefore unique there. Directives of the documentation's generat
 """
 
 import importlib
+import json
 import re
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import django
 from markdown_it import MarkdownIt
 
 from tests.documents import ROOT
@@ -84,16 +89,34 @@ def block(page: str, first: str) -> Block:
     return found[0]
 
 
+@cache
 def runners() -> dict[str, list[Block]]:
-    """Return the blocks that each module of tests runs, by the name of the module."""
-    modules = []
+    """Return the blocks that each module of tests runs, by the name of the module.
+
+    The modules are imported by another process. Some of them change the settings, or register system checks, which the
+    tests that run after this one would feel.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.docs.blocks"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    return {name: [Block(*one) for one in claimed] for name, claimed in json.loads(done.stdout).items()}
+
+
+def _claims() -> dict[str, list[tuple[Any, ...]]]:
+    """Import the modules of tests that run blocks, and return the blocks of each."""
+    names = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         if re.search(r"^def runs_blocks\(", path.read_text(), re.MULTILINE):
-            modules.append(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."))
-    return {name: list(importlib.import_module(name).runs_blocks()) for name in modules}
+            names.append(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."))
+    return {name: [astuple(one) for one in importlib.import_module(name).runs_blocks()] for name in names}
 
 
 def not_run() -> dict[tuple[str, str], str]:
     """Return the reason for each block in ``not_run.txt``, by its page and its first line."""
     entries = [paragraph.splitlines() for paragraph in NOT_RUN.read_text().strip().split("\n\n") if paragraph]
     return {(page, first.strip()): " ".join(line.strip() for line in reason) for page, first, *reason in entries}
+
+
+if __name__ == "__main__":
+    django.setup()
+    print(json.dumps(_claims()))  # noqa: T201
