@@ -79,7 +79,7 @@ class WhoOutput(serializers.Serializer[Any]):
 
 
 class MeOutput(WhoOutput):
-    """Without a session if something else has authenticated the user, such as another middleware."""
+    """`session` is null if something else than Latchkey has authenticated the user, such as another middleware."""
 
     session = SessionOutput(allow_null=True)
     access_token_expires_at = serializers.DateTimeField(allow_null=True)

@@ -119,8 +119,8 @@ class TokenSettings(Hooks):
     trust_request_time: bool = _setting(
         "flag",
         False,
-        "trusted proxies set the header `X-Request-Time`, so an upload whose refresh token was replaced while it was "
-        "under way does not end the session",
+        "trusted proxies say in the header `X-Request-Time` how long a request took to arrive, so an upload whose "
+        "refresh token was replaced while it was under way does not end the session",
     )
     issuer: str = _setting("text", "", "`iss` of access tokens; by default `ORIGIN`")
     audience: str = _setting("text", "", "`aud` of access tokens; by default `ORIGIN`")

@@ -23,7 +23,7 @@ from tokens.web.request_user import set_user
 
 
 def idle_user(request: HttpRequest) -> Any:
-    """Return the user of the session that the request's refresh token reopens together with a factor, or None.
+    """Return the user whose idle session this request can reopen by its refresh token and a factor, or None.
 
     The user is not signed in. `reopen` reopens the session when the user has authenticated.
     """
