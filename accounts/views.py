@@ -89,9 +89,9 @@ class SignIn(Entrance, LoginView):
         return self.lead_on()
 
     def _remember(self, form: Any) -> None:
-        """Let Django's session end with the browser, or not, as the user has chosen. A pending sign-in does the same.
+        """Let Django's session, and a pending sign-in, end with the browser or not, as the user has chosen.
 
-        Whether it does so by default is a setting of the project (SESSION_EXPIRE_AT_BROWSER_CLOSE).
+        If the page does not offer the choice, the project's SESSION_EXPIRE_AT_BROWSER_CLOSE decides.
         """
         if "remember" in form.fields:
             self.request.session.set_expiry(settings.SESSION_COOKIE_AGE if form.cleaned_data["remember"] else 0)
