@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from types import ModuleType
 from typing import Any
 
@@ -10,9 +11,12 @@ from tests.docs.blocks import Block
 
 
 def run(block: Block, **names: Any) -> dict[str, Any]:
-    """Run a block, and return its names. ``names``: those that stand above it in the file that the block is for."""
+    """Run a block, and return its names. ``names``: those that stand above it in the file that the block is for.
+
+    The block gets copies of them. Otherwise it could change the settings of all tests, because blocks extend lists.
+    """
     code = compile(block.text, f"{block.page}, line {block.line}", "exec")
-    found: dict[str, Any] = {"__name__": "documentation", **names}
+    found: dict[str, Any] = {"__name__": "documentation", **deepcopy(names)}
     exec(code, found)  # noqa: S102 (our own text)
     return found
 

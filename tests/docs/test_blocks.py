@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.docs.blocks import all_blocks, block, not_run, parse, runners
+from tests.docs.blocks import Block, all_blocks, block, not_run, parse, runners
+from tests.docs.code import settings_of
 from tests.documents import PAGES
 
 MOST = 10
@@ -83,3 +84,10 @@ def test_every_fence_of_a_page_is_a_block_or_a_directive(page):
     fenced = [one for one in parse(page, PAGES[page]) if one.language or "```" not in one.text]
     indented = [one for one in fenced if not PAGES[page].splitlines()[one.line - 1].strip().startswith("```")]
     assert len(fences) == 2 * (len(fenced) - len(indented) + len(directives))
+
+
+def test_a_block_changes_no_list_that_it_is_given():
+    apps = ["tokens"]
+    text = 'INSTALLED_APPS += ["shop"]'
+    assert settings_of(Block("page", 1, "python", text), INSTALLED_APPS=apps) == {"INSTALLED_APPS": ["tokens", "shop"]}
+    assert apps == ["tokens"]
