@@ -10,7 +10,7 @@ be a sign-in of the user. ``HIJACK_PERMISSION_CHECK`` decides who may impersonat
 refuses nevertheless, the response is 403, and the sessions of before continue, Django's session too.
 
 django-hijack's views lock the row of the request's user, and only then the other row is known. Importing this module
-makes them lock both, in the order of all other transactions.
+makes them lock both, in the same order as all other transactions do.
 """
 
 from collections.abc import Callable
