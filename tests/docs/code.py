@@ -11,19 +11,19 @@ from tests.docs.blocks import Block
 
 
 def run(block: Block, **names: Any) -> dict[str, Any]:
-    """Run a block, and return its names. ``names``: those that stand above it in the file that the block is for.
-
-    The block gets copies of them. Otherwise it could change the settings of all tests, because blocks extend lists.
-    """
+    """Run a block, and return its names. ``names``: those that stand above it in the file that the block is for."""
     code = compile(block.text, f"{block.page}, line {block.line}", "exec")
-    found: dict[str, Any] = {"__name__": "documentation", **deepcopy(names)}
+    found: dict[str, Any] = {"__name__": "documentation", **names}
     exec(code, found)  # noqa: S102 (our own text)
     return found
 
 
 def settings_of(block: Block, **names: Any) -> dict[str, Any]:
-    """Run a block of settings, and return the settings that it writes or changes."""
-    return {name: value for name, value in run(block, **names).items() if name.isupper()}
+    """Run a block of settings, and return the settings that it writes or changes.
+
+    The block gets copies of ``names``. Blocks extend lists, and would otherwise change the settings of all tests.
+    """
+    return {name: value for name, value in run(block, **deepcopy(names)).items() if name.isupper()}
 
 
 @contextmanager
