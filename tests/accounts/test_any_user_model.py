@@ -89,6 +89,7 @@ class TestDjangosOwnModel:
             ["ada@example.org"],
             ["1", "ada@example.org"],
             ["2", "ADA@example.org"],
+            ["1", "shared"],  # The last line: how many shared addresses there are.
         ]
 
 

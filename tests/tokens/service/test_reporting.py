@@ -123,6 +123,8 @@ def test_a_count_has_the_right_noun():
 
 PROGRAM = """
 import sys, time
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Python ignores it if the tests run in the background.
 from django.conf import settings
 settings.configure()
 from django.core.management import BaseCommand
