@@ -39,6 +39,8 @@ def test_a_user_creates_one_and_signs_in_by_a_button(browser: Firefox, site: Sit
     browser.goto(f"{site.origin}/account/security/passkeys/add")
     press(browser, "Create a passkey")
     arrives_at("/account/security")
+    # The address changes before the page is there.
+    wait_for(lambda: browser.evaluate("() => document.querySelector('header button') !== null"), "the button")
     browser.evaluate("() => document.querySelector('header button').click()")
     arrives_at("/signed-out")
     browser.goto(f"{site.origin}/sign-in?next=/account/security")
