@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from tests.scale.cluster import POOL_SIZE, Cluster
+from tests.scale.cluster import POOL_SIZE, Cluster, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
 
 CLIENTS, ACCOUNTS, REFRESHES = 50, 5, 3
@@ -36,6 +36,16 @@ def test_fifty_clients_share_four_connections(cluster, registrar, limited):
         assert list(pool.map(use, range(CLIENTS))) == [[200, 200] * REFRESHES + [204, SIGNED_OUT]] * CLIENTS
 
 
+def answers_on_all_connections(cluster: Cluster) -> bool:
+    try:
+        with ExitStack() as stack:
+            for _ in range(POOL_SIZE):  # Each holds a server connection, because its transaction stays open.
+                stack.enter_context(psycopg.connect(cluster.pgbouncer.dsn())).execute("SELECT 1")
+        return True
+    except psycopg.Error:
+        return False
+
+
 @pytest.fixture
 def serializable(cluster: Cluster) -> Iterator[None]:
     """Let the role be SERIALIZABLE. At READ COMMITTED no statement fails because another one was faster."""
@@ -43,6 +53,8 @@ def serializable(cluster: Cluster) -> Iterator[None]:
     def restart(change: str) -> None:
         cluster.primary.ask(f"ALTER ROLE latchkey {change}")
         cluster.primary.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'latchkey'")
+        # For a moment PgBouncer gives a client a server connection that is about to close.
+        wait_for(lambda: answers_on_all_connections(cluster), "new connections from PgBouncer to PostgreSQL")
 
     restart("SET default_transaction_isolation = 'serializable'")
     yield
