@@ -333,7 +333,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W002", WARNING, tokens(ACKNOWLEDGE_AFTER=31), "ACKNOWLEDGE_AFTER"),
     ("W005", WARNING, tokens(DEVICE_BOUND="offer", ACCESS_LIFETIME=299), "ACCESS_LIFETIME"),
     ("E064", ERROR, tokens(REMEMBER="sometimes"), "REMEMBER"),
-    ("W055", WARNING, tokens(REMEMBER="bound"), "bound to its device"),
+    ("W055", WARNING, tokens(REMEMBER="bound", DEVICE_BOUND="off"), "bound to its device"),
     ("E066", ERROR, tokens(LIFETIMES={"gold": {"idle": 3600}}), "'gold'"),
     ("W056", WARNING, tokens(LIFETIMES={"aal3": {"absolute": 3600, "idle": 1799}}), "1799 s"),
     ("W057", WARNING, tokens(LIFETIMES={"aal2": {"absolute": 3600}}), "'aal3'"),

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from tokens.conf import body_limits, introspection_clients, lifetimes, methods, rates, signing_keys, validation
-from tokens.conf.settings import FOREVER, FOREVER_TEXT, SETTINGS, TokenSettings
+from tokens.conf.settings import FOREVER, FOREVER_TEXT, OFF, SETTINGS, SHORT_BOUND_LIFETIME, TokenSettings
 from tokens.conf.signing_keys import DERIVED
 from tokens.protocol.signing_keys import EDDSA
 
@@ -139,12 +139,14 @@ def _from_text(kind: str, text: str) -> Any:
 
 
 def _fit_defaults(given: dict[str, Any]) -> None:
-    """Shorten the default durations of the protocol where a short one was given.
+    """Fit the defaults to the durations that were given: the other durations, and whether sessions are bound.
 
     The server must start with any single one of these settings changed.
     """
     defaults = TokenSettings()
     access = given.get("access_lifetime", defaults.access_lifetime)
+    if access < SHORT_BOUND_LIFETIME:
+        given.setdefault("device_bound", OFF)
     if "acknowledge_after" not in given:
         grace = given.get("reuse_grace", timedelta())
         roomy = max(defaults.acknowledge_after, grace * 3 / 2)

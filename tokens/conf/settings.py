@@ -223,7 +223,7 @@ class TokenSettings(Hooks):
     trusted_origins: tuple[str, ...] = _setting("list", (), "other origins whose unsafe requests are accepted")
     device_bound: str = _setting(
         "text",
-        OFF,
+        OFFER,
         "`offer`: over https, browsers with DBSC bind new sessions to a key of the device; `off`: they do not",
     )
     introspection_clients: tuple[str, ...] = _setting(

@@ -106,7 +106,7 @@ def _remembering(found: TokenSettings) -> Iterator[CheckMessage]:
     if found.remember == BOUND and not found.offers_binding:
         yield Warning(
             "REMEMBER is 'bound', but no session is bound to its device: each ends when the browser is closed.",
-            hint="Set DEVICE_BOUND to offer, over https. If this is what you want, set REMEMBER to never.",
+            hint="Bind sessions (DEVICE_BOUND), over https. If this is what you want, set REMEMBER to never.",
             id="tokens.W055",
         )
 

@@ -17,10 +17,11 @@ W3C draft as Chromium implements it. ``<JWS>`` is a proof, signed with that key:
     a request  →  Secure-Session-Skipped: <reason>;session_identifier="<session>", if the refresh failed
 
 The server stores neither challenges nor the authorization (a ticket that names the session of a registration), nor that
-a registration was refused for the missing cookie (a claim to another offer). Each contains, in base64url::
+a registration was refused for the missing cookie (a claim to another offer), nor that the browser has just signed (a
+voucher). Each contains, in base64url::
 
-    challenge, claim    generation 4 | time 8 | tag 16    (bytes)
-    ticket              session id 16 | time 8 | tag 16
+    challenge, claim, voucher    generation 4 | time 8 | tag 16    (bytes)
+    ticket                       session id 16 | time 8 | tag 16
 
 ``time`` is in whole seconds. Numbers are unsigned and big-endian. ``tag`` is HMAC-SHA256 over a label, the id of the
 session and the bytes before it, truncated to 128 bits. A challenge belongs to one generation of its session. A refresh
@@ -66,7 +67,7 @@ TAG_BYTES = 16
 _CHALLENGE = struct.Struct(">IQ")
 _TICKET = struct.Struct(">16sQ")
 _OF_REFRESH, _OF_REGISTRATION, _OF_TICKET = b"dbsc refresh", b"dbsc registration", b"dbsc ticket"
-_OF_CLAIM = b"dbsc claim"
+_OF_CLAIM, _OF_VOUCHER = b"dbsc claim", b"dbsc voucher"
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _QUOTED = re.compile(r'"([^"\\]*)"')
 _TOKEN = re.compile(r"[A-Za-z_]+")
@@ -200,6 +201,16 @@ def claim(key: bytes, session_id: UUID, now: datetime) -> str:
 def is_good_claim(text: str, keys: Sequence[bytes], session_id: UUID, now: datetime, lifetime: timedelta) -> bool:
     """Return whether this is a claim to another offer for this session, and not older than ``lifetime``."""
     return _is_good(text, keys, _OF_CLAIM, session_id, 0, now, lifetime)
+
+
+def voucher(key: bytes, session_id: UUID, now: datetime) -> str:
+    """Return what says that a client has signed with the key of this session now."""
+    return _sealed(key, _OF_VOUCHER, session_id, _CHALLENGE.pack(0, int(now.timestamp())))
+
+
+def is_good_voucher(text: str, keys: Sequence[bytes], session_id: UUID, now: datetime, lifetime: timedelta) -> bool:
+    """Return whether this is a voucher of this session, and not older than ``lifetime``."""
+    return _is_good(text, keys, _OF_VOUCHER, session_id, 0, now, lifetime)
 
 
 def registration_header(path: str, offered: Offer) -> str:

@@ -63,6 +63,12 @@ FIRST_PROOF_WITHIN = 60
 So the next request brings the first proof. The browser renews such a short cookie in parallel to that request, which
 need not wait.
 """
+VOUCHER_LIFETIME = timedelta(minutes=5)
+"""For so long after it was asked to sign a browser may change the account."""
+MOST_VOUCHERS = 4
+"""How often a browser may be asked to sign for a voucher within `VOUCHERS_COUNT_FOR`."""
+VOUCHERS_COUNT_FOR = 540
+"""Seconds in which Chromium signs at most six times for one site. Then it refreshes nothing for minutes."""
 ATTEMPTS = 10
 """How often a refresh is decided again before it fails. Each time another request has changed the row."""
 
@@ -119,6 +125,21 @@ def offer_again(session_id: UUID, now: datetime) -> dbsc.Offer | None:
     """Return another offer to bind this session. None if a parallel request has got one: browsers sign seldom."""
     is_first = throttles.is_first(f"offer {session_id}", int(REGISTRATION_LIFETIME.total_seconds()))
     return offer(session_id, now) if is_first else None
+
+
+def voucher(session: RefreshToken) -> str:
+    """Return what says that the browser has just signed with the key of this session, which was read just now."""
+    return dbsc.voucher(keyring().binding_keys[0], session.id, session.now)
+
+
+def is_voucher(text: str, session_id: UUID, now: datetime) -> bool:
+    """Return whether this is a voucher of the session that is not too old. This needs no query."""
+    return dbsc.is_good_voucher(text, keyring().binding_keys, session_id, now, VOUCHER_LIFETIME)
+
+
+def may_ask_for_proof(session_id: UUID) -> bool:
+    """Return whether the browser of this session may be asked to sign once more. This counts as asking."""
+    return throttles.is_within(MOST_VOUCHERS, f"key proof {session_id}", VOUCHERS_COUNT_FOR)
 
 
 def next_challenge(session: RefreshToken) -> str:

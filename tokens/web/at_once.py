@@ -6,7 +6,8 @@ token, which is not stored: it is derived from a seed in the session by a key of
 cookie is signed in, as with Django.
 
 The first responses carry no refresh token. Several requests can be the first at the same time, and a late response
-would replace a newer refresh token in the browser.
+would replace a newer refresh token in the browser. So the browser is not offered to bind this session to its device: a
+registration requires the refresh token.
 """
 
 import secrets
@@ -40,8 +41,8 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
 
     ``proved`` says how the user has authenticated.
 
-    None: the next request has to do it, because the browser keeps Django's session, other hosts see its cookie, or the
-    session can be bound to its device. So it has if the user is not any more what they were, or the database is down.
+    None: the next request has to do it, because the browser keeps Django's session, or other hosts see its cookie. So
+    it has if the user is not any more what they were, or the database is down.
     """
     session: Any = request.session
     found = token_settings()
@@ -51,7 +52,7 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
         return None  # The next request has a tenant, and other keys.
     # A cookie with a domain is sent to other hosts too, which must not hold what stands for the refresh token.
     is_shared = found.mode_of_pages == SUBDOMAIN or settings.SESSION_COOKIE_DOMAIN
-    if isinstance(session, signed_cookies.SessionStore) or is_shared or found.offers_binding:
+    if isinstance(session, signed_cookies.SessionStore) or is_shared:
         return None
     seed = secrets.token_urlsafe(16)
     identity = identities(uuid7(), seed)[0]

@@ -8,6 +8,8 @@ the refresh token         ``__Host-Http-refresh``          modes ``cookie`` and 
 the device token          ``__Host-Http-device``           kept when the user signs out
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
 a claim to be bound       ``__Host-claim``                 after a registration without the refresh token
+a voucher for a proof     ``__Host-Http-voucher``          mode ``cookie``: a bound session may change the account
+\                         ``__Http-voucher``, Path=        mode ``scoped``: sent only to the auth API
 a pending sign-in         ``__Host-pending``               until a second factor was given, at most ten minutes
 a sign-in by passkey      ``__Host-passkey``               until the browser is closed: whose challenge it is
 ========================  ===============================  ======================================================
@@ -89,7 +91,7 @@ class Cookie:
 
     @property
     def path(self) -> str:
-        return (auth_api() or "/") if self is SCOPED_REFRESH else "/"
+        return (auth_api() or "/") if self in {SCOPED_REFRESH, SCOPED_VOUCHER} else "/"
 
     @property
     def domain(self) -> str | None:
@@ -103,6 +105,8 @@ SCOPED_REFRESH = Cookie("__Http-refresh", "scoped-refresh", "__Secure-refresh")
 DEVICE = Cookie("__Host-Http-device", "device", "__Host-device")
 OPEN = Cookie("__Host-open", "open")
 CLAIM = Cookie("__Host-claim", "claim")
+VOUCHER = Cookie("__Host-Http-voucher", "voucher")
+SCOPED_VOUCHER = Cookie("__Http-voucher", "scoped-voucher")
 PENDING = Cookie("__Host-pending", "pending")
 PASSKEY = Cookie("__Host-passkey", "passkey")
 

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import http_date
 
-from tokens.conf import BODY, COOKIE, OFFER, SCOPED, token_settings
+from tokens.conf import BODY, COOKIE, SCOPED, token_settings
 from tokens.models import RefreshToken
 from tokens.service import binding, devices, events, lifetimes
 from tokens.service.client import Client
@@ -28,6 +28,8 @@ from tokens.web.cookie_names import (
     OF_MODE,
     OPEN,
     SCOPED_REFRESH,
+    SCOPED_VOUCHER,
+    VOUCHER,
     Cookie,
     is_sent,
     read,
@@ -218,7 +220,7 @@ def bound_cookie(mode: str) -> tuple[str, str]:
 
 def clear(request: HttpRequest, response: HttpResponseBase) -> None:
     """Delete the tokens of every storage mode in use. The device cookie is kept: the device is still the same."""
-    of_binding = [OPEN, *([CLAIM] if has_claim(request) else [])] if token_settings().device_bound == OFFER else []
+    of_binding = [cookie for cookie in (OPEN, CLAIM, VOUCHER, SCOPED_VOUCHER) if is_sent(request, cookie.name)]
     _clear(request, response, [*_served(0), *_served(1), *of_binding])
     keep_private(response)
 

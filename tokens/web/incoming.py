@@ -42,7 +42,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 
 from tokens import metrics
-from tokens.conf import OFFER, SUBDOMAIN, codec, codec_of, tenants, token_settings
+from tokens.conf import SUBDOMAIN, codec, codec_of, tenants, token_settings
 from tokens.protocol import dbsc
 from tokens.protocol.access_tokens import AccessToken, ExpiredAccessToken, InvalidAccessToken
 from tokens.service import acknowledgements, possession, queries
@@ -286,7 +286,7 @@ def _is_stale(access: str, request: HttpRequest, exchange: Exchange) -> Flow[boo
     gets another one or learns that the session has ended. If a newer sign-in has replaced the cookie meanwhile, its
     deletion costs one refresh.
     """
-    if token_settings().device_bound != OFFER or not (is_navigation(request) or is_auth_api(request)):
+    if not token_settings().offers_binding or not (is_navigation(request) or is_auth_api(request)):
         return False
     if exchange.problem in {problems.NOT_OUR_TOKEN, problems.SESSION_ENDED}:
         return True

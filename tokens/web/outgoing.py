@@ -190,8 +190,8 @@ def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: Issue
 
 
 def _offer_binding(response: HttpResponseBase, issued: IssuedTokens) -> None:
-    """Offer the browser that has just signed in to bind the session to a key of its device."""
-    if binding.is_offered(issued.session):
+    """Offer the browser that has just signed in to bind the session to a key of its device, if it has got a token."""
+    if issued.refresh_token and binding.is_offered(issued.session):
         _set_offer(response, binding.offer(issued.session.id, timezone.now()))
 
 

@@ -3,6 +3,7 @@
 A request proves it by one of these:
 
 - a refresh token of the session, in a cookie, or in the body in the storage mode ``body``,
+- if the session is bound to its device, a voucher that the browser has signed with the key (`tokens.web.key_proof`),
 - the user's current password,
 - Django's session, while it stands for the refresh token (`tokens.web.hand_over`),
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
@@ -20,14 +21,15 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from tokens.conf import BODY, SCOPED
+from tokens.conf import BODY, COOKIE, SCOPED, token_settings
 from tokens.models import RefreshToken
-from tokens.service import possession, queries, refreshing
+from tokens.service import binding, possession, queries, refreshing
 from tokens.service.possession import RefreshTokenRequired, Sent
-from tokens.web import cookies, django_session, marks
+from tokens.web import cookies, django_session, key_proof, marks
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.incoming import bearer_token
+from tokens.web.key_proof import KeyProofRequired
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
 from tokens.web.request_user import set_user
@@ -58,13 +60,16 @@ def require(
     """Raise `RefreshTokenRequired` unless the request proves that its client holds the session.
 
     ``session`` and ``user`` are the rows as they are now, locked. An ``authenticated`` user decides alone, so that a
-    change that was made with an old password is refused.
+    change that was made with an old password is refused. Otherwise raise `KeyProofRequired` if the session is bound,
+    and its browser can be asked to sign.
     """
     if authenticated is not None:
         is_proven = possession.has_authenticated(authenticated, user)
     else:
         sent = [Presented(refresh_token, IN_BODY)] if refresh_token else []
         is_proven = is_held(request, session, sent)
+        if not is_proven and _can_sign(request, session):
+            raise KeyProofRequired(session.mode)
     if not is_proven:
         raise RefreshTokenRequired
 
@@ -74,6 +79,8 @@ def is_held(request: HttpRequest, session: RefreshToken, sent: Iterable[Presente
 
     ``session`` is the row as it is now. ``sent`` are refresh tokens in the request's body.
     """
+    if session.bound_at is not None and _has_voucher(request, session.id):
+        return True
     return _is_proven(request, required_exchange(request), session.id) or any(
         possession.is_token_of(session, session.now, text, modes, old_name=old_name)
         for text, modes, old_name, others in (*sent, *_in_cookies(request))
@@ -88,19 +95,35 @@ def sent(request: HttpRequest) -> list[Sent]:
 
 
 def has_refresh_token(request: HttpRequest) -> bool:
-    """Return whether this request has a refresh token of its session, of any generation. This needs no query.
+    """Return whether this request has a refresh token of its session, of any generation, or a voucher in its place.
 
-    It comes in a cookie, or in the body beside a password. Pages ask for the password if there is none. `require`
-    decides.
+    This needs no query. The token comes in a cookie, or in the body beside a password. `require` decides.
     """
     exchange = exchange_of(request)
     if exchange is None or exchange.access is None:
         return False
     session_id = exchange.access.session_id
-    return _is_proven(request, exchange, session_id) or any(
+    is_token = any(
         refreshing.is_token_of(text, session_id)
         for text in (exchange.refresh_token or "", *(found.text for found in _in_cookies(request)))
     )
+    return is_token or _is_proven(request, exchange, session_id) or _has_voucher(request, session_id)
+
+
+def needs_password(request: HttpRequest) -> bool:
+    """Return whether a page that changes the account has to ask for the current password. This needs no query.
+
+    It does if the request has no refresh token, unless its session can be bound to the device: the browser can then be
+    asked to sign. `require` decides. If it raises `RefreshTokenRequired`, show the form again, with the password.
+    """
+    if has_refresh_token(request):
+        return False
+    exchange = exchange_of(request)
+    if exchange is None or exchange.access is None or exchange.access.generation is not None:
+        return True  # The access token of a bound session has no generation.
+    # In mode `scoped` a page gets no voucher. The access token does not say in which mode its session is.
+    mode = SCOPED if SCOPED in token_settings().modes else COOKIE
+    return not key_proof.is_possible(request, exchange, mode)
 
 
 def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
@@ -134,6 +157,20 @@ def _is_proven(request: HttpRequest, exchange: Exchange, session_id: UUID) -> bo
     if exchange.issued is not None and exchange.issued.session.id == session_id:
         return True
     return bearer_token(request) is None and not _is_forged(request) and marks.is_handed(request, session_id)
+
+
+def _can_sign(request: HttpRequest, session: RefreshToken) -> bool:
+    """Return whether the browser of this session may be asked to prove that it has the key. This counts as asking."""
+    return (
+        session.bound_at is not None
+        and not _is_forged(request)
+        and key_proof.is_possible(request, required_exchange(request), session.mode)
+        and binding.may_ask_for_proof(session.id)
+    )
+
+
+def _has_voucher(request: HttpRequest, session_id: UUID) -> bool:
+    return not _is_forged(request) and key_proof.has_voucher(request, session_id)
 
 
 def _is_forged(request: HttpRequest) -> bool:

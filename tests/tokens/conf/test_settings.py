@@ -116,7 +116,7 @@ TABLE: dict[str, tuple[Any, Any, str, Any]] = {
     "COOKIE_SUFFIX": ("", "shop", "shop", "shop"),
     "HTTP_COOKIE_NAMES": (True, False, "off", False),
     "TRUSTED_ORIGINS": ((), (APP, LOCALHOST), f"{APP},{LOCALHOST}", (APP, LOCALHOST)),
-    "DEVICE_BOUND": ("off", "offer", "offer", "offer"),
+    "DEVICE_BOUND": ("offer", "off", "off", "off"),
     "INTROSPECTION_CLIENTS": ((), [f"api:{DIGEST}"], f"api:{DIGEST}", (f"api:{DIGEST}",)),
     "METRICS_ALLOWED": (
         ("127.0.0.0/8", "::1"),

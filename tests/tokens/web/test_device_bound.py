@@ -84,17 +84,11 @@ def by_the_api(browser: Client, user: Any) -> Any:
     return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
 
 
-def by_djangos_session(browser: Client, user: Any) -> Any:
-    browser.force_login(user)
-    return browser.get("/probe/who")
-
-
 SIGN_INS: dict[str, Callable[[Client, Any], Any]] = {
     "the API": by_the_api,
     "our page": lambda browser, user: browser.post("/sign-in", {"username": user.email, "password": PASSWORD}),
     "the admin": lambda browser, user: browser.post("/admin/login/", {"username": user.email, "password": PASSWORD}),
     "another package": lambda browser, user: browser.get(f"/probe/sign-in/{user.email}"),
-    "a sign-in in Django's session": by_djangos_session,
 }
 
 
@@ -121,7 +115,7 @@ class TestTheOfferAtASignIn:
         assert REGISTRATION not in by_the_api(api, user).headers
 
     def test_where_the_setting_is_off_there_is_no_offer_and_no_endpoint(self, api, user, settings):
-        settings.TOKENS = {}
+        settings.TOKENS = {"DEVICE_BOUND": "off"}
         response = by_the_api(api, user)
         assert not [name for name in response.headers if "session" in name.lower()]
         assert response.cookies[ACCESS]["max-age"] == "", "The browser deletes the cookie when it is closed."
