@@ -24,6 +24,8 @@ export type Guard = (request: NextRequest) => Promise<NextResponse>;
 const PRIVATE = "private, no-store";
 /** With less time left than this a token is refreshed, so that it does not expire while the page is rendered. */
 const SECONDS_LEFT = 10;
+/** The status of Latchkey's answer to a refresh token of a session that is bound to its device. */
+const REFRESHED_BY_BROWSER = 307;
 const UNCONFIGURED = "next.config does not use withLatchkey. Write: export default withLatchkey(nextConfig)";
 
 export function createGuard(options: GuardOptions = {}): Guard {
@@ -75,6 +77,7 @@ class Passage {
     if (presented && foreign && isNavigation(request)) return this.#pageThatRefreshes();
     const answer = presented && !foreign ? await this.#refresh() : null;
     if (answer?.ok) return this.#handOver(answer);
+    if (answer?.status === REFRESHED_BY_BROWSER) return this.#retry(answer);
     if (access?.claims && answer?.status !== 401) return this.#next(access.token);
 
     const ended = answer?.status === 401;
@@ -140,6 +143,20 @@ class Passage {
     return withCookies(misconfigured(this.#request, `Latchkey has refreshed the session, but ${why}.`), answer);
   }
 
+  /**
+   * Lets the browser send the request again, without the access token.
+   *
+   * The session is bound to its device, so that the browser refreshes it by itself as soon as that cookie is missing.
+   */
+  #retry(answer: Response): NextResponse {
+    const { basePath, pathname, search } = this.#request.nextUrl;
+    const url = new URL(this.#given.origin);
+    // The host stays that of the site, even if the path begins with two slashes.
+    url.pathname = basePath + pathname;
+    url.search = search;
+    return withCookies(NextResponse.redirect(url, REFRESHED_BY_BROWSER), answer);
+  }
+
   async #refuse(answer: Response | null, access: Awaited<ReturnType<typeof accessTokenIn>>): Promise<NextResponse> {
     if (answer && answer.status !== 401) {
       const isTemporary = answer.status === 429 || answer.status >= 500;
@@ -148,6 +165,8 @@ class Passage {
       return misconfigured(this.#request, why);
     }
     if (access?.claims === null && access.unavailable) return unavailable();
+    // The session is bound to its device, and the browser could not refresh it.
+    if (this.#request.headers.has("secure-session-skipped")) return unavailable();
     if (!isNavigation(this.#request)) return NextResponse.json({ code: "not_authenticated" }, { status: 401 });
     const why = answer ? null : await this.#whyLatchkeyDisagrees(access?.claims === null ? access.why : "");
     return why === null ? this.#signIn() : misconfigured(this.#request, why);

@@ -179,6 +179,20 @@ test("a token of a bound session, which has no refresh cookie, counts until it e
   assert.ok(isPassed(await visit("/account", `access=${await latchkey.token({ exp: seconds() + 5 })}`)));
 });
 
+test("a refresh token of a bound session is no error: the browser refreshes, and asks for the page again", async () => {
+  latchkey.answers["/api/auth/refresh"] = { status: 307, cookies: ["access=; Max-Age=0"] };
+  const response = await visit("//evil.test/account?a=b", "refresh=old");
+  assert.equal(response.status, 307);
+  assert.equal(response.headers.get("location"), `${ORIGIN}//evil.test/account?a=b`);
+  assert.deepEqual(response.headers.getSetCookie(), ["access=; Max-Age=0"]);
+  assert.equal(response.headers.get("cache-control"), "private, no-store");
+});
+
+test("a browser that could not refresh a bound session is not sent to the sign-in page", async () => {
+  const headers = { ...NAVIGATION, "secure-session-skipped": 'unreachable;session_identifier="s"' };
+  assert.equal((await visit("/account", "", { headers })).status, 503);
+});
+
 test("of several tokens the only one that verifies counts, and two sessions are none", async () => {
   const good = await latchkey.token(), other = await latchkey.token({ sid: "t", sub: "8" });
   const response = await visit("/account", `access=x; access=${good}`);

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext
 from tests.browser.conftest import at_length
 from tests.browser.nextjs.deployments import Deployment, built, deployed
 from tests.browser.nextjs.visits import Visitor
-from tests.browser.sites import Site
+from tests.browser.sites import UNBOUND, Site
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +22,12 @@ def shared_folder(tmp_path_factory, worker_id) -> Path:
 
 @pytest.fixture(scope="session", params=at_length("14", "16"))
 def deployment(request, tmp_path_factory, shared_folder, database_url, certificate) -> Iterator[Deployment]:
+    """The app and its Latchkey, whose sessions are refreshed by rotation. `test_bound` has one that binds them."""
     folder = tmp_path_factory.mktemp("deployment")
-    with built(request.param, shared_folder) as app, deployed(app, folder, database_url, certificate) as found:
+    with (
+        built(request.param, shared_folder) as app,
+        deployed(app, folder, database_url, certificate, **UNBOUND) as found,
+    ):
         yield found
 
 

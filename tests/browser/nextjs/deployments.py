@@ -89,8 +89,10 @@ class Deployment:
 
 
 @contextmanager
-def deployed(app: Path, folder: Path, database_url: str, certificate: Certificate) -> Iterator[Deployment]:
-    """Run all three processes. ``folder``: where nginx may write."""
+def deployed(
+    app: Path, folder: Path, database_url: str, certificate: Certificate, **environment: str
+) -> Iterator[Deployment]:
+    """Run all three processes. ``folder``: where nginx may write. ``environment``: that of Latchkey."""
     with reserved_port() as port, reserved_port() as auth_port, ExitStack() as stack:
         origin = f"https://{HOST}:{port}"
         behind_proxies = {
@@ -98,6 +100,7 @@ def deployed(app: Path, folder: Path, database_url: str, certificate: Certificat
             "LISTEN": str(auth_port),
             "ALLOWED_HOSTS": f"{HOST},127.0.0.1",
             "TRUSTED_PROXIES": "127.0.0.1",
+            **environment,
         }
         deployment = Deployment(origin, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
         with (
