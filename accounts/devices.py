@@ -164,10 +164,10 @@ def end_others(request: HttpRequest, authenticated: Any = None) -> HttpResponse:
 
 
 def _is_recent(request: HttpRequest, authenticated: Any) -> bool:
-    """Return whether the user has authenticated recently. If the password is needed anyway, it is asked for at once."""
+    """Return whether the user has authenticated recently. A request without a refresh token asks for the password."""
     if authenticated is not None or sessions.is_recent(request):
         return True
-    if sessions.needs_password(request):
+    if not sessions.has_refresh_token(request):
         raise sessions.RefreshTokenRequired
     return False
 

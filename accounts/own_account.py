@@ -122,7 +122,7 @@ class ProvenForm(OwnAccountForm):
         # The page that asks again takes any factor. It leads here only if each of them is enough.
         is_led = bool(self.missing) and not sessions.is_recent(request)
         is_led = is_led and {*self.missing} == {*sessions.factors.of_user(request.user)}
-        self.asks_password = (bool(self.missing) and not is_led) or sessions.needs_password(request)
+        self.asks_password = (bool(self.missing) and not is_led) or not sessions.has_refresh_token(request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # `_ask_for_password` has shown the field.

@@ -95,7 +95,7 @@ class RenamePasskey(OnePasskey):
         return self._done(_("The passkey is called “%(name)s” now.") % {"name": row.name})
 
     def _to_ask(self) -> dict[str, sessions.Factor]:
-        return on_pages(sessions.factors.of_user(self.request.user)) if self.needs_password else {}
+        return {} if self.is_held else on_pages(sessions.factors.of_user(self.request.user))
 
 
 class RemovePasskey(OnePasskey):
@@ -134,7 +134,7 @@ class OfferPasskey(OfPasskeys, Own, TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user = request.user
-        is_able = sessions.is_recent(request) and not sessions.needs_password(request)
+        is_able = sessions.is_recent(request) and sessions.has_refresh_token(request)
         if not is_able or not offers.is_wanted(user) or changing.missing(request, user):
             return HttpResponseRedirect(next_page(request))
         return super().get(request, *args, **kwargs)

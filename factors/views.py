@@ -81,12 +81,12 @@ class Change(Own, FormView):  # type: ignore[type-arg]
     button: ClassVar[str | Promise]
     is_final: ClassVar[bool] = False
     asked: Mapping[str, sessions.Factor] = MappingProxyType({})
-    needs_password: bool = True
-    """Whether the request proves nothing more than an access token (`sessions.needs_password`)."""
+    is_held: bool = False
+    """Whether the request came with a refresh token of its session."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if sessions.current_id(request) is not None:
-            self.needs_password = sessions.needs_password(request)
+            self.is_held = sessions.has_refresh_token(request)
             found = self._to_ask()
             if found is None and sessions.is_live(request):
                 return redirect_to_login(request.path, AGAIN)
@@ -132,7 +132,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         if missing := changing.missing(self.request, user):
             return on_pages(missing) or (None if has_page else {})
         # `form_valid` has shown the field.
-        if "current_password" in self.request.POST or self.needs_password:
+        if "current_password" in self.request.POST or not self.is_held:
             return on_pages(sessions.factors.of_user(user))
         if sessions.is_recent(self.request):
             return {}
@@ -156,7 +156,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
 
     def _asked_next(self) -> dict[str, sessions.Factor]:
         """Return what the form of the next page asks for, after this one has carried out its change."""
-        return on_pages(sessions.factors.of_user(self.request.user)) if self.asked and self.needs_password else {}
+        return on_pages(sessions.factors.of_user(self.request.user)) if self.asked and not self.is_held else {}
 
     def _done(self, text: str) -> HttpResponse:
         messages.success(self.request, text, fail_silently=True)

@@ -11,6 +11,7 @@ from tests.factories import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0"
 ACCESS, REFRESH, DEVICE, OPEN = "__Host-access", "__Host-Http-refresh", "__Host-Http-device", "__Host-open"
+VOUCHER = "__Host-Http-voucher"
 SESSION = "__Host-session"
 """The cookie of Django's own session."""
 

@@ -27,7 +27,6 @@ from tokens.web import (
     cookie_names,
     deferred,
     incoming,
-    key_proof,
     outgoing,
     possession,
     problems,
@@ -39,7 +38,6 @@ from tokens.web.client import distrust_scheme
 from tokens.web.exchange import attach, peek, required_exchange
 from tokens.web.factors import StrongerRequired
 from tokens.web.flow import arun, run
-from tokens.web.key_proof import KeyProofRequired
 from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_unsafe
 from tokens.web.problems import DATABASE_DOWN
@@ -140,8 +138,6 @@ class TokenMiddleware(AuthenticationMiddleware):
             return problems.respond(request, problem, **more)
         if isinstance(exception, SignInRefused):
             return HttpResponseForbidden()  # `tokens.web.refusals` replaces it.
-        if isinstance(exception, KeyProofRequired):
-            return key_proof.retry(request, exception)
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
         if isinstance(exception, StrongerRequired):

@@ -9,16 +9,14 @@ an access token outlives its session for a moment. It ends other sessions in the
         sessions.revoke_others(request, user, sessions.Reason.PASSWORD_CHANGED)
         sessions.record(request, sessions.Kind.PASSWORD_CHANGED, user)
 
-The middleware answers both for views that do not catch them. If the session is bound to its device, it redirects the
-request to itself, and the browser signs before it repeats it: nothing may happen before `change_account` that must not
-happen twice. In an impersonation, `change_account` raises
+The middleware answers both for views that do not catch them. In an impersonation, `change_account` raises
 `ImpersonationRefused`, which is a `django.core.exceptions.PermissionDenied`.
 
 `RefreshTokenRequired` means that the request has an access token only, which other hosts and services may see too. In
 the storage modes ``cookie`` and ``subdomain`` nothing has to be done, because browsers send the refresh token with
-every request. In mode ``body`` pass the one of the request's body. In mode ``scoped`` pages have none
-(`needs_password`): ask for the current password. `revoke`, `sign_out_elsewhere` and `rename_device` take the same
-arguments::
+every request. In mode ``body`` pass the one of the request's body. If the session is bound to its device,
+they send a voucher in its place. In mode ``scoped`` pages have neither (`has_refresh_token`): ask for the current
+password. `revoke`, `sign_out_elsewhere` and `rename_device` take the same arguments::
 
     with sessions.change_account(request, refresh_token=given.get("refresh_token")): ...
     known = authenticate(request, username=request.user.get_username(), password=given["current_password"])
@@ -131,7 +129,6 @@ __all__ = [
     "live_sessions",
     "may_remember",
     "may_send",
-    "needs_password",
     "now",
     "open_session",
     "password_digest",
@@ -176,7 +173,6 @@ revoke_others = ending.revoke_others
 change_account = session.change_account
 change_accounts = staff.change_accounts
 has_refresh_token = possession.has_refresh_token
-needs_password = possession.needs_password
 sign_out_elsewhere = session.sign_out_elsewhere
 live_sessions = queries.live_sessions
 recent_events = queries.recent_events

@@ -26,7 +26,7 @@ from tokens.service import binding
 from tokens.service.binding import Challenge, Unheld
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import cookies, key_proof, possession, problems
+from tokens.web import claim_cookie, cookies, possession, problems
 from tokens.web.client import client_of
 from tokens.web.problems import CONTENT_TYPE, Problem
 
@@ -77,7 +77,7 @@ class DeviceRegister(DeviceView):
             raise ProblemError(problems.NOT_AUTHENTICATED)
         if isinstance(answer, Unheld):
             response = _refusal(problems.NOT_AUTHENTICATED)
-            cookies.set_claim(response, answer.claim)
+            claim_cookie.keep(response, answer.claim)
             return response
         return self.respond_with(answer)
 
@@ -107,9 +107,7 @@ class DeviceRefresh(DeviceView):
             return _refusal(problems.PROOF_REQUIRED, **_challenge(answer.text, answer.session_id))
         if cookies.read_refresh_of(request._request, answer.session.id):
             answer = replace(answer, binds=True)  # The response that should have deleted this cookie was lost.
-        response = self.respond_with(answer)
-        key_proof.answer(request._request, response, answer.session)
-        return response
+        return self.respond_with(answer)
 
 
 def _refusal(problem: Problem, **headers: str) -> Response:

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
-from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -19,10 +18,9 @@ from tokens.protocol.access_tokens import AccessToken
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import key_proof, problems, waiting
+from tokens.web import problems, waiting
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import StrongerRequired
-from tokens.web.key_proof import KeyProofRequired
 from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
 
 
@@ -52,11 +50,8 @@ _PROBLEMS: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] =
 ]
 
 
-def answer_with_problem(error: Exception, context: dict[str, Any]) -> HttpResponseBase | None:
+def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the response for an exception. None for an unexpected one, which Django answers with 500."""
-    if isinstance(error, KeyProofRequired):
-        set_rollback()
-        return key_proof.retry(context["request"]._request, error)
     problem = _problem_of(error, context["request"])
     if problem is None:
         return None

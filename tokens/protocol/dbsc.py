@@ -17,8 +17,8 @@ W3C draft as Chromium implements it. ``<JWS>`` is a proof, signed with that key:
     a request  →  Secure-Session-Skipped: <reason>;session_identifier="<session>", if the refresh failed
 
 The server stores neither challenges nor the authorization (a ticket that names the session of a registration), nor that
-a registration was refused for the missing cookie (a claim to another offer), nor that the browser has just signed (a
-voucher). Each contains, in base64url::
+a registration was refused for the missing cookie (a claim to another offer), nor what shows that a request comes from
+the browser that got the last access token (a voucher). Each contains, in base64url::
 
     challenge, claim, voucher    generation 4 | time 8 | tag 16    (bytes)
     ticket                       session id 16 | time 8 | tag 16
@@ -204,7 +204,7 @@ def is_good_claim(text: str, keys: Sequence[bytes], session_id: UUID, now: datet
 
 
 def voucher(key: bytes, session_id: UUID, now: datetime) -> str:
-    """Return what says that a client has signed with the key of this session now."""
+    """Return what says that a client has got an access token of this session now."""
     return _sealed(key, _OF_VOUCHER, session_id, _CHALLENGE.pack(0, int(now.timestamp())))
 
 

@@ -12,6 +12,11 @@ contain. After a sign-in that was reached from another site, Chromium registers 
 claim to another offer (`Unheld`), which the next response to a request of its own site makes (`offer_again`). Other
 clients get no second offer. Otherwise the thief of a refresh token could bind a session whose browser has no key.
 
+A change of the account takes more than an access token, which services may have seen. A bound session has no refresh
+token that would show it. So the browser gets a voucher with each access token of such a session, in a cookie that no
+other host and no service sees (`tokens.web.possession`). It is good for as long as the access token, and refreshes
+nothing. Other rules were searched (`tests.tokens.protocol.voucher_search`).
+
 A browser registers once, and may not receive the answer. So a key that was only registered changes nothing. After the
 first proof, a copy of the cookies that was made before is useless, even if it was used for refreshes.
 
@@ -63,12 +68,6 @@ FIRST_PROOF_WITHIN = 60
 So the next request brings the first proof. The browser renews such a short cookie in parallel to that request, which
 need not wait.
 """
-VOUCHER_LIFETIME = timedelta(minutes=5)
-"""For so long after it was asked to sign a browser may change the account."""
-MOST_VOUCHERS = 4
-"""How often a browser may be asked to sign for a voucher within `VOUCHERS_COUNT_FOR`."""
-VOUCHERS_COUNT_FOR = 540
-"""Seconds in which Chromium signs at most six times for one site. Then it refreshes nothing for minutes."""
 ATTEMPTS = 10
 """How often a refresh is decided again before it fails. Each time another request has changed the row."""
 
@@ -127,19 +126,15 @@ def offer_again(session_id: UUID, now: datetime) -> dbsc.Offer | None:
     return offer(session_id, now) if is_first else None
 
 
-def voucher(session: RefreshToken) -> str:
-    """Return what says that the browser has just signed with the key of this session, which was read just now."""
-    return dbsc.voucher(keyring().binding_keys[0], session.id, session.now)
+def voucher(session_id: UUID, now: datetime) -> str:
+    """Return the voucher that a browser gets together with an access token of this bound session."""
+    return dbsc.voucher(keyring().binding_keys[0], session_id, now)
 
 
 def is_voucher(text: str, session_id: UUID, now: datetime) -> bool:
-    """Return whether this is a voucher of the session that is not too old. This needs no query."""
-    return dbsc.is_good_voucher(text, keyring().binding_keys, session_id, now, VOUCHER_LIFETIME)
-
-
-def may_ask_for_proof(session_id: UUID) -> bool:
-    """Return whether the browser of this session may be asked to sign once more. This counts as asking."""
-    return throttles.is_within(MOST_VOUCHERS, f"key proof {session_id}", VOUCHERS_COUNT_FOR)
+    """Return whether this is a voucher of the session that is not older than an access token. This needs no query."""
+    lifetime = token_settings().access_lifetime
+    return dbsc.is_good_voucher(text, keyring().binding_keys, session_id, now, lifetime)
 
 
 def next_challenge(session: RefreshToken) -> str:
@@ -186,7 +181,7 @@ def _register(
                 or renewed_digest(row, row.user) is None
             ):
                 return refused("session ended", session_id)
-            if row.mode not in MODES or not is_held(row):
+            if row.mode not in MODES or row.bound_at is not None or not is_held(row):
                 return refused("another refresh token", session_id)
             claims = claims_of(row.user, row)
             if row.bound_key is None and not _set_key(row, key, algorithm):

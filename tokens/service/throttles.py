@@ -98,8 +98,7 @@ def count(*tallies: Tally) -> None:
     for tally in tallies:
         if rate := tally.rate:
             _, key = _keys(tally, rate, time())
-            # The number is needed until the end of the next period.
-            _ask(partial(_add_one, key, 2 * rate.period), 0)
+            _ask(partial(_add_one, key, 2 * rate.period), None)
 
 
 def take(*tallies: Tally) -> None:
@@ -122,14 +121,6 @@ def mark(whom: str, seconds: int) -> None:
 def is_first(whom: str, seconds: int) -> bool:
     """Return whether nobody has asked this about ``whom`` for so many seconds. False if the cache does not answer."""
     return _ask(partial(cache.add, _mark(whom), 1, seconds), False)
-
-
-def is_within(most: int, whom: str, seconds: int) -> bool:
-    """Return whether this was asked at most ``most`` times about ``whom`` in so many seconds, this time included.
-
-    False if the cache does not answer.
-    """
-    return _ask(partial(_add_one, _mark(whom), seconds), most + 1) <= most
 
 
 def mark_of(whom: str) -> int | None:
@@ -157,9 +148,14 @@ def _digest(*parts: str) -> str:
     return salted_hmac("tokens.throttles", json.dumps(named), algorithm="sha256").hexdigest()
 
 
-def _add_one(key: str, seconds: int) -> int:
-    """Add one to the number with this key, and return it. It expires so many seconds after it was one."""
-    return 1 if cache.add(key, 1, seconds) else cache.incr(key)
+def _add_one(key: str, seconds: int) -> None:
+    # A number is needed until the end of the next period. It then expires, because nothing is added any more.
+    if cache.add(key, 1, seconds):
+        return
+    try:
+        cache.incr(key)
+    except ValueError:  # It has expired since.
+        cache.add(key, 1, seconds)
 
 
 def _keys(tally: Tally, rate: Rate, now: float) -> tuple[str, str]:

@@ -8,8 +8,8 @@ the refresh token         ``__Host-Http-refresh``          modes ``cookie`` and 
 the device token          ``__Host-Http-device``           kept when the user signs out
 an open browser           ``__Host-open``                  for bound sessions without "remember me"
 a claim to be bound       ``__Host-claim``                 after a registration without the refresh token
-a voucher for a proof     ``__Host-Http-voucher``          mode ``cookie``: a bound session may change the account
-\                         ``__Http-voucher``, Path=        mode ``scoped``: sent only to the auth API
+a voucher                 ``__Host-Http-voucher``          mode ``cookie``: shows who changes a bound session's account
+\                         ``__Http-voucher``, Path=        mode ``scoped``: the same, sent only to the auth API
 a pending sign-in         ``__Host-pending``               until a second factor was given, at most ten minutes
 a sign-in by passkey      ``__Host-passkey``               until the browser is closed: whose challenge it is
 ========================  ===============================  ======================================================
@@ -109,6 +109,8 @@ VOUCHER = Cookie("__Host-Http-voucher", "voucher")
 SCOPED_VOUCHER = Cookie("__Http-voucher", "scoped-voucher")
 PENDING = Cookie("__Host-pending", "pending")
 PASSKEY = Cookie("__Host-passkey", "passkey")
+VOUCHERS = {COOKIE: VOUCHER, SCOPED: SCOPED_VOUCHER}
+"""The cookie of the voucher by the storage mode. Only sessions in these modes can be bound."""
 
 _parsed: BoundedCache[str, dict[str, list[str]]] = BoundedCache(REMEMBERED)
 

@@ -28,8 +28,7 @@ from tokens.web.cookie_names import (
     OF_MODE,
     OPEN,
     SCOPED_REFRESH,
-    SCOPED_VOUCHER,
-    VOUCHER,
+    VOUCHERS,
     Cookie,
     is_sent,
     read,
@@ -129,26 +128,11 @@ def is_open(request: HttpRequest) -> bool:
     return read(request, (OPEN.name,)) is not None
 
 
-def has_claim(request: HttpRequest) -> bool:
-    """Return whether the request has a claim to another offer to bind its session. Nearly all have none."""
-    return CLAIM.prefixed in request.META.get("HTTP_COOKIE", "") and is_sent(request, CLAIM.name)
-
-
-def read_claim(request: HttpRequest) -> str | None:
-    """Return the claim to another offer to bind the session, or None."""
-    return read(request, (CLAIM.name,))
-
-
-def set_claim(response: HttpResponseBase, claim: str) -> None:
-    """Let the browser keep its claim to another offer to bind its session."""
-    _set(response, CLAIM, claim, int(binding.CLAIM_LIFETIME.total_seconds()))
-    keep_private(response)
-
-
-def clear_claim(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Delete the claim. A shared cache must not store the response, because it may have the offer."""
-    _clear(request, response, [CLAIM])
-    keep_private(response)
+def vouchers(request: HttpRequest) -> Iterator[str]:
+    """Yield what may be a voucher of a bound session. A sibling host can have set one of several."""
+    for cookie in VOUCHERS.values() if is_auth_api(request) else [VOUCHERS[COOKIE]]:
+        for texts in values_by_name(request, cookie).values():
+            yield from texts[:4]
 
 
 def set_tokens(
@@ -172,6 +156,9 @@ def set_tokens(
     _set(response, access, issued.access_token, max_age if bound_max_age is None else bound_max_age)
     if ends_with_browser(issued.session):
         _set(response, OPEN, "1", None, "None")
+    if issued.session.bound_at is not None:
+        lifetime = int(token_settings().access_lifetime.total_seconds())
+        _set(response, VOUCHERS[issued.session.mode], binding.voucher(issued.session.id, now), lifetime)
     if issued.binds or issued.is_handed:
         _clear(request, response, [refresh])
     if issued.refresh_token:
@@ -220,7 +207,7 @@ def bound_cookie(mode: str) -> tuple[str, str]:
 
 def clear(request: HttpRequest, response: HttpResponseBase) -> None:
     """Delete the tokens of every storage mode in use. The device cookie is kept: the device is still the same."""
-    of_binding = [cookie for cookie in (OPEN, CLAIM, VOUCHER, SCOPED_VOUCHER) if is_sent(request, cookie.name)]
+    of_binding = [cookie for cookie in (OPEN, CLAIM, *VOUCHERS.values()) if is_sent(request, cookie.name)]
     _clear(request, response, [*_served(0), *_served(1), *of_binding])
     keep_private(response)
 

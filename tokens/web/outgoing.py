@@ -16,7 +16,17 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import aside, cookies, django_session, pending_cookie, problems, refusals, session, signing_out
+from tokens.web import (
+    aside,
+    claim_cookie,
+    cookies,
+    django_session,
+    pending_cookie,
+    problems,
+    refusals,
+    session,
+    signing_out,
+)
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
@@ -30,7 +40,9 @@ BRIEF = 1
 
 def is_needed(request: HttpRequest, exchange: Exchange, arrival: Arrival) -> bool:
     """Return whether `finish` has anything to do."""
-    return exchange.is_unfinished or arrival.is_stale or cookies.has_claim(request) or django_session.is_saved(request)
+    return (
+        exchange.is_unfinished or arrival.is_stale or claim_cookie.is_there(request) or django_session.is_saved(request)
+    )
 
 
 def finish(
@@ -67,7 +79,7 @@ def finish(
             cookies.clear_refresh(request, response, exchange.bound)
         if arrival.is_stale:
             cookies.clear_access(request, response)
-    if exchange.access is not None and exchange.clear is None and cookies.has_claim(request):
+    if exchange.access is not None and exchange.clear is None and claim_cookie.is_there(request):
         yield partial(_answer_claim, request, response, exchange)
     if django_session.is_saved(request) or exchange.session_replaced:
         yield partial(_finish_django_session, request, exchange, is_cookie_kept=not asks or has_signed_in)
@@ -200,7 +212,7 @@ def _answer_claim(request: HttpRequest, response: HttpResponseBase, exchange: Ex
 
     A response to a request of another site is passed over, because after it the browser would send no cookies again.
     """
-    access, claim = exchange.access, cookies.read_claim(request)
+    access, claim = exchange.access, claim_cookie.text_of(request)
     if access is None or exchange.by_bearer or not is_followed_by_cookies(request):
         return
     if claim is not None and not response.has_header(dbsc.REGISTRATION):
@@ -211,7 +223,7 @@ def _answer_claim(request: HttpRequest, response: HttpResponseBase, exchange: Ex
             if offered is None:
                 return
             _set_offer(response, offered)
-    cookies.clear_claim(request, response)
+    claim_cookie.clear(response)
 
 
 def _set_offer(response: HttpResponseBase, offered: dbsc.Offer) -> None:

@@ -3,7 +3,7 @@
 A request proves it by one of these:
 
 - a refresh token of the session, in a cookie, or in the body in the storage mode ``body``,
-- if the session is bound to its device, a voucher that the browser has signed with the key (`tokens.web.key_proof`),
+- a voucher, if the session is bound to its device, and so has no refresh token (`tokens.service.binding`),
 - the user's current password,
 - Django's session, while it stands for the refresh token (`tokens.web.hand_over`),
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
@@ -20,16 +20,16 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from tokens.conf import BODY, COOKIE, SCOPED, token_settings
+from tokens.conf import BODY, SCOPED
 from tokens.models import RefreshToken
 from tokens.service import binding, possession, queries, refreshing
 from tokens.service.possession import RefreshTokenRequired, Sent
-from tokens.web import cookies, django_session, key_proof, marks
+from tokens.web import cookies, django_session, marks
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.incoming import bearer_token
-from tokens.web.key_proof import KeyProofRequired
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
 from tokens.web.request_user import set_user
@@ -60,16 +60,13 @@ def require(
     """Raise `RefreshTokenRequired` unless the request proves that its client holds the session.
 
     ``session`` and ``user`` are the rows as they are now, locked. An ``authenticated`` user decides alone, so that a
-    change that was made with an old password is refused. Otherwise raise `KeyProofRequired` if the session is bound,
-    and its browser can be asked to sign.
+    change that was made with an old password is refused.
     """
     if authenticated is not None:
         is_proven = possession.has_authenticated(authenticated, user)
     else:
         sent = [Presented(refresh_token, IN_BODY)] if refresh_token else []
         is_proven = is_held(request, session, sent)
-        if not is_proven and _can_sign(request, session):
-            raise KeyProofRequired(session.mode)
     if not is_proven:
         raise RefreshTokenRequired
 
@@ -97,7 +94,8 @@ def sent(request: HttpRequest) -> list[Sent]:
 def has_refresh_token(request: HttpRequest) -> bool:
     """Return whether this request has a refresh token of its session, of any generation, or a voucher in its place.
 
-    This needs no query. The token comes in a cookie, or in the body beside a password. `require` decides.
+    The token comes in a cookie, or in the body beside a password. Pages ask for the password if there is neither. This
+    needs no query. `require` decides.
     """
     exchange = exchange_of(request)
     if exchange is None or exchange.access is None:
@@ -108,22 +106,6 @@ def has_refresh_token(request: HttpRequest) -> bool:
         for text in (exchange.refresh_token or "", *(found.text for found in _in_cookies(request)))
     )
     return is_token or _is_proven(request, exchange, session_id) or _has_voucher(request, session_id)
-
-
-def needs_password(request: HttpRequest) -> bool:
-    """Return whether a page that changes the account has to ask for the current password. This needs no query.
-
-    It does if the request has no refresh token, unless its session can be bound to the device: the browser can then be
-    asked to sign. `require` decides. If it raises `RefreshTokenRequired`, show the form again, with the password.
-    """
-    if has_refresh_token(request):
-        return False
-    exchange = exchange_of(request)
-    if exchange is None or exchange.access is None or exchange.access.generation is not None:
-        return True  # The access token of a bound session has no generation.
-    # In mode `scoped` a page gets no voucher. The access token does not say in which mode its session is.
-    mode = SCOPED if SCOPED in token_settings().modes else COOKIE
-    return not key_proof.is_possible(request, exchange, mode)
 
 
 def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
@@ -159,18 +141,11 @@ def _is_proven(request: HttpRequest, exchange: Exchange, session_id: UUID) -> bo
     return bearer_token(request) is None and not _is_forged(request) and marks.is_handed(request, session_id)
 
 
-def _can_sign(request: HttpRequest, session: RefreshToken) -> bool:
-    """Return whether the browser of this session may be asked to prove that it has the key. This counts as asking."""
-    return (
-        session.bound_at is not None
-        and not _is_forged(request)
-        and key_proof.is_possible(request, required_exchange(request), session.mode)
-        and binding.may_ask_for_proof(session.id)
-    )
-
-
 def _has_voucher(request: HttpRequest, session_id: UUID) -> bool:
-    return not _is_forged(request) and key_proof.has_voucher(request, session_id)
+    """Return whether the request has a voucher of this session, which its browser got with the last access token."""
+    now = timezone.now()
+    found = any(binding.is_voucher(text, session_id, now) for text in cookies.vouchers(request))
+    return found and not _is_forged(request)
 
 
 def _is_forged(request: HttpRequest) -> bool:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, OPEN, REFRESH, SESSION, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, OPEN, REFRESH, SESSION, VOUCHER, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.devices import (
     CHALLENGE,
@@ -211,7 +211,7 @@ INVALID_PROOFS: dict[str, Callable[[Device], str]] = {
 class TestRefresh:
     def test_the_new_access_cookie_ends_before_its_token(self, bound):
         answer = bound.refresh()
-        assert set(answer.cookies) == {ACCESS}
+        assert set(answer.cookies) == {ACCESS, VOUCHER}
         assert 500 < answer.cookies[ACCESS]["max-age"] <= 590
         assert bound.browser.get("/api/auth/me").json()["access_token_expires_at"] > "2030-01-01T12:09:00Z"
         assert OPEN not in bound.browser.cookies
@@ -220,7 +220,7 @@ class TestRefresh:
         kept = values_of(pending.browser, REFRESH)
         for _ in range(2):
             answer = pending.refresh()
-            assert (set_by(answer), cleared(answer)) == ({ACCESS}, {REFRESH})
+            assert (set_by(answer), cleared(answer)) == ({ACCESS, VOUCHER}, {REFRESH})
             assert pending.browser.cookies[DEVICE].value
             pending.browser.cookies.load(kept)
 
@@ -232,7 +232,7 @@ class TestRefresh:
 
     def test_it_needs_no_cookie(self, bound, another):
         bound.browser = another()
-        assert set_by(bound.refresh()) == {ACCESS}
+        assert set_by(bound.refresh()) == {ACCESS, VOUCHER}
         assert who(bound.browser)
 
     def test_without_a_proof_it_is_answered_with_a_challenge(self, bound):
@@ -483,7 +483,7 @@ class TestASessionThatIsNotRemembered:
 
     def test_it_has_a_cookie_without_an_age_that_is_sent_after_a_link_from_another_site_too(self, passing):
         answer = passing.refresh()
-        assert set_by(answer) == {ACCESS, OPEN}
+        assert set_by(answer) == {ACCESS, VOUCHER, OPEN}
         names = ("max-age", "expires", "samesite", "secure", "httponly")
         assert [answer.cookies[OPEN][name] for name in names] == ["", "", "None", True, True]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, VOUCHER, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as Browser
@@ -210,7 +210,7 @@ class TestABoundSession:
         assert browser.refresh().status_code == 200
         assert who(browser.browser) == str(user.pk)
         assert RefreshToken.objects.get().idle_expires_at == clock.now + REMEMBERED
-        assert browser.browser.kept == {ACCESS}
+        assert browser.browser.kept == {ACCESS, VOUCHER}
 
     def test_does_not_if_the_user_has_not_asked_for_it(self, remembering, user, clock):
         remembering("bound", **OFFERED)

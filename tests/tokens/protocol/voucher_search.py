@@ -1,0 +1,160 @@
+"""An exhaustive breadth-first search for a history in which a thief changes an account by a session with a key.
+
+A session that is bound to its device has no refresh token, so that something else has to show that a change of the
+account comes from the user's browser. `Rule` says what it is.
+
+The search covers one session. Time passes in steps, and an access token is valid for `LIFETIME` steps. If it has
+expired, the browser refreshes before it sends a request, by its key, and at most once for each request. Each message
+can be lost. Two thieves have no key. One sees access tokens, as a service does that verifies them. The other copies all
+cookies of the browser once, and may see access tokens too.
+
+A history is bad in three cases: the first thief changes the account, the second thief changes it after the access token
+that he has copied has expired, or a user whose messages all arrive is refused.
+
+``python -m tests.tokens.protocol.voucher_search`` prints what it finds with each rule.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+LAST, LIFETIME = 5, 1
+"""The last step of time, and the number of steps for which an access token is valid."""
+
+
+class Rule(Enum):
+    """What a change of the account requires beside a valid access token."""
+
+    TOKEN = "nothing"
+    RECENT = "an access token of the same step"
+    AFTER = "an access token that is younger than a redirect, which the URL names"
+    ASKED = "a voucher that a refresh by the key sets if a redirect has asked for it"
+    EACH = "a voucher that each refresh by the key sets, and that is valid for as long as its access token"
+    EVER = "a voucher that each refresh by the key sets, and that is valid for as long as the session"
+    PASSWORD = "the password, which a user whose browser has a key should not have to give"
+
+
+class Jar(NamedTuple):
+    """The browser's cookies: when the access token and the voucher were issued."""
+
+    access: int = 0
+    voucher: int | None = None
+
+
+class World(NamedTuple):
+    """``sent``: the cookies that are on their way to the browser. ``redirected``: when the first thief was redirected.
+
+    ``seen``: the youngest access token that a service has seen. ``copy``: what the second thief has copied.
+    """
+
+    now: int = 0
+    jar: Jar = Jar()
+    sent: Jar | None = None
+    redirected: int | None = None
+    seen: int | None = None
+    copy: Jar | None = None
+    changed_by: str = ""
+
+
+OBSERVER, COPIER = "the thief with an access token", "the thief with all cookies"
+
+
+def is_valid(issued: int | None, now: int) -> bool:
+    return issued is not None and now - issued <= LIFETIME
+
+
+def accepts(rule: Rule, jar: Jar, redirected: int | None, now: int) -> bool:
+    """Return whether the server carries out a change with these cookies. ``redirected``: when the client last was."""
+    if not is_valid(jar.access, now):
+        return False
+    return {
+        Rule.TOKEN: True,
+        Rule.RECENT: jar.access == now,
+        # A token of the same step was issued before a redirect.
+        Rule.AFTER: redirected is not None and jar.access > redirected,
+        Rule.ASKED: is_valid(jar.voucher, now),
+        Rule.EACH: is_valid(jar.voucher, now),
+        Rule.EVER: jar.voucher is not None,
+        Rule.PASSWORD: False,
+    }[rule]
+
+
+def refreshed(rule: Rule, jar: Jar, now: int) -> Jar:
+    """Return the cookies after a refresh by the key that no redirect has asked for."""
+    return Jar(now, now if rule in {Rule.EACH, Rule.EVER} else jar.voucher)
+
+
+def is_carried_out(rule: Rule, jar: Jar, now: int) -> bool:
+    """Return whether the user's request for a change is carried out, if all its messages arrive."""
+    has_refreshed = not is_valid(jar.access, now)
+    if has_refreshed:
+        jar = refreshed(rule, jar, now)
+    if accepts(rule, jar, None, now):
+        return True
+    # The redirect deletes the access token. The browser has refreshed for this request already, or it does now.
+    return rule in {Rule.AFTER, Rule.ASKED} and not has_refreshed
+
+
+def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
+    """Yield what can happen next, and the world after it."""
+    now, jar = world.now, world.jar
+    if now < LAST:
+        yield "time passes", world._replace(now=now + 1)
+    if world.sent is None:
+        yield "the browser refreshes", world._replace(sent=refreshed(rule, jar, now))
+    else:
+        yield "the new cookies are lost", world._replace(sent=None)
+        yield "the new cookies arrive", world._replace(sent=None, jar=world.sent)
+    if jar.access != world.seen:
+        yield "a service sees the access token", world._replace(seen=jar.access)
+    if world.copy is None:
+        yield "the cookies are copied", world._replace(copy=jar)
+    if world.seen is not None:
+        yield "the thief is redirected", world._replace(redirected=now)
+        if accepts(rule, Jar(world.seen), world.redirected, now):
+            yield f"{OBSERVER} changes the account", world._replace(changed_by=OBSERVER)
+    if world.copy is not None and not is_valid(world.copy.access, now):
+        latest = max(world.copy.access, world.seen or 0)
+        if accepts(rule, Jar(latest, world.copy.voucher), world.redirected, now):
+            yield f"{COPIER} changes the account", world._replace(changed_by=COPIER)
+
+
+class Result(NamedTuple):
+    worlds: int
+    history: list[str] | None
+
+
+REFUSED = "the user's change is refused"
+
+
+def search(rule: Rule) -> Result:
+    """Examine all reachable worlds, nearest first, until one is bad."""
+    first = World(jar=refreshed(rule, Jar(), 0))
+    came_from: dict[World, tuple[str, World] | None] = {first: None}
+    todo = deque(came_from)
+    while todo:
+        world = todo.popleft()
+        is_refused = not is_carried_out(rule, world.jar, world.now)
+        if world.changed_by or is_refused:
+            history = [] if world.changed_by else [REFUSED]
+            while (before := came_from[world]) is not None:
+                step, world = before
+                history.append(step)
+            return Result(len(came_from), history[::-1])
+        for step, after in successors(world, rule):
+            if after not in came_from:
+                came_from[after] = step, world
+                todo.append(after)
+    return Result(len(came_from), None)
+
+
+def main() -> None:
+    for rule in Rule:
+        worlds, history = search(rule)
+        sys.stdout.write(f"requires {rule.value}: {worlds:,} worlds, {history or 'no bad history'}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""A bound session has no refresh token: a voucher in its place shows that its browser changes the account."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browsers import ACCESS, FIREFOX, VOUCHER, post
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.devices import OFFERED, Device
+from tests.tokens.edge import cleared
+from tests.tokens.service.holders import Holder
+from tokens.models import RefreshToken
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.attacks.possession_urls"),
+]
+
+SCOPED_VOUCHER = "__Http-voucher"
+JSON, REQUIRED = "application/json", "refresh_token_required"
+
+Change = Callable[..., Any]
+
+
+def rename(device: Device, data: Any = None, **headers: str) -> Any:
+    """Give the device of the session a name by the API."""
+    path = f"/api/auth/sessions/{device.sid}"
+    return device.browser.patch(path, {"device_name": "mine", **(data or {})}, JSON, headers=headers)
+
+
+def end_others_by_form(device: Device) -> Any:
+    return device.browser.post("/sessions/end-others")
+
+
+CHANGES: dict[str, tuple[Change, int]] = {
+    "a request of a script to the API": (rename, 200),
+    "a form of ours": (lambda device: device.browser.post("/email/change", {"email": "new@example.org"}), 302),
+    "a button of ours": (end_others_by_form, 302),
+    "a view of a project": (lambda device: device.browser.post("/probe/change", "{}", JSON), 200),
+}
+
+
+@pytest.fixture(autouse=True)
+def _offered(settings: Any, clock: Any) -> None:
+    """Switches binding on over https. Without it no session is bound. The clock stands still until a test moves it."""
+    settings.ORIGIN = "https://testserver"
+    settings.TOKENS = OFFERED
+
+
+@pytest.fixture
+def bound(user: Any) -> Device:
+    """A browser whose session is bound, beside another session of the user, which a change could end."""
+    Holder(user)
+    return a_browser(user)
+
+
+def a_browser(user: Any) -> Device:
+    return Device(Client(headers={"User-Agent": FIREFOX})).bind(user)
+
+
+def voucher_of(device: Device) -> str:
+    value: str = device.browser.cookies[VOUCHER].value
+    assert value
+    return value
+
+
+@pytest.mark.parametrize(("change", "status"), CHANGES.values(), ids=CHANGES)
+def test_the_browser_changes_the_account_without_the_password(bound, change, status):
+    assert change(bound).status_code == status
+
+
+@pytest.mark.parametrize("page", ["/email/change", "/account/delete"])
+def test_a_form_does_not_ask_for_the_password(bound, page):
+    assert 'name="current_password"' not in bound.browser.get(page).content.decode()
+
+
+def test_every_refresh_by_the_key_sets_one_that_lives_as_long_as_the_access_token(bound, clock):
+    first = voucher_of(bound)
+    clock.forward(100)
+    answer = bound.refresh()
+    voucher = answer.cookies[VOUCHER]
+    assert voucher.value not in {"", first}
+    assert (voucher["max-age"], voucher["path"], voucher["samesite"]) == (600, "/", "Lax")
+    assert voucher["secure"]
+    assert voucher["httponly"]
+    clock.forward(500)
+    assert rename(bound).status_code == 200
+    clock.forward(101)
+    bound.browser.cookies[ACCESS] = bound.refresh().cookies[ACCESS].value
+    bound.browser.cookies[VOUCHER] = voucher.value
+    assert rename(bound).json()["code"] == REQUIRED
+
+
+def test_a_proof_of_the_user_sets_one_beside_the_new_access_token(bound, clock):
+    clock.forward(500)
+    answer = post(bound.browser, "/api/auth/reauthenticate", {"password": PASSWORD})
+    assert answer.status_code == 200
+    clock.forward(200)
+    assert rename(bound).status_code == 200
+
+
+def test_an_unbound_session_gets_none(user):
+    browser = Client(headers={"User-Agent": FIREFOX})
+    device = Device(browser).sign_in(user)
+    assert VOUCHER not in browser.cookies
+    device.register()
+    assert VOUCHER not in browser.cookies
+
+
+class TestAVoucherDoesNotCount:
+    """Each of these requests has one, and is answered as if it had none."""
+
+    @pytest.mark.parametrize("owner", ["the same user", "another user"])
+    def test_in_another_session(self, bound, user, owner):
+        other = a_browser(user if owner == "the same user" else UserFactory())
+        other.browser.cookies[VOUCHER] = voucher_of(bound)
+        assert rename(other).json()["code"] == REQUIRED
+
+    @pytest.mark.parametrize("text", ["x", "A" * 38, ""])
+    def test_that_the_server_has_not_signed(self, bound, text):
+        bound.browser.cookies[VOUCHER] = text
+        assert rename(bound).json()["code"] == REQUIRED
+
+    def test_that_is_a_challenge_of_the_same_session(self, bound):
+        bound.browser.cookies[VOUCHER] = bound.challenge
+        assert rename(bound).json()["code"] == REQUIRED
+
+    def test_in_a_session_that_is_not_bound(self, bound, user):
+        voucher = voucher_of(bound)
+        RefreshToken.objects.filter(id=bound.sid).update(bound_at=None)
+        bound.browser.cookies[VOUCHER] = voucher
+        assert rename(bound).json()["code"] == REQUIRED
+
+    def test_beside_a_wrong_password(self, bound):
+        assert rename(bound, {"current_password": "not this one"}).json()["code"] == "invalid_credentials"
+
+    def test_in_a_request_of_another_origin(self, bound):
+        foreign = {"Origin": "https://evil.testserver", "Sec-Fetch-Site": "same-site"}
+        bearer = {"Authorization": f"Bearer {bound.browser.cookies[ACCESS].value}"}
+        assert rename(bound, **bearer, **foreign).json()["code"] == REQUIRED
+        assert rename(bound, **foreign).status_code == 403
+
+    def test_if_the_session_has_ended(self, bound, clock):
+        RefreshToken.objects.filter(id=bound.sid).update(revoked_at=clock.now, revoked_reason="ended_by_user")
+        assert bound.browser.post("/probe/change", "{}", JSON).status_code == 401
+
+    def test_to_refresh_or_to_register_a_key(self, bound):
+        bound.browser.cookies["__Host-Http-refresh"] = voucher_of(bound)
+        assert post(bound.browser, "/api/auth/refresh").status_code in {200, 401}
+        assert "__Host-Http-refresh" not in post(bound.browser, "/api/auth/refresh").cookies
+        assert bound.register().status_code == 401
+
+
+def test_in_mode_scoped_the_api_gets_it_and_pages_ask_for_the_password(user, settings):
+    settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
+    bound = a_browser(user)
+    assert bound.browser.cookies[SCOPED_VOUCHER]["path"] == "/api/auth/"
+    assert 'name="current_password"' in bound.browser.get("/email/change").content.decode()
+    assert 'name="current_password"' in end_others_by_form(bound).content.decode()
+    assert rename(bound).status_code == 200
+
+
+def test_a_sibling_host_that_plants_one_changes_nothing(user, settings):
+    settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
+    bound = a_browser(user)
+    cookies = {name: found.value for name, found in bound.browser.cookies.items() if found.value}
+    header = "; ".join([f"{SCOPED_VOUCHER}=x", *(f"{name}={value}" for name, value in cookies.items())])
+    assert rename(Device(Client(), sid=bound.sid), Cookie=header).status_code == 200
+
+
+def test_it_is_deleted_at_the_sign_out(bound):
+    assert VOUCHER in cleared(post(bound.browser, "/api/auth/logout"))
+
+
+def test_it_goes_on_while_the_server_changes_its_keys(bound, settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another secret key " * 4, [settings.SECRET_KEY]
+    assert rename(bound).status_code == 200
