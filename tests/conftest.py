@@ -5,12 +5,15 @@ only when exhaustive tests run. Most tests of pages and endpoints hardly depend 
 has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both.
 """
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache as cached
 from types import SimpleNamespace
 from typing import Any
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -31,6 +34,9 @@ from tokens.web import paths
 # Each test with other URLs makes resolvers, and each of these a context variable, which stays in the context for ever.
 # Every call between sync and async code copies them all, so that late tests would take forty times as long.
 resolvers.Local = threading.local  # type: ignore[assignment, misc]
+# A test with other URLs makes its resolvers anew, and so does the test after it. Most of the time for that goes into
+# this function, which reads the regular expression of a path. Its result depends on nothing else.
+resolvers.normalize = cached(resolvers.normalize)
 
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
@@ -107,6 +113,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 and item.nodeid.startswith(ONCE_BY_DEFAULT)
             ):
                 item.add_marker("repeated")
+
+
+def pytest_collection_finish() -> None:
+    """Let Python's garbage collector leave out the tests and modules, which stay until the process ends.
+
+    It would look at all of them again and again. It also waits for more objects than usual, because each test makes
+    many that are soon free.
+    """
+    # When it is imported, it looks for what refers to the generators of random numbers, and would not find it later.
+    assert hypothesis
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
