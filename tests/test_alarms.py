@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import subprocess
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def took(slow: float, of: float) -> Scene:
     return {series: grows(of if bound > 0.5 else of - slow) for series, bound in bounds.items()}
 
 
+@cache
 def at_start() -> Scene:
     """Every series of a new process."""
     return {
@@ -162,20 +163,24 @@ SCENES: dict[str, tuple[str, Scene, Scene]] = {
 }
 
 
-@promtool
-@pytest.mark.parametrize(("alarm", "of", "scene"), SCENES.values(), ids=SCENES)
-def test_exactly_the_expected_alarm_goes_off(tmp_path, alarm, of, scene):
+def evaluated(name: str, alarm: str, of: Scene, scene: Scene) -> dict[str, Any]:
+    """Return the test of a scene, as `promtool` reads it. Its name is a comment, which is printed if the test fails."""
     everywhere = {name: values for name, values in scene.items() if name in (UP, PURGED) or values is None}
     series = scraped("a", at_start() | of | scene) | scraped("b", at_start() | of | everywhere)
     expected = [{"labels": f"{{alertname={json.dumps(alarm)}}}", "value": 1}] if alarm else []
     going_off = 'group by (alertname) (ALERTS{alertstate="firing"})'
-    test = {
+    return {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "promql_expr_test": [{"expr": going_off, "eval_time": f"{END}m", "exp_samples": expected}],
+        "promql_expr_test": [{"expr": f"{going_off} # {name}", "eval_time": f"{END}m", "exp_samples": expected}],
     }
-    path = tmp_path / "scene.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": [test]}))
+
+
+@promtool
+def test_exactly_the_expected_alarm_goes_off_in_each_scene(tmp_path):
+    path = tmp_path / "scenes.yml"
+    tests = [evaluated(name, *scene) for name, scene in SCENES.items()]
+    path.write_text(json.dumps({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": tests}))
     run = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 

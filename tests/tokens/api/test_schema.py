@@ -1,5 +1,6 @@
 """The API's description agrees with what the server does: Schemathesis tests every operation of it."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -47,8 +48,9 @@ class Application(WSGIHandler):
             request_finished.connect(close_old_connections)
 
 
+@cache
 def described() -> dict[str, Any]:
-    """Return the API's description, as the server gives it."""
+    """Return the API's description, as the server gives it. No test changes it."""
     found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return found
 
