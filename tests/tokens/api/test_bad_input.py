@@ -103,22 +103,25 @@ def forgeries() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", BAD_TOKENS | forgeries())
-def test_a_forged_refresh_token_is_rejected_without_a_query(name, victim, both_modes, django_assert_num_queries):
+def test_a_forged_refresh_token_is_rejected_without_a_query(victim, both_modes, django_assert_num_queries, subtests):
     """Its MAC shows that it is forged, so forged tokens cause no load on the database."""
-    token = (BAD_TOKENS | forgeries())[name]
-    with django_assert_num_queries(0):
-        rejected = [
-            post(client_with(refresh=token), REFRESH_PATH),
-            client_with(refresh=token).get(ME),
-            client_with(refresh=token).get(SESSIONS),
-        ]
-        in_body = post(Client(), REFRESH_PATH, {"refresh_token": token})
-        signed_out = post(client_with(refresh=token), LOGOUT)
-        page = client_with(refresh=token).get("/sign-in", headers={"Sec-Fetch-Mode": "navigate"})
-    assert [assert_rejected(response, 401) for response in rejected] == ["session_ended"] * 3
-    assert assert_rejected(in_body, 400, 401, 413) in {"invalid", "session_ended", "payload_too_large"}
-    assert (signed_out.status_code, page.status_code) == (204, 200)
+    for name, token in (BAD_TOKENS | forgeries()).items():
+        with subtests.test(name=name):
+            with django_assert_num_queries(0):
+                rejected = [
+                    post(client_with(refresh=token), REFRESH_PATH),
+                    client_with(refresh=token).get(ME),
+                    client_with(refresh=token).get(SESSIONS),
+                ]
+                in_body = post(Client(), REFRESH_PATH, {"refresh_token": token})
+                signed_out = post(client_with(refresh=token), LOGOUT)
+                page = client_with(refresh=token).get("/sign-in", headers={"Sec-Fetch-Mode": "navigate"})
+            assert [assert_rejected(response, 401) for response in rejected] == ["session_ended"] * 3
+            assert assert_rejected(in_body, 400, 401, 413) in {"invalid", "session_ended", "payload_too_large"}
+            assert (signed_out.status_code, page.status_code) == (204, 200)
+
+
+BROKEN_COOKIES = ["=", ";;;", "a=b; =c", f"{ACCESS}", f"{ACCESS}=; {REFRESH}=", "\xff=\xfe", "a" * MEGABYTE]
 
 
 class TestAnAccessToken:
@@ -141,14 +144,11 @@ class TestAnAccessToken:
         assert_rejected(Client().get(ME, headers=bearer(token)), 401)
         assert_rejected(post(client_with(access=token, refresh=device), REFRESH_PATH), 401)
 
-    @pytest.mark.parametrize(
-        "cookies",
-        ["=", ";;;", "a=b; =c", f"{ACCESS}", f"{ACCESS}=; {REFRESH}=", "\xff=\xfe", "a" * MEGABYTE],
-        ids=short,
-    )
-    def test_is_missing_from_a_broken_cookie_header(self, victim, cookies):
-        assert_rejected(Client().get(ME, HTTP_COOKIE=cookies), 401)
-        assert_rejected(send(Client(), REFRESH_PATH, "", HTTP_COOKIE=cookies), 401)
+    def test_is_missing_from_a_broken_cookie_header(self, victim, subtests):
+        for cookies in BROKEN_COOKIES:
+            with subtests.test(cookies=short(cookies)):
+                assert_rejected(Client().get(ME, HTTP_COOKIE=cookies), 401)
+                assert_rejected(send(Client(), REFRESH_PATH, "", HTTP_COOKIE=cookies), 401)
 
 
 TEXT_FIELDS = [
@@ -157,23 +157,26 @@ TEXT_FIELDS = [
     (REAUTHENTICATE, "password"),
 ]
 NO_TEXTS = ["null", "true", "false", "0", "5", "1.5", "-1e999", "1e999", "[]", "{}", '["a"]', '{"a": "b"}', "[[[]]]"]
+ANY_TEXTS = ["' OR 1=1 --", "a@b\r\nBcc: c@d", "%00", "${7*7}", "{{7*7}}", "a" * 254, "@", "\u202e@x", "İ@x.org", "ﬁ@x"]
 BAD_TEXTS = ['""', '"a\\u0000b"', '"\\ud800"', '"a\\udfffb"', '"' + "x" * 5000 + '"']
 
 
 class TestAField:
-    @pytest.mark.parametrize("value", NO_TEXTS + BAD_TEXTS, ids=short)
-    def test_of_text_takes_no_other_type_and_no_bad_text(self, victim, value):
-        for path, field in TEXT_FIELDS:
-            good = json.dumps(UNKNOWN if path == LOGIN else {"other": 1})[1:-1]
-            response = send(victim, path, f'{{{good}, "{field}": {value}}}')
-            problem = assert_problem(response, 400, "invalid")
-            assert set(problem["errors"]) == {field}, path
+    def test_of_text_takes_no_other_type_and_no_bad_text(self, victim, subtests):
+        for value in NO_TEXTS + BAD_TEXTS:
+            with subtests.test(value=short(value)):
+                for path, field in TEXT_FIELDS:
+                    good = json.dumps(UNKNOWN if path == LOGIN else {"other": 1})[1:-1]
+                    response = send(victim, path, f'{{{good}, "{field}": {value}}}')
+                    problem = assert_problem(response, 400, "invalid")
+                    assert set(problem["errors"]) == {field}, path
 
-    @pytest.mark.parametrize("value", ["null", '"true"', '"yes"', "1", "0", "[]", "{}", '""', "1.0"])
-    def test_of_yes_or_no_takes_nothing_else(self, victim, user, value):
+    def test_of_yes_or_no_takes_nothing_else(self, victim, user, subtests):
         good = json.dumps({"email": user.email, "password": PASSWORD})[1:-1]
-        problem = assert_problem(send(victim, LOGIN, f'{{{good}, "remember": {value}}}'), 400)
-        assert set(problem["errors"]) == {"remember"}
+        for value in ("null", '"true"', '"yes"', "1", "0", "[]", "{}", '""', "1.0"):
+            with subtests.test(value=value):
+                problem = assert_problem(send(victim, LOGIN, f'{{{good}, "remember": {value}}}'), 400)
+                assert set(problem["errors"]) == {"remember"}
 
     @pytest.mark.parametrize(
         ("field", "longest"), [("email", 254), ("password", 4096), ("device_name", 100), ("device_token", 100)]
@@ -195,12 +198,10 @@ class TestAField:
         user.refresh_from_db()
         assert user.is_staff is False
 
-    @pytest.mark.parametrize(
-        "email",
-        ["' OR 1=1 --", "a@b\r\nBcc: c@d", "%00", "${7*7}", "{{7*7}}", "a" * 254, "@", "\u202e@x", "İ@x.org", "ﬁ@x"],
-    )
-    def test_with_any_text_as_address_is_an_unknown_account(self, victim, email):
-        assert assert_rejected(post(victim, LOGIN, {**UNKNOWN, "email": email}), 401) == "invalid_credentials"
+    def test_with_any_text_as_address_is_an_unknown_account(self, victim, subtests):
+        for email in ANY_TEXTS:
+            with subtests.test(email=short(email)):
+                assert assert_rejected(post(victim, LOGIN, {**UNKNOWN, "email": email}), 401) == "invalid_credentials"
 
 
 BROKEN_BODIES: dict[str, bytes] = {
@@ -244,18 +245,22 @@ BROKEN_BODIES: dict[str, bytes] = {
 
 
 class TestABody:
-    @pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=BROKEN_BODIES)
-    def test_that_is_not_a_json_object_is_malformed(self, victim, body):
-        session_id = victim.get(ME).json()["session"]["id"]
-        for path in (LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE):
-            assert_problem(send(victim, path, body), 400, "malformed")
-        assert_problem(send(victim, f"{SESSIONS}/{session_id}", body, "PATCH"), 400, "malformed")
+    def test_that_is_not_a_json_object_is_malformed(self, victim, subtests):
+        for name, body in BROKEN_BODIES.items():
+            with subtests.test(name=name):
+                session_id = victim.get(ME).json()["session"]["id"]
+                for path in (LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE):
+                    assert_problem(send(victim, path, body), 400, "malformed")
+                assert_problem(send(victim, f"{SESSIONS}/{session_id}", body, "PATCH"), 400, "malformed")
 
-    @pytest.mark.parametrize("field", ["email", "password", "remember", "device_name", "mode", "other"])
-    def test_that_nests_deeply_is_rejected(self, victim, field):
-        for depth, (opening, closing) in product([50, 300, 500, 800, 900, 950, 990], [("[", "]"), ('{"a":', "}")]):
-            value = opening * depth + "1" + closing * depth
-            assert_rejected(send(victim, LOGIN, f'{{"email": "a", "password": "b", "{field}": {value}}}'), 400, 401)
+    def test_that_nests_deeply_is_rejected(self, victim, subtests):
+        depths, kinds = [50, 300, 500, 800, 900, 950, 990], [("[", "]"), ('{"a":', "}")]
+        for field in ("email", "password", "remember", "device_name", "mode", "other"):
+            with subtests.test(field=field):
+                for depth, (opening, closing) in product(depths, kinds):
+                    value = opening * depth + "1" + closing * depth
+                    body = f'{{"email": "a", "password": "b", "{field}": {value}}}'
+                    assert_rejected(send(victim, LOGIN, body), 400, 401)
 
     def test_may_be_as_long_as_our_limit_and_not_a_byte_longer(self, victim):
         body = json.dumps(UNKNOWN).encode()
@@ -269,9 +274,10 @@ class TestABody:
         response = send(victim, path, b'{"email": "' + b"x" * size + b'"}', method)
         assert assert_rejected(response, 413, 404) in {"payload_too_large", "not_found"}
 
-    @pytest.mark.parametrize("length", ["-1", "abc", "", "1e3", "5", "٥"])
-    def test_of_another_length_than_its_header_says_is_rejected(self, victim, length):
-        assert_rejected(send(victim, LOGIN, json.dumps(UNKNOWN), CONTENT_LENGTH=length), 400)
+    def test_of_another_length_than_its_header_says_is_rejected(self, victim, subtests):
+        for length in ("-1", "abc", "", "1e3", "5", "٥"):
+            with subtests.test(length=length):
+                assert_rejected(send(victim, LOGIN, json.dumps(UNKNOWN), CONTENT_LENGTH=length), 400)
 
     def test_that_breaks_off_is_malformed(self, victim):
         class BrokenOff(io.BytesIO):
@@ -343,35 +349,39 @@ USER_AGENTS = [
 
 
 class TestAHeader:
-    @pytest.mark.parametrize("value", [*BAD_BEARERS, "Bearer " + "=" * MEGABYTE], ids=short)
-    def test_authorization_with_a_bad_bearer_token_is_rejected(self, victim, value):
-        assert_not_authenticated(Client().get(ME, headers={"Authorization": value}))
+    def test_authorization_with_a_bad_bearer_token_is_rejected(self, victim, subtests):
+        for value in (*BAD_BEARERS, "Bearer " + "=" * MEGABYTE):
+            with subtests.test(value=short(value)):
+                assert_not_authenticated(Client().get(ME, headers={"Authorization": value}))
 
-    @pytest.mark.parametrize("value", [*OTHER_SCHEMES, "x" * MEGABYTE], ids=short)
-    def test_authorization_with_another_scheme_is_ignored(self, victim, value):
-        headers = {"Authorization": value}
-        assert_rejected(Client().get(ME, headers=headers), 401)
-        assert victim.get(ME, headers=headers).status_code == 200
+    def test_authorization_with_another_scheme_is_ignored(self, victim, subtests):
+        for value in (*OTHER_SCHEMES, "x" * MEGABYTE):
+            with subtests.test(value=short(value)):
+                headers = {"Authorization": value}
+                assert_rejected(Client().get(ME, headers=headers), 401)
+                assert victim.get(ME, headers=headers).status_code == 200
 
-    @pytest.mark.parametrize("value", CONTENT_TYPES, ids=short)
-    def test_content_type_is_understood_or_rejected(self, victim, value):
+    def test_content_type_is_understood_or_rejected(self, victim, subtests):
         bodies = [json.dumps(UNKNOWN).encode(), b""]
-        for path, query, body in product((LOGIN, REFRESH_PATH, LOGOUT), ["", "?a=%ff", "?" + "a&" * 2000], bodies):
-            response = send(Client(), path + query, body, content_type=value)
-            if path != LOGOUT or response.status_code != 204:
-                assert_rejected(response, *({415} if path == LOGOUT else {400, 401, 415}))
-        assert (
-            victim.generic("GET", ME, b"", content_type=value).status_code == 200
-        )  # The server does not read the body of a GET.
+        sent = [*product((LOGIN, REFRESH_PATH, LOGOUT), ["", "?a=%ff", "?" + "a&" * 2000], bodies)]
+        for value in CONTENT_TYPES:
+            with subtests.test(value=short(value)):
+                for path, query, body in sent:
+                    response = send(Client(), path + query, body, content_type=value)
+                    if path != LOGOUT or response.status_code != 204:
+                        assert_rejected(response, *({415} if path == LOGOUT else {400, 401, 415}))
+                # The server does not read the body of a GET.
+                assert victim.generic("GET", ME, b"", content_type=value).status_code == 200
 
-    @pytest.mark.parametrize("value", [*ACCEPTS, "," * 1000, "x" * MEGABYTE], ids=short)
-    def test_accept_changes_no_status(self, victim, value):
-        for name in ("Accept", "Accept-Language", "Accept-Encoding"):
-            headers = {name: value}
-            assert victim.get(ME, headers=headers).json()["user"]
-            assert_rejected(Client().get(ME, headers=headers), 401)
-            assert_problem(Client().get("/api/nothing", headers=headers), 404, "not_found")
-            assert Client().get("/nothing", headers=headers).status_code == 404
+    def test_accept_changes_no_status(self, victim, subtests):
+        for value in (*ACCEPTS, "," * 1000, "x" * MEGABYTE):
+            with subtests.test(value=short(value)):
+                for name in ("Accept", "Accept-Language", "Accept-Encoding"):
+                    headers = {name: value}
+                    assert victim.get(ME, headers=headers).json()["user"]
+                    assert_rejected(Client().get(ME, headers=headers), 401)
+                    assert_problem(Client().get("/api/nothing", headers=headers), 404, "not_found")
+                    assert Client().get("/nothing", headers=headers).status_code == 404
 
     @pytest.mark.parametrize("agent", USER_AGENTS, ids=short)
     def test_user_agent_names_a_device_with_printable_characters(self, api, user, agent):
@@ -419,18 +429,20 @@ NOT_UUIDS = [
 
 
 class TestAnId:
-    @pytest.mark.parametrize("session_id", UUIDS + NOT_UUIDS, ids=short)
-    def test_of_no_session_is_not_found(self, victim, session_id):
-        path = f"{SESSIONS}/{session_id}"
-        assert_problem(victim.delete(path), 404, "not_found")
-        assert_problem(send(victim, path, '{"device_name": "x"}', "PATCH"), 404, "not_found")
-        if session_id in NOT_UUIDS:
-            assert_problem(victim.get(f"{SESSIONS}?before={session_id}"), 404, "not_found")
+    def test_of_no_session_is_not_found(self, victim, subtests):
+        for session_id in UUIDS + NOT_UUIDS:
+            with subtests.test(session_id=short(session_id)):
+                path = f"{SESSIONS}/{session_id}"
+                assert_problem(victim.delete(path), 404, "not_found")
+                assert_problem(send(victim, path, '{"device_name": "x"}', "PATCH"), 404, "not_found")
+                if session_id in NOT_UUIDS:
+                    assert_problem(victim.get(f"{SESSIONS}?before={session_id}"), 404, "not_found")
 
-    @pytest.mark.parametrize("before", [*UUIDS, "", "&before=x", "x&" * 2000], ids=short)
-    def test_in_an_unusual_query_is_rejected_or_ignored(self, victim, before):
-        response = victim.get(f"{SESSIONS}?before={before}")
-        assert response.status_code == 200 or assert_rejected(response, 400, 404)
+    def test_in_an_unusual_query_is_rejected_or_ignored(self, victim, subtests):
+        for before in (*UUIDS, "", "&before=x", "x&" * 2000):
+            with subtests.test(before=short(before)):
+                response = victim.get(f"{SESSIONS}?before={before}")
+                assert response.status_code == 200 or assert_rejected(response, 400, 404)
 
 
 class TestTheServersOwnRequests:
