@@ -22,8 +22,8 @@ PUBLIC_SESSIONS = """
     ClaimsSession Factor FactorRequired ImpersonationRefused Kind MAX_DEVICE_NAME MoreNeeded Open Reason
     RefreshTokenRequired Refuse SessionEnded SignInRefused UnknownMethod account_recovered actor_id add_method
     allow_sign_in_after_reset answered authenticate canonical change_account change_accounts could_not_refresh
-    current_id device_of durable encryption_keys end_device_trust factors factors_for happened has_refresh_token
-    has_signed_in_before idle_lacks_factor idle_user impersonate is_device_trusted is_live is_recent
+    current_id device_of durable encryption_keys end_device_trust enter_tenant factors factors_for happened
+    has_refresh_token has_signed_in_before idle_lacks_factor idle_user impersonate is_device_trusted is_live is_recent
     is_same_password lacks_factor live_sessions may_remember may_send now open_session password_digest
     password_spellings pending reauthenticate recent_events record recover_account release relying_party
     rename_device reopen requires revoke revoke_all revoke_others revoked_by_operators sign_in_by sign_out_elsewhere

@@ -113,6 +113,7 @@ __all__ = [
     "durable",
     "encryption_keys",
     "end_device_trust",
+    "enter_tenant",
     "factors",
     "factors_for",
     "happened",
@@ -190,6 +191,7 @@ lacks_factor = reopening.lacks_factor
 is_live = session.is_live
 reopen = reopening.reopen
 validate_device_name = devices.without_control_characters
+enter_tenant = tenants.enter_tenant
 tenant = tenants.current
 """Return the name of the tenant of this request (the setting TENANT_HOOK). Empty: it has none."""
 

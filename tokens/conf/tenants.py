@@ -32,7 +32,10 @@ enter, leave = _current.set, _current.reset
 
 @contextmanager
 def entered(name: str) -> Iterator[None]:
-    """Work for this tenant in the block."""
+    """Work for this tenant in the block, with its keys, as a request of it does. Empty: for no tenant.
+
+    It selects no schema and no database.
+    """
     before = enter(name)
     try:
         yield

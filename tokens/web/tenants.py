@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tokens.conf import keyring, tenants, token_settings
 
-current, leave = tenants.current, tenants.leave
+current, leave, enter_tenant = tenants.current, tenants.leave, tenants.entered
 _ATTRIBUTE = "_tokens_tenant"
 
 

@@ -227,7 +227,7 @@ class TestEachTenantHasItsOwn:
         assert found[0] == found[2] != found[1]
 
     def test_links_in_mails(self):
-        with tenants.entered(FIRST):
+        with sessions.enter_tenant(FIRST):
             token = links.make(Purpose.PASSWORD_RESET, 1)
             assert links.read(token, Purpose.PASSWORD_RESET).key == "1"
         for other in (SECOND, ""):
