@@ -57,13 +57,13 @@ class Site(Deployment):
     def wait_until_ready(self, *numbers: int) -> None:
         """Wait until these nodes are ready. If granian has given up, start it again, as a supervisor does."""
 
-        def is_ready(number: int) -> bool:
+        def restarted(number: int) -> bool:
             if self.nodes[number].has_exited:
                 self.restart(number)
-            return _is_ready(self.nodes[number])
+            return is_ready(self.nodes[number])
 
         for number in numbers or (0, 1):
-            wait_for(partial(is_ready, number), "a node that is ready")
+            wait_for(partial(restarted, number), "a node that is ready")
 
     def ask(self, query: str, *values: Any) -> Any:
         """Run a statement at the primary, without PgBouncer."""
@@ -106,7 +106,8 @@ class Site(Deployment):
         self.primary, self.replica = self.replica, None
 
 
-def _is_ready(node: Node) -> bool:
+def is_ready(node: Node) -> bool:
+    """Return whether its health check answers 200."""
     connection = node.connect()
     try:
         connection.request("GET", "/health/ready")
