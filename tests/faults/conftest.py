@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults import people
 from tests.faults.people import FEW, Load
-from tests.faults.site import Site, started
+from tests.faults.site import AnySite, Site, started
 
 _FIGURES = "figures"
 
@@ -46,7 +46,7 @@ def under_load(request: pytest.FixtureRequest) -> Iterator[Callable[..., Abstrac
     loads: list[Load] = []
 
     @contextmanager
-    def noted(site: Site, **options: Any) -> Iterator[Load]:
+    def noted(site: AnySite, **options: Any) -> Iterator[Load]:
         with people.under_load(site, **options) as load:
             loads.append(load)
             yield load

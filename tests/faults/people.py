@@ -22,7 +22,7 @@ from time import monotonic, sleep
 
 from tests.browsers import ACCESS, DEVICE, REFRESH
 from tests.clients.projects import Answer, Server
-from tests.faults.site import Site
+from tests.faults.site import AnySite
 from tests.scale.cluster import SECONDS, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
 from tokens.models import RefreshToken
@@ -41,17 +41,22 @@ PAUSE = 0.05, 0.25
 class Load:
     """All simulated users, and what they have seen. ``events``: each action, with the status of the response.
 
-    ``seconds``: how long each request took. ``broken``: each promise that was not kept. ``lossy_from``: the time of
-    `monotonic` since when commits may be lost. ``lost``: what was lost as expected.
+    ``pause``: the shortest and the longest pause of a user between two actions, in seconds. ``in_time``: seconds in
+    which a request must be answered. ``seconds``: how long each request took. ``broken``: each promise that was not
+    kept. ``lossy_from``: the time of `monotonic` since when commits may be lost. ``lost``: what was lost as expected.
+    ``notes``: what the test has measured itself.
     """
 
-    site: Site
+    site: AnySite
+    pause: tuple[float, float] = PAUSE
+    in_time: float = IN_TIME
     users: list["User"] = field(default_factory=list)
     # Several threads append to these lists.
     events: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     lossy_from: float = float("inf")
     lasted: float = 0.0
     is_over: bool = False
@@ -83,7 +88,7 @@ class Load:
 
     def __str__(self) -> str:
         counts = [f"{what}: {count}" for what, count in sorted(Counter(self.events + self.lost).items())]
-        return f"{', '.join(counts)}; {self.lasted:.0f} s; slowest: {max(self.seconds, default=0):.1f} s"
+        return f"{', '.join(self.notes + counts)}; {self.lasted:.0f} s; slowest: {max(self.seconds, default=0):.1f} s"
 
 
 class User(Thread):
@@ -101,7 +106,7 @@ class User(Thread):
 
     def run(self) -> None:
         try:
-            while not self.leaving.wait(self.random.uniform(*PAUSE)):
+            while not self.leaving.wait(self.random.uniform(*self.load.pause)):
                 for browser in self.browsers:
                     browser.do_something()
                 self.rounds += 1
@@ -187,7 +192,7 @@ class UserBrowser:
         seconds = monotonic() - began
         self.load.seconds.append(seconds)
         self.load.events.append(f"{what} {answer.status}")
-        if seconds > IN_TIME:
+        if seconds > self.load.in_time:
             self.load.broken.append(f"{what}: answered {answer.status} after {seconds:.1f} s")
         if answer.status in OUTAGES or answer.status >= 500:
             if answer.status not in OUTAGES or not answer.headers.get("Retry-After", "").isdigit():
@@ -227,7 +232,7 @@ class Theft:
     ``served``: how often the attacker's refresh succeeded. Neither side deletes its cookies, whatever the response.
     """
 
-    def __init__(self, site: Site, server: Server) -> None:
+    def __init__(self, site: AnySite, server: Server) -> None:
         self.server = server
         self.owner = sign_in(server, new_account(site))
         self.attacker, self.served = self.owner.copy(), 0
@@ -274,7 +279,7 @@ def patiently(send: Callable[[], Answer]) -> Answer:
     return found
 
 
-def new_account(site: Site) -> Account:
+def new_account(site: AnySite) -> Account:
     account = Account(site.origin)
     site.open_account(account.email, account.password)
     return account
@@ -290,13 +295,22 @@ def sign_in(server: Server, account: Account) -> Browser:
 
 @contextmanager
 def under_load(
-    site: Site, *, users: int = 8, browsers: int = 2, servers: Sequence[Server] = (), lossy: bool = False
+    site: AnySite,
+    *,
+    users: int = 8,
+    browsers: int = 2,
+    servers: Sequence[Server] = (),
+    lossy: bool = False,
+    pause: tuple[float, float] = PAUSE,
+    in_time: float = IN_TIME,
 ) -> Iterator[Load]:
     """Within, simulated users use the site. Afterwards check every promise.
 
     ``servers``: to which they send requests, if not to nginx. ``lossy``: whether the last commits may be lost.
+    ``pause``: the shortest and the longest pause of a user. ``in_time``: after how long a request is answered. Both are
+    in seconds.
     """
-    load = Load(site)
+    load = Load(site, pause, in_time)
     asked = list(servers) or site.servers
     load.users = [User(load, asked, browsers, seed) for seed in range(users)]
     thefts = [Theft(site, asked[0]) for _ in range(3)]

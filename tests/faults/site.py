@@ -11,7 +11,7 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -22,6 +22,17 @@ from tests.tokens.service.processes import Process
 PATIENCE, GRACE, STILL, LIFETIME = 2, 4, 5, 10
 """Seconds."""
 SECRET_KEY = "a secret for a site that is broken on purpose and has to be long enough"
+
+
+class AnySite(Protocol):
+    """What the simulated users need of a site."""
+
+    origin: str
+    servers: list[Server]
+
+    def open_account(self, email: str, password: str) -> None: ...
+
+    def ask(self, query: str, *values: Any) -> Any: ...
 
 
 class Site(Deployment):
