@@ -94,7 +94,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware" if django.VERSION >= (6, 0) else "config.csp.middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "config.languages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "tokens.middleware.TokenMiddleware",
@@ -172,7 +172,7 @@ LOGOUT_REDIRECT_URL = "signed-out"
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # Django's default storage uses a cookie without a prefix in its name, which sibling hosts could set.
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+MESSAGE_STORAGE = "config.messages.Storage"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE
 COOKIE_SUFFIX = f"-{suffix}" if (suffix := env.str("TOKENS_COOKIE_SUFFIX", default="")) else ""
 SESSION_COOKIE_NAME = ("__Host-session" if SECURE else "session") + COOKIE_SUFFIX

@@ -63,6 +63,7 @@ LISTED = {
     "tokens.web.session_cookie.session_cookie_settings": "one",
     "tokens.web.client._trusted_proxies": "one",
     "tokens.web.cookies._names": "one",
+    "tokens.web.cors._allows_some": "one",
     "tokens.web.cookies._http_date": "4 times",
     "tokens.web.paths.auth_api": "one",
     "tokens.web.paths._refreshing_themselves": "one",
