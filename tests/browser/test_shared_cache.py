@@ -9,7 +9,7 @@ from playwright.sync_api import Response
 
 from tests.browser.conftest import NewContext, at_length
 from tests.browser.proxies import nginx_started, reserved_port
-from tests.browser.sites import Site, served
+from tests.browser.sites import UNBOUND, Site, served
 from tests.browser.steps import EXPIRED, REFRESH, assert_user, cookie, tokens
 
 GREEDY_CACHE = Path(__file__).with_name("greedy_cache.conf")
@@ -21,7 +21,9 @@ def behind(database_url, certificate, tmp_path_factory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("nginx")
     with (
         reserved_port() as port,
-        served(database_url, certificate, ORIGIN=f"https://app.test:{port}", TRUSTED_PROXIES="127.0.0.1") as site,
+        served(
+            database_url, certificate, ORIGIN=f"https://app.test:{port}", TRUSTED_PROXIES="127.0.0.1", **UNBOUND
+        ) as site,
         nginx_started(GREEDY_CACHE, folder, certificate, PORT=port, SITE=site.port),
     ):
         yield site

@@ -50,9 +50,9 @@ def slow_clients(at: Server, count: int) -> Iterator[list[SlowClient]]:
         for _ in range(count):
             connection = stack.enter_context(closing(at.connect()))
             connection.connect() if connection.sock is None else None
-            clients.append(SlowClient(connection.sock))
-        for client in clients:
-            if client.status == BEING_READ:  # nginx closes the connection of the others.
+            clients.append(client := SlowClient(connection.sock))
+            # At once: nginx gives up a body of which nothing arrives. It has closed the connection of a refused client.
+            if client.status == BEING_READ:
                 client.send_a_byte()
         yield clients
 

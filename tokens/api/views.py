@@ -195,7 +195,9 @@ class ServiceToken(ApiView):
         current = queries.session_of(access) if access else None
         if access is None or current is None:
             raise ProblemError(problems.SESSION_ENDED)
-        issued = service_tokens.issue(current, access, is_held=possession.is_held(request._request, current))
+        # A voucher is no refresh token: a copy of it must not get a token that outlives it.
+        is_held = current.bound_at is None and possession.is_held(request._request, current)
+        issued = service_tokens.issue(current, access, is_held=is_held)
         return Response(service_token_data(*issued), headers=NO_STORE)
 
 
