@@ -221,7 +221,9 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     if session is None:
         return JsonResponse({"outcome": "refused"})
     older_text, older = _aged(token, passed)
-    required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text))
+    # In a bound session the cookie lasts as long as that of the token that is replaced.
+    is_bound = session.bound_at is not None
+    required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text, vouches=is_bound))
     jar = _jars.get(session.id, {})
     for name, value in list(jar.items()):
         try:

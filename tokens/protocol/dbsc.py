@@ -23,9 +23,9 @@ the browser that got the last access token (a voucher). Each contains, in base64
     challenge, claim, voucher    generation 4 | time 8 | tag 16    (bytes)
     ticket                       session id 16 | time 8 | tag 16
 
-``time`` is in whole seconds. Numbers are unsigned and big-endian. ``tag`` is HMAC-SHA256 over a label, the id of the
-session and the bytes before it, truncated to 128 bits. A challenge belongs to one generation of its session. A refresh
-begins the next generation, so each challenge works once.
+``time`` is in whole seconds: when the text was made, or when a voucher expires. Numbers are unsigned and big-endian.
+``tag`` is HMAC-SHA256 over a label, the id of the session and the bytes before it, truncated to 128 bits. A challenge
+belongs to one generation of its session. A refresh begins the next generation, so each challenge works once.
 
 Data from a client is called unverified until its signature is checked. `InvalidProof` is raised without a message.
 """
@@ -64,6 +64,8 @@ OTHER = "other"
 """Stands for every other reason, because a client can send any text."""
 
 TAG_BYTES = 16
+VOUCHER_LENGTH = 38
+"""Characters of a voucher."""
 _CHALLENGE = struct.Struct(">IQ")
 _TICKET = struct.Struct(">16sQ")
 _OF_REFRESH, _OF_REGISTRATION, _OF_TICKET = b"dbsc refresh", b"dbsc registration", b"dbsc ticket"
@@ -203,14 +205,14 @@ def is_good_claim(text: str, keys: Sequence[bytes], session_id: UUID, now: datet
     return _is_good(text, keys, _OF_CLAIM, session_id, 0, now, lifetime)
 
 
-def voucher(key: bytes, session_id: UUID, now: datetime) -> str:
-    """Return what says that a client has got an access token of this session now."""
-    return _sealed(key, _OF_VOUCHER, session_id, _CHALLENGE.pack(0, int(now.timestamp())))
+def voucher(key: bytes, session_id: UUID, expires_at: float) -> str:
+    """Return what shows that a client has got an access token of this session that expires then, in POSIX seconds."""
+    return _sealed(key, _OF_VOUCHER, session_id, _CHALLENGE.pack(0, int(expires_at)))
 
 
-def is_good_voucher(text: str, keys: Sequence[bytes], session_id: UUID, now: datetime, lifetime: timedelta) -> bool:
-    """Return whether this is a voucher of this session, and not older than ``lifetime``."""
-    return _is_good(text, keys, _OF_VOUCHER, session_id, 0, now, lifetime)
+def is_good_voucher(text: str, keys: Sequence[bytes], session_id: UUID, now: datetime) -> bool:
+    """Return whether this is a voucher of this session that has not expired."""
+    return _is_good(text, keys, _OF_VOUCHER, session_id, 0, now, timedelta())
 
 
 def registration_header(path: str, offered: Offer) -> str:

@@ -13,9 +13,11 @@ claim to another offer (`Unheld`), which the next response to a request of its o
 clients get no second offer. Otherwise the thief of a refresh token could bind a session whose browser has no key.
 
 A change of the account takes more than an access token, which services may have seen. A bound session has no refresh
-token that would show it. So the browser gets a voucher with each access token of such a session, in a cookie that no
-other host and no service sees (`tokens.web.possession`). It is good for as long as the access token, and refreshes
-nothing. Other rules were searched (`tests.tokens.protocol.voucher_search`).
+token that would show it. So with each access token for which it has signed the browser gets a voucher, in a cookie that
+no other host and no service sees (`tokens.web.possession`). It is good until the access token expires, and refreshes
+nothing. Other rules were searched (`tests.tokens.protocol.voucher_search`). An access token of a bound session that a
+view issues, for example after a reauthentication, comes without one. The browser keeps it for a minute only, and then
+signs.
 
 A browser registers once, and may not receive the answer. So a key that was only registered changes nothing. After the
 first proof, a copy of the cookies that was made before is useless, even if it was used for refreshes.
@@ -63,9 +65,9 @@ CLAIM_LIFETIME = timedelta(hours=1)
 ANSWERED_AFTER = timedelta(minutes=5)
 """A challenge stays valid for this much longer than an access token. The browser keeps it until the next refresh."""
 FIRST_PROOF_WITHIN = 60
-"""Seconds for which the browser keeps the access cookie that answers a registration.
+"""Seconds for which the browser keeps the access cookie that answers a registration, or that a view has issued.
 
-So the next request brings the first proof. The browser renews such a short cookie in parallel to that request, which
+So the next request brings a proof. The browser renews such a short cookie in parallel to that request, which
 need not wait.
 """
 ATTEMPTS = 10
@@ -126,15 +128,14 @@ def offer_again(session_id: UUID, now: datetime) -> dbsc.Offer | None:
     return offer(session_id, now) if is_first else None
 
 
-def voucher(session_id: UUID, now: datetime) -> str:
-    """Return the voucher that a browser gets together with an access token of this bound session."""
-    return dbsc.voucher(keyring().binding_keys[0], session_id, now)
+def voucher(session_id: UUID, expires_at: float) -> str:
+    """Return the voucher that a browser gets together with an access token that expires then, in POSIX seconds."""
+    return dbsc.voucher(keyring().binding_keys[0], session_id, expires_at)
 
 
 def is_voucher(text: str, session_id: UUID, now: datetime) -> bool:
-    """Return whether this is a voucher of the session that is not older than an access token. This needs no query."""
-    lifetime = token_settings().access_lifetime
-    return dbsc.is_good_voucher(text, keyring().binding_keys, session_id, now, lifetime)
+    """Return whether this is a voucher of the session that has not expired. This needs no query."""
+    return dbsc.is_good_voucher(text, keyring().binding_keys, session_id, now)
 
 
 def next_challenge(session: RefreshToken) -> str:
@@ -190,7 +191,7 @@ def _register(
                 return refused("another key", session_id)
             # Without a generation: the client that gets this token may not have received the latest refresh token.
             access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
-            return IssuedTokens(row, row.user, access, access_text, keep_for=FIRST_PROOF_WITHIN)
+            return IssuedTokens(row, row.user, access, access_text, vouches=True, keep_for=FIRST_PROOF_WITHIN)
     raise OperationalError("a registration lost every race for its row")
 
 
@@ -287,7 +288,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
         return None
     # Without a generation: there is no refresh token whose receipt the access token could prove.
     access_text, access = issuing.access_token(row, row.user, None, now, claims=claims)
-    return IssuedTokens(row, row.user, access, access_text, binds=binds)
+    return IssuedTokens(row, row.user, access, access_text, binds=binds, vouches=True)
 
 
 def _is_fresh(proof: Proof, row: RefreshToken) -> bool:

@@ -17,6 +17,7 @@ from django.utils.http import http_date
 
 from tokens.conf import BODY, COOKIE, SCOPED, token_settings
 from tokens.models import RefreshToken
+from tokens.protocol.dbsc import VOUCHER_LENGTH
 from tokens.service import binding, devices, events, lifetimes
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens, ends_with_browser
@@ -132,7 +133,7 @@ def vouchers(request: HttpRequest) -> Iterator[str]:
     """Yield what may be a voucher of a bound session. A sibling host can have set one of several."""
     for cookie in VOUCHERS.values() if is_auth_api(request) else [VOUCHERS[COOKIE]]:
         for texts in values_by_name(request, cookie).values():
-            yield from texts[:4]
+            yield from [text for text in texts if len(text) == VOUCHER_LENGTH][:20]
 
 
 def set_tokens(
@@ -156,9 +157,10 @@ def set_tokens(
     _set(response, access, issued.access_token, max_age if bound_max_age is None else bound_max_age)
     if ends_with_browser(issued.session):
         _set(response, OPEN, "1", None, "None")
-    if issued.session.bound_at is not None:
-        lifetime = int(token_settings().access_lifetime.total_seconds())
-        _set(response, VOUCHERS[issued.session.mode], binding.voucher(issued.session.id, now), lifetime)
+    if issued.vouches:
+        ends = issued.access.expires_at
+        voucher = binding.voucher(issued.session.id, ends)
+        _set(response, VOUCHERS[issued.session.mode], voucher, max(int(ends - now.timestamp()), 1))
     if issued.binds or issued.is_handed:
         _clear(request, response, [refresh])
     if issued.refresh_token:
@@ -196,7 +198,8 @@ def _max_age_of_access(issued: IssuedTokens, now: datetime) -> int | None:
     left = int(issued.access.expires_at - now.timestamp())
     left -= min(MARGIN, left // 10)
     # An expired cookie is not kept, so that the browser refreshes.
-    return max(min(left, issued.keep_for or left), 0)
+    is_unsigned = session.bound_at is not None and not issued.vouches
+    return max(min(left, binding.FIRST_PROOF_WITHIN if is_unsigned else issued.keep_for or left), 0)
 
 
 def bound_cookie(mode: str) -> tuple[str, str]:

@@ -8,6 +8,8 @@ expired, the browser refreshes before it sends a request, by its key, and at mos
 can be lost. Two thieves have no key. One sees access tokens, as a service does that verifies them. The other copies all
 cookies of the browser once, and may see access tokens too.
 
+Only refreshes by the key are covered. An access token that a view issues comes without a voucher.
+
 A history is bad in three cases: the first thief changes the account, the second thief changes it after the access token
 that he has copied has expired, or a user whose messages all arrive is refused.
 

@@ -147,7 +147,7 @@ class TestRegistration:
         }
         names = ("path", "secure", "httponly", "samesite", "domain", "max-age")
         assert [answer.cookies[ACCESS][name] for name in names] == ["/", True, True, "Lax", "", 60]
-        assert set(answer.cookies) == {ACCESS}
+        assert set(answer.cookies) == {ACCESS, VOUCHER}
         assert "no-store" in answer["Cache-Control"]
 
     def test_the_first_proof_follows_with_the_challenge_of_the_answer(self, pending):

@@ -194,7 +194,7 @@ class TestABoundSession:
     def test_ends_with_the_browser_until_it_is_bound(self, browser):
         assert browser.browser.kept == set()
         assert browser.register().status_code == 200
-        assert browser.browser.kept == {ACCESS}, "The browser must drop this one in time, to refresh."
+        assert browser.browser.kept == {ACCESS, VOUCHER}, "The browser must drop this one in time, to refresh."
         browser.browser.close()
         assert who(browser.browser) is None
         assert browser.refresh().status_code == 401
