@@ -24,7 +24,7 @@ import psycopg
 from tests.browser.proxies import reserved_port
 from tests.browser.sites import Certificate
 from tests.clients.projects import Server, clean_environment
-from tests.faults.site import GRACE, LIFETIME, PATIENCE, SECRET_KEY, STILL
+from tests.faults.site import ENVIRONMENT
 from tests.scale.cluster import (
     DEPLOY,
     HOST,
@@ -171,18 +171,11 @@ class PatroniSite:
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             "DEBUG": "false",
-            "SECRET_KEY": SECRET_KEY,
             "ORIGIN": self.origin,
             "TRUSTED_PROXIES": "127.0.0.1",
             "DATABASE_URL": self.url,
-            "DATABASE_TIMEOUT": str(PATIENCE),
             "DATABASE_POOL": str(POOL),
-            "TOKENS_REUSE_GRACE": str(GRACE),
-            "TOKENS_ACKNOWLEDGE_AFTER": str(STILL),
-            "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
-            "TOKENS_MAX_HASHINGS": "8",
-            "TOKENS_THROTTLES": "off",
-            "EMAIL_URL": "dummymail://",
+            **ENVIRONMENT,
         }
         command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
         subprocess.run(command, cwd=ROOT, env=self.environment, check=True, timeout=SECONDS)

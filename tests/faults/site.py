@@ -24,6 +24,19 @@ PATIENCE, GRACE, STILL, LIFETIME = 2, 4, 5, 10
 SECRET_KEY = "a secret for a site that is broken on purpose and has to be long enough"
 
 
+ENVIRONMENT = {
+    "SECRET_KEY": SECRET_KEY,
+    "DATABASE_TIMEOUT": str(PATIENCE),
+    "TOKENS_REUSE_GRACE": str(GRACE),
+    "TOKENS_ACKNOWLEDGE_AFTER": str(STILL),
+    "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
+    "TOKENS_MAX_HASHINGS": "8",
+    "TOKENS_THROTTLES": "off",
+    "EMAIL_URL": "dummymail://",
+}
+"""The environment variables of a node whose times are short."""
+
+
 class AnySite(Protocol):
     """What the simulated users need of a site."""
 
@@ -42,17 +55,7 @@ class Site(Deployment):
         super().__init__(stack, folder, **options)
         hosts = ",".join(str(database.folder) for database in (self.primary, self.replica) if database)
         self.directly = f"postgres://latchkey:{PASSWORD}@/latchkey?host={hosts}&target_session_attrs=read-write"
-        self.environment |= {
-            "SECRET_KEY": SECRET_KEY,
-            "DATABASE_TIMEOUT": str(PATIENCE),
-            "DATABASE_POOL": str(POOL_SIZE),
-            "TOKENS_REUSE_GRACE": str(GRACE),
-            "TOKENS_ACKNOWLEDGE_AFTER": str(STILL),
-            "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
-            "TOKENS_MAX_HASHINGS": "8",
-            "TOKENS_THROTTLES": "off",
-            "EMAIL_URL": "dummymail://",
-        }
+        self.environment |= {**ENVIRONMENT, "DATABASE_POOL": str(POOL_SIZE)}
         self.serve(of_b={"DATABASE_URL": self.directly, **of_b})
         self.servers: list[Server] = [self.front]
         self._registrar: Process | None = None

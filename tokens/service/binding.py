@@ -64,7 +64,7 @@ CLAIM_LIFETIME = timedelta(hours=1)
 """For so long after a registration without the refresh token the browser can get another offer."""
 ANSWERED_AFTER = timedelta(minutes=5)
 """A challenge stays valid for this much longer than an access token. The browser keeps it until the next refresh."""
-FIRST_PROOF_WITHIN = 60
+SIGNS_WITHIN = 60
 """Seconds for which the browser keeps the access cookie that answers a registration, or that a view has issued.
 
 So the next request brings a proof. The browser renews such a short cookie in parallel to that request, which
@@ -191,7 +191,7 @@ def _register(
                 return refused("another key", session_id)
             # Without a generation: the client that gets this token may not have received the latest refresh token.
             access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
-            return IssuedTokens(row, row.user, access, access_text, vouches=True, keep_for=FIRST_PROOF_WITHIN)
+            return IssuedTokens(row, row.user, access, access_text, vouches=True, keep_for=SIGNS_WITHIN)
     raise OperationalError("a registration lost every race for its row")
 
 

@@ -199,7 +199,7 @@ def _max_age_of_access(issued: IssuedTokens, now: datetime) -> int | None:
     left -= min(MARGIN, left // 10)
     # An expired cookie is not kept, so that the browser refreshes.
     is_unsigned = session.bound_at is not None and not issued.vouches
-    return max(min(left, binding.FIRST_PROOF_WITHIN if is_unsigned else issued.keep_for or left), 0)
+    return max(min(left, binding.SIGNS_WITHIN if is_unsigned else issued.keep_for or left), 0)
 
 
 def bound_cookie(mode: str) -> tuple[str, str]:

@@ -17,10 +17,11 @@ that he has copied has expired, or a user whose messages all arrive is refused.
 """
 
 import sys
-from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
+
+from tests.tokens.protocol.crossing_search import Result, breadth_first
 
 LAST, LIFETIME = 5, 1
 """The last step of time, and the number of steps for which an access token is valid."""
@@ -58,6 +59,11 @@ class World(NamedTuple):
     seen: int | None = None
     copy: Jar | None = None
     changed_by: str = ""
+    """Who has changed the account, or `REFUSED`."""
+
+    @property
+    def key(self) -> "World":
+        return self
 
 
 OBSERVER, COPIER = "the thief with an access token", "the thief with all cookies"
@@ -123,33 +129,22 @@ def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
             yield f"{COPIER} changes the account", world._replace(changed_by=COPIER)
 
 
-class Result(NamedTuple):
-    worlds: int
-    history: list[str] | None
-
-
 REFUSED = "the user's change is refused"
 
 
 def search(rule: Rule) -> Result:
     """Examine all reachable worlds, nearest first, until one is bad."""
+
+    def is_refused(world: World) -> bool:
+        return not is_carried_out(rule, world.jar, world.now)
+
+    def following(world: World) -> Iterator[tuple[str, World]]:
+        yield from successors(world, rule)
+        if is_refused(world):
+            yield REFUSED, world._replace(changed_by=REFUSED)
+
     first = World(jar=refreshed(rule, Jar(), 0))
-    came_from: dict[World, tuple[str, World] | None] = {first: None}
-    todo = deque(came_from)
-    while todo:
-        world = todo.popleft()
-        is_refused = not is_carried_out(rule, world.jar, world.now)
-        if world.changed_by or is_refused:
-            history = [] if world.changed_by else [REFUSED]
-            while (before := came_from[world]) is not None:
-                step, world = before
-                history.append(step)
-            return Result(len(came_from), history[::-1])
-        for step, after in successors(world, rule):
-            if after not in came_from:
-                came_from[after] = step, world
-                todo.append(after)
-    return Result(len(came_from), None)
+    return breadth_first(first, following, lambda world: bool(world.changed_by))
 
 
 def main() -> None:

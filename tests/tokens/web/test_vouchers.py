@@ -7,10 +7,11 @@ import pytest
 from django.test import Client
 
 from tests.browsers import ACCESS, FIREFOX, VOUCHER, post
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
 from tests.tokens.edge import cleared
 from tests.tokens.service.holders import Holder
+from tests.tokens.web.impersonation import by_function, release_by_function
 from tokens.models import RefreshToken
 
 pytestmark = [
@@ -104,6 +105,22 @@ def test_a_reauthentication_sets_none_and_the_browser_soon_signs(bound, way):
     assert answer.status_code == 200
     assert VOUCHER not in answer.cookies
     assert answer.cookies[ACCESS]["max-age"] == 60
+
+
+@pytest.mark.urls("tests.tokens.web.impersonation_urls")
+def test_the_way_back_from_an_impersonation_sets_none_and_a_copy_of_the_cookies_expires(clock):
+    """Otherwise a copy of a bound session could change the account for ever, by one release after another."""
+    staff, browser = a_browser(AdminFactory()), Client(headers={"User-Agent": FIREFOX})
+    browser.cookies.load({name: cookie.value for name, cookie in staff.browser.cookies.items() if cookie.value})
+    assert by_function(browser, UserFactory()).status_code == 200
+    for _ in range(2):
+        clock.forward(550)
+        post(browser, "/api/auth/refresh")
+    answer = release_by_function(browser)
+    assert answer.status_code == 200
+    assert VOUCHER not in answer.cookies
+    assert answer.cookies[ACCESS]["max-age"] == 60
+    assert rename(Device(browser, sid=staff.sid)).json()["code"] == REQUIRED
 
 
 def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user):
