@@ -11,7 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
-from django.db.models import Q, Subquery
+from django.db.models import Q, QuerySet, Subquery
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 from accounts import demo_accounts
 from accounts.addresses import MAX_ADDRESS, canonical, masked, validate_new_address
 from accounts.saving import OnlyChanges
+from tokens.database.statements import Read
 
 MAX_NAME = 254
 """Characters of the user name in a registration."""
@@ -47,18 +48,6 @@ class UserQuerySet(models.QuerySet["User"]):
     def for_decision(self) -> "UserQuerySet":
         """Return the rows from the database that takes writes, because a replica may be behind."""
         return self.using(router.db_for_write(self.model))
-
-    def at_address(self, address: str) -> "User | None":
-        """Return the user whom this spelling of an address means, or None. This takes one statement.
-
-        The exact spelling wins. Any other one finds the user to whom the canonical address belongs, if that is still
-        the user's address (`accounts.addresses`).
-        """
-        wanted = canonical(address)
-        owner = CanonicalAddress.objects.using(self.db).filter(address=wanted).values("user")[:1]
-        rows = list(self.filter(Q(email=address) | Q(pk=Subquery(owner))))
-        exact = [user for user in rows if user.email == address.lower()]
-        return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
 
     def update(self, **values: Any) -> int:
         """Update as Django does. If ``is_active`` changes, also send ``post_save``, which Django does not.
@@ -114,6 +103,17 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         """Create a user with all permissions."""
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
+    def at_address(self, address: str, using: str | None = None) -> "User | None":
+        """Return the user whom this spelling of an address means, or None. This takes one statement.
+
+        The exact spelling wins. Any other one finds the user to whom the canonical address belongs, if that is still
+        the user's address (`accounts.addresses`). ``using`` is the alias of the database.
+        """
+        wanted = canonical(address)
+        rows = _of_address(using or self.db, email=address, wanted=wanted)
+        exact = [user for user in rows if user.email == address.lower()]
+        return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
+
     def get_by_natural_key(self, username: str | None) -> "User":
         """Return the user whom this spelling of an address means. Raise `DoesNotExist`."""
         user: User | None = self.at_address(username or "")
@@ -123,6 +123,13 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
 
     async def aget_by_natural_key(self, username: str | None) -> "User":
         return await sync_to_async(self.get_by_natural_key)(username)
+
+
+@Read
+def _of_address(alias: str, email: Any, wanted: Any) -> QuerySet["User"]:
+    """Select the users with this address, and the one to whom this canonical address belongs."""
+    owner = CanonicalAddress.objects.using(alias).filter(address=wanted).values("user")[:1]
+    return QuerySet(User, using=alias).filter(Q(email=email) | Q(pk=Subquery(owner)))
 
 
 class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):

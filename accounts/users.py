@@ -55,8 +55,10 @@ def find_active(key: Any) -> Any:
 
 def at_address(address: str) -> Any:
     """Return the user whom this spelling of an address means, or None. This takes one statement."""
-    users: Any = rows()
-    return users.at_address(address) if are_addresses_unique() else addresses.holder(users, address)
+    model: Any = get_user_model()
+    if are_addresses_unique():
+        return model._default_manager.at_address(address, using=router.db_for_write(model))
+    return addresses.holder(rows(), address)
 
 
 def owners_of(address: str) -> list[Any]:

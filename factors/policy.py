@@ -2,7 +2,12 @@
 
 from typing import Any
 
+from django.db import router
+from django.db.models import QuerySet
+
+from factors.models import Passkey, Totp
 from factors.service import passkeys, recovery_codes, totp
+from tokens.database.statements import Read
 from tokens.sessions import MoreNeeded, Open, is_device_trusted
 
 ENOUGH = {"mfa", "otp"}
@@ -16,8 +21,16 @@ def enrolled(request: Any, user: Any, methods: Any) -> Open | MoreNeeded:
     """
     if methods.actor is not None or not ENOUGH.isdisjoint(methods):
         return Open()
-    if totp.of_user(user) is None and not passkeys.has_some(user):
+    if not _apps_and_passkeys(router.db_for_write(Totp), user_id=user.pk):
         return Open()
     if is_device_trusted(request, user):
         return Open()
     return MoreNeeded([passkeys.NAME, totp.NAME, recovery_codes.NAME])
+
+
+@Read
+def _apps_and_passkeys(alias: str, user_id: Any) -> QuerySet[Any, Any]:
+    """Select a row for each kind of factor that the user has. Two statements would cost each sign-in twice as much."""
+    apps = Totp._default_manager.using(alias).filter(user_id=user_id, confirmed_at__isnull=False)
+    keys = Passkey._default_manager.using(alias).filter(user_id=user_id)
+    return apps.values_list("user_id").union(keys.values_list("user_id"))

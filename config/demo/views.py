@@ -44,8 +44,6 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.demo_accounts import FLAGS, PASSWORD
 from tokens import sessions
 from tokens.conf import COOKIE, codec, keyring, token_settings
-from tokens.database.transactions import writer
-from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import REGISTERED, TYPE, AccessToken, InvalidAccessToken, instant
 from tokens.protocol.rotation import Decision
@@ -213,11 +211,11 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     if not SECONDS.fullmatch(text):
         return HttpResponse(status=400)
     passed = timedelta(seconds=int(text))
-    sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id)
+    rows = _rows(token)
     # ``created_at`` stays the same, because it says which session of a device is the newest.
     moved = ("since", "authenticated_at", "idle_expires_at", "expires_at")
-    sessions.live().update(**{name: F(name) - passed for name in moved})
-    session = sessions.select_related("user").first()
+    rows.live().update(**{name: F(name) - passed for name in moved})
+    session = rows.select_related("user").first()
     if session is None:
         return JsonResponse({"outcome": "refused"})
     older_text, older = _aged(token, passed)
@@ -245,8 +243,7 @@ def steal(request: HttpRequest, token: AccessToken) -> HttpResponse:
 @_backstage
 def revoke_from_elsewhere(request: HttpRequest, token: AccessToken) -> HttpResponse:
     """End the session as the page "Your devices" does on another device of the user."""
-    sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id)
-    revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+    revoke(_rows(token), sessions.Reason.ENDED_BY_USER, client=client_of(request))
     return HttpResponse(status=204)
 
 
@@ -296,8 +293,7 @@ def _what_happened(exchange: Exchange) -> dict[str, Any]:
 
 def _what_the_key_did(token: AccessToken) -> dict[str, Any]:
     """Return the same for a bound session, whose access tokens name no generation."""
-    sessions = RefreshToken.objects.using(writer(RefreshToken)).filter(id=token.session_id, bound_at__isnull=False)
-    generation = sessions.values_list("generation", flat=True).first()
+    generation = _rows(token).filter(bound_at__isnull=False).values_list("generation", flat=True).first()
     if generation is None:
         return {}
     mine = object()
@@ -334,3 +330,8 @@ def _aged(token: AccessToken, passed: timedelta) -> tuple[str, AccessToken]:
         for_services=token.for_services,
         extra={name: value for name, value in token.claims.items() if name not in REGISTERED},
     )
+
+
+def _rows(token: AccessToken) -> Any:
+    """Return the row of the session, if it has not ended."""
+    return sessions.live_sessions(token.subject).filter(id=token.session_id)

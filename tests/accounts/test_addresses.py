@@ -42,7 +42,7 @@ def written_by_sql(email, **fields) -> User:
 
 
 def whom(spelling) -> User | None:
-    return User.objects.filter().at_address(spelling)
+    return User.objects.at_address(spelling)
 
 
 @pytest.fixture

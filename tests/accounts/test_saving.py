@@ -40,8 +40,8 @@ def test_a_save_of_another_field_leaves_the_spellings_of_a_new_address(user):
     User.objects.filter(pk=user.pk).update(email="straße@example.org")
     stale.is_staff = True
     stale.save()
-    assert User.objects.filter().at_address("STRASSE@example.org") == user
-    assert User.objects.filter().at_address(stale.email) is None
+    assert User.objects.at_address("STRASSE@example.org") == user
+    assert User.objects.at_address(stale.email) is None
 
 
 def test_every_changed_field_is_saved_and_again_after_the_next_change(user):

@@ -2,23 +2,23 @@
 
 Compiling some statements takes the ORM longer than PostgreSQL takes to execute them. A `Read` is written as a queryset.
 On PostgreSQL its text is kept, and only the parameters change. On SQLite, which is for development, it is compiled each
-time. Models and managers of the project's own are not read in this way.
+time. A manager of the project's own may filter by what differs from request to request, so it is not read in this way.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.core.signals import setting_changed
 from django.db import connections
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.expressions import Col
+from django.db.models.query import ModelIterable
 from django.db.models.sql import DeleteQuery, Query
 
 from tokens.database.expressions import DatabaseNow
-
-Values = tuple[Any, ...]
 
 
 class Parameter(Expression):
@@ -33,9 +33,10 @@ class Parameter(Expression):
 
 
 class Read:
-    """A decorator for a function that returns a queryset of ``values_list``. It is read with other values each time.
+    """A decorator for a function that returns a queryset. It is read with other values each time.
 
-    The function takes the alias of the database, and values by name. The names are field lookups, as in ``filter``.
+    The queryset is of a model's instances, or of ``values_list``. The function takes the alias of the database, and
+    values by name. The names are field lookups, as in ``filter``. A value under any other name is passed as it is.
     """
 
     def __init__(self, rows: Callable[..., QuerySet[Any, Any]]) -> None:
@@ -43,20 +44,21 @@ class Read:
         self._compiled = lru_cache(maxsize=8)(self._compile)
         setting_changed.connect(self._forget)
 
-    def __call__(self, alias: str, **values: Any) -> list[Values]:
-        """Return the rows for these values."""
+    def __call__(self, alias: str, **values: Any) -> list[Any]:
+        """Return the rows for these values: instances, or tuples."""
         connection = connections[alias]
         if connection.vendor != "postgresql":
             return list(self._rows(alias, **values))
         # In tests the clock is a value, and therefore part of the text.
         clock, clock_params = DatabaseNow().as_postgresql(None, connection)
-        text, params, fields, converters = self._compiled(alias, (*values,), clock, *clock_params)
+        text, params, fields, converters, row = self._compiled(alias, (*values,), clock, *clock_params)
         given = {
-            name: fields[name].get_db_prep_value(value, connection, prepared=False) for name, value in values.items()
+            name: fields[name].get_db_prep_value(value, connection, prepared=False) if fields[name] else value
+            for name, value in values.items()
         }
         with connection.cursor() as cursor:
             cursor.execute(text, [given[param.name] if isinstance(param, Parameter) else param for param in params])
-            return [tuple(converted(values, converters, connection)) for values in cursor.fetchall()]
+            return [row(converted(values, converters, connection)) for values in cursor.fetchall()]
 
     def _forget(self, **kwargs: Any) -> None:
         self._compiled.cache_clear()
@@ -66,15 +68,21 @@ class Read:
         compiler = rows.query.get_compiler(alias)
         text, params = compiler.as_sql()
         converters = compiler.get_converters([column for column, *_ in compiler.select])
-        return text, params, {name: _field(rows.model, name) for name in names}, converters
+        row: Callable[[list[Any]], Any] = tuple
+        if issubclass(rows._iterable_class, ModelIterable):
+            row = partial(rows.model.from_db, alias, [column.target.attname for column, *_ in compiler.select])
+        return text, params, {name: _field(rows.model, name) for name in names}, converters, row
 
 
 def _field(model: Any, path: str) -> Any:
-    """Return the field of a lookup."""
+    """Return the field of a lookup, or None if it names none."""
     *relations, name = path.split("__")
-    for relation in relations:
-        model = model._meta.get_field(relation).related_model
-    return model._meta.get_field(name)
+    try:
+        for relation in relations:
+            model = model._meta.get_field(relation).related_model
+        return model._meta.pk if name == "pk" else model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
 
 
 def insert(alias: str, *rows: Model) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Manager, Q
 
+from tokens.database.statements import Read
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
 from tokens.service.standing import may_act
@@ -30,7 +31,15 @@ class SessionEnded(Exception):
 
 def lock(alias: str, key: Any) -> Any:
     """Return the user with this primary key, locked until the commit, or None."""
-    return get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk=key).first()
+    is_plain = type(get_user_model()._base_manager) is Manager
+    return next(iter(_locked(alias, pk=key) if is_plain else _rows_to_lock(alias, key)), None)
+
+
+def _rows_to_lock(alias: str, pk: Any) -> Any:
+    return get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk=pk)
+
+
+_locked = Read(_rows_to_lock)
 
 
 def lock_both(alias: str, *keys: Any) -> list[Any]:

@@ -48,6 +48,16 @@ class TestReading:
             assert read("default", **values) == list(rows("default", **values))
         assert read("default", user=uuid4(), device__token_digest=b"") == []
 
+    def test_it_reads_instances_as_the_orm_does(self, holders):
+        def rows(alias: str, pk: Any) -> Any:
+            return RefreshToken.objects.using(alias).filter(pk=pk)
+
+        read = Read(rows)
+        for holder in holders:
+            [found], [expected] = read("default", pk=holder.row.pk), rows("default", holder.row.pk)
+            assert vars(found) | {"_state": None} == vars(expected) | {"_state": None}
+            assert (found._state.db, found._state.adding) == ("default", False)
+
     @pytest.mark.only_on("postgresql")
     def test_it_is_compiled_once_for_all_values(self, holders):
         rows = Counted()
