@@ -220,8 +220,8 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
         return JsonResponse({"outcome": "refused"})
     older_text, older = _aged(token, passed)
     # In a bound session the cookie lasts as long as that of the token that is replaced.
-    is_bound = session.bound_at is not None
-    required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text, vouches=is_bound))
+    vouches = session.bound_at is not None and any(cookies.vouchers(request))
+    required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text, vouches=vouches))
     jar = _jars.get(session.id, {})
     for name, value in list(jar.items()):
         try:

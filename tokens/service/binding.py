@@ -15,9 +15,9 @@ clients get no second offer. Otherwise the thief of a refresh token could bind a
 A change of the account takes more than an access token, which services may have seen. A bound session has no refresh
 token that would show it. So with each access token for which it has signed the browser gets a voucher, in a cookie that
 no other host and no service sees (`tokens.web.possession`). It is good until the access token expires, and refreshes
-nothing. Other rules were searched (`tests.tokens.protocol.voucher_search`). An access token of a bound session that a
-view issues, for example after a reauthentication, comes without one. The browser keeps it for a minute only, and then
-signs.
+nothing. Other rules were searched (`tests.tokens.protocol.voucher_search`). A view prolongs no access: after a
+reauthentication the new access token expires with the one before, and after an impersonation the browser signs before
+its next request.
 
 A browser registers once, and may not receive the answer. So a key that was only registered changes nothing. After the
 first proof, a copy of the cookies that was made before is useless, even if it was used for refreshes.
@@ -65,7 +65,7 @@ CLAIM_LIFETIME = timedelta(hours=1)
 ANSWERED_AFTER = timedelta(minutes=5)
 """A challenge stays valid for this much longer than an access token. The browser keeps it until the next refresh."""
 SIGNS_WITHIN = 60
-"""Seconds for which the browser keeps the access cookie that answers a registration, or that a view has issued.
+"""Seconds for which the browser keeps the access cookie that answers a registration.
 
 So the next request brings a proof. The browser renews such a short cookie in parallel to that request, which
 need not wait.

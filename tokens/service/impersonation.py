@@ -209,9 +209,12 @@ def _end_again(row: RefreshToken, actor: Any, client: Client) -> IssuedTokens:
 
 
 def _of_bound(own: RefreshToken, actor: Any) -> IssuedTokens:
-    """Return an access token of the actor's own session, which is bound."""
+    """Return an access token of the actor's own session, which is bound. It has expired, so the browser signs next.
+
+    Otherwise somebody with copied cookies could get a new one by an impersonation after the other, and never sign.
+    """
     # Like every access token of a bound session, it names no generation.
-    text, access = issuing.access_token(own, actor, None, own.now)
+    text, access = issuing.access_token(own, actor, None, own.now, until=own.now)
     return IssuedTokens(own, actor, access, text, binds=True)
 
 

@@ -3,10 +3,12 @@
 A refresh token that comes with it is answered as a refresh is, after the user has proved who they are. So it rotates if
 a refresh would, and a token that proves a theft ends the session. The thief then does not profit from what the owner
 has proved. Nothing rotates within the still time, without a refresh token, and if the session is bound to its device.
+Without a refresh token, the new access token expires with the one of the request: nobody keeps a session in use by its
+access tokens and a password.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +37,7 @@ def reauthenticate(
     sent: Sequence[Sent] = (),
     *,
     generation: int | None = None,
+    until: datetime | None = None,
     reopens: bool = False,
 ) -> IssuedTokens | None:
     """Record that the user has just authenticated again, and return a new access token. None: the session has ended.
@@ -45,10 +48,10 @@ def reauthenticate(
     An idle session is reopened only by methods that are enough for that (`lifetimes.is_reopened_by`), and one that
     lacks a factor goes on only with one. ``reopens``: the client has no access token, and needs a refresh token too.
 
-    If there is none, the access token is of ``generation``. None: it acknowledges nothing. ``generation`` is known if
-    the request has refreshed the session already. Raise `UserChanged` if the user is not any more what they were when
-    they authenticated, `ClaimsHookFailed` if the claims hook fails, and `OperationalError` if the database does not
-    answer. Then nothing is written.
+    If there is none, the access token is of ``generation``, and expires at the latest at ``until``. ``generation`` is
+    known if the request has refreshed the session already. None: the token acknowledges nothing. Raise `UserChanged` if
+    the user is not any more what they were when they authenticated, `ClaimsHookFailed` if the claims hook fails, and
+    `OperationalError` if the database does not answer. Then nothing is written.
     """
     alias, client = writer(RefreshToken), client or Client()
     for _ in range(ATTEMPTS):
@@ -58,7 +61,7 @@ def reauthenticate(
             session = rows.first()
             if session is None:
                 return None
-            answer = _answer(session, proved, client, sent, generation, reopens=reopens)
+            answer = _answer(session, proved, client, sent, generation, until, reopens=reopens)
             if isinstance(answer, Refusal):
                 return None
             if answer is not None:
@@ -75,6 +78,7 @@ def _answer(
     client: Client,
     sent: Sequence[Sent],
     generation: int | None,
+    until: datetime | None,
     *,
     reopens: bool,
 ) -> IssuedTokens | Refusal | None:
@@ -107,7 +111,8 @@ def _answer(
     claims = claims_of(session.user, session)
     if not refreshing.write(session.unchanged(), session, columns):
         return None
-    text, access = issuing.access_token(session, session.user, generation, now, claims=claims)
+    until = until if presented is None else None
+    text, access = issuing.access_token(session, session.user, generation, now, until=until, claims=claims)
     return IssuedTokens(session, session.user, access, text)
 
 

@@ -133,7 +133,7 @@ def vouchers(request: HttpRequest) -> Iterator[str]:
     """Yield what may be a voucher of a bound session. A sibling host can have set one of several."""
     for cookie in VOUCHERS.values() if is_auth_api(request) else [VOUCHERS[COOKIE]]:
         for texts in values_by_name(request, cookie).values():
-            yield from [text for text in texts if len(text) == VOUCHER_LENGTH][:20]
+            yield from [text for text in texts if len(text) == VOUCHER_LENGTH]
 
 
 def set_tokens(
@@ -198,8 +198,7 @@ def _max_age_of_access(issued: IssuedTokens, now: datetime) -> int | None:
     left = int(issued.access.expires_at - now.timestamp())
     left -= min(MARGIN, left // 10)
     # An expired cookie is not kept, so that the browser refreshes.
-    is_unsigned = session.bound_at is not None and not issued.vouches
-    return max(min(left, binding.SIGNS_WITHIN if is_unsigned else issued.keep_for or left), 0)
+    return max(min(left, issued.keep_for or left), 0)
 
 
 def bound_cookie(mode: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from tokens.conf import BODY, token_settings
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import AccessToken
+from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.protocol.rotation import Decision
 from tokens.service import (
     devices,
@@ -219,9 +219,11 @@ def _reauthenticate(request: HttpRequest, user: Any, proved: Proved) -> IssuedTo
         is_fresh = before is not None and before.session.id == session_id
         sent = [] if is_fresh else possession.sent(request)
         generation = before.access.generation if is_fresh and before and not before.is_handed else None
+        access = before.access if is_fresh and before else exchange and exchange.access
+        until = instant(access.expires_at) if access else None
         with suppress(UserChanged):
             issued = reauthentication.reauthenticate(
-                user, session_id, proved, presenter_of(request), sent, generation=generation
+                user, session_id, proved, presenter_of(request), sent, generation=generation, until=until
             )
     if issued is not None:
         # What the client needs of a new session stays.

@@ -8,10 +8,12 @@ expired, the browser refreshes before it sends a request, by its key, and at mos
 can be lost. Two thieves have no key. One sees access tokens, as a service does that verifies them. The other copies all
 cookies of the browser once, and may see access tokens too.
 
-Only refreshes by the key are covered. An access token that a view issues comes without a voucher.
+A view can issue an access token, too: the user authenticates again, or goes back from an impersonation. It comes
+without a voucher. `Views` says how long it is valid. The thieves can do the same.
 
-A history is bad in three cases: the first thief changes the account, the second thief changes it after the access token
-that he has copied has expired, or a user whose messages all arrive is refused.
+A history is bad in four cases: the first thief changes the account, the second thief changes it after the access token
+that he has copied has expired, a thief has a valid access token after all that came from the browser have expired, or a
+user whose messages all arrive is refused.
 
 ``python -m tests.tokens.protocol.voucher_search`` prints what it finds with each rule.
 """
@@ -39,6 +41,14 @@ class Rule(Enum):
     PASSWORD = "the password, which a user whose browser has a key should not have to give"
 
 
+class Views(Enum):
+    """For how long an access token is valid that a view issues."""
+
+    WHOLE = "for as long as every access token"
+    SOON = "for as long as every access token, but the browser signs before its next request"
+    CAPPED = "until the access token expires that its request came with"
+
+
 class Jar(NamedTuple):
     """The browser's cookies: when the access token and the voucher were issued."""
 
@@ -50,6 +60,7 @@ class World(NamedTuple):
     """``sent``: the cookies that are on their way to the browser. ``redirected``: when the first thief was redirected.
 
     ``seen``: the youngest access token that a service has seen. ``copy``: what the second thief has copied.
+    ``obtained``: the youngest access token that a view has given to a thief.
     """
 
     now: int = 0
@@ -58,6 +69,7 @@ class World(NamedTuple):
     redirected: int | None = None
     seen: int | None = None
     copy: Jar | None = None
+    obtained: int | None = None
     changed_by: str = ""
     """Who has changed the account, or `REFUSED`."""
 
@@ -67,6 +79,12 @@ class World(NamedTuple):
 
 
 OBSERVER, COPIER = "the thief with an access token", "the thief with all cookies"
+WITHOUT_KEY = "a thief uses the session without the key"
+
+
+def stolen(world: World) -> list[int | None]:
+    """Return when the access tokens of the thieves were issued."""
+    return [world.seen, world.obtained, world.copy and world.copy.access]
 
 
 def is_valid(issued: int | None, now: int) -> bool:
@@ -105,7 +123,7 @@ def is_carried_out(rule: Rule, jar: Jar, now: int) -> bool:
     return rule in {Rule.AFTER, Rule.ASKED} and not has_refreshed
 
 
-def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
+def successors(world: World, rule: Rule, views: Views) -> Iterator[tuple[str, World]]:
     """Yield what can happen next, and the world after it."""
     now, jar = world.now, world.jar
     if now < LAST:
@@ -119,6 +137,14 @@ def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
         yield "a service sees the access token", world._replace(seen=jar.access)
     if world.copy is None:
         yield "the cookies are copied", world._replace(copy=jar)
+    if views is Views.WHOLE and is_valid(jar.access, now) and world.sent is None:
+        yield "a view issues an access token to the browser", world._replace(jar=jar._replace(access=now))
+    if views is not Views.CAPPED and any(is_valid(token, now) for token in stolen(world)):
+        yield "a view issues an access token to a thief", world._replace(obtained=now)
+    if is_valid(world.obtained, now) and not any(
+        is_valid(token, now) for token in stolen(world._replace(obtained=None))
+    ):
+        yield WITHOUT_KEY, world._replace(changed_by=WITHOUT_KEY)
     if world.seen is not None:
         yield "the thief is redirected", world._replace(redirected=now)
         if accepts(rule, Jar(world.seen), world.redirected, now):
@@ -132,14 +158,14 @@ def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
 REFUSED = "the user's change is refused"
 
 
-def search(rule: Rule) -> Result:
+def search(rule: Rule, views: Views = Views.CAPPED) -> Result:
     """Examine all reachable worlds, nearest first, until one is bad."""
 
     def is_refused(world: World) -> bool:
         return not is_carried_out(rule, world.jar, world.now)
 
     def following(world: World) -> Iterator[tuple[str, World]]:
-        yield from successors(world, rule)
+        yield from successors(world, rule, views)
         if is_refused(world):
             yield REFUSED, world._replace(changed_by=REFUSED)
 
@@ -148,9 +174,10 @@ def search(rule: Rule) -> Result:
 
 
 def main() -> None:
-    for rule in Rule:
-        worlds, history = search(rule)
-        sys.stdout.write(f"requires {rule.value}: {worlds:,} worlds, {history or 'no bad history'}\n")
+    for rule, views in [*((rule, Views.CAPPED) for rule in Rule), (Rule.EACH, Views.WHOLE), (Rule.EACH, Views.SOON)]:
+        worlds, history = search(rule, views)
+        found = f"{worlds:,} worlds, {history or 'no bad history'}"
+        sys.stdout.write(f"requires {rule.value}; a view's token is valid {views.value}: {found}\n")
 
 
 if __name__ == "__main__":

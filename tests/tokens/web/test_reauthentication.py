@@ -7,7 +7,7 @@ from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import LOGOUT, ME, REAUTHENTICATE, REFRESH_PATH
 from tests.tokens.api.steps import assert_problem, bearer, max_ages
-from tokens.conf import token_settings
+from tokens.conf import codec, token_settings
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -37,6 +37,16 @@ def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(c
     assert RefreshToken.objects.get().generation == 1
     clock.forward(100)
     assert refresh(api).status_code == 200
+
+
+def test_without_a_refresh_token_the_access_token_expires_with_the_one_before(clock, api, user):
+    """Otherwise somebody with an access token and the password could use the session for as long as it lives."""
+    login(api, user)
+    del api.cookies[REFRESH]
+    expires_at = codec().loads(api.cookies[ACCESS].value, clock.now).expires_at
+    clock.forward(400)
+    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
+    assert codec().loads(api.cookies[ACCESS].value, clock.now).expires_at == expires_at
 
 
 def test_in_strict_mode_neither(clock, api, user, settings):

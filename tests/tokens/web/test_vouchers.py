@@ -12,6 +12,7 @@ from tests.tokens.devices import OFFERED, Device
 from tests.tokens.edge import cleared
 from tests.tokens.service.holders import Holder
 from tests.tokens.web.impersonation import by_function, release_by_function
+from tokens.conf import codec
 from tokens.models import RefreshToken
 
 pytestmark = [
@@ -97,19 +98,31 @@ def test_every_refresh_by_the_key_sets_one_that_lives_as_long_as_the_access_toke
 
 
 @pytest.mark.parametrize("way", ["in a cookie", "in a Bearer header"])
-def test_a_reauthentication_sets_none_and_the_browser_soon_signs(bound, way):
-    """Otherwise an access token and one factor would be enough to change the account."""
+def test_a_reauthentication_sets_none_and_prolongs_no_access(bound, clock, way):
+    """Otherwise an access token and the password would be enough to use the session for ever, without the key."""
+    expires_at = codec().loads(bound.browser.cookies[ACCESS].value, clock.now).expires_at
     bearer = {"Authorization": f"Bearer {bound.browser.cookies[ACCESS].value}"}
     browser, headers = (bound.browser, {}) if way == "in a cookie" else (Client(), bearer)
+    clock.forward(500)
     answer = post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}, **headers)
     assert answer.status_code == 200
     assert VOUCHER not in answer.cookies
-    assert answer.cookies[ACCESS]["max-age"] == 60
+    token = codec().loads(answer.cookies[ACCESS].value, clock.now)
+    assert token.authenticated_at == int(clock.now.timestamp())
+    assert token.expires_at == expires_at
+
+
+@pytest.mark.parametrize("left", [100, 55, 15])
+def test_after_a_reauthentication_the_voucher_lasts_as_long_as_the_access_cookie(bound, clock, left):
+    clock.forward(int(bound.browser.cookies[VOUCHER]["max-age"]) - left)
+    answer = post(bound.browser, "/api/auth/reauthenticate", {"password": PASSWORD})
+    clock.forward(answer.cookies[ACCESS]["max-age"])
+    assert rename(bound).status_code == 200
 
 
 @pytest.mark.urls("tests.tokens.web.impersonation_urls")
-def test_the_way_back_from_an_impersonation_sets_none_and_a_copy_of_the_cookies_expires(clock):
-    """Otherwise a copy of a bound session could change the account for ever, by one release after another."""
+def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_signs(clock):
+    """Otherwise a copy of a bound session could be used for ever, by one release after another."""
     staff, browser = a_browser(AdminFactory()), Client(headers={"User-Agent": FIREFOX})
     browser.cookies.load({name: cookie.value for name, cookie in staff.browser.cookies.items() if cookie.value})
     assert by_function(browser, UserFactory()).status_code == 200
@@ -119,8 +132,12 @@ def test_the_way_back_from_an_impersonation_sets_none_and_a_copy_of_the_cookies_
     answer = release_by_function(browser)
     assert answer.status_code == 200
     assert VOUCHER not in answer.cookies
-    assert answer.cookies[ACCESS]["max-age"] == 60
-    assert rename(Device(browser, sid=staff.sid)).json()["code"] == REQUIRED
+    assert answer.cookies[ACCESS]["max-age"] == 0
+    copied = {"Authorization": f"Bearer {answer.cookies[ACCESS].value}"}
+    assert Client().get("/api/auth/me", headers=copied).status_code == 401
+    assert by_function(browser, UserFactory()).status_code == 403
+    assert staff.refresh().status_code == 200
+    assert staff.browser.get("/api/auth/me").status_code == 200
 
 
 def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user):
@@ -193,7 +210,7 @@ def test_a_sibling_host_that_plants_some_changes_nothing(user, settings):
     settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
     bound = a_browser(user)
     cookies = {name: found.value for name, found in bound.browser.cookies.items() if found.value}
-    planted = [f"{SCOPED_VOUCHER}={text}" for text in (*"123456", "A" * 38)]
+    planted = [f"{SCOPED_VOUCHER}={text}" for text in (*"123456", *(f"{'A' * 36}{number}" for number in range(10, 50)))]
     header = "; ".join([*planted, *(f"{name}={value}" for name, value in cookies.items())])
     assert rename(Device(Client(), sid=bound.sid), Cookie=header).status_code == 200
 
