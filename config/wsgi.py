@@ -12,10 +12,12 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
+from config.loading import without_collecting
 from tokens.web.requests import WSGIRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-handler = application = get_wsgi_application()
+with without_collecting():
+    handler = application = get_wsgi_application()
 handler.request_class = WSGIRequest
 
 

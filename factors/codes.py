@@ -12,7 +12,6 @@ from hmac import compare_digest
 from typing import Any
 
 import pyotp
-import segno
 
 DIGITS, PERIOD = 6, 30
 TOLERANCE = 1
@@ -69,6 +68,8 @@ def uri(secret: str, account: Any, issuer: str) -> str:
 
 def qr_code(text: str) -> str:
     """Return a QR code as SVG, for a page. It has no styles and names no other file, so that every CSP allows it."""
+    import segno  # Importing it takes longer than making a code, and most processes make none.
+
     return segno.make(text, micro=False, error="m").svg_inline(scale=4, dark="#000", light="#fff")
 
 
