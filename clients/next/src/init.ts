@@ -102,7 +102,7 @@ function write(app: Application, path: string, text: string, what: "created" | "
 
 /** Returns a configuration whose export is wrapped, or null if its form is not one that is surely understood. */
 function wrapped(text: string): string | null {
-  if (text.includes("withLatchkey") || text.match(/\bexport default\b|\bmodule\.exports\b/g)?.length !== 1) return null;
+  if (text.includes("withLatchkey") || text.match(/\b(export|as) default\b|\bmodule\.exports\b/g)?.length !== 1) return null;
   const name = /^(export default|module\.exports =) ([A-Za-z_$][\w$]*)(;)[ \t]*$/m;
   // The last statement: a name, or an object in one line, or an object of which all lines but the last are indented.
   const last = /^(export default|module\.exports =) ([A-Za-z_$][\w$]*|\{[^;/\r\n]*\}|\{\r?\n(?:(?:[ \t][^\r\n]*)?\r?\n)*\})(;?)\s*(?![\s\S])/m;
@@ -145,8 +145,8 @@ function environment(app: Application, values: Values, given: Partial<Values>): 
   const text = isNew ? "" : readFileSync(join(app.root, path), "utf8");
   const there = Object.fromEntries(
     Object.keys(values).flatMap((name) => {
-      const found = new RegExp(`^[ \\t]*(?:export[ \\t]+)?${name}[ \\t]*=[ \\t]*(["']?)([^\\r\\n]*?)\\1[ \\t]*$`, "m").exec(text);
-      return found ? [[name, found[2]]] : [];
+      const found = new RegExp(`^[ \\t]*(?:export[ \\t]+)?${name}[ \\t]*=[ \\t]*["']?([^\\s"'#]+)`, "m").exec(text);
+      return found ? [[name, found[1]]] : [];
     }),
   );
   const added = Object.entries(values).filter(([name]) => !(name in there)).map(([name, value]) => `${name}=${value}\n`);
@@ -167,15 +167,16 @@ function page(app: Application): Outcome[] {
   });
 }
 
-function nextSteps(values: Values, path: string): string {
-  const port = (address: string): string => (URL.canParse(address) ? new URL(address).port : "");
-  const demo = `manage.py demo --port ${port(values.AUTH_SERVER) || "8000"}`;
-  const own = port(values.ORIGIN);
+function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string): string {
+  const server = URL.canParse(AUTH_SERVER) ? new URL(AUTH_SERVER) : null, own = URL.canParse(ORIGIN) ? new URL(ORIGIN).port : "";
+  const isHere = server && ["127.0.0.1", "localhost", "[::1]"].includes(server.hostname);
+  const demo = `   ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
+  const start = `Start Latchkey in its checkout, if it does not run yet:\n${demo}`;
+  const latchkey = isHere ? start : `Let Latchkey run at ${AUTH_SERVER}, with ORIGIN=${ORIGIN}`;
   return `Next steps:
-1. Start Latchkey in its checkout, if it does not run yet:
-   ORIGIN=${values.ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev ${demo}
+1. ${latchkey}
 2. Start the application: npm run dev${own && own !== "3000" ? ` -- --port ${own}` : ""}
-3. Open ${values.ORIGIN}${path}`;
+3. Open ${ORIGIN}${path}`;
 }
 
 /** Runs the command in a folder, prints what it did, and returns the exit code. */

@@ -114,6 +114,7 @@ for (const text of [
   "export default {\n}; const a = {\n};\n",
   "// export default a;\nexport default b;\n",
   "module.exports.a = 1;\n",
+  "/*\nexport default a;\n*/\nexport { b as default };\n",
   "import { withLatchkey } from 'django-latchkey-next/config';\nexport default a;\n",
 ])
   test(`a configuration of another form stays: ${JSON.stringify(text)}`, () => {
@@ -133,7 +134,7 @@ test("an application without a configuration gets one", () => {
 });
 
 test("an application's own guard and page stay, and the user is told what to merge", () => {
-  const own = { "src/middleware.ts": "export function middleware() {}\n", "src/app/account/page.jsx": "own", ".env.local": "A=1\nORIGIN='https://a.example'" };
+  const own = { "src/middleware.ts": "export function middleware() {}\n", "src/app/account/page.jsx": "own", ".env.local": "A=1\n#AUTH_SERVER=x\nAUTH_SERVER=\nORIGIN='https://a.example'" };
   create({ "app/page.tsx": null, "src/app/page.tsx": "", ...own });
   const { status, stdout } = init("init", "--with-page", "--origin", "https://b.example");
   const found = files();
@@ -158,6 +159,11 @@ test("the addresses are written as origins, and the next steps have their ports"
   assert.equal(read(".env.local"), "ORIGIN=http://localhost:4000\nAUTH_SERVER=http://127.0.0.1:9000\n");
   assert.match(stdout, /ORIGIN=http:\/\/localhost:4000 .* manage\.py demo --port 9000$/m);
   assert.match(stdout, /npm run dev -- --port 4000$/m);
+});
+
+test("an auth server on another machine is not started", () => {
+  create();
+  assert.match(init("init", "--auth-server", "https://auth.example").stdout, /^1\. Let Latchkey run at https:\/\/auth\.example, with ORIGIN=/m);
 });
 
 for (const version of ["14.2.35", "15.5.18", "15.6.0", "16.2.6", "16.3.0-canary.1"])
