@@ -38,7 +38,6 @@ def as_role(admin: str, role: str) -> str:
 
 def install_packages() -> None:
     """Pack the client for Next.js, and install what package.json names."""
-    npm("install", "--no-audit", "--no-fund", folder=PACKAGE)
     vendor = HERE / "vendor"
     vendor.mkdir(exist_ok=True)
     npm("pack", "--silent", f"--pack-destination={vendor}", folder=PACKAGE)

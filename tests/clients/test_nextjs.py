@@ -2,12 +2,15 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from tests.docs.blocks import blocks
+from tests.docs.tutorial import prints
 from tests.documents import PAGES
 
 SOURCE = Path(__file__).parent / "nextjs"
@@ -68,3 +71,30 @@ def test_both_versions_have_the_same_guard():
 def test_each_folder_has_the_version_in_its_name(version):
     package = json.loads((SOURCE / version / "package.json").read_text())
     assert package["dependencies"]["next"].startswith(f"{version}.")
+
+
+CONFIG = "const nextConfig: NextConfig = {\n  reactStrictMode: true,\n};\n\nexport default nextConfig;\n"
+INIT = "npx django-latchkey-next init --with-page"
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial/nextjs.md", "docs/how-to/nextjs.md"])
+def test_the_command_writes_the_files_that_the_pages_show(page, workspace, tmp_path):
+    given = {"package.json": "{}", "tsconfig.json": "{}", "app/page.tsx": "", "next.config.ts": CONFIG}
+    given["node_modules/next/package.json"] = '{"version": "16.2.6"}'
+    for path, text in given.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert [one for one in blocks(page, "sh") if INIT in one.text]
+    init = ["node", str(workspace / "next" / "lib" / "init.js"), *INIT.split()[2:]]
+    done = subprocess.run(init, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert [one for one in blocks(page, "text") if not prints(one.text, done.stdout)] == []
+
+    shown = {found[1]: one.body for one in blocks(page) if (found := re.fullmatch(r"(?://|#) (\S+)", one.first))}
+    added = [line for line in (tmp_path / "next.config.ts").read_text().splitlines() if line not in CONFIG.splitlines()]
+    assert shown.pop("next.config.ts").splitlines() == [line for line in added if line]
+    written = {
+        path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    both = shown.keys() & written.keys()
+    assert {".env.local", "proxy.ts", "app/account/page.tsx"} <= both
+    assert {path: shown[path] for path in both} == {path: written[path] for path in both}

@@ -1,4 +1,4 @@
-"""A new application, made by ``create-next-app`` and the steps of ``docs/how-to/nextjs.md``, over plain http."""
+"""A new application, made by ``create-next-app`` and the commands of ``docs/how-to/nextjs.md``, over plain http."""
 
 import json
 import os
@@ -13,10 +13,12 @@ from pathlib import Path
 
 from tests.browser.demo import Demo, demo_served
 from tests.clients.projects import ROOT, clean_environment
-from tests.docs.blocks import Block, blocks
+from tests.docs.blocks import Block, block, blocks
 
 PACKAGE = ROOT / "clients" / "next"
 GUIDE = "docs/how-to/nextjs.md"
+INSTALL = block(GUIDE, "npm pack ./clients/next")
+CHECKOUT, APPLICATION = "/path/to/latchkey", "/path/to/your/application"
 CREATED_BY = {"14": "14.2.35", "15": "15.5.28", "16": "16.4.3"}
 """The version of ``create-next-app`` for each major version. It installs the same version of Next.js."""
 OPTIONS = {
@@ -42,8 +44,8 @@ def files() -> dict[str, Block]:
 
 
 def runs_blocks() -> list[Block]:
-    """The files of an application. `created` writes them, and the tests use them."""
-    return list(files().values())
+    """The commands of the guide, and the files that it shows. `with_latchkey` runs and writes them."""
+    return [INSTALL, *files().values()]
 
 
 def npm(*command: str, folder: Path, **environment: str) -> str:
@@ -56,48 +58,46 @@ def npm(*command: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def packed(folder: Path, *, fresh: bool = False) -> Path:
-    """Return the package as a file that npm installs. ``fresh``: built here, also if the workspace is installed."""
+def packed(folder: Path) -> Path:
+    """Return the package as a file that npm installs."""
     source, scripts = PACKAGE, ["--ignore-scripts"]
-    if fresh or not ((ROOT / "clients" / "node_modules").exists() and (PACKAGE / "lib").exists()):
-        source, scripts = folder / "package", []
-        shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("node_modules", "lib", "package-lock.json"))
-        npm("npm", "install", "--no-audit", "--no-fund", folder=source)
+    if not (PACKAGE / "lib").exists():
+        source, scripts = copied(folder), []
     command = ["npm", "pack", *scripts, "--json", "--pack-destination", str(folder)]
     (name,) = json.loads(npm(*command, folder=source))
     return folder / name["filename"]
 
 
-def created(version: str, folder: Path, package: Path) -> Path:
-    """Return a new application of this major version, with the package and the files of the guide."""
+def copied(checkout: Path) -> Path:
+    """Copy the package into a folder, as it is in a new checkout. Return the path of the copy."""
+    unpacked = shutil.ignore_patterns("node_modules", "lib", "package-lock.json")
+    return Path(shutil.copytree(PACKAGE, checkout / PACKAGE.relative_to(ROOT), ignore=unpacked))
+
+
+def created(version: str, folder: Path) -> Path:
+    """Return a new application of this major version, without Latchkey."""
     command = ["npx", "--yes", f"create-next-app@{CREATED_BY[version]}", "app", "--ts", "--app"]
     flags = ["--no-eslint", "--import-alias", "@/*", "--use-npm", "--disable-git", "--yes"]
     npm(*command, *flags, *OPTIONS[version], folder=folder)
-    app = folder / "app"
-    npm("npm", "install", "--no-audit", "--no-fund", str(package), folder=app)
+    return folder / "app"
+
+
+def with_latchkey(app: Path, checkout: Path) -> Path:
+    """Run the commands of the guide in a copy of the package, and write the files that the user writes."""
+    copied(checkout)
+    commands = INSTALL.text.replace(CHECKOUT, str(checkout)).replace(APPLICATION, str(app))
+    npm("bash", "-e", "-c", commands, folder=checkout)
+    code = app / "src" if (app / "src").exists() else app
     for path, found in files().items():
-        write(version, app, path, found.text)
-    write(version, app, "app/[...path]/page.tsx", CATCH_ALL)
+        if path.startswith("app/") and not (code / path).exists():
+            write(code / path, found.text)
+    write(code / "app/[...path]/page.tsx", CATCH_ALL)
     return app
 
 
-def write(version: str, app: Path, path: str, code: str) -> None:
-    """Write a file of the guide as it is in this version of Next.js."""
-    if path == "next.config.ts":
-        path = "next.config.mjs" if version == "14" else path
-        _, _, used = code.partition('from "next";\n')
-        made = (app / path).read_text()
-        assert made.count("export default nextConfig;") == 1
-        code = (
-            used.partition("\n")[0]
-            + "\n"
-            + made.replace("export default nextConfig", "export default withLatchkey(nextConfig)")
-        )
-    if path == "proxy.ts" and version != "16":
-        path, code = "middleware.ts", code.replace("const proxy", "const middleware")
-    root = app / "src" if (app / "src").exists() and not path.startswith((".env", "next.config")) else app
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(code)
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def build(app: Path) -> None:
@@ -116,8 +116,10 @@ def latchkey(folder: Path, port: int, **environment: str) -> Iterator[Demo]:
 
 
 def connect(app: Path, port: int, demo: Demo) -> None:
-    """Set the ports in the file of variables, which is the guide's."""
-    text = files()[".env.local"].text.replace(":3000", f":{port}/")  # The slash must not matter.
+    """Set the ports in the file of variables that the command has written."""
+    text = (app / ".env.local").read_text()
+    assert text == files()[".env.local"].body
+    text = text.replace(":3000", f":{port}/")  # The slash must not matter.
     (app / ".env.local").write_text(
         text.replace("http://127.0.0.1:8000", demo.origin.replace("localhost", "127.0.0.1"))
     )

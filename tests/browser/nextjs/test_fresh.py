@@ -18,11 +18,10 @@ from tests.browser.nextjs.fresh import (
     build,
     connect,
     created,
-    files,
     free_port,
     latchkey,
-    packed,
     running,
+    with_latchkey,
 )
 from tests.clients.projects import clean_environment
 from tests.scale.cluster import wait_for
@@ -63,7 +62,7 @@ class Fresh:
 @pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"])
 def fresh(request, tmp_path_factory) -> Iterator[Fresh]:
     folder, port = tmp_path_factory.mktemp("fresh"), free_port()
-    app = created(request.param, folder, packed(folder))
+    app = with_latchkey(created(request.param, folder), folder / "checkout")
     build(app)
     with latchkey(folder, port, **SHORT) as demo:
         connect(app, port, demo)
@@ -192,7 +191,3 @@ def test_from_the_guard_to_the_sign_out(fresh, page, context, new_context, mode)
             answer = context.request.get(origin + path, headers={"Accept": "text/html"}, max_redirects=0)
             assert "guarded" not in answer.text(), path
         assert "guarded" not in context.request.get(f"{origin}/account", headers={"RSC": "1"}, max_redirects=0).text()
-
-
-def test_every_file_of_the_guide_is_used():
-    assert {"next.config.ts", "proxy.ts", ".env.local", "app/account/page.tsx"} < files().keys()

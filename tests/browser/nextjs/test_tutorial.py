@@ -1,18 +1,15 @@
 """The last page of the tutorial: each of its steps, with the package that it packs, in a browser."""
 
-import shutil
-
 import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import DEMO_USER
-from tests.browser.nextjs import fresh
-from tests.browser.nextjs.fresh import PACKAGE, free_port, npm, running
+from tests.browser.nextjs.fresh import copied, free_port, npm, running
 from tests.browser.nextjs.test_fresh import COMPILING, access_of
 from tests.browser.sites import SECRET_KEY
 from tests.docs.blocks import Block
-from tests.docs.tutorial import Started, files, page, serving, start_of, steps, with_changes
+from tests.docs.tutorial import Started, page, prints, serving, start_of, steps, with_changes
 
 NAME = "nextjs"
 DEVELOP = "npm run dev"
@@ -22,23 +19,18 @@ def runs_blocks() -> list[Block]:
     return page(NAME)
 
 
-def test_the_tutorial_has_the_files_of_the_guide():
-    of_guide = {path: found.text for path, found in fresh.files().items()}
-    assert {path: of_guide[path] for path in files(NAME)} == files(NAME)
-
-
 @pytest.mark.exhaustive
 def test_the_tutorial_ends_with_a_page_that_is_refreshed(tmp_path, new_context):
     checkout, port, behind = tmp_path / "checkout", free_port(), free_port()
-    unpacked = shutil.ignore_patterns("node_modules", "lib", "package-lock.json")
-    shutil.copytree(PACKAGE.parent, checkout / "clients", ignore=unpacked)
-    commands = [command for command, _ in steps(NAME) if command.strip() != DEVELOP]
-    for command in commands:
-        npm("bash", "-e", "-c", command, folder=checkout)
+    copied(checkout)
+    for command, expected in steps(NAME):
+        if command.strip() != DEVELOP:
+            printed = npm("bash", "-e", "-c", command, folder=checkout)
+            assert not expected or prints(expected, printed), printed
     ports = {"localhost:3000": f"localhost:{port}", "127.0.0.1:8000": f"127.0.0.1:{behind}"}
     app = checkout / "app"
-    for path, text in files(NAME).items():
-        fresh.write("16", app, path, with_changes(text, ports))
+    variables = app / ".env.local"
+    variables.write_text(with_changes(variables.read_text(), ports))
     given = start_of(NAME)
     started = Started({name: with_changes(value, ports) for name, value in given.environment.items()}, given.arguments)
     with (

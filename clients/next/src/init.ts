@@ -1,0 +1,216 @@
+#!/usr/bin/env node
+/**
+ * The command `django-latchkey-next init`: adds Latchkey's files to an application with the App Router of Next.js.
+ *
+ * It overwrites no file. Run again, it changes nothing. Exit code 0: all is in place. 1: the application does not fit,
+ * or something is left for the user to do. 2: the command line is wrong.
+ */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { ConfigurationError, settingsFrom } from "./settings.js";
+import * as templates from "./templates.js";
+
+const USAGE = `Usage: npx django-latchkey-next init [--origin ORIGIN] [--auth-server ADDRESS] [--with-page]
+
+Adds Latchkey to the Next.js application in this folder. No file is overwritten.
+
+  --origin       the address of the application in the browser (default: http://localhost:3000)
+  --auth-server  Latchkey's address for Next.js (default: http://127.0.0.1:8000)
+  --with-page    also adds an example page at /account`;
+const EXTENSIONS = ["ts", "tsx", "js", "jsx", "mjs", "mts"];
+
+/** The command cannot go on. The message is for the user. */
+class CommandError extends Error {
+  constructor(message: string, readonly exitCode: 1 | 2 = 1) {
+    super(message);
+  }
+}
+
+interface Application {
+  readonly root: string;
+  /** The folder of `app/`: "" or "src/". */
+  readonly base: string;
+  readonly isTypeScript: boolean;
+  /** The major version of Next.js. */
+  readonly version: number;
+}
+
+/** What happened to a file. `toDo`: what the user has to do with it. */
+interface Outcome {
+  readonly path: string;
+  readonly what: "created" | "changed" | "left as it is";
+  readonly toDo?: string;
+}
+
+type Values = Readonly<Record<"ORIGIN" | "AUTH_SERVER", string>>;
+
+function readJson(path: string | URL): Record<string, any> | null {
+  if (!existsSync(path)) return null;
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    throw new CommandError(`${path} is not valid JSON.`);
+  }
+}
+
+/** Returns what this folder has. Throws a CommandError if Latchkey cannot be added to it. */
+function application(root: string): Application {
+  const described = readJson(join(root, "package.json"));
+  if (!described) throw new CommandError("This folder has no package.json. Run the command in the folder of your application.");
+  const base = ["", "src/"].find((folder) => existsSync(join(root, folder, "app")));
+  const version = checkedVersion(installedVersion(root) ?? described.dependencies?.next ?? "");
+  if (base === undefined) throw new CommandError("This folder has neither app/ nor src/app/. The package is for the App Router of Next.js.");
+  return { root, base, isTypeScript: existsSync(join(root, "tsconfig.json")), version };
+}
+
+function installedVersion(root: string): string | undefined {
+  try {
+    return readJson(createRequire(join(root, "package.json")).resolve("next/package.json"))?.version;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns the major version, if it is one of the package's `peerDependencies`. A range counts as its smallest version. */
+function checkedVersion(given: string): number {
+  const needed: string = readJson(new URL("../package.json", import.meta.url))?.peerDependencies.next;
+  const found = /(\d+)\.(\d+)\.(\d+)(-)?/.exec(given);
+  if (!found) throw new CommandError(`Next.js is not installed here. Install it first, in one of these versions: ${needed}`);
+  const [major = 0, minor = 0, patch = 0] = found.slice(1, 4).map(Number);
+  const smallest = needed.split(" || ").map((range) => range.slice(1).split(".").map(Number)).find((one) => one[0] === major);
+  const [, leastMinor = 0, leastPatch = 0] = smallest ?? [];
+  // A prerelease comes before the release of its number.
+  const isNewEnough = minor > leastMinor || (minor === leastMinor && patch - (found[4] ? 1 : 0) >= leastPatch);
+  if (smallest && isNewEnough) return major;
+  const instead = smallest ? `${smallest.join(".")} or a later version ${major}: npm install next@^${smallest.join(".")}` : needed;
+  throw new CommandError(`This application has Next.js ${found[0]}. The package needs ${instead}`);
+}
+
+/** Returns the path of the file that has one of these names, with any extension. */
+function existing(app: Application, ...names: string[]): string | undefined {
+  return names.flatMap((name) => EXTENSIONS.map((extension) => `${name}.${extension}`)).find((path) => existsSync(join(app.root, path)));
+}
+
+function write(app: Application, path: string, text: string, what: "created" | "changed"): Outcome {
+  mkdirSync(dirname(join(app.root, path)), { recursive: true });
+  writeFileSync(join(app.root, path), text, { flag: what === "created" ? "wx" : "w" });
+  return { path, what };
+}
+
+/** Returns a configuration whose export is wrapped, or null if its form is not one that is surely understood. */
+function wrapped(text: string): string | null {
+  if (text.includes("withLatchkey") || text.match(/\b(export|as) default\b|\bmodule\.exports\b/g)?.length !== 1) return null;
+  const name = /^(export default|module\.exports =) ([A-Za-z_$][\w$]*)(;)[ \t]*$/m;
+  // The last statement: a name, or an object in one line, or an object of which all lines but the last are indented.
+  const last = /^(export default|module\.exports =) ([A-Za-z_$][\w$]*|\{[^;/\r\n]*\}|\{\r?\n(?:(?:[ \t][^\r\n]*)?\r?\n)*\})(;?)\s*(?![\s\S])/m;
+  const found = name.exec(text) ?? last.exec(text);
+  if (!found) return null;
+  const [all, keyword, value = "", end] = found, newLine = text.includes("\r\n") ? "\r\n" : "\n";
+  const isCommonJs = keyword !== "export default";
+  const made = (isCommonJs ? templates.commonJsExportOf : templates.exportOf)(value) + end;
+  const changed = text.slice(0, found.index) + made + newLine.repeat(/\n\s*$/.test(all) ? 1 : 0) + text.slice(found.index + all.length);
+  if (isCommonJs) return changed;
+  const first = /^import [^\r\n]* from ["'][^\r\n]*\r?\n/.exec(text)?.[0] ?? "";
+  return first + templates.CONFIG_IMPORT + newLine.repeat(first ? 1 : 2) + changed.slice(first.length);
+}
+
+function configuration(app: Application): Outcome {
+  const paths = ["js", "mjs", "ts", "mts"].map((extension) => `next.config.${extension}`);
+  const path = paths.find((one) => existsSync(join(app.root, one)));
+  if (!path) return write(app, `next.config.${app.isTypeScript && app.version > 14 ? "ts" : "mjs"}`, templates.CONFIG, "created");
+  const text = readFileSync(join(app.root, path), "utf8");
+  if (/\bwithLatchkey\s*\(/.test(text)) return { path, what: "left as it is" };
+  const changed = wrapped(text);
+  if (changed !== null) return write(app, path, changed, "changed");
+  const before = "/* what the file exports now */";
+  const lines = text.includes("module.exports") ? [templates.commonJsExportOf(before)] : [templates.CONFIG_IMPORT, templates.exportOf(before)];
+  return { path, what: "left as it is", toDo: `Wrap what ${path} exports:\n${lines.join("\n")};` };
+}
+
+function guard(app: Application): Outcome {
+  const name = app.version > 15 ? "proxy" : "middleware";
+  const found = existing(app, ...(name === "proxy" ? ["proxy", "middleware"] : ["middleware"]).map((one) => app.base + one));
+  if (!found) return write(app, `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`, templates.guard(name), "created");
+  if (readFileSync(join(app.root, found), "utf8").includes("django-latchkey-next/guard")) return { path: found, what: "left as it is" };
+  const toDo = `Call the guard in ${found}, and remove its config.matcher, because a path that it leaves out is not guarded:`;
+  return { path: found, what: "left as it is", toDo: `${toDo}\n${templates.MERGED_GUARD}` };
+}
+
+/** Adds the variables that the file does not have. `given`: those of the command line, which the file should agree with. */
+function environment(app: Application, values: Values, given: Partial<Values>): Outcome & { values: Values } {
+  const path = ".env.local", isNew = !existsSync(join(app.root, path));
+  const text = isNew ? "" : readFileSync(join(app.root, path), "utf8");
+  const there = Object.fromEntries(
+    Object.keys(values).flatMap((name) => {
+      const found = new RegExp(`^[ \\t]*(?:export[ \\t]+)?${name}[ \\t]*=[ \\t]*["']?([^\\s"'#]+)`, "m").exec(text);
+      return found ? [[name, found[1]]] : [];
+    }),
+  );
+  const added = Object.entries(values).filter(([name]) => !(name in there)).map(([name, value]) => `${name}=${value}\n`);
+  const other = Object.entries(given).filter(([name, value]) => name in there && there[name] !== value);
+  const toDo = other.map(([name, value]) => `${path} has another value. Change it if you want this one:\n${name}=${value}`).join("\n");
+  const outcome = added.length
+    ? write(app, path, text + (text && !text.endsWith("\n") ? "\n" : "") + added.join(""), isNew ? "created" : "changed")
+    : ({ path, what: "left as it is" } as const);
+  return { ...outcome, ...(toDo && { toDo }), values: { ...values, ...there } };
+}
+
+/** Adds the example page and its button. */
+function page(app: Application): Outcome[] {
+  const files = { page: templates.PAGE, "sign-out": templates.SIGN_OUT };
+  return Object.entries(files).map(([name, text]) => {
+    const path = `${app.base}app/account/${name}`, found = existing(app, path);
+    return found ? { path: found, what: "left as it is" } : write(app, path + (app.isTypeScript ? ".tsx" : ".js"), text, "created");
+  });
+}
+
+function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string): string {
+  const server = URL.canParse(AUTH_SERVER) ? new URL(AUTH_SERVER) : null, own = URL.canParse(ORIGIN) ? new URL(ORIGIN).port : "";
+  const isHere = server && ["127.0.0.1", "localhost", "[::1]"].includes(server.hostname);
+  const demo = `   ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
+  const start = `Start Latchkey in its checkout, if it does not run yet:\n${demo}`;
+  const latchkey = isHere ? start : `Let Latchkey run at ${AUTH_SERVER}, with ORIGIN=${ORIGIN}`;
+  return `Next steps:
+1. ${latchkey}
+2. Start the application: npm run dev${own && own !== "3000" ? ` -- --port ${own}` : ""}
+3. Open ${ORIGIN}${path}`;
+}
+
+/** Runs the command in a folder, prints what it did, and returns the exit code. */
+function init(root: string, args: string[]): 0 | 1 {
+  const text = { type: "string" } as const, flag = { type: "boolean" } as const;
+  const options = { origin: text, "auth-server": text, "with-page": flag, help: flag };
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (positionals.join(" ") !== "init") throw new CommandError(USAGE, 2);
+  const { origin = "http://localhost:3000", "auth-server": server = "http://127.0.0.1:8000" } = values;
+  const { origin: ORIGIN, authServer: AUTH_SERVER } = settingsFrom({ ORIGIN: origin, AUTH_SERVER: server });
+  const given = { ...(values.origin && { ORIGIN }), ...(values["auth-server"] && { AUTH_SERVER }) };
+  const app = application(root);
+  const variables = environment(app, { ORIGIN, AUTH_SERVER }, given);
+  const outcomes = [configuration(app), guard(app), variables, ...(values["with-page"] ? page(app) : [])];
+  for (const { path, what } of outcomes) console.log(`${what.padEnd(14)} ${path}`);
+  if (outcomes.every(({ what }) => what === "left as it is")) console.log("\nNothing was changed.");
+  const toDo = outcomes.flatMap((one) => one.toDo ?? []);
+  if (toDo.length) console.log(`\nLeft for you to do:\n\n${toDo.join("\n\n")}`);
+  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : "/sign-in")}`);
+  return toDo.length ? 1 : 0;
+}
+
+try {
+  process.exitCode = init(process.cwd(), process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  const code = "code" in error ? String(error.code) : "";
+  const isUsage = error instanceof ConfigurationError || code.startsWith("ERR_PARSE_ARGS");
+  // Other errors with a code are those of the file system. Their messages name the path.
+  if (!isUsage && !code && !(error instanceof CommandError)) throw error;
+  console.error(`django-latchkey-next: ${error.message}`);
+  process.exitCode = error instanceof CommandError ? error.exitCode : isUsage ? 2 : 1;
+}

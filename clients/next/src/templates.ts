@@ -1,0 +1,68 @@
+/** What `django-latchkey-next init` writes. The documentation shows the same files. */
+
+export const CONFIG_IMPORT = `import { withLatchkey } from "django-latchkey-next/config";`;
+
+/** A new `next.config`, in an application that has none. */
+export const CONFIG = `${CONFIG_IMPORT}
+
+export default withLatchkey();
+`;
+
+/** Returns the export of an ES module, with what it exported before. */
+export const exportOf = (value: string): string => `export default withLatchkey(${value})`;
+
+/** Returns the export of a CommonJS module. The package is an ES module, which is imported when Next.js asks for it. */
+export const commonJsExportOf = (value: string): string =>
+  `module.exports = (...given) => import("django-latchkey-next/config").then(({ withLatchkey }) => withLatchkey(${value})(...given))`;
+
+/** `proxy` from Next.js 16 on, and before `middleware`: the name of the file, and of its export. */
+export const guard = (name: string): string => `import { createGuard } from "django-latchkey-next/guard";
+
+export const ${name} = createGuard({ public: ["/", "/favicon.ico"] });
+`;
+
+/** The lines with which an application's own function calls the guard. */
+export const MERGED_GUARD = `import { createGuard } from "django-latchkey-next/guard";
+const guard = createGuard({ public: ["/", "/favicon.ico"] });
+// First in your function. Add to this response what yours did, such as headers, and return it.
+const response = await guard(request);`;
+
+export const PAGE = `import { Suspense } from "react";
+import { session } from "django-latchkey-next";
+import { SignOut } from "./sign-out";
+
+export default function Account() {
+  return (
+    <Suspense>
+      <Greeting />
+    </Suspense>
+  );
+}
+
+async function Greeting() {
+  const found = await session();
+  if (!found) return <a href="/sign-in?next=/account">Your session has ended. Sign in again.</a>;
+  return (
+    <main>
+      <h1>Hello {found.user.name}</h1>
+      <p>
+        Your address is {found.user.email}. <a href="/devices">Your devices</a>
+      </p>
+      <SignOut />
+    </main>
+  );
+}
+`;
+
+export const SIGN_OUT = `"use client";
+
+import { signOut } from "django-latchkey-next/client";
+
+export function SignOut() {
+  return (
+    <button style={{ padding: "0.25rem 0.75rem", border: "1px solid" }} onClick={() => signOut()}>
+      Sign out
+    </button>
+  );
+}
+`;
