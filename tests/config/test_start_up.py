@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LATER = {"drf_spectacular.utils", "argon2", "ua_parser", "jwt"}
-"""Modules that only the API's description, a sign-in or a token needs."""
+LATER = {"drf_spectacular.utils", "argon2", "ua_parser", "jwt", "segno"}
+"""Modules that only the API's description, a sign-in, a token or a QR code needs."""
 API = {"rest_framework.views", "tokens.api.views", "accounts.api.views"}
 REQUESTS_WITHOUT_A_TOKEN = """
 from config.wsgi import application
@@ -16,6 +16,8 @@ for path, status in (("/", 200), ("/.well-known/jwks.json", 200), ("/api/auth/me
     answers = []
     list(application(environ, lambda status, headers: answers.append(status)))
     assert answers[0].startswith(str(status)), (path, answers)
+import gc
+assert gc.isenabled() and gc.get_freeze_count() > 100_000  # Imported objects are not examined again.
 """
 REQUEST_FOR_A_STATIC_FILE = """
 import pathlib, tempfile
