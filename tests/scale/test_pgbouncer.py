@@ -1,5 +1,7 @@
 """PgBouncer in transaction mode: many clients share few server connections, and the project works all the same."""
 
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +10,8 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from tests.scale.cluster import POOL_SIZE, Cluster, wait_for
+from tests.browser.proxies import reserved_port
+from tests.scale.cluster import POOL_SIZE, Cluster, node_started, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
 
 CLIENTS, ACCOUNTS, REFRESHES = 50, 5, 3
@@ -70,6 +73,27 @@ def test_at_another_isolation_level_parallel_refreshes_get_one_successor(cluster
     assert successor != browser.token
     assert copies[0].sign_out(cluster.front) == 204
     assert browser.refresh(cluster.front).status == SIGNED_OUT
+
+
+def version() -> tuple[int, ...]:
+    text = subprocess.run(["pgbouncer", "--version"], capture_output=True, check=True, text=True).stdout
+    return tuple(int(part) for part in text.split()[1].split(".")[:2])
+
+
+@pytest.mark.skipif(version() < (1, 21), reason="this PgBouncer does not keep prepared statements apart")
+def test_with_prepare_threshold_the_rotation_stays_prepared_and_is_parsed_once_by_each_connection(cluster, account):
+    url = f"{cluster.url}&prepare_threshold=5"
+    log, begin = cluster.primary.folder / "log", (cluster.primary.folder / "log").stat().st_size
+    with reserved_port() as port, node_started(port, {**cluster.environment, "DATABASE_URL": url}) as node:
+        browsers = [account.browser(node) for _ in range(CLIENTS)]
+        for _ in range(2):  # A session's first refresh is another statement.
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                assert {*pool.map(lambda browser: browser.refresh(node).status, browsers)} == {200}
+    with log.open() as file:
+        file.seek(begin)
+        executed = re.findall(r"(\S+): +UPDATE \S+ AS session", file.read())
+    assert len(executed) >= CLIENTS
+    assert {name.partition("_")[0] for name in executed} == {"PGBOUNCER"}  # Its names for prepared statements.
 
 
 def test_the_admin_lists_and_revokes(cluster, account):

@@ -6,7 +6,9 @@ of PostgreSQL's protocol, below Django's cursor. ``execute_wrapper`` and ``conne
 any other.
 
 Behind a pooler that may use another connection for each statement, it is sent like any other statement. Django's
-setting ``DISABLE_SERVER_SIDE_CURSORS`` says that there is such a pooler. Without the setting it is detected.
+setting ``DISABLE_SERVER_SIDE_CURSORS`` says that there is such a pooler. Without the setting it is detected. Some
+poolers keep prepared statements apart, such as PgBouncer from version 1.21 on. psycopg's option ``prepare_threshold``
+says that this one does.
 
 It is sent like any other statement too if the database backend does something of its own before each one. The backend
 of django-tenants selects the schema then, and without that the statement would be executed in the schema of the last
@@ -92,12 +94,12 @@ def _reader(driver: Any) -> _Reader:
 
 
 def _may_be_prepared(connection: Any) -> bool:
-    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+    driver = connection.connection
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") and driver.prepare_threshold is None:
         return False
     usual: Any = BaseDatabaseWrapper
     if getattr(connection._cursor, "__func__", None) is not usual._cursor:
         return False
-    driver = connection.connection
     # Otherwise the driver would have to begin a transaction first.
     return bool(driver.autocommit or driver.pgconn.transaction_status == TransactionStatus.INTRANS)
 
