@@ -127,10 +127,13 @@ def _busy() -> Busy:
 
 def turns() -> Turns:
     """Return the turns of this process."""
-    return _turns(token_settings().max_hashings or max(1, (os.cpu_count() or 1) // 2))
+    with _making:
+        return _turns(token_settings().max_hashings or max(1, (os.cpu_count() or 1) // 2))
 
 
 _turns = lru_cache(maxsize=1)(Turns)
+_making = Lock()
+"""Without it, threads that hash the first passwords at the same time would each get turns of their own."""
 
 
 def password_spellings(password: Any) -> tuple[Any, ...]:

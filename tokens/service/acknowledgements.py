@@ -22,6 +22,9 @@ CHUNK = 200
 """Acknowledgements in one statement."""
 
 _lock = threading.Lock()
+"""Held while acknowledgements are written."""
+_noting = threading.Lock()
+"""Held while a generation is compared and replaced. It is not held during a statement."""
 _pending: dict[str, dict[UUID, int]] = {}
 """By tenant."""
 _written: dict[int | tuple[str, int], int] = {}
@@ -37,7 +40,7 @@ def note(token: AccessToken, now: float) -> None:
     pending = _pending.get(tenant) or _pending.setdefault(tenant, {})
     written = _written.get(_key(tenant, session_id) if tenant else session_id.int, -1)
     if token.generation > max(written, pending.get(session_id, -1)):
-        pending[session_id] = token.generation
+        _keep_newest(pending, session_id, token.generation)
 
 
 def flush() -> bool:
@@ -52,12 +55,18 @@ def flush() -> bool:
                 _write(collected[start : start + CHUNK])
         except BaseException:
             for session_id, generation in collected:
-                pending.setdefault(session_id, generation)  # Unless a newer one was noted meanwhile.
+                _keep_newest(pending, session_id, generation)
             raise
         _written.update((_key(tenant, session_id), generation) for session_id, generation in collected)
         while len(_written) > REMEMBERED:
             del _written[next(iter(_written))]
         return True
+
+
+def _keep_newest(pending: dict[UUID, int], session_id: UUID, generation: int) -> None:
+    """Keep this generation, unless another thread has noted a newer one meanwhile."""
+    with _noting:
+        pending[session_id] = max(generation, pending.get(session_id, -1))
 
 
 def _key(tenant: str, session_id: UUID) -> int | tuple[str, int]:

@@ -85,6 +85,7 @@ class RevocationFeed:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
         self._revoked: dict[int, float] = {}  # By the 128 bits of the id, because a UUID is hashed by Python code.
         self._cursor: int | None = None
         self._asked_at = self._answered_at = self._fresh_until = float("-inf")
@@ -144,8 +145,13 @@ class RevocationFeed:
                 acknowledgements.flush()
         except Error as error:
             events.log("acknowledgements not written", error=type(error).__name__)
-        if waiting := list(islice(self._changed, USERS_OF_A_TURN)):
+        if waiting := self._some_changed():
             self._send_changed(waiting)
+
+    def _some_changed(self) -> list[str]:
+        # Python without a global lock does not iterate over a dictionary to which another thread adds.
+        with self._changing:
+            return list(islice(self._changed, USERS_OF_A_TURN))
 
     def _send_changed(self, subjects: Sequence[str]) -> None:
         """Let the sessions of changed users end. If the database does not answer, the users wait for the next turn."""
@@ -157,10 +163,11 @@ class RevocationFeed:
             return
         for _, ended in answers:
             self._keep(ended, self._monotonic())
-        for subject, id in sent.items():
-            # A change that was read meanwhile has another id, and has not been decided.
-            if id is not None and self._changed.get(subject) == id:
-                self._changed.pop(subject, None)
+        with self._changing:
+            for subject, id in sent.items():
+                # A change that was read meanwhile has another id, and has not been decided.
+                if id is not None and self._changed.get(subject) == id:
+                    del self._changed[subject]
 
     def _ask(self, now: float) -> bool:
         """Read the feed, unless another thread does so or has done so since ``now``.
@@ -208,7 +215,8 @@ class RevocationFeed:
         """Note the users who were changed. A row is read more than once while an older transaction is open."""
         for id, key in changes:
             if id not in self._seen_changes and (subject := _subject(key)) is not None:
-                self._changed[subject] = id
+                with self._changing:
+                    self._changed[subject] = id
             self._seen_changes[id] = _kept_until(now)
 
     def _news(self, since: int | None, now: float) -> News:
