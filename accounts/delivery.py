@@ -11,6 +11,7 @@ A process that ends regularly delivers the mails that are still waiting.
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any
@@ -76,7 +77,9 @@ def send(message: EmailMessage, *, is_notice: bool = False) -> bool:
     with _lock:
         is_kept = (_notices if is_notice else _links).put(message)
     if is_kept:
-        _pool.submit(deliver_next)
+        # In an empty context: threads of Python without a global lock begin in that of the request which started them,
+        # with its tenant and its language.
+        _pool.submit(Context().run, deliver_next)
     else:
         if DROPPED:
             DROPPED.labels(NOTICE if is_notice else LINK).inc()

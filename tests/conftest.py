@@ -189,7 +189,7 @@ def _new_process() -> Iterator[None]:
 def _mail_at_once() -> Iterator[None]:
     """Deliver mail before the request ends. Without it a slow thread could deliver a mail late, or to another test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: job()))
+        patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda run, *job: run(*job)))
         yield
 
 

@@ -14,6 +14,7 @@ neither a database that hangs nor many probes take more than one thread.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextvars import Context
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
@@ -55,7 +56,9 @@ class Question(Generic[T]):
         with self._lock:
             if self._answer is None or self._answer.done():
                 self._answer = Future()
-                Thread(target=self._run, args=(self._answer,), daemon=True).start()
+                # In an empty context: threads of Python without a global lock begin in that of the request, with its
+                # tenant and its language.
+                Thread(target=Context().run, args=(self._run, self._answer), daemon=True).start()
             answer = self._answer
         return answer.result(PATIENCE)
 

@@ -31,7 +31,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import setup_test_environment
 from accounts import delivery
-delivery._pool = SimpleNamespace(submit=lambda job: job())
+delivery._pool = SimpleNamespace(submit=lambda run, *job: run(*job))
 setup_test_environment()
 call_command("migrate", run_syncdb=True, verbosity=0)
 User = get_user_model()

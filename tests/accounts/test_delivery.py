@@ -1,6 +1,7 @@
 """The delivery of mails: no response waits for it, no account delays another's mail, and what is dropped is counted."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from threading import Event
 from types import SimpleNamespace
 
@@ -36,12 +37,22 @@ def test_a_response_does_not_wait_for_the_mail_server(api, server):
     assert server == []
 
 
+def test_a_mail_is_delivered_in_no_context_of_a_request(monkeypatch):
+    """In some Pythons, a new thread begins in the context of the request that started it."""
+    of_request: ContextVar[str] = ContextVar("of_request", default="none")
+    seen: list[str] = []
+    monkeypatch.setattr(EmailMessage, "send", lambda message: seen.append(of_request.get()))
+    of_request.set("acme")
+    send(EmailMessage("link", "x", to=["ada@example.org"]))
+    assert seen == ["none"]
+
+
 class TestAQueue:
     @pytest.fixture(autouse=True)
     def _waiting(self, _mail_at_once):
         """Let mails wait until the test delivers them. On a fast server none would have to wait."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda job: None))
+            patch.setattr(delivery, "_pool", SimpleNamespace(submit=lambda *job: None))
             patch.setattr(delivery, "_links", delivery.Queue())
             patch.setattr(delivery, "_notices", delivery.Queue())
             yield

@@ -1,8 +1,9 @@
 """Health checks and metrics: each answer is true, goes only to clients that may have it, and sets no cookie."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -89,6 +90,18 @@ class TestHealth:
         answered.set()
         asked[0].join()
         assert is_ready()
+
+    def test_the_database_is_not_asked_in_the_context_of_a_request(self, monkeypatch):
+        """In some Pythons, a new thread begins in the context of the one that starts it. Here each one does."""
+        of_request: ContextVar[str] = ContextVar("of_request", default="none")
+
+        class Inheriting(threading.Thread):
+            def __init__(self, *, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> None:
+                super().__init__(target=copy_context().run, args=(target, *args), daemon=daemon)
+
+        monkeypatch.setattr(monitoring, "Thread", Inheriting)
+        of_request.set("acme")
+        assert monitoring.Question(of_request.get).answer() == "none"
 
     def test_it_is_ready_when_all_migrations_are_applied_which_it_checks_once(self):
         recorder = MigrationRecorder(connection)
