@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from django.core.cache import cache
+from django.core.exceptions import BadRequest
 from django.test import RequestFactory
 from django.utils.translation import get_language_from_request
 
@@ -150,7 +151,10 @@ def _session_cookie(number: int) -> None:
 
 
 def _charset(number: int) -> None:
-    RequestFactory().generic("GET", "/", CONTENT_TYPE=f"text/plain; charset=x{number}{'y' * LONG}")
+    # Django 6 rejects long ones.
+    length = LONG if number % 2 else 9_000
+    with suppress(BadRequest):
+        RequestFactory().generic("GET", "/", CONTENT_TYPE=f"text/plain; charset=x{number}{'y' * length}")
 
 
 def _language(number: int) -> None:
