@@ -6,6 +6,7 @@ import pytest
 
 from tests.attacks.doors import INTROSPECTION
 from tests.attacks.use import Use
+from tests.config.operators import OPERATORS
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def use(db: None, settings: Any, clock: Any, mailoutbox: list[Any]) -> Use:
     A test on empty tables and logs would find no secret in them, whatever the code writes there.
     """
     settings.ROOT_URLCONF = "tests.urls"
-    settings.ADMINS = [("operator", "operator@example.org")]
+    settings.ADMINS = OPERATORS
     more = {"MODES": ["cookie", "scoped", "body"], "SERVICE_AUDIENCE": "services", **INTROSPECTION}
     settings.TOKENS = {**settings.TOKENS, **more}
     found = Use(clock, mailoutbox)

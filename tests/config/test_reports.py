@@ -21,6 +21,7 @@ from config.urls import handler500
 from config.urls import urlpatterns as project
 from tests.accounts.steps import NEW_PASSWORD
 from tests.browsers import FIREFOX, REFRESH, login, post
+from tests.config.operators import OPERATORS
 from tests.factories import UserFactory, link_token
 from tokens.web.reports import AdminMail, ErrorLine, ReportFilter
 
@@ -67,7 +68,7 @@ def report(settings: Any, mailoutbox: list[Any], monkeypatch: pytest.MonkeyPatch
 
     The HTML contains more than the text, and an operator may turn it on.
     """
-    settings.ADMINS = [("operator", "operator@example.org")]
+    settings.ADMINS = OPERATORS
     for handler in logging.getLogger("django").handlers:
         if isinstance(handler, AdminEmailHandler):
             monkeypatch.setattr(handler, "include_html", True)
@@ -222,7 +223,7 @@ def test_a_failure_leaves_one_line_in_the_log_without_message_and_query(report, 
 
 
 def test_a_receiver_that_fails_leaves_one_line_and_a_mail_without_its_message(settings, log, mailoutbox):
-    settings.ADMINS = [("operator", "operator@example.org")]
+    settings.ADMINS = OPERATORS
     error = IntegrityError(f"a constraint\nDETAIL:  Key (email)=({ADDRESS}) already exists.")
     logging.getLogger("django.dispatch").error("Error calling %s (%s)", "a receiver", error, exc_info=error)
     (line,), (mail,) = log.getvalue().splitlines(), mailoutbox
@@ -262,7 +263,7 @@ def djangos_report(settings: Any, mailoutbox: list[Any]) -> Any:
 
     Our reporter hides all of them, so that it would not show a missing mark.
     """
-    settings.ADMINS = [("operator", "operator@example.org")]
+    settings.ADMINS = OPERATORS
     settings.DEFAULT_EXCEPTION_REPORTER_FILTER = "django.views.debug.SafeExceptionReporterFilter"
     get_default_exception_reporter_filter.cache_clear()
     handler = AdminEmailHandler(include_html=True, reporter_class="django.views.debug.ExceptionReporter")
