@@ -1,8 +1,9 @@
-"""Latchkey beside other packages, and beside a view without authentication: ``python -m tests.benchmarks``.
+"""Latchkey beside other software, and beside handlers without authentication: ``python -m tests.benchmarks``.
 
-Many clients send requests to each peer's project, on one PostgreSQL and the same kind of server. Then the benchmark
-examines how each peer treats parallel refreshes, lost answers and stolen tokens. It prints tables, and writes them as
-Markdown to a directory, with a plot and all figures as JSON.
+Many clients send requests to each peer's project, on one PostgreSQL: to packages for Django, to Better Auth on Node.js,
+and to Glewlwyd, a server of its own. Then the benchmark examines how each peer treats parallel refreshes, lost answers,
+stolen tokens and revocations. It prints tables, and writes them as Markdown to a directory, with a plot and all figures
+as JSON.
 """
 
 import argparse
@@ -12,12 +13,12 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-NEEDED = ("granian", "matplotlib", "redis", "rest_framework_simplejwt", "knox", "allauth", "jwt_allauth")
-if missing := [name for name in NEEDED if find_spec(name) is None]:
-    sys.exit(f"Not installed: {', '.join(missing)}. Install what the benchmarks need: uv sync --group benchmarks")
+NEEDED = ("matplotlib", "psutil", "redis")
+if absent := [name for name in NEEDED if find_spec(name) is None]:
+    sys.exit(f"Not installed: {', '.join(absent)}. Install what the benchmarks need: uv sync --group benchmarks")
 
 from tests.benchmarks import correctness, options  # noqa: E402
-from tests.benchmarks.clients import PEERS  # noqa: E402
+from tests.benchmarks.peers import PEERS, missing  # noqa: E402
 from tests.benchmarks.plot import draw  # noqa: E402
 from tests.benchmarks.report import markdown  # noqa: E402
 from tests.benchmarks.results import Extent  # noqa: E402
@@ -30,7 +31,7 @@ QUICK = {"rounds": 2, "seconds": 0.2, "sessions": 100, "parallel": 2}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.Formatter)
     parser.add_argument("--peers", nargs="+", choices=NAMES, default=NAMES, metavar="PEER", help="some of the peers")
-    parser.add_argument("--rounds", type=int, default=12, help="how often every peer has its turn")
+    parser.add_argument("--rounds", type=int, default=8, help="how often every peer has its turn")
     parser.add_argument("--seconds", type=float, default=1, help="the length of a peer's turn with a workload")
     parser.add_argument("--sessions", type=int, default=1000, help="sessions of each peer")
     parser.add_argument("--connections", type=int, default=4, help="how many requests are sent at the same time")
@@ -41,6 +42,8 @@ def main() -> None:
     if given.quick:
         vars(given).update(QUICK)
     peers = [peer for peer in PEERS if peer.name in given.peers]
+    if absent := missing(peers):
+        parser.error(absent)
     results = run(peers, Extent(given.rounds, given.seconds, given.sessions, given.connections))
     found = correctness.run(given.parallel, peers)
     text = f"{markdown(results)}\n\n## Correctness\n\n{correctness.table(found)}\n"

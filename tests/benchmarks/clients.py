@@ -1,4 +1,4 @@
-"""The peers that are measured, and a client for each.
+"""A client for each peer that is measured.
 
 A client does no input or output: it returns the request that it would send next, and takes the response. So the load
 generator and the table of correctness use the same clients.
@@ -38,7 +38,9 @@ class Response:
 
 
 class Client(ABC):
-    """A client with its own tokens, which keeps the rules of its peer's project."""
+    """A client with its own tokens, which keeps the rules of its peer's project. ``view``: where it sends its GETs."""
+
+    view = "/view"
 
     @abstractmethod
     def sign_in(self, email: str, password: str) -> Request: ...
@@ -48,12 +50,16 @@ class Client(ABC):
         """Return the headers by which the server recognizes the client."""
 
     def ask(self) -> Request:
-        """Return a GET of ``/view``."""
-        return Request("GET", "/view", {**USER_AGENT, **self.credentials()})
+        """Return a GET that is answered with the user's key."""
+        return Request("GET", self.view, {**USER_AGENT, **self.credentials()})
 
     def refresh(self) -> Request:
         """Return the request that clients of this peer send after their access token has expired, if it has such."""
         raise NotImplementedError
+
+    @abstractmethod
+    def sign_out(self) -> Request:
+        """Return the request that ends the session at the server."""
 
     @abstractmethod
     def take(self, response: Response) -> None:
@@ -63,6 +69,11 @@ class Client(ABC):
 def _post(path: str, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
     sent = {**USER_AGENT, "Content-Type": "application/json", **(headers or {})}
     return Request("POST", path, sent, json.dumps(fields).encode())
+
+
+def _post_form(path: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+    sent = {**USER_AGENT, "Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+    return Request("POST", path, sent, urlencode(fields).encode())
 
 
 class Browser(Client):
@@ -96,6 +107,9 @@ class Latchkey(Browser):
     def refresh(self) -> Request:
         return _post("/api/auth/refresh", {}, self.credentials(without="access"))
 
+    def sign_out(self) -> Request:
+        return _post("/api/auth/logout", {}, self.credentials())
+
 
 class LatchkeyUnseen(Latchkey):
     """Sends the next GET instead, and the middleware refreshes."""
@@ -107,11 +121,37 @@ class LatchkeyUnseen(Latchkey):
 class DjangoSession(Browser):
     """Signs in by the form of Django's own view."""
 
+    csrf_token = "0" * 32
+
     def sign_in(self, email: str, password: str) -> Request:
-        token = "0" * 32
-        fields = {"username": email, "password": password, "csrfmiddlewaretoken": token}
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={token}"}
-        return Request("POST", "/sign-in", {**USER_AGENT, **headers}, urlencode(fields).encode())
+        return self._submit("/sign-in", username=email, password=password)
+
+    def sign_out(self) -> Request:
+        return self._submit("/sign-out")
+
+    def _submit(self, path: str, **fields: str) -> Request:
+        self._cookies["csrftoken"] = self.csrf_token
+        return _post_form(path, {**fields, "csrfmiddlewaretoken": self.csrf_token}, self.credentials())
+
+
+class BetterAuth(Browser):
+    """Has one session cookie, which is not replaced. Requests prolong the session, so this client never refreshes."""
+
+    def sign_in(self, email: str, password: str) -> Request:
+        return _post("/api/auth/sign-in/email", {"email": email, "password": password}, self.credentials())
+
+    def sign_out(self) -> Request:
+        return _post("/api/auth/sign-out", {}, {"Origin": "http://localhost", **self.credentials()})
+
+
+class BetterAuthCached(BetterAuth):
+    """Also has the cookie cache: a signed cookie with session and user, which expires as access tokens do.
+
+    After that the next GET reads the session from the database, and its response renews the cookie.
+    """
+
+    def refresh(self) -> Request:
+        return Request("GET", self.view, {**USER_AGENT, **self.credentials(without="session_data")})
 
 
 class TokenClient(Client):
@@ -119,6 +159,7 @@ class TokenClient(Client):
 
     login, user_field = "", "email"
     renewal, renewal_field = "", ""
+    logout = ""
     header, scheme = "Authorization", "Bearer {access}"
 
     def __init__(self) -> None:
@@ -133,6 +174,9 @@ class TokenClient(Client):
     def refresh(self) -> Request:
         return _post(self.renewal, {self.renewal_field: self.tokens[self.renewal_field]})
 
+    def sign_out(self) -> Request:
+        return _post(self.logout, {}, self.credentials())
+
     def take(self, response: Response) -> None:
         answer = json.loads(response.body) if response.status == 200 else {}
         for part in (answer, answer.get("meta", {}), answer.get("data", {})):
@@ -143,19 +187,25 @@ class SimpleJWT(TokenClient):
     login, user_field = "/api/token/", "username"
     renewal, renewal_field = "/api/token/refresh/", "refresh"
 
+    def sign_out(self) -> Request:
+        return _post("/api/token/blacklist/", {"refresh": self.tokens["refresh"]})
+
 
 class AllauthSession(TokenClient):
     login = "/_allauth/app/v1/auth/login"
     header, scheme = "X-Session-Token", "{session_token}"
 
+    def sign_out(self) -> Request:
+        return Request("DELETE", "/_allauth/app/v1/auth/session", {**USER_AGENT, **self.credentials()})
 
-class AllauthJWT(TokenClient):
-    login, scheme = AllauthSession.login, "Bearer {access_token}"
+
+class AllauthJWT(AllauthSession):
+    header, scheme = "Authorization", "Bearer {access_token}"
     renewal, renewal_field = "/_allauth/app/v1/tokens/refresh", "refresh_token"
 
 
 class Knox(TokenClient):
-    scheme = "Token {token}"
+    scheme, logout = "Token {token}", "/api/auth/logout/"
 
     def sign_in(self, email: str, password: str) -> Request:
         basic = b64encode(f"{email}:{password}".encode()).decode()
@@ -165,7 +215,7 @@ class Knox(TokenClient):
 class JWTAllauth(TokenClient):
     """Reads the access token from JSON, and keeps the refresh token as a cookie."""
 
-    login = "/jwt-allauth/login/"
+    login, logout = "/jwt-allauth/login/", "/jwt-allauth/logout/"
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,13 +224,37 @@ class JWTAllauth(TokenClient):
     def refresh(self) -> Request:
         return _post("/jwt-allauth/refresh/", {}, self._browser.credentials())
 
+    def sign_out(self) -> Request:
+        return _post(self.logout, {}, {**self.credentials(), **self._browser.credentials()})
+
     def take(self, response: Response) -> None:
         super().take(response)
         self._browser.take(response)
 
 
+class Glewlwyd(TokenClient):
+    """Sends the grants of OAuth 2.0 to the token endpoint (RFC 6749, sections 4.3 and 6)."""
+
+    view, token_endpoint = "/api/oidc/userinfo", "/api/oidc/token"
+    scheme = "Bearer {access_token}"
+
+    def sign_in(self, email: str, password: str) -> Request:
+        fields = {"grant_type": "password", "scope": "openid", "username": email, "password": password}
+        return _post_form(self.token_endpoint, fields)
+
+    def refresh(self) -> Request:
+        fields = {"grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"]}
+        return _post_form(self.token_endpoint, fields)
+
+    def sign_out(self) -> Request:
+        fields = {"grant_type": "delete_token", "refresh_token": self.tokens["refresh_token"]}
+        return _post_form(self.token_endpoint, fields)
+
+
 class Bare(Client):
     """Sends no credentials. Where others refresh, it sends a POST."""
+
+    view = "/bare"
 
     def sign_in(self, email: str, password: str) -> Request:
         return self.ask()
@@ -188,46 +262,20 @@ class Bare(Client):
     def credentials(self) -> dict[str, str]:
         return {}
 
-    def ask(self) -> Request:
-        return Request("GET", "/bare")
-
     def refresh(self) -> Request:
-        return Request("POST", "/bare-post", {"Content-Type": "application/json"}, b"{}")
+        return _post("/bare-post", {})
+
+    def sign_out(self) -> Request:
+        return self.ask()
 
     def take(self, response: Response) -> None:
         pass
 
 
-def environment_of(project: str) -> dict[str, str]:
-    """Return the environment variables by which Django loads this one of the `projects`."""
-    module = "latchkey" if project == "latchkey" else "settings"
-    return {"PROJECT": project, "DJANGO_SETTINGS_MODULE": f"tests.benchmarks.projects.{module}"}
+class BareGlewlwyd(Bare):
+    """Asks Glewlwyd for its configuration, which it has in memory. There is no such POST, so this sends GETs only."""
 
+    view = "/config"
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """``project``: its name in `projects`. ``rotates``: whether each refresh returns a new refresh token."""
-
-    name: str
-    project: str
-    client: type[Client]
-    refreshes: bool = False
-    rotates: bool = False
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return environment_of(self.project)
-
-
-BARE = Peer("bare view", "bare", Bare, refreshes=True)
-PEERS = (
-    Peer("Latchkey", "latchkey", Latchkey, refreshes=True, rotates=True),
-    Peer("Latchkey, unseen", "latchkey", LatchkeyUnseen, refreshes=True, rotates=True),
-    Peer("simplejwt", "simplejwt", SimpleJWT, refreshes=True, rotates=True),
-    Peer("allauth, JWT", "allauth_jwt", AllauthJWT, refreshes=True, rotates=True),
-    Peer("jwt-allauth", "jwt_allauth", JWTAllauth, refreshes=True, rotates=True),
-    Peer("allauth, session", "allauth", AllauthSession),
-    Peer("knox", "knox", Knox),
-    Peer("Django sessions, db", "sessions", DjangoSession),
-    Peer("Django sessions, cached_db", "sessions_cached", DjangoSession),
-)
+    def refresh(self) -> Request:
+        return self.ask()

@@ -1,25 +1,26 @@
-"""How does a peer treat parallel refreshes, lost answers and stolen tokens? ``python -m tests.benchmarks.correctness``.
+"""How does a peer treat parallel refreshes, lost answers, stolen tokens and revocations?
 
-A process serves each peer that refreshes, over HTTP, on a PostgreSQL that the benchmark starts, with the protocol's
-default durations. Hours pass by moving that process's clock. Every session was refreshed an hour before. `Findings`
-lists what is examined. The result is a Markdown table.
+``python -m tests.benchmarks.correctness`` serves each peer over HTTP, on a PostgreSQL that it starts, with the
+protocol's default durations. Hours pass by moving the clock of the peer's process. Every session was refreshed an hour
+before. `Findings` lists what is examined. The result is a Markdown table.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import count
 from threading import Barrier
 from typing import Any
 
-from tests.benchmarks.clients import PEERS, Client, Peer, Request, Response
-from tests.benchmarks.command import postgres_started
+from tests.benchmarks.clients import Client
 from tests.benchmarks.options import parser, progress
+from tests.benchmarks.peers import PEERS, Peer, missing
+from tests.benchmarks.platforms import Examined
 from tests.benchmarks.projects.populate import PASSWORD, address
-from tests.clients.projects import ROOT, Server, clean_environment, started
+from tests.benchmarks.servers import stores_started
 
 PARALLEL = 10
 LATER = 60
@@ -27,70 +28,48 @@ LATER = 60
 USED = 120
 """Seconds after which an access token is used again: late enough for Latchkey to learn from it."""
 HOUR = 3600
+REVOKED = (0, 1, 2, *range(60, 16 * 60, 60))
+"""How many seconds after a sign-out a copy of the access token is tested."""
+WAITED = 2
+"""The first seconds really pass. Latchkey reads its revocations by a monotonic clock, which is not moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found about one peer.
+    """What was found about one peer. All but ``revoked_after`` is None for a peer that does not refresh.
 
     ``succeeded``: of `PARALLEL` refreshes by one token, in each round. ``going_on``: how many of those clients could
     refresh again an hour later. ``chains``: how many different refresh tokens they held then. ``repeated_at_once``,
     ``repeated_later``: whether a client whose answer was lost is signed in after it has sent its token again, and still
     is an hour later. ``replay_refused``: whether an attacker's older token is rejected after the owner has used a newer
     one. ``session_ended``, ``access_ended``: whether the owner's newest refresh token, and the owner's access token,
-    which had some minutes left, are rejected after that.
+    which had some minutes left, are rejected after that. ``revoked_after``: which of `REVOKED` was the first at which
+    an attacker's copy of an access token was rejected by another process than the one at which its owner signed out;
+    None if it was accepted at the last one, or if its refresh token still is.
     """
 
-    succeeded: Sequence[int]
-    going_on: Sequence[int]
-    chains: Sequence[int]
-    repeated_at_once: bool
-    repeated_later: bool
-    replay_refused: bool
-    session_ended: bool
-    access_ended: bool
+    revoked_after: float | None
+    succeeded: Sequence[int] | None = None
+    going_on: Sequence[int] | None = None
+    chains: Sequence[int] | None = None
+    repeated_at_once: bool | None = None
+    repeated_later: bool | None = None
+    replay_refused: bool | None = None
+    session_ended: bool | None = None
+    access_ended: bool | None = None
 
 
-class Site(Server):
-    """A process that serves a peer's project, and runs code there."""
+def examine(
+    peer: Peer, site: Examined, other: Examined, rounds: int, progress: Callable[[], Any] = lambda: None
+) -> Findings:
+    """``site`` and ``other``: two processes of the peer, on a database with `users`.
 
-    def forward(self, seconds: float) -> None:
-        """Move its clock forward."""
-        self.do("from tests.benchmarks.projects.populate import forward; forward(seconds)", seconds=seconds)
-
-    def populate(self, users: int) -> None:
-        self.do("from tests.benchmarks.projects.populate import populate; populate(users)", users=users)
-
-    def send(self, request: Request, wait: Callable[[], Any] = lambda: None) -> Response:
-        """``wait``: called when the connection is open."""
-        connection = self.connect()
-        try:
-            connection.connect()
-            wait()
-            connection.request(request.method, request.path, request.body, dict(request.headers))
-            answer = connection.getresponse()
-            headers = tuple((name.lower(), value) for name, value in answer.getheaders())
-            return Response(answer.status, headers, answer.read())
-        finally:
-            connection.close()
-
-    def succeeds(self, client: Client, request: Request) -> bool:
-        """Send the client's request, let it take the response, and return whether that is a success."""
-        response = self.send(request)
-        client.take(response)
-        return response.status == 200
-
-    def serves(self, client: Client) -> bool:
-        """Return whether a GET of the client is answered as one of a signed-in user."""
-        return self.succeeds(client, client.ask())
-
-    def refreshes(self, client: Client) -> bool:
-        """Return whether the client can refresh, and is signed in afterwards."""
-        return self.succeeds(client, client.refresh()) and self.serves(client)
-
-
-def examine(peer: Peer, site: Site, rounds: int, progress: Callable[[], Any] = lambda: None) -> Findings:
-    """``site`` must have `users` users. ``progress`` is called after each step. There are as many steps as users."""
+    ``progress`` is called after each step. There are as many steps as users.
+    """
+    revoked_after = _revoke(peer, site, other)
+    progress()
+    if not peer.refreshes:
+        return Findings(revoked_after)
     clients = _clients(peer, site)
     together = []
     for _ in range(rounds):
@@ -102,27 +81,50 @@ def examine(peer: Peer, site: Site, rounds: int, progress: Callable[[], Any] = l
         progress()
     stolen = _replay(site, next(clients))
     progress()
-    return Findings(*zip(*together, strict=True), *repeated, *stolen)
+    return Findings(revoked_after, *zip(*together, strict=True), *repeated, *stolen)
 
 
-def users(rounds: int) -> int:
+def users(peer: Peer, rounds: int) -> int:
     """Return how many users are needed: one for each session."""
-    return rounds + 3
+    return rounds + 4 if peer.refreshes else 1
 
 
-def _clients(peer: Peer, site: Site) -> Iterator[Client]:
+def _signed_in(peer: Peer, site: Examined, number: int) -> Client:
+    client = peer.client()
+    client.take(site.send(client.sign_in(address(number), PASSWORD)))
+    assert site.serves(client), f"{peer.name}: cannot sign in"
+    return client
+
+
+def _revoke(peer: Peer, site: Examined, other: Examined) -> float | None:
+    other.forward(1)  # Its clock must not be behind, even by a moment: then it would not yet accept the new token.
+    client = _signed_in(peer, site, 0)
+    stolen = deepcopy(client)
+    assert other.serves(stolen), f"{peer.name}: another process rejects an access token"
+    access = stolen.ask()
+    status = site.send(client.sign_out()).status
+    assert status < 400 or status == 401, f"{peer.name}: cannot sign out: {status}"  # allauth answers 401.
+    before = 0
+    for after in REVOKED:
+        time.sleep(min(after, WAITED) - min(before, WAITED))
+        other.forward(max(after, WAITED) - max(before, WAITED))
+        before = after
+        if other.send(access).status != 200:
+            return None if peer.refreshes and other.refreshes(stolen) else after
+    return None
+
+
+def _clients(peer: Peer, site: Examined) -> Iterator[Client]:
     """Clients of different users, each refreshed an hour ago."""
-    for number in count():
-        client = peer.client()
-        client.take(site.send(client.sign_in(address(number), PASSWORD)))
-        assert site.serves(client), f"{peer.name}: cannot sign in"
+    for number in count(1):
+        client = _signed_in(peer, site, number)
         site.forward(HOUR)
         assert site.refreshes(client), f"{peer.name}: cannot refresh"
         site.forward(HOUR)
         yield client
 
 
-def _refresh_together(site: Site, client: Client) -> tuple[int, int, int]:
+def _refresh_together(site: Examined, client: Client) -> tuple[int, int, int]:
     copies = [deepcopy(client) for _ in range(PARALLEL)]
     start = Barrier(PARALLEL)
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -137,7 +139,7 @@ def _refresh_together(site: Site, client: Client) -> tuple[int, int, int]:
     return len(winners), len(going_on), len(different)
 
 
-def _repeat(site: Site, client: Client, seconds: float) -> bool:
+def _repeat(site: Examined, client: Client, seconds: float) -> bool:
     site.send(client.refresh())  # The client never receives this answer.
     site.forward(seconds)
     if not site.refreshes(client):
@@ -146,7 +148,7 @@ def _repeat(site: Site, client: Client, seconds: float) -> bool:
     return site.refreshes(client)
 
 
-def _replay(site: Site, owner: Client) -> tuple[bool, bool, bool]:
+def _replay(site: Examined, owner: Client) -> tuple[bool, bool, bool]:
     attacker = deepcopy(owner)
     assert site.refreshes(owner)
     site.forward(USED)
@@ -156,52 +158,66 @@ def _replay(site: Site, owner: Client) -> tuple[bool, bool, bool]:
     return refused, not site.refreshes(owner), access_ended
 
 
-@contextmanager
-def served(peer: Peer, database_url: str) -> Iterator[Site]:
-    """Serve a peer's project on a database."""
-    command = [sys.executable, "-m", "tests.clients.existing_project.serve"]
-    with started(command, ROOT, clean_environment(**peer.environment, DATABASE_URL=database_url)) as process:
-        yield Site(process)
-
-
-def run(rounds: int = 20, peers: Iterable[Peer] = PEERS) -> dict[str, dict[str, Any]]:
-    """Return the fields of `Findings` of each peer that refreshes, by its name."""
-    peers = [peer for peer in peers if peer.refreshes]
+def run(rounds: int = 20, peers: Sequence[Peer] = PEERS) -> dict[str, dict[str, Any]]:
+    """Return the fields of `Findings` of each peer, by its name."""
     found = {}
-    with postgres_started() as postgres, progress(total=len(peers) * users(rounds), unit=" steps") as bar:
+    steps = sum(users(peer, rounds) for peer in peers)
+    with stores_started() as stores, progress(total=steps, unit=" steps") as bar:
         for number, peer in enumerate(peers):
             bar.set_description(peer.name)
-            postgres.ask(f"CREATE DATABASE peer{number}", database="postgres")
-            with served(peer, postgres.url(f"peer{number}")) as site:
-                site.do("from tests.benchmarks.projects.populate import migrate; migrate()")
-                site.populate(users(rounds))
-                found[peer.name] = asdict(examine(peer, site, rounds, bar.update))
+            stores.postgres.ask(f"CREATE DATABASE peer{number}", database="postgres")
+            url = stores.postgres.url(f"peer{number}")
+            environment = {**peer.environment, "DATABASE_URL": url, "REDIS_URL": f"unix://{stores.redis.path}"}
+            peer.platform.populate(users(peer, rounds), environment)
+            with ExitStack() as stack:
+                site, other = (stack.enter_context(peer.platform.examined(environment)) for _ in range(2))
+                found[peer.name] = asdict(examine(peer, site, other, rounds, bar.update))
     return found
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
     """Return the findings as Markdown."""
     signed_in, rejected = {True: "signed in", False: "signed out"}, {True: "rejected", False: "accepted"}
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        f"of {PARALLEL} parallel refreshes succeed": lambda facts: _range(facts["succeeded"]),
-        "of these can refresh an hour later": lambda facts: _range(facts["going_on"]),
-        "with so many different tokens": lambda facts: _range(facts["chains"]),
-        "answer lost, token sent again immediately": lambda facts: signed_in[facts["repeated_at_once"]],
-        f"… after {LATER} s": lambda facts: signed_in[facts["repeated_later"]],
-        "replay of an old token": lambda facts: rejected[facts["replay_refused"]],
-        "then the owner's newest refresh token": lambda facts: rejected[facts["session_ended"]],
-        "and access token": lambda facts: rejected[facts["access_ended"]],
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {
+        f"of {PARALLEL} parallel refreshes succeed": ("succeeded", _range),
+        "of these can refresh an hour later": ("going_on", _range),
+        "with so many different tokens": ("chains", _range),
+        "answer lost, token sent again immediately": ("repeated_at_once", signed_in.__getitem__),
+        f"… after {LATER} s": ("repeated_later", signed_in.__getitem__),
+        "replay of an old token": ("replay_refused", rejected.__getitem__),
+        "then the owner's newest refresh token": ("session_ended", rejected.__getitem__),
+        "and access token": ("access_ended", rejected.__getitem__),
     }
-    rows = [[name, *(cell(facts) for cell in columns.values())] for name, facts in found.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (["", *columns], ["---"] * (len(columns) + 1), *rows))
+    rows = [
+        [name, *("–" if facts[key] is None else cell(facts[key]) for key, cell in columns.values()), _delay(facts)]
+        for name, facts in found.items()
+    ]
+    titles = ["", *columns, "after the owner's sign-out, a stolen access token is rejected"]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
 
 def _range(numbers: Sequence[int]) -> str:
     return "–".join(str(number) for number in sorted({min(numbers), max(numbers)}))
 
 
+def _delay(facts: dict[str, Any]) -> str:
+    """Return when a revocation was noticed. It may have been up to a step of `REVOKED` earlier."""
+    match facts["revoked_after"]:
+        case None:
+            return "never"
+        case 0:
+            return "at once"
+        case seconds if seconds < 60:
+            return f"within {seconds} s"
+        case seconds:
+            return f"within {seconds // 60} min"
+
+
 def main() -> None:
-    given = parser(run, __doc__, rounds="rounds of parallel refreshes").parse_args()
+    options = parser(run, __doc__, rounds="rounds of parallel refreshes")
+    given = options.parse_args()
+    if absent := missing(PEERS):
+        options.error(absent)
     print(table(run(given.rounds)))  # noqa: T201
 
 

@@ -61,9 +61,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``growth``: of the peer's database, in 1,000 refreshes."""
+    """``growth``: of the peer's database, in 1,000 refreshes. ``bare``: the name of what it is compared with."""
 
     name: str
+    bare: str
     rotates: bool
     growth: Size
     ask: Workload
@@ -82,11 +83,17 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """``bare`` and ``rotation``: what no peer can be faster than."""
+    """``bares``: what no peer on the same platform can be faster than. ``rotation``: the same for our refresh."""
 
     machine: dict[str, str | int]
     versions: dict[str, str]
     extent: Extent
-    bare: Result
+    bares: list[Result]
     peers: list[Result]
     rotation: Statement
+
+    def ratio(self, mine: Result, workload: str, figure: str) -> float:
+        """Return a figure of a peer's workload, in multiples of its bare handler's."""
+        [bare] = (bare for bare in self.bares if bare.name == mine.bare)
+        found: float = getattr(getattr(mine, workload), figure) / getattr(getattr(bare, workload), figure)
+        return found

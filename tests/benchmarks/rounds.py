@@ -10,23 +10,18 @@ import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
 
-from tests.benchmarks.clients import BARE, PEERS, Peer
 from tests.benchmarks.options import progress
+from tests.benchmarks.peers import DJANGO, PEERS, Peer, bare_of
 from tests.benchmarks.results import Extent, Result, Results, Size, Statement, Turn, Workload
-from tests.benchmarks.servers import Stores, cpu, populate, stores_started
+from tests.benchmarks.servers import Stores, cpu, stores_started
 from tests.benchmarks.sites import Site
 from tests.scale.cluster import Node
 
-WARM_UP = 0.3
-"""Seconds of GETs before the measurement. Each client also refreshes once."""
-PACKAGES = ("Django", "djangorestframework", "granian", "psycopg", "djangorestframework-simplejwt", "django-rest-knox")
-PACKAGES += ("django-allauth", "django-jwt-allauth", "redis")
 _ID = "lpad(to_hex({}), 32, '0')::uuid"
 _FILL = f"""
     SET session_replication_role = replica;  -- Do not check foreign keys: the sessions have no users.
@@ -56,7 +51,7 @@ class Rotation:
         self._script = folder / "rotation.sql"
         self._script.write_text(_ROTATE.format(sessions=sessions))
         self._postgres.ask("CREATE DATABASE rotation", database="postgres")
-        populate(0, {**PEERS[0].environment, "DATABASE_URL": self._postgres.url("rotation")})
+        DJANGO.populate(0, {**PEERS[0].environment, "DATABASE_URL": self._postgres.url("rotation")})
         for statement in (_FILL.format(sessions=sessions), "VACUUM ANALYZE tokens_refreshtoken"):
             self._postgres.ask(statement, database="rotation")
 
@@ -82,10 +77,12 @@ class Contestant:
 
     def __init__(self, site: Site, server: Node, extent: Extent) -> None:
         self.site, self._server, self._extent = site, server, extent
-        site.sign_in(server, extent.connections)
-        site.ask(server, WARM_UP, extent.connections)
-        if site.peer.refreshes:
-            site.refresh(server, float("inf"), extent.connections)
+        self._connections = site.together(extent.connections)
+        site.sign_in(server, self._connections)
+        for _ in range(site.peer.platform.warm_ups):
+            site.ask(server, site.peer.platform.warm_up, self._connections)
+            if site.peer.refreshes:
+                site.refresh(server, float("inf"), self._connections)
         self.turns: dict[str, list[Turn]] = {name: [] for name in site.workloads}
         self._refreshed, self._rotated = site.refreshed, site.rotations()
         self.weigh()
@@ -99,7 +96,7 @@ class Contestant:
     def work(self, workload: str) -> None:
         """Run one slice."""
         server, database = cpu(self._server.pid), self.site.stores.cpu
-        done = self.site.workloads[workload](self._server, self._extent.seconds, self._extent.connections)
+        done = self.site.workloads[workload](self._server, self._extent.seconds, self._connections)
         self.turns[workload].append(Turn(done, cpu(self._server.pid) - server, self.site.stores.cpu - database))
 
     def growth(self) -> Size:
@@ -114,15 +111,16 @@ class Contestant:
     def result(self, growth: Size, folder: Path) -> Result:
         costs, peer = self.site.costs(folder), self.site.peer
         workloads = {name: Workload.of(turns, costs[name]) for name, turns in self.turns.items()}
-        return Result(peer.name, peer.rotates, growth, **workloads)
+        return Result(peer.name, bare_of(peer).name, peer.rotates, growth, **workloads)
 
 
 def run(peers: Sequence[Peer], extent: Extent) -> Results:
-    """Measure these peers, the bare view and the bare rotation."""
+    """Measure these peers, what is bare on their platforms, and the bare rotation."""
+    bares = list(dict.fromkeys(map(bare_of, peers)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="latchkey-")))
         stores = stack.enter_context(stores_started())
-        sites = [Site(peer, f"peer_{number}", stores, extent.sessions) for number, peer in enumerate([BARE, *peers])]
+        sites = [Site(peer, f"peer_{number}", stores, extent.sessions) for number, peer in enumerate([*bares, *peers])]
         rotation = Rotation(stores, extent.sessions, folder)
         with ExitStack() as servers:
             contestants = []
@@ -131,12 +129,13 @@ def run(peers: Sequence[Peer], extent: Extent) -> Results:
                 contestants.append(Contestant(site, servers.enter_context(site.served(folder)), extent))
             _compete(contestants, rotation, extent)
             growths = [contestant.growth() for contestant in contestants]
-        bare, *others = (
+        found = [
             contestant.result(growth, folder)
             for contestant, growth in zip(progress(contestants, "counting statements"), growths, strict=True)
-        )
-        versions = {package: version(package) for package in PACKAGES}
-        return Results(_machine(stores), versions, extent, bare, others, rotation.statement())
+        ]
+        versions = {name: number for bare in bares for name, number in bare.platform.versions.items()}
+        of_bares, of_peers = found[: len(bares)], found[len(bares) :]
+        return Results(_machine(stores), versions, extent, of_bares, of_peers, rotation.statement())
 
 
 def _compete(contestants: Sequence[Contestant], rotation: Rotation, extent: Extent) -> None:

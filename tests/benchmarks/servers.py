@@ -1,21 +1,28 @@
-"""The processes that a benchmark runs: PostgreSQL, Redis, and granian for each peer; and the CPU time of each."""
+"""The processes that a benchmark runs: PostgreSQL, Redis, and granian for each project on Django; their CPU time."""
 
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from tests.benchmarks.command import postgres_started
+from tests.benchmarks.platforms import Examined, Platform
+from tests.benchmarks.projects import environment_of
 from tests.browser.proxies import reserved_port
-from tests.clients.projects import clean_environment
+from tests.clients.projects import clean_environment, started
 from tests.scale.cluster import ROOT, Database, Node, Redis, node_started, redis_started
 
 DURATIONS = {"TOKENS_REUSE_GRACE": "1", "TOKENS_ACKNOWLEDGE_AFTER": "2"}
 """Seconds after which a session of Latchkey can be rotated again. The defaults are 30 and 90."""
+PACKAGES = ("Django", "djangorestframework", "granian", "psycopg", "djangorestframework-simplejwt", "django-rest-knox")
+PACKAGES += ("django-allauth", "django-jwt-allauth", "redis")
+MODULES = ("granian", "redis", "rest_framework_simplejwt", "knox", "allauth", "jwt_allauth")
 
 
 def cpu(pid: int) -> float:
@@ -48,21 +55,44 @@ def stores_started() -> Iterator[Stores]:
         yield Stores(postgres, redis)
 
 
-@contextmanager
-def granian_started(environment: Mapping[str, str], folder: Path) -> Iterator[Node]:
-    """Serve the project that the environment names, with the options of `deploy/`. ``folder``: for the log."""
-    # The server's threads stay, however long a peer waits for its turn.
-    variables = clean_environment(**environment, GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT="600")
-    application = "tests.benchmarks.projects.wsgi:application"
-    with (
-        reserved_port() as port,
-        (folder / "log").open("ab") as log,
-        node_started(port, variables, application, stdout=log, stderr=log) as node,
-    ):
-        yield node
+class Django(Platform):
+    """The `projects` on Django, served by granian with the options of `deploy/`."""
+
+    @property
+    def missing(self) -> str:
+        absent = [name for name in MODULES if find_spec(name) is None]
+        return f"{', '.join(absent)}: uv sync --group benchmarks" if absent else ""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {package: version(package) for package in PACKAGES}
+
+    def environment(self, project: str) -> dict[str, str]:
+        return environment_of(project)
+
+    def populate(self, users: int, environment: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.projects.populate", str(users)]
+        subprocess.run(command, cwd=ROOT, env=clean_environment(**environment), check=True)
+
+    @contextmanager
+    def started(self, environment: Mapping[str, str], folder: Path) -> Iterator[Node]:
+        # The server's threads stay, however long a peer waits for its turn.
+        variables = clean_environment(**environment, GRANIAN_BLOCKING_THREADS_IDLE_TIMEOUT="600")
+        application = "tests.benchmarks.projects.wsgi:application"
+        with (
+            reserved_port() as port,
+            (folder / "log").open("ab") as log,
+            node_started(port, variables, application, stdout=log, stderr=log) as node,
+        ):
+            yield node
+
+    @contextmanager
+    def examined(self, environment: Mapping[str, str]) -> Iterator[Examined]:
+        command = [sys.executable, "-m", "tests.clients.existing_project.serve"]
+        with started(command, ROOT, clean_environment(**environment)) as process:
+            yield _Examined(process)
 
 
-def populate(users: int, environment: Mapping[str, str]) -> None:
-    """Create the tables and users of the project that the environment names."""
-    command = [sys.executable, "-m", "tests.benchmarks.projects.populate", str(users)]
-    subprocess.run(command, cwd=ROOT, env=clean_environment(**environment), check=True)
+class _Examined(Examined):
+    def forward(self, seconds: float) -> None:
+        self.do("from tests.benchmarks.projects.populate import forward; forward(seconds)", seconds=seconds)

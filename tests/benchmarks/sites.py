@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks.clients import Client, Peer, Response
+from tests.benchmarks.clients import Client, Response
 from tests.benchmarks.counting import counting
 from tests.benchmarks.loading import Slice, load, read, written
+from tests.benchmarks.peers import Peer
 from tests.benchmarks.projects.populate import PASSWORD, address
 from tests.benchmarks.results import Cost, Size
-from tests.benchmarks.servers import DURATIONS, Stores, granian_started, populate
+from tests.benchmarks.servers import DURATIONS, Stores
 from tests.scale.cluster import Node
 
 REST = max(float(seconds) for seconds in DURATIONS.values())
@@ -52,13 +53,17 @@ class Site:
     def populate(self) -> None:
         """Create the database, its tables, and a user for each client."""
         self.stores.postgres.ask(f"CREATE DATABASE {self.database}", database="postgres")
-        populate(len(self._clients), self._environment())
+        self.peer.platform.populate(len(self._clients), self._environment())
 
     @contextmanager
     def served(self, folder: Path, sockets: Path | None = None) -> Iterator[Node]:
         """Serve the project. ``sockets``: a folder with other sockets of PostgreSQL and Redis to use."""
-        with granian_started(self._environment(sockets), folder) as server:
+        with self.peer.platform.started(self._environment(sockets), folder) as server:
             yield server
+
+    def together(self, connections: int) -> int:
+        """Return how many of these connections the platform can take."""
+        return min(connections, self.peer.platform.connections or connections)
 
     def sign_in(self, server: Node, connections: int) -> None:
         """Let each client sign in. The others wait for the first one, in which allauth imports some modules."""

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.clients import environment_of
 from tests.benchmarks.options import parser, progress
+from tests.benchmarks.projects import environment_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL = """

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
@@ -41,7 +41,7 @@ def _of_packages() -> Iterator[Any]:
         return
     yield path("admin/", admin.site.urls)
     if not apps.is_installed("rest_framework"):
-        yield from (path("view", view), path("sign-in", LoginView.as_view()))
+        yield from (path("view", view), path("sign-in", LoginView.as_view()), path("sign-out", LogoutView.as_view()))
         return
     from rest_framework.decorators import api_view
     from rest_framework.response import Response
@@ -53,14 +53,17 @@ def _of_packages() -> Iterator[Any]:
         yield path("jwt-allauth/", include("jwt_allauth.urls"))
     if apps.is_installed("knox"):
         from knox.views import LoginView as KnoxLoginView
+        from knox.views import LogoutView as KnoxLogoutView
         from rest_framework.authentication import BasicAuthentication
 
         yield path("api/auth/login/", KnoxLoginView.as_view(authentication_classes=[BasicAuthentication]))
+        yield path("api/auth/logout/", KnoxLogoutView.as_view())
     if apps.is_installed("rest_framework_simplejwt"):
-        from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+        from rest_framework_simplejwt.views import TokenBlacklistView, TokenObtainPairView, TokenRefreshView
 
         yield path("api/token/", TokenObtainPairView.as_view())
         yield path("api/token/refresh/", TokenRefreshView.as_view())
+        yield path("api/token/blacklist/", TokenBlacklistView.as_view())
 
 
 urlpatterns = [path("bare", bare), path("bare-post", bare_post), *_of_packages()]
