@@ -99,6 +99,23 @@ def insert(alias: str, *rows: Model) -> None:
         row._state.adding, row._state.db = False, alias
 
 
+def update(row: Model, *names: str) -> None:
+    """Write these columns of a row to its database. As with `QuerySet.update`, no signals are sent."""
+    alias = str(row._state.db)
+    connection, meta = connections[alias], row._meta
+    fields = [*(meta.get_field(name) for name in names), meta.pk]
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]  # type: ignore[union-attr]
+    with connection.cursor() as cursor:
+        cursor.execute(_change(type(row), names, alias), values)
+
+
+@lru_cache(maxsize=32)
+def _change(model: Any, names: Sequence[str], alias: str) -> str:
+    quote, meta = connections[alias].ops.quote_name, model._meta
+    columns = ", ".join(f"{quote(meta.get_field(name).column)} = %s" for name in names)
+    return f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608
+
+
 @lru_cache(maxsize=32)
 def _insertion(model: Any, count: int, alias: str) -> str:
     quote = connections[alias].ops.quote_name

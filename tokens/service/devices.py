@@ -27,7 +27,7 @@ from uuid_utils.compat import uuid7
 
 from tokens.conf import token_settings
 from tokens.database.expressions import DatabaseNow
-from tokens.database.statements import Read, insert
+from tokens.database.statements import Read, insert, update
 from tokens.database.transactions import clock, durable, writer
 from tokens.models import Device, RefreshToken
 from tokens.service.client import Client
@@ -144,8 +144,7 @@ def _devices(alias: str, **digest: Any) -> Any:
 
 def _note_sign_in(device: Device, name: str, now: datetime) -> None:
     device.last_sign_in, device.name = _order(device, now), name or device.name
-    row = Device.objects.using(device._state.db).filter(pk=device.pk)
-    row.update(last_sign_in=device.last_sign_in, name=device.name)
+    update(device, "last_sign_in", "name")
 
 
 def _order(device: Device, now: datetime) -> UUID:

@@ -10,7 +10,7 @@ from tests.factories import UserFactory
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import statements
 from tokens.database.expressions import DatabaseNow
-from tokens.database.statements import Read, insert
+from tokens.database.statements import Read, insert, update
 from tokens.database.transactions import clock
 from tokens.models import Device, RefreshToken, SecurityEvent
 
@@ -128,3 +128,11 @@ class TestInserting:
             for signal in (pre_save, post_save):
                 signal.disconnect(note, sender=Device)
         assert sent == []
+
+
+def test_an_update_writes_these_columns_of_this_row_in_one_statement(holders):
+    device, other = holders[0].row.device, holders[1].row.device
+    device.name, device.created_at = "phone", other.created_at
+    assert len(statements(lambda: update(device, "name"))) == 1
+    assert [*Device.objects.filter(name="phone").values_list("pk", flat=True)] == [device.pk]
+    assert Device.objects.get(pk=device.pk).created_at != other.created_at
