@@ -36,6 +36,7 @@ from tokens.service import (
     users,
 )
 from tokens.service.client import Client
+from tokens.service.issuing import IssuedTokens
 from tokens.service.purge import purges
 from tokens.service.revocation_feed import feed
 
@@ -123,7 +124,7 @@ def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
             texts = texts[place:] + texts[:place]
             break
         answer = refreshing.refresh(texts[place], ("cookie",), _client())
-        assert isinstance(answer, refreshing.Grant)
+        assert isinstance(answer, IssuedTokens)
         texts[place] = answer.refresh_token or texts[place]
         rotated += answer.decision is Decision.ROTATE
         repeated += answer.decision is Decision.REPEAT
