@@ -11,7 +11,7 @@ from tests.scale.cluster import ROOT
 SMALLEST = {
     "cost": ["--turns=1", "--requests=20"],
     "growth": ["--sessions=1000", "--refreshes=1000"],
-    "lists": ["--small=6000", "--large=12000", "--repeats=1"],
+    "lists": ["--large=30000", "--repeats=1"],
     "purge": ["--rows=200000", "--rounds=1"],
     "startup": ["--rounds=1"],
 }
