@@ -100,6 +100,22 @@ function write(app: Application, path: string, text: string, what: "created" | "
   return { path, what };
 }
 
+/** Returns a program without its comments. What looks like a comment in a string stays, such as "/blog/*". */
+function withoutComments(text: string): string {
+  return text.replace(/("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "$1");
+}
+
+/** Returns whether a program makes the guard of the package, and exports or calls it. */
+function usesGuard(code: string): boolean {
+  if (!code.includes("django-latchkey-next/guard")) return false;
+  if (/\bexport\b[^;]*=\s*guard\b|\bguard\s+as\s+(proxy|middleware|default)\b|\bguard\s*\(/.test(code)) return true;
+  const made = /(?:(\bexport\s+)?\b(?:const|let|var)\s+([\w$]+)\b[^=;]*=\s*)?\bcreateGuard\s*\(/.exec(code);
+  if (!made) return false;
+  const [, isExported, name] = made, withoutStrings = code.replace(/["'][^"'\n]*["']/g, "");
+  if (!name || (isExported && /^(proxy|middleware)$/.test(name))) return true;
+  return withoutStrings.split(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`)).length > 2;
+}
+
 /** Returns a configuration whose export is wrapped, or null if its form is not one that is surely understood. */
 function wrapped(text: string): string | null {
   if (text.includes("withLatchkey") || text.match(/\b(export|as) default\b|\bmodule\.exports\b/g)?.length !== 1) return null;
@@ -122,7 +138,7 @@ function configuration(app: Application): Outcome {
   const path = paths.find((one) => existsSync(join(app.root, one)));
   if (!path) return write(app, `next.config.${app.isTypeScript && app.version > 14 ? "ts" : "mjs"}`, templates.CONFIG, "created");
   const text = readFileSync(join(app.root, path), "utf8");
-  if (/\bwithLatchkey\s*\(/.test(text)) return { path, what: "left as it is" };
+  if (/\bwithLatchkey\s*\(/.test(withoutComments(text))) return { path, what: "left as it is" };
   const changed = wrapped(text);
   if (changed !== null) return write(app, path, changed, "changed");
   const before = "/* what the file exports now */";
@@ -134,9 +150,12 @@ function guard(app: Application): Outcome {
   const name = app.version > 15 ? "proxy" : "middleware";
   const found = existing(app, ...(name === "proxy" ? ["proxy", "middleware"] : ["middleware"]).map((one) => app.base + one));
   if (!found) return write(app, `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`, templates.guard(name), "created");
-  if (readFileSync(join(app.root, found), "utf8").includes("django-latchkey-next/guard")) return { path: found, what: "left as it is" };
-  const toDo = `Call the guard in ${found}, and remove its config.matcher, because a path that it leaves out is not guarded:`;
-  return { path: found, what: "left as it is", toDo: `${toDo}\n${templates.MERGED_GUARD}` };
+  const code = withoutComments(readFileSync(join(app.root, found), "utf8"));
+  const toDo = [];
+  if (!usesGuard(code)) toDo.push(`Call the guard in ${found}:\n${templates.MERGED_GUARD}`);
+  if (/\bconfig\b[\s\S]*\bmatcher\b/.test(code))
+    toDo.push(`Remove matcher from the config in ${found}. The guard does not run for a path that it leaves out.`);
+  return { path: found, what: "left as it is", ...(toDo.length && { toDo: toDo.join("\n\n") }) };
 }
 
 /** Adds the variables that the file does not have. `given`: those of the command line, which the file should agree with. */

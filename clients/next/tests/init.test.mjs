@@ -141,12 +141,43 @@ test("an application's own guard and page stay, and the user is told what to mer
   assert.equal(status, 1);
   for (const path of ["src/middleware.ts", "src/app/account/page.jsx"]) assert.equal(found[path], own[path]);
   assert.equal(found[".env.local"], `${own[".env.local"]}\nAUTH_SERVER=http://127.0.0.1:8000\n`);
-  assert.match(stdout, /^Call the guard in src\/middleware\.ts, and remove its config\.matcher/m);
+  assert.match(stdout, /^Call the guard in src\/middleware\.ts:$/m);
+  assert.doesNotMatch(stdout, /matcher/);
   assert.match(stdout, /^\.env\.local has another value\..*\nORIGIN=https:\/\/b\.example$/m);
   assert.match(stdout, /^3\. Open https:\/\/a\.example\/account$/m);
-  writeFileSync(join(folder, "src/middleware.ts"), 'import { createGuard } from "django-latchkey-next/guard";\n');
-  assert.equal(init("init").status, 0);
 });
+
+const GUARD = 'import { createGuard } from "django-latchkey-next/guard";\n';
+const CALLED = `${GUARD}const guard = createGuard({ public: ["/blog/*"] });\nexport const proxy = (request) => guard(request);\n`;
+const MATCHER = 'export const config = { matcher: ["/dashboard/:path*"] };\n';
+const CALL = /^Call the guard in proxy\.ts:$/m, REMOVE = /^Remove matcher from the config in proxy\.ts\./m;
+const MERGED = {
+  "only imports the guard": [GUARD, [CALL]],
+  "makes a guard that it never calls": [`${GUARD}const guard = createGuard();\nexport function proxy() {}\n`, [CALL]],
+  "calls the guard in a comment": [`${GUARD}// const response = await guard(request), of createGuard()\n/* createGuard() */\n`, [CALL]],
+  "exports the guard under another name": [`${GUARD}export const guard = createGuard();\n`, [CALL]],
+  "calls another function of this name": ["const guard = createGuard();\nguard();\n", [CALL]],
+  "calls the guard and has a matcher": [CALLED + MATCHER, [REMOVE]],
+  "only imports the guard and has a matcher": [GUARD + MATCHER, [CALL, REMOVE]],
+  "has a matcher and no guard": [MATCHER, [CALL, REMOVE]],
+  "has a matcher under an assigned config": [`${CALLED}const config = { runtime: "nodejs", "matcher": "/a" };\nexport { config };\n`, [REMOVE]],
+  "calls the guard": [CALLED, []],
+  "calls the guard, and a comment has a matcher": [`${CALLED}// ${MATCHER}/*\n${MATCHER}*/\n`, []],
+  "calls the guard, and its config has something else": [`${CALLED}export const config = { runtime: "nodejs" };\n`, []],
+  "exports the guard": [`${GUARD}export const proxy = createGuard();\n`, []],
+  "exports the guard at its end": [`${GUARD}const one: Guard = createGuard();\nexport { one as proxy };\n`, []],
+  "exports the guard as its default": [`${GUARD}export default createGuard({});\n`, []],
+  "exports the guard without public pages": ['export { guard as proxy } from "django-latchkey-next/guard";\n', []],
+};
+for (const [what, [text, expected]] of Object.entries(MERGED))
+  test(`a file that ${what} ${expected.length ? "is not finished" : "is finished"}`, () => {
+    create({ "proxy.ts": text });
+    init("init");
+    const { status, stdout } = init("init");
+    assert.equal(status, expected.length ? 1 : 0, stdout);
+    for (const line of [CALL, REMOVE]) assert.equal(line.test(stdout), expected.includes(line), stdout);
+    assert.equal(read("proxy.ts"), text);
+  });
 
 test("up to version 15 a file proxy.ts is no guard", () => {
   create({ "proxy.ts": "", "tsconfig.json": "{}" }, "15.5.18");
