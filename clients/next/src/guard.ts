@@ -7,6 +7,7 @@
 import { NextResponse, type NextRequest } from "next/server.js";
 import { afterResponse, cookiesOf, withoutCookies } from "./cookies.js";
 import { ask } from "./latchkey.js";
+import { mark } from "./marker.js";
 import { isBuilt, judgedPath, latchkeysPath, publicPaths } from "./paths.js";
 import { ConfigurationError, settings, type Settings } from "./settings.js";
 import { accessTokenIn, unverified } from "./tokens.js";
@@ -101,9 +102,9 @@ class Passage {
   }
 
   #withCookieHeader(cookies: string): { request: { headers: Headers } } | undefined {
-    if (cookies === (this.#cookies ?? "")) return undefined;
     const headers = new Headers(this.#request.headers);
-    headers.set("cookie", cookies);
+    if (!mark(headers) && cookies === (this.#cookies ?? "")) return undefined;
+    if (cookies !== (this.#cookies ?? "")) headers.set("cookie", cookies);
     return { request: { headers } };
   }
 

@@ -186,13 +186,13 @@ function page(app: Application): Outcome[] {
   });
 }
 
-function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string): string {
+function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string, isLeft: boolean): string {
   const server = URL.canParse(AUTH_SERVER) ? new URL(AUTH_SERVER) : null, own = URL.canParse(ORIGIN) ? new URL(ORIGIN).port : "";
   const isHere = server && ["127.0.0.1", "localhost", "[::1]"].includes(server.hostname);
   const demo = `   ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
   const start = `Start Latchkey in its checkout, if it does not run yet:\n${demo}`;
   const latchkey = isHere ? start : `Let Latchkey run at ${AUTH_SERVER}, with ORIGIN=${ORIGIN}`;
-  return `Next steps:
+  return `${isLeft ? "Next steps, after the lines above" : "Next steps"}:
 1. ${latchkey}
 2. Start the application: npm run dev${own && own !== "3000" ? ` -- --port ${own}` : ""}
 3. Open ${ORIGIN}${path}`;
@@ -218,7 +218,7 @@ function init(root: string, args: string[]): 0 | 1 {
   if (outcomes.every(({ what }) => what === "left as it is")) console.log("\nNothing was changed.");
   const toDo = outcomes.flatMap((one) => one.toDo ?? []);
   if (toDo.length) console.log(`\nLeft for you to do:\n\n${toDo.join("\n\n")}`);
-  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : "/sign-in")}`);
+  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : "/sign-in", toDo.length > 0)}`);
   return toDo.length ? 1 : 0;
 }
 

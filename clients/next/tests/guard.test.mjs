@@ -85,6 +85,18 @@ for (const [kind, args] of Object.entries(forged))
     assert.equal(handedOn(response), "a=b; c=d");
   });
 
+test("in development each request that is passed on has a mark, with and without new cookies", async (context) => {
+  const mark = (response) => response.headers.get("x-middleware-request-x-latchkey-guard");
+  assert.equal(mark(await visit("/about")), null);
+  process.env.NODE_ENV = "development";
+  context.after(() => delete process.env.NODE_ENV);
+  latchkey.answers["/api/auth/refresh"] = { status: 200, cookies: await refreshed() };
+  for (const [path, cookie] of [["/about", ""], ["/account", `a=b; access=${await latchkey.token()}`], ["/account", "refresh=old"]])
+    assert.equal(mark(await visit(path, cookie)), "yes");
+  assert.equal(handedOn(await visit("/about")), null);
+  assert.equal(handedOn(await visit("/about", "a=b")), "a=b");
+});
+
 test("where a tenant is named, only its tokens open a page", async () => {
   process.env.LATCHKEY_TENANT = "first";
   try {

@@ -175,6 +175,7 @@ for (const [what, [text, expected]] of Object.entries(MERGED))
     init("init");
     const { status, stdout } = init("init");
     assert.equal(status, expected.length ? 1 : 0, stdout);
+    assert.match(stdout, expected.length ? /^Next steps, after the lines above:$/m : /^Next steps:$/m);
     for (const line of [CALL, REMOVE]) assert.equal(line.test(stdout), expected.includes(line), stdout);
     assert.equal(read("proxy.ts"), text);
   });
