@@ -6,7 +6,7 @@
 
 import { NextResponse, type NextRequest } from "next/server.js";
 import { afterResponse, cookiesOf, withoutCookies } from "./cookies.js";
-import { ask } from "./latchkey.js";
+import { ask, isThere, noAnswer } from "./latchkey.js";
 import { mark } from "./marker.js";
 import { isBuilt, judgedPath, latchkeysPath, publicPaths } from "./paths.js";
 import { ConfigurationError, settings, type Settings } from "./settings.js";
@@ -65,7 +65,7 @@ class Passage {
   async answer(): Promise<NextResponse> {
     const request = this.#request, given = this.#given;
     const path = request.nextUrl.basePath ? null : latchkeysPath(request.nextUrl.pathname);
-    if (path !== null) return NextResponse.rewrite(this.#atLatchkey(path));
+    if (path !== null) return this.#handToLatchkey(path);
     if (this.#isBuilt) return NextResponse.next();
     const foreign = isForeign(request, given);
     if (foreign && !["GET", "HEAD", "OPTIONS"].includes(request.method))
@@ -85,6 +85,14 @@ class Passage {
     const response = this.#isPublic ? this.#next(null) : await this.#refuse(answer, access);
     // Delete cookies only when the user goes to a page: a late response to an old request must not undo a newer sign-in.
     return ended && isNavigation(request) ? withCookies(response, answer) : response;
+  }
+
+  /** Lets Latchkey answer. If it does not run, Next.js answers 500 without a reason. */
+  async #handToLatchkey(path: string): Promise<NextResponse> {
+    const isRunning = isThere(this.#given);
+    // In production the request does not wait, and only the log has the reason.
+    if (process.env.NODE_ENV === "development" && !(await isRunning)) return unavailable(noAnswer(this.#given));
+    return NextResponse.rewrite(this.#atLatchkey(path));
   }
 
   /** Passes the request on, with this access token or none. A token that was not verified is not handed on. */
@@ -206,8 +214,8 @@ function withCookies(response: NextResponse, answer: Response): NextResponse {
   return response;
 }
 
-const unavailable = (): NextResponse =>
-  new NextResponse("Try again in a moment.", { status: 503, headers: { "Retry-After": "2", "Cache-Control": PRIVATE } });
+const unavailable = (text = "Try again in a moment."): NextResponse =>
+  new NextResponse(`${text}\n`, { status: 503, headers: { "Retry-After": "2", "Cache-Control": PRIVATE } });
 
 /** The error is in the server's log. It is also on the page, so that the person who sets the site up sees it. It contains no secret. */
 function misconfigured(request: NextRequest, why: string): NextResponse {
