@@ -45,6 +45,15 @@ export function createGuard(options: GuardOptions = {}): Guard {
 /** The guard of an application without public pages. */
 export const guard: Guard = createGuard();
 
+/**
+ * Returns whether the request goes on to the application after this response of the guard.
+ *
+ * If not, the guard has answered: by a redirect to the sign-in page, by a page of Latchkey, or by an error.
+ */
+export function continues(response: Response): boolean {
+  return response.headers.get("x-middleware-next") === "1";
+}
+
 /** One request on its way through the guard. */
 class Passage {
   readonly #request: NextRequest;

@@ -22,10 +22,12 @@ export const ${name} = createGuard({ public: ["/", "/favicon.ico"] });
 `;
 
 /** The lines with which an application's own function calls the guard. */
-export const MERGED_GUARD = `import { createGuard } from "django-latchkey-next/guard";
+export const MERGED_GUARD = `import { continues, createGuard } from "django-latchkey-next/guard";
 const guard = createGuard({ public: ["/", "/favicon.ico"] });
-// First in your function. Add to this response what yours did, such as headers, and return it.
-const response = await guard(request);`;
+// First in your function, which becomes async:
+const response = await guard(request);
+if (!continues(response)) return response;
+// Then what your function did. Set its headers on this response, and return it.`;
 
 export const PAGE = `import { Suspense } from "react";
 import { session } from "django-latchkey-next";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, mock, test } from "node:test";
 import { generateKeyPair } from "jose";
 import { NextRequest } from "next/server.js";
-import { createGuard } from "../lib/guard.js";
+import { continues, createGuard } from "../lib/guard.js";
 import { KID, ORIGIN, seconds, startLatchkey } from "./latchkey.mjs";
 
 let latchkey;
@@ -23,7 +23,7 @@ function visit(path, cookie = "", { headers = NAVIGATION, method = "GET" } = {})
 }
 
 const handedOn = (response) => response.headers.get("x-middleware-request-cookie");
-const isPassed = (response) => response.headers.get("x-middleware-next") === "1";
+const isPassed = continues;
 const rewritten = (response) => response.headers.get("x-middleware-rewrite");
 const refreshed = async (claims, options) => [`access=${await latchkey.token(claims, options)}; Path=/`, REFRESHED];
 
