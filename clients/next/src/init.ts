@@ -6,10 +6,11 @@
  * or something is left for the user to do. 2: the command line is wrong.
  */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { latchkeysPath } from "./paths.js";
 import { ConfigurationError, settingsFrom } from "./settings.js";
 import * as templates from "./templates.js";
 
@@ -23,11 +24,10 @@ Adds Latchkey to the Next.js application in this folder. No file is overwritten.
 const EXTENSIONS = ["ts", "tsx", "js", "jsx", "mjs", "mts"];
 
 /** The command cannot go on. The message is for the user. */
-class CommandError extends Error {
-  constructor(message: string, readonly exitCode: 1 | 2 = 1) {
-    super(message);
-  }
-}
+class CommandError extends Error {}
+
+/** The command line is wrong. */
+class UsageError extends CommandError {}
 
 interface Application {
   readonly root: string;
@@ -186,28 +186,58 @@ function page(app: Application): Outcome[] {
   });
 }
 
-function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string, isLeft: boolean): string {
+/** Returns the path of a page that needs a session, or null if the application has none. Only paths without parameters count. */
+function guardedPage(app: Application, folder = `${app.base}app`, path = ""): string | null {
+  const entries = readdirSync(join(app.root, folder), { withFileTypes: true }).sort((one, other) => (one.name < other.name ? -1 : 1));
+  const isPage = entries.some(({ name }) => EXTENSIONS.some((extension) => name === `page.${extension}`));
+  if (path && isPage && latchkeysPath(path) === null) return path;
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    // Next.js leaves out the name of a group, as in (shop), and has no page in _folder, @slot, [parameter] and (.)other.
+    const isGroup = /^\([^.()]+\)$/.test(name);
+    if (!isGroup && !/^[A-Za-z0-9-][\w-]*$/.test(name)) continue;
+    const found = guardedPage(app, `${folder}/${name}`, isGroup ? path : `${path}/${name}`);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function nextSteps({ ORIGIN, AUTH_SERVER }: Values, page: string | null, isLeft: boolean): string {
   const server = URL.canParse(AUTH_SERVER) ? new URL(AUTH_SERVER) : null, own = URL.canParse(ORIGIN) ? new URL(ORIGIN).port : "";
   const isHere = server && ["127.0.0.1", "localhost", "[::1]"].includes(server.hostname);
-  const demo = `   ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
-  const start = `Start Latchkey in its checkout, if it does not run yet:\n${demo}`;
+  const variables = `ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 TOKENS_ACCESS_LIFETIME=30`;
+  const demo = `${variables} uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
+  const why = "With TOKENS_ACCESS_LIFETIME=30 access tokens expire after 30 seconds, so that you can see a refresh.";
+  const start = `Start Latchkey in its checkout, if it does not run yet:\n   ${demo}\n   ${why}`;
   const latchkey = isHere ? start : `Let Latchkey run at ${AUTH_SERVER}, with ORIGIN=${ORIGIN}`;
+  const noPage = `Add a page below app/, such as app/account, and open it. Every page but ${ORIGIN}/ needs a session.`;
   return `${isLeft ? "Next steps, after the lines above" : "Next steps"}:
 1. ${latchkey}
 2. Start the application: npm run dev${own && own !== "3000" ? ` -- --port ${own}` : ""}
-3. Open ${ORIGIN}${path}`;
+3. ${page ? `Open ${ORIGIN}${page}. The guard leads to the sign-in, and back.` : noPage}`;
+}
+
+/** Returns what `parse` returns. Its error becomes one line: Node adds advice about how such words can be passed. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!code.startsWith("ERR_PARSE_ARGS")) throw error;
+    throw new UsageError(message.split(/\. |\n/)[0]!.replace(/\.?$/, "."));
+  }
 }
 
 /** Runs the command in a folder, prints what it did, and returns the exit code. */
 function init(root: string, args: string[]): 0 | 1 {
   const text = { type: "string" } as const, flag = { type: "boolean" } as const;
   const options = { origin: text, "auth-server": text, "with-page": flag, help: flag };
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = parsed(() => parseArgs({ args, options, allowPositionals: true }));
   if (values.help) {
     console.log(USAGE);
     return 0;
   }
-  if (positionals.join(" ") !== "init") throw new CommandError(USAGE, 2);
+  if (positionals.length === 0) throw new UsageError("Say what to do: init.");
+  if (positionals.join(" ") !== "init") throw new UsageError(`There is no command "${positionals.join(" ")}".`);
   const { origin = "http://localhost:3000", "auth-server": server = "http://127.0.0.1:8000" } = values;
   const { origin: ORIGIN, authServer: AUTH_SERVER } = settingsFrom({ ORIGIN: origin, AUTH_SERVER: server });
   const given = { ...(values.origin && { ORIGIN }), ...(values["auth-server"] && { AUTH_SERVER }) };
@@ -218,7 +248,7 @@ function init(root: string, args: string[]): 0 | 1 {
   if (outcomes.every(({ what }) => what === "left as it is")) console.log("\nNothing was changed.");
   const toDo = outcomes.flatMap((one) => one.toDo ?? []);
   if (toDo.length) console.log(`\nLeft for you to do:\n\n${toDo.join("\n\n")}`);
-  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : "/sign-in", toDo.length > 0)}`);
+  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : guardedPage(app), toDo.length > 0)}`);
   return toDo.length ? 1 : 0;
 }
 
@@ -226,10 +256,10 @@ try {
   process.exitCode = init(process.cwd(), process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof Error)) throw error;
-  const code = "code" in error ? String(error.code) : "";
-  const isUsage = error instanceof ConfigurationError || code.startsWith("ERR_PARSE_ARGS");
-  // Other errors with a code are those of the file system. Their messages name the path.
-  if (!isUsage && !code && !(error instanceof CommandError)) throw error;
+  const isUsage = error instanceof UsageError || error instanceof ConfigurationError;
+  // Errors with a code are those of the file system. Their messages name the path.
+  if (!isUsage && !("code" in error) && !(error instanceof CommandError)) throw error;
   console.error(`django-latchkey-next: ${error.message}`);
-  process.exitCode = error instanceof CommandError ? error.exitCode : isUsage ? 2 : 1;
+  if (error instanceof UsageError) console.error(`\n${USAGE}`);
+  process.exitCode = isUsage ? 2 : 1;
 }
