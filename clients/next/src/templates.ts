@@ -35,9 +35,11 @@ import { SignOut } from "./sign-out";
 
 export default function Account() {
   return (
-    <Suspense>
-      <Greeting />
-    </Suspense>
+    <main style={{ padding: "2rem" }}>
+      <Suspense>
+        <Greeting />
+      </Suspense>
+    </main>
   );
 }
 
@@ -45,13 +47,11 @@ async function Greeting() {
   const found = await session();
   if (!found) return <a href="/sign-in?next=/account">Your session has ended. Sign in again.</a>;
   return (
-    <main>
+    <>
       <h1>Hello {found.user.name}</h1>
-      <p>
-        Your address is {found.user.email}. <a href="/devices">Your devices</a>
-      </p>
+      <p style={{ margin: "1rem 0", textDecoration: "underline" }}><a href="/devices">Your devices</a></p>
       <SignOut />
-    </main>
+    </>
   );
 }
 `;
