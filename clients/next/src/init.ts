@@ -21,6 +21,9 @@ Adds Latchkey to the Next.js application in this folder. No file is overwritten.
   --origin       the address of the application in the browser (default: http://localhost:3000)
   --auth-server  Latchkey's address for Next.js (default: http://127.0.0.1:8000)
   --with-page    also adds an example page at /account`;
+/** Files that belong to public pages in most applications. A document, such as a PDF, may be for some users only. */
+const PUBLIC_FILE = /^\w[\w.-]*\.(avif|gif|ico|jpe?g|png|svg|webp|woff2?|webmanifest)$|^(manifest\.json|robots\.txt|sitemap\.xml)$/;
+const MOST_PUBLIC_FILES = 12;
 const EXTENSIONS = ["ts", "tsx", "js", "jsx", "mjs", "mts"];
 
 /** The command cannot go on. The message is for the user. */
@@ -38,11 +41,12 @@ interface Application {
   readonly version: number;
 }
 
-/** What happened to a file. `toDo`: what the user has to do with it. */
+/** What happened to a file. `toDo`: what the user has to do with it. `note`: what the user should know. */
 interface Outcome {
   readonly path: string;
   readonly what: "created" | "changed" | "left as it is";
   readonly toDo?: string;
+  readonly note?: string;
 }
 
 type Values = Readonly<Record<"ORIGIN" | "AUTH_SERVER", string>>;
@@ -146,13 +150,26 @@ function configuration(app: Application): Outcome {
   return { path, what: "left as it is", toDo: `Wrap what ${path} exports:\n${lines.join("\n")};` };
 }
 
+/** Returns the paths of the files in the first level of `public/` that the pages for everybody may need. */
+function publicFiles(app: Application): string[] {
+  const folder = join(app.root, "public");
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => PUBLIC_FILE.test(name) && name !== "favicon.ico") : [];
+  return names.sort().map((name) => `/${name}`);
+}
+
 function guard(app: Application): Outcome {
+  const files = publicFiles(app), listed = files.slice(0, MOST_PUBLIC_FILES), others = files.length - listed.length;
+  const more = others ? ` ${others} more in public/ need a session until you add them.` : "";
   const name = app.version > 15 ? "proxy" : "middleware";
   const found = existing(app, ...(name === "proxy" ? ["proxy", "middleware"] : ["middleware"]).map((one) => app.base + one));
-  if (!found) return write(app, `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`, templates.guard(name), "created");
+  if (!found) {
+    const path = `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`;
+    const note = `Everybody may see what is in the list public of ${path}, such as your files ${listed.join(", ")}.${more}`;
+    return { ...write(app, path, templates.guard(name, listed), "created"), ...(listed.length && { note }) };
+  }
   const code = withoutComments(readFileSync(join(app.root, found), "utf8"));
   const toDo = [];
-  if (!usesGuard(code)) toDo.push(`Call the guard in ${found}:\n${templates.MERGED_GUARD}`);
+  if (!usesGuard(code)) toDo.push(`Call the guard in ${found}:\n${templates.mergedGuard(listed)}`);
   if (/\bconfig\b[\s\S]*\bmatcher\b/.test(code))
     toDo.push(`Remove matcher from the config in ${found}. The guard does not run for a path that it leaves out.`);
   return { path: found, what: "left as it is", ...(toDo.length && { toDo: toDo.join("\n\n") }) };
@@ -246,6 +263,7 @@ function init(root: string, args: string[]): 0 | 1 {
   const outcomes = [configuration(app), guard(app), variables, ...(values["with-page"] ? page(app) : [])];
   for (const { path, what } of outcomes) console.log(`${what.padEnd(14)} ${path}`);
   if (outcomes.every(({ what }) => what === "left as it is")) console.log("\nNothing was changed.");
+  for (const { note } of outcomes) if (note) console.log(`\n${note}`);
   const toDo = outcomes.flatMap((one) => one.toDo ?? []);
   if (toDo.length) console.log(`\nLeft for you to do:\n\n${toDo.join("\n\n")}`);
   console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : guardedPage(app), toDo.length > 0)}`);

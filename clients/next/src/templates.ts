@@ -15,15 +15,22 @@ export const exportOf = (value: string): string => `export default withLatchkey(
 export const commonJsExportOf = (value: string): string =>
   `module.exports = (...given) => import("django-latchkey-next/config").then(({ withLatchkey }) => withLatchkey(${value})(...given))`;
 
-/** `proxy` from Next.js 16 on, and before `middleware`: the name of the file, and of its export. */
-export const guard = (name: string): string => `import { createGuard } from "django-latchkey-next/guard";
+/** Returns the call that makes a guard, which lets everybody see these files besides the first page. */
+function createGuard(files: readonly string[]): string {
+  const paths = ["/", "/favicon.ico", ...files].map((path) => JSON.stringify(path));
+  const inOneLine = `createGuard({ public: [${paths.join(", ")}] });`;
+  return inOneLine.length < 90 ? inOneLine : `createGuard({\n  public: [\n${paths.map((path) => `    ${path},\n`).join("")}  ],\n});`;
+}
 
-export const ${name} = createGuard({ public: ["/", "/favicon.ico"] });
+/** `proxy` from Next.js 16 on, and before `middleware`: the name of the file, and of its export. */
+export const guard = (name: string, files: readonly string[]): string => `import { createGuard } from "django-latchkey-next/guard";
+
+export const ${name} = ${createGuard(files)}
 `;
 
-/** The lines with which an application's own function calls the guard. */
-export const MERGED_GUARD = `import { continues, createGuard } from "django-latchkey-next/guard";
-const guard = createGuard({ public: ["/", "/favicon.ico"] });
+/** Returns the lines with which an application's own function calls the guard. */
+export const mergedGuard = (files: readonly string[]): string => `import { continues, createGuard } from "django-latchkey-next/guard";
+const guard = ${createGuard(files)}
 // First in your function, which becomes async:
 const response = await guard(request);
 if (!continues(response)) return response;

@@ -194,6 +194,24 @@ test("the addresses are written as origins, and the next steps have their ports"
   assert.match(stdout, /npm run dev -- --port 4000$/m);
 });
 
+test("the pictures of public pages are in the list of the guard, and documents and folders are not", () => {
+  const names = ["next.svg", "vercel.svg", "robots.txt", "site.webmanifest", "favicon.ico"];
+  const closed = ["report.pdf", "data.json", ".hidden.svg", "a picture.png", "x*.svg", "private/secret.png"];
+  create(Object.fromEntries([...names, ...closed].map((name) => [`public/${name}`, ""])));
+  const { stdout } = init("init");
+  assert.equal(read("proxy.js").match(/public: (\[[^\]]*\])/)[1].replace(/\s+|,\s*(?=\])/g, ""), '["/","/favicon.ico","/next.svg","/robots.txt","/site.webmanifest","/vercel.svg"]');
+  assert.match(stdout, /^Everybody may see .* proxy\.js, such as your files \/next\.svg, \/robots\.txt, \/site\.webmanifest, \/vercel\.svg\.$/m);
+});
+
+test("at most a dozen files are in the list, and the command says how many are not", () => {
+  create(Object.fromEntries(Array.from({ length: 15 }, (_, index) => [`public/${String.fromCharCode(97 + index)}.svg`, ""])));
+  const { stdout } = init("init");
+  assert.match(read("proxy.js"), /^    "\/l\.svg",\n  \],\n\}\);\n$/m);
+  assert.match(stdout, /\/l\.svg\. 3 more in public\/ need a session until you add them\.$/m);
+  writeFileSync(join(folder, "proxy.js"), "");
+  assert.match(init("init").stdout, /^const guard = createGuard\(\{\n  public: \[\n(    "\/.*",\n){14}  \],\n\}\);$/m);
+});
+
 const PAGES = {
   "a page that needs a session": [["dashboard/page.tsx"], "/dashboard"],
   "the first of several": [["shop/page.js", "about/team/page.tsx"], "/about/team"],
