@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from tests.docs.blocks import blocks
+from tests.docs.blocks import Block, block, blocks
 from tests.docs.tutorial import prints
 from tests.documents import PAGES
 
@@ -75,6 +75,19 @@ def test_each_folder_has_the_version_in_its_name(version):
 
 CONFIG = "const nextConfig: NextConfig = {\n  reactStrictMode: true,\n};\n\nexport default nextConfig;\n"
 INIT = "npx django-latchkey-next init --with-page"
+OWN = [block("docs/how-to/nextjs.md", f"// {when}, in proxy.ts:") for when in ("Before", "After")]
+"""A ``proxy.ts`` of an application, before and after it calls the guard."""
+COMPILED = ["--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--skipLibCheck"]
+
+
+def runs_blocks() -> list[Block]:
+    return OWN
+
+
+def init(workspace: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the package's command in the folder of an application."""
+    command = ["node", str(workspace / "next" / "lib" / "init.js"), "init", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("page", ["docs/tutorial/nextjs.md", "docs/how-to/nextjs.md"])
@@ -85,8 +98,8 @@ def test_the_command_writes_the_files_that_the_pages_show(page, workspace, tmp_p
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert [one for one in blocks(page, "sh") if INIT in one.text]
-    init = ["node", str(workspace / "next" / "lib" / "init.js"), *INIT.split()[2:]]
-    done = subprocess.run(init, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    done = init(workspace, tmp_path, *INIT.split()[3:])
+    assert done.returncode == 0
     assert [one for one in blocks(page, "text") if not prints(one.text, done.stdout)] == []
 
     shown = {found[1]: one.body for one in blocks(page) if (found := re.fullmatch(r"(?://|#) (\S+)", one.first))}
@@ -98,3 +111,54 @@ def test_the_command_writes_the_files_that_the_pages_show(page, workspace, tmp_p
     both = shown.keys() & written.keys()
     assert {".env.local", "proxy.ts", "app/account/page.tsx"} <= both
     assert {path: shown[path] for path in both} == {path: written[path] for path in both}
+
+
+@pytest.fixture
+def application(workspace, tmp_path) -> Path:
+    """A folder with the packages of the workspace, which Next.js 16 is one of."""
+    (tmp_path / "node_modules").symlink_to(workspace / "node_modules")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "app").mkdir()
+    return tmp_path
+
+
+def test_init_is_content_with_the_guide_s_own_proxy_once_it_calls_the_guard(application, workspace):
+    found = []
+    for own in OWN:
+        (application / "proxy.ts").write_text(own.text)
+        done = init(workspace, application)
+        found.append((done.returncode, "Call the guard" in done.stdout, "Remove matcher" in done.stdout))
+    assert found == [(1, True, True), (0, False, False)]
+
+
+def test_the_guide_s_own_proxy_keeps_its_headers_and_redirects_beside_the_guard(application, workspace):
+    for own, name in zip(OWN, ("before", "after"), strict=True):
+        (application / f"{name}.ts").write_text(own.text)
+    typescript = ["node", str(workspace / "node_modules" / "typescript" / "bin" / "tsc"), "before.ts", "after.ts"]
+    checked = subprocess.run(
+        [*typescript, *COMPILED], cwd=application, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (checked.returncode, checked.stdout) == (0, "")
+    # A bundler finds this module by its name without an extension, and Node does not.
+    made = [application / f"{name}.js" for name in ("before", "after")]
+    for path in made:
+        path.write_text(path.read_text().replace('"next/server"', '"next/server.js"'))
+    program = ["node", str(Path(__file__).with_name("next_proxy.mjs")), str(workspace / "next"), *map(str, made)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    before, after = json.loads(done.stdout)
+    # Where the request ends, the own header, how many cookies are set, and whether the page gets the new token.
+    assert before["/orders/open"] == before["/sign-in"] == ["page", "DENY", 0, False]
+    assert (before["/blog"][0], before["/orders"][0]) == ("/news", "/orders/open")
+    assert after == {
+        "/": ["page", "DENY", 0, False],
+        "/blog": ["/news", None, 0, False],
+        "/orders": ["/sign-in?next=%2Forders", None, 0, False],
+        "/orders/open": ["/sign-in?next=%2Forders%2Fopen", None, 0, False],
+        "/sign-in": ["Latchkey", None, 0, False],
+        "/ refresh=old": ["page", "DENY", 2, True],
+        "/blog refresh=old": ["/news", None, 0, False],
+        "/orders refresh=old": ["/orders/open", None, 2, False],
+        "/orders/open refresh=old": ["page", "DENY", 2, True],
+        "/sign-in refresh=old": ["Latchkey", None, 0, False],
+    }

@@ -64,7 +64,7 @@ def see_it_refresh(origin: str, took: Callable[[str], None]) -> None:
     assert visit("/account")[0].endswith("/sign-in?next=%2Faccount")
     took("the guard leads to the sign-in page")
     visit("/api/auth/login", email=DEMO_USER.email, password=DEMO_USER.password)
-    greeting = f"Your address is <!-- -->{DEMO_USER.email}"
+    greeting = f"Hello <!-- -->{DEMO_USER.email}"
     # The page is compiled at its first request, which may take longer than the token lives.
     wait_for(lambda: greeting in visit("/account")[1], "the page that greets the user")
     took("the page greets the user")

@@ -6,7 +6,8 @@
 
 import { NextResponse, type NextRequest } from "next/server.js";
 import { afterResponse, cookiesOf, withoutCookies } from "./cookies.js";
-import { ask } from "./latchkey.js";
+import { ask, isThere, noAnswer } from "./latchkey.js";
+import { mark } from "./marker.js";
 import { isBuilt, judgedPath, latchkeysPath, publicPaths } from "./paths.js";
 import { ConfigurationError, settings, type Settings } from "./settings.js";
 import { accessTokenIn, unverified } from "./tokens.js";
@@ -44,6 +45,15 @@ export function createGuard(options: GuardOptions = {}): Guard {
 /** The guard of an application without public pages. */
 export const guard: Guard = createGuard();
 
+/**
+ * Returns whether the request goes on to the application after this response of the guard.
+ *
+ * If not, the guard has answered: by a redirect to the sign-in page, by a page of Latchkey, or by an error.
+ */
+export function continues(response: Response): boolean {
+  return response.headers.get("x-middleware-next") === "1";
+}
+
 /** One request on its way through the guard. */
 class Passage {
   readonly #request: NextRequest;
@@ -64,7 +74,7 @@ class Passage {
   async answer(): Promise<NextResponse> {
     const request = this.#request, given = this.#given;
     const path = request.nextUrl.basePath ? null : latchkeysPath(request.nextUrl.pathname);
-    if (path !== null) return NextResponse.rewrite(this.#atLatchkey(path));
+    if (path !== null) return this.#handToLatchkey(path);
     if (this.#isBuilt) return NextResponse.next();
     const foreign = isForeign(request, given);
     if (foreign && !["GET", "HEAD", "OPTIONS"].includes(request.method))
@@ -86,6 +96,14 @@ class Passage {
     return ended && isNavigation(request) ? withCookies(response, answer) : response;
   }
 
+  /** Lets Latchkey answer. If it does not run, Next.js answers 500 without a reason. */
+  async #handToLatchkey(path: string): Promise<NextResponse> {
+    const isRunning = isThere(this.#given);
+    // In production the request does not wait, and only the log has the reason.
+    if (process.env.NODE_ENV === "development" && !(await isRunning)) return unavailable(noAnswer(this.#given));
+    return NextResponse.rewrite(this.#atLatchkey(path));
+  }
+
   /** Passes the request on, with this access token or none. A token that was not verified is not handed on. */
   #next(token: string | null): NextResponse {
     const response = NextResponse.next(this.#withCookieHeader(this.#onlyToken(token)));
@@ -101,9 +119,9 @@ class Passage {
   }
 
   #withCookieHeader(cookies: string): { request: { headers: Headers } } | undefined {
-    if (cookies === (this.#cookies ?? "")) return undefined;
     const headers = new Headers(this.#request.headers);
-    headers.set("cookie", cookies);
+    if (!mark(headers) && cookies === (this.#cookies ?? "")) return undefined;
+    if (cookies !== (this.#cookies ?? "")) headers.set("cookie", cookies);
     return { request: { headers } };
   }
 
@@ -205,8 +223,8 @@ function withCookies(response: NextResponse, answer: Response): NextResponse {
   return response;
 }
 
-const unavailable = (): NextResponse =>
-  new NextResponse("Try again in a moment.", { status: 503, headers: { "Retry-After": "2", "Cache-Control": PRIVATE } });
+const unavailable = (text = "Try again in a moment."): NextResponse =>
+  new NextResponse(`${text}\n`, { status: 503, headers: { "Retry-After": "2", "Cache-Control": PRIVATE } });
 
 /** The error is in the server's log. It is also on the page, so that the person who sets the site up sees it. It contains no secret. */
 function misconfigured(request: NextRequest, why: string): NextResponse {

@@ -3,6 +3,7 @@
 import { headers } from "next/headers.js";
 import * as server from "next/server.js";
 import { ask } from "./latchkey.js";
+import { reportUnmarked } from "./marker.js";
 import { ConfigurationError, settings } from "./settings.js";
 import { accessTokenIn, type Claims } from "./tokens.js";
 
@@ -68,7 +69,9 @@ export async function claims(): Promise<Claims | null> {
 async function headersOfRequest(): ReturnType<typeof headers> {
   const { connection }: Partial<typeof server> = server;
   await connection?.();
-  return headers();
+  const found = await headers();
+  reportUnmarked(found);
+  return found;
 }
 
 async function askWho(request: Pick<Headers, "get">): Promise<Session | null> {

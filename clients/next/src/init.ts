@@ -6,10 +6,11 @@
  * or something is left for the user to do. 2: the command line is wrong.
  */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { latchkeysPath } from "./paths.js";
 import { ConfigurationError, settingsFrom } from "./settings.js";
 import * as templates from "./templates.js";
 
@@ -20,14 +21,16 @@ Adds Latchkey to the Next.js application in this folder. No file is overwritten.
   --origin       the address of the application in the browser (default: http://localhost:3000)
   --auth-server  Latchkey's address for Next.js (default: http://127.0.0.1:8000)
   --with-page    also adds an example page at /account`;
+/** Files that belong to public pages in most applications. A document, such as a PDF, may be for some users only. */
+const PUBLIC_FILE = /^\w[\w.-]*\.(avif|gif|ico|jpe?g|png|svg|webp|woff2?|webmanifest)$|^(manifest\.json|robots\.txt|sitemap\.xml)$/;
+const MOST_PUBLIC_FILES = 12;
 const EXTENSIONS = ["ts", "tsx", "js", "jsx", "mjs", "mts"];
 
 /** The command cannot go on. The message is for the user. */
-class CommandError extends Error {
-  constructor(message: string, readonly exitCode: 1 | 2 = 1) {
-    super(message);
-  }
-}
+class CommandError extends Error {}
+
+/** The command line is wrong. */
+class UsageError extends CommandError {}
 
 interface Application {
   readonly root: string;
@@ -38,11 +41,12 @@ interface Application {
   readonly version: number;
 }
 
-/** What happened to a file. `toDo`: what the user has to do with it. */
+/** What happened to a file. `toDo`: what the user has to do with it. `note`: what the user should know. */
 interface Outcome {
   readonly path: string;
   readonly what: "created" | "changed" | "left as it is";
   readonly toDo?: string;
+  readonly note?: string;
 }
 
 type Values = Readonly<Record<"ORIGIN" | "AUTH_SERVER", string>>;
@@ -100,6 +104,22 @@ function write(app: Application, path: string, text: string, what: "created" | "
   return { path, what };
 }
 
+/** Returns a program without its comments. What looks like a comment in a string stays, such as "/blog/*". */
+function withoutComments(text: string): string {
+  return text.replace(/("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "$1");
+}
+
+/** Returns whether a program makes the guard of the package, and exports or calls it. */
+function usesGuard(code: string): boolean {
+  if (!code.includes("django-latchkey-next/guard")) return false;
+  if (/\bexport\b[^;]*=\s*guard\b|\bguard\s+as\s+(proxy|middleware|default)\b|\bguard\s*\(/.test(code)) return true;
+  const made = /(?:(\bexport\s+)?\b(?:const|let|var)\s+([\w$]+)\b[^=;]*=\s*)?\bcreateGuard\s*\(/.exec(code);
+  if (!made) return false;
+  const [, isExported, name] = made, withoutStrings = code.replace(/["'][^"'\n]*["']/g, "");
+  if (!name || (isExported && /^(proxy|middleware)$/.test(name))) return true;
+  return withoutStrings.split(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}(?![\\w$])`)).length > 2;
+}
+
 /** Returns a configuration whose export is wrapped, or null if its form is not one that is surely understood. */
 function wrapped(text: string): string | null {
   if (text.includes("withLatchkey") || text.match(/\b(export|as) default\b|\bmodule\.exports\b/g)?.length !== 1) return null;
@@ -122,7 +142,7 @@ function configuration(app: Application): Outcome {
   const path = paths.find((one) => existsSync(join(app.root, one)));
   if (!path) return write(app, `next.config.${app.isTypeScript && app.version > 14 ? "ts" : "mjs"}`, templates.CONFIG, "created");
   const text = readFileSync(join(app.root, path), "utf8");
-  if (/\bwithLatchkey\s*\(/.test(text)) return { path, what: "left as it is" };
+  if (/\bwithLatchkey\s*\(/.test(withoutComments(text))) return { path, what: "left as it is" };
   const changed = wrapped(text);
   if (changed !== null) return write(app, path, changed, "changed");
   const before = "/* what the file exports now */";
@@ -130,13 +150,29 @@ function configuration(app: Application): Outcome {
   return { path, what: "left as it is", toDo: `Wrap what ${path} exports:\n${lines.join("\n")};` };
 }
 
+/** Returns the paths of the files in the first level of `public/` that the pages for everybody may need. */
+function publicFiles(app: Application): string[] {
+  const folder = join(app.root, "public");
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => PUBLIC_FILE.test(name) && name !== "favicon.ico") : [];
+  return names.sort().map((name) => `/${name}`);
+}
+
 function guard(app: Application): Outcome {
+  const files = publicFiles(app), listed = files.slice(0, MOST_PUBLIC_FILES), others = files.length - listed.length;
+  const more = others ? ` ${others} more in public/ need a session until you add them.` : "";
   const name = app.version > 15 ? "proxy" : "middleware";
   const found = existing(app, ...(name === "proxy" ? ["proxy", "middleware"] : ["middleware"]).map((one) => app.base + one));
-  if (!found) return write(app, `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`, templates.guard(name), "created");
-  if (readFileSync(join(app.root, found), "utf8").includes("django-latchkey-next/guard")) return { path: found, what: "left as it is" };
-  const toDo = `Call the guard in ${found}, and remove its config.matcher, because a path that it leaves out is not guarded:`;
-  return { path: found, what: "left as it is", toDo: `${toDo}\n${templates.MERGED_GUARD}` };
+  if (!found) {
+    const path = `${app.base}${name}.${app.isTypeScript ? "ts" : "js"}`;
+    const note = `Everybody may see what is in the list public of ${path}, such as your files ${listed.join(", ")}.${more}`;
+    return { ...write(app, path, templates.guard(name, listed), "created"), ...(listed.length && { note }) };
+  }
+  const code = withoutComments(readFileSync(join(app.root, found), "utf8"));
+  const toDo = [];
+  if (!usesGuard(code)) toDo.push(`Call the guard in ${found}:\n${templates.mergedGuard(listed)}`);
+  if (/\bconfig\b[\s\S]*\bmatcher\b/.test(code))
+    toDo.push(`Remove matcher from the config in ${found}. The guard does not run for a path that it leaves out.`);
+  return { path: found, what: "left as it is", ...(toDo.length && { toDo: toDo.join("\n\n") }) };
 }
 
 /** Adds the variables that the file does not have. `given`: those of the command line, which the file should agree with. */
@@ -167,28 +203,58 @@ function page(app: Application): Outcome[] {
   });
 }
 
-function nextSteps({ ORIGIN, AUTH_SERVER }: Values, path: string): string {
+/** Returns the path of a page that needs a session, or null if the application has none. Only paths without parameters count. */
+function guardedPage(app: Application, folder = `${app.base}app`, path = ""): string | null {
+  const entries = readdirSync(join(app.root, folder), { withFileTypes: true }).sort((one, other) => (one.name < other.name ? -1 : 1));
+  const isPage = entries.some(({ name }) => EXTENSIONS.some((extension) => name === `page.${extension}`));
+  if (path && isPage && latchkeysPath(path) === null) return path;
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    // Next.js leaves out the name of a group, as in (shop), and has no page in _folder, @slot, [parameter] and (.)other.
+    const isGroup = /^\([^.()]+\)$/.test(name);
+    if (!isGroup && !/^[A-Za-z0-9-][\w-]*$/.test(name)) continue;
+    const found = guardedPage(app, `${folder}/${name}`, isGroup ? path : `${path}/${name}`);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function nextSteps({ ORIGIN, AUTH_SERVER }: Values, page: string | null, isLeft: boolean): string {
   const server = URL.canParse(AUTH_SERVER) ? new URL(AUTH_SERVER) : null, own = URL.canParse(ORIGIN) ? new URL(ORIGIN).port : "";
   const isHere = server && ["127.0.0.1", "localhost", "[::1]"].includes(server.hostname);
-  const demo = `   ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
-  const start = `Start Latchkey in its checkout, if it does not run yet:\n${demo}`;
+  const variables = `ORIGIN=${ORIGIN} TRUSTED_PROXIES=127.0.0.1 TOKENS_ACCESS_LIFETIME=30`;
+  const demo = `${variables} uv run --active --no-dev manage.py demo --port ${server?.port || "80"}`;
+  const why = "With TOKENS_ACCESS_LIFETIME=30 access tokens expire after 30 seconds, so that you can see a refresh.";
+  const start = `Start Latchkey in its checkout, if it does not run yet:\n   ${demo}\n   ${why}`;
   const latchkey = isHere ? start : `Let Latchkey run at ${AUTH_SERVER}, with ORIGIN=${ORIGIN}`;
-  return `Next steps:
+  const noPage = `Add a page below app/, such as app/account, and open it. Every page but ${ORIGIN}/ needs a session.`;
+  return `${isLeft ? "Next steps, after the lines above" : "Next steps"}:
 1. ${latchkey}
 2. Start the application: npm run dev${own && own !== "3000" ? ` -- --port ${own}` : ""}
-3. Open ${ORIGIN}${path}`;
+3. ${page ? `Open ${ORIGIN}${page}. The guard leads to the sign-in, and back.` : noPage}`;
+}
+
+/** Returns what `parse` returns. Its error becomes one line: Node adds advice about how such words can be passed. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!code.startsWith("ERR_PARSE_ARGS")) throw error;
+    throw new UsageError(message.split(/\. |\n/)[0]!.replace(/\.?$/, "."));
+  }
 }
 
 /** Runs the command in a folder, prints what it did, and returns the exit code. */
 function init(root: string, args: string[]): 0 | 1 {
   const text = { type: "string" } as const, flag = { type: "boolean" } as const;
   const options = { origin: text, "auth-server": text, "with-page": flag, help: flag };
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = parsed(() => parseArgs({ args, options, allowPositionals: true }));
   if (values.help) {
     console.log(USAGE);
     return 0;
   }
-  if (positionals.join(" ") !== "init") throw new CommandError(USAGE, 2);
+  if (positionals.length === 0) throw new UsageError("Say what to do: init.");
+  if (positionals.join(" ") !== "init") throw new UsageError(`There is no command "${positionals.join(" ")}".`);
   const { origin = "http://localhost:3000", "auth-server": server = "http://127.0.0.1:8000" } = values;
   const { origin: ORIGIN, authServer: AUTH_SERVER } = settingsFrom({ ORIGIN: origin, AUTH_SERVER: server });
   const given = { ...(values.origin && { ORIGIN }), ...(values["auth-server"] && { AUTH_SERVER }) };
@@ -197,9 +263,10 @@ function init(root: string, args: string[]): 0 | 1 {
   const outcomes = [configuration(app), guard(app), variables, ...(values["with-page"] ? page(app) : [])];
   for (const { path, what } of outcomes) console.log(`${what.padEnd(14)} ${path}`);
   if (outcomes.every(({ what }) => what === "left as it is")) console.log("\nNothing was changed.");
+  for (const { note } of outcomes) if (note) console.log(`\n${note}`);
   const toDo = outcomes.flatMap((one) => one.toDo ?? []);
   if (toDo.length) console.log(`\nLeft for you to do:\n\n${toDo.join("\n\n")}`);
-  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : "/sign-in")}`);
+  console.log(`\n${nextSteps(variables.values, values["with-page"] ? "/account" : guardedPage(app), toDo.length > 0)}`);
   return toDo.length ? 1 : 0;
 }
 
@@ -207,10 +274,10 @@ try {
   process.exitCode = init(process.cwd(), process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof Error)) throw error;
-  const code = "code" in error ? String(error.code) : "";
-  const isUsage = error instanceof ConfigurationError || code.startsWith("ERR_PARSE_ARGS");
-  // Other errors with a code are those of the file system. Their messages name the path.
-  if (!isUsage && !code && !(error instanceof CommandError)) throw error;
+  const isUsage = error instanceof UsageError || error instanceof ConfigurationError;
+  // Errors with a code are those of the file system. Their messages name the path.
+  if (!isUsage && !("code" in error) && !(error instanceof CommandError)) throw error;
   console.error(`django-latchkey-next: ${error.message}`);
-  process.exitCode = error instanceof CommandError ? error.exitCode : isUsage ? 2 : 1;
+  if (error instanceof UsageError) console.error(`\n${USAGE}`);
+  process.exitCode = isUsage ? 2 : 1;
 }

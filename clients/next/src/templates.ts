@@ -15,17 +15,26 @@ export const exportOf = (value: string): string => `export default withLatchkey(
 export const commonJsExportOf = (value: string): string =>
   `module.exports = (...given) => import("django-latchkey-next/config").then(({ withLatchkey }) => withLatchkey(${value})(...given))`;
 
-/** `proxy` from Next.js 16 on, and before `middleware`: the name of the file, and of its export. */
-export const guard = (name: string): string => `import { createGuard } from "django-latchkey-next/guard";
+/** Returns the call that makes a guard, which lets everybody see these files besides the first page. */
+function createGuard(files: readonly string[]): string {
+  const paths = ["/", "/favicon.ico", ...files].map((path) => JSON.stringify(path));
+  const inOneLine = `createGuard({ public: [${paths.join(", ")}] });`;
+  return inOneLine.length < 90 ? inOneLine : `createGuard({\n  public: [\n${paths.map((path) => `    ${path},\n`).join("")}  ],\n});`;
+}
 
-export const ${name} = createGuard({ public: ["/", "/favicon.ico"] });
+/** `proxy` from Next.js 16 on, and before `middleware`: the name of the file, and of its export. */
+export const guard = (name: string, files: readonly string[]): string => `import { createGuard } from "django-latchkey-next/guard";
+
+export const ${name} = ${createGuard(files)}
 `;
 
-/** The lines with which an application's own function calls the guard. */
-export const MERGED_GUARD = `import { createGuard } from "django-latchkey-next/guard";
-const guard = createGuard({ public: ["/", "/favicon.ico"] });
-// First in your function. Add to this response what yours did, such as headers, and return it.
-const response = await guard(request);`;
+/** Returns the lines with which an application's own function calls the guard. */
+export const mergedGuard = (files: readonly string[]): string => `import { continues, createGuard } from "django-latchkey-next/guard";
+const guard = ${createGuard(files)}
+// First in your function, which becomes async:
+const response = await guard(request);
+if (!continues(response)) return response;
+// Then what your function did. Set its headers on this response, and return it.`;
 
 export const PAGE = `import { Suspense } from "react";
 import { session } from "django-latchkey-next";
@@ -33,9 +42,11 @@ import { SignOut } from "./sign-out";
 
 export default function Account() {
   return (
-    <Suspense>
-      <Greeting />
-    </Suspense>
+    <main style={{ padding: "2rem" }}>
+      <Suspense>
+        <Greeting />
+      </Suspense>
+    </main>
   );
 }
 
@@ -43,13 +54,11 @@ async function Greeting() {
   const found = await session();
   if (!found) return <a href="/sign-in?next=/account">Your session has ended. Sign in again.</a>;
   return (
-    <main>
+    <>
       <h1>Hello {found.user.name}</h1>
-      <p>
-        Your address is {found.user.email}. <a href="/devices">Your devices</a>
-      </p>
+      <p style={{ margin: "1rem 0", textDecoration: "underline" }}><a href="/devices">Your devices</a></p>
       <SignOut />
-    </main>
+    </>
   );
 }
 `;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, mock, test } from "node:test";
 import { generateKeyPair } from "jose";
 import { NextRequest } from "next/server.js";
-import { createGuard } from "../lib/guard.js";
+import { continues, createGuard } from "../lib/guard.js";
 import { KID, ORIGIN, seconds, startLatchkey } from "./latchkey.mjs";
 
 let latchkey;
@@ -23,7 +23,7 @@ function visit(path, cookie = "", { headers = NAVIGATION, method = "GET" } = {})
 }
 
 const handedOn = (response) => response.headers.get("x-middleware-request-cookie");
-const isPassed = (response) => response.headers.get("x-middleware-next") === "1";
+const isPassed = continues;
 const rewritten = (response) => response.headers.get("x-middleware-rewrite");
 const refreshed = async (claims, options) => [`access=${await latchkey.token(claims, options)}; Path=/`, REFRESHED];
 
@@ -55,6 +55,42 @@ test("Latchkey's paths are passed on to it, without a slash at the end", async (
   assert.equal(rewritten(await visit("/sign-in/?a=b")), `${latchkey.address}/sign-in?a=b`);
 });
 
+test("Latchkey's paths say in development that it does not run, until it does", async (context) => {
+  const other = await startLatchkey();
+  process.env.AUTH_SERVER = other.address;
+  process.env.NODE_ENV = "development";
+  context.after(() => {
+    delete process.env.NODE_ENV;
+    process.env.AUTH_SERVER = latchkey.address;
+  });
+  await other.stop();
+  const response = await visit("/sign-in");
+  assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "2"]);
+  assert.equal(await response.text(), `Latchkey does not answer at ${other.address} (AUTH_SERVER). Is it running?\n`);
+  await other.start();
+  for (const path of ["/sign-in", "/devices", "/api/auth/me"]) assert.equal(rewritten(await visit(path)), other.address + path);
+  assert.equal(other.asked("GET /health/live").length, 1);
+  await other.stop();
+});
+
+test("in production the log says once for each outage that Latchkey does not answer", async (context) => {
+  const error = context.mock.method(console, "error", () => {});
+  const said = () => error.mock.calls.filter(({ arguments: [line] }) => line.includes(`${other.address} (AUTH_SERVER)`)).length;
+  const other = await startLatchkey();
+  process.env.AUTH_SERVER = other.address;
+  context.after(() => (process.env.AUTH_SERVER = latchkey.address));
+  for (const outage of [1, 2]) {
+    await other.stop();
+    assert.equal(rewritten(await visit("/sign-in")), `${other.address}/sign-in`);
+    assert.equal((await visit("/account", "refresh=old")).status, 503);
+    assert.equal((await visit("/account", "refresh=old")).status, 503);
+    assert.equal(said(), outage);
+    await other.start();
+    assert.equal((await visit("/account", "refresh=old")).status, 303);
+  }
+  await other.stop();
+});
+
 test("a script and a prefetch get 401", async () => {
   const response = await visit("/account", "", { headers: { "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" } });
   assert.deepEqual([response.status, await response.json()], [401, { code: "not_authenticated" }]);
@@ -84,6 +120,18 @@ for (const [kind, args] of Object.entries(forged))
     assert.ok(isPassed(response));
     assert.equal(handedOn(response), "a=b; c=d");
   });
+
+test("in development each request that is passed on has a mark, with and without new cookies", async (context) => {
+  const mark = (response) => response.headers.get("x-middleware-request-x-latchkey-guard");
+  assert.equal(mark(await visit("/about")), null);
+  process.env.NODE_ENV = "development";
+  context.after(() => delete process.env.NODE_ENV);
+  latchkey.answers["/api/auth/refresh"] = { status: 200, cookies: await refreshed() };
+  for (const [path, cookie] of [["/about", ""], ["/account", `a=b; access=${await latchkey.token()}`], ["/account", "refresh=old"]])
+    assert.equal(mark(await visit(path, cookie)), "yes");
+  assert.equal(handedOn(await visit("/about")), null);
+  assert.equal(handedOn(await visit("/about", "a=b")), "a=b");
+});
 
 test("where a tenant is named, only its tokens open a page", async () => {
   process.env.LATCHKEY_TENANT = "first";

@@ -68,7 +68,7 @@ for (const [version, kind, base] of LAYOUTS)
     assert.equal(found[".env.local"], "ORIGIN=http://localhost:3000\nAUTH_SERVER=http://127.0.0.1:8000\n");
     for (const path of added) assert.match(first.stdout, new RegExp(`^created +${path.replace(".", "\\.")}$`, "m"));
     assert.match(first.stdout, new RegExp(`^changed +${config}$`, "m"));
-    assert.match(first.stdout, /^3\. Open http:\/\/localhost:3000\/account$/m);
+    assert.match(first.stdout, /^3\. Open http:\/\/localhost:3000\/account\. The guard leads to the sign-in, and back\.$/m);
 
     const second = init("init", "--with-page");
     assert.equal(second.status, 0);
@@ -141,12 +141,44 @@ test("an application's own guard and page stay, and the user is told what to mer
   assert.equal(status, 1);
   for (const path of ["src/middleware.ts", "src/app/account/page.jsx"]) assert.equal(found[path], own[path]);
   assert.equal(found[".env.local"], `${own[".env.local"]}\nAUTH_SERVER=http://127.0.0.1:8000\n`);
-  assert.match(stdout, /^Call the guard in src\/middleware\.ts, and remove its config\.matcher/m);
+  assert.match(stdout, /^Call the guard in src\/middleware\.ts:$/m);
+  assert.doesNotMatch(stdout, /matcher/);
   assert.match(stdout, /^\.env\.local has another value\..*\nORIGIN=https:\/\/b\.example$/m);
-  assert.match(stdout, /^3\. Open https:\/\/a\.example\/account$/m);
-  writeFileSync(join(folder, "src/middleware.ts"), 'import { createGuard } from "django-latchkey-next/guard";\n');
-  assert.equal(init("init").status, 0);
+  assert.match(stdout, /^3\. Open https:\/\/a\.example\/account\. /m);
 });
+
+const GUARD = 'import { createGuard } from "django-latchkey-next/guard";\n';
+const CALLED = `${GUARD}const guard = createGuard({ public: ["/blog/*"] });\nexport const proxy = (request) => guard(request);\n`;
+const MATCHER = 'export const config = { matcher: ["/dashboard/:path*"] };\n';
+const CALL = /^Call the guard in proxy\.ts:$/m, REMOVE = /^Remove matcher from the config in proxy\.ts\./m;
+const MERGED = {
+  "only imports the guard": [GUARD, [CALL]],
+  "makes a guard that it never calls": [`${GUARD}const guard = createGuard();\nexport function proxy() {}\n`, [CALL]],
+  "calls the guard in a comment": [`${GUARD}// const response = await guard(request), of createGuard()\n/* createGuard() */\n`, [CALL]],
+  "exports the guard under another name": [`${GUARD}export const guard = createGuard();\n`, [CALL]],
+  "calls another function of this name": ["const guard = createGuard();\nguard();\n", [CALL]],
+  "calls the guard and has a matcher": [CALLED + MATCHER, [REMOVE]],
+  "only imports the guard and has a matcher": [GUARD + MATCHER, [CALL, REMOVE]],
+  "has a matcher and no guard": [MATCHER, [CALL, REMOVE]],
+  "has a matcher under an assigned config": [`${CALLED}const config = { runtime: "nodejs", "matcher": "/a" };\nexport { config };\n`, [REMOVE]],
+  "calls the guard": [CALLED, []],
+  "calls the guard, and a comment has a matcher": [`${CALLED}// ${MATCHER}/*\n${MATCHER}*/\n`, []],
+  "calls the guard, and its config has something else": [`${CALLED}export const config = { runtime: "nodejs" };\n`, []],
+  "exports the guard": [`${GUARD}export const proxy = createGuard();\n`, []],
+  "exports the guard at its end": [`${GUARD}const one: Guard = createGuard();\nexport { one as proxy };\n`, []],
+  "exports the guard as its default": [`${GUARD}export default createGuard({});\n`, []],
+  "exports the guard without public pages": ['export { guard as proxy } from "django-latchkey-next/guard";\n', []],
+};
+for (const [what, [text, expected]] of Object.entries(MERGED))
+  test(`a file that ${what} ${expected.length ? "is not finished" : "is finished"}`, () => {
+    create({ "proxy.ts": text });
+    init("init");
+    const { status, stdout } = init("init");
+    assert.equal(status, expected.length ? 1 : 0, stdout);
+    assert.match(stdout, expected.length ? /^Next steps, after the lines above:$/m : /^Next steps:$/m);
+    for (const line of [CALL, REMOVE]) assert.equal(line.test(stdout), expected.includes(line), stdout);
+    assert.equal(read("proxy.ts"), text);
+  });
 
 test("up to version 15 a file proxy.ts is no guard", () => {
   create({ "proxy.ts": "", "tsconfig.json": "{}" }, "15.5.18");
@@ -157,9 +189,45 @@ test("the addresses are written as origins, and the next steps have their ports"
   create();
   const { stdout } = init("init", "--origin", "HTTP://localhost:4000/", "--auth-server=http://127.0.0.1:9000");
   assert.equal(read(".env.local"), "ORIGIN=http://localhost:4000\nAUTH_SERVER=http://127.0.0.1:9000\n");
-  assert.match(stdout, /ORIGIN=http:\/\/localhost:4000 .* manage\.py demo --port 9000$/m);
+  assert.match(stdout, /^ +ORIGIN=http:\/\/localhost:4000 .* TOKENS_ACCESS_LIFETIME=30 .* manage\.py demo --port 9000$/m);
+  assert.match(stdout, /^ +With TOKENS_ACCESS_LIFETIME=30 access tokens expire after 30 seconds/m);
   assert.match(stdout, /npm run dev -- --port 4000$/m);
 });
+
+test("the pictures of public pages are in the list of the guard, and documents and folders are not", () => {
+  const names = ["next.svg", "vercel.svg", "robots.txt", "site.webmanifest", "favicon.ico"];
+  const closed = ["report.pdf", "data.json", ".hidden.svg", "a picture.png", "x*.svg", "private/secret.png"];
+  create(Object.fromEntries([...names, ...closed].map((name) => [`public/${name}`, ""])));
+  const { stdout } = init("init");
+  assert.equal(read("proxy.js").match(/public: (\[[^\]]*\])/)[1].replace(/\s+|,\s*(?=\])/g, ""), '["/","/favicon.ico","/next.svg","/robots.txt","/site.webmanifest","/vercel.svg"]');
+  assert.match(stdout, /^Everybody may see .* proxy\.js, such as your files \/next\.svg, \/robots\.txt, \/site\.webmanifest, \/vercel\.svg\.$/m);
+});
+
+test("at most a dozen files are in the list, and the command says how many are not", () => {
+  create(Object.fromEntries(Array.from({ length: 15 }, (_, index) => [`public/${String.fromCharCode(97 + index)}.svg`, ""])));
+  const { stdout } = init("init");
+  assert.match(read("proxy.js"), /^    "\/l\.svg",\n  \],\n\}\);\n$/m);
+  assert.match(stdout, /\/l\.svg\. 3 more in public\/ need a session until you add them\.$/m);
+  writeFileSync(join(folder, "proxy.js"), "");
+  assert.match(init("init").stdout, /^const guard = createGuard\(\{\n  public: \[\n(    "\/.*",\n){14}  \],\n\}\);$/m);
+});
+
+const PAGES = {
+  "a page that needs a session": [["dashboard/page.tsx"], "/dashboard"],
+  "the first of several": [["shop/page.js", "about/team/page.tsx"], "/about/team"],
+  "a page in a group": [["(shop)/(inner)/cart/page.tsx"], "/cart"],
+  "no page of Latchkey": [["sign-in/page.tsx", "devices/page.tsx", "yours/page.tsx"], "/yours"],
+  "no page whose path has a parameter, or that is none": [["[id]/page.tsx", "@modal/x/page.tsx", "_x/page.tsx", "(.)x/page.tsx", "api/route.ts", "a.b/page.tsx"], null],
+  "no page of a group in the root folder": [["(home)/page.tsx"], null],
+  "none at all": [[], null],
+};
+for (const [what, [paths, expected]] of Object.entries(PAGES))
+  test(`without the example page the last step names ${what}`, () => {
+    create(Object.fromEntries(paths.map((path) => [`app/${path}`, ""])));
+    const { stdout } = init("init");
+    if (expected) assert.ok(stdout.includes(`\n3. Open http://localhost:3000${expected}. The guard leads`), stdout);
+    else assert.match(stdout, /^3\. Add a page below app\/.* Every page but http:\/\/localhost:3000\/ needs a session\.$/m);
+  });
 
 test("an auth server on another machine is not started", () => {
   create();
@@ -185,12 +253,13 @@ const REFUSED = {
   "an old Next.js 16": [{ "node_modules/next/package.json": '{"version": "16.2.5"}' }, [], 1, /has Next\.js 16\.2\.5.*npm install next@\^16\.2\.6/],
   "a prerelease of the first version": [{ "node_modules/next/package.json": '{"version": "15.5.18-canary.1"}' }, [], 1, /\^15\.5\.18/],
   "Next.js 13": [{ "node_modules/next/package.json": '{"version": "13.5.9"}' }, [], 1, /\^14\.2\.35 \|\| \^15\.5\.18 \|\| \^16\.2\.6/],
-  "an unknown option": [{}, ["--with-pages"], 2, /--with-pages/],
-  "an option without its value": [{}, ["--origin"], 2, /--origin/],
+  "an unknown option": [{}, ["--with-pages"], 2, /^django-latchkey-next: Unknown option '--with-pages'\.\n\nUsage: .*\n/],
+  "an option without its value": [{}, ["--origin"], 2, /^django-latchkey-next: Option '--origin <value>' argument missing\.\n\nUsage: /],
+  "an option whose value is another option": [{}, ["init", "--origin", "--with-page"], 2, /^django-latchkey-next: Option '--origin' argument is ambiguous\.\n\nUsage: /],
   "an origin with a path": [{}, ["--origin", "http://localhost:3000/a"], 2, /ORIGIN is "http:\/\/localhost:3000\/a"/],
   "an origin without a scheme": [{}, ["--origin", "localhost:3000"], 2, /ORIGIN is/],
   "an auth server that is the origin": [{}, ["--auth-server", "http://localhost:3000"], 2, /AUTH_SERVER is the same/],
-  "another command": [{}, ["start"], 2, /Usage:/],
+  "another command": [{}, ["start"], 2, /^django-latchkey-next: There is no command "init start"\.\n\nUsage: /],
   "a file in the place of a folder": [{ "app/account": "" }, ["--with-page"], 1, /account/],
 };
 for (const [what, [given, args, code, message]] of Object.entries(REFUSED))

@@ -20,8 +20,10 @@ export async function startLatchkey() {
     const { status = 401, cookies = [], body = {} } = latchkey.answers[request.url] ?? {};
     response.writeHead(status, { "set-cookie": cookies, "content-type": "application/json" }).end(JSON.stringify(body));
   });
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  latchkey.address = `http://127.0.0.1:${server.address().port}`;
+  latchkey.start = (port = latchkey.port) => new Promise((done) => server.listen(port, "127.0.0.1", done));
+  await latchkey.start(0);
+  latchkey.port = server.address().port;
+  latchkey.address = `http://127.0.0.1:${latchkey.port}`;
   latchkey.stop = () => new Promise((done) => server.close(done).closeAllConnections());
   latchkey.token = (claims = {}, { typ = "at+jwt", kid = KID, key = privateKey, alg = "EdDSA" } = {}) =>
     new SignJWT({ iss: ORIGIN, aud: ORIGIN, sub: "7", sid: "s", iat: now(), exp: now() + 600, ...claims })

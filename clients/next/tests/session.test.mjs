@@ -72,6 +72,23 @@ test("a Latchkey that does not answer is an error, and not a user who is signed 
   }
 });
 
+test("in development the first request that the guard did not see is reported", async (context) => {
+  const error = context.mock.method(console, "error", () => {});
+  await requested(null);
+  await session();
+  process.env.NODE_ENV = "development";
+  context.after(() => delete process.env.NODE_ENV);
+  globalThis.requestHeaders.set("x-latchkey-guard", "yes");
+  await session();
+  assert.equal(error.mock.callCount(), 0);
+  for (const _ of [1, 2]) {
+    await requested(null);
+    assert.deepEqual([await session(), await claims()], [null, null]);
+  }
+  assert.equal(error.mock.callCount(), 1);
+  assert.match(error.mock.calls[0].arguments[0], /guard did not run .*proxy\.ts .*return its response.*matcher/);
+});
+
 test("no clock is read before the request arrives, because Next.js may render a page ahead of it", async (context) => {
   await requested({});
   let arrive;

@@ -191,3 +191,13 @@ def test_from_the_guard_to_the_sign_out(fresh, page, context, new_context, mode)
             answer = context.request.get(origin + path, headers={"Accept": "text/html"}, max_redirects=0)
             assert "guarded" not in answer.text(), path
         assert "guarded" not in context.request.get(f"{origin}/account", headers={"RSC": "1"}, max_redirects=0).text()
+
+
+@pytest.mark.exhaustive
+def test_in_development_the_sign_in_says_that_latchkey_does_not_run(fresh, context):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with running(fresh.app, "dev", fresh.port, AUTH_SERVER=nobody) as origin:
+        answer = context.request.get(f"{origin}/account", headers={"Accept": "text/html"}, timeout=COMPILING)
+    assert answer.url == f"{origin}/sign-in?next=%2Faccount"
+    said = f"Latchkey does not answer at {nobody} (AUTH_SERVER). Is it running?\n"
+    assert (answer.status, answer.text()) == (503, said)
