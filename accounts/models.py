@@ -109,8 +109,11 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         The exact spelling wins. Any other one finds the user to whom the canonical address belongs, if that is still
         the user's address (`accounts.addresses`). ``using`` is the alias of the database.
         """
-        wanted = canonical(address)
-        rows = _of_address(using or self.db, email=address, wanted=wanted)
+        wanted, alias = canonical(address), using or self.db
+        if self.model is User:
+            rows = _of_address(alias, email=address, wanted=wanted)
+        else:  # A model that inherits from it can have a manager that filters.
+            rows = list(self.using(alias).filter(_is_at(alias, address, wanted)))
         exact = [user for user in rows if user.email == address.lower()]
         return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
 
@@ -125,11 +128,15 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return await sync_to_async(self.get_by_natural_key)(username)
 
 
+def _is_at(alias: str, email: Any, wanted: Any) -> Q:
+    """Return the condition for users with this address, and for the one to whom this canonical address belongs."""
+    owner = CanonicalAddress.objects.using(alias).filter(address=wanted).values("user")[:1]
+    return Q(email=email) | Q(pk=Subquery(owner))
+
+
 @Read
 def _of_address(alias: str, email: Any, wanted: Any) -> QuerySet["User"]:
-    """Select the users with this address, and the one to whom this canonical address belongs."""
-    owner = CanonicalAddress.objects.using(alias).filter(address=wanted).values("user")[:1]
-    return QuerySet(User, using=alias).filter(Q(email=email) | Q(pk=Subquery(owner)))
+    return QuerySet(User, using=alias).filter(_is_at(alias, email, wanted))
 
 
 class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):

@@ -9,10 +9,11 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.test import Client
+from django.test.utils import isolate_apps
 
 from accounts.addresses import MAX_ADDRESS, validate_new_address
 from accounts.links import Purpose, make
-from accounts.models import CanonicalAddress, Registration
+from accounts.models import CanonicalAddress, Registration, UserManager
 from tests.accounts.steps import ask, can_sign_in, confirm, outcome, statements
 from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, pending
@@ -57,6 +58,24 @@ def streets(db) -> list[User]:
     users = [written_by_sql(STREET), written_by_sql(WIDE_STREET)]
     call_command("canonical_addresses", stdout=StringIO())
     return users
+
+
+@isolate_apps("accounts")
+def test_a_model_that_inherits_from_user_finds_its_own_users_by_its_own_manager(ada):
+    class Staff(UserManager):
+        def get_queryset(self):
+            return super().get_queryset().filter(is_staff=True)
+
+    class Person(User):
+        objects = Staff()
+
+        class Meta:
+            app_label, proxy = "accounts", True
+
+    assert Person.objects.at_address(ADDRESS) is None
+    ada.is_staff = True
+    ada.save()
+    assert isinstance(Person.objects.get_by_natural_key(SPELLINGS["upper case"]), Person)
 
 
 @of_each_spelling

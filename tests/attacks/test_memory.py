@@ -72,7 +72,7 @@ LISTED = {
     "tokens.contrib.coming_over.sources.installed": "three",
     "tokens.database.statements.Read.__init__.self._compiled": "one for each database",
     "tokens.database.statements._insertion": "32 statements by model and number of rows",
-    "tokens.database.statements._change": "32 statements by model and number of rows",
+    "tokens.database.statements._change": "32 statements by model and columns",
     "tokens.service.queries._prepared_newest": "one for each database",
     "tokens.service.rotation_statement._statement": "one for each database",
     "tokens.service.standing.is_asked": "one answer",
