@@ -11,7 +11,6 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
-from django.db.models import Q, QuerySet, Subquery
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -113,14 +112,13 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         if self.model is User:
             rows = _of_address(alias, email=address, wanted=wanted)
         else:  # A model that inherits from it can have a manager that filters.
-            rows = list(self.using(alias).filter(_is_at(alias, address, wanted)))
+            rows = self.using(alias).filter(_is_at(alias, address, wanted))
         exact = [user for user in rows if user.email == address.lower()]
         return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Return the user whom this spelling of an address means. Raise `DoesNotExist`."""
-        user: User | None = self.at_address(username or "")
-        if user is None:
+        if (user := self.at_address(username or "")) is None:
             raise self.model.DoesNotExist
         return user
 
@@ -128,15 +126,13 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return await sync_to_async(self.get_by_natural_key)(username)
 
 
-def _is_at(alias: str, email: Any, wanted: Any) -> Q:
+def _is_at(alias: str, email: Any, wanted: Any) -> models.Q:
     """Return the condition for users with this address, and for the one to whom this canonical address belongs."""
     owner = CanonicalAddress.objects.using(alias).filter(address=wanted).values("user")[:1]
-    return Q(email=email) | Q(pk=Subquery(owner))
+    return models.Q(email=email) | models.Q(pk=models.Subquery(owner))
 
 
-@Read
-def _of_address(alias: str, email: Any, wanted: Any) -> QuerySet["User"]:
-    return QuerySet(User, using=alias).filter(_is_at(alias, email, wanted))
+_of_address = Read(lambda alias, **given: models.QuerySet(User, using=alias).filter(_is_at(alias, **given)))
 
 
 class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
@@ -170,9 +166,9 @@ class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
         swappable = "AUTH_USER_MODEL"
         # For the filters of the admin, which select few users among many, in the order of its list.
         indexes = [
-            models.Index(fields=["email"], name="accounts_user_staff", condition=Q(is_staff=True)),
-            models.Index(fields=["email"], name="accounts_user_superusers", condition=Q(is_superuser=True)),
-            models.Index(fields=["email"], name="accounts_user_switched_off", condition=Q(is_active=False)),
+            models.Index(fields=["email"], name="accounts_user_staff", condition=models.Q(is_staff=True)),
+            models.Index(fields=["email"], name="accounts_user_superusers", condition=models.Q(is_superuser=True)),
+            models.Index(fields=["email"], name="accounts_user_switched_off", condition=models.Q(is_active=False)),
         ]
 
     def __str__(self) -> str:
@@ -232,8 +228,7 @@ class User(OnlyChanges, AbstractBaseUser, PermissionsMixin):
     def _stored_email(self, alias: str) -> str | None:
         if self._state.adding:
             return None
-        rows = User._base_manager.using(alias)
-        return rows.filter(pk=self.pk).values_list("email", flat=True).first()
+        return User._base_manager.using(alias).filter(pk=self.pk).values_list("email", flat=True).first()
 
 
 class CanonicalAddress(models.Model):
