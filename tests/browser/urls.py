@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.docs.blocks import blocks
+from tokens import sessions
 from tokens.api.public import requires
 from tokens.web import problems
 
@@ -68,6 +69,18 @@ def magic(request: HttpRequest) -> HttpResponse:
     user: Any = get_user_model()._default_manager.get(email=request.GET["email"])
     login(request, user, "tokens.backends.ModelBackend")
     return redirect("/probe/note")
+
+
+def impersonate(request: HttpRequest) -> HttpResponse:
+    """Let the staff use the account of another user."""
+    user: Any = get_user_model()._default_manager.get(email=request.POST["email"])
+    sessions.impersonate(request, user)
+    return HttpResponse(status=204)
+
+
+def release(request: HttpRequest) -> HttpResponse:
+    sessions.release(request)
+    return HttpResponse(status=204)
 
 
 @login_required
@@ -131,6 +144,8 @@ urlpatterns: list[Any] = [
     path("probe/who", who),
     path("probe/slow", slow),
     path("probe/magic", magic),
+    path("probe/impersonate", impersonate),
+    path("probe/release", release),
     path("probe/picture", picture),
     path("app", app),
     path("api/orders", Orders.as_view()),

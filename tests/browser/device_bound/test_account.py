@@ -54,3 +54,22 @@ def test_a_thief_with_all_cookies_cannot_after_the_access_token_has_expired(boun
     assert rename(thief, site, person, "the thief's") in {401, 403, 503}
     bound.sees(person)
     assert rename(bound, site, person, "the user's") == 200
+
+
+POST = """async ([path, email]) => {
+    const csrf = (await (await fetch('/probe/note')).text()).match(/csrfmiddlewaretoken" value="([^"]+)"/)[1];
+    const body = new URLSearchParams({email, csrfmiddlewaretoken: csrf});
+    return (await fetch(path, {method: 'POST', redirect: 'error', body})).status;
+}"""
+
+
+def test_the_staff_does_after_an_impersonation_because_the_browser_signs_first(device, site, person):
+    staff = site.new_person(is_staff=True, is_superuser=True)
+    device.bind(staff)
+    assert device.page.evaluate(POST, ["/probe/impersonate", person.email]) == 204
+    device.sees(person)
+    device.forget()
+    assert device.page.evaluate(POST, ["/probe/release", ""]) == 204
+    assert rename(device, site, staff, "the staff's") == 200
+    assert device.proofs == [200]
+    device.sees(staff)
