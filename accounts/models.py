@@ -102,17 +102,17 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         """Create a user with all permissions."""
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
-    def at_address(self, address: str, using: str | None = None) -> "User | None":
+    def at_address(self, address: str) -> "User | None":
         """Return the user whom this spelling of an address means, or None. This takes one statement.
 
         The exact spelling wins. Any other one finds the user to whom the canonical address belongs, if that is still
-        the user's address (`accounts.addresses`). ``using`` is the alias of the database.
+        the user's address (`accounts.addresses`).
         """
-        wanted, alias = canonical(address), using or self.db
+        wanted = canonical(address)
         if self.model is User:
-            rows = _of_address(alias, email=address, wanted=wanted)
+            rows = _of_address(self.db, email=address, wanted=wanted)
         else:  # A model that inherits from it can have a manager that filters.
-            rows = self.using(alias).filter(_is_at(alias, address, wanted))
+            rows = self.filter(_is_at(self.db, address, wanted))
         exact = [user for user in rows if user.email == address.lower()]
         return next(iter(exact or [user for user in rows if canonical(user.email) == wanted]), None)
 

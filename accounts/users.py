@@ -57,7 +57,7 @@ def at_address(address: str) -> Any:
     """Return the user whom this spelling of an address means, or None. This takes one statement."""
     model: Any = get_user_model()
     if are_addresses_unique():
-        return model._default_manager.at_address(address, using=router.db_for_write(model))
+        return model._default_manager.db_manager(router.db_for_write(model)).at_address(address)
     return addresses.holder(rows(), address)
 
 

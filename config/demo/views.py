@@ -219,7 +219,7 @@ def pass_time(request: HttpRequest, token: AccessToken) -> HttpResponse:
     if session is None:
         return JsonResponse({"outcome": "refused"})
     older_text, older = _aged(token, passed)
-    # In a bound session the cookie lasts as long as that of the token that is replaced.
+    # A voucher names the time at which it expires, so that the older token needs one of its own.
     vouches = session.bound_at is not None and any(cookies.vouchers(request))
     required_exchange(request).issue(IssuedTokens(session, session.user, older, older_text, vouches=vouches))
     jar = _jars.get(session.id, {})
