@@ -300,7 +300,7 @@ class Registration(models.Model):
     password = models.CharField(max_length=128)
     # The user name, if it is not the address.
     username = models.CharField(max_length=MAX_NAME, blank=True, default="", db_default="")
-    # How many user names were tried that are taken.
+    # How often the owner of the mailbox asked for a user name that is taken.
     name_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     # How often the page behind the link was given a password.
     tries = models.PositiveSmallIntegerField(default=0)

@@ -21,13 +21,13 @@ from uuid import UUID
 LIFETIME = 5 * 60
 """Seconds."""
 SIGN_IN = "sign-in"
-"""Purpose: a sign-in without anything before. Bound to the browser."""
+"""Purpose: a sign-in without anything before. The challenge is bound to the browser."""
 PROVE = "prove"
-"""Purpose: a second step, or another proof of a user who is known. Bound to the session."""
+"""Purpose: a second step, or another proof of a user who is known. The challenge is bound to the session."""
 CREATE = "create"
-"""Purpose: a new passkey. Bound to the session and the user."""
+"""Purpose: a new passkey. The challenge is bound to the session and the user."""
 CREATE_QUIETLY = "create quietly"
-"""Purpose: a new passkey that the browser creates without asking (conditional mediation). Bound as `CREATE`."""
+"""Purpose: a new passkey that the browser creates without asking (conditional mediation). Bound as for `CREATE`."""
 _NONCE, _TIME = 16, 8
 
 

@@ -40,7 +40,7 @@ def check_router(**kwargs: Any) -> list[CheckMessage]:
         for model in (get_user_model(), *apps.get_app_config("tokens").get_models())
         if (found := writer(model)) != alias
     }
-    hint = "Let db_for_write of your DATABASE_ROUTERS answer the same for the user model and for the app tokens."
+    hint = "Let db_for_write of your DATABASE_ROUTERS return the same database for the user model as for our models."
     return [
         Error(f"{label} is written to {found!r}, but sessions to {alias!r}.", hint=hint, id="tokens.E041")
         for label, found in others.items()

@@ -20,7 +20,10 @@ def _is_anybody(user: Any) -> bool:
 
 
 class Hooks:
-    """The part of the settings that imports something. The fields are those of `tokens.conf.settings.TokenSettings`."""
+    """The settings that name Python objects, which are imported by their dotted paths.
+
+    The fields are those of `tokens.conf.settings.TokenSettings`.
+    """
 
     if TYPE_CHECKING:
 

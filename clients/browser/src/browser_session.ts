@@ -29,7 +29,8 @@ export class BrowserSession extends EventTarget implements Session {
     this.#mode = mode;
     this.#stepUp = stepUp;
     this.#name = PREFIX + address;
-    // Cookies are sent to the page's own origin. A token is sent only to the origins that are listed.
+    // Cookies are sent to the page's own origin. In mode "body" the access token is sent to the API, and to the origins that
+    // the option `origins` lists.
     this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
     for (const origin of origins) this.#origins.add(new URL(origin).origin);
     const publish = (change: Change) => this.#publish(change);

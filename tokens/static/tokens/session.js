@@ -244,7 +244,8 @@ class BrowserSession extends EventTarget {
     this.#mode = mode;
     this.#stepUp = stepUp;
     this.#name = PREFIX + address;
-    // Cookies are sent to the page's own origin. A token is sent only to the origins that are listed.
+    // Cookies are sent to the page's own origin. In mode "body" the access token is sent to the API, and to the origins that
+    // the option `origins` lists.
     this.#origins = new Set([address.origin, ...(mode === "body" ? [] : [location.origin])]);
     for (const origin of origins) this.#origins.add(new URL(origin).origin);
     const publish = (change) => this.#publish(change);
