@@ -55,9 +55,9 @@ from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.users import SessionEnded
 from tokens.web import (
+    account_sessions,
     attempts,
     django_session,
-    ending,
     expiry,
     factors,
     impersonation,
@@ -169,8 +169,8 @@ impersonate = impersonation.impersonate
 release = impersonation.release
 actor_id = impersonation.actor_id
 revoke = session.revoke
-revoke_all = ending.revoke_all
-revoke_others = ending.revoke_others
+revoke_all = account_sessions.revoke_all
+revoke_others = account_sessions.revoke_others
 change_account = session.change_account
 change_accounts = staff.change_accounts
 has_refresh_token = possession.has_refresh_token

@@ -71,6 +71,9 @@ def install(alias: str) -> None:
                 cursor.execute(_statement(trigger, alias))
         except Error as error:
             events.log("trigger not installed", trigger=trigger.name, table=trigger.table, error=type(error).__name__)
+    if connections[alias].vendor == "sqlite" and not RefreshToken.objects.using(alias).exists():
+        # There ``flush``, after which this is called, deletes row by row. The trigger has noted each deleted session.
+        Revocation.objects.using(alias).all().delete()
 
 
 def remove(alias: str) -> None:

@@ -1,5 +1,8 @@
 """What ends when a user is changed: all sessions of a deactivated user, and the other sessions after a new password.
 
+The first functions are called by what changes the account, in the transaction that commits the change. After that
+devices are not trusted any more: their user is asked for a second factor again (`tokens.service.trust`).
+
 Anything can change a user: a page, the admin, a command, another package, or SQL. A trigger notes each change of the
 password hash and each deactivation (`tokens.service.triggers`), and every process reads the notes with the revocation
 feed. Which sessions end is decided here, from the rows as they are. So a session that already holds the digest of the
@@ -16,14 +19,77 @@ from django.db.models import Q
 from tokens.conf import token_settings
 from tokens.database.expressions import Ago, DatabaseNow
 from tokens.database.transactions import bounded, clock, durable, writer
-from tokens.models import RefreshToken, SecurityEvent
-from tokens.service import auth_hash, events, opening, trust, users
+from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
+from tokens.service import auth_hash, devices, events, opening, queries, triggers, trust, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import end_everything_granted_to, revoke_all
 from tokens.service.standing import may_act
 
 _Reason = RefreshToken.Reason
+
+
+def end_others(user: Any, session_id: UUID | None, reason: RefreshToken.Reason, client: Client) -> bool:
+    """End all sessions of the user except this one, which stays valid with the user's new password.
+
+    The user's other devices are forgotten. Impersonations by the user end, and everything that other packages have
+    granted to the user. Return False, and end nothing, if this session has ended.
+    """
+    trust.end(user=user.pk)
+    alias = writer(RefreshToken)
+    other_devices = devices.lock_others(user, client, session_id)
+    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
+        return False
+    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
+    devices.forget(other_devices)
+    revoke_all(queries.live_sessions(user).exclude(id=session_id), reason, client=client)
+    revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)
+    end_everything_granted_to(user)
+    return True
+
+
+def end_all(user: Any, reason: RefreshToken.Reason, client: Client, note: str = "", *, by: Any = None) -> None:
+    """End all sessions of the user, and everything that other packages have granted to the user.
+
+    The user's devices are forgotten, except the one of ``client`` if the user has done it. ``by`` is the member of the
+    staff who has done it, if any. ``note`` is added to the reason in the security events.
+    """
+    trust.end(user=user.pk)
+    devices.forget_others(user, client if by is None else Client())
+    revoke_all(queries.live_sessions(user), reason, user=user, by=by, client=client, note=note)
+    end_everything_granted_to(user)
+
+
+def end_deactivated(user: Any) -> None:
+    """End the sessions of a user who was saved as inactive."""
+    trust.end(user=user.pk)
+    revoke_all(_unended(user), _Reason.USER_DISABLED)
+
+
+def note_change(user: Any) -> None:
+    """Note that the user was changed, where no trigger of the database does (`tokens.service.triggers`)."""
+    alias = writer(RefreshToken)
+    if not triggers.are_installed(alias):
+        Revocation.objects.using(alias).create(user_key=str(user.pk), created_at=clock(alias))
+
+
+def end_deleted(user: Any) -> None:
+    """End the sessions of a user who is about to be deleted, and delete their rows.
+
+    Lock the user first, as everyone does. Django has collected the rows that it deletes before. A sign-in may have
+    added some since.
+    """
+    alias = writer(RefreshToken)
+    users.lock(alias, user.pk)
+    users.lock_devices(alias, user.pk)
+    revoke_all(_unended(user), _Reason.USER_DELETED)
+    SecurityEvent.objects.using(alias).filter(user=user.pk).update(user=None)
+    SecurityEvent.objects.using(alias).filter(actor=user.pk).update(actor=None)
+    impersonations: Any = RefreshToken.objects.using(alias).filter(actor=user.pk)
+    impersonations._raw_delete(alias)
+    for model in (RefreshToken, Device, Rehash):
+        rows: Any = model._default_manager.using(alias).filter(user=user.pk)
+        rows._raw_delete(alias)
 
 
 def end_outdated(subjects: Iterable[str]) -> list[UUID]:
@@ -83,6 +149,10 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
             revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)
         RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
         return opening.replace_session(own, client) if own.revoked_at is not None else None
+
+
+def _unended(user: Any) -> Any:
+    return RefreshToken.objects.using(writer(RefreshToken)).unended().filter(user=user.pk)
 
 
 def _digest(session_hash: str) -> bytes:

@@ -20,9 +20,8 @@ from django.dispatch import receiver
 from tokens import metrics
 from tokens.conf import BODY
 from tokens.database.transactions import clock, writer
-from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEvent
-from tokens.service import auth_hash, events, throttles, triggers, trust, user_changes, users
-from tokens.service.revocation import revoke_all
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.service import auth_hash, events, throttles, triggers, user_changes
 from tokens.service.revocation_feed import users_changed
 from tokens.web import admission, django_session, last_login, methods, tenants
 from tokens.web.attempts import attempt
@@ -137,30 +136,15 @@ def follow_user(*, sender: Any, instance: Any, using: str, created: bool, raw: b
     instance.__dict__[_LOADED] = instance.__dict__.get("password")
     if created or raw:
         return
-    alias = writer(RefreshToken)
-    if not instance.is_active:
-        trust.end(user=instance.pk)
-        revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DISABLED)
-    elif not triggers.are_installed(alias):
-        Revocation.objects.using(alias).create(user_key=str(instance.pk), created_at=clock(alias))
+    if instance.is_active:
+        user_changes.note_change(instance)
+    else:
+        user_changes.end_deactivated(instance)
 
 
-def revoke_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
-    """End the sessions of a user who is about to be deleted. Lock the user first, as everyone does.
-
-    Django has collected the rows that it deletes before. A sign-in may have added some since, so delete all of them.
-    """
-    alias = writer(RefreshToken)
-    users.lock(alias, instance.pk)
-    users.lock_devices(alias, instance.pk)
-    revoke_all(_live_sessions(instance), RefreshToken.Reason.USER_DELETED)
-    SecurityEvent.objects.using(alias).filter(user=instance.pk).update(user=None)
-    SecurityEvent.objects.using(alias).filter(actor=instance.pk).update(actor=None)
-    impersonations: Any = RefreshToken.objects.using(alias).filter(actor=instance.pk)
-    impersonations._raw_delete(alias)
-    for model in (RefreshToken, Device, Rehash):
-        rows: Any = model._default_manager.using(alias).filter(user=instance.pk)
-        rows._raw_delete(alias)
+def end_sessions_of_deleted_user(*, instance: Any, **kwargs: Any) -> None:
+    """End the sessions of a user who is about to be deleted."""
+    user_changes.end_deleted(instance)
 
 
 # Without a sender, `pre_delete` would make Django read every row that it deletes, of any model.
@@ -172,7 +156,7 @@ for _model in apps.get_models():
         post_init.connect(note_loaded_password, sender=_model)
         pre_save.connect(announce_rehash, sender=_model)
         post_save.connect(follow_user, sender=_model)
-        pre_delete.connect(revoke_sessions_of_deleted_user, sender=_model)
+        pre_delete.connect(end_sessions_of_deleted_user, sender=_model)
 
 
 @receiver(pre_migrate)
@@ -188,9 +172,6 @@ def install_triggers(*, app_config: Any, using: str, **kwargs: Any) -> None:
     labels = {RefreshToken._meta.app_label, get_user_model()._meta.app_label}
     if app_config.label in labels and using == writer(RefreshToken) and triggers.has_tables(using):
         triggers.install(using)
-        if connections[using].vendor == "sqlite" and not RefreshToken.objects.using(using).exists():
-            # There `flush` deletes row by row, and the trigger notes each deleted session.
-            Revocation.objects.using(using).all().delete()
 
 
 @receiver(users_changed)
@@ -202,7 +183,3 @@ def end_outdated_sessions(*, subjects: Sequence[str], **kwargs: Any) -> list[UUI
 def _stored_password(model: Any, user: Any, using: str) -> str | None:
     found: str | None = model._base_manager.using(using).filter(pk=user.pk).values_list("password", flat=True).first()
     return found
-
-
-def _live_sessions(user: Any) -> Any:
-    return RefreshToken.objects.using(writer(RefreshToken)).unended().filter(user=user.pk)

@@ -1,17 +1,12 @@
-"""Ends the sessions of a user, in the transaction that changes the account.
-
-Devices are not trusted any more then: their user is asked for a second factor again (`tokens.service.trust`).
-"""
+"""Ends the sessions of a user, in the transaction that changes the account (`tokens.service.user_changes`)."""
 
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, update_session_auth_hash
 from django.http import HttpRequest
 
-from tokens.database.transactions import writer
 from tokens.models import RefreshToken
-from tokens.service import auth_hash, devices, queries, revocation, trust, users
-from tokens.service.client import Client
+from tokens.service import user_changes
 from tokens.web import session
 from tokens.web.client import client_of
 
@@ -25,20 +20,10 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
     an impersonation.
     """
     session.refuse_impersonation(request)
-    trust.end(user=user.pk)
-    session_id, alias, client = session.current_id(request), writer(RefreshToken), client_of(request)
-    other_devices = devices.lock_others(user, client, session_id)
-    if session_id not in {row.id for row in users.lock_sessions(alias, user.pk)}:
+    if not user_changes.end_others(user, session.current_id(request), reason, client_of(request)):
         return False
-    RefreshToken.objects.using(alias).filter(id=session_id).update(auth_hash_digest=auth_hash.digest_of(user))
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.
-    devices.forget(other_devices)
-    others = queries.live_sessions(user).exclude(id=session_id)
-    revocation.revoke_all(others, reason, client=client)
-    begun = RefreshToken.objects.live().filter(actor=user)
-    revocation.revoke_all(begun, RefreshToken.Reason.ACTOR_ENDED, client=client)
-    revocation.end_everything_granted_to(user)
     return True
 
 
@@ -52,8 +37,4 @@ def revoke_all(
     ``note`` is added to the reason in the security events. ``by`` is the member of the staff who has done it, if any.
     Without a request, or by staff, all devices are forgotten.
     """
-    client = client_of(request)
-    trust.end(user=user.pk)
-    devices.forget_others(user, client if by is None else Client())
-    revocation.revoke_all(queries.live_sessions(user), reason, user=user, by=by, client=client, note=note)
-    revocation.end_everything_granted_to(user)
+    user_changes.end_all(user, reason, client_of(request), note, by=by)
