@@ -30,12 +30,11 @@ from tokens.web import (
     outgoing,
     possession,
     problems,
-    session,
     tenants,
     waiting,
 )
 from tokens.web.client import distrust_scheme
-from tokens.web.exchange import attach, peek, required_exchange
+from tokens.web.exchange import attach, peek, refuse_impersonation, required_exchange
 from tokens.web.factors import StrongerRequired
 from tokens.web.flow import arun, run
 from tokens.web.opening import SignInRefused
@@ -125,7 +124,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         possession.anonymise(request, needs_proof=match.url_name != "logout" or is_for_services)
         if is_unsafe(request) and match.url_name != "logout":
             # The admin's log would name the user, and not the actor.
-            session.refuse_impersonation(request)
+            refuse_impersonation(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer for a view that could not check a password or read a body, or that may not change the account."""

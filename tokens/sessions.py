@@ -71,7 +71,7 @@ from tokens.web import (
 )
 from tokens.web.answers import answered
 from tokens.web.client import client_of
-from tokens.web.exchange import exchange_of
+from tokens.web.exchange import current_id, exchange_of
 from tokens.web.factors import Factor
 from tokens.web.mailing import may_send, throttle
 from tokens.web.methods import ATTRIBUTE as METHODS
@@ -163,7 +163,6 @@ Kind = SecurityEvent.Kind
 Reason = RefreshToken.Reason
 happened = events.happened
 authenticate = attempts.authenticate
-current_id = session.current_id
 encryption_keys = tenants.encryption_keys
 impersonate = impersonation.impersonate
 release = impersonation.release

@@ -6,8 +6,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from tokens.web.bearer import bearer_token
 from tokens.web.exchange import exchange_of
-from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
 
 

@@ -24,9 +24,9 @@ from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
-from tokens.web import answers, bodies, factors, problems, session
+from tokens.web import answers, bodies, factors, problems
 from tokens.web.attempts import authenticate
-from tokens.web.exchange import Exchange, exchange_of, required_exchange
+from tokens.web.exchange import Exchange, exchange_of, refuse_impersonation, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import Proof
 
@@ -152,7 +152,7 @@ def authenticated(request: Request, password: str) -> Any:
 
     Raise `ProblemError` if the password is wrong, and `ImpersonationRefused` in an impersonation.
     """
-    session.refuse_impersonation(request._request)
+    refuse_impersonation(request._request)
     user = authenticate(request._request, username=request.user.get_username(), password=password)
     if user is None or user.pk != request.user.pk:
         raise ProblemError(problems.INVALID_CREDENTIALS)

@@ -49,6 +49,7 @@ from tokens.service.users import UserChanged
 from tokens.web import cookies, factors, possession, problems, reopening, session, signing_out, waiting
 from tokens.web.attempts import authenticate
 from tokens.web.cookies import Presented
+from tokens.web.exchange import refuse_impersonation
 from tokens.web.possession import IN_BODY, Proof
 
 PAGE = 50
@@ -89,8 +90,8 @@ class Refresh(Public):
     def post(self, request: Request) -> Response | HttpResponse:
         presented = _presented(request)
         if presented is None:
-            handed = session.refresh_handed(request._request)
-            return granted(handed) if handed else self._refreshed_by_browser(is_token_missing=True)
+            issued = session.refresh_by_django_session(request._request)
+            return granted(issued) if issued else self._refreshed_by_browser(is_token_missing=True)
         answer = session.refresh(request._request, presented)
         if isinstance(answer, IssuedTokens):
             return granted(answer)
@@ -160,7 +161,7 @@ class Reauthenticate(ApiView):
             return self._answer(request, reopening.reopen)
 
     def _answer(self, request: Request, grant: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
-        session.refuse_impersonation(request._request)
+        refuse_impersonation(request._request)
         given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
         idle = self.exchange.idle

@@ -50,7 +50,7 @@ from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.hourly import note_unproven
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, begin_generation, ended, refused
+from tokens.service.refreshing import Refusal, begin_generation, end, refuse
 from tokens.service.standing import may_act
 
 MODES = frozenset({COOKIE, SCOPED})
@@ -167,9 +167,9 @@ def _register(
         session_id = dbsc.offered_session(proof, keyring().binding_keys, now, REGISTRATION_LIFETIME)
         key, algorithm = proof.registered_key()
     except InvalidProof:
-        return refused(WRONG)
+        return refuse(WRONG)
     if is_held is None:
-        refused(UNHELD, session_id)
+        refuse(UNHELD, session_id)
         return Unheld(dbsc.claim(keyring().binding_keys[0], session_id, now))
     for _ in range(ATTEMPTS):
         with unless_overtaken(writer(RefreshToken)):
@@ -181,14 +181,14 @@ def _register(
                 or not may_act(row.user, row.backend)
                 or renewed_digest(row, row.user) is None
             ):
-                return refused("session ended", session_id)
+                return refuse("session ended", session_id)
             if row.mode not in MODES or row.bound_at is not None or not is_held(row):
-                return refused("another refresh token", session_id)
+                return refuse("another refresh token", session_id)
             claims = claims_of(row.user, row)
             if row.bound_key is None and not _set_key(row, key, algorithm):
                 continue
             if (row.bound_key, row.bound_algorithm) != (key, algorithm):
-                return refused("another key", session_id)
+                return refuse("another key", session_id)
             # Without a generation: the client that gets this token may not have received the latest refresh token.
             access_text, access = issuing.access_token(row, row.user, None, row.now, claims=claims)
             return IssuedTokens(row, row.user, access, access_text, vouches=True, keep_for=SIGNS_WITHIN)
@@ -228,7 +228,7 @@ def refresh(
     Raise `OperationalError` if the database does not answer. The browser can then try again.
     """
     if session_id is None:
-        return refused("no session")
+        return refuse("no session")
     newer = RefreshToken.objects.live().filter(
         device=OuterRef("device"), created_at__gt=OuterRef("created_at"), bound_key__isnull=False
     )
@@ -237,13 +237,13 @@ def refresh(
             rows: Any = RefreshToken.objects.for_decision().filter(id=session_id).annotate(is_left=Exists(newer))
             row = next(iter(rows), None)
             if row is None:
-                return refused("unknown session", session_id)
+                return refuse("unknown session", session_id)
             if row.bound_at is not None and row.is_left:
                 # The browser refreshes both sessions and keeps the cookie that comes last. This session ends with the
                 # first proof of the newer one.
-                return refused("left for a newer sign-in", session_id)
+                return refuse("left for a newer sign-in", session_id)
             if issuing.ends_with_browser(row) and not is_open:
-                return refused("browser closed", session_id)
+                return refuse("browser closed", session_id)
             if answer := _answer(row, proof, client):
                 return answer
     raise OperationalError("a refresh lost every race for its row")
@@ -254,16 +254,16 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     now = row.now
     state = row.state(now)
     if row.bound_key is None or (row.bound_at is None and token_settings().device_bound != OFFER):
-        return refused("no key", row.id)
+        return refuse("no key", row.id)
     if state.ended:
-        return refused("session ended", row.id)
+        return refuse("session ended", row.id)
     if not may_act(row.user, row.backend):
-        return ended(row, _Reason.USER_DISABLED, client)
+        return end(row, _Reason.USER_DISABLED, client)
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
-        return ended(row, _Reason.PASSWORD_CHANGED, client)
+        return end(row, _Reason.PASSWORD_CHANGED, client)
     if required.lacks_factor(row, now):
-        return refused("idle", row.id)
+        return refuse("idle", row.id)
     if text is None:
         return _challenge(row, NO_PROOF)
     try:
@@ -302,4 +302,4 @@ def _challenge(row: RefreshToken, cause: str) -> Challenge:
 
 def _unproven(row: RefreshToken, cause: str, client: Client) -> Refusal:
     note_unproven(row, row.now, client, cause)
-    return refused(cause, row.id)
+    return refuse(cause, row.id)

@@ -23,7 +23,7 @@ class IssuedTokens:
     - ``continues``: whether it was opened in the place of a session that has ended, without a sign-in.
     - ``decision``: what the protocol decided about a presented refresh token, or None if none was presented.
     - ``binds``: whether the session was bound to its device just now, which made its refresh token invalid.
-    - ``is_handed``: whether the access token comes from Django's session, which stands for the refresh token.
+    - ``is_from_django``: whether the access token comes from Django's session, which stands for the refresh token.
     - ``vouches``: whether the browser gets a voucher (`tokens.service.binding`), because it has signed with its key.
     - ``keep_for``: seconds for which a browser with a bound session keeps the access cookie, if that is less than the
       lifetime of the token.
@@ -39,7 +39,7 @@ class IssuedTokens:
     continues: bool = False
     decision: Decision | None = None
     binds: bool = False
-    is_handed: bool = False
+    is_from_django: bool = False
     vouches: bool = False
     keep_for: int | None = None
 

@@ -104,7 +104,7 @@ def open_session(
         if device_token and is_sign_in:
             happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
-        _make_room(session, client, replaced)
+        _end_superseded(session, client, replaced)
     text, access = issuing.access_token(session, user, session.generation, now, claims=claims)
     refresh_token = issuing.refresh_token(session, identity.secret)
     continues = replaced is not None
@@ -162,7 +162,7 @@ def _backend(user: Any, given: str, replaced: RefreshToken | None) -> str:
     return path[:255]
 
 
-def _make_room(session: RefreshToken, client: Client, replaced: RefreshToken | None) -> None:
+def _end_superseded(session: RefreshToken, client: Client, replaced: RefreshToken | None) -> None:
     """End the sessions of other users in this browser, and the least recently used ones beyond MAX_SESSIONS.
 
     Earlier sessions of the same user on this device end when the new session is first refreshed. If they ended now, a

@@ -87,7 +87,7 @@ def _answer(
     methods = with_methods(session.methods, proved, now)
     is_enough = not is_idle or lifetimes.is_reopened_by(session, proved)
     if not is_enough or required.lacks_factor(session, now, methods=methods):
-        return refreshing.refused("idle", session.id)
+        return refreshing.refuse("idle", session.id)
     reopens = reopens or is_idle
     # A factor may say that it was answered some time ago.
     at = now - min(proved.values(), default=timedelta())
@@ -106,7 +106,7 @@ def _answer(
         if reopens or not (isinstance(answer, Refusal) and answer.late):
             return answer
     elif reopens:
-        return refreshing.refused("idle", session.id)
+        return refreshing.refuse("idle", session.id)
     # In the transaction: a claims hook that fails must not leave the new time behind.
     claims = claims_of(session.user, session)
     if not refreshing.write(session.unchanged(), session, columns):

@@ -121,24 +121,24 @@ def _refresh(
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
     except UnknownKey:
-        return refused(_UNKNOWN_KEY, definite=False)
+        return refuse(_UNKNOWN_KEY, definite=False)
     except InvalidRefreshToken:
-        return refused(_NOT_OURS)
+        return refuse(_NOT_OURS)
     alias = writer(RefreshToken)
     with unless_overtaken(alias):
-        if not token_settings().claims_hook and (issued := _rotated(presented, modes, client)):
+        if not token_settings().claims_hook and (issued := _rotate(presented, modes, client)):
             return issued
     for _ in range(ATTEMPTS):
         with unless_overtaken(alias):
             row = next(iter(RefreshToken.objects.for_decision().filter(id=presented.session_id)), None)
             if row is None:
-                return refused(_UNKNOWN_SESSION, presented.session_id)
+                return refuse(_UNKNOWN_SESSION, presented.session_id)
             if not compare_digest(bytes(row.secret_digest), presented.digest):
-                return refused(_FORGED, row.id)
+                return refuse(_FORGED, row.id)
             if row.mode not in modes:
-                return refused(_ANOTHER_MODE, row.id)
+                return refuse(_ANOTHER_MODE, row.id)
             if of_device and not devices.is_held(row.device, client, row.now):
-                return refused(_ANOTHER_DEVICE, row.id)
+                return refuse(_ANOTHER_DEVICE, row.id)
             if answer := carry_out(row, presented, client):
                 return answer
     raise OperationalError("a refresh lost every race for its row")
@@ -182,7 +182,7 @@ def is_token_of(text: str, session_id: UUID, *, old_name: bool = False, since: i
     return presented.session_id == session_id and presented.generation >= since
 
 
-def _rotated(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
+def _rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], client: Client) -> IssuedTokens | None:
     """Rotate by one statement, if nothing else has to be done. Return None if `decide` has to be asked.
 
     After a rotation for a user who is deactivated or has a new password, or for an actor whose own session has ended,
@@ -211,27 +211,27 @@ def carry_out(
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
-        return refused(_OVER, row.id)
+        return refuse(_OVER, row.id)
     if not standing.may_act(row.user, row.backend):
-        return ended(row, _Reason.USER_DISABLED, client)
+        return end(row, _Reason.USER_DISABLED, client)
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
-        return ended(row, _Reason.PASSWORD_CHANGED, client)
+        return end(row, _Reason.PASSWORD_CHANGED, client)
     if own is None:
-        return ended(row, _Reason.ACTOR_ENDED, client)
+        return end(row, _Reason.ACTOR_ENDED, client)
     if row.bound_at is not None:
         return _refused_without_key(row, row.bound_at, client)
     if decision is Decision.LATE or (client.may_hold_newer and decision in ENDS_SESSION):
-        return replace(refused(_LATE, row.id, definite=False), late=True)
+        return replace(refuse(_LATE, row.id, definite=False), late=True)
     if decision is Decision.IDLE:
         # Nobody can prove a factor for an impersonation. The actor signs in, and begins another one.
-        return replace(refused(_IDLE, row.id, definite=False), idle=row if own is row else None)
+        return replace(refuse(_IDLE, row.id, definite=False), idle=row if own is row else None)
     if decision is Decision.REUSE:
-        return ended(row, _Reason.REUSE, client)
+        return end(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():
         return None
     if decision is Decision.EXHAUSTED:
-        return ended(row, _Reason.RECOVERIES_EXHAUSTED, client)
+        return end(row, _Reason.RECOVERIES_EXHAUSTED, client)
     claims = claims_of(row.user, row)
     if decision is Decision.RECOVER:
         written = _recover(row, recover(state, now), auth_digest, client, **more)
@@ -317,12 +317,12 @@ def write(unchanged: RefreshTokenQuerySet, row: RefreshToken, values: Mapping[st
     return True
 
 
-def ended(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
+def end(row: RefreshToken, reason: RefreshToken.Reason, client: Client) -> Refusal | None:
     """End the session and return the refusal. None: another request has changed the row."""
-    return refused(reason, row.id) if revoke(row.unchanged(), reason, client=client) else None
+    return refuse(reason, row.id) if revoke(row.unchanged(), reason, client=client) else None
 
 
-def refused(
+def refuse(
     cause: str, session_id: UUID | None = None, *, definite: bool = True, bound: RefreshToken | None = None
 ) -> Refusal:
     """Return a refusal, and log its cause."""
@@ -335,4 +335,4 @@ def _refused_without_key(row: RefreshToken, bound_at: datetime, client: Client) 
     # During the grace the request may have been sent before the first proof.
     if row.now >= bound_at + token_settings().policy.grace:
         hourly.note_unproven(row, row.now, client, "refresh token")
-    return refused(_WITHOUT_KEY, row.id, bound=row)
+    return refuse(_WITHOUT_KEY, row.id, bound=row)

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from tokens.models import RefreshToken
 from tokens.service import user_changes
-from tokens.web import session
 from tokens.web.client import client_of
+from tokens.web.exchange import current_id, refuse_impersonation
 
 
 def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) -> bool:
@@ -19,8 +19,8 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
     if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
     an impersonation.
     """
-    session.refuse_impersonation(request)
-    if not user_changes.end_others(user, session.current_id(request), reason, client_of(request)):
+    refuse_impersonation(request)
+    if not user_changes.end_others(user, current_id(request), reason, client_of(request)):
         return False
     if HASH_SESSION_KEY in request.session:
         update_session_auth_hash(request, user)  # Django's own session, if a page has signed the user in.

@@ -101,7 +101,7 @@ def admit_login(request: Any, user: Any) -> None:
             if exchange is not None and exchange.refused is not None:
                 raise exchange.refused
             proved = methods.of_sign_in(request, user)
-            admitted = opening.ask(request, user, proved)
+            admitted = opening.admit(request, user, proved)
             if exchange is None:
                 methods.note(request, user, proved)  # Without our middleware it can be read once only.
     except Exception as error:
@@ -129,7 +129,7 @@ def admits(request: Any, user: Any) -> bool:
     if not token_settings().restricts_sign_ins:
         return True
     try:
-        opening.ask(request, user, methods.of_sign_in(request, user))
+        opening.admit(request, user, methods.of_sign_in(request, user))
     except opening.SignInRefused:
         return False
     return True

@@ -11,8 +11,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from tokens.database.transactions import writer
 from tokens.service import queries
-from tokens.web import django_session, factors, methods, session
+from tokens.web import django_session, factors, methods
 from tokens.web.client import client_of
+from tokens.web.exchange import current_id, refuse_impersonation
 
 
 @sensitive_variables()
@@ -22,7 +23,7 @@ def answered(request: Any, name: str, answer: Any) -> Any:
     The row was read before the answer was verified, so that a change of the password meanwhile is noticed. Raise
     `Throttled` and `Busy`, and `ImpersonationRefused` in an impersonation.
     """
-    session.refuse_impersonation(request)
+    refuse_impersonation(request)
     model: Any = get_user_model()
     user = model._base_manager.using(writer(model)).filter(pk=request.user.pk).first()
     if user is None or not user.is_active:
@@ -33,6 +34,6 @@ def answered(request: Any, name: str, answer: Any) -> Any:
             factors.note_wrong(user, client_of(request))
         return None
     methods.note(request, user, proved)
-    session_id = session.current_id(request)
+    session_id = current_id(request)
     user.backend = (session_id and queries.backend_of(session_id)) or django_session.default_backend()
     return user

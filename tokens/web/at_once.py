@@ -2,8 +2,8 @@
 
 The next request sets it as a cookie, without a query. Until the first refresh, Django's session stands for the refresh
 token, which is not stored: it is derived from a seed in the session by a key of the server, and presented in its place
-(`tokens.web.hand_over`). So whoever reads Django's session finds an access token, which soon expires. Whoever has its
-cookie is signed in, as with Django.
+(`tokens.web.django_sign_in`). So somebody who reads Django's session finds an access token, which soon expires.
+Somebody who has its cookie is signed in, as with Django.
 
 The first responses carry no refresh token. Several requests can be the first at the same time, and a late response
 would replace a newer refresh token in the browser. So the browser is not offered to bind this session to its device: a
@@ -31,8 +31,8 @@ from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
 from tokens.web import expiry, opening
 from tokens.web.client import client_of
-from tokens.web.hand_over import identities
-from tokens.web.marks import EXPIRY, HANDED, SEED, SESSION_ID
+from tokens.web.django_sign_in import identities
+from tokens.web.marks import EXPIRY, FIRST_TOKENS, SEED, SESSION_ID
 from tokens.web.opening import Admitted
 
 
@@ -58,7 +58,7 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
     identity = identities(uuid7(), seed)[0]
     remember = not session.get_expire_at_browser_close()
     try:
-        issued = opening.open_session(
+        issued = opening.open_admitted(
             Admitted(user, proved),  # `tokens.web.admission` has asked the policy.
             client_of(request),
             mode=found.mode_of_pages,
@@ -71,7 +71,7 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
     except (UserChanged, OperationalError):
         return None
     row = issued.session
-    session[HANDED] = {
+    session[FIRST_TOKENS] = {
         "access": issued.access_token,
         "device": issued.device_token,
         "device_id": str(row.device_id),
@@ -88,12 +88,12 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
 
 
 @sensitive_variables()
-def handed(session: Any) -> IssuedTokens | None:
+def issued_at_once(session: Any) -> IssuedTokens | None:
     """Return the access token that `open_at_once` has left, if it is still valid. This needs no query of ours.
 
     None too if Django's session has got another expiry since.
     """
-    left = session.get(HANDED)
+    left = session.get(FIRST_TOKENS)
     if left is None or session.get(EXPIRY) != left["expiry"]:
         return None
     try:
@@ -110,4 +110,6 @@ def handed(session: Any) -> IssuedTokens | None:
         idle_expires_at=datetime.fromtimestamp(left["idle"], UTC),
         expires_at=datetime.fromtimestamp(left["end"], UTC),
     )
-    return IssuedTokens(row, None, access, left["access"], device_token=left["device"], is_new=True, is_handed=True)
+    return IssuedTokens(
+        row, None, access, left["access"], device_token=left["device"], is_new=True, is_from_django=True
+    )

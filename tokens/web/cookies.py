@@ -161,7 +161,7 @@ def set_tokens(
         ends = issued.access.expires_at
         voucher = binding.voucher(issued.session.id, ends)
         _set(response, VOUCHERS[issued.session.mode], voucher, max(int(ends - now.timestamp()), 1))
-    if issued.binds or issued.is_handed:
+    if issued.binds or issued.is_from_django:
         _clear(request, response, [refresh])
     if issued.refresh_token:
         _set(response, refresh, issued.refresh_token, max_age)

@@ -11,7 +11,7 @@ Views, and web sockets that read ``request.session``, ask Django's session who i
 - Django's session of a request that a Bearer token authenticates is put aside, unless it belongs to the same person.
   It is put aside too if the request is not refreshed because it comes from a page of another origin.
 
-`hand_over` opens a session of ours for a sign-in that only Django's session knows.
+`django_sign_in` opens a session of ours for a sign-in that only Django's session knows.
 """
 
 import secrets
@@ -33,11 +33,11 @@ from tokens.service import queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.web import aside, cookies, expiry, marks, methods
-from tokens.web.at_once import handed, open_at_once
+from tokens.web.at_once import issued_at_once, open_at_once
 from tokens.web.client import client_of
+from tokens.web.django_sign_in import OUR_BACKEND, is_recent, open_or_refresh
 from tokens.web.exchange import Exchange
-from tokens.web.hand_over import OUR_BACKEND, hand_over, is_recent
-from tokens.web.marks import HANDED, MARK, METHODS, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
+from tokens.web.marks import FIRST_TOKENS, MARK, METHODS, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
 from tokens.web.session_cookie import session_cookie, session_cookie_settings
 from tokens.web.user import primary_key
 
@@ -159,8 +159,8 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
         if not may_open:
             aside.put_aside(request, exchange)
             return None
-        if access is None or {NONCE, HANDED} & session.keys() or not _is_subject(owner, access):
-            issued = handed(session) or hand_over(request)
+        if access is None or {NONCE, FIRST_TOKENS} & session.keys() or not _is_subject(owner, access):
+            issued = issued_at_once(session) or open_or_refresh(request)
             if isinstance(issued, Refusal):
                 if issued.definite and not issued.bound:
                     _delete(request, exchange)
@@ -169,7 +169,7 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
                 elif not session.modified:
                     session.accessed = was_accessed
                 return None
-            if not issued.is_handed:
+            if not issued.is_from_django:
                 session[PROVEN] = session[SESSION_ID]
             elif not was_modified:
                 session.accessed = was_accessed
@@ -191,11 +191,11 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
     return None
 
 
-def refresh_handed(request: HttpRequest) -> IssuedTokens | Refusal:
+def refresh_by_django_session(request: HttpRequest) -> IssuedTokens | Refusal:
     """Refresh the session for whose refresh token Django's session stands."""
     session = request.session
     was_modified = session.modified
-    issued = hand_over(request)
+    issued = open_or_refresh(request)
     if session.modified and not was_modified:
         marks.save(session, str(session_cookie(request)))
     return issued
@@ -206,7 +206,7 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
     session, access = request.session, exchange.access
     was_accessed = session.accessed
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
-    is_undone = SESSION_KEY in session and (MARK not in session or HANDED in session)
+    is_undone = SESSION_KEY in session and (MARK not in session or FIRST_TOKENS in session)
     if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
         aside.put_aside(request, exchange)
     elif access is not None and session.get(SESSION_ID) == str(access.session_id):
@@ -304,7 +304,7 @@ def is_undone(session: Any, access: AccessToken | None, *, may_open: bool) -> bo
     So it has if there is no mark, or one so recent that this request was sent before its response arrived. Later too,
     if that response may have been lost.
     """
-    if HANDED in session:
+    if FIRST_TOKENS in session:
         return access is None or str(access.session_id) != session.get(SESSION_ID)
     marked = session.get(MARK)
     if marked is None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
+from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import NOTHING, Proved
 from tokens.web.problems import NOT_AUTHENTICATED, Problem
@@ -184,3 +185,16 @@ def required_exchange(request: Any) -> Exchange:
     if exchange is None:
         raise ImproperlyConfigured("tokens.middleware.TokenMiddleware is not in MIDDLEWARE.")
     return exchange
+
+
+def current_id(request: Any) -> UUID | None:
+    """Return the id of the session that this request was authenticated with, or None."""
+    exchange = exchange_of(request)
+    return exchange.access.session_id if exchange is not None and exchange.access is not None else None
+
+
+def refuse_impersonation(request: Any) -> None:
+    """Raise `ImpersonationRefused` if somebody else uses the account of this request's user."""
+    exchange = exchange_of(request)
+    if exchange is not None and exchange.access is not None and exchange.access.actor is not None:
+        raise ImpersonationRefused

@@ -34,6 +34,25 @@ from tokens.web.attempts import authenticate, tallies_of_factor
 from tokens.web.exchange import exchange_of
 from tokens.web.methods import Given
 
+__all__ = [
+    "Factor",
+    "Password",
+    "StrongerRequired",
+    "are_asked_for",
+    "begin",
+    "bound_to",
+    "is_known",
+    "is_required_of",
+    "known",
+    "label_of",
+    "missing",
+    "names",
+    "of_user",
+    "offered",
+    "page_after_sign_in",
+]
+"""What other apps may use, as `tokens.sessions.factors`."""
+
 
 class StrongerRequired(Exception):
     """A change of factors needs an answer to a stronger one first. ``offered`` are those that are enough, by name."""

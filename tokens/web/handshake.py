@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from tokens.conf import codec
 from tokens.protocol.access_tokens import AccessToken, InvalidAccessToken
 from tokens.web import cookies
-from tokens.web.incoming import bearer_token
+from tokens.web.bearer import bearer_token
 from tokens.web.origins import is_cross_origin
 from tokens.web.session_cookie import session_cookie
 

@@ -84,7 +84,7 @@ def _ask(request: HttpRequest, exchange: Exchange, user: Any) -> None:
     """Ask the policy whether the person of this request may use the account of a user, once in a request."""
     if exchange.goes_on_as is None or exchange.goes_on_as != user.pk:
         try:
-            opening.ask(request, user, NOTHING, actor=request.user)
+            opening.admit(request, user, NOTHING, actor=request.user)
         except SignInRefused:
             raise ImpersonationRefused from None
 

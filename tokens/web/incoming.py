@@ -22,7 +22,7 @@ cancel each request before its response arrives, so none of them may rotate.
 Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session that is
 not older, or that a refresh would not reject.
 
-A sign-in that only Django's session knows becomes a session of ours (`hand_over`), also if the cookies have
+A sign-in that only Django's session knows becomes a session of ours (`django_sign_in`), also if the cookies have
 authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
 
 Sessions that are bound to their device (`tokens.protocol.dbsc`) are refreshed by the browser itself, before it sends
@@ -49,7 +49,8 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed, feed_of
-from tokens.web import bodies, cookies, crossing, deferred, django_session, hand_over, problems
+from tokens.web import bodies, cookies, crossing, deferred, django_session, django_sign_in, problems
+from tokens.web.bearer import bearer_token
 from tokens.web.client import presenter_of
 from tokens.web.deferred import Deferred
 from tokens.web.exchange import Exchange
@@ -144,16 +145,6 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     return Arrival(None, is_stale)
 
 
-def bearer_token(request: HttpRequest) -> str | None:
-    """Return the token of an ``Authorization: Bearer`` header (RFC 6750 section 2.1), or None without one.
-
-    It may be another package's. `Exchange.by_bearer` says whether it is ours.
-    """
-    # ``request.headers`` would parse all headers for this one.
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
     """Return why the request is rejected, or None, and whether its access cookie is stale."""
     if (yield from _is_of_another_session(request)):
@@ -212,7 +203,7 @@ def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
     """Return whether the session that another middleware has put on the request decides who the user is."""
     if not is_replaced(request) or not (yield partial(request.session.has_key, SESSION_KEY)):
         return False
-    yield partial(hand_over.delete_if_revoked, request.session)
+    yield partial(django_sign_in.delete_if_revoked, request.session)
     return True
 
 

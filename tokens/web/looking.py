@@ -8,9 +8,9 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
 from tokens.web import aside, django_session
+from tokens.web.django_sign_in import is_recent, is_valid
 from tokens.web.exchange import Exchange
-from tokens.web.hand_over import is_recent, is_valid
-from tokens.web.marks import HANDED, MARK
+from tokens.web.marks import FIRST_TOKENS, MARK
 
 
 def look(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> bool:
@@ -22,7 +22,7 @@ def look(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> bool:
     if SESSION_KEY not in session or not django_session.is_undone(session, None, may_open=may_open):
         is_kept = not django_session.has_ended(request, exchange) and not aside.is_withheld(session)
         is_due = False
-    elif may_open and MARK in session and HANDED not in session and not is_recent(session):
+    elif may_open and MARK in session and FIRST_TOKENS not in session and not is_recent(session):
         is_kept = is_due = django_session.is_live(session)  # Only the first refresh can say who it is.
     else:
         is_kept = is_due = exchange.by_session = may_open and is_valid(session)

@@ -1,4 +1,4 @@
-"""What is noted in Django's session about ours. `django_session` and `hand_over` read and write it."""
+"""What is noted in Django's session about ours. `django_session` and `django_sign_in` read and write it."""
 
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -22,7 +22,7 @@ It is removed when the session has been opened.
 """
 METHODS = "_tokens_methods"
 """The key of the authentication methods of such a sign-in, in the form of the row (`tokens.protocol.methods`)."""
-HANDED = "_tokens_handed"
+FIRST_TOKENS = "_tokens_handed"
 """The key of what `open_at_once` leaves, until the first refresh: the access token, and what its cookies depend on."""
 SEED = "_tokens_seed"
 """The key of the secret from which the refresh token is derived that Django's session stands for."""
@@ -44,9 +44,21 @@ EXPIRY = "_session_expiry"
 """Django's key of what ``set_expiry`` sets."""
 UNTIL = "_tokens_until"
 """The key of the POSIX seconds at which our session ends with Django's, if the project has decided that."""
-UNUSED = NONCE, METHODS, HANDED, SEED, DEVICE
+UNUSED = NONCE, METHODS, FIRST_TOKENS, SEED, DEVICE
 """The keys of what a sign-in outside of our middleware leaves. A later sign-in removes it."""
-MARKS = BACKEND_SESSION_KEY, HASH_SESSION_KEY, MARK, NONCE, METHODS, HANDED, SEED, DEVICE, SESSION_ID, PROVEN, UNTIL
+MARKS = (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    MARK,
+    NONCE,
+    METHODS,
+    FIRST_TOKENS,
+    SEED,
+    DEVICE,
+    SESSION_ID,
+    PROVEN,
+    UNTIL,
+)
 """The keys under which `django_session.examine` notes what it has done."""
 
 
@@ -56,10 +68,10 @@ def opened(request: HttpRequest) -> UUID | None:
     return UUID(found) if found else None
 
 
-def is_handed(request: HttpRequest, session_id: UUID) -> bool:
+def stands_for_refresh_token(request: HttpRequest, session_id: UUID) -> bool:
     """Return whether Django's session stands for the refresh token of our session, which has none yet."""
     session = getattr(request, "session", {})
-    return SESSION_KEY in session and HANDED in session and session.get(SESSION_ID) == str(session_id)
+    return SESSION_KEY in session and FIRST_TOKENS in session and session.get(SESSION_ID) == str(session_id)
 
 
 def may_be_lost(session: Any) -> bool:

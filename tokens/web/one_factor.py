@@ -63,11 +63,11 @@ def sign_in_by(
                 user.backend, proved = backend, methods.proved(given)
                 try:
                     with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name, backend)):
-                        admitted = opening.ask(request, user, proved)
+                        admitted = opening.admit(request, user, proved)
                 except opening.SignInRefused as error:
                     refused = error  # Raised after the commit: the answer stays used.
                 else:
-                    issued = opening.open_session(
+                    issued = opening.open_admitted(
                         admitted, client, mode=mode, remember=remember, device_name=device_name, backend=backend
                     )
     except UserChanged:

@@ -103,7 +103,7 @@ class Admitted:
     """Whether the policy was told that the device is trusted."""
 
 
-def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
+def admit(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitted:
     """Ask the policy, then REQUIRED_FACTORS, whether a session may be opened. Raise `SignInRefused` unless it may.
 
     ``actor`` is the person who is about to impersonate the user, if any. An exception of the policy is not caught.
@@ -115,13 +115,13 @@ def ask(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admitt
     if exchange is not None:
         exchange.is_spared = exchange.offers_trust = False
     if (policy := found.asks_before_sign_in) is not None:
-        _ask(policy, request, user, proved, actor)
+        _ask_policy(policy, request, user, proved, actor)
     if actor is None and found.requires_factor is not None:
         _require(request, user, proved)
     return Admitted(user, proved, is_spared=exchange is not None and exchange.is_spared)
 
 
-def _ask(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
+def _ask_policy(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
     times = loads(with_methods("", proved, timezone.now()))
     given = Methods({name: instant(at) for name, at in times.items()})
     given.actor = actor
@@ -148,6 +148,6 @@ def _require(request: Any, user: Any, proved: Proved) -> None:
     raise FactorRequired(None, is_required=True)
 
 
-def open_session(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
+def open_admitted(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
     """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
     return opening.open_session(admitted.user, client, proved=admitted.proved, is_spared=admitted.is_spared, **options)

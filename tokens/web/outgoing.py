@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, REDIRECT_FIELD_NAME
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -17,6 +17,7 @@ from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.web import (
+    after_view,
     aside,
     claim_cookie,
     cookies,
@@ -24,13 +25,12 @@ from tokens.web import (
     pending_cookie,
     problems,
     refusals,
-    session,
-    signing_out,
 )
+from tokens.web.bearer import bearer_token
 from tokens.web.client import client_of
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
-from tokens.web.incoming import Arrival, bearer_token
+from tokens.web.incoming import Arrival
 from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_followed_by_cookies, is_navigation
 from tokens.web.problems import DATABASE_DOWN
 
@@ -56,9 +56,9 @@ def finish(
         if exchange.refused is not None:
             response = yield partial(refusals.answer, request, exchange, response)
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            yield from _carry_out(request, exchange)
+            yield from after_view.carry_out(request, exchange)
         else:
-            yield from _carry_out_failed(request, exchange)
+            yield from after_view.carry_out_after_error(request, exchange)
     except DATABASE_DOWN:
         if exchange.session_replaced:
             aside.keep_cookie(request)
@@ -108,57 +108,12 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
     return response
 
 
-def _carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
-    """Carry out what the view has asked of `django.contrib.auth`. It takes precedence over the middleware's tokens."""
-    if exchange.signed_out or _has_flushed(request, exchange):
-        yield partial(signing_out.sign_out, request, exchange)
-    if exchange.signed_in is not None:
-        yield partial(session.open_for_page, request, exchange.signed_in)
-    elif not exchange.is_opened_by_view:
-        yield from _follow_password_change(request, exchange)
-
-
-def _carry_out_failed(request: HttpRequest, exchange: Exchange) -> Flow[None]:
-    """Carry out what the view has asked for, except a sign-in."""
-    if exchange.signed_out or _has_flushed(request, exchange):
-        yield partial(signing_out.sign_out, request, exchange)
-    if exchange.is_opened_by_view:
-        # A session that continues another one is no sign-in. Without its cookies its user would be signed out.
-        if exchange.issued is not None and not exchange.issued.continues:
-            yield partial(session.withdraw, request, exchange)
-    elif exchange.signed_in is None:
-        yield from _follow_password_change(request, exchange)
-
-
 def _may_be_outdated(exchange: Exchange, issued: IssuedTokens) -> bool:
     """Return whether somebody may have signed in or out in this browser since the middleware got these tokens.
 
     A response that carries the access token of Django's session is not examined if it took less than `BRIEF` seconds.
     """
-    return exchange.issued_before_view and not (issued.is_handed and exchange.seconds < BRIEF)
-
-
-def _has_flushed(request: HttpRequest, exchange: Exchange) -> bool:
-    """Return whether the view has signed out the user by emptying Django's session, without Django's ``logout``."""
-    if exchange.access is None or exchange.session_replaced or exchange.clear is not None:
-        return False
-    if exchange.signed_in is not None or exchange.refused is not None or exchange.is_opened_by_view:
-        return False
-    return django_session.was_flushed(request, exchange.access)
-
-
-def _follow_password_change(request: HttpRequest, exchange: Exchange) -> Flow[None]:
-    if exchange.access and not exchange.signed_out and (session_hash := _session_hash(request)):
-        yield partial(session.follow_password_change, request, exchange.access, session_hash)
-
-
-def _session_hash(request: HttpRequest) -> str | None:
-    """Return the session auth hash in Django's session, if the view has changed that session.
-
-    Django sends no signal when a view changes a password, but `update_session_auth_hash` writes this value.
-    """
-    found = getattr(request, "session", None)
-    return found.get(HASH_SESSION_KEY) if found is not None and found.modified else None
+    return exchange.issued_before_view and not (issued.is_from_django and exchange.seconds < BRIEF)
 
 
 def _asks_whether_signed_in(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> bool:

@@ -52,6 +52,8 @@ from tokens.web.exchange import required_exchange
 from tokens.web.factors import Factor
 from tokens.web.user import primary_key
 
+__all__ = ["WrongAnswer", "answer_here", "offered_here", "options_here", "trust_offered_here", "user_name_here"]
+"""What other apps may use, as `tokens.sessions.pending`."""
 LIFETIME = 600
 """Seconds from the first step of a sign-in to its last."""
 MAX_TEXT = 3000
@@ -251,10 +253,10 @@ def _open(
         found.began,
     )
     with admission.stopping(required_exchange(request), draft):
-        admitted = opening.ask(request, user, together)
+        admitted = opening.admit(request, user, together)
     if (reopened := reopening.instead(request, draft, trusts=trusts)) is not None:
         return reopened
-    return opening.open_session(
+    return opening.open_admitted(
         admitted,
         client,
         mode=found.mode,

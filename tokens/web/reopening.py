@@ -55,7 +55,7 @@ def reopen(request: HttpRequest, user: Any) -> IssuedTokens | None:
     proved = methods.of_sign_in(request, user)
     if required.lacks_factor(idle, idle.now, methods=with_methods(idle.methods, proved, idle.now)):
         with admission.stopping(exchange, Draft(user, proved, idle.mode, idle.remember)):
-            opening.ask(request, user, proved)
+            opening.admit(request, user, proved)
     with suppress(UserChanged):
         return _reopen(request, idle, user, proved)
     return None

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import queries, standing
-from tokens.web import hand_over, problems
+from tokens.web import django_sign_in, problems
 from tokens.web.exchange import Exchange
 from tokens.web.user import AskedUser, Lazy, LazyUser, primary_key
 
@@ -46,7 +46,7 @@ async def auser(user: Any) -> Any:
 def _user_of_session(request: HttpRequest, exchange: Exchange) -> Any:
     """Return the user of a session that another middleware has put on the request, as Django does."""
     exchange.note_user_asked()
-    return get_user(request) if hand_over.is_valid(request.session) else AnonymousUser()
+    return get_user(request) if django_sign_in.is_valid(request.session) else AnonymousUser()
 
 
 def _asked(exchange: Exchange, access: AccessToken) -> Any:

@@ -1,7 +1,7 @@
 """What views do with the session of their request: open it, refresh it, reauthenticate, end it.
 
-`tokens.web.outgoing` does the same after views of Django's own. Each function calls `tokens.service`, and notes on the
-exchange what the response's cookies become.
+`tokens.web.after_view` does the same after views of Django's own. Each function calls `tokens.service`, and notes on
+the exchange what the response's cookies become.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from typing import Any, Unpack
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, login
+from django.contrib.auth import login
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 
-from tokens.conf import BODY, token_settings
+from tokens.conf import BODY
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.protocol.access_tokens import AccessToken, instant
+from tokens.protocol.access_tokens import instant
 from tokens.protocol.rotation import Decision
 from tokens.service import (
     devices,
@@ -28,7 +28,6 @@ from tokens.service import (
     revocation,
     throttles,
     trust,
-    user_changes,
     users,
 )
 from tokens.service.impersonation import ImpersonationRefused
@@ -37,12 +36,11 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import admission, aside, django_session, expiry, marks, methods, opening, possession, waiting
+from tokens.web import admission, aside, django_session, marks, methods, opening, possession, waiting
 from tokens.web.admission import Draft
 from tokens.web.client import client_of, presenter_of
 from tokens.web.cookies import Presented
-from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.opening import SignInRefused
+from tokens.web.exchange import current_id, exchange_of, refuse_impersonation, required_exchange
 from tokens.web.origins import is_cross_origin, is_unsafe
 from tokens.web.possession import IN_BODY, Proof
 from tokens.web.session_cookie import is_replaced
@@ -57,9 +55,9 @@ def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, 
     exchange = required_exchange(request)
     proved = methods.of_sign_in(request, user)
     with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name)):
-        admitted = opening.ask(request, user, proved)
+        admitted = opening.admit(request, user, proved)
     client = client_of(request, exchange.device_token)
-    issued = opening.open_session(admitted, client, mode=mode, remember=remember, device_name=device_name)
+    issued = opening.open_admitted(admitted, client, mode=mode, remember=remember, device_name=device_name)
     sign_in(request, user, issued)
     return issued
 
@@ -80,52 +78,6 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
         login(request, user, backend)
         # Django's session ends with the browser if ours does, whatever SESSION_EXPIRE_AT_BROWSER_CLOSE says.
         request.session.set_expiry(settings.SESSION_COOKIE_AGE if issued.session.remember else 0)
-
-
-def open_for_page(request: HttpRequest, user: Any) -> None:
-    """Open a session for a user whom a view has signed in with `django.contrib.auth.login`.
-
-    If the user is not any more what they were when they authenticated, nobody is signed in, in Django's session either.
-    """
-    exchange = required_exchange(request)
-    remember = not request.session.get_expire_at_browser_close()
-    mode = token_settings().mode_of_pages
-    try:
-        backend, lasts = request.session.get(BACKEND_SESSION_KEY, ""), expiry.lasts(request.session)
-        admitted = exchange.admitted
-        if admitted is None or admitted.user.pk != user.pk:  # Whatever has noted the sign-in, the policy is asked.
-            admitted = opening.ask(request, user, exchange.proved)
-        # A view may have added methods since.
-        admitted = replace(admitted, proved={**admitted.proved, **exchange.proved})
-        issued = opening.open_session(
-            admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
-        )
-    except (UserChanged, SignInRefused):
-        request.session.flush()
-        return
-    exchange.issue(issued)
-    django_session.note_opened(request, issued.session.id)
-    expiry.note(request.session)
-
-
-def follow_password_change(request: HttpRequest, access: AccessToken, session_hash: str) -> None:
-    """Keep the session of a request whose view has changed the password, and end the user's other sessions.
-
-    ``session_hash`` is what `django.contrib.auth.update_session_auth_hash` wrote to Django's session. If the change has
-    ended this session already, because another process has read of it first, a new session takes its place.
-    """
-    issued = user_changes.follow_password_change(access.subject, access.session_id, session_hash, client_of(request))
-    if issued is not None:
-        required_exchange(request).issue(issued)
-        django_session.note_opened(request, issued.session.id)
-
-
-def withdraw(request: HttpRequest, exchange: Exchange) -> None:
-    """End the session that the view has opened, because the response does not carry its tokens."""
-    if exchange.issued is not None:
-        sessions = RefreshToken.objects.filter(id=exchange.issued.session.id)
-        revocation.revoke(sessions, RefreshToken.Reason.SIGNED_OUT, client=client_of(request), note="failed")
-        exchange.issued = None
 
 
 def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusal:
@@ -152,7 +104,7 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
     return answer
 
 
-def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
+def refresh_by_django_session(request: HttpRequest) -> IssuedTokens | None:
     """Refresh a session by Django's session, if that stands for its refresh token. None: it does not.
 
     It does not if the client has an access token of a later generation, which came with a refresh token. Nor does a
@@ -165,9 +117,9 @@ def refresh_handed(request: HttpRequest) -> IssuedTokens | None:
     if before is not None and exchange.issued_before_view and before.session.id == named and before.refresh_token:
         return before  # The middleware has done it already.
     is_first = access is None or (access.session_id == named and access.generation == 0)
-    if not marks.is_handed(request, named) and not (is_first and marks.may_be_lost(request.session)):
+    if not marks.stands_for_refresh_token(request, named) and not (is_first and marks.may_be_lost(request.session)):
         return None
-    answer = django_session.refresh_handed(request)
+    answer = django_session.refresh_by_django_session(request)
     if isinstance(answer, IssuedTokens):
         if answer.decision is Decision.REPEAT:
             throttles.take(Tally("refresh_session", str(answer.session.id)))
@@ -192,7 +144,7 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     issued = _reauthenticate(request, user, proved)
     if issued is None and (lacking := waiting.session_of(request)) is not None and lacking.user_id == user.pk:
         with admission.stopping(required_exchange(request), Draft(user, proved, lacking.mode, lacking.remember)):
-            opening.ask(request, user, proved)
+            opening.admit(request, user, proved)
     return issued
 
 
@@ -218,7 +170,7 @@ def _reauthenticate(request: HttpRequest, user: Any, proved: Proved) -> IssuedTo
         # A session that was opened or refreshed in this request does not rotate once more.
         is_fresh = before is not None and before.session.id == session_id
         sent = [] if is_fresh else possession.sent(request)
-        generation = before.access.generation if is_fresh and before and not before.is_handed else None
+        generation = before.access.generation if is_fresh and before and not before.is_from_django else None
         access = before.access if is_fresh and before else exchange and exchange.access
         until = instant(access.expires_at) if access else None
         with suppress(UserChanged):
@@ -293,13 +245,6 @@ def rename_device(request: HttpRequest, row: RefreshToken, name: str, **proof: U
         devices.rename(row, name)
 
 
-def refuse_impersonation(request: Any) -> None:
-    """Raise `ImpersonationRefused` if somebody else uses the account of this request's user."""
-    exchange = exchange_of(request)
-    if exchange is not None and exchange.access is not None and exchange.access.actor is not None:
-        raise ImpersonationRefused
-
-
 def is_live(request: HttpRequest) -> bool:
     """Return whether the user is signed in according to the database.
 
@@ -312,9 +257,3 @@ def is_live(request: HttpRequest) -> bool:
         and queries.live_sessions(request.user).live().filter(id=session_id).exists()
         and not queries.lacks_factor(session_id)
     )
-
-
-def current_id(request: Any) -> UUID | None:
-    """Return the id of the session that this request was authenticated with, or None."""
-    exchange = exchange_of(request)
-    return exchange.access.session_id if exchange is not None and exchange.access is not None else None

@@ -11,10 +11,10 @@ from tokens.conf import codec
 from tokens.protocol.access_tokens import InvalidAccessToken, instant
 from tokens.service import refreshing, revocation
 from tokens.web import cookies, marks, possession
+from tokens.web.bearer import bearer_token
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.incoming import bearer_token
 from tokens.web.origins import is_cross_origin, is_unsafe
 
 SIGNS_OUT_FOR = timedelta(days=1)

@@ -10,7 +10,8 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.service import users
 from tokens.service.users import SessionEnded
-from tokens.web import possession, session
+from tokens.web import possession
+from tokens.web.exchange import current_id, refuse_impersonation
 from tokens.web.possession import Proof
 
 
@@ -22,8 +23,8 @@ def change_accounts(request: HttpRequest, *keys: Any, **proof: Unpack[Proof]) ->
     their devices are locked, and the live sessions of the user of the request. **The caller decides who may do what**,
     by the rows that are yielded. Raise what `tokens.web.session.change_account` raises.
     """
-    session.refuse_impersonation(request)
-    alias, session_id = writer(RefreshToken), session.current_id(request)
+    refuse_impersonation(request)
+    alias, session_id = writer(RefreshToken), current_id(request)
     if session_id is None:
         raise SessionEnded
     with durable(alias):

@@ -31,7 +31,7 @@ from tokens.service.opening import note_use as count_use
 from tokens.service.refreshing import Refusal
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
-from tokens.web import hand_over, opening, session
+from tokens.web import django_sign_in, opening, session
 from tokens.web.client import client_of
 from tokens.web.cookies import Presented
 from tokens.web.exchange import required_exchange
@@ -79,13 +79,13 @@ def open_session(
 
     ``note`` is called in the transaction that opens the session, with the user's row locked. It keeps the session's id,
     and returns False if the credential has got one already, or is not valid any more: then nothing is opened, and this
-    returns None. ``instead_of``: the credential's session so far, which ends. Raise what `tokens.web.opening.ask`
+    returns None. ``instead_of``: the credential's session so far, which ends. Raise what `tokens.web.opening.admit`
     raises.
 
     A credential is refused if one of the user's sessions was revoked since it was issued, except by a sign-out. A
     credential that its package has not ended would otherwise outlive "sign out everywhere" and the alarm.
     """
-    admitted = opening.ask(request, old.user, old.proved)
+    admitted = opening.admit(request, old.user, old.proved)
     if queries.was_revoked_within(old.user, old.issued_ago, or_signed_out=False):
         return Refusal()
     exchange, alias, session_id = required_exchange(request), writer(RefreshToken), uuid7()
@@ -94,13 +94,13 @@ def open_session(
         with durable(alias):
             if users.lock(alias, old.user.pk) is None or not note(session_id):
                 return None
-            issued = opening.open_session(
+            issued = opening.open_admitted(
                 admitted,
                 client,
                 mode=wanted.mode,
                 remember=wanted.remember,
                 device_name=wanted.device_name,
-                identity=hand_over.identities(session_id, old.text)[0],
+                identity=django_sign_in.identities(session_id, old.text)[0],
                 authenticated_ago=timedelta() if old.is_sign_in else None,
                 lasts=old.lasts,
                 is_sign_in=old.is_sign_in,
@@ -129,7 +129,7 @@ def present(
     found, ring = queries.named(session_id), keyring()
     if found is None or found.is_bound:
         return Refusal(definite=found is None)
-    for identity in hand_over.identities(session_id, old.text):
+    for identity in django_sign_in.identities(session_id, old.text):
         if compare_digest(found.secret_digest, identity.digest):
             text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
             answer = session.refresh(request, Presented(text, frozenset({mode})))

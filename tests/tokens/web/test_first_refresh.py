@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.tokens.edge import EXPIRED, NAVIGATION, who
-from tests.tokens.web.test_hand_over import copy_of, visitors_at_once
+from tests.tokens.web.test_django_sign_in import copy_of, visitors_at_once
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 

@@ -17,7 +17,7 @@ from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, 
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.edge import EXPIRED, database_down, is_unavailable, who
 from tests.tokens.web.promise_urls import BACKEND, Paused
-from tests.tokens.web.test_hand_over import copy_of
+from tests.tokens.web.test_django_sign_in import copy_of
 from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all

@@ -20,7 +20,7 @@ from tests.tokens.edge import EXPIRED, unsigned, who
 from tokens.conf import codec
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
-from tokens.web.marks import HANDED, NONCE
+from tokens.web.marks import FIRST_TOKENS, NONCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
 
@@ -309,12 +309,12 @@ class TestTheNonce:
     def test_is_removed_when_it_has_been_used(self, user, clock, stored, engine):
         client = Client()
         client.force_login(user)
-        assert (NONCE if engine == "signed_cookies" else HANDED) in stored(client)
+        assert (NONCE if engine == "signed_cookies" else FIRST_TOKENS) in stored(client)
         who(client)
         clock.forward(EXPIRED)
         assert who(client) == str(user.pk)
         assert SESSION_KEY in stored(client)
-        assert not {NONCE, HANDED} & stored(client).keys()
+        assert not {NONCE, FIRST_TOKENS} & stored(client).keys()
 
     def test_is_not_needed_by_the_other_parallel_requests(self, user, clock, engine):
         client = Client()

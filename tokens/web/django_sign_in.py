@@ -48,7 +48,7 @@ from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
 from tokens.web import cookies, expiry, opening
 from tokens.web.client import presenter_of
-from tokens.web.marks import DEVICE, EXPIRY, HANDED, MARK, METHODS, NONCE, SEED, SESSION_ID
+from tokens.web.marks import DEVICE, EXPIRY, FIRST_TOKENS, MARK, METHODS, NONCE, SEED, SESSION_ID
 from tokens.web.opening import SignInRefused
 from tokens.web.origins import is_cross_origin
 from tokens.web.user import primary_key
@@ -58,7 +58,7 @@ GOES_ON = Refusal(definite=False)
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
 
 
-def hand_over(request: HttpRequest) -> IssuedTokens | Refusal:
+def open_or_refresh(request: HttpRequest) -> IssuedTokens | Refusal:
     """Open a session for a sign-in that only Django's session knows. If it has been opened, refresh it.
 
     It is refreshed by what stands for its first refresh token. The refusal says whether the session goes on.
@@ -71,7 +71,7 @@ def hand_over(request: HttpRequest) -> IssuedTokens | Refusal:
     if isinstance(issued, IssuedTokens):
         session.pop(NONCE, None)
         session.pop(METHODS, None)
-        left = session.pop(HANDED, None)
+        left = session.pop(FIRST_TOKENS, None)
         if left:
             session.pop(MARK, None)
         session[SESSION_ID] = str(session_id)
@@ -101,8 +101,8 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
     own = identities(session_id, cookie)
     try:
         proved = {name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()}
-        issued = opening.open_session(
-            opening.ask(request, user, proved),
+        issued = opening.open_admitted(
+            opening.admit(request, user, proved),
             client,
             mode=token_settings().mode_of_pages,
             remember=not session.get_expire_at_browser_close(),
@@ -131,7 +131,7 @@ def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Ref
     if found is None:
         return Refusal()  # The purge may have deleted the row since. It must not be opened a second time.
     is_expected, is_foreign = cookies.expects_refresh(request, found.mode), is_cross_origin(request)
-    if found.is_bound or not (is_expected or HANDED in session or is_recent(session)):
+    if found.is_bound or not (is_expected or FIRST_TOKENS in session or is_recent(session)):
         return GOES_ON
     may_be_alone = is_foreign or _outlasts_ours(request, found)
     is_proof = is_expected and not may_be_alone and not cookies.has_refresh(request, found.mode)
@@ -140,7 +140,7 @@ def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Ref
         return GOES_ON
     if _user(session) is None:
         return Refusal()
-    if HANDED in session and session[HANDED]["expiry"] != session.get(EXPIRY):
+    if FIRST_TOKENS in session and session[FIRST_TOKENS]["expiry"] != session.get(EXPIRY):
         expiry.follow(session, session_id)
         set_remembered(session_id, not session.get_expire_at_browser_close())
     own = identities(session_id, session.get(SEED) or cookie)
