@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.test import Client
 
 from tests.browsers import FIREFOX, AsyncBrowser
-
-DJANGOS_BACKEND = "django.contrib.auth.backends.ModelBackend"
+from tests.tokens.edge import sign_in_before_us
 
 
 @pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])
@@ -26,6 +24,32 @@ def engine(request: pytest.FixtureRequest, settings: Any) -> str:
     """Where Django keeps its session: in a cookie or in a table. A rule could hold for only one of them."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     return str(request.param)
+
+
+@pytest.fixture
+def both_modes(settings: Any) -> None:
+    """Serves the storage modes "cookie" and "body". Without it every test with tokens in the body gets 400."""
+    settings.TOKENS = {"MODES": ["cookie", "body"]}
+
+
+@pytest.fixture
+def in_a_table(settings: Any) -> None:
+    """Lets Django keep its sessions in a table, as by default. The project keeps them in a signed cookie."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+
+@pytest.fixture
+def change_secret_key(settings: Any) -> Callable[[], None]:
+    """Return a function that replaces SECRET_KEY, and accepts what was made with the key before.
+
+    A test that only replaces the key shows that all sessions end.
+    """
+
+    def change() -> None:
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one"
+
+    return change
 
 
 @pytest.fixture
@@ -44,18 +68,11 @@ def stored(engine: str) -> Callable[[Client], Any]:
 
 @pytest.fixture
 def signed_in_by_django(engine: str) -> Callable[[Any], Client]:
-    """Return a function that makes a browser that Django has signed in before the project had our middleware.
-
-    ``force_login`` would run our receiver, which leaves a nonce.
-    """
+    """Return a function that makes a browser that Django has signed in before the project had our middleware."""
 
     def make(user: Any) -> Client:
-        store = import_module(django_settings.SESSION_ENGINE).SessionStore()
-        store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), DJANGOS_BACKEND
-        store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        store.save()
         client = Client(headers={"User-Agent": FIREFOX})
-        client.cookies[django_settings.SESSION_COOKIE_NAME] = store.session_key
+        sign_in_before_us(client, user)
         return client
 
     return make

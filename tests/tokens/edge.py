@@ -1,13 +1,22 @@
 """What tests of the request edge (middleware, cookies, device-bound sessions) do and look at."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from importlib import import_module
+from threading import Barrier
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.test import Client
 
+from tests.browsers import ACCESS, FIREFOX, login
 from tests.tokens.protocol import jws
+from tests.tokens.service.holders import PATIENCE
 from tests.tokens.service.statements import failing
-from tokens.conf import token_settings
+from tests.tokens.service.threads import in_thread
+from tokens.conf import codec, token_settings
 
 EXPIRED = 601
 """Seconds after a sign-in or a refresh, when the access token has expired."""
@@ -50,3 +59,41 @@ def database_down() -> AbstractContextManager[Any]:
 def is_unavailable(response: Any) -> bool:
     """Whether the response is a 503 that says when to retry, and neither sets nor clears a cookie."""
     return response.status_code == 503 and int(response["Retry-After"]) > 0 and not response.cookies
+
+
+def sign_in_before_us(client: Client, user: Any) -> None:
+    """Sign a user in by Django's session, as Django did before the project had our middleware.
+
+    ``force_login`` would run our receiver, which leaves a nonce.
+    """
+    store = import_module(settings.SESSION_ENGINE).SessionStore()
+    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), "django.contrib.auth.backends.ModelBackend"
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    client.cookies[settings.SESSION_COOKIE_NAME] = store.session_key
+
+
+def claims_of(client: Client) -> Any:
+    """Return the claims of the client's access token, which may have expired."""
+    return codec().loads_expired(client.cookies[ACCESS].value).claims
+
+
+def at_the_same_time(*steps: Callable[[], Any]) -> list[Any]:
+    """Take these steps at the same time, each in a thread, and return their results in the order of their ends."""
+    barrier, results = Barrier(len(steps)), []
+
+    def take(step: Callable[[], Any]) -> None:
+        barrier.wait(PATIENCE)
+        results.append(step())
+
+    with ExitStack() as threads:
+        for step in steps:
+            threads.enter_context(in_thread(partial(take, step)))
+    return results
+
+
+def signed_in_as(user: Any, **more: Any) -> Client:
+    """Return a new browser in which this user has signed in by the API. ``more``: as of `tests.browsers.login`."""
+    browser = Client(headers={"User-Agent": FIREFOX})
+    login(browser, user, **more)
+    return browser

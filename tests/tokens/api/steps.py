@@ -5,12 +5,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from django.db import connection
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
+from tests.factories import PASSWORD
+from tests.tokens.edge import signed_in_as
+from tests.tokens.service.holders import change_password, deactivate_in_sql
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke
+
+OF_BODY = {"access_token", "access_token_expires_at", "token_type", "expires_in"}
+"""What the body of a response has in mode ``body``, if no refresh token is in it."""
 
 
 def sign_in(client: Client, user: Any, **more: Any) -> str:
@@ -60,20 +65,15 @@ def assert_problem(response: Any, status: int, code: str = "") -> dict[str, Any]
     return problem
 
 
-def change_password(user: Any) -> None:
-    user.set_password("a new password")
-    user.save()
+def change_password_elsewhere(user: Any) -> None:
+    """Let the user change the password in another browser. That ends all other sessions."""
+    fields = {"current_password": PASSWORD, "new_password": "a new password, long enough"}
+    assert post(signed_in_as(user), "/api/auth/password/change", fields).status_code == 204
 
 
 def deactivate(user: Any) -> None:
     user.is_active = False
     user.save()
-
-
-def deactivate_in_sql(user: Any) -> None:
-    """Deactivate every user with a statement that no signal and no manager of Django notices."""
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE accounts_user SET is_active = %s", [False])
 
 
 def revoke_row(row: RefreshToken) -> None:
