@@ -47,18 +47,20 @@ async def sign_in_async(request: HttpRequest, pk: str) -> HttpResponse:
     return HttpResponse("in")
 
 
-def fail_after_sign_in(request: HttpRequest, pk: str, how: str) -> HttpResponse:
-    login(request, User.objects.get(pk=pk), backend=BACKEND)
+def failure(how: str) -> HttpResponse:
     if how == "raises":
         raise RuntimeError("a bug")
     return HttpResponse("sorry", status=int(how))
+
+
+def fail_after_sign_in(request: HttpRequest, pk: str, how: str) -> HttpResponse:
+    login(request, User.objects.get(pk=pk), backend=BACKEND)
+    return failure(how)
 
 
 async def fail_after_sign_in_async(request: HttpRequest, pk: str, how: str) -> HttpResponse:
     await alogin(request, await User.objects.aget(pk=pk), backend=BACKEND)
-    if how == "raises":
-        raise RuntimeError("a bug")
-    return HttpResponse("sorry", status=int(how))
+    return failure(how)
 
 
 def fail_after_new_password(request: HttpRequest, how: str) -> HttpResponse:
@@ -66,9 +68,7 @@ def fail_after_new_password(request: HttpRequest, how: str) -> HttpResponse:
     user.set_password("quite another passphrase")
     user.save()
     update_session_auth_hash(request, user)
-    if how == "raises":
-        raise RuntimeError("a bug")
-    return HttpResponse("sorry", status=int(how))
+    return failure(how)
 
 
 urlpatterns = [

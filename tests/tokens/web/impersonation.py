@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login
+from tests.browsers import FIREFOX, AsyncBrowser, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tokens.conf import codec
+from tests.tokens.edge import claims_of
 from tokens.models import RefreshToken
 
 
@@ -76,7 +76,7 @@ class Impersonator:
 
     @property
     def claims(self) -> Any:
-        return codec().loads_expired(self.browser.cookies[ACCESS].value).claims
+        return claims_of(self.browser)
 
     def whose(self) -> Any:
         return self.browser.get("/probe/whose").json()

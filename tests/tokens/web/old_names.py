@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import login
+from tests.tokens.edge import signed_in_as
 
 OLD_REFRESH, OLD_DEVICE, OLD_SCOPED_REFRESH = "__Host-refresh", "__Host-device", "__Secure-refresh"
 
@@ -25,10 +25,9 @@ def writes(settings: Any) -> Callable[..., None]:
 
 
 @pytest.fixture
-def old_browser(writes, another, user) -> Client:
+def old_browser(writes, user) -> Client:
     """A browser in which `user` signed in before the new names were written. They are written from now on."""
     writes(False)
-    browser = another()
-    login(browser, user, remember=True)
+    browser = signed_in_as(user, remember=True)
     writes(True)
     return browser

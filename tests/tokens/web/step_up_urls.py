@@ -16,20 +16,6 @@ from tests.tokens.web.impersonation_urls import urlpatterns as project
 from tokens import sessions
 from tokens.api.authentication import TokenAuthentication
 from tokens.api.public import requires
-from tokens.sessions import Factor
-
-
-class Code(Factor):
-    """A code that is always the same."""
-
-    name = label = "totp"
-    proves = frozenset({"otp"})
-
-    def is_available(self, user: Any) -> bool:
-        return not user.email.startswith("without")
-
-    def verify(self, request: Any, user: Any, answer: Any) -> Any:
-        return ["otp"] if answer == "123456" else None
 
 
 @sessions.requires(acr="aal2")

@@ -11,7 +11,11 @@ from rest_framework.response import Response
 
 from tests.browsers import login
 from tests.tokens.api.steps import bearer
+from tests.urls import handler400, handler403, handler404, handler500
+from tests.urls import urlpatterns as of_tests
 from tokens.api.authentication import TokenAuthentication
+
+__all__ = ["handler400", "handler403", "handler404", "handler500"]
 
 
 def answers(request: HttpRequest) -> HttpResponse:
@@ -33,25 +37,21 @@ def reads_the_claims(request: Any) -> Response:
     return Response({"sub": request.auth.subject if request.auth else None})
 
 
-urlpatterns = [path("answers", answers), path("who", says_who), path("claims", reads_the_claims)]
+urlpatterns = [path("answers", answers), path("who", says_who), path("claims", reads_the_claims), *of_tests]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.test_audience")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 
 @pytest.fixture
-def api(browser: Client, settings: Any) -> Client:
+def api(browser: Client, both_modes: None) -> Client:
     """The browser in front of either kind of server. The middleware of only one might describe the audience."""
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
-    settings.ROOT_URLCONF = "tests.urls"
     return browser
 
 
 @pytest.fixture
-def token(api: Client, user: Any, settings: Any) -> dict[str, str]:
+def token(api: Client, user: Any) -> dict[str, str]:
     """The header of a Bearer token."""
-    found = bearer(login(api, user, mode="body")["access_token"])
-    settings.ROOT_URLCONF = "tests.tokens.web.test_audience"
-    return found
+    return bearer(login(api, user, mode="body")["access_token"])
 
 
 def directives(response: Any) -> set[str]:
@@ -69,17 +69,15 @@ class TestTheResponseToABearerToken:
         assert "Authorization" in varies_by(response)
         assert "private" in directives(response)
 
-    @pytest.mark.parametrize(
-        "given", ["max-age=60", "max-age=60, must-revalidate", "s-maxage=60", "no-cache", "no-store"]
-    )
-    def test_is_private_although_the_view_says_how_long_it_may_be_kept(self, api, token, given):
-        response = api.get("/answers", {"cache": given}, headers=token)
-        assert directives(response) == {*given.split(", "), "private"}
+    def test_is_private_although_the_view_says_how_long_it_may_be_kept(self, api, token):
+        for given in ("max-age=60", "max-age=60, must-revalidate", "s-maxage=60", "no-cache", "no-store"):
+            response = api.get("/answers", {"cache": given}, headers=token)
+            assert directives(response) == {*given.split(", "), "private"}
 
-    @pytest.mark.parametrize("given", ["public", "public, max-age=60", "max-age=60, Public"])
-    def test_is_public_if_the_view_says_so(self, api, token, given):
-        response = api.get("/answers", {"cache": given}, headers=token)
-        assert (response["Cache-Control"], "Authorization" in varies_by(response)) == (given, True)
+    def test_is_public_if_the_view_says_so(self, api, token):
+        for given in ("public", "public, max-age=60", "max-age=60, Public"):
+            response = api.get("/answers", {"cache": given}, headers=token)
+            assert (response["Cache-Control"], "Authorization" in varies_by(response)) == (given, True)
 
     def test_is_described_also_if_the_token_is_not_valid(self, api, token):
         response = api.get("/who", headers=bearer("no token"))
@@ -88,22 +86,19 @@ class TestTheResponseToABearerToken:
 
 class TestTheResponseToACookie:
     @pytest.mark.parametrize("url", ["/who", "/claims"])
-    def test_varies_by_both_so_that_no_cache_gives_it_to_a_client_with_a_token(self, api, user, settings, url):
+    def test_varies_by_both_so_that_no_cache_gives_it_to_a_client_with_a_token(self, api, user, url):
         login(api, user)
-        settings.ROOT_URLCONF = "tests.tokens.web.test_audience"
         response = api.get(url)
         assert {"Cookie", "Authorization"} <= varies_by(response)
         assert directives(response) == {"private"}
 
-    def test_of_nobody_varies_by_both_and_may_be_stored(self, api, settings):
-        settings.ROOT_URLCONF = "tests.tokens.web.test_audience"
+    def test_of_nobody_varies_by_both_and_may_be_stored(self, api):
         response = api.get("/who")
         assert {"Cookie", "Authorization"} <= varies_by(response)
         assert "Cache-Control" not in response.headers
 
-    def test_is_not_described_if_the_view_does_not_ask(self, api, user, settings):
+    def test_is_not_described_if_the_view_does_not_ask(self, api, user):
         login(api, user)
-        settings.ROOT_URLCONF = "tests.tokens.web.test_audience"
         response = api.get("/answers", headers={"Authorization": "Basic eDp5"})
         assert {"Cookie", "Authorization"} & varies_by(response) == set()
         assert "Cache-Control" not in response.headers

@@ -37,12 +37,6 @@ def api(browser: Client, both_modes: None) -> Client:
     return browser
 
 
-@pytest.fixture
-def both_modes(settings: Any) -> None:
-    """Serves the storage modes "cookie" and "body". Without it every test with tokens in the body gets 400."""
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
-
-
 def send(
     client: Client, path: str, body: Any, headers: dict[str, Any] = CHUNKED, kind: str = JSON, **environ: Any
 ) -> Any:

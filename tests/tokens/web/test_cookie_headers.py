@@ -40,12 +40,9 @@ def split(browser: Client) -> list[str]:
     return ["=".join(cookie_of(browser, name)) for name in browser.cookies]
 
 
-def test_are_read_as_one(signed_in, user):
+def test_are_read_as_one(clock, signed_in, user):
     for cookies in (split(signed_in), split(signed_in)[::-1], [*split(signed_in), "last=1"]):
         assert said(answer("/probe/who", cookies))["pk"] == str(user.pk)
-
-
-def test_are_read_as_one_when_the_access_token_has_expired(clock, signed_in, user):
     clock.forward(EXPIRED)
     response = answer("/probe/who", split(signed_in))
     assert said(response)["pk"] == str(user.pk)

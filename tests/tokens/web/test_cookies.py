@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import EXPIRED
+from tests.tokens.edge import EXPIRED, signed_in_as
 from tests.tokens.protocol.pems import pem
 from tokens.web.cookies import MAX_COOKIE
 
@@ -38,8 +38,7 @@ def cookies(request: pytest.FixtureRequest, settings: Any, clock: Any, another: 
     settings.TOKENS["SIGNING_KEYS"] = [pem("RS256")]
     user, browser = UserFactory(email=f"{'a' * 60}@{'b' * 60}.{'c' * 60}.example.org"), another()
     answers = [browser.get("/sign-in"), browser.post("/sign-in", {"username": user.email, "password": PASSWORD})]
-    browser = another()
-    login(browser, user, mode=request.param, device_name="x" * 100)
+    browser = signed_in_as(user, mode=request.param, device_name="x" * 100)
     session = post(browser, "/api/auth/refresh").json()["session"]["id"]
     answers += [browser.post(f"/sessions/{session}/rename", {"name": "\N{SNOWMAN}" * 100}) for _ in range(3)]
     answers.append(browser.post("/sessions/end-others"))

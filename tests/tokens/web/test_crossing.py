@@ -9,10 +9,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_s
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_fetch_opens_no_session(user, signed_in_by_django, site):
+def test_a_fetch_and_a_form_open_no_session(user, signed_in_by_django, site):
     """The tokens could be lost, and the sign-in would count as used."""
     browser = signed_in_by_django(user)
     response = browser.get("/probe/who", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"})
+    browser.post("/probe/public", headers={"Sec-Fetch-Site": site})
     assert (response.json()["pk"], RefreshToken.objects.count()) == (None, 0)
     assert who(browser) == str(user.pk)
 

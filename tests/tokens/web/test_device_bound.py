@@ -22,7 +22,17 @@ from tests.tokens.devices import (
     parameters,
     sign,
 )
-from tests.tokens.edge import EXPIRED, NAVIGATION, cleared, database_down, is_unavailable, set_by, values_of, who
+from tests.tokens.edge import (
+    EXPIRED,
+    NAVIGATION,
+    cleared,
+    database_down,
+    is_unavailable,
+    set_by,
+    signed_in_as,
+    values_of,
+    who,
+)
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import queries
 from tokens.service.revocation import revoke_all
@@ -224,9 +234,8 @@ class TestRefresh:
             assert pending.browser.cookies[DEVICE].value
             pending.browser.cookies.load(kept)
 
-    def test_the_refresh_cookie_of_another_session_is_left_alone(self, bound, another, user):
-        other = another()
-        login(other, user)
+    def test_the_refresh_cookie_of_another_session_is_left_alone(self, bound, user):
+        other = signed_in_as(user)
         bound.browser.cookies[REFRESH] = other.cookies[REFRESH].value
         assert REFRESH not in bound.refresh().cookies
 
@@ -265,10 +274,6 @@ class TestRefresh:
         throttled(refresh_network="1/h", refresh_session="1/h")
         settings.TOKENS = {**OFFERED, **settings.TOKENS}
         assert {bound.ask(text).status_code for text in (None, "x") for _ in range(5)} == {403, 401}
-
-    @pytest.mark.parametrize("path", [REFRESH_BY_KEY, REGISTER])
-    def test_both_endpoints_accept_only_post(self, bound, path):
-        assert bound.browser.get(path).status_code == 405
 
     def test_the_middleware_does_not_use_the_refresh_token_of_such_a_request(self, pending):
         """The refresh cookie of a pending session is sent along, and must still be valid afterwards."""
@@ -360,15 +365,7 @@ class TestAClientThatRefreshesItself:
         assert post(bound.browser, "/api/auth/refresh").status_code == 401
 
 
-MEMBERS_ONLY = [
-    "/api/auth/me",
-    "/api/auth/sessions",
-    "/probe/rest",
-    "/probe/members",
-    "/",
-    "/admin/",
-    "/password/change",
-]
+MEMBERS_ONLY = "/api/auth/me", "/api/auth/sessions", "/probe/rest", "/probe/members", "/", "/admin/", "/password/change"
 
 
 class TestARequestWhoseRefreshWasSkipped:
@@ -380,18 +377,19 @@ class TestARequestWhoseRefreshWasSkipped:
         bound.lose_access()
         return bound.browser
 
-    @pytest.mark.parametrize("path", MEMBERS_ONLY)
-    def test_it_is_503_where_the_user_would_have_to_sign_in(self, without_access, path):
-        assert without_access.get(path, headers=NAVIGATION).status_code in {401, 302} or path == "/"
-        answer = without_access.get(path, headers={**NAVIGATION, **SKIPPED})
-        assert answer.status_code == 503
-        assert int(answer["Retry-After"]) > 0
-        assert "WWW-Authenticate" not in answer.headers
-        assert not {ACCESS, REFRESH, DEVICE} & set(answer.cookies)
+    def test_it_is_503_where_the_user_would_have_to_sign_in(self, without_access, subtests):
+        for path in MEMBERS_ONLY:
+            with subtests.test(path):
+                assert without_access.get(path, headers=NAVIGATION).status_code in {401, 302} or path == "/"
+                answer = without_access.get(path, headers={**NAVIGATION, **SKIPPED})
+                assert answer.status_code == 503
+                assert int(answer["Retry-After"]) > 0
+                assert "WWW-Authenticate" not in answer.headers
+                assert not {ACCESS, REFRESH, DEVICE} & set(answer.cookies)
 
-    @pytest.mark.parametrize("path", ["/sign-in", "/register", "/probe/public", "/probe/who", "/api/docs"])
-    def test_it_is_served_without_a_user_where_none_is_needed(self, without_access, path):
-        assert without_access.get(path, headers={**NAVIGATION, **SKIPPED}).status_code == 200
+    def test_it_is_served_without_a_user_where_none_is_needed(self, without_access):
+        for path in ("/sign-in", "/register", "/probe/public", "/probe/who", "/api/docs"):
+            assert without_access.get(path, headers={**NAVIGATION, **SKIPPED}).status_code == 200, path
 
     def test_the_user_can_sign_in_and_a_wrong_password_is_still_401(self, without_access, user):
         for password, status in [("wrong", 401), (PASSWORD, 200)]:
@@ -520,8 +518,7 @@ class TestWhatIsShown:
         assert session["bound"] is False
 
     def test_the_admin_shows_it_with_the_algorithm_and_without_the_key(self, bound, db):
-        admin = Client()
-        login(admin, AdminFactory())
+        admin = signed_in_as(AdminFactory())
         assert admin.get("/admin/tokens/refreshtoken/").content.decode().count("icon-yes") == 1
         page = admin.get(f"/admin/tokens/refreshtoken/{bound.sid}/change/").content.decode()
         assert "ES256" in page

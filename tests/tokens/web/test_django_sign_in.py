@@ -1,7 +1,7 @@
 """A sign-in that is moved over from Django's session: how old it is, and which copies are not moved over."""
 
-import threading
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -9,15 +9,16 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import EXPIRED, unsigned, who
-from tokens.conf import codec
+from tests.tokens.api.steps import deactivate
+from tests.tokens.edge import EXPIRED, at_the_same_time, claims_of, signed_in_as, unsigned, who
+from tests.tokens.service.holders import change_password
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.web.marks import FIRST_TOKENS, NONCE
@@ -29,30 +30,6 @@ OTHERS = "/api/auth/sessions"
 Reason = RefreshToken.Reason
 
 
-def claims(client: Client) -> Any:
-    return codec().loads_expired(client.cookies[ACCESS].value).claims
-
-
-def visitors_at_once(tabs: list[Client]) -> list[str | None]:
-    """Return whom a page sees as its user in these tabs, which load it at the same time."""
-    found: list[str | None] = []
-    barrier = threading.Barrier(len(tabs))
-
-    def visit(tab: Client) -> None:
-        try:
-            barrier.wait(30)
-            found.append(who(tab))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=visit, args=[tab]) for tab in tabs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return found
-
-
 def copy_of(client: Client) -> Client:
     """Return a browser that has only a copy of Django's session cookie."""
     copy = Client(headers={"User-Agent": FIREFOX})
@@ -62,8 +39,7 @@ def copy_of(client: Client) -> Client:
 
 def sign_in_and_out(user: Any) -> None:
     """Sign in and out in another browser."""
-    other = Client()
-    login(other, user)
+    other = signed_in_as(user)
     assert post(other, "/api/auth/logout").status_code == 204
 
 
@@ -81,7 +57,7 @@ class TestItsAge:
     def test_is_unknown_and_never_recent(self, earlier, user, clock):
         clock.forward(13 * DAY)
         assert who(earlier) == str(user.pk)
-        assert not {"auth_time", "amr"} & set(claims(earlier))
+        assert not {"auth_time", "amr"} & set(claims_of(earlier))
         assert RefreshToken.objects.get().authenticated_at is None
         assert earlier.delete(OTHERS).json()["code"] == "reauthentication_required"
 
@@ -90,15 +66,15 @@ class TestItsAge:
         for _ in range(3):
             clock.forward(EXPIRED)
             assert who(earlier) == str(user.pk)
-            assert "auth_time" not in claims(earlier)
+            assert "auth_time" not in claims_of(earlier)
         assert earlier.delete(OTHERS).status_code == 403
 
     def test_is_known_after_a_reauthentication(self, earlier, clock):
         who(earlier)
         clock.forward(60)
         assert post(earlier, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
-        assert claims(earlier)["auth_time"] == int(clock.now.timestamp())
-        assert claims(earlier)["amr"] == ["pwd"]
+        assert claims_of(earlier)["auth_time"] == int(clock.now.timestamp())
+        assert claims_of(earlier)["amr"] == ["pwd"]
         assert earlier.delete(OTHERS).status_code == 204
 
     def test_is_not_in_the_answer_to_a_service_if_it_is_unknown(self, earlier, settings):
@@ -114,14 +90,14 @@ class TestItsAge:
         signed_in_at = int(clock.now.timestamp())
         clock.forward(seconds)
         assert who(client) == str(user.pk)
-        assert claims(client)["auth_time"] == signed_in_at
+        assert claims_of(client)["auth_time"] == signed_in_at
         assert client.delete(OTHERS).status_code == status
 
     def test_does_not_depend_on_other_sign_ins_of_the_account(self, earlier, user):
         user.last_login = timezone.now()
         user.save(update_fields=["last_login"])
         who(earlier)
-        assert "auth_time" not in claims(earlier)
+        assert "auth_time" not in claims_of(earlier)
 
 
 class TestACopy:
@@ -187,6 +163,13 @@ class TestACopy:
         assert who(copy) is None
 
 
+@pytest.mark.parametrize("change", [change_password, deactivate])
+def test_a_user_who_was_changed_since_is_not_signed_in(earlier, user, change):
+    change(user)
+    assert who(earlier) is None
+    assert not RefreshToken.objects.exists()
+
+
 @pytest.mark.parametrize(("seconds", "is_signed_in"), [(DAY - 1, True), (DAY, False)])
 def test_a_sign_in_older_than_the_events_that_are_kept_signs_nobody_in(earlier, clock, settings, seconds, is_signed_in):
     """A revocation since then may have been forgotten."""
@@ -195,29 +178,27 @@ def test_a_sign_in_older_than_the_events_that_are_kept_signs_nobody_in(earlier, 
     assert (who(earlier) is not None) is is_signed_in
 
 
-class TestARevocationThatFindsNoSession:
+def by_staff(user: Any) -> None:
+    staff = signed_in_as(AdminFactory())
+    assert staff.post(f"/admin/tokens/refreshtoken/user/{user.pk}/revoke/").status_code == 302
+
+
+def by_command(user: Any) -> None:
+    call_command("revoke_sessions", user=user.email, no_input=True, stdout=StringIO())
+
+
+def by_the_user(user: Any) -> None:
+    other = signed_in_as(user)
+    assert other.delete(OTHERS).status_code == 204
+    assert who(other) == str(user.pk)
+
+
+@pytest.mark.parametrize("revoke", [by_staff, by_command, by_the_user])
+def test_a_revocation_that_finds_no_session_keeps_the_browser_out(earlier, user, clock, revoke):
     """The user has not come to us yet, so there is no row to revoke."""
-
-    def test_by_staff_keeps_the_browser_out(self, earlier, user, clock):
-        clock.forward(60)
-        staff = Client()
-        login(staff, AdminFactory())
-        path = f"/admin/tokens/refreshtoken/user/{user.pk}/revoke/"
-        assert staff.post(path).status_code == 302
-        assert who(earlier) is None
-
-    def test_by_command_keeps_the_browser_out(self, earlier, user, clock):
-        clock.forward(60)
-        call_command("revoke_sessions", user=user.email, no_input=True, stdout=StringIO())
-        assert who(earlier) is None
-
-    def test_by_the_user_keeps_the_browser_out(self, earlier, user, clock):
-        clock.forward(60)
-        other = Client()
-        login(other, user)
-        assert other.delete(OTHERS).status_code == 204
-        assert who(earlier) is None
-        assert who(other) == str(user.pk)
+    clock.forward(60)
+    revoke(user)
+    assert who(earlier) is None
 
 
 class TestASignedCookie:
@@ -278,29 +259,26 @@ class TestASessionInTheDatabase:
 
 
 class TestAChangeOfKeys:
-    def test_does_not_move_over_twice(self, earlier, user, clock, settings):
+    def test_does_not_move_over_twice(self, earlier, user, clock, change_secret_key):
         copy = copy_of(earlier)
         assert who(earlier) == str(user.pk)
-        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one"
+        change_secret_key()
         assert who(copy) == str(user.pk)
         assert RefreshToken.objects.count() == 1
 
-    def test_does_not_let_a_copy_in_after_the_sign_out(self, earlier, user, clock, settings):
+    def test_does_not_let_a_copy_in_after_the_sign_out(self, earlier, user, clock, change_secret_key):
         copy = copy_of(earlier)
         who(earlier)
         earlier.post("/accounts/logout/")
-        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one"
+        change_secret_key()
         clock.forward(60)
         assert who(copy) is None
         assert RefreshToken.objects.count() == 1
 
-    def test_lets_parallel_first_requests_come_to_one_session(self, earlier, user, settings):
+    def test_lets_parallel_first_requests_come_to_one_session(self, earlier, user, change_secret_key):
         """Django would give the session a new key at the first of them."""
         tabs = [copy_of(earlier) for _ in range(3)]
-        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one"
+        change_secret_key()
         assert [who(tab) for tab in tabs] == [str(user.pk)] * 3
         assert RefreshToken.objects.count() == 1
 
@@ -315,13 +293,6 @@ class TestTheNonce:
         assert who(client) == str(user.pk)
         assert SESSION_KEY in stored(client)
         assert not {NONCE, FIRST_TOKENS} & stored(client).keys()
-
-    def test_is_not_needed_by_the_other_parallel_requests(self, user, clock, engine):
-        client = Client()
-        client.force_login(user)
-        tabs = [copy_of(client) for _ in range(3)]
-        assert [who(tab) for tab in tabs] == [str(user.pk)] * 3
-        assert RefreshToken.objects.count() == 1
 
 
 def test_a_revocation_while_the_session_is_being_opened_ends_it(earlier, user, clock):
@@ -352,6 +323,6 @@ def test_first_requests_at_the_same_time_come_to_one_session(user, signed_in_by_
     else:
         client = signed_in_by_django(user)
     tabs = [copy_of(client) for _ in range(8)]
-    found = visitors_at_once(tabs)
+    found = at_the_same_time(*(partial(who, tab) for tab in tabs))
     assert found == [str(user.pk)] * len(tabs)
     assert RefreshToken.objects.count() == 1

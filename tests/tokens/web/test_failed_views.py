@@ -35,7 +35,7 @@ def path(request: pytest.FixtureRequest) -> str:
     return f"/probe/{request.param}"
 
 
-@pytest.mark.parametrize("how", ["raises", "500", "503"])
+@pytest.mark.parametrize("how", ["raises", "500"])
 def test_the_response_signs_nobody_in(api, user, stored, path, how):
     response = api.get(f"{path}/{user.pk}/{how}")
     assert response.status_code == (500 if how == "raises" else int(how))
@@ -44,7 +44,7 @@ def test_the_response_signs_nobody_in(api, user, stored, path, how):
     assert api.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
 
 
-@pytest.mark.parametrize("how", ["200", "302", "404"])
+@pytest.mark.parametrize("how", ["200", "404"])
 def test_any_other_response_signs_in(api, user, path, how):
     api.get(f"{path}/{user.pk}/{how}")
     seen = api.get("/probe/seen").json()

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import UserFactory
+from tests.tokens.api.steps import bearer
 from tests.tokens.edge import EXPIRED, unsigned, who
 from tests.tokens.protocol import jws
 from tests.urls import handler400, handler403, handler404, handler500
@@ -77,12 +78,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"pk": str(request.user.pk)})
 
 
-urlpatterns = [
-    path("probe/either", either),
-    path("probe/anybody", anybody),
-    path("probe/page", page),
-    *of_tests,
-]
+urlpatterns = [path("probe/either", either), path("probe/anybody", anybody), path("probe/page", page), *of_tests]
 
 
 @pytest.fixture
@@ -91,42 +87,49 @@ def api(browser: Client) -> Client:
     return browser
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.mark.parametrize("name", FOREIGN)
 class TestATokenThatIsNotOurs:
-    def test_leaves_the_cookies_to_say_who_the_user_is(self, signed_in, user, name):
-        assert signed_in.get("/probe/page", headers=bearer(FOREIGN[name])).json() == {"pk": str(user.pk)}
+    def test_leaves_the_cookies_to_say_who_the_user_is(self, signed_in, user, subtests):
+        for name, token in FOREIGN.items():
+            with subtests.test(name):
+                assert signed_in.get("/probe/page", headers=bearer(token)).json() == {"pk": str(user.pk)}
 
-    def test_does_not_prevent_a_refresh(self, clock, signed_in, user, name):
+    def test_does_not_prevent_a_refresh(self, clock, signed_in, user, subtests):
+        for name, token in FOREIGN.items():
+            clock.forward(EXPIRED)
+            with subtests.test(name):
+                response = signed_in.get("/probe/page", headers=bearer(token))
+                assert (response.json(), set(response.cookies)) == ({"pk": str(user.pk)}, {ACCESS, REFRESH})
+
+    def test_does_not_exempt_the_cookies_from_the_check_of_the_origin(self, signed_in, subtests):
+        for name, token in FOREIGN.items():
+            headers = {**CROSS_SITE, **bearer(token)}
+            with subtests.test(name):
+                for address in ("/probe/rest", "/probe/either", "/probe/page", "/api/auth/reauthenticate"):
+                    response = post(signed_in, address, **headers)
+                    assert (address, response.status_code, len(response.cookies)) == (address, 403, 0)
+                response = signed_in.delete("/api/auth/sessions", headers=headers)
+                assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
+
+    def test_does_not_let_another_site_rotate_or_sign_out(self, clock, signed_in, user, subtests):
+        for name, token in FOREIGN.items():
+            with subtests.test(name):
+                assert post(signed_in, "/api/auth/logout", **CROSS_SITE, **bearer(token)).status_code == 403
         clock.forward(EXPIRED)
-        response = signed_in.get("/probe/page", headers=bearer(FOREIGN[name]))
-        assert (response.json(), set(response.cookies)) == ({"pk": str(user.pk)}, {ACCESS, REFRESH})
-
-    def test_does_not_exempt_the_cookies_from_the_check_of_the_origin(self, signed_in, name):
-        headers = {**CROSS_SITE, **bearer(FOREIGN[name])}
-        for address in ("/probe/rest", "/probe/either", "/probe/page", "/api/auth/reauthenticate"):
-            response = post(signed_in, address, **headers)
-            assert (address, response.status_code, len(response.cookies)) == (address, 403, 0)
-        response = signed_in.delete("/api/auth/sessions", headers=headers)
-        assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
-
-    def test_does_not_let_another_site_rotate_or_sign_out(self, clock, signed_in, user, name):
-        headers = {**CROSS_SITE, **bearer(FOREIGN[name])}
-        assert post(signed_in, "/api/auth/logout", **headers).status_code == 403
-        clock.forward(EXPIRED)
-        signed_in.get("/probe/page", headers=headers)
-        for address in ("/api/auth/refresh", "/api/auth/logout", "/probe/page", "/probe/rest"):
-            assert post(signed_in, address, **headers).status_code == 403
-        assert RefreshToken.objects.live().get().generation == 0
+        for name, token in FOREIGN.items():
+            headers = {**CROSS_SITE, **bearer(token)}
+            with subtests.test(name):
+                signed_in.get("/probe/page", headers=headers)
+                for address in ("/api/auth/refresh", "/api/auth/logout", "/probe/page", "/probe/rest"):
+                    assert post(signed_in, address, **headers).status_code == 403
+                assert RefreshToken.objects.live().get().generation == 0
         assert who(signed_in) == str(user.pk)
 
-    def test_is_refused_where_only_ours_count(self, signed_in, name):
-        response = signed_in.get("/api/auth/me", headers=bearer(FOREIGN[name]))
-        assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
-        assert Client().get("/probe/anybody", headers=bearer(FOREIGN[name])).json() == {"anonymous": True}
+    def test_is_refused_where_only_ours_count(self, signed_in, subtests):
+        for name, token in FOREIGN.items():
+            with subtests.test(name):
+                response = signed_in.get("/api/auth/me", headers=bearer(token))
+                assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
+                assert Client().get("/probe/anybody", headers=bearer(token)).json() == {"anonymous": True}
 
 
 def test_the_tokens_own_authentication_decides_also_beside_our_cookies(signed_in, user):
@@ -155,8 +158,7 @@ class TestATokenThatSaysItIsOurs:
             assert signed_in.get("/probe/page", headers=bearer(unsigned(kind))).json() == {"pk": "None"}
         assert RefreshToken.objects.get().generation == 0
 
-    def test_decides_alone_when_it_has_expired_or_its_session_has_ended(self, clock, signed_in, another, settings):
-        settings.TOKENS = {"MODES": ["cookie", "body"]}
+    def test_decides_alone_when_it_has_expired_or_its_session_has_ended(self, clock, signed_in, another, both_modes):
         other = another()
         token = login(other, UserFactory(), mode="body")["access_token"]
         revoke(RefreshToken.objects.filter(mode="body"), RefreshToken.Reason.ENDED_BY_STAFF)

@@ -8,7 +8,8 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import NAVIGATION, who
+from tests.tokens.api.steps import refusal
+from tests.tokens.edge import NAVIGATION, signed_in_as, who
 from tests.tokens.service.holders import STILL_TIME
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.opening import with_methods
@@ -26,12 +27,8 @@ Kind, Reason = SecurityEvent.Kind, RefreshToken.Reason
 @pytest.fixture(autouse=True)
 def _nist(settings: Any) -> None:
     """Sets the profile. Without it a session ends when it is idle."""
-    settings.TOKENS = {
-        **settings.TOKENS,
-        "LIFETIMES": "nist",
-        "ACCESS_LIFETIME": 300,
-        "MODES": ["cookie", "body"],
-    }
+    given = {"LIFETIMES": "nist", "ACCESS_LIFETIME": 300, "MODES": ["cookie", "body"]}
+    settings.TOKENS = {**settings.TOKENS, **given}
 
 
 def raise_level(clock: Any, methods: tuple[str, ...] = ("pwd", "otp")) -> None:
@@ -57,10 +54,6 @@ def idle(api: Client, user: Any, clock: Any) -> Client:
     return api
 
 
-def code_of(answer: Any) -> tuple[int, str]:
-    return answer.status_code, answer.json().get("code", "")
-
-
 def again(client: Client, password: str = PASSWORD, **more: Any) -> Any:
     return post(client, AGAIN, {"password": password, **more})
 
@@ -70,7 +63,7 @@ class TestBefore:
         before = row_of()
         for _ in range(2):
             answer = refresh(idle)
-            assert code_of(answer) == (401, "session_idle")
+            assert refusal(answer) == (401, "session_idle")
             assert "password" in answer.json()["offered"]
             assert 'error="insufficient_user_authentication"' in answer["WWW-Authenticate"]
             assert not answer.cookies
@@ -90,21 +83,20 @@ class TestBefore:
             assert refresh(stranger).json()["code"] != "session_idle"
             assert again(stranger).json()["code"] != "session_idle"
 
-    def test_introspection_and_the_revocation_of_others_see_it_as_what_it_is(self, idle, user, another):
-        here = another()
-        login(here, user)
+    def test_introspection_and_the_revocation_of_others_see_it_as_what_it_is(self, idle, user):
+        here = signed_in_as(user)
         listed = here.get("/api/auth/sessions").json()["results"]
         assert [row["idle"] for row in listed] == [False, True]
         session_id = listed[1]["id"]
         answer = here.delete(f"/api/auth/sessions/{session_id}", content_type="application/json")
         assert answer.status_code == 204
         assert row_of(id=session_id).revoked_reason == Reason.ENDED_BY_USER
-        assert code_of(again(idle)) == (401, "session_ended")
+        assert refusal(again(idle)) == (401, "session_ended")
 
     def test_a_new_password_ends_it(self, idle, user):
         user.set_password("another correct horse")
         user.save()
-        assert code_of(again(idle, "another correct horse"))[0] == 401
+        assert refusal(again(idle, "another correct horse"))[0] == 401
         assert row_of().revoked_reason == Reason.PASSWORD_CHANGED
 
     def test_an_old_token_ends_it(self, idle, user, clock, another):
@@ -116,9 +108,9 @@ class TestBefore:
         clock.forward(STILL_TIME)
         assert refresh(idle).status_code == 200
         clock.forward(HOUR)
-        assert code_of(refresh(thief, first)) == (401, "session_ended")
+        assert refusal(refresh(thief, first)) == (401, "session_ended")
         assert row_of().revoked_reason == Reason.REUSE
-        assert code_of(again(idle)) == (401, "session_ended")
+        assert refusal(again(idle)) == (401, "session_ended")
 
     def test_the_purge_leaves_it(self, idle, settings, clock):
         settings.TOKENS = {**settings.TOKENS, "SESSION_RETENTION": 1}
@@ -127,9 +119,8 @@ class TestBefore:
         clock.forward(86400)
         assert purges()[0].count() == 1
 
-    def test_the_page_of_devices_and_the_admin_show_it(self, idle, user, another, admin_client):
-        here = another()
-        login(here, user)
+    def test_the_page_of_devices_and_the_admin_show_it(self, idle, user, admin_client):
+        here = signed_in_as(user)
         assert ">Idle<" in here.get("/devices").content.decode()
         shown = admin_client.get("/admin/tokens/refreshtoken/?state=idle").content.decode()
         assert shown.count(">idle</td>") == 1
@@ -174,20 +165,19 @@ class TestReopening:
     def test_needs_the_token(self, idle, user, another):
         nobody = another()
         nobody.cookies[DEVICE] = idle.cookies[DEVICE].value
-        assert code_of(again(nobody)) == (401, "not_authenticated")
+        assert refusal(again(nobody)) == (401, "not_authenticated")
         assert row_of().is_idle
 
     def test_needs_the_password(self, idle):
         before = row_of()
-        assert code_of(again(idle, "wrong")) == (401, "invalid_credentials")
+        assert refusal(again(idle, "wrong")) == (401, "invalid_credentials")
         assert row_of().generation == before.generation
         assert who(idle) is None
         assert again(idle).status_code == 200
 
     def test_needs_the_password_of_its_user(self, idle):
-        other = UserFactory(password="quite another one")
-        assert code_of(again(idle, "quite another one"))[0] == 401
-        assert other.pk is not None
+        UserFactory(password="quite another one")
+        assert refusal(again(idle, "quite another one"))[0] == 401
 
     def test_is_throttled_as_a_sign_in_is(self, idle, throttled, settings):
         settings.TOKENS = {**settings.TOKENS, "THROTTLES": {"sign_in_device": "2/h"}}
@@ -199,7 +189,7 @@ class TestReopening:
         assert again(idle).status_code == 200
         clock.forward(HOUR)
         idle.cookies[REFRESH] = kept
-        assert code_of(refresh(idle)) == (401, "session_idle")
+        assert refusal(refresh(idle)) == (401, "session_idle")
         assert again(idle).status_code == 200
         assert SecurityEvent.objects.filter(kind=Kind.RECOVERED).count() == 1
         clock.forward(STILL_TIME)
@@ -219,7 +209,7 @@ class TestReopening:
     def test_from_another_origin_is_refused(self, idle):
         headers = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
         assert post(idle, AGAIN, {"password": PASSWORD}, **headers).status_code == 403
-        assert code_of(refresh(idle)) == (401, "session_idle")
+        assert refusal(refresh(idle)) == (401, "session_idle")
 
     def test_by_a_client_that_keeps_its_tokens_itself(self, api, user, clock):
         token = login(api, user, mode="body")["refresh_token"]
@@ -227,9 +217,9 @@ class TestReopening:
         clock.forward(STILL_TIME)
         token = post(api, REFRESHED, {"refresh_token": token}).json()["refresh_token"]
         clock.forward(HOUR)
-        assert code_of(post(api, REFRESHED, {"refresh_token": token})) == (401, "session_idle")
-        assert code_of(again(api)) == (401, "not_authenticated")
-        assert code_of(again(api, "wrong", refresh_token=token)) == (401, "invalid_credentials")
+        assert refusal(post(api, REFRESHED, {"refresh_token": token})) == (401, "session_idle")
+        assert refusal(again(api)) == (401, "not_authenticated")
+        assert refusal(again(api, "wrong", refresh_token=token)) == (401, "invalid_credentials")
         given = again(api, refresh_token=token).json()
         assert given["refresh_token"] != token
         assert api.get("/api/auth/me", headers={"Authorization": f"Bearer {given['access_token']}"}).status_code == 200
@@ -263,26 +253,26 @@ def test_a_session_ends_when_it_was_not_used(methods, api, user, clock):
     clock.forward(STILL_TIME)
     assert refresh(api).status_code == 200
     clock.forward(12 * HOUR)
-    assert code_of(refresh(api)) == (401, "session_ended")
-    assert code_of(again(api))[0] == 401
+    assert refusal(refresh(api)) == (401, "session_ended")
+    assert refusal(again(api))[0] == 401
 
 
 def test_it_ends_at_its_absolute_end(idle, clock):
     clock.forward(86400)
-    assert code_of(refresh(idle)) == (401, "session_ended")
-    assert code_of(again(idle))[0] == 401
+    assert refusal(refresh(idle)) == (401, "session_ended")
+    assert refusal(again(idle))[0] == 401
 
 
 def test_without_the_setting_it_ends(idle, settings):
     settings.TOKENS = {**settings.TOKENS, "LIFETIMES": {}}
-    assert code_of(refresh(idle)) == (401, "session_ended")
-    assert code_of(again(idle))[0] == 401
+    assert refusal(refresh(idle)) == (401, "session_ended")
+    assert refusal(again(idle))[0] == 401
 
 
 def test_everything_that_ends_all_sessions_ends_it(idle, user):
     revoke_all(RefreshToken.objects.unended().filter(user=user), Reason.ENDED_BY_STAFF)
     assert row_of().revoked_reason == Reason.ENDED_BY_STAFF
-    assert code_of(refresh(idle)) == (401, "session_ended")
+    assert refusal(refresh(idle)) == (401, "session_ended")
 
 
 class Code(Factor):
@@ -332,7 +322,7 @@ class TestAnotherFactor:
 
     def test_reopens_a_session_without_the_password(self, idle, user):
         assert post(idle, AGAIN, {"method": "code"}).json() == {"options": {"for": str(user.pk)}}
-        assert code_of(post(idle, AGAIN, {"method": "code", "answer": "wrong"})) == (401, "invalid_credentials")
+        assert refusal(post(idle, AGAIN, {"method": "code", "answer": "wrong"})) == (401, "invalid_credentials")
         assert who(idle) is None
         assert post(idle, AGAIN, {"method": "code", "answer": "right"}).status_code == 200
         assert who(idle) == str(user.pk)
@@ -345,8 +335,8 @@ class TestAnotherFactor:
         assert answer.status_code == 401
         assert who(idle) is None
         assert (row_of().generation, row_of().methods) == (before.generation, before.methods)
-        assert code_of(refresh(idle)) == (401, "session_idle")
+        assert refusal(refresh(idle)) == (401, "session_idle")
         assert post(idle, AGAIN, {"method": "code", "answer": "right"}).status_code == 200
 
     def test_is_offered_to_nobody_else(self, idle, another):
-        assert code_of(post(another(), AGAIN, {"method": "code"})) == (401, "not_authenticated")
+        assert refusal(post(another(), AGAIN, {"method": "code"})) == (401, "not_authenticated")

@@ -11,8 +11,10 @@ from django.test import Client
 from accounts.models import User
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
-from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.service.holders import AnotherProcess, deactivate_in_sql
+from tests.factories import AdminFactory, UserFactory
+from tests.tokens.api.steps import change_password_elsewhere
+from tests.tokens.edge import signed_in_as
+from tests.tokens.service.holders import AnotherProcess, change_password, deactivate_in_sql
 from tests.tokens.web.impersonation import (
     WAYS,
     Impersonator,
@@ -31,6 +33,12 @@ from tokens.service.revocation import revoke
 __all__ = ["_urls", "actor", "owner", "staff"]
 
 Kind, Reason = SecurityEvent.Kind, RefreshToken.Reason
+
+
+def seen_as(user: Any, actor: Any = None) -> dict[str, Any]:
+    """Return what the view ``/probe/whose`` says of a user, and of who uses the account."""
+    who = {"user": str(user.pk), "django": str(user.pk), "actor": actor and str(actor.pk)}
+    return {**who, "recent": actor is None, "hijacked": actor is not None}
 
 
 SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": by_page}
@@ -54,14 +62,7 @@ def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
     assert impersonator.claims["sub"] == str(owner.pk)
     assert impersonator.claims["act"] == {"sub": str(staff.pk)}
     assert not {"auth_time", "amr"} & impersonator.claims.keys()
-    whose = impersonator.whose()
-    assert whose == {
-        "user": str(owner.pk),
-        "django": str(owner.pk),
-        "actor": str(staff.pk),
-        "recent": False,
-        "hijacked": True,
-    }
+    assert impersonator.whose() == seen_as(owner, staff)
     row = impersonations().get()
     assert (row.user, row.actor, row.remember, row.device.user) == (owner, staff, False, staff)
     assert (row.expires_at - row.created_at).total_seconds() == 3600
@@ -73,13 +74,7 @@ def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
     assert impersonator.claims["sub"] == str(staff.pk)
     assert impersonator.claims["auth_time"] == before["auth_time"]
     assert "act" not in impersonator.claims
-    assert impersonator.whose() == {
-        "user": str(staff.pk),
-        "django": str(staff.pk),
-        "actor": None,
-        "recent": True,
-        "hijacked": False,
-    }
+    assert impersonator.whose() == seen_as(staff)
     clock.forward(700)
     assert refresh(impersonator.browser).status_code == 200
     assert impersonator.claims["auth_time"] == before["auth_time"]
@@ -110,9 +105,8 @@ def test_its_cookies_end_with_the_browser(actor):
         assert actor.browser.cookies[name]["max-age"] == ""
 
 
-def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner, another):
-    browser = another()
-    login(browser, owner)
+def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner):
+    browser = signed_in_as(owner)
     found = browser.get("/api/auth/sessions").json()["results"]
     assert [row["actor"] for row in found] == [None, {"id": str(staff.pk), "name": staff.email}]
     page = browser.get("/", headers={"Accept-Language": "de"}).content.decode()
@@ -131,11 +125,10 @@ def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner, an
     assert SecurityEvent.objects.get(session_id=session_id, kind=Kind.REVOKED).actor is None
 
 
-def test_the_admin_and_the_command_name_the_actor(actor, staff, owner, another, capsys):
+def test_the_admin_and_the_command_name_the_actor(actor, staff, owner, capsys):
     call_command("list_sessions")
     assert f"{owner.email} (used by {staff.email})" in capsys.readouterr().out
-    browser = another()
-    login(browser, staff)
+    browser = signed_in_as(staff)
     row = impersonations().get()
     page = browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
     assert staff.email in page
@@ -159,51 +152,29 @@ def test_an_event_that_an_app_records_names_the_actor(actor, staff, owner):
     assert (event.user, event.actor) == (owner, staff)
 
 
-def sign_out_by_page(browser: Client) -> Any:
-    return browser.post("/sign-out")
-
-
-def sign_out_by_api(browser: Client) -> Any:
-    return post(browser, "/api/auth/logout")
-
-
-@pytest.mark.parametrize("sign_out", [sign_out_by_page, sign_out_by_api], ids=["on the page", "by the API"])
-def test_whoever_signs_out_of_it_is_signed_out(actor, sign_out):
-    assert sign_out(actor.browser).status_code in {204, 302}
+@pytest.mark.parametrize("path", ["/sign-out", "/api/auth/logout"])
+def test_whoever_signs_out_of_it_is_signed_out(actor, path):
+    assert post(actor.browser, path).status_code in {204, 302}
     assert not RefreshToken.objects.live().exists()
     assert actor.whose()["user"] is None
-
-
-def change_password(user: Any) -> None:
-    row = User.objects.get(pk=user.pk)
-    row.set_password("quite another passphrase")
-    row.save()
-
-
-def revoke_own(user: Any) -> None:
-    revoke(RefreshToken.objects.filter(user=user, actor=None), Reason.ENDED_BY_STAFF)
-
-
-def change_password_elsewhere(user: Any) -> None:
-    browser = Client(headers={"User-Agent": FIREFOX})
-    login(browser, user)
-    given = {"current_password": PASSWORD, "new_password": "what the user has chosen"}
-    assert post(browser, "/api/auth/password/change", given).status_code == 204
 
 
 ENDS = {
     "is deleted": lambda user: User.objects.get(pk=user.pk).delete(),
     "is deactivated": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
-    "gets a new password": change_password,
+    "gets a new password": lambda user: change_password(User.objects.get(pk=user.pk)),
     "gets a new password by a query": lambda user: User.objects.filter(pk=user.pk).update(password="!"),
     "changes the password": change_password_elsewhere,
 }
 
 
-ONLY_OF_THE_ACTOR = {"is revoked": revoke_own}
+ENDS_OF_THE_ACTOR = {
+    **ENDS,
+    "is revoked": lambda user: revoke(RefreshToken.objects.filter(user=user, actor=None), Reason.ENDED_BY_STAFF),
+}
 
 
-@pytest.mark.parametrize("end", [*ENDS.values(), *ONLY_OF_THE_ACTOR.values()], ids=[*ENDS, *ONLY_OF_THE_ACTOR])
+@pytest.mark.parametrize("end", ENDS_OF_THE_ACTOR.values(), ids=ENDS_OF_THE_ACTOR)
 def test_it_ends_in_every_process_when_the_actor(actor, staff, end):
     row, process = impersonations().get(), AnotherProcess()
     process.is_revoked(uuid4())
@@ -241,10 +212,9 @@ def test_the_owner_who_signs_in_in_the_same_browser_is_no_impersonation(actor, o
     assert [(row.user, row.actor) for row in live] == [(owner, None)]
 
 
-def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner, another):
+def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner):
     """Django's session of the actor had ended with the browser. One that a view then begins anew names nobody."""
-    browser = another()
-    login(browser, staff)
+    browser = signed_in_as(staff)
     del browser.cookies[SESSION]
     browser.get("/probe/store/mine")
     assert by_function(browser, owner).status_code == 200
@@ -255,8 +225,7 @@ def test_it_takes_no_place_of_the_owners_sessions_and_supersedes_none(staff, own
     settings.TOKENS = {**settings.TOKENS, "MAX_SESSIONS": 2}
     for _ in range(2):
         login(another(), owner)
-    browser = another()
-    login(browser, owner)
+    browser = signed_in_as(owner)
     login(browser, staff)
     assert RefreshToken.objects.live().filter(user=owner).count() == 1
     login(another(), owner)
@@ -276,17 +245,12 @@ def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another,
 
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda staff: staff,
-        lambda staff: AdminFactory(),
-        lambda staff: UserFactory(is_active=False),
-    ],
+    [lambda staff: staff, lambda staff: AdminFactory(), lambda staff: UserFactory(is_active=False)],
     ids=["oneself", "a superuser", "an inactive user"],
 )
-def test_is_refused_for(db, make, another):
+def test_is_refused_for(db, make):
     support = UserFactory(is_staff=True)
-    browser = another()
-    login(browser, support)
+    browser = signed_in_as(support)
     target = make(support)
     assert by_function(browser, target).status_code == 403
     assert browser.get("/probe/whose").json()["user"] == str(support.pk)
@@ -312,9 +276,8 @@ def test_a_session_in_mode_body_begins_none(staff, owner, settings):
     assert not impersonations().exists()
 
 
-def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner, another):
-    browser = another()
-    login(browser, owner)
+def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner):
+    browser = signed_in_as(owner)
     browser.delete(f"/api/auth/sessions/{impersonations().get().id}")
     response = actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
     response = refresh(actor.browser)

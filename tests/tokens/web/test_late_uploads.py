@@ -54,14 +54,29 @@ def twice_replaced(clock: Any, signed_in: Client, upload: Client) -> Client:
     return upload
 
 
+@pytest.fixture
+def after_a_pause(clock: Any, signed_in: Client, upload: Client) -> Client:
+    """The same, if its access token had expired when it was sent, and nobody had refreshed.
+
+    Another tab refreshes `STILL` seconds after that, and uses its new tokens until the upload arrives.
+    """
+    clock.forward(EXPIRED)
+    clock.forward(STILL)
+    assert refresh(signed_in).status_code == 200
+    clock.forward(UNDER_WAY - STILL)
+    assert who(signed_in)
+    return upload
+
+
 def arrive(upload: Client, seconds: float | None = UNDER_WAY, address: str = PROXY) -> Any:
     """Let the request arrive after so many seconds under way, and return the response."""
     header = {} if seconds is None else {"X-Request-Time": f"{seconds:.3f}"}
     return upload.get("/api/auth/me", headers=header, REMOTE_ADDR=address)
 
 
-def test_a_late_upload_is_refused_and_the_session_continues(user, signed_in, twice_replaced):
-    response = arrive(twice_replaced)
+@pytest.mark.parametrize("when", ["twice_replaced", "after_a_pause"])
+def test_a_late_upload_is_refused_and_the_session_continues(request, clock, user, signed_in, when):
+    response = arrive(request.getfixturevalue(when))
     assert (response.status_code, response.json()["code"]) == (401, "token_expired")
     assert not response.cookies
     assert who(signed_in) == str(user.pk)
@@ -88,29 +103,8 @@ def test_a_late_upload_with_the_current_token_is_served(clock, user, upload):
     assert arrive(upload).json()["user"]["id"] == str(user.pk)
 
 
-def sent_after_a_pause(clock: Any, signed_in: Client, upload: Client, pause: int) -> Client:
-    """Return the upload when it arrives. Its access token had expired when it was sent, and nobody had refreshed.
-
-    Another tab refreshes ``pause`` seconds after that, and uses its new tokens until the upload arrives.
-    """
-    clock.forward(EXPIRED)
-    clock.forward(pause)
-    assert refresh(signed_in).status_code == 200
-    clock.forward(UNDER_WAY - pause)
-    assert who(signed_in)
-    return upload
-
-
-def test_an_upload_that_is_sent_after_a_pause_is_refused_and_the_session_continues(user, clock, signed_in, upload):
-    response = arrive(sent_after_a_pause(clock, signed_in, upload, pause=STILL))
-    assert (response.status_code, response.json()["code"]) == (401, "token_expired")
-    assert not response.cookies
-    assert who(signed_in) == str(user.pk)
-    assert RefreshToken.objects.get().revoked_at is None
-
-
-def test_a_token_that_was_replaced_before_the_upload_was_sent_ends_the_session(clock, signed_in, upload):
-    response = arrive(sent_after_a_pause(clock, signed_in, upload, pause=STILL), UNDER_WAY - STILL - 30)
+def test_a_token_that_was_replaced_before_the_upload_was_sent_ends_the_session(after_a_pause):
+    response = arrive(after_a_pause, UNDER_WAY - STILL - 30)
     assert response.status_code == 401
     assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
 

@@ -15,13 +15,13 @@ from django.test import Client
 from django.utils import timezone
 from django.views.debug import SafeExceptionReporterFilter
 
-from tests.attacks.doors import INTROSPECTION, by_service
-from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, post, refresh
+from tests.attacks.doors import INTROSPECTION
+from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.edge import who
+from tests.tokens.edge import claims_of, signed_in_as, who
 from tests.tokens.web import methods_urls
+from tests.tokens.web.steps import said
 from tokens import sessions
-from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.methods import loads
 from tokens.web.methods import proved
@@ -48,26 +48,6 @@ def _project(settings: Any) -> None:
 def browser() -> Client:
     """A browser with a name, so that its device has one."""
     return Client(headers={"User-Agent": FIREFOX})
-
-
-def claims(client: Client) -> Any:
-    return codec().loads_expired(client.cookies[ACCESS].value).claims
-
-
-def said(client: Client) -> tuple[list[str], str | None]:
-    """Return ``amr`` and ``acr`` of the browser's session. The token, the row, a service and the list agree on them."""
-    if ACCESS not in client.cookies:
-        assert who(client)
-    found = claims(client)
-    answer = found.get("amr", []), found.get("acr")
-    assert [] not in found.values()
-    row = RefreshToken.objects.get(pk=found["sid"])
-    of_service = by_service(Client(), client.cookies[ACCESS].value).json()
-    assert (of_service.get("amr", []), of_service.get("acr")) == answer
-    assert row.amr == answer[0]
-    [listed] = [one for one in client.get("/api/auth/sessions").json()["results"] if one["id"] == found["sid"]]
-    assert (listed["amr"], listed["acr"]) == answer
-    return answer
 
 
 def event(kind: SecurityEvent.Kind) -> str:
@@ -98,18 +78,12 @@ def by_force(user: Any) -> Client:
     return browser
 
 
-def by_api(user: Any) -> Client:
-    browser = Client()
-    login(browser, user)
-    return browser
-
-
 def by_opening(methods: str) -> Callable[[Any], Client]:
     return lambda user: by(f"/probe/open/{user.email}/{methods}")(user)
 
 
 DOORS: dict[str, tuple[Callable[[Any], Client], tuple[list[str], str | None]]] = {
-    "the API": (by_api, PWD),
+    "the API": (signed_in_as, PWD),
     "the page": (by("/sign-in", password=PASSWORD), PWD),
     "the page under ASGI": (by("/sign-in", AsyncBrowser, password=PASSWORD), PWD),
     "the admin": (by("/admin/login/", password=PASSWORD), PWD),
@@ -176,7 +150,7 @@ class TestWhatABackendHasChecked:
         settings.TOKENS = {**INTROSPECTION, "BACKEND_METHODS": {DIRECTORY: ["pwd", "otp"], OURS: [], CODES: ["sms"]}}
         enter = DOORS["a backend that says nothing"][0]
         assert said(enter(account)) == (["pwd", "otp", "mfa"], "aal2")
-        assert said(by_api(account)) == NONE
+        assert said(signed_in_as(account)) == NONE
         assert said(DOORS["a code by e-mail"][0](account)) == (["sms"], "aal1")
         assert said(by_force(account)) == NONE
 
@@ -190,7 +164,7 @@ class TestWhatABackendHasChecked:
         account.set_unusable_password()
         account.save()
         monkeypatch.setattr(type(account), "check_password", lambda user, given: True)
-        assert said(by_api(account)) == NONE
+        assert said(signed_in_as(account)) == NONE
 
     def test_counts_for_the_user_only_whom_it_has_authenticated(self, account, user, browser):
         fields = {"username": user.email, "password": PASSWORD, "other": account.email}
@@ -243,16 +217,16 @@ class TestReauthentication:
     def test_adds_the_password_and_moves_the_time(self, account, clock):
         browser = by_force(account)
         assert who(browser)
-        signed_in_at = claims(browser)["auth_time"]
+        signed_in_at = claims_of(browser)["auth_time"]
         clock.forward(100)
         assert post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
         assert said(browser) == PWD
-        assert claims(browser)["auth_time"] == signed_in_at + 100
+        assert claims_of(browser)["auth_time"] == signed_in_at + 100
         assert event(SecurityEvent.Kind.REAUTHENTICATED) == "pwd"
 
     def test_keeps_the_methods_of_before_and_the_highest_level(self, account, clock):
         browser = DOORS["a passkey"][0](account)
-        opened_at = claims(browser)["auth_time"]
+        opened_at = claims_of(browser)["auth_time"]
         clock.forward(100)
         assert browser.post("/sign-in/again", {"current_password": PASSWORD}).status_code == 302
         assert said(browser) == (["pop", "user", "mfa", "pwd"], "aal2")
@@ -260,7 +234,7 @@ class TestReauthentication:
         assert loads(RefreshToken.objects.get().methods) == times
 
     def test_by_a_backend_of_the_project_adds_what_that_one_has_checked(self, account, clock):
-        browser = by_api(account)
+        browser = signed_in_as(account)
         clock.forward(100)
         fields = {"username": account.email, "passkey": "of the device"}
         assert browser.post("/probe/reauthenticate", fields).content == b"True"
@@ -269,12 +243,12 @@ class TestReauthentication:
 
 class TestAddMethod:
     def test_adds_to_the_session_and_moves_the_time(self, account, clock):
-        browser = by_api(account)
-        signed_in_at = claims(browser)["auth_time"]
+        browser = signed_in_as(account)
+        signed_in_at = claims_of(browser)["auth_time"]
         clock.forward(100)
         assert browser.post("/probe/add/otp").content == b"True"
         assert said(browser) == (["pwd", "otp", "mfa"], "aal2")
-        assert claims(browser)["auth_time"] == signed_in_at + 100
+        assert claims_of(browser)["auth_time"] == signed_in_at + 100
         row = RefreshToken.objects.get()
         assert loads(row.methods) == {"pwd": signed_in_at, "otp": signed_in_at + 100, "mfa": signed_in_at + 100}
         assert row.generation == 1  # As after a refresh.
@@ -290,29 +264,22 @@ class TestAddMethod:
 
     def test_does_nothing_for_a_visitor_and_for_a_session_that_has_ended(self, account, browser, monkeypatch):
         assert browser.post("/probe/add/otp").content == b"False"
-        signed_in = by_api(account)
+        signed_in = signed_in_as(account)
         RefreshToken.objects.update(revoked_at=timezone.now())
         assert signed_in.post("/probe/add/otp").content == b"False"
 
     def test_is_refused_in_an_impersonation(self, account, user):
-        browser = by_api(account)
+        browser = signed_in_as(account)
         assert browser.post(f"/probe/impersonate/{user.email}").status_code == 200
         assert browser.post("/probe/add/otp").status_code == 403
         assert not RefreshToken.objects.get(user=user).methods
 
 
 def test_an_impersonation_has_no_methods_and_the_actor_has_them_again_afterwards(account, user):
-    browser = by_api(account)
+    browser = signed_in_as(account)
     assert browser.post(f"/probe/impersonate/{user.email}").status_code == 200
     assert said(browser) == NONE
     assert browser.post("/probe/release").status_code == 200
-    assert said(browser) == PWD
-
-
-def test_a_sign_in_from_before_the_installation_has_none(account, signed_in_by_django):
-    browser = signed_in_by_django(account)
-    assert said(browser) == NONE
-    assert post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
     assert said(browser) == PWD
 
 
@@ -323,7 +290,7 @@ class TestAnUnknownValue:
         with pytest.raises(sessions.UnknownMethod, match=f"'{wrong}' is neither a value of the registry"):
             browser.post(f"/probe/open/{account.email}/{methods}")
         with pytest.raises(sessions.UnknownMethod, match=wrong):
-            by_api(account).post(f"/probe/add/{methods}")
+            signed_in_as(account).post(f"/probe/add/{methods}")
         assert [row.amr for row in RefreshToken.objects.all()] == [["pwd"]]
 
     def test_is_refused_in_the_attribute_of_a_backend(self, account, monkeypatch):

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
 from django.urls import include, path
 
-from tests.browsers import ACCESS, FIREFOX, REFRESH
-from tests.factories import UserFactory
+from tests.browsers import ACCESS, REFRESH
+from tests.factories import PASSWORD, UserFactory
+from tests.tokens.web.steps import answer
 from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
 
@@ -51,64 +51,54 @@ def _nothing_seen() -> None:
     seen.clear()
 
 
-@pytest.fixture
-def browser() -> Client:
-    return Client(headers={"User-Agent": FIREFOX})
-
-
 def is_in(response: Any) -> bool:
     return {ACCESS, REFRESH} <= {*response.cookies}
 
 
-def test_opens_a_session_with_what_was_proved(browser, user):
-    response = browser.get(f"/badge/{user.pk}/right")
+def test_opens_a_session_with_what_was_proved(api, user):
+    response = api.get(f"/badge/{user.pk}/right")
     assert (response.content, is_in(response)) == (b"in", True)
-    session = browser.get("/api/auth/me").json()["session"]
+    session = api.get("/api/auth/me").json()["session"]
     assert (session["amr"], session["mode"]) == (["pop", "user", "mfa"], "cookie")
 
 
-def test_of_a_wrong_answer_opens_nothing_and_keeps_what_was_written(browser, user):
+def test_of_a_wrong_answer_opens_nothing_and_keeps_what_was_written(api, user):
     before = get_user_model().objects.count()
-    response = browser.get(f"/badge/{user.pk}/wrong")
+    response = api.get(f"/badge/{user.pk}/wrong")
     assert (response.status_code, is_in(response)) == (401, False)
     assert get_user_model().objects.count() == before + 1
     assert SecurityEvent.objects.filter(kind="sign_in_failed", user=user, reason="factor").count() == 1
 
 
-def test_of_nobody_opens_nothing(browser):
-    assert browser.get("/badge/nobody/right").status_code == 401
+def test_of_nobody_opens_nothing(api):
+    assert api.get("/badge/nobody/right").status_code == 401
     assert seen == []
 
 
-@pytest.mark.parametrize("fields", [{"is_active": False}], ids=["inactive"])
-def test_of_a_user_who_may_not_act_is_not_verified(browser, user, fields):
-    get_user_model().objects.filter(pk=user.pk).update(**fields)
-    assert browser.get(f"/badge/{user.pk}/right").status_code == 401
+def test_of_a_user_who_is_not_active_is_not_verified(api, user):
+    get_user_model().objects.filter(pk=user.pk).update(is_active=False)
+    assert api.get(f"/badge/{user.pk}/right").status_code == 401
     assert seen == []
 
 
-def test_asks_the_policy_which_may_refuse(browser, user, settings):
+def test_asks_the_policy_which_may_refuse(api, user, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{HERE}.refuses"}
     before = get_user_model().objects.count()
-    response = browser.get(f"/badge/{user.pk}/right")
+    response = api.get(f"/badge/{user.pk}/right")
     assert (response.status_code, is_in(response)) == (403, False)
     assert b"Not today." in response.content
     assert get_user_model().objects.count() == before + 1
     assert not RefreshToken.objects.exists()
 
 
-def test_asks_the_policy_which_may_want_more(browser, user, settings):
+def test_asks_the_policy_which_may_want_more(api, user, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{HERE}.asks_for_more"}
-    response = browser.get(f"/badge/{user.pk}/right", headers={"Accept": "application/json"})
+    response = api.get(f"/badge/{user.pk}/right", headers={"Accept": "application/json"})
     assert (response.status_code, response.json()["offered"]) == (401, ["password"])
-    body = {"method": "password", "answer": "correct horse battery staple"}
-    answer = browser.post("/api/auth/factor", body, content_type="application/json")
-    assert answer.json()["session"]["amr"] == ["pop", "user", "mfa", "pwd"]
+    assert answer(api, PASSWORD, "password").json()["session"]["amr"] == ["pop", "user", "mfa", "pwd"]
 
 
-def test_counts_wrong_answers_for_the_network_only(browser, user, throttled):
+def test_counts_wrong_answers_for_the_network_only(api, user, throttled):
     throttled(factor_network="2/10m", factor_account="1/d")
-    statuses = [
-        browser.get(f"/badge/{user.pk}/{answer}").status_code for answer in ("wrong", "right", "wrong", "right")
-    ]
-    assert statuses == [401, 200, 401, 429]
+    given = ("wrong", "right", "wrong", "right")
+    assert [api.get(f"/badge/{user.pk}/{one}").status_code for one in given] == [401, 200, 401, 429]

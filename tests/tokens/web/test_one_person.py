@@ -132,8 +132,7 @@ class TestASignIn:
         assert seen(api) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
 
 
-def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(api, user, settings, stored):
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
+def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(api, user, both_modes, stored):
     login(api, user)
     before = api.cookies[django_settings.SESSION_COOKIE_NAME].value
     other = AdminFactory()
@@ -144,8 +143,7 @@ def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browse
     assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
 
 
-def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(api, user, settings):
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
+def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(api, user, both_modes):
     login(api, user)
     del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
     token = login(api, AdminFactory(), mode="body")["access_token"]
@@ -153,8 +151,7 @@ def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie
     assert seen(api)["data"] == {}
 
 
-def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, settings):
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
+def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, both_modes):
     login(api, user)
     api.get("/probe/store/mine")
     token = login(Client(), user, mode="body")["access_token"]
@@ -162,9 +159,8 @@ def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, set
     assert seen(api, Authorization=f"Bearer {token}") == expected
 
 
-def test_a_bearer_does_not_find_a_sign_in_that_has_no_session_yet(api, user, settings):
+def test_a_bearer_does_not_find_a_sign_in_that_has_no_session_yet(api, user, both_modes):
     """A view that writes to it would let a copy of it look like a new sign-in."""
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
     api.force_login(user)
     token = login(Client(), user, mode="body")["access_token"]
     assert seen(api, Authorization=f"Bearer {token}") == {"user": str(user.pk), "django": None, "data": {}}

@@ -16,6 +16,12 @@ CASES: dict[str, tuple[str | None, str | None, bool]] = {
     "a host that only begins like ours": ("https://testserver.evil.example.org", None, True),
     "a sandboxed frame": ("null", None, True),
     "an empty Origin": ("", None, True),
+    "an Origin without a host": ("https://", None, True),
+    "an Origin without a scheme": ("testserver", None, True),
+    "an Origin without the name of a scheme": ("//testserver", None, True),
+    "an Origin that is not ASCII": ("\xff", None, True),
+    "an Origin of a megabyte": ("x" * 2**20, None, True),
+    "an unknown Sec-Fetch-Site": (None, "nonsense", True),
     "our own page": (OURS, "same-origin", False),
     "our own page, which hides its origin": ("null", "same-origin", False),
     "an address that the user typed": (None, "none", False),
@@ -40,27 +46,19 @@ def test_where_a_request_may_come_from(origin, site, expected, rf, settings):
 SECOND = "second.example.org"
 
 
-@pytest.mark.parametrize(
-    ("origin", "site", "allowed", "expected"),
-    [
-        (f"https://{SECOND}", None, SECOND, False),
-        (f"https://{SECOND}", "same-origin", SECOND, False),
-        (f"https://{SECOND}", "cross-site", SECOND, True),
-        (f"http://{SECOND}", None, SECOND, True),
-        (f"https://{SECOND}:8443", None, SECOND, True),
-        (OTHER, None, SECOND, True),
-        (f"https://{SECOND}", None, "testserver", True),
-    ],
-    ids=[
-        "an old browser on a page of that host",
-        "a newer browser on a page of that host",
-        "a newer browser on another site",
-        "a page over http",
-        "another port",
-        "another site's page",
-        "a host that is not ours",
-    ],
-)
+OF_A_SECOND_HOST: dict[str, tuple[str, str | None, str, bool]] = {
+    # Origin, Sec-Fetch-Site, ALLOWED_HOSTS, is it cross-origin?
+    "an old browser on a page of that host": (f"https://{SECOND}", None, SECOND, False),
+    "a newer browser on a page of that host": (f"https://{SECOND}", "same-origin", SECOND, False),
+    "a newer browser on another site": (f"https://{SECOND}", "cross-site", SECOND, True),
+    "a page over http": (f"http://{SECOND}", None, SECOND, True),
+    "another port": (f"https://{SECOND}:8443", None, SECOND, True),
+    "another site's page": (OTHER, None, SECOND, True),
+    "a host that is not ours": (f"https://{SECOND}", None, "testserver", True),
+}
+
+
+@pytest.mark.parametrize(("origin", "site", "allowed", "expected"), OF_A_SECOND_HOST.values(), ids=OF_A_SECOND_HOST)
 def test_a_second_host_of_the_project(origin, site, allowed, expected, rf, settings):
     settings.ALLOWED_HOSTS = [allowed]
     headers = {"Origin": origin, "Host": SECOND, **({"Sec-Fetch-Site": site} if site else {})}

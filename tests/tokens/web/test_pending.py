@@ -1,9 +1,8 @@
 """A pending sign-in: what it permits, how often, for how long, and what it tells."""
 
 import json
-from contextlib import ExitStack
 from datetime import timedelta
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +11,11 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import who
-from tests.tokens.service.holders import PATIENCE
-from tests.tokens.service.threads import in_thread
+from tests.tokens.api.steps import refusal
+from tests.tokens.edge import at_the_same_time, who
+from tests.tokens.service.holders import change_password
+from tests.tokens.testing.policies import two_factors
+from tests.tokens.web.steps import CODE, answer, begin
 from tokens import sessions
 from tokens.conf import keyring, tenants
 from tokens.models import RefreshToken, SecurityEvent
@@ -25,11 +26,7 @@ from tokens.web.admission import Draft
 
 HERE = __name__
 PENDING = "__Host-pending"
-CODE, ANOTHER = "123456", "654321"
-
-
-def two_factors(request: Any, user: Any, methods: Any) -> Any:
-    return sessions.Open() if "mfa" in methods else sessions.MoreNeeded()
+ANOTHER = "654321"
 
 
 def three_factors(request: Any, user: Any, methods: Any) -> Any:
@@ -78,7 +75,7 @@ def policy(settings: Any) -> Any:
 
     def given(function: Any, **more: Any) -> None:
         factors = ["tokens.web.factors.Password", f"{HERE}.Code", f"{HERE}.Question"]
-        of_policy = {"FACTORS": factors, "SIGN_IN_POLICY": f"{HERE}.{function.__name__}"}
+        of_policy = {"FACTORS": factors, "SIGN_IN_POLICY": f"{function.__module__}.{function.__name__}"}
         settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"], **of_policy, **more}
 
     given(two_factors)
@@ -96,14 +93,6 @@ def browser(owner: Any) -> Client:
     found = Client(headers={"User-Agent": FIREFOX})
     assert begin(found, owner).status_code == 401
     return found
-
-
-def begin(browser: Client, user: Any, **more: Any) -> Any:
-    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
-
-
-def answer(browser: Client, given: Any = CODE, method: str = "totp", **more: Any) -> Any:
-    return post(browser, "/api/auth/factor", {"method": method, "answer": given, **more})
 
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -153,7 +142,7 @@ class TestTheNextStep:
             assert (response.status_code, response.json()) == (200, {"options": options})
         clock.forward(601)
         ended = post(browser, "/api/auth/factor", {"method": "question"})
-        assert (ended.status_code, ended.json()["code"]) == (401, "factor_refused")
+        assert refusal(ended) == (401, "factor_refused")
 
     def test_under_asgi(self, owner):
         browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
@@ -181,13 +170,13 @@ class TestTheNextStep:
         browser = Client()
         begin(browser, owner)
         response = answer(browser)
-        assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
+        assert refusal(response) == (403, "sign_in_refused")
         assert response.json()["detail"] == "No codes here."
         assert not RefreshToken.objects.exists()
 
     def test_is_refused_at_once_to_an_account_without_a_factor(self, policy):
         response = begin(Client(), UserFactory())
-        assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
+        assert refusal(response) == (403, "sign_in_refused")
         assert PENDING not in response.cookies
 
     def test_permits_nothing_else(self, browser, owner):
@@ -201,13 +190,7 @@ class TestTheNextStep:
         headers = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
         body = {"method": "totp", "answer": CODE}
         response = browser.post("/api/auth/factor", body, content_type="application/json", headers=headers)
-        assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
-
-
-def new_password(owner: Any, browser: Client, clock: Any) -> None:
-    row = get_user_model().objects.get(pk=owner.pk)
-    row.set_password("what the owner has chosen")
-    row.save()
+        assert refusal(response) == (403, "cross_origin")
 
 
 def used(owner: Any, browser: Client, clock: Any) -> None:
@@ -230,7 +213,7 @@ def of_another_device(owner: Any, browser: Client, clock: Any) -> None:
 
 ENDS = {
     "after ten minutes": lambda owner, browser, clock: clock.forward(601),
-    "with a new password": new_password,
+    "with a new password": lambda owner, browser, clock: change_password(type(owner).objects.get(pk=owner.pk)),
     "with a deactivation": lambda owner, browser, clock: type(owner).objects.update(is_active=False),
     "when it has opened a session": used,
     "on another device": of_another_device,
@@ -242,35 +225,26 @@ class TestItsEnd:
     def test_is_told_like_a_wrong_answer(self, browser, owner, clock, end):
         begin(browser, owner)  # By the clock of this test.
         wrong = answer(browser, ANOTHER)
+        assert refusal(wrong) == (401, "factor_refused")
         end(owner, browser, clock)
-        before = RefreshToken.objects.count()
-        of_codes = get_user_model().objects.values_list("last_login", flat=True)
-        left = list(of_codes)
-        failed = SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
-        counts = [failed.count()]
-        right = answer(browser)
-        counts.append(failed.count())
-        wrong_too = answer(browser, ANOTHER)
-        counts.append(failed.count())
-        # Whoever has kept an old one may not know the password any more.
-        expected = 0 if end is ENDS["after ten minutes"] else 1
-        assert counts[1] - counts[0] == counts[2] - counts[1] == expected
-        for response in (right, wrong_too):
-            assert (
-                (response.status_code, response.content) == (wrong.status_code, wrong.content) == (401, wrong.content)
-            )
-            assert response.headers == wrong.headers
+        count, of_codes = RefreshToken.objects.count(), type(owner).objects.values_list("last_login", flat=True)
+        left, failed = list(of_codes), SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
+        for given in (CODE, ANOTHER):
+            before = failed.count()
+            response = answer(browser, given)
+            # Whoever has kept an old one may not know the password any more.
+            assert failed.count() - before == (0 if end is ENDS["after ten minutes"] else 1)
+            assert (response.status_code, response.content, response.headers) == (401, wrong.content, wrong.headers)
             assert response.cookies.keys() == wrong.cookies.keys()
-        assert wrong.json()["code"] == "factor_refused"
-        assert RefreshToken.objects.count() == before
+        assert RefreshToken.objects.count() == count
         assert list(of_codes) == left, "What a right answer has used up is there again."
 
-    @pytest.mark.parametrize("text", ["", "x", "x.y", "é.é", "W10.AAAA", "a" * 4000], ids=lambda text: text[:6])
-    def test_is_told_like_a_text_that_is_none(self, browser, text):
+    def test_is_told_like_a_text_that_is_none(self, browser):
         wrong = answer(browser, ANOTHER)
-        browser.cookies[PENDING] = text
-        response = answer(browser)
-        assert (response.status_code, response.content) == (wrong.status_code, wrong.content)
+        for text in ("", "x", "x.y", "é.é", "W10.AAAA", "a" * 4000):
+            browser.cookies[PENDING] = text
+            response = answer(browser)
+            assert (response.status_code, response.content) == (wrong.status_code, wrong.content), text
 
     def test_of_a_deleted_account_is_no_error(self, browser, owner):
         owner.delete()
@@ -313,9 +287,8 @@ class TestItsEnd:
         assert pending._loads(text) is None
         assert answer(browser, pending=text).status_code == 401
 
-    def test_survives_a_change_of_keys(self, browser, settings):
-        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-        settings.SECRET_KEY = "another secret for tests that is long enough to be taken for real"
+    def test_survives_a_change_of_keys(self, browser, change_secret_key):
+        change_secret_key()
         assert answer(browser).status_code == 200
 
     def test_does_not_come_with_a_password_that_is_hashed_anew(self, browser, owner, settings):
@@ -334,7 +307,7 @@ class TestGuesses:
         browser = Client(REMOTE_ADDR="198.51.9.7")
         begin(browser, owner)
         response = answer(browser)
-        assert (response.status_code, response.json()["code"]) == (429, "throttled")
+        assert refusal(response) == (429, "throttled")
         assert int(response["Retry-After"]) > 0
 
     def test_do_not_keep_a_known_device_out(self, browser, owner, throttled, clock):
@@ -363,37 +336,26 @@ class TestGuesses:
         assert answer(browser, "wrong", "password").status_code == 401
         assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED).count() == 1
 
-    @pytest.mark.parametrize("body", [{}, {"answer": CODE}, {"method": 5, "answer": CODE}], ids=str)
-    def test_need_to_say_which_factor_they_are_of(self, browser, body):
-        assert post(browser, "/api/auth/factor", body).status_code == 400
+    def test_need_to_say_which_factor_they_are_of(self, browser):
+        for body in ({}, {"answer": CODE}, {"method": 5, "answer": CODE}):
+            assert post(browser, "/api/auth/factor", body).status_code == 400, body
 
-    @pytest.mark.parametrize(
-        "given", [None, 5, [], {"a": {}}, "", "x" * 5000, "\x00"], ids=lambda given: repr(given)[:9]
-    )
-    def test_can_be_any_json(self, browser, given):
-        assert answer(browser, given).status_code in {400, 401}
-        assert answer(browser, given, "password").status_code in {400, 401}
+    def test_can_be_any_json(self, browser):
+        for given in (None, 5, [], {"a": {}}, "", "x" * 5000, "\x00"):
+            for method in ("totp", "password"):
+                assert answer(browser, given, method).status_code in {400, 401}, given
 
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
-def test_of_two_answers_at_once_one_opens_a_session(settings, policy):
+def test_of_two_answers_at_once_one_opens_a_session(policy, another):
     for n in range(5):
         owner = UserFactory(email=f"owner{n}@example.org")
-        first = Client(headers={"User-Agent": FIREFOX})
+        first, second = another(), another()
         begin(first, owner)
-        second = Client(headers={"User-Agent": FIREFOX})
         second.cookies[PENDING] = first.cookies[PENDING].value
-        barrier, statuses = Barrier(2), []
-
-        def work(browser: Client, barrier: Any = barrier, statuses: Any = statuses) -> None:
-            barrier.wait(PATIENCE)
-            statuses.append(answer(browser).status_code)
-
-        with ExitStack() as threads:
-            for browser in (first, second):
-                threads.enter_context(in_thread(lambda browser=browser: work(browser)))
-        assert sorted(statuses) == [200, 401]
+        answers = at_the_same_time(partial(answer, first), partial(answer, second))
+        assert sorted(response.status_code for response in answers) == [200, 401]
         assert RefreshToken.objects.filter(user=owner).count() == 1
 
 

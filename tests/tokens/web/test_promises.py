@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, authenticate
+from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.management import call_command
@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import EXPIRED, database_down, is_unavailable, who
-from tests.tokens.web.promise_urls import BACKEND, Paused
+from tests.tokens.edge import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
+from tests.tokens.web.promise_urls import Paused
 from tests.tokens.web.test_django_sign_in import copy_of
 from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
@@ -45,32 +45,21 @@ def enter(client: Client, user: Any) -> None:
     assert who(client) == str(user.pk)
 
 
-def stored_by_django(user: Any) -> SessionStore:
-    """Return a session in which Django has signed in a user before the project had our middleware."""
-    store = SessionStore()
-    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), BACKEND
-    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    store.save()
-    return store
-
-
 def reason() -> str:
     return RefreshToken.objects.get().revoked_reason
 
 
 class TestASignOut:
-    @pytest.mark.parametrize("status", [200, 404, 500])
-    def test_by_flush_of_the_session(self, browser, user, status):
-        enter(browser, user)
+    @pytest.mark.parametrize(
+        ("sign_in", "status"),
+        [(enter, 200), (enter, 500), (login, 200)],
+        ids=["in a page", "in a page that fails", "after a sign-in by the API"],
+    )
+    def test_by_flush_of_the_session(self, browser, user, sign_in, status):
+        sign_in(browser, user)
         assert browser.get(f"/probe/flush?status={status}").status_code == status
         assert who(browser) is None
         assert reason() == RefreshToken.Reason.SIGNED_OUT
-
-    def test_by_flush_after_a_sign_in_by_the_api(self, browser, user):
-        login(browser, user)
-        assert who(browser) == str(user.pk)
-        browser.get("/probe/flush")
-        assert who(browser) is None
 
     def test_is_not_a_write_to_a_session_that_never_had_the_sign_in(self, browser, user, settings):
         login(browser, user)
@@ -82,15 +71,17 @@ class TestASignOut:
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_by_a_middleware_outside_of_ours(self, browser, user, settings, when, clock):
         at = settings.MIDDLEWARE.index(OURS)
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], f"{HERE}.signs_out_{when}", *settings.MIDDLEWARE[at:]]
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], f"{HERE}.signs_out", *settings.MIDDLEWARE[at:]]
         enter(browser, user)
-        browser.get("/probe/public", headers={"X-Sign-Out": "yes"})
+        browser.get("/probe/public", headers={"X-Sign-Out": when})
         clock.forward(2)
         assert who(browser) is None
         assert reason() == RefreshToken.Reason.SIGNED_OUT
 
-    def test_by_the_test_clients_own_logout(self, browser, user):
-        enter(browser, user)
+    @pytest.mark.parametrize("sign_in", [enter, Client.force_login])
+    def test_by_the_test_clients_own_logout(self, browser, user, sign_in):
+        sign_in(browser, user)
+        assert who(browser) == str(user.pk)
         browser.logout()
         assert who(browser) is None
         assert reason() == RefreshToken.Reason.SIGNED_OUT
@@ -98,8 +89,7 @@ class TestASignOut:
 
 class TestAReceiverOfTheSignIn:
     @pytest.mark.parametrize("mode", ["cookie", BODY])
-    def test_sees_the_user_on_the_request(self, browser, user, settings, mode):
-        settings.TOKENS = {"MODES": ["cookie", BODY]}
+    def test_sees_the_user_on_the_request(self, browser, user, both_modes, mode):
         seen: list[Any] = []
 
         def receive(*, request: Any, user: Any, **kwargs: Any) -> None:
@@ -141,27 +131,24 @@ class TestAuthenticate:
         assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED).count() == 1
 
 
-class TestARequestThatTakesOverASignIn:
-    @pytest.mark.parametrize("how", ["plain", "user", "cycle"])
-    def test_keeps_what_the_view_writes(self, user, signed_in_by_django, how):
-        client = signed_in_by_django(user)
-        assert client.get(f"/probe/write/{how}").status_code == 200
-        assert client.get("/probe/seen").json() == {"user": str(user.pk), "django": str(user.pk), "data": {"note": how}}
-
-    @pytest.mark.parametrize("how", ["plain", "user", "cycle"])
-    def test_keeps_it_after_force_login(self, browser, user, how):
-        browser.force_login(user)
-        assert browser.get(f"/probe/write/{how}").status_code == 200
-        found = browser.get("/probe/seen").json()
-        assert found == {"user": str(user.pk), "django": str(user.pk), "data": {"note": how}}
+@pytest.fixture(params=["force_login", "before us"])
+def outside(request: pytest.FixtureRequest, api: Client, user: Any, signed_in_by_django: Any) -> Client:
+    """A browser that our middleware has not seen since the sign-in."""
+    if request.param == "before us":
+        return signed_in_by_django(user)
+    api.force_login(user)
+    return api
 
 
+@pytest.mark.parametrize("how", ["plain", "user", "cycle"])
+def test_a_request_that_takes_over_a_sign_in_keeps_what_the_view_writes(outside, user, how):
+    assert outside.get(f"/probe/write/{how}").status_code == 200
+    pk = str(user.pk)
+    assert outside.get("/probe/seen").json() == {"user": pk, "django": pk, "data": {"note": how}}
+
+
+@pytest.mark.usefixtures("in_a_table")
 class TestASignInOutsideOfTheMiddleware:
-    @pytest.fixture(autouse=True)
-    def _engine(self, settings: Any) -> None:
-        """Keeps Django's sessions in a table, as by default."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-
     def statements(self, client: Client, path: str = "/probe/both") -> int:
         with CaptureQueriesContext(connection) as found:
             assert client.get(path).status_code == 200
@@ -265,23 +252,17 @@ class TestASignInOutsideOfTheMiddleware:
 
 class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.fixture(autouse=True)
-    def _middleware(self, settings: Any) -> None:
+    def _middleware(self, settings: Any, in_a_table: None) -> None:
         """Lets a header name the session, as the client of an app does that keeps no cookies."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         at = settings.MIDDLEWARE.index(OURS)
         header = f"{HERE}.reads_session_from_header"
         settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], header, *settings.MIDDLEWARE[at:]]
 
-    @pytest.fixture(params=["force_login", "login() in a view", "before us"])
+    @pytest.fixture(params=[Client.force_login, enter, sign_in_before_us], ids=["force_login", "login()", "before us"])
     def key(self, request: pytest.FixtureRequest, clock: Any, user: Any) -> str:
         """The key of a session in which the user is signed in."""
         client = Client()
-        if request.param == "before us":
-            return stored_by_django(user).session_key
-        if request.param == "force_login":
-            client.force_login(user)
-        else:
-            enter(client, user)
+        request.param(client, user)
         return str(client.cookies[SESSION].value)
 
     def user_by(self, client: Client, key: str, path: str = "/probe/seen") -> Any:
@@ -307,7 +288,9 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.mark.parametrize("offered", ["off", "offer"])
     def test_that_was_revoked_does_not_come_back_by_writing_to_it(self, offered, user, another, clock, settings):
         settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
-        key = stored_by_django(user).session_key
+        client = Client()
+        sign_in_before_us(client, user)
+        key = client.cookies[SESSION].value
         assert self.user_by(another(), key) == str(user.pk)
         clock.forward(60)
         revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
@@ -348,11 +331,9 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         assert answer.status_code == 403
 
 
+@pytest.mark.usefixtures("in_a_table")
 class TestACopyOfDjangosCookie:
-    @pytest.fixture(autouse=True)
-    def _in_a_table(self, settings: Any) -> None:
-        """Keeps Django's sessions in a table. A session in a cookie is opened in another way."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    """A session in a cookie is opened in another way."""
 
     @pytest.mark.parametrize("how", ["signed out", "expired"])
     def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings):
@@ -444,9 +425,8 @@ class TestHowLongASignInLasts:
 
 class TestAVisitorWithASessionCookie:
     @pytest.fixture
-    def visitor(self, api: Client, settings: Any) -> Client:
+    def visitor(self, api: Client, in_a_table: None) -> Client:
         """A browser that has put something into a cart, and has not signed in."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         assert api.get("/probe/count").content == b"1"
         return api
 
@@ -497,9 +477,8 @@ class TestAVisitorWithASessionCookie:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncBrowser], ids=["WSGI", "ASGI"])
-def test_a_user_of_the_web_server_is_signed_in(kind, user, settings):
+def test_a_user_of_the_web_server_is_signed_in(kind, user, settings, in_a_table):
     """By Django's RemoteUserMiddleware, which reads the session under ASGI without waiting for it."""
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
     at = settings.MIDDLEWARE.index(OURS) + 1
     remote = "django.contrib.auth.middleware.RemoteUserMiddleware"

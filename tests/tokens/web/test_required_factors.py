@@ -8,37 +8,34 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, AsyncBrowser, login, post, refresh
+from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import NAVIGATION, who
+from tests.tokens.api.steps import refusal
+from tests.tokens.edge import NAVIGATION, signed_in_as, who
 from tests.tokens.service.holders import STILL_TIME
+from tests.tokens.web import steps
+from tests.tokens.web.steps import CODE, answer, begin
 from tokens.conf import token_settings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol.methods import is_strong
 from tokens.service import queries, rotation_statement, trust
 from tokens.service.opening import with_methods
 from tokens.service.revocation import revoke_all
-from tokens.web.factors import Factor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
 
 HERE = __name__
 AGAIN, FACTOR = "/api/auth/reauthenticate", "/api/auth/factor"
-CODE, NEW_CODE = "123456", "new 123456"
+NEW_CODE = "new 123456"
 HAS_A_CODE: set[Any] = set()
 """The primary keys of the users who have a code."""
 LONG = 700
 """Seconds after which an access token has expired."""
 
 
-class Code(Factor):
-    name, label, proves = "totp", "code", frozenset({"otp"})
-
+class Code(steps.Code):
     def is_available(self, user: Any) -> bool:
         return user.pk in HAS_A_CODE
-
-    def verify(self, request: Any, user: Any, answer: Any) -> Any:
-        return ["otp"] if answer == CODE else None
 
     def page_after_sign_in(self, request: Any, user: Any) -> Any:
         return "/password/change" if user.pk in HAS_A_CODE and request.POST.get("hint") else None
@@ -96,30 +93,11 @@ def required(settings: Any) -> Any:
 
 
 @pytest.fixture
-def user(db: None, required: Any) -> Any:
-    return UserFactory()
-
-
-@pytest.fixture
-def browser(user: Any, clock: Any) -> Client:
+def browser(signed_in: Client, clock: Any) -> Client:
     """A browser that was signed in by a password, and has refreshed, before a factor was required."""
-    found = Client(headers={"User-Agent": FIREFOX})
-    login(found, user)
     clock.forward(STILL_TIME)
-    assert refresh(found).status_code == 200
-    return found
-
-
-def begin(client: Client, user: Any, **more: Any) -> Any:
-    return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
-
-
-def answer(client: Client, given: Any = CODE, method: str = "totp", **more: Any) -> Any:
-    return post(client, FACTOR, {"method": method, "answer": given, **more})
-
-
-def code_of(response: Any) -> tuple[int, str]:
-    return response.status_code, response.json().get("code", "")
+    assert refresh(signed_in).status_code == 200
+    return signed_in
 
 
 class TestASignIn:
@@ -165,12 +143,11 @@ class TestASignIn:
         required()
         client = Client()
         begin(client, user)
-        assert code_of(answer(client, CODE, "question")) == (401, "factor_refused")
+        assert refusal(answer(client, CODE, "question")) == (401, "factor_refused")
         assert not RefreshToken.objects.exists()
 
     def test_of_a_trusted_device_is_not_asked(self, user, required, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
-        login(client, user)
+        client = signed_in_as(user)
         required()
         assert begin(client, user).status_code == 401
         trust.begin(Device.objects.get(), user, clock.now)
@@ -187,18 +164,11 @@ class TestASignIn:
 
     def test_without_a_way_to_set_one_up_is_refused(self, user, required, settings):
         required(FACTORS=["tokens.web.factors.Password", f"{HERE}.Code"])
-        assert code_of(begin(Client(), user)) == (403, "sign_in_refused")
+        assert refusal(begin(Client(), user)) == (403, "sign_in_refused")
 
     def test_is_asked_by_the_policy_first(self, user, required):
         required(SIGN_IN_POLICY="tests.attacks.test_sign_in_policy.nobody")
-        assert code_of(begin(Client(), user)) == (403, "sign_in_refused")
-
-    def test_under_asgi(self, user, required):
-        required()
-        client = AsyncBrowser(headers={"User-Agent": FIREFOX})
-        assert begin(client, user).status_code == 401
-        assert answer(client, NEW_CODE, "enrol_totp").status_code == 200
-        assert who(client) == str(user.pk)
+        assert refusal(begin(Client(), user)) == (403, "sign_in_refused")
 
 
 class TestAnOpenSession:
@@ -209,7 +179,7 @@ class TestAnOpenSession:
         clock.forward(LONG)
         for _ in range(2):
             response = refresh(browser)
-            assert code_of(response) == (401, "session_idle")
+            assert refusal(response) == (401, "session_idle")
             assert response.json()["offered"] == []
             assert 'error="insufficient_user_authentication"' in response["WWW-Authenticate"]
             assert not response.cookies
@@ -218,12 +188,9 @@ class TestAnOpenSession:
         assert row.state(row.since) == before.state(before.since)
         assert REFRESH in browser.cookies
 
-    def test_goes_on_without_the_setting(self, browser, user, required, clock):
-        clock.forward(LONG)
-        assert who(browser) == str(user.pk)
-
-    def test_of_somebody_else_goes_on(self, browser, user, required, clock):
-        required("staff")
+    @pytest.mark.parametrize("whom", ["nobody", "staff"])
+    def test_of_a_user_who_is_not_asked_goes_on(self, browser, user, required, clock, whom):
+        required(whom)
         clock.forward(LONG)
         assert who(browser) == str(user.pk)
 
@@ -232,7 +199,7 @@ class TestAnOpenSession:
         user.is_staff = True
         user.save()
         clock.forward(LONG)
-        assert code_of(refresh(browser)) == (401, "session_idle")
+        assert refusal(refresh(browser)) == (401, "session_idle")
 
     def test_that_was_opened_by_a_factor_goes_on(self, user, required, clock):
         required()
@@ -243,15 +210,6 @@ class TestAnOpenSession:
         assert refresh(client).status_code == 200
         clock.forward(LONG)
         assert who(client) == str(user.pk)
-
-    def test_on_a_trusted_device_goes_on(self, browser, user, required, clock):
-        required()
-        trust.begin(Device.objects.get(), user, clock.now)
-        clock.forward(LONG)
-        assert refresh(browser).status_code == 200
-        trust.end(user=user.pk)
-        clock.forward(LONG)
-        assert code_of(refresh(browser)) == (401, "session_idle")
 
     def test_goes_on_by_a_factor_as_the_same(self, browser, user, required, clock):
         HAS_A_CODE.add(user.pk)
@@ -275,7 +233,7 @@ class TestAnOpenSession:
         clock.forward(LONG)
         given = {"password": PASSWORD} if path == AGAIN else {"password": PASSWORD, "email": user.email}
         response = post(browser, path, given)
-        assert code_of(response) == (401, "factor_required")
+        assert refusal(response) == (401, "factor_required")
         assert response.json()["offered"] == ["enrol_totp"]
         assert who(browser) is None
         assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
@@ -326,7 +284,7 @@ class TestAnOpenSession:
         required()
         HAS_A_CODE.add(user.pk)
         browser.cookies[REFRESH] = kept
-        assert code_of(refresh(browser)) == (401, "session_idle")
+        assert refusal(refresh(browser)) == (401, "session_idle")
         assert post(browser, AGAIN, {"method": "totp", "answer": CODE}).status_code == 200
         clock.forward(LONG)
         assert refresh(browser).status_code == 200
@@ -338,7 +296,7 @@ class TestAnOpenSession:
             browser.get("/api/auth/me")
             assert refresh(browser).status_code == 200
         required()
-        assert code_of(refresh(thief, first)) == (401, "session_ended")
+        assert refusal(refresh(thief, first)) == (401, "session_ended")
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.REUSE
 
     def test_signs_nobody_in_by_the_token_or_a_factor_alone(self, browser, user, required, clock, another):
@@ -347,32 +305,18 @@ class TestAnOpenSession:
         clock.forward(LONG)
         thief, other = another(), another()
         thief.cookies[REFRESH] = browser.cookies[REFRESH].value
-        assert code_of(post(thief, AGAIN, {"method": "totp", "answer": "wrong"}))[0] == 401
-        assert code_of(post(thief, AGAIN, {"method": "question", "answer": CODE})) == (401, "factor_required")
-        assert code_of(post(other, AGAIN, {"method": "totp", "answer": CODE})) == (401, "not_authenticated")
+        assert refusal(post(thief, AGAIN, {"method": "totp", "answer": "wrong"}))[0] == 401
+        assert refusal(post(thief, AGAIN, {"method": "question", "answer": CODE})) == (401, "factor_required")
+        assert refusal(post(other, AGAIN, {"method": "totp", "answer": CODE})) == (401, "not_authenticated")
         assert who(thief) is who(other) is None
 
     def test_has_nothing_set_up_for_it_by_the_token_alone(self, browser, user, required, clock):
         required()
         clock.forward(LONG)
         for given in ({"method": "enrol_totp"}, {"method": "enrol_totp", "answer": NEW_CODE}):
-            assert code_of(post(browser, AGAIN, given)) == (401, "invalid_credentials")
-            assert code_of(post(browser, FACTOR, given)) == (401, "factor_refused")
+            assert refusal(post(browser, AGAIN, given)) == (401, "invalid_credentials")
+            assert refusal(post(browser, FACTOR, given)) == (401, "factor_refused")
         assert not HAS_A_CODE
-
-    def test_is_not_kept_up_by_the_password_alone(self, browser, user, required, clock):
-        """While its access token is valid, too."""
-        required()
-        assert post(browser, AGAIN, {"password": PASSWORD}).status_code == 401
-        clock.forward(LONG)
-        assert code_of(refresh(browser)) == (401, "session_idle")
-
-    def test_takes_a_factor_while_its_access_token_is_valid(self, browser, user, required, clock):
-        HAS_A_CODE.add(user.pk)
-        required()
-        assert post(browser, AGAIN, {"method": "totp", "answer": CODE}).status_code == 200
-        clock.forward(LONG)
-        assert refresh(browser).status_code == 200
 
     def test_that_is_idle_too_needs_what_reopens_it_and_the_factor(self, browser, user, required, clock):
         """A code is enough for the one, and not for the other, if the level of a password reopens (LIFETIMES)."""
@@ -383,9 +327,9 @@ class TestAnOpenSession:
         HAS_A_CODE.add(user.pk)
         required()
         clock.forward(3001)
-        assert code_of(refresh(browser)) == (401, "session_idle")
-        assert code_of(post(browser, AGAIN, {"method": "totp", "answer": CODE})) == (401, "invalid_credentials")
-        assert code_of(post(browser, AGAIN, {"password": PASSWORD})) == (401, "factor_required")
+        assert refusal(refresh(browser)) == (401, "session_idle")
+        assert refusal(post(browser, AGAIN, {"method": "totp", "answer": CODE})) == (401, "invalid_credentials")
+        assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "factor_required")
         assert answer(browser).status_code == 200
         assert RefreshToken.objects.get().amr == ["pwd", "otp", "mfa"]
 
@@ -425,7 +369,7 @@ class TestAnOpenSession:
     def test_can_be_ended(self, browser, user, required):
         required()
         revoke_all(RefreshToken.objects.unended().filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
-        assert code_of(refresh(browser)) == (401, "session_ended")
+        assert refusal(refresh(browser)) == (401, "session_ended")
 
     def test_by_a_client_that_keeps_its_tokens_itself(self, user, required, clock):
         client = Client(headers={"User-Agent": FIREFOX})
@@ -433,7 +377,7 @@ class TestAnOpenSession:
         HAS_A_CODE.add(user.pk)
         required()
         clock.forward(LONG)
-        assert code_of(post(client, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
+        assert refusal(post(client, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
         given = post(client, AGAIN, {"method": "totp", "answer": CODE, "refresh_token": token})
         assert given.status_code == 200
         assert given.json()["refresh_token"] != token
@@ -446,8 +390,7 @@ def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(
     db, required, clock, whom, kind, monkeypatch
 ):
     required("nobody", OWN_METHODS=["badge"])
-    client = Client(headers={"User-Agent": FIREFOX})
-    login(client, kind(email="ada@example.org"))
+    client = signed_in_as(kind(email="ada@example.org"))
     clock.forward(STILL_TIME)
     assert refresh(client).status_code == 200
     required(whom)
@@ -467,7 +410,7 @@ def test_a_session_that_lacks_no_factor_costs_no_statement_more(user, required, 
     HAS_A_CODE.add(user.pk)
     counts = []
     for whom in ("nobody", "everybody"):
-        required(whom, SIGN_IN_POLICY="tests.tokens.web.test_pending.two_factors")
+        required(whom, SIGN_IN_POLICY="tests.tokens.testing.policies.two_factors")
         client = Client(headers={"User-Agent": FIREFOX})
         begin(client, user)
         answer(client)

@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
+from django.utils import timezone
 
 from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.edge import signed_in_as
 from tests.tokens.web import step_up_urls
 from tokens import sessions
+from tokens.web.step_up import requirement
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls(step_up_urls.__name__),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(step_up_urls.__name__)]
 
 AGAIN = "/api/auth/reauthenticate"
 CODE = {"method": "totp", "answer": "123456"}
@@ -27,16 +26,13 @@ PAGE = {"Accept": "text/html,*/*;q=0.8"}
 @pytest.fixture(autouse=True)
 def _with_codes(settings: Any) -> None:
     """Adds a factor to the password. Without it nobody could reach the level."""
-    paths = ["tokens.web.factors.Password", f"{step_up_urls.__name__}.Code"]
-    settings.TOKENS = {**settings.TOKENS, "FACTORS": paths}
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", "tests.tokens.web.steps.Code"]}
 
 
 @pytest.fixture
-def browser(clock: Any) -> Client:
+def browser(clock: Any, signed_in: Client) -> Client:
     """The browser of a user who has signed in by a password."""
-    client = Client(headers={"User-Agent": FIREFOX})
-    login(client, UserFactory())
-    return client
+    return signed_in
 
 
 def challenge(response: Any) -> str:
@@ -70,17 +66,9 @@ def test_an_async_view_is_guarded_however_it_is_decorated(user, path, kind):
 
 
 def test_a_higher_level_is_enough_and_a_lower_one_is_not(browser):
-    assert step_up(acr="aal1", acr_of_session="aal3")
-    assert not step_up(acr="aal3", acr_of_session="aal2")
-    assert not step_up(acr="aal1", acr_of_session=None)
-
-
-def step_up(acr: str, acr_of_session: str | None) -> bool:
-    from django.utils import timezone
-
-    from tokens.web.step_up import requirement
-
-    return requirement(acr).is_met(acr_of_session, None, timezone.now())
+    assert requirement("aal1").is_met("aal3", None, timezone.now())
+    assert not requirement("aal3").is_met("aal2", None, timezone.now())
+    assert not requirement("aal1").is_met(None, None, timezone.now())
 
 
 def test_an_authentication_that_is_too_old_is_asked_for_again(browser, clock):
@@ -153,8 +141,7 @@ class TestAPage:
 class TestNobodyIsAskedForEver:
     @pytest.mark.parametrize("headers", [JSON, PAGE], ids=["a program", "a page"])
     def test_who_has_no_factor_that_is_enough(self, headers, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
-        login(client, UserFactory(email="without@example.org"))
+        client = signed_in_as(UserFactory(email="without@example.org"))
         response = client.get("/well", headers=headers)
         assert (response.status_code, response.has_header("WWW-Authenticate")) == (403, False)
         assert client.get("/drf", headers=headers).status_code == 403
@@ -175,9 +162,9 @@ class TestNobodyIsAskedForEver:
         assert browser.get("/recently", headers=PAGE).status_code == 403
 
 
-def test_visitors_and_clients_whose_session_has_ended_are_told_so(api, browser):
-    assert api.get("/well", headers=JSON).json()["code"] == "not_authenticated"
-    assert api.get("/drf", headers=JSON).status_code == 401
+def test_visitors_and_clients_whose_session_has_ended_are_told_so(another, browser):
+    assert another().get("/well", headers=JSON).json()["code"] == "not_authenticated"
+    assert another().get("/drf", headers=JSON).status_code == 401
     browser.cookies.pop(REFRESH)
     post(browser, "/api/auth/logout")
     assert browser.get("/well", headers=JSON).status_code == 401

@@ -4,15 +4,16 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from tests.browsers import FIREFOX, post, refresh
-from tests.factories import PASSWORD, UserFactory
+from tests.browsers import FIREFOX, refresh
+from tests.factories import UserFactory
 from tests.factors.steps import code, set_up
+from tests.tokens.web.steps import answer, begin
 from tokens import sessions
 from tokens.models import Device, RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
-FACTOR, LONG = "/api/auth/factor", 700
+LONG = 700
 FACTORS = ["tokens.web.factors.Password", "factors.totp.TotpFactor", "factors.recovery.RecoveryCodeFactor"]
 
 
@@ -21,24 +22,16 @@ class Person:
 
     def __init__(self, clock):
         self.user, self.clock = UserFactory(), clock
-        self.browser, self.other = self.new(), self.new()
-        self.sign_in(self.browser)
+        self.browser, self.other = (Client(headers={"User-Agent": FIREFOX}) for _ in range(2))
+        begin(self.browser, self.user)
         self.secret, _ = set_up(self.browser, clock.now)
-        self.sign_in(self.other)
+        begin(self.other, self.user)
         RefreshToken.objects.update(methods=f"pwd:{int(clock.now.timestamp())}")
         clock.forward(LONG)
 
-    def new(self):
-        return Client(headers={"User-Agent": FIREFOX})
-
-    def sign_in(self, browser):
-        return post(browser, "/api/auth/login", {"email": self.user.email, "password": PASSWORD})
-
     def answer(self, browser, **more):
-        given = {"method": "totp", "answer": code(self.secret, self.clock.now), **more}
-        answer = post(browser, FACTOR, given)
-        assert answer.status_code == 200, answer.content
-        return answer
+        response = answer(browser, code(self.secret, self.clock.now), **more)
+        assert response.status_code == 200, response.content
 
 
 @pytest.fixture
@@ -50,11 +43,11 @@ def person(clock, settings):
     return found
 
 
-def test_a_sign_in_offers_it_and_is_spared(person):
-    browser = person.new()
-    assert person.sign_in(browser).json()["trust_device_for"] == 30 * 86400
+def test_a_sign_in_offers_it_and_is_spared(person, another):
+    browser = another()
+    assert begin(browser, person.user).json()["trust_device_for"] == 30 * 86400
     person.answer(browser, trust_device=True)
-    session = person.sign_in(browser).json()["session"]
+    session = begin(browser, person.user).json()["session"]
     assert (session["amr"], session["acr"]) == (["pwd"], "aal1")
     person.clock.forward(LONG)
     assert refresh(browser).status_code == 200
@@ -63,28 +56,23 @@ def test_a_sign_in_offers_it_and_is_spared(person):
 def test_a_session_that_lacked_the_factor_goes_on_and_its_device_is_trusted(person):
     assert refresh(person.browser).json()["code"] == "session_idle"
     before = RefreshToken.objects.count()
-    person.sign_in(person.browser)
+    begin(person.browser, person.user)
     person.answer(person.browser, trust_device=True)
     assert RefreshToken.objects.count() == before
     assert Device.objects.filter(trusted_until__isnull=False).count() == 1
-    assert person.sign_in(person.browser).json()["session"]["amr"] == ["pwd"]
+    assert begin(person.browser, person.user).json()["session"]["amr"] == ["pwd"]
     assert refresh(person.other).json()["code"] == "session_idle"
 
 
-def test_a_session_that_was_spared_is_asked_when_it_ends(person):
-    person.sign_in(person.browser)
+@pytest.mark.parametrize("way", ["ended by the project", "offered by the site no more"])
+def test_a_session_that_was_spared_is_asked_when_the_trust_is(way, person, settings):
+    begin(person.browser, person.user)
     person.answer(person.browser, trust_device=True)
-    assert person.sign_in(person.browser).json()["session"]["amr"] == ["pwd"]
-    sessions.end_device_trust(person.user)
+    assert begin(person.browser, person.user).json()["session"]["amr"] == ["pwd"]
+    if way == "ended by the project":
+        sessions.end_device_trust(person.user)
+    else:
+        settings.TOKENS = {**settings.TOKENS, "TRUST_DEVICES_FOR": 0}
     person.clock.forward(LONG)
     assert refresh(person.browser).json()["code"] == "session_idle"
-    assert person.sign_in(person.browser).json()["code"] == "factor_required"
-
-
-def test_a_session_that_was_spared_is_asked_when_the_site_does_not_offer_it_any_more(person, settings):
-    person.sign_in(person.browser)
-    person.answer(person.browser, trust_device=True)
-    assert person.sign_in(person.browser).json()["session"]["amr"] == ["pwd"]
-    settings.TOKENS = {**settings.TOKENS, "TRUST_DEVICES_FOR": 0}
-    person.clock.forward(LONG)
-    assert refresh(person.browser).json()["code"] == "session_idle"
+    assert begin(person.browser, person.user).json()["code"] == "factor_required"

@@ -1,49 +1,22 @@
 """A session that lacks a required factor, while its access token is valid: no endpoint says that it has ended."""
 
 from json import dumps
-from typing import Any
 
 import pytest
 from django.test import Client
 
-from tests.browsers import FIREFOX, login, post, refresh
+from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
+from tests.tokens.api.steps import bearer, refusal
+from tests.tokens.edge import signed_in_as
 from tests.tokens.service.holders import STILL_TIME
-from tests.tokens.web.test_required_factors import (
-    AGAIN,
-    CODE,
-    HAS_A_CODE,
-    NEW_CODE,
-    answer,
-    browser,
-    code_of,
-    required,
-    user,
-)
+from tests.tokens.web.steps import CODE, answer
+from tests.tokens.web.test_required_factors import AGAIN, HAS_A_CODE, NEW_CODE, _nobody_has_a_code, browser, required
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
-__all__ = ["browser", "required", "user"]  # Fixtures.
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_a_code() -> None:
-    """Nobody has a code at first. Without it the users of one test would have those of another."""
-    HAS_A_CODE.clear()
-
-
-def in_body(user: Any, clock: Any) -> tuple[Client, dict[str, str], str]:
-    """Return a client of mode `body`, its header, and its refresh token."""
-    given = {"email": user.email, "password": PASSWORD, "mode": "body"}
-    tokens = post(Client(headers={"User-Agent": FIREFOX}), "/api/auth/login", given).json()
-    clock.forward(STILL_TIME)
-    return Client(headers={"User-Agent": FIREFOX}), tokens["access_token"], tokens["refresh_token"]
-
-
-def send(client: Client, access: str, path: str, data: Any) -> Any:
-    headers = {"Authorization": f"Bearer {access}"}
-    return client.post(path, data, content_type="application/json", headers=headers)
+__all__ = ["_nobody_has_a_code", "browser", "required"]  # Fixtures.
 
 
 class TestAPasswordGivenAgain:
@@ -51,24 +24,27 @@ class TestAPasswordGivenAgain:
         required()
         before = RefreshToken.objects.get()
         response = post(browser, AGAIN, {"password": PASSWORD})
-        assert code_of(response) == (401, "factor_required")
+        assert refusal(response) == (401, "factor_required")
         assert response.json()["offered"] == ["enrol_totp"]
+        assert refusal(refresh(browser)) == (401, "session_idle")
         assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
         assert (row.id, row.amr) == (before.id, ["pwd", "otp", "mfa"])
         assert refresh(browser).status_code == 200
 
     def test_leads_on_in_mode_body(self, user, required, clock):
-        client, access, token = in_body(user, clock)
+        tokens = login(Client(), user, mode="body")
+        clock.forward(STILL_TIME)
         required()
-        response = send(client, access, AGAIN, {"password": PASSWORD, "refresh_token": token})
-        assert code_of(response) == (401, "factor_required")
+        given = {"password": PASSWORD, "refresh_token": tokens["refresh_token"]}
+        response = post(Client(), AGAIN, given, **bearer(tokens["access_token"]))
+        assert refusal(response) == (401, "factor_required")
         pending = response.json()["pending"]
         assert answer(Client(), NEW_CODE, "enrol_totp", pending=pending).status_code == 200
 
     def test_is_wrong_as_before(self, browser, required):
         required()
-        assert code_of(post(browser, AGAIN, {"password": "wrong"})) == (401, "invalid_credentials")
+        assert refusal(post(browser, AGAIN, {"password": "wrong"})) == (401, "invalid_credentials")
 
     def test_and_a_factor_that_is_enough_lets_it_go_on(self, browser, user, required):
         HAS_A_CODE.add(user.pk)
@@ -79,7 +55,7 @@ class TestAPasswordGivenAgain:
     def test_leads_nowhere_if_the_session_has_ended(self, browser, user, required):
         required()
         revoke_all(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_USER, user=user)
-        assert code_of(post(browser, AGAIN, {"password": PASSWORD})) == (401, "session_ended")
+        assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "session_ended")
 
 
 @pytest.mark.urls("tests.tokens.web.step_up_urls")
@@ -98,7 +74,7 @@ def test_a_token_for_services_is_refused_as_a_refresh_is(browser, user, required
     HAS_A_CODE.add(user.pk)
     required(SERVICE_AUDIENCE="https://services.example.org")
     response = post(browser, "/api/auth/service-token")
-    assert code_of(response) == (401, "session_idle")
+    assert refusal(response) == (401, "session_idle")
     assert response.json()["offered"] == refresh(browser).json()["offered"] == ["totp"]
     assert "insufficient_user_authentication" in response["WWW-Authenticate"]
 
@@ -106,26 +82,21 @@ def test_a_token_for_services_is_refused_as_a_refresh_is(browser, user, required
 def test_a_refresh_token_that_is_wrong_is_refused_as_ever(browser, required):
     """Beside an access token that is right."""
     required()
-    assert code_of(post(browser, "/api/auth/refresh", {"refresh_token": "x"})) == (401, "session_ended")
+    assert refusal(post(browser, "/api/auth/refresh", {"refresh_token": "x"})) == (401, "session_ended")
 
 
 def test_nobody_reads_of_it_whose_session_has_ended(user, required, clock):
-    client = Client(headers={"User-Agent": FIREFOX})
-    login(client, user)
+    client = signed_in_as(user)
     required(SERVICE_AUDIENCE="https://services.example.org")
     RefreshToken.objects.update(revoked_at=clock.now)
-    assert code_of(post(client, "/api/auth/service-token")) == (401, "session_ended")
+    assert refusal(post(client, "/api/auth/service-token")) == (401, "session_ended")
 
 
 def test_no_endpoint_says_that_it_has_ended(browser, user, required):
     required(SERVICE_AUDIENCE="https://services.example.org")
     session_id = RefreshToken.objects.get().id
-    given = {
-        "password": PASSWORD,
-        "current_password": PASSWORD,
-        "new_password": "a long new passphrase",
-        "email": "new@example.org",
-    }
+    given = dict.fromkeys(("password", "current_password"), PASSWORD)
+    given |= {"new_password": "a long new passphrase", "email": "new@example.org"}
     for method, path in [
         ("GET", "me"),
         ("GET", "sessions"),
