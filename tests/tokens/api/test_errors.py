@@ -64,17 +64,13 @@ class TestNotSignedIn:
         head = api.head(ME)
         assert (head.status_code, head.content, head["WWW-Authenticate"]) == (401, b"", "Bearer")
 
-    def test_with_an_expired_bearer_token_is_token_expired(self, api, clock, of_client):
-        assert api.get(ME, headers=of_client).status_code == 200
-        clock.forward(601)
-        response = api.get(ME, headers=of_client)
-        assert_problem(response, 401, "token_expired")
-        assert response["WWW-Authenticate"] == CHALLENGE
-
-    def test_with_nothing_but_an_expired_access_cookie_is_token_expired(self, clock, signed_in):
+    def test_with_nothing_but_an_expired_access_token_is_token_expired(self, clock, signed_in, of_client):
+        assert Client().get(ME, headers=of_client).status_code == 200
         del signed_in.cookies[REFRESH]
         clock.forward(601)
-        assert_problem(signed_in.get(ME), 401, "token_expired")
+        for response in (Client().get(ME, headers=of_client), signed_in.get(ME)):
+            assert_problem(response, 401, "token_expired")
+            assert response["WWW-Authenticate"] == CHALLENGE
 
     def test_with_an_access_token_of_an_ended_session_is_session_ended(self, signed_in, of_client):
         revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
@@ -104,10 +100,11 @@ BAD_PATHS = [
 
 
 class TestAnUnknownPath:
-    @pytest.mark.parametrize("path", BAD_PATHS, ids=lambda path: path[:40])
-    def test_is_not_found_with_any_method(self, api, path):
-        for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
-            assert_problem(api.generic(method, path), 404, "not_found")
+    def test_is_not_found_with_any_method(self, api, subtests):
+        for path in BAD_PATHS:
+            with subtests.test(path[:40]):
+                for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
+                    assert_problem(api.generic(method, path), 404, "not_found")
 
     def test_gets_the_same_response_signed_in_or_not(self, signed_in):
         assert signed_in.get("/api/nothing").content == Client().get("/api/nothing").content
@@ -147,16 +144,17 @@ OTHER_TYPES = [
 class TestABodyThatCannotBeRead:
     """`tests.tokens.api.test_bad_input` tests bodies that are too large or malformed."""
 
-    @pytest.mark.parametrize("content_type", OTHER_TYPES)
-    def test_because_of_its_type_is_415(self, api, content_type):
-        for path in PUBLIC:
-            response = api.generic("POST", path, b'{"email": "a", "password": "b"}', content_type=content_type)
-            assert_problem(response, 415, "unsupported_media_type")
+    def test_because_of_its_type_is_415(self, api, subtests):
+        for content_type in OTHER_TYPES:
+            with subtests.test(content_type):
+                for path in PUBLIC:
+                    response = api.generic("POST", path, b'{"email": "a", "password": "b"}', content_type=content_type)
+                    assert_problem(response, 415, "unsupported_media_type")
 
-    @pytest.mark.parametrize("content_type", JSON_TYPES)
-    def test_is_not_one_of_json_with_parameters_or_capitals(self, api, user, content_type):
+    def test_is_not_one_of_json_with_parameters_or_capitals(self, api, user):
         body = json.dumps({"email": user.email, "password": PASSWORD})
-        assert api.generic("POST", LOGIN, body, content_type=content_type).status_code == 200
+        for content_type in JSON_TYPES:
+            assert api.generic("POST", LOGIN, body, content_type=content_type).status_code == 200, content_type
 
     def test_because_of_its_fields_is_400_and_names_them(self, api):
         problem = assert_problem(post(api, LOGIN, {}), 400, "invalid")
@@ -164,19 +162,17 @@ class TestABodyThatCannotBeRead:
         assert problem["errors"]["email"] == ["This field is required."]
 
 
-OTHER_ORIGINS = [
-    *({"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "nonsense")),
-    *({"Origin": f"https://{host}"} for host in ("evil.example", "testserver:8443", "testserver.evil.example", "")),
-    *({"Origin": origin} for origin in ("http://testserver", "testserver", "//testserver", "null", "\xff", "")),
-    {"Origin": "x" * 2**20},
-    {"Origin": "https://evil.example", **bearer("x")},
-]
+OTHER_ORIGINS = {
+    "a request of another site": {"Sec-Fetch-Site": "cross-site"},
+    "an old browser": {"Origin": "https://evil.example"},
+    "a Bearer token that is not ours beside the cookies": {"Origin": "https://evil.example", **bearer("x")},
+}
 
 
 class TestAnotherOrigin:
     """`tests.tokens.web.test_origins` tests which origins are trusted, `tests.tokens.web.test_modes` an app on one."""
 
-    @pytest.mark.parametrize("headers", OTHER_ORIGINS, ids=lambda headers: ascii(headers)[:60])
+    @pytest.mark.parametrize("headers", OTHER_ORIGINS.values(), ids=OTHER_ORIGINS)
     def test_changes_nothing_and_sets_no_cookie(self, clock, signed_in, user, another, headers):
         session_id = signed_in.get(ME).json()["session"]["id"]
         sign_in(another(), user)
@@ -224,8 +220,9 @@ class TestADatabaseThatIsDown:
     """The response is 503 with Retry-After. It sets no cookie, because the server cannot know the session's state."""
 
     @pytest.mark.parametrize("expired", [False, True], ids=["a valid access token", "an expired access token"])
-    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-    @pytest.mark.parametrize("name", REQUESTS)
+    @pytest.mark.parametrize(
+        ("name", "error"), [*((name, OperationalError) for name in REQUESTS), ("me", InterfaceError)]
+    )
     def test_is_answered_with_503(self, clock, signed_in, user, name, error, expired):
         clock.forward(601 if expired else 0)
         cookies = {key: cookie.value for key, cookie in signed_in.cookies.items()}

@@ -23,9 +23,8 @@ def error_of(response, field):
 
 
 @pytest.fixture
-def tokens(settings, user):
+def tokens(both_modes, user):
     """The tokens of a client in mode ``body``. Without it a refusal could be due to the mode."""
-    settings.TOKENS = {"MODES": ["cookie", "body"]}
     return login(Client(), user, mode="body")
 
 
@@ -75,12 +74,6 @@ class TestAMissingField:
 
 
 class TestAModeThatIsNotServed:
-    def test_is_refused_and_the_error_names_the_setting_and_its_value(self, api, user, settings):
-        settings.TOKENS = {"MODES": ["cookie", "scoped"]}
-        given = {"email": user.email, "password": PASSWORD, "mode": "body"}
-        text = error_of(post(api, f"{AUTH}login", given), "mode")
-        assert text == "This server does not serve this mode. Its setting MODES has: cookie, scoped."
-
     def test_is_refused_in_german_too(self, api, user):
         given = {"email": user.email, "password": PASSWORD, "mode": "no mode"}
         response = post(api, f"{AUTH}login", given, **{"Accept-Language": "de"})

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.http import HttpRequest
+from rest_framework.request import Request
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
 from tests.browsers import login
@@ -64,15 +64,9 @@ class TestForceAuthenticate:
     def test_is_the_user_of_a_view_of_the_project(self, user):
         request = APIRequestFactory().get("/")
         force_authenticate(request, user)
-        assert TokenAuthentication().authenticate(_wrapped(request)) is None
+        assert TokenAuthentication().authenticate(Request(request)) is None
         with pytest.raises(AttributeError, match="generation"):  # The view reads its ``request.auth``.
             rest(request)
-
-
-def _wrapped(request: HttpRequest) -> Any:
-    from rest_framework.request import Request
-
-    return Request(request)
 
 
 class TestAUserWhomAnotherHasSet:
@@ -98,12 +92,12 @@ class TestAUserWhomAnotherHasSet:
     def test_counts_by_a_factory(self, user):
         request = APIRequestFactory().get("/")
         request.user = user
-        assert TokenAuthentication().authenticate(_wrapped(request)) == (user, None)
+        assert TokenAuthentication().authenticate(Request(request)) == (user, None)
 
     def test_does_not_count_if_inactive(self, user):
         request = APIRequestFactory().get("/")
         user.is_active, request.user = False, user
-        assert TokenAuthentication().authenticate(_wrapped(request)) is None
+        assert TokenAuthentication().authenticate(Request(request)) is None
 
     def test_does_not_count_for_an_unsafe_request_of_another_site(self, api, user):
         headers = {"X-Certificate": user.email, "Sec-Fetch-Site": "cross-site"}

@@ -283,9 +283,8 @@ class TestARejection:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("atomic", [False, True], ids=["", "atomic requests"])
 @pytest.mark.parametrize("reason", COMMITTED.values(), ids=COMMITTED)
-def test_the_end_of_a_session_is_committed_although_the_response_is_an_error(
-    holder, clock, reason, atomic, monkeypatch
-):
+def test_the_end_of_a_session_is_committed_although_the_response_is_an_error(user, clock, reason, atomic, monkeypatch):
+    holder = Holder("cookie", user)
     token = reason(holder, clock)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     assert holder.present(token).status_code == 401

@@ -11,7 +11,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refres
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import HOUR, LOGIN, LOGOUT, ME, REAUTHENTICATE, RECENT, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke_row, sign_in, state_of
-from tokens.api.views import PAGE
+from tokens.api import views
 from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import revocation_feed
@@ -85,19 +85,18 @@ class TestTheList:
         for secret in [*digests, *(cookie.value for cookie in signed_in.cookies.values())]:
             assert secret.encode() not in content
 
-    def test_has_pages(self, user, current, api, settings):
-        settings.TOKENS = {"MAX_SESSIONS": 1000}
-        for _ in range(PAGE - 1):
-            open_session(user, Requester(), mode="cookie")
-        assert len(listed(api)) == PAGE
+    def test_has_pages(self, user, current, api, monkeypatch):
+        monkeypatch.setattr(views, "PAGE", 2)
+        open_session(user, Requester(), mode="cookie")
+        assert len(listed(api)) == 2
         assert api.get(SESSIONS).json()["next"] is None
-        for _ in range(PAGE + 1):
+        for _ in range(3):
             open_session(user, Requester(), mode="cookie")
         pages, path = [], SESSIONS
         while path:
             pages.append(listed(api, path=path))
             path = api.get(path).json()["next"]
-        assert [len(page) for page in pages] == [PAGE, PAGE, 1]
+        assert [len(page) for page in pages] == [2, 2, 1]
         ids = [session_id for page in pages for session_id in page]
         assert ids == sorted(set(ids), reverse=True)
         assert ids[-1] == current
@@ -130,14 +129,15 @@ class TestRenaming:
         response = rename(api, other)
         assert (response.status_code, response.json()["current"]) == (200, False)
 
-    @pytest.mark.parametrize("name", ["Ünïcödé 📱", "x" * 100, "a", "  trimmed  "])
-    def test_takes_any_printable_name(self, api, current, name):
-        assert rename(api, current, name).json()["device"]["name"] == name.strip()
+    def test_takes_any_printable_name(self, api, current):
+        for name in ("Ünïcödé 📱", "x" * 100, "a", "  trimmed  "):
+            assert rename(api, current, name).json()["device"]["name"] == name.strip()
 
-    @pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\0b", "\x1b[2J", "two\nlines", "\ud800", None, 5, [], {}])
-    def test_takes_no_other_name(self, api, current, name):
-        assert set(assert_problem(rename(api, current, name), 400)["errors"]) == {"device_name"}
-        assert listed(api, "device") == [{"name": "Firefox on Windows"}]
+    def test_takes_no_other_name(self, api, current, subtests):
+        for name in ("", "   ", "x" * 101, "a\0b", "\x1b[2J", "two\nlines", "\ud800", None, 5, [], {}):
+            with subtests.test(ascii(name)[:9]):
+                assert set(assert_problem(rename(api, current, name), 400)["errors"]) == {"device_name"}
+                assert listed(api, "device") == [{"name": "Firefox on Windows"}]
 
     def test_needs_a_name(self, api, current):
         response = api.patch(f"{SESSIONS}/{current}", {}, content_type="application/json")
@@ -231,13 +231,6 @@ class TestReauthentication:
         assert (row.generation, row.since, row.authenticated_at) == (before.generation, before.since, clock.now)
         token = codec().loads(api.cookies[ACCESS].value, clock.now)
         assert (token.generation, token.authenticated_at) == (1, int(clock.now.timestamp()))
-
-    def test_in_body_mode_gives_the_token_in_the_body(self, user, both_modes):
-        headers = bearer(login(Client(), user, mode="body")["access_token"])
-        response = post(Client(), REAUTHENTICATE, {"password": PASSWORD}, **headers)
-        tokens = {"access_token", "access_token_expires_at", "token_type", "expires_in"}
-        assert set(response.json()) == {"user", "session"} | tokens
-        assert not response.cookies
 
     @pytest.mark.parametrize("password", ["wrong", PASSWORD + " ", PASSWORD.upper(), "another user's"])
     def test_with_a_wrong_password_changes_nothing(self, clock, signed_in, user, password):
