@@ -1,8 +1,6 @@
 """The adapter for django-hijack: its views, its bar, its locks, and the check of its middleware."""
 
-from contextlib import ExitStack
 from functools import partial
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,8 +11,7 @@ from django.test import Client
 
 from tests.browsers import FIREFOX, login
 from tests.factories import AdminFactory, UserFactory
-from tests.tokens.service.holders import PATIENCE
-from tests.tokens.service.threads import in_thread
+from tests.tokens.edge import at_the_same_time, signed_in_as
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
 from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
@@ -25,20 +22,6 @@ __all__ = ["_urls", "owner", "staff"]
 ROUNDS = 8
 
 
-def at_once(*steps: Any) -> list[int]:
-    """Take these steps at the same time, and return the statuses of their responses."""
-    barrier, statuses = Barrier(len(steps)), []
-
-    def work(step: Any) -> None:
-        barrier.wait(PATIENCE)
-        statuses.append(step().status_code)
-
-    with ExitStack() as threads:
-        for step in steps:
-            threads.enter_context(in_thread(lambda step=step: work(step)))
-    return statuses
-
-
 @pytest.mark.django_db(transaction=True)
 def test_two_people_impersonate_each_other_and_are_released():
     people = AdminFactory(), AdminFactory()
@@ -46,10 +29,11 @@ def test_two_people_impersonate_each_other_and_are_released():
     for browser, person in zip(browsers, people, strict=True):
         login(browser, person)
     for _ in range(ROUNDS):
-        acquired = at_once(*(lambda b=b, p=p: by_hijack(b, p) for b, p in zip(browsers, reversed(people), strict=True)))
-        assert acquired == [302, 302]
+        acquired = at_the_same_time(*map(partial, [by_hijack] * 2, browsers, reversed(people)))
+        assert [response.status_code for response in acquired] == [302, 302]
         assert RefreshToken.objects.live().exclude(actor=None).count() == 2
-        assert at_once(*(lambda b=b: release_by_hijack(b) for b in browsers)) == [302, 302]
+        released = at_the_same_time(*(partial(release_by_hijack, browser) for browser in browsers))
+        assert [response.status_code for response in released] == [302, 302]
         assert not RefreshToken.objects.live().exclude(actor=None).exists()
 
 
@@ -61,11 +45,10 @@ def test_a_user_who_does_not_exist_is_not_found(db):
     assert by_hijack(browser, person).status_code == 404
 
 
-def test_a_refusal_by_us_leaves_the_actor_signed_in(db, another, settings):
+def test_a_refusal_by_us_leaves_the_actor_signed_in(db, settings):
     settings.HIJACK_PERMISSION_CHECK = "tests.tokens.contrib.test_hijack.everybody"
     support, admin = UserFactory(is_staff=True), AdminFactory()
-    browser = another()
-    login(browser, support)
+    browser = signed_in_as(support)
     assert by_hijack(browser, admin).status_code == 403
     assert browser.get("/probe/whose").json()["user"] == str(support.pk)
     assert browser.get("/probe/whose").json()["django"] in {None, str(support.pk)}
@@ -76,9 +59,8 @@ def everybody(*, hijacker: Any, hijacked: Any) -> bool:
     return True
 
 
-def test_django_hijack_works_without_what_an_earlier_sign_in_left_in_djangos_session(staff, owner, another):
-    browser = another()
-    login(browser, staff)
+def test_django_hijack_works_without_what_an_earlier_sign_in_left_in_djangos_session(staff, owner):
+    browser = signed_in_as(staff)
     browser.cookies.pop(django_settings.SESSION_COOKIE_NAME, None)
     assert by_hijack(browser, owner).status_code == 302
     browser.cookies.pop(django_settings.SESSION_COOKIE_NAME, None)
@@ -88,10 +70,9 @@ def test_django_hijack_works_without_what_an_earlier_sign_in_left_in_djangos_ses
 
 
 @pytest.mark.django_db
-def test_our_receiver_for_the_time_of_the_last_sign_in_stays(staff, owner, another):
+def test_our_receiver_for_the_time_of_the_last_sign_in_stays(staff, owner):
     """django-hijack disconnects it while it signs in, and then connects Django's."""
-    browser = another()
-    login(browser, staff)
+    browser = signed_in_as(staff)
     for step in (partial(by_hijack, browser, owner), partial(release_by_hijack, browser)):
         assert step().status_code == 302
         receivers, _ = user_logged_in._live_receivers(None)
@@ -100,9 +81,8 @@ def test_our_receiver_for_the_time_of_the_last_sign_in_stays(staff, owner, anoth
 
 
 @pytest.mark.django_db
-def test_every_page_has_django_hijacks_bar_while_somebody_is_impersonated_and_not_before(staff, owner, another):
-    browser = another()
-    login(browser, staff)
+def test_every_page_has_django_hijacks_bar_while_somebody_is_impersonated_and_not_before(staff, owner):
+    browser = signed_in_as(staff)
     pages = [browser.get("/probe/page").content]
     assert by_hijack(browser, owner).status_code == 302
     pages += [browser.get("/probe/page").content for _ in range(3)]

@@ -122,17 +122,14 @@ def tells_names_apart_that_differ_in_case() -> None:
             assert browser.get("/api/auth/me").json()["user"]["id"] == str({"bob": bob, "BOB": capital}[name].pk)
 
 
+EXTENDS_PERSON = [
+    signs_in_and_refreshes,
+    lambda: ends_the_sessions_of_a_user_who_is_changed_as_one_of(User, Person),
+    has_triggers_and_no_mistakes,
+]
 SCENARIOS: dict[str, list[Callable[[], None]]] = {
-    "Member": [
-        signs_in_and_refreshes,
-        lambda: ends_the_sessions_of_a_user_who_is_changed_as_one_of(User, Person),
-        has_triggers_and_no_mistakes,
-    ],
-    "Employee": [
-        signs_in_and_refreshes,
-        lambda: ends_the_sessions_of_a_user_who_is_changed_as_one_of(User, Person),
-        has_triggers_and_no_mistakes,
-    ],
+    "Member": EXTENDS_PERSON,
+    "Employee": EXTENDS_PERSON,
     "Customer": [
         signs_in_and_refreshes,
         knows_nobody_who_is_hidden,

@@ -1,9 +1,8 @@
 """django-allauth's ``headless`` with JWTs: its refresh tokens become sessions, at its own URLs.
 
-`tests.tokens.contrib.test_coming_over` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
-import threading
 from typing import Any
 
 import pytest
@@ -11,15 +10,16 @@ from allauth.headless.tokens.strategies.jwt import internal
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db import connections
 from django.test import Client
 
-from tests.browsers import login, post
+from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.tokens.api.steps import bearer, change_password_elsewhere
+from tests.tokens.contrib.coming_over.steps import POLICY, live
+from tests.tokens.edge import at_the_same_time
 from tokens.models import RefreshToken
 from tokens.protocol.refresh_tokens import PREFIX
 from tokens.service.revocation import revoke
-from tokens.sessions import Refuse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 APP = "/_allauth/app/v1"
@@ -42,14 +42,6 @@ def theirs(request: pytest.FixtureRequest, user: Any) -> str:
 
 def refreshed(token: str) -> Any:
     return post(Client(), f"{APP}/tokens/refresh", {"refresh_token": token})
-
-
-def live() -> int:
-    return RefreshToken.objects.live().count()
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def test_a_refresh_token_becomes_a_session_and_every_further_refresh_rotates_it(theirs, user):
@@ -103,9 +95,7 @@ def test_the_end_of_our_session_ends_djangos(theirs):
 
 
 def test_a_new_password_ends_what_was_not_taken_over_yet(theirs, user, api):
-    login(api, user)
-    fields = {"current_password": PASSWORD, "new_password": "a new password, long enough"}
-    assert post(api, "/api/auth/password/change", fields).status_code == 204
+    change_password_elsewhere(user)
     assert refreshed(theirs).status_code == 400
 
 
@@ -116,34 +106,19 @@ def test_a_sign_in_at_its_views_comes_over_with_what_was_proved(user):
     assert RefreshToken.objects.get(mode="body").amr == ["pwd"]
 
 
-@pytest.mark.parametrize("text", ["", "garbage", f"{PREFIX}garbage", "a.b.c"])
-def test_a_refresh_token_that_is_none(text):
-    assert refreshed(text).status_code == 400
-
-
-def refuses(request: Any, user: Any, methods: Any) -> Any:
-    return Refuse("Not from here.")
+def test_a_refresh_token_that_is_none():
+    for text in ("", "garbage", f"{PREFIX}garbage", "a.b.c"):
+        assert refreshed(text).status_code == 400, text
 
 
 def test_the_policy_is_asked(theirs, settings):
-    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
+    settings.TOKENS = {**settings.TOKENS, **POLICY}
     assert (refreshed(theirs).status_code, live()) == (400, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_requests_open_one_session(theirs):
-    start, answers = threading.Barrier(6), []
-
-    def refresh() -> None:
-        start.wait()
-        answers.append(refreshed(theirs))
-        connections.close_all()
-
-    threads = [threading.Thread(target=refresh) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_the_same_time(*[lambda: refreshed(theirs)] * 6)
     assert [answer.status_code for answer in answers] == [200] * 6
     assert RefreshToken.objects.count() == 1
     assert len({answer.json()["data"]["refresh_token"] for answer in answers}) == 1

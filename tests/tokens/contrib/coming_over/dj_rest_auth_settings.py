@@ -9,9 +9,4 @@ REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = [
     "tokens.api.authentication.TokenAuthentication",
     "dj_rest_auth.jwt_auth.JWTCookieAuthentication",
 ]
-REST_AUTH = {
-    "USE_JWT": True,
-    "JWT_AUTH_COOKIE": "access",
-    "JWT_AUTH_REFRESH_COOKIE": "refresh",
-    "TOKEN_MODEL": None,
-}
+REST_AUTH = {"USE_JWT": True, "JWT_AUTH_COOKIE": "access", "JWT_AUTH_REFRESH_COOKIE": "refresh", "TOKEN_MODEL": None}

@@ -1,6 +1,6 @@
 """dj-rest-auth with USE_JWT: browsers and applications that it has signed in come over.
 
-`tests.tokens.contrib.test_coming_over` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
 from tests.browsers import ACCESS, FIREFOX, REFRESH, post
 from tests.factories import PASSWORD
+from tests.tokens.contrib.coming_over.steps import POLICY, live
 from tokens.models import RefreshToken
 from tokens.protocol.refresh_tokens import PREFIX
 from tokens.service.revocation import revoke
-from tokens.sessions import Refuse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 JSON = {"content_type": "application/json"}
@@ -43,10 +43,6 @@ def browser(user: Any) -> Client:
         client.cookies[name] = answer.cookies[name].value
     RefreshToken.objects.all().delete()
     return client
-
-
-def live() -> int:
-    return RefreshToken.objects.live().count()
 
 
 class TestBrowsers:
@@ -131,12 +127,8 @@ class TestApplications:
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
 
 
-def refuses(request: Any, user: Any, methods: Any) -> Any:
-    return Refuse("Not from here.")
-
-
 def test_the_policy_is_asked(user, browser, settings):
-    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
+    settings.TOKENS = {**settings.TOKENS, **POLICY}
     for answer in (signed_in(user, "dj-rest-auth"), post(browser, "/dj-rest-auth/token/refresh/")):
         assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_refused")
     assert live() == 0

@@ -1,16 +1,14 @@
 """knox: its tokens become sessions when they are used, and end with them.
 
-`tests.tokens.contrib.test_coming_over` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 import base64
-import threading
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
 from django.urls import path
 from knox.auth import TokenAuthentication as OfKnox
@@ -19,16 +17,18 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tests.browsers import login, post
+from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.contrib.coming_over.knox_urls import urlpatterns
+from tests.tokens.contrib.coming_over.steps import POLICY, live
+from tests.tokens.edge import at_the_same_time
 from tokens.api.authentication import TokenAuthentication as Ours
 from tokens.conf import token_settings
 from tokens.contrib.coming_over.checks import check_views
 from tokens.contrib.coming_over.knox import TokenAuthentication
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
-from tokens.sessions import Refuse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 LATER = 200
@@ -49,10 +49,6 @@ def used(token: str, path: str = "/probe/either", method: str = "get") -> int:
 
 def taken(token: str, client: Client | None = None, **more: Any) -> Any:
     return post(client or Client(), "/api/knox/take-over/", {"token": token, **more})
-
-
-def live() -> int:
-    return RefreshToken.objects.live().count()
 
 
 def test_a_token_is_used_on_and_is_one_session(token, user):
@@ -80,9 +76,7 @@ def test_the_end_of_the_session_ends_the_token(token):
 
 def test_a_new_password_ends_all_tokens_also_those_that_were_not_used_since_the_release(token, user, api):
     used(str(AuthToken.objects.create(user)[1]))
-    login(api, user)
-    fields = {"current_password": PASSWORD, "new_password": "a new password, long enough"}
-    assert post(api, "/api/auth/password/change", fields).status_code == 204
+    change_password_elsewhere(user)
     assert (used(token), AuthToken.objects.count(), live()) == (401, 0, 1)
 
 
@@ -119,19 +113,14 @@ def test_a_session_ends_if_the_token_is_not_used_and_not_if_it_is(token, clock):
 
 
 def test_a_sign_in_with_knox_becomes_a_session_at_its_first_use(user):
-
     basic = base64.b64encode(f"{user.email}:{PASSWORD}".encode()).decode()
     answer = Client().post("/knox/login/", headers={"Authorization": f"Basic {basic}"})
     assert answer.status_code == 200, answer.content
     assert used(answer.json()["token"]) == 200
 
 
-def refuses(request: Any, user: Any, methods: Any) -> Any:
-    return Refuse("Not from here.")
-
-
 def test_the_policy_is_asked(token, settings):
-    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.refuses"}
+    settings.TOKENS = {**settings.TOKENS, **POLICY}
     assert (used(token), taken(token).status_code, live()) == (401, 401, 0)
 
 
@@ -160,17 +149,5 @@ def test_a_view_that_refuses_our_tokens_is_named(classes, is_named, settings, to
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_requests_open_one_session(token):
-    start, answers = threading.Barrier(6), []
-
-    def use() -> None:
-        start.wait()
-        answers.append(used(token))
-        connections.close_all()
-
-    threads = [threading.Thread(target=use) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [200] * 6
+    assert at_the_same_time(*[lambda: used(token)] * 6) == [200] * 6
     assert RefreshToken.objects.count() == 1

@@ -1,6 +1,6 @@
 """djangorestframework-simplejwt without its app ``token_blacklist``: nothing ends its tokens but our table.
 
-`tests.tokens.contrib.test_coming_over` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ from rest_framework_simplejwt.tokens import RefreshToken as Theirs
 
 from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.tokens.contrib.coming_over.steps import live
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke
 
@@ -33,10 +34,6 @@ def theirs(user: Any) -> str:
 
 def sent(name: str, token: str) -> Any:
     return post(Client(), f"/api/token/{name}/", {"refresh": token})
-
-
-def live() -> int:
-    return RefreshToken.objects.live().count()
 
 
 def test_a_token_comes_over_once(theirs):

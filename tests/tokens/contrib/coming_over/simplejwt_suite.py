@@ -1,9 +1,8 @@
 """djangorestframework-simplejwt: its refresh tokens become sessions, and its endpoints stay.
 
-`tests.tokens.contrib.test_coming_over` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
-import threading
 from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import jwt
 import pytest
 from django.core.management import call_command
-from django.db import connections
 from django.test import Client
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
@@ -28,7 +26,10 @@ from rest_framework_simplejwt.tokens import RefreshToken as Theirs
 
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.api.steps import change_password_elsewhere
+from tests.tokens.contrib.coming_over.steps import live, refuses
 from tests.tokens.contrib.coming_over.urls import urlpatterns
+from tests.tokens.edge import at_the_same_time
 from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.api.authentication import TokenAuthentication
 from tokens.contrib.coming_over.checks import check_modes, check_views
@@ -38,7 +39,7 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.refresh_tokens import PREFIX
 from tokens.service import users
 from tokens.service.revocation import revoke
-from tokens.sessions import MoreNeeded, Open, Refuse
+from tokens.sessions import MoreNeeded, Open
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 GRACE, LATER = 31, 200
@@ -79,18 +80,12 @@ def who(access: str) -> int:
     return int(Client().get("/probe/either", headers={"Authorization": f"Bearer {access}"}).status_code)
 
 
-def live() -> int:
-    return RefreshToken.objects.live().count()
-
-
 def assert_refused(answer: Any) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, INVALID)
 
 
+@pytest.mark.usefixtures("rotating")
 class TestRotatingClients:
-    @pytest.fixture(autouse=True)
-    def _rotating(self, rotating: None) -> None: ...
-
     def test_a_refresh_token_becomes_a_session_and_every_further_refresh_rotates_it(self, user, theirs):
         first = refreshed(theirs).json()
         assert set(first) == {"access", "refresh"}
@@ -136,11 +131,10 @@ class TestRotatingClients:
         assert_refused(refreshed(theirs))
         assert live() == 0
 
-    def test_it_is_taken_over_with_another_secret_key(self, theirs, settings):
+    def test_it_is_taken_over_with_another_secret_key(self, theirs, change_secret_key):
         api_settings.SIGNING_KEY  # noqa: B018 - It is read once, from the first key.
         refreshed(theirs)
-        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-        settings.SECRET_KEY = "another secret that is long enough to be taken for a real one"
+        change_secret_key()
         assert refreshed(theirs).status_code == 200
         assert live() == 1
 
@@ -256,9 +250,7 @@ class TestEnds:
     def test_the_end_of_everything_ends_tokens_that_were_not_taken_over_yet(self, theirs, user, api):
         elsewhere = str(Theirs.for_user(user))
         refreshed(elsewhere)
-        login(api, user)
-        fields = {"current_password": PASSWORD, "new_password": "a new password, long enough"}
-        assert post(api, "/api/auth/password/change", fields).status_code == 204
+        change_password_elsewhere(user)
         for token in (theirs, elsewhere):
             assert_refused(refreshed(token))
             assert_refused(post(Client(), "/old/token/refresh/", {"refresh": token}))
@@ -296,9 +288,8 @@ class TestEnds:
         answer = post(Client(), "/own/sign-in", {"email": user.email}).json()
         assert (who(answer["access"]), live()) == (200, 1)
         after = refreshed(answer["refresh"]).json()
-        assert (
-            post(Client(), "/own/sign-out", after | {"refresh": after.get("refresh", answer["refresh"])}).content == b""
-        )
+        given = {"refresh": after.get("refresh", answer["refresh"])}
+        assert post(Client(), "/own/sign-out", given).content == b""
         assert live() == 0
         assert_refused(refreshed(answer["refresh"]))
 
@@ -319,11 +310,10 @@ class TestAnswers:
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
         assert ours.get("WWW-Authenticate") == old.get("WWW-Authenticate")
 
-    @pytest.mark.parametrize("text", ["", "garbage", "a.b.c", f"{PREFIX}garbage", "\x00", "ü"])
-    def test_a_refresh_token_that_is_none(self, text):
-        ours, old = (post(Client(), f"/{at}/token/refresh/", {"refresh": text}) for at in ("api", "old"))
-        assert ours.status_code == old.status_code
-        assert ours.json().get("code") == old.json().get("code")
+    def test_a_refresh_token_that_is_none(self):
+        for text in ("", "garbage", "a.b.c", f"{PREFIX}garbage", "\x00", "ü"):
+            ours, old = (post(Client(), f"/{at}/token/refresh/", {"refresh": text}) for at in ("api", "old"))
+            assert (ours.status_code, ours.json().get("code")) == (old.status_code, old.json().get("code")), text
 
     def test_a_page_of_another_origin_may_use_its_own_tokens(self, user, theirs):
         elsewhere = {"Origin": "https://app.example.com"}
@@ -355,10 +345,6 @@ class TestAnswers:
         assert answer.status_code == 429
         assert "Retry-After" in answer
         assert set(answer.json()) == {"detail"}
-
-
-def refuses(request: Any, user: Any, methods: Any) -> Any:
-    return Refuse("Not from here.")
 
 
 def opens(request: Any, user: Any, methods: Any) -> Any:
@@ -418,18 +404,7 @@ class TestAtTheSameTime:
     def test_parallel_requests_open_one_session(self, theirs, request, rotates):
         if rotates:
             request.getfixturevalue("rotating")
-        start, answers = threading.Barrier(6), []
-
-        def refresh() -> None:
-            start.wait()
-            answers.append(refreshed(theirs))
-            connections.close_all()
-
-        threads = [threading.Thread(target=refresh) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        answers = at_the_same_time(*[lambda: refreshed(theirs)] * 6)
         assert [answer.status_code for answer in answers] == [200] * 6
         assert (RefreshToken.objects.count(), TakenOver.objects.count()) == (1, 1)
         assert SecurityEvent.objects.filter(kind="signed_in").count() == 1
@@ -533,3 +508,7 @@ def test_users_of_other_accounts_have_nothing_to_do_with_it(theirs):
     refreshed(other)
     blacklisted(theirs)
     assert refreshed(other).status_code == 200
+
+
+def test_the_migrations_of_the_adapter_are_complete(db):
+    call_command("makemigrations", "--check", "--dry-run")

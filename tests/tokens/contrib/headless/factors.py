@@ -1,8 +1,9 @@
 """django-allauth: a session says how its user has signed in on the package's own pages.
 
-`tests.tokens.contrib.test_allauth` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
+import json
 import re
 from datetime import timedelta
 from types import SimpleNamespace
@@ -20,11 +21,14 @@ from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, 
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
+from fido2.utils import websafe_encode
 
-from tests.attacks.doors import INTROSPECTION, by_service
+from tests.attacks.doors import INTROSPECTION
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.contrib.headless.passkey import Passkey
+from tests.factors.authenticator import Authenticator as SoftwareAuthenticator
+from tests.tokens.edge import signed_in_as
+from tests.tokens.web.steps import said
 from tokens.conf import codec
 from tokens.contrib.allauth_methods import say_methods
 from tokens.models import RefreshToken
@@ -55,18 +59,6 @@ def totp(user: Any) -> Any:
     return TOTP.activate(user, SECRET).instance
 
 
-def said(browser: Client) -> tuple[list[str], str | None]:
-    """Return ``amr`` and ``acr`` of the browser's session. The token, the row, a service and the list agree on them."""
-    found = codec().loads_expired(browser.cookies[ACCESS].value).claims
-    answer = found.get("amr", []), found.get("acr")
-    of_service = by_service(Client(), browser.cookies[ACCESS].value).json()
-    assert (of_service.get("amr", []), of_service.get("acr")) == answer
-    assert RefreshToken.objects.get(pk=found["sid"]).amr == answer[0]
-    [listed] = browser.get("/api/auth/sessions").json()["results"]
-    assert (listed["amr"], listed["acr"]) == answer
-    return answer
-
-
 def password(browser: Client, user: Any) -> Any:
     return browser.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
 
@@ -85,16 +77,17 @@ def code_by_mail(browser: Client, user: Any) -> Any:
     return browser.post("/accounts/login/code/confirm/", {"code": found})
 
 
-def registered(user: Any, passkey: Passkey) -> None:
-    data = {"name": "a passkey", "credential": passkey.registration()}
+def registered(user: Any, device: SoftwareAuthenticator) -> None:
+    options = {"rp": {"id": "testserver"}, "user": {"id": websafe_encode(user_pk_to_url_str(user).encode())}}
+    credential = device.create({**options, "challenge": "unused", "excludeCredentials": []})
+    data = {"name": "a passkey", "credential": credential}
     Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data=data)
 
 
-def by_passkey(browser: Client, user: Any, passkey: Passkey) -> Any:
+def by_passkey(browser: Client, user: Any, device: SoftwareAuthenticator) -> Any:
     asked = browser.get("/accounts/2fa/webauthn/login/", headers={"X-Requested-With": "XMLHttpRequest"})
-    challenge = asked.json()["request_options"]["publicKey"]["challenge"]
-    credential = passkey.answer(challenge, user_pk_to_url_str(user))
-    return browser.post("/accounts/2fa/webauthn/login/", {"credential": credential})
+    credential = device.sign({"allowCredentials": [], **asked.json()["request_options"]["publicKey"]})
+    return browser.post("/accounts/2fa/webauthn/login/", {"credential": json.dumps(credential)})
 
 
 def test_a_password_is_one_factor(browser, user):
@@ -129,9 +122,9 @@ def test_a_recovery_code_is_a_second_factor(browser, user, totp):
 
 @pytest.mark.parametrize(("synced", "more"), [(False, []), (True, ["swk"])], ids=["of the device", "synced"])
 def test_a_passkey_is_two_factors(browser, user, synced, more):
-    passkey = Passkey(synced=synced)
-    registered(user, passkey)
-    answer = by_passkey(browser, user, passkey)
+    device = SoftwareAuthenticator(can_sync=synced, is_synced=synced)
+    registered(user, device)
+    answer = by_passkey(browser, user, device)
     assert answer.status_code == 302, answer.content
     assert said(browser) == (["pop", "user", "mfa", *more], "aal2")
 
@@ -142,13 +135,6 @@ def test_a_code_by_mail_is_none(browser, user):
     assert said(browser) == NONE
 
 
-def test_a_code_by_mail_and_a_code_of_an_app_are_one_factor(browser, user, totp):
-    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-    assert code_by_mail(browser, user)["Location"].endswith("/2fa/authenticate/")
-    assert factor(browser, code()).status_code == 302
-    assert said(browser) == (["otp"], "aal1")
-
-
 def test_a_social_sign_in_is_none(browser):
     began = browser.post("/accounts/dummy/login/")
     fields = {"id": "7", "email": "person@example.org", "email_verified": "on"}
@@ -156,11 +142,13 @@ def test_a_social_sign_in_is_none(browser):
     assert said(browser) == NONE
 
 
-def test_a_step_of_an_earlier_attempt_does_not_count(browser, user, totp):
+@pytest.mark.parametrize("has_tried_before", [False, True], ids=["once", "after an attempt by the password"])
+def test_a_code_by_mail_and_a_code_of_an_app_are_one_factor(browser, user, totp, has_tried_before):
     """A password that was typed an hour ago, in a sign-in that was not finished, is no factor of a later sign-in."""
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-    with time_machine.travel(timezone.now() - timedelta(hours=1)):
-        password(browser, user)
+    if has_tried_before:
+        with time_machine.travel(timezone.now() - timedelta(hours=1)):
+            password(browser, user)
     assert code_by_mail(browser, user)["Location"].endswith("/2fa/authenticate/")
     assert factor(browser, code()).status_code == 302
     assert said(browser) == (["otp"], "aal1")
@@ -195,8 +183,7 @@ class TestItsOwnReauthentication:
     @pytest.fixture
     def signed_in_before(self, user: Any) -> Any:
         """The browser of a user who signed in by the API an hour ago, and then went to django-allauth's pages."""
-        browser = Client(headers={"User-Agent": FIREFOX})
-        login(browser, user)
+        browser = signed_in_as(user)
         # The database's clock cannot be moved.
         RefreshToken.objects.update(authenticated_at=timezone.now() - timedelta(hours=1))
         return browser

@@ -1,6 +1,6 @@
 """django-allauth: its second factor and its confirmation of addresses are not walked round by any door.
 
-`tests.tokens.contrib.test_allauth` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 from datetime import timedelta
@@ -16,10 +16,11 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
-from tests.browsers import FIREFOX, post
+from tests.browsers import FIREFOX
 from tests.docs.blocks import block
 from tests.docs.code import settings_of
 from tests.factories import PASSWORD, AdminFactory
+from tests.factors.authenticator import Authenticator as SoftwareAuthenticator
 from tests.tokens.contrib.headless.factors import (
     _service,
     browser,
@@ -29,11 +30,11 @@ from tests.tokens.contrib.headless.factors import (
     factor,
     password,
     registered,
-    said,
     totp,
 )
-from tests.tokens.contrib.headless.passkey import Passkey
 from tests.tokens.edge import who
+from tests.tokens.web.impersonation import by_page
+from tests.tokens.web.steps import answer, begin, said
 from tokens import sessions
 from tokens.checks.packages import check_second_factor
 from tokens.contrib import allauth_factors
@@ -60,19 +61,11 @@ def _policy(settings: Any, _service: None) -> None:
     settings.TOKENS = {**settings.TOKENS, **DOCUMENTED}
 
 
-def by_api(browser: Client, user: Any) -> Any:
-    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
-
-
-def by_page(browser: Client, user: Any) -> Any:
-    return browser.post("/sign-in", {"username": user.email, "password": PASSWORD})
-
-
 def by_admin(browser: Client, user: Any) -> Any:
     return browser.post("/admin/login/", {"username": user.email, "password": PASSWORD})
 
 
-each_door = pytest.mark.parametrize("enter", [by_api, by_page, by_admin], ids=["the API", "the page", "the admin"])
+each_door = pytest.mark.parametrize("enter", [begin, by_page, by_admin], ids=["the API", "the page", "the admin"])
 
 
 @each_door
@@ -80,7 +73,7 @@ def test_no_door_walks_round_the_second_factor(browser, user, totp, enter):
     assert enter(browser, user).status_code in {401, 302}
     assert not RefreshToken.objects.exists()
     assert who(browser) is None
-    response = post(browser, "/api/auth/factor", {"method": "totp", "answer": code()})
+    response = answer(browser, code())
     assert response.status_code == 200, response.content
     assert said(browser) == BOTH
     assert Authenticator.objects.get().last_used_at
@@ -101,12 +94,12 @@ def test_a_page_asks_for_the_code(browser, user, totp):
 
 
 def test_a_code_works_once(browser, user, totp):
-    by_api(browser, user)
+    begin(browser, user)
     given = code()
-    assert post(browser, "/api/auth/factor", {"method": "totp", "answer": given}).status_code == 200
+    assert answer(browser, given).status_code == 200
     another = Client(headers={"User-Agent": FIREFOX})
-    by_api(another, user)
-    assert post(another, "/api/auth/factor", {"method": "totp", "answer": given}).status_code == 401
+    begin(another, user)
+    assert answer(another, given).status_code == 401
     cache.clear()
 
 
@@ -114,15 +107,15 @@ def test_a_recovery_code_works_once(browser, user, totp):
     given = RecoveryCodes.activate(user).get_unused_codes()[0]
     for status in (200, 401):
         browser = Client(headers={"User-Agent": FIREFOX})
-        assert by_api(browser, user).json()["offered"] == ["totp", "recovery_code"]
-        assert post(browser, "/api/auth/factor", {"method": "recovery_code", "answer": given}).status_code == status
+        assert begin(browser, user).json()["offered"] == ["totp", "recovery_code"]
+        assert answer(browser, given, "recovery_code").status_code == status
 
 
-@pytest.mark.parametrize("given", ["000000", "", 5, None, [], {"a": 1}, "\x00", "é" * 99], ids=repr)
 @pytest.mark.parametrize("kind", [allauth_factors.TOTP, allauth_factors.RecoveryCode])
-def test_anything_else_is_wrong(user, totp, kind, given):
+def test_anything_else_is_wrong(user, totp, kind):
     RecoveryCodes.activate(user)
-    assert kind().verify(None, user, given) is None
+    for given in ("000000", "", 5, None, [], {"a": 1}, "\x00", "é" * 99):
+        assert kind().verify(None, user, given) is None, given
 
 
 def test_the_packages_own_flow_opens_a_session_with_both(browser, user, totp):
@@ -132,18 +125,18 @@ def test_the_packages_own_flow_opens_a_session_with_both(browser, user, totp):
 
 
 def test_its_passkey_needs_nothing_else(browser, user):
-    passkey = Passkey(synced=True)
-    registered(user, passkey)
-    assert by_passkey(browser, user, passkey).status_code == 302
+    device = SoftwareAuthenticator()
+    registered(user, device)
+    assert by_passkey(browser, user, device).status_code == 302
     assert said(browser)[1] == "aal2"
 
 
 def test_a_password_is_not_enough_where_there_is_a_passkey(browser, user):
-    registered(user, Passkey(synced=True))
-    response = by_api(browser, user)
+    registered(user, SoftwareAuthenticator())
+    response = begin(browser, user)
     assert (response.status_code, response.json()["code"]) == (403, "sign_in_refused")
     RecoveryCodes.activate(user)
-    assert by_api(browser, user).json()["offered"] == ["recovery_code"]
+    assert begin(browser, user).json()["offered"] == ["recovery_code"]
 
 
 def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, settings):
@@ -153,8 +146,8 @@ def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, set
     trust.trust_browser(browser.get("/").wsgi_request, user, response)
     name = app_settings.TRUST_COOKIE_NAME
     browser.cookies[name] = response.cookies[name].value
-    assert by_api(browser, user).status_code == 200
-    assert by_api(Client(), user).status_code == 401
+    assert begin(browser, user).status_code == 200
+    assert begin(Client(), user).status_code == 401
 
 
 def test_without_a_policy_the_check_says_what_can_be_walked_round(settings):

@@ -6,10 +6,7 @@ from tests.settings import AUTHENTICATION_BACKENDS, INSTALLED_APPS, MIDDLEWARE
 ROOT_URLCONF = "tests.tokens.contrib.headless.urls"
 INSTALLED_APPS += ["django.contrib.humanize", "allauth", "allauth.account", "allauth.usersessions", "allauth.headless"]
 INSTALLED_APPS += ["allauth.mfa", "allauth.socialaccount", "allauth.socialaccount.providers.dummy"]
-MIDDLEWARE += [
-    "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
-]
+MIDDLEWARE += ["allauth.account.middleware.AccountMiddleware", "allauth.usersessions.middleware.UserSessionsMiddleware"]
 AUTHENTICATION_BACKENDS += ["allauth.account.auth_backends.AuthenticationBackend"]
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 USERSESSIONS_ADAPTER = "tokens.contrib.allauth.UserSessionsAdapter"

@@ -1,6 +1,6 @@
 """django-allauth: who acts for an app client, and that its list of sessions ends ours.
 
-`tests.tokens.contrib.test_allauth` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import who
+from tests.tokens.edge import signed_in_as, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -78,8 +78,7 @@ def test_signing_out_the_other_sessions_ends_ours(user, django_capture_on_commit
     for browser in browsers:
         login(browser, user)
         assert browser.get("/accounts/sessions/").status_code == 200
-    stranger = Client()
-    login(stranger, UserFactory())
+    stranger = signed_in_as(UserFactory())
     assert UserSession.objects.filter(user=user).count() == 3
     with django_capture_on_commit_callbacks(execute=True):  # The process learns of the end when it is committed.
         assert browsers[0].post("/accounts/sessions/").status_code == 302

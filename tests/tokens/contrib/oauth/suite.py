@@ -1,6 +1,6 @@
 """django-oauth-toolkit: what it grants on a session ends with the session, the alarm and a new password.
 
-`tests.tokens.contrib.test_oauth_toolkit` runs this file, with settings of its own.
+`tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,9 @@ from oauth2_provider.models import (
 
 from accounts.links import Purpose
 from accounts.service import alarm
-from tests.browsers import FIREFOX, login, post
+from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory, link_token
+from tests.tokens.edge import signed_in_as
 from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.contrib.oauth_toolkit.checks import check_validator
 from tokens.contrib.oauth_toolkit.models import Granted
@@ -108,8 +109,7 @@ def revoke_by_command(browser: Client, user: Any) -> None:
 
 
 def end_elsewhere(browser: Client, user: Any) -> None:
-    elsewhere = Client(headers={"User-Agent": FIREFOX})
-    login(elsewhere, user)
+    elsewhere = signed_in_as(user)
     assert elsewhere.delete("/api/auth/sessions").status_code == 204
 
 
@@ -157,8 +157,8 @@ WAYS: list[Callable[[Client, Any], None]] = [
 OF_THE_USER = [deactivate, change_password, reset_password, raise_alarm]
 
 
-@pytest.mark.parametrize("end", WAYS)
 class TestTheEndOfTheSession:
+    @pytest.mark.parametrize("end", WAYS)
     def test_ends_codes_access_tokens_and_refresh_tokens(self, application, signed_in, user, end):
         tokens, code = granted(signed_in), code_for(signed_in)
         rotated = granted(signed_in)
@@ -171,22 +171,20 @@ class TestTheEndOfTheSession:
         for model in (get_access_token_model(), get_refresh_token_model(), get_grant_model(), Granted):
             assert not model.objects.exists()
 
-    def test_leaves_what_another_user_has_granted(self, application, signed_in, user, another, end):
-        other = another()
-        login(other, UserFactory())
-        tokens = granted(other)
+    @pytest.mark.parametrize("end", [sign_out, change_password], ids=["one session", "all of a user"])
+    def test_leaves_what_another_user_has_granted(self, application, signed_in, user, end):
+        tokens = granted(signed_in_as(UserFactory()))
         granted(signed_in)
         end(signed_in, user)
         assert works(tokens)
         assert renew(tokens).status_code == 200
 
 
-@pytest.mark.parametrize("end", [sign_out, sign_out_on_a_page, *OF_THE_USER])
+@pytest.mark.parametrize("end", [sign_out, *OF_THE_USER])
 def test_what_was_granted_on_another_session_or_on_none_ends_with_a_new_password_and_the_alarm(
-    application, signed_in, user, another, end
+    application, signed_in, user, end
 ):
-    other = another()
-    login(other, user)
+    other = signed_in_as(user)
     tokens, soon = granted(other), timezone.now() + timedelta(hours=1)
     get_access_token_model().objects.create(user=user, token="alone", application=application, expires=soon)
     end(signed_in, user)
@@ -301,3 +299,7 @@ def test_a_session_that_lacks_a_factor_gets_no_tokens_until_it_is_given(applicat
     assert renew(answer).status_code == 400
     require(REQUIRED_FACTORS="nobody")
     assert renew(answer).status_code == 200
+
+
+def test_the_migrations_of_the_adapter_are_complete(db):
+    call_command("makemigrations", "--check", "--dry-run")
