@@ -11,7 +11,7 @@ from accounts.models import User
 from tests import large_site as crowd
 from tests.browsers import login
 from tests.factories import AdminFactory
-from tests.tokens.service.statements import explained, statements
+from tests.tokens.service.statements import explained, rows_read, statements
 from tokens import admin as tokens_admin
 from tokens.models import RefreshToken
 from tokens.service import overview
@@ -57,10 +57,6 @@ def scans(browser: Client, path: str, query: str = "") -> list[dict[str, Any]]:
             found += [node for node in explained(sql) if node.get("Relation Name") == table]
     assert found
     return found
-
-
-def rows_read(scan: dict[str, Any]) -> float:
-    return (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)) * scan["Actual Loops"]
 
 
 def test_a_list_of_the_admin_reads_no_more_rows_than_it_may_show(admin, subtests):

@@ -24,7 +24,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
+from tests.tokens import test_user_models
 from tests.tokens.edge import EXPIRED, unsigned
+from tests.tokens.test_user_models import banned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries
@@ -282,6 +284,26 @@ class TestAnOpenSocket:
             raise sockets.FeedUnavailable
 
         assert self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails))["code"] == TRY_AGAIN
+
+    @pytest.fixture
+    def bans(self, settings: Any) -> None:
+        """A backend with rules of its own decides who may act. They write nothing that could be heard of."""
+        settings.AUTHENTICATION_BACKENDS = [f"{test_user_models.HERE}.Bans"]
+        banned.clear()
+
+    def test_is_closed_when_its_user_is_banned(self, bans, signed_in, user):
+        message = self.run(signed_in, lambda: banned.add(user.pk))
+        assert message == {"type": "websocket.close", "code": SESSION_ENDED}
+        assert Echo.left == [SESSION_ENDED]
+
+    def test_goes_on_when_another_user_is_banned(self, bans, signed_in):
+        self.run(signed_in, lambda: banned.add(UserFactory().pk), then="go on")
+
+    def test_goes_on_when_the_rule_fails(self, bans, signed_in, monkeypatch):
+        def fails(*arguments: Any) -> Any:
+            raise RuntimeError("a bug")
+
+        self.run(signed_in, lambda: monkeypatch.setattr(test_user_models.Bans, "get_user", fails), then="go on")
 
 
 @pytest.fixture

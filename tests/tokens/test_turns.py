@@ -87,6 +87,12 @@ class TestOfTheRequestsThatWait:
             assert [crowd.arrives(), crowd.arrives()] == [True, False]
         assert len(crowd.leaves()) == PLACES + 1
 
+    def test_as_many_of_those_wait_as_there_are_turns_and_further_ones_are_refused(self, crowd):
+        crowd.ours = Turns(2)
+        with crowd.ours.turn(), crowd.ours.turn():
+            assert [crowd.arrives() for _ in range(5)] == [True, True, False, False, False]
+        assert len(crowd.leaves()) == 2
+
     def test_the_first_to_come_is_the_first_to_run(self, crowd):
         names = [f"user {number}" for number in range(PLACES)]
         with crowd.ours.turn():

@@ -2,14 +2,13 @@
 
 from datetime import datetime, timedelta
 from io import StringIO
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
+from tests.tokens.service.statements import query, statements
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -36,12 +35,13 @@ def left() -> dict[str, int]:
     return {kind: list(kinds).count(kind) for kind in kinds}
 
 
-@pytest.mark.parametrize("kind", SecurityEvent.Kind.values)
-def test_only_attempts_are_deleted_after_thirty_days(kind, clock):
-    events(kind, clock.now - RETENTION - timedelta(seconds=1))
-    events(kind, clock.now - RETENTION + timedelta(seconds=1))
+def test_only_attempts_are_deleted_after_thirty_days(clock):
+    kinds = set(SecurityEvent.Kind.values) - {"purged"}
+    for kind in kinds:
+        events(kind, clock.now - RETENTION - timedelta(seconds=1))
+        events(kind, clock.now - RETENTION + timedelta(seconds=1))
     purge()
-    assert SecurityEvent.objects.filter(kind=kind, created_at__lt=clock.now).count() == (1 if kind in ATTEMPTS else 2)
+    assert left() == {kind: 1 if kind in ATTEMPTS else 2 for kind in kinds}
 
 
 def test_they_count_as_events(clock):
@@ -73,16 +73,10 @@ def test_the_index_of_kinds_finds_them(clock):
     """Without the index, each purge would read all events of more than a year."""
     events("signed_in", clock.now - 2 * RETENTION, 3000)
     events("password_reset", clock.now - 2 * RETENTION, 100)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    with CaptureQueriesContext(connection) as context:
-        purge("--batch-size=10")
+    query("ANALYZE")
     table = SecurityEvent._meta.db_table
-    found: list[Any] = [
-        query["sql"]
-        for query in context.captured_queries
-        if query["sql"].startswith("DELETE") and table in query["sql"] and "'password_reset'" in query["sql"]
-    ]
+    sent = statements(lambda: purge("--batch-size=10"))
+    found = [sql for sql in sent if sql.startswith("DELETE") and table in sql and "'password_reset'" in sql]
     assert len(found) == 11
     for sql in found:
         with connection.cursor() as cursor:

@@ -254,15 +254,15 @@ class TestASignature:
         header, claims = good()
         assert_refused(signed_by_us(header | {"kid": keys.derive([OLD_SECRET]).kid}, claims))
 
-    @pytest.mark.parametrize("spare", range(1, 16))
-    def test_has_no_spare_bits_set(self, spare):
+    def test_has_no_spare_bits_set(self):
         text = minted()
         last = ALPHABET.index(text[-1])
         assert last % 16 == 0
-        changed = text[:-1] + ALPHABET[last + spare]
-        # A lenient decoder reads the same 64 bytes from it, so the spelling itself must be checked.
-        assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
-        assert_refused(changed)
+        for spare in range(1, 16):
+            changed = text[:-1] + ALPHABET[last + spare]
+            # A lenient decoder reads the same 64 bytes from it, so the spelling itself must be checked.
+            assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
+            assert_refused(changed)
 
     @pytest.mark.parametrize("change", ["{}=", "{}==", "{}A", "{}AA", "{} ", "{}\n", " {}", "{}.", ".{}", "{0}.{0}"])
     def test_has_nothing_before_or_after_it(self, change):

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.tokens.protocol import simulation
-from tests.tokens.protocol.model import NEW, OLD, PLANTED, Browser, Release, Server, World
+from tests.tokens.protocol.model import OLD, Release
 from tests.tokens.protocol.search import Scale, search
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, RefreshToken, dumps, loads
 from tokens.protocol.rotation import Decision
@@ -30,27 +30,6 @@ class TestATokenOfTheNewName:
         assert new[:60] == old[:60]
         assert new[-20:] != old[-20:]
         assert loads(old, {KEY_ID: KEY}) == loads(old, {KEY_ID: KEY}, old_name=True) == TOKEN
-
-
-class TestTheModel:
-    @pytest.mark.parametrize("release", [Release.WRITES_NEW, Release.WRITES_OLD])
-    def test_a_planted_token_does_not_count_beside_the_new_name_and_is_replaced(self, release):
-        world, browser = World(Server()), Browser()
-        browser.plant(0.0)
-        assert browser.cookies == {NEW: 0, OLD: PLANTED}
-        world.refresh(browser, 0.0, 0.0, releases=(release, release))
-        world.run(1.0)
-        assert browser.cookies == ({NEW: 1} if release is Release.WRITES_NEW else {OLD: 1})
-        assert not world.signed_out
-
-    def test_a_planted_token_alone_counts_as_signed_out(self):
-        """Otherwise the simulation could not fail."""
-        world, browser = World(Server()), Browser()
-        browser.cookies = {}
-        browser.plant(0.0)
-        world.refresh(browser, 0.0, 0.0)
-        world.run(1.0)
-        assert world.signed_out
 
 
 @pytest.mark.long
