@@ -331,12 +331,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
     ("W028", WARNING, installed("allauth.usersessions"), "django-allauth's list"),
     ("W030", WARNING, installed("allauth.mfa", TOKENS={}), "django-allauth's second factor can be walked round"),
-    (
-        "W029",
-        WARNING,
-        installed("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"),
-        "/.well-known/jwks.json",
-    ),
+    ("W029", WARNING, installed("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"), "/.well-known/jwks.json"),
     ("W027", WARNING, installed("oauth2_provider"), "django-oauth-toolkit"),
     ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),

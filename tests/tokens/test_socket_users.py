@@ -110,6 +110,10 @@ def headers_of(client: Client | None, origin: str | None = HERE, **more: str) ->
     return [(name.encode(), value.encode()) for name, value in found]
 
 
+def of(user: Any) -> Any:
+    return type(user).objects.filter(pk=user.pk)
+
+
 def opened(headers: list[tuple[bytes, bytes]], application: Any = APPLICATION) -> Any:
     """Open a socket. Return what it says, or the code with which the handshake is refused."""
 
@@ -180,7 +184,7 @@ class TestAHandshake:
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_of_a_deactivated_user_has_no_user(self, signed_in, user):
-        type(user).objects.filter(pk=user.pk).update(is_active=False)
+        of(user).update(is_active=False)
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_while_the_database_is_down_is_refused_for_now(self, signed_in, monkeypatch):
@@ -220,7 +224,7 @@ class TestAnOpenSocket:
         monkeypatch.setattr(type(feed), "seconds_until_due", lambda self: 0.0)
         monkeypatch.setattr(type(feed), "_may_ask", lambda self, now: True)
 
-    def run(self, client: Client, act: Callable[[], None], then: str = "close") -> Any:
+    def run(self, client: Client, act: Callable[[], Any], then: str = "close") -> Any:
         """Open a socket, act, and return the code of its end, or what it echoes if it stays open."""
 
         async def steps() -> Any:
@@ -241,18 +245,17 @@ class TestAnOpenSocket:
 
         return async_to_sync(steps)()
 
-    @pytest.mark.parametrize("reason", [RefreshToken.Reason.ENDED_BY_STAFF, RefreshToken.Reason.SIGNED_OUT])
-    def test_is_closed_when_its_session_ends(self, signed_in, reason):
-        message = self.run(signed_in, lambda: revoke(RefreshToken.objects.all(), reason))
+    CLOSED: dict[str, Callable[[Any], Any]] = {
+        "its session is ended": lambda user: revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF),
+        "it is signed out": lambda user: revoke(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT),
+        "its user is deactivated by SQL": lambda user: of(user).update(is_active=False),
+        "its user is deleted": lambda user: user.delete(),
+    }
+
+    @pytest.mark.parametrize("act", CLOSED.values(), ids=CLOSED)
+    def test_is_closed_when(self, signed_in, user, act):
+        message = self.run(signed_in, lambda: act(user))
         assert message == {"type": "websocket.close", "code": SESSION_ENDED}
-        assert Echo.left == [SESSION_ENDED]
-
-    def test_is_closed_when_its_user_is_deactivated_by_sql(self, signed_in, user):
-        self.run(signed_in, lambda: type(user).objects.filter(pk=user.pk).update(is_active=False))
-        assert Echo.left == [SESSION_ENDED]
-
-    def test_is_closed_when_its_user_is_deleted(self, signed_in, user):
-        self.run(signed_in, lambda: user.delete() and None)
         assert Echo.left == [SESSION_ENDED]
 
     def test_is_closed_when_its_session_expires(self, signed_in, monkeypatch):
@@ -292,8 +295,7 @@ class TestAnOpenSocket:
         banned.clear()
 
     def test_is_closed_when_its_user_is_banned(self, bans, signed_in, user):
-        message = self.run(signed_in, lambda: banned.add(user.pk))
-        assert message == {"type": "websocket.close", "code": SESSION_ENDED}
+        self.run(signed_in, lambda: banned.add(user.pk))
         assert Echo.left == [SESSION_ENDED]
 
     def test_goes_on_when_another_user_is_banned(self, bans, signed_in):

@@ -110,10 +110,7 @@ def test_a_name_in_any_script_is_printed_unchanged_and_no_secret_is_printed(ada)
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [
-        ("--user=nobody@example.org", "there is no user 'nobody@example.org'"),
-        ("--user=", "there is no user ''"),
-    ],
+    [("--user=nobody@example.org", "there is no user 'nobody@example.org'"), ("--user=", "there is no user ''")],
 )
 def test_an_invalid_argument_is_rejected(argument, message, ada):
     with pytest.raises(CommandError, match=message):

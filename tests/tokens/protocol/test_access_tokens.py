@@ -364,6 +364,7 @@ class TestTheProjectsOwnClaims:
         with pytest.raises(ValueError, match=name):
             minted(extra={"roles": [], name: "mine"})
 
+    @pytest.mark.at_length_on("sqlite")
     @pytest.mark.parametrize("hook", [None, "roles_of"])
     def test_come_from_a_function_that_is_called_with_the_user(self, api, user, settings, hook):
         settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.{hook}"} if hook else {}

@@ -10,9 +10,7 @@ import pytest
 
 from tests.tokens.protocol import simulation
 from tests.tokens.protocol.model import OLD, Release
-from tests.tokens.protocol.search import Scale, search
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, RefreshToken, dumps, loads
-from tokens.protocol.rotation import Decision
 
 KEY_ID, KEY = b"kkid", b"k" * 32
 TOKEN = RefreshToken(UUID("01939d2a-7c00-7abc-8def-0123456789ab"), bytes(range(16)), 7)
@@ -49,20 +47,3 @@ class TestTheSimulation:
             Release, "presented", lambda self, found: found[OLD] if OLD in found else new_first(self, found)
         )
         assert simulation.signed_out(simulation.UPGRADED, histories) > histories * 0.8
-
-
-@pytest.mark.long
-class TestTheSearch:
-    def test_finds_no_history_that_ends_an_honest_session(self):
-        result = search(Scale(renames=True, messages=1), worlds=150_000)
-        assert (result.history, result.left) == (None, 0)
-        assert result.worlds > 14_000
-
-    @pytest.mark.exhaustive
-    def test_finds_none_among_the_nearest_histories_with_two_messages_at_once(self):
-        assert search(Scale(renames=True, messages=2), worlds=100_000).history is None
-
-    def test_finds_one_if_the_other_name_is_not_deleted(self):
-        history = search(Scale(renames=True, messages=2, other_name_stays=True), worlds=150_000).history
-        assert history is not None
-        assert history[-1].endswith(Decision.REUSE.value)

@@ -73,43 +73,34 @@ def of(user: Any) -> Any:
     return models.QuerySet(User).filter(pk=user.pk)
 
 
-CHANGES = {
-    # how the user is changed, why their sessions end, and whether this process ends them before the feed is read
-    "a password is set and saved": (set_password, "password_changed", False),
-    "a hash is assigned": (saved(password=NEW), "password_changed", False),
-    "a hash is assigned, and saved alone": (saved(password=NEW, update_fields=["password"]), "password_changed", False),
-    "a hash is saved by a proxy model": (saved(Proxied, password=NEW), "password_changed", False),
-    "a hash is written by bulk_update": (bulk_update(password=NEW), "password_changed", False),
-    "a hash is written by update": (lambda user: of(user).update(password=NEW), "password_changed", False),
-    "a hash is written by SQL": (
-        sql("UPDATE accounts_user SET password = 'another' WHERE id = %s"),
-        "password_changed",
-        False,
-    ),
-    "the user is deactivated by save": (saved(is_active=False), "user_disabled", True),
-    "the user is deactivated by a save of one field": (
-        saved(is_active=False, update_fields=["is_active"]),
-        "user_disabled",
-        True,
-    ),
-    "the user is deactivated by a proxy model": (saved(Proxied, is_active=False), "user_disabled", False),
-    "the user is deactivated by update": (
-        lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
-        "user_disabled",
-        True,
-    ),
-    "the user is deactivated by bulk_update": (bulk_update(is_active=False), "user_disabled", True),
-    "the user is deactivated by update without the project's queryset": (
-        lambda user: of(user).update(is_active=False),
-        "user_disabled",
-        False,
-    ),
-    "the user is deactivated by SQL": (
-        sql("UPDATE accounts_user SET is_active = false WHERE id = %s"),
-        "user_disabled",
-        False,
-    ),
+CHANGES: dict[tuple[str, bool], dict[str, Callable[[Any], Any]]] = {
+    # why the sessions end, whether this process ends them before the feed is read, and how the user is changed
+    ("password_changed", False): {
+        "a password is set and saved": set_password,
+        "a hash is assigned": saved(password=NEW),
+        "a hash is assigned, and saved alone": saved(password=NEW, update_fields=["password"]),
+        "a hash is saved by a proxy model": saved(Proxied, password=NEW),
+        "a hash is written by bulk_update": bulk_update(password=NEW),
+        "a hash is written by update": lambda user: of(user).update(password=NEW),
+        "a hash is written by SQL": sql("UPDATE accounts_user SET password = 'another' WHERE id = %s"),
+    },
+    ("user_disabled", True): {
+        "the user is deactivated by save": saved(is_active=False),
+        "the user is deactivated by a save of one field": saved(is_active=False, update_fields=["is_active"]),
+        "the user is deactivated by update": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+        "the user is deactivated by bulk_update": bulk_update(is_active=False),
+    },
+    ("user_disabled", False): {
+        "the user is deactivated by a proxy model": saved(Proxied, is_active=False),
+        "the user is deactivated by update of another queryset": lambda user: of(user).update(is_active=False),
+        "the user is deactivated by SQL": sql("UPDATE accounts_user SET is_active = false WHERE id = %s"),
+    },
 }
+CASES = [
+    pytest.param(change, *expected, id=name)
+    for expected, changes in CHANGES.items()
+    for name, change in changes.items()
+]
 DELETIONS = {
     "the user is deleted": lambda user: User.objects.get(pk=user.pk).delete(),
     "the user is deleted by a proxy model": lambda user: Proxied.objects.get(pk=user.pk).delete(),
@@ -130,7 +121,7 @@ def is_ended(process: AnotherProcess, holder: Holder) -> bool:
     return process.is_revoked(holder.id, str(holder.user.pk))
 
 
-@pytest.mark.parametrize(("change", "reason", "at_once"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("change", "reason", "at_once"), CASES)
 def test_all_sessions_of_the_user_and_no_others_end_when(elsewhere, holder, change, reason, at_once):
     second, other = Holder(holder.user), Holder(UserFactory())
     change(holder.user)
