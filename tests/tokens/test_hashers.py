@@ -16,10 +16,10 @@ from accounts.models import User
 from tests.accounts.steps import NEW_PASSWORD, ask, events, seen, statements
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
-from tests.hashers import CheapArgon2, CheapPBKDF2
+from tests.hashers import CheapArgon2, CheapPBKDF2, CheapScrypt
 from tests.tokens.edge import EXPIRED
 from tokens import hashers
-from tokens.hashers import Busy, Scrypt, turns
+from tokens.hashers import Busy, turns
 from tokens.models import SecurityEvent
 
 HTML = {"Accept": "text/html"}
@@ -62,7 +62,9 @@ class TestTurns:
             settings.TOKENS = {"MAX_HASHINGS": size}
             assert (can_hash(size), can_hash(size + 1)) == (True, False)
 
-    @pytest.mark.parametrize("hasher", [CheapArgon2(), CheapPBKDF2(), Scrypt()], ids=lambda hasher: hasher.algorithm)
+    @pytest.mark.parametrize(
+        "hasher", [CheapArgon2(), CheapPBKDF2(), CheapScrypt()], ids=lambda hasher: hasher.algorithm
+    )
     def test_every_algorithm_takes_a_turn_and_returns_it(self, hasher, taken):
         encoded = hasher.encode(PASSWORD, hasher.salt())
         assert hasher.verify(PASSWORD, encoded)
@@ -111,6 +113,7 @@ KINDS = {
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestARequestWithoutATurn:
     @pytest.mark.parametrize(("requests", "send", "content_type", "text", "statuses"), KINDS.values(), ids=KINDS)
     def test_it_is_503_and_succeeds_later(self, browser, taken, requests, send, content_type, text, statuses):

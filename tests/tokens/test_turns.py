@@ -144,6 +144,7 @@ NOBODY = "nobody@example.org"
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestASignIn:
     @pytest.fixture(autouse=True)
     def _one_turn(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +183,7 @@ class TestASignIn:
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestARequestWithoutAPlace:
     @pytest.fixture(autouse=True)
     def _on(self, throttled: Callable[..., None], clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +217,7 @@ class TestARequestWithoutAPlace:
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestGoodSignIns:
     @pytest.fixture(autouse=True)
     def _on(self, throttled: Callable[..., None], clock: Any) -> None:
