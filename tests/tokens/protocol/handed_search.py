@@ -36,11 +36,10 @@ class Kind(Enum):
 
 def answer(rule: Rule, row: Row, held: int | None, now: int, kind: Kind) -> Answer:
     """Return what becomes of a request. ``held``: the generation of the client's refresh token, if it has one."""
-    presented = 0 if held is None or kind is not Kind.API else held
-    by_django = held is None or kind is not Kind.API
-    if by_django and not _is_presented(rule, row.decision(presented, now), kind):
+    presented = held if kind is Kind.API else None
+    if presented is None and not _is_presented(rule, row.decision(0, now), kind):
         return Answer(row, held)
-    given = refreshed(row, presented, now)
+    given = refreshed(row, presented or 0, now)
     return given if given.is_served else given._replace(held=held)
 
 

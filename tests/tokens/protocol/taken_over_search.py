@@ -24,8 +24,8 @@ class Rule(Enum):
 
 def answer(rule: Rule, row: Row, held: int | None, now: int, kind: Kind) -> Answer:
     """Return what becomes of a request. ``held``: the generation of the client's refresh token, if it has one."""
-    is_old = held is None or kind is not Kind.API
-    if is_old and row.state.generation > 0:
+    presented = held if kind is Kind.API else None
+    if presented is None and row.state.generation > 0:
         if rule is Rule.REFUSED:
             return Answer(row, held)
         if rule is Rule.REPEATED:
@@ -33,7 +33,7 @@ def answer(rule: Rule, row: Row, held: int | None, now: int, kind: Kind) -> Answ
             return Answer(row, row.state.generation, is_served=True, is_recorded=True)
         if rule is Rule.ANOTHER_SESSION:
             return Answer(row, held, is_served=True, broken=FORKED)
-    given = refreshed(row, 0 if is_old or held is None else held, now)
+    given = refreshed(row, presented or 0, now)
     return given if given.is_served else given._replace(held=held)
 
 
