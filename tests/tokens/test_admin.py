@@ -16,10 +16,12 @@ from django.urls import get_resolver, reverse
 from accounts.models import User
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import statements
 from tokens import admin as admin_module
 from tokens.admin import MAX_LISTED, RefreshTokenAdmin
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
+from tokens.service.client import Client as Browser
 
 pytestmark = pytest.mark.django_db
 
@@ -91,8 +93,7 @@ def is_signed_out(browser: Client, clock: Any) -> bool:
 
 def session_of(user: Any, **ended: Any) -> RefreshToken:
     """Return a session that this user has just opened in a new browser."""
-    login(Client(headers={"User-Agent": CURL}), user)
-    session: RefreshToken = RefreshToken.objects.filter(user=user).order_by("-id")[0]
+    session: RefreshToken = Holder(user, Browser("127.0.0.1", CURL)).grant.session
     RefreshToken.objects.filter(pk=session.pk).update(**ended)
     return session
 

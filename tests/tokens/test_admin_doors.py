@@ -1,8 +1,11 @@
 """What members of the staff can learn and do in the admin, and what is left of it in its log."""
 
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
 
+from tests.tokens.service.holders import Holder
 from tests.tokens.test_admin import (
     DEVICES,
     EVENTS,
@@ -18,7 +21,9 @@ from tests.tokens.test_admin import (
     staff,
     users_browser,
 )
+from tokens import admin as admin_module
 from tokens.models import RefreshToken
+from tokens.service import revocation
 
 __all__ = ["admin", "boss", "session", "staff", "users_browser"]
 
@@ -69,6 +74,19 @@ class TestTheLog:
         admin.post(revoke_url(user))
         [entry] = LogEntry.objects.all()
         assert (entry.user, entry.object_id, entry.change_message) == (boss, str(user.pk), "1 session revoked.")
+
+    def test_does_not_name_a_session_that_somebody_else_ends_at_the_same_moment(self, admin, user, monkeypatch):
+        ours, theirs = Holder(user), Holder(user)
+
+        def revoke_late(*arguments: Any, **options: Any) -> Any:
+            theirs.end()
+            return revocation.revoke_all(*arguments, **options)
+
+        monkeypatch.setattr(admin_module, "revoke_all", revoke_late)
+        assert revoke(admin, ours.row, theirs.row).status_code == 302
+        [entry] = LogEntry.objects.all()
+        assert (entry.object_id, entry.change_message) == (str(ours.id), "1 session revoked.")
+        assert theirs.row.revoked_reason == RefreshToken.Reason.SIGNED_OUT
 
 
 def test_who_may_revoke_but_not_look_does_not_learn_the_address(staff, user, session):

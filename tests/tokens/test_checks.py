@@ -110,13 +110,9 @@ def throttled(**values: Any) -> Arrange:
     return arrange
 
 
-def database(vendor: str) -> Arrange:
-    return lambda settings, patch: patch.setattr(databases, "connections", {"default": SimpleNamespace(vendor=vendor)})
-
-
-def sqlite_in(zone: str | None) -> Arrange:
-    """Use SQLite with a time zone of the connection."""
-    connection = SimpleNamespace(vendor="sqlite", settings_dict={"TIME_ZONE": zone})
+def database(vendor: str, zone: str | None = None) -> Arrange:
+    """Use this kind of database, with a time zone of the connection."""
+    connection = SimpleNamespace(vendor=vendor, settings_dict={"TIME_ZONE": zone})
     return lambda settings, patch: patch.setattr(databases, "connections", {"default": connection})
 
 
@@ -135,10 +131,6 @@ class Replicated:
 
     def db_for_read(self, model: Any, **hints: Any) -> str:
         return "other"
-
-
-def routed(router: Any) -> Arrange:
-    return lambda settings, patch: setattr(settings, "DATABASE_ROUTERS", [router])
 
 
 def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arrange:
@@ -198,12 +190,6 @@ def another_app(name: str, *, is_ours: bool) -> Arrange:
     return arrange
 
 
-def oauth_toolkit_without_adapter(settings: Any, patch: pytest.MonkeyPatch) -> None:
-    # Only the name counts. With the app itself, its own checks would ask for tables.
-    is_installed = apps.is_installed
-    patch.setattr(apps, "is_installed", lambda name: name == "oauth2_provider" or is_installed(name))
-
-
 def urls(*found: Any, framework: bool = True) -> Arrange:
     """The project has these URLs. ``framework``: whether REST framework is in INSTALLED_APPS."""
 
@@ -218,8 +204,8 @@ def urls(*found: Any, framework: bool = True) -> Arrange:
     return arrange
 
 
-def with_allauth(app: str, **values: Any) -> Arrange:
-    """Let this app of django-allauth be installed, by its name only: it would ask for tables and more settings."""
+def installed(app: str, **values: Any) -> Arrange:
+    """Let this app be installed, by its name only: it would ask for tables and more settings."""
 
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
         is_installed = apps.is_installed
@@ -307,8 +293,8 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
-    ("E041", ERROR, routed(Divided("user")), "accounts.User is written to 'other'"),
-    ("E040", ERROR, sqlite_in("Europe/Berlin"), 'DATABASES["default"]'),
+    ("E041", ERROR, setting("DATABASE_ROUTERS", [Divided("user")]), "accounts.User is written to 'other'"),
+    ("E040", ERROR, database("sqlite", "Europe/Berlin"), 'DATABASES["default"]'),
     ("E060", ERROR, tokens(CLAIMS_HOOK="tests.tokens.test_checks.an_old_hook"), "one argument only"),
     ("E061", ERROR, tokens(OWN_METHODS=["badge", "a badge"]), "'a badge'"),
     ("E062", ERROR, tokens(BACKEND_METHODS={"ldap.Backend": ["password"]}), "'password'"),
@@ -343,15 +329,10 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
     ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
-    ("W028", WARNING, with_allauth("allauth.usersessions"), "django-allauth's list"),
-    ("W030", WARNING, with_allauth("allauth.mfa", TOKENS={}), "django-allauth's second factor can be walked round"),
-    (
-        "W029",
-        WARNING,
-        with_allauth("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"),
-        "/.well-known/jwks.json",
-    ),
-    ("W027", WARNING, oauth_toolkit_without_adapter, "django-oauth-toolkit"),
+    ("W028", WARNING, installed("allauth.usersessions"), "django-allauth's list"),
+    ("W030", WARNING, installed("allauth.mfa", TOKENS={}), "django-allauth's second factor can be walked round"),
+    ("W029", WARNING, installed("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"), "/.well-known/jwks.json"),
+    ("W027", WARNING, installed("oauth2_provider"), "django-oauth-toolkit"),
     ("W054", WARNING, with_a_schema_for_each_tenant(), "tokens of one tenant are good at another"),
     ("W008", WARNING, hijack_without_adapter, "django-hijack"),
 ]
@@ -469,11 +450,11 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
     *(
-        (f"a router that divides {name} from the rest", routed(Divided(name)), ["tokens.E041"])
+        (f"a router that divides {name} from the rest", setting("DATABASE_ROUTERS", [Divided(name)]), ["tokens.E041"])
         for name in ("device", "securityevent", "revocation", "rehash")
     ),
-    ("a router whose reads go to a replica", routed(Replicated()), []),
-    ("SQLite without a time zone", sqlite_in(None), []),
+    ("a router whose reads go to a replica", setting("DATABASE_ROUTERS", [Replicated()]), []),
+    ("SQLite without a time zone", database("sqlite"), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
     ("the API and the public keys", urls(API, JWKS), []),

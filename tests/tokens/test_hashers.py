@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,17 +16,15 @@ from accounts.models import User
 from tests.accounts.steps import NEW_PASSWORD, ask, events, seen, statements
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
-from tests.hashers import CheapArgon2, CheapPBKDF2
+from tests.hashers import CheapArgon2, CheapPBKDF2, CheapScrypt
 from tests.tokens.edge import EXPIRED
 from tokens import hashers
-from tokens.hashers import Busy, Scrypt, Turns, turns
+from tokens.hashers import Busy, turns
 from tokens.models import SecurityEvent
 
 HTML = {"Accept": "text/html"}
 UNKNOWN = "stranger@example.org"
 """An address without an account."""
-DEADLINE, LONG = 30.0, 600.0
-"""Seconds: after which a test that would wait forever fails, and longer than a test lasts."""
 
 
 @pytest.fixture
@@ -66,36 +62,9 @@ class TestTurns:
             settings.TOKENS = {"MAX_HASHINGS": size}
             assert (can_hash(size), can_hash(size + 1)) == (True, False)
 
-    def test_as_many_more_wait_and_further_ones_are_refused_immediately(self, monkeypatch):
-        monkeypatch.setattr(hashers, "PATIENCE", LONG)
-        ours, answers = Turns(2), SimpleQueue[str]()
-
-        def hash_a_password() -> None:
-            try:
-                with ours.turn():
-                    answers.put("had a turn")
-            except Busy:
-                answers.put("refused")
-
-        with ours.turn(), ours.turn():
-            threads = [Thread(target=hash_a_password) for _ in range(5)]
-            for thread in threads:
-                thread.start()
-            assert [answers.get(timeout=DEADLINE) for _ in range(3)] == ["refused"] * 3
-        for thread in threads:
-            thread.join()
-        assert [answers.get() for _ in range(2)] == ["had a turn"] * 2
-        assert answers.empty()
-
-    def test_a_refused_wait_makes_room_for_the_next(self, impatient):
-        ours = Turns(1)
-        for _ in range(3):
-            with ours.turn(), pytest.raises(Busy), ours.turn():
-                pass
-        with ours.turn():
-            pass
-
-    @pytest.mark.parametrize("hasher", [CheapArgon2(), CheapPBKDF2(), Scrypt()], ids=lambda hasher: hasher.algorithm)
+    @pytest.mark.parametrize(
+        "hasher", [CheapArgon2(), CheapPBKDF2(), CheapScrypt()], ids=lambda hasher: hasher.algorithm
+    )
     def test_every_algorithm_takes_a_turn_and_returns_it(self, hasher, taken):
         encoded = hasher.encode(PASSWORD, hasher.salt())
         assert hasher.verify(PASSWORD, encoded)
@@ -144,6 +113,7 @@ KINDS = {
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestARequestWithoutATurn:
     @pytest.mark.parametrize(("requests", "send", "content_type", "text", "statuses"), KINDS.values(), ids=KINDS)
     def test_it_is_503_and_succeeds_later(self, browser, taken, requests, send, content_type, text, statuses):

@@ -122,12 +122,7 @@ class TestSignIns:
     def test_a_password_that_the_server_was_too_busy_to_hash_is_counted(self, monkeypatch):
         monkeypatch.setattr(hashers, "PATIENCE", 0)
         turns = hashers.Turns(1)
-        with (
-            counted(("hashings_refused_total",)),
-            turns.turn(),
-            pytest.raises(hashers.Busy),
-            turns.turn(),
-        ):
+        with counted(("hashings_refused_total",)), turns.turn(), pytest.raises(hashers.Busy), turns.turn():
             pass
 
 

@@ -24,7 +24,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
+from tests.tokens import test_user_models
 from tests.tokens.edge import EXPIRED, unsigned
+from tests.tokens.test_user_models import banned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries
@@ -108,6 +110,10 @@ def headers_of(client: Client | None, origin: str | None = HERE, **more: str) ->
     return [(name.encode(), value.encode()) for name, value in found]
 
 
+def of(user: Any) -> Any:
+    return type(user).objects.filter(pk=user.pk)
+
+
 def opened(headers: list[tuple[bytes, bytes]], application: Any = APPLICATION) -> Any:
     """Open a socket. Return what it says, or the code with which the handshake is refused."""
 
@@ -178,7 +184,7 @@ class TestAHandshake:
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_of_a_deactivated_user_has_no_user(self, signed_in, user):
-        type(user).objects.filter(pk=user.pk).update(is_active=False)
+        of(user).update(is_active=False)
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_while_the_database_is_down_is_refused_for_now(self, signed_in, monkeypatch):
@@ -218,7 +224,7 @@ class TestAnOpenSocket:
         monkeypatch.setattr(type(feed), "seconds_until_due", lambda self: 0.0)
         monkeypatch.setattr(type(feed), "_may_ask", lambda self, now: True)
 
-    def run(self, client: Client, act: Callable[[], None], then: str = "close") -> Any:
+    def run(self, client: Client, act: Callable[[], Any], then: str = "close") -> Any:
         """Open a socket, act, and return the code of its end, or what it echoes if it stays open."""
 
         async def steps() -> Any:
@@ -239,18 +245,17 @@ class TestAnOpenSocket:
 
         return async_to_sync(steps)()
 
-    @pytest.mark.parametrize("reason", [RefreshToken.Reason.ENDED_BY_STAFF, RefreshToken.Reason.SIGNED_OUT])
-    def test_is_closed_when_its_session_ends(self, signed_in, reason):
-        message = self.run(signed_in, lambda: revoke(RefreshToken.objects.all(), reason))
+    CLOSED: dict[str, Callable[[Any], Any]] = {
+        "its session is ended": lambda user: revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF),
+        "it is signed out": lambda user: revoke(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT),
+        "its user is deactivated by SQL": lambda user: of(user).update(is_active=False),
+        "its user is deleted": lambda user: user.delete(),
+    }
+
+    @pytest.mark.parametrize("act", CLOSED.values(), ids=CLOSED)
+    def test_is_closed_when(self, signed_in, user, act):
+        message = self.run(signed_in, lambda: act(user))
         assert message == {"type": "websocket.close", "code": SESSION_ENDED}
-        assert Echo.left == [SESSION_ENDED]
-
-    def test_is_closed_when_its_user_is_deactivated_by_sql(self, signed_in, user):
-        self.run(signed_in, lambda: type(user).objects.filter(pk=user.pk).update(is_active=False))
-        assert Echo.left == [SESSION_ENDED]
-
-    def test_is_closed_when_its_user_is_deleted(self, signed_in, user):
-        self.run(signed_in, lambda: user.delete() and None)
         assert Echo.left == [SESSION_ENDED]
 
     def test_is_closed_when_its_session_expires(self, signed_in, monkeypatch):
@@ -282,6 +287,25 @@ class TestAnOpenSocket:
             raise sockets.FeedUnavailable
 
         assert self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails))["code"] == TRY_AGAIN
+
+    @pytest.fixture
+    def bans(self, settings: Any) -> None:
+        """A backend with rules of its own decides who may act. They write nothing that could be heard of."""
+        settings.AUTHENTICATION_BACKENDS = [f"{test_user_models.HERE}.Bans"]
+        banned.clear()
+
+    def test_is_closed_when_its_user_is_banned(self, bans, signed_in, user):
+        self.run(signed_in, lambda: banned.add(user.pk))
+        assert Echo.left == [SESSION_ENDED]
+
+    def test_goes_on_when_another_user_is_banned(self, bans, signed_in):
+        self.run(signed_in, lambda: banned.add(UserFactory().pk), then="go on")
+
+    def test_goes_on_when_the_rule_fails(self, bans, signed_in, monkeypatch):
+        def fails(*arguments: Any) -> Any:
+            raise RuntimeError("a bug")
+
+        self.run(signed_in, lambda: monkeypatch.setattr(test_user_models.Bans, "get_user", fails), then="go on")
 
 
 @pytest.fixture

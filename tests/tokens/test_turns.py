@@ -87,6 +87,12 @@ class TestOfTheRequestsThatWait:
             assert [crowd.arrives(), crowd.arrives()] == [True, False]
         assert len(crowd.leaves()) == PLACES + 1
 
+    def test_as_many_of_those_wait_as_there_are_turns_and_further_ones_are_refused(self, crowd):
+        crowd.ours = Turns(2)
+        with crowd.ours.turn(), crowd.ours.turn():
+            assert [crowd.arrives() for _ in range(5)] == [True, True, False, False, False]
+        assert len(crowd.leaves()) == 2
+
     def test_the_first_to_come_is_the_first_to_run(self, crowd):
         names = [f"user {number}" for number in range(PLACES)]
         with crowd.ours.turn():
@@ -138,6 +144,7 @@ NOBODY = "nobody@example.org"
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestASignIn:
     @pytest.fixture(autouse=True)
     def _one_turn(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +183,7 @@ class TestASignIn:
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestARequestWithoutAPlace:
     @pytest.fixture(autouse=True)
     def _on(self, throttled: Callable[..., None], clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +217,7 @@ class TestARequestWithoutAPlace:
 
 
 @pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
 class TestGoodSignIns:
     @pytest.fixture(autouse=True)
     def _on(self, throttled: Callable[..., None], clock: Any) -> None:

@@ -19,6 +19,7 @@ from tests.tokens.service.statements import verbs
 from tokens.backends import ModelBackend
 from tokens.models import RefreshToken
 from tokens.protocol.rotation import Decision
+from tokens.service import standing
 
 HERE = "tests.tokens.test_user_models"
 OURS = "tokens.backends.ModelBackend"
@@ -119,3 +120,26 @@ def test_without_own_rules_a_sign_in_and_a_refresh_take_no_further_statement(use
     holder = rotated_once(user, clock)
     assert holder.row.backend == ""
     assert verbs(holder.refresh) == ["UPDATE"]
+
+
+@pytest.mark.django_db
+@pytest.mark.at_length_on("sqlite")
+class TestABackendThatWasRemoved:
+    """Django signs out who has signed in by a backend that AUTHENTICATION_BACKENDS does not name any more."""
+
+    @pytest.mark.parametrize(
+        "left", [[THEIRS], [f"{HERE}.Bans"], [THEIRS, f"{HERE}.Bans"]], ids=["Django's", "one with rules", "both"]
+    )
+    def test_ends_its_sessions_at_the_next_refresh(self, user, settings, left):
+        holder = Holder(user)
+        holder.put_back(backend=f"{HERE}.Removed")
+        settings.AUTHENTICATION_BACKENDS = left
+        assert holder.is_refused()
+        assert holder.ending == ("user_disabled", 1)
+        assert standing.current(user.pk, f"{HERE}.Removed") is None
+
+    def test_leaves_sessions_alone_whose_backend_is_not_known(self, user, settings):
+        holder = Holder(user)
+        holder.put_back(backend="")
+        settings.AUTHENTICATION_BACKENDS = [THEIRS]
+        assert holder.granted()

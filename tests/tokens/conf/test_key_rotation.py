@@ -16,7 +16,7 @@ from tests.tokens.protocol.pems import pem
 from tokens.conf import signing_keys
 from tokens.models import RefreshToken, SecurityEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 VISITS = 2
 """The number of visits between two changes."""

@@ -435,6 +435,15 @@ INVALID_ORIGINS = [
     *("HTTPS://example.org", "https://EXAMPLE.org", "https://bücher.example"),  # browsers write these otherwise
     *("https://example.org:443", "http://example.org:80"),  # browsers leave the default port out
 ]
+LOOPBACK = [
+    *("http://localhost", "http://localhost:3000", "http://app.localhost:3000", "http://127.0.0.1:8000"),
+    *("http://127.1.2.3", "http://[::1]:3000", "http://[0:0:0:0:0:0:0:1]"),
+]
+NETWORK = [
+    *("http://example.org", "http://app.example.org:8080", "http://intranet", "http://192.168.1.5:3000"),
+    *("http://localhost.example.org", "http://notlocalhost", "http://127.0.0.1.example.org", "http://[fe80::1]"),
+    *("http://0.0.0.0:3000", "http://[::]:3000", "http://app.test"),
+]
 WEAK_SECRETS = {
     "short": "x" * 10,
     "a character too short": OTHER_SECRET[:49],
@@ -455,6 +464,28 @@ class TestUnsafeSettings:
         settings.TOKENS = {"TRUSTED_ORIGINS": ["https://good.example", origin]}
         assert reported() == ["E006"]
         assert messages()[0].msg.startswith("TRUSTED_ORIGINS is not an origin")
+
+    @pytest.mark.parametrize("origin", NETWORK)
+    def test_the_server_does_not_start_with_a_trusted_origin_over_http_on_the_network(self, origin, settings):
+        settings.TOKENS = {"TRUSTED_ORIGINS": [APP, origin]}
+        assert reported() == ["E034"]
+        with pytest.raises(ImproperlyConfigured, match="TRUSTED_ORIGINS"):
+            token_settings()
+
+    @pytest.mark.parametrize("origin", LOOPBACK)
+    def test_a_trusted_origin_over_http_on_the_users_own_machine_is_a_warning(self, origin, settings):
+        settings.TOKENS = {"TRUSTED_ORIGINS": [origin]}
+        assert reported() == ["W012 (warning)"]
+        assert token_settings().trusted_origins == (origin,)
+
+    @pytest.mark.parametrize("origin", [*LOOPBACK, *NETWORK])
+    def test_for_development_each_trusted_origin_over_http_is_accepted(self, origin, settings):
+        settings.DEBUG, settings.TOKENS = True, {"TRUSTED_ORIGINS": [origin]}
+        assert messages() == []
+
+    def test_a_trusted_origin_over_https_is_accepted_and_each_mistake_is_reported(self, settings):
+        settings.TOKENS = {"TRUSTED_ORIGINS": [APP, "http://b.example", "http://localhost", "http://c.example"]}
+        assert reported() == ["E034", "W012 (warning)", "E034"]
 
     @pytest.mark.parametrize("origin", ["", None, "example.org", "https://example.org/", "https://[", 5])
     def test_the_projects_own_origin_must_be_one_too(self, origin, settings):

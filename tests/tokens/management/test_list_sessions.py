@@ -8,29 +8,30 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
 
-from tests.browsers import FIREFOX, login
+from tests.browsers import FIREFOX
 from tests.factories import UserFactory
+from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import statements
 from tokens.models import Device, RefreshToken
+from tokens.service.client import Client
 
 pytestmark = pytest.mark.django_db
+
+HERE = Client("127.0.0.1", FIREFOX)
 
 
 @pytest.fixture
 def ada(clock: Any) -> RefreshToken:
     """Ada's session, opened at noon. Without a clock that stands still its times would be different in every run."""
-    login(Client(headers={"User-Agent": FIREFOX}), UserFactory(email="ada@example.org"))
-    return RefreshToken.objects.get()
+    return Holder(UserFactory(email="ada@example.org"), HERE).row
 
 
 @pytest.fixture
 def grace(ada: RefreshToken, clock: Any) -> RefreshToken:
     """Grace's session, opened a minute after Ada's. Without it a test could not tell a choice from all sessions."""
     clock.forward(60)
-    login(Client(headers={"User-Agent": "curl/8.9.1"}), UserFactory(email="grace@example.org"))
-    return RefreshToken.objects.order_by("-id")[0]
+    return Holder(UserFactory(email="grace@example.org"), Client("127.0.0.1", "curl/8.9.1")).row
 
 
 def run(*arguments: str) -> str:
@@ -110,18 +111,15 @@ def test_a_name_in_any_script_is_printed_unchanged_and_no_secret_is_printed(ada)
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [
-        ("--user=nobody@example.org", "there is no user 'nobody@example.org'"),
-        ("--user=", "there is no user ''"),
-    ],
+    [("--user=nobody@example.org", "there is no user 'nobody@example.org'"), ("--user=", "there is no user ''")],
 )
 def test_an_invalid_argument_is_rejected(argument, message, ada):
     with pytest.raises(CommandError, match=message):
         run(argument)
 
 
-def test_the_number_of_queries_does_not_grow_with_the_sessions(ada, another):
+def test_the_number_of_queries_does_not_grow_with_the_sessions(ada):
     for_one_session = statements(run)
     for _ in range(5):
-        login(another(), UserFactory())
+        Holder(UserFactory(), HERE)
     assert len(statements(run)) == len(for_one_session)

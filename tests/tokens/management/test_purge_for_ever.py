@@ -14,11 +14,8 @@ from tokens.conf.reading import MOST_SECONDS
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service.queries import was_revoked_within
 
-pytestmark = pytest.mark.django_db
-
 RETENTIONS = ["SESSION_RETENTION", "EVENT_RETENTION", "ATTEMPT_RETENTION"]
 DURATIONS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "seconds"]
-CENTURY = 100 * 365 * 86400
 
 
 def purge(*arguments: str) -> str:
@@ -64,9 +61,8 @@ def test_the_purge_works_when_the_clock_of_the_server_stands_in_1970(user, clock
 
 
 @pytest.mark.parametrize("name", DURATIONS)
-@pytest.mark.parametrize("seconds", [MOST_SECONDS + 1, CENTURY, 10**12])
-def test_a_duration_beyond_fifty_years_is_refused(name, seconds, settings):
-    settings.TOKENS = {name: seconds}
+def test_a_duration_beyond_fifty_years_is_refused(name, settings):
+    settings.TOKENS = {name: MOST_SECONDS + 1}
     [message] = [message for message in read()[1] if message.id == "tokens.E001"]
     assert f'TOKENS["{name}"]' in message.msg
     assert "1576800000" in message.msg

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
 
-from tests.browsers import FIREFOX, login
 from tests.factories import UserFactory
+from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service import revocation
 
@@ -40,8 +39,7 @@ def sessions(clock: Any) -> Sessions:
     ada, grace = UserFactory(email="ada@example.org"), UserFactory(email="grace@example.org")
     found = {}
     for name, user in [("ada, old", ada), ("ada", ada), ("grace", grace)]:
-        login(Client(headers={"User-Agent": FIREFOX}), user, remember=True)
-        found[name] = RefreshToken.objects.order_by("-id")[0]
+        found[name] = Holder(user, remember=True).row
         clock.forward(86_400 if name == "ada, old" else 60)
     return found
 

@@ -8,29 +8,20 @@ expired. `foreign_page` searches for a history in which the session of a user en
 Time passes in units. An access token lives for two units, and the grace is shorter than one. Every message arrives or
 is lost before the next unit, so that no answer is a repetition that depends on being quick. The network loses one
 response of its own, fewer than the session survives.
-
-``python -m tests.tokens.protocol.crossing_search`` prints what the searches find with each rule.
 """
 
-import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, Policy, State, begin, decide, recover
+from tests.tokens.protocol.in_turns import POLICY, ROUNDS, START, UNIT, Result, Row, acknowledged, breadth_first
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
 
-UNIT = timedelta(seconds=100)
-POLICY = Policy(UNIT / 4, UNIT, max_recoveries=2)
 ACCESS_LIFETIME = 2
 """Units for which an access token lives."""
-START = datetime(2026, 1, 1, tzinfo=UTC)
 MESSAGES = 2
 """So many messages may be under way when another request is sent."""
-ROUNDS = 4 * (POLICY.max_recoveries + 1)
-"""If the owner and the thief have both been served in so many rounds, the thief counts as never found."""
 
 
 class Rule(Enum):
@@ -45,24 +36,6 @@ class Rule(Enum):
 
 
 PAGES = {Rule.PAGE, Rule.PAGE_WITHOUT_KEEPALIVE, Rule.PAGE_AND_FETCHES}
-
-
-class Row(NamedTuple):
-    """The session's row. ``foreign``: whether its generation was begun by a request from elsewhere."""
-
-    state: State
-    foreign: bool = False
-
-    def key(self, now: int) -> tuple[Any, ...]:
-        """All that can matter later, apart from the generation."""
-        state = self.state
-        age = min((START + now * UNIT - state.since) // UNIT, 1)
-        counts = state.recovered, state.recoveries
-        return age, state.generation == 0, *counts, state.acknowledged, state.ended, self.foreign
-
-    def behind(self, generation: int) -> int:
-        """Return how many generations a token is behind. From the second on it makes no difference."""
-        return min(self.state.generation - generation, 2)
 
 
 class Answer(NamedTuple):
@@ -92,10 +65,6 @@ def answer(rule: Rule, row: Row, presented: int, now: int, *, foreign: bool, nav
         is_counted = not ((row.foreign or foreign) and rule is Rule.NOT_COUNTED)
         row = Row(recover(state, at) if is_counted else replace(state, since=at), row.foreign)
     return row, Answer(decision, row.state.generation, is_served=True)
-
-
-def acknowledged(row: Row) -> Row:
-    return row._replace(state=replace(row.state, acknowledged=True))
 
 
 NAVIGATION, FETCH, REFRESH, PAGE, COOKIES = "navigation", "fetch", "refresh by the page", "page", "cookies"
@@ -244,15 +213,10 @@ def is_trace(given: Answer) -> bool:
     return given.decision in {Decision.RECOVER, *ENDS_SESSION}
 
 
-class Result(NamedTuple):
-    worlds: int
-    history: list[str] | None
-
-
 def foreign_page(rule: Rule, *, history: bool = False) -> Result:
     """Search for a history in which the session ends without a thief. ``history``: see `steps`."""
     return breadth_first(
-        World(), lambda world: steps(world, rule, history=history), lambda world: world.row.state.ended
+        [World()], lambda world: steps(world, rule, history=history), lambda world: world.row.state.ended
     )
 
 
@@ -264,41 +228,5 @@ def thief(rule: Rule) -> Result:
         return not theft.row.state.ended and (is_quiet or theft.rounds == ROUNDS)
 
     return breadth_first(
-        Theft(), lambda theft: steps_of_theft(theft, rule), is_bad, lambda theft: not theft.row.state.ended
+        [Theft()], lambda theft: steps_of_theft(theft, rule), is_bad, lambda theft: not theft.row.state.ended
     )
-
-
-def breadth_first(
-    start: Any,
-    following: Callable[[Any], Iterator[tuple[str, Any]]],
-    is_bad: Callable[[Any], bool],
-    goes_on: Callable[[Any], bool] = lambda world: True,
-) -> Result:
-    """Examine all reachable worlds, nearest first, until one is bad."""
-    came_from: dict[Any, tuple[str, Any] | None] = {start.key: None}
-    todo = deque([start])
-    while todo:
-        world = todo.popleft()
-        if is_bad(world):
-            history, key = [], world.key
-            while (before := came_from[key]) is not None:
-                history.append(before[0])
-                key = before[1]
-            return Result(len(came_from), history[::-1])
-        for step, after in following(world) if goes_on(world) else ():
-            if after.key not in came_from:
-                came_from[after.key] = step, world.key
-                todo.append(after)
-    return Result(len(came_from), None)
-
-
-def main() -> None:
-    for rule in Rule:
-        for search in (foreign_page, thief):
-            worlds, history = search(rule)
-            found = "nothing bad" if history is None else "; ".join(history)
-            sys.stdout.write(f"{rule.value} ({search.__name__}): {worlds:,} worlds, {found}\n\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,14 +7,12 @@ not do so after the person has signed in again, because it may arrive after the 
 
 The browser begins signed in. A message is under way during at most one forgetting, and sessions are ended by nothing
 else.
-
-``python -m tests.tokens.protocol.device_search`` prints what it finds with each rule.
 """
 
-import sys
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+from tests.tokens.protocol.in_turns import Result, breadth_first
 
 SIGN_IN, ASK, SET, CLEAR = range(4)
 """The kinds of messages: two requests, and two responses."""
@@ -42,13 +40,17 @@ class Message(NamedTuple):
 
 
 class World(NamedTuple):
-    """``device`` and ``session`` are the cookies of the browser. Devices and sessions are known by their place."""
+    """``device`` and ``session`` are the cookies of the browser. Devices and sessions are known by their place.
+
+    ``broken``: whether an honest person may be signed out.
+    """
 
     device: int = NONE
     session: int = NONE
     devices: tuple[Device, ...] = ()
     sessions: tuple[Session, ...] = ()
     messages: tuple[Message, ...] = ()
+    broken: bool = False
 
 
 Rule = Callable[[World, int], list[int]]
@@ -78,8 +80,8 @@ MESSAGES, SESSIONS = 3, 4
 """How many messages are under way at once, and how many sessions there are in all."""
 
 
-def successors(world: World, rule: Rule) -> Iterator[tuple[str, World | None]]:
-    """Yield what can happen next, and the world after it. None: an honest person may be signed out."""
+def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
+    """Yield what can happen next, and the world after it."""
     if len(world.messages) < MESSAGES:
         if len(world.sessions) < SESSIONS:
             yield "send a sign-in", _sent(world, Message(SIGN_IN, world.device))
@@ -100,6 +102,8 @@ def successors(world: World, rule: Rule) -> Iterator[tuple[str, World | None]]:
             ),
         )
     for place, message in enumerate(world.messages):
+        if message in world.messages[:place]:
+            continue  # It makes no difference which of two equal messages is next.
         rest = world._replace(messages=world.messages[:place] + world.messages[place + 1 :])
         yield "lose a message", rest
         if message.kind == SIGN_IN:
@@ -132,48 +136,22 @@ def _signed_in(rest: World, message: Message) -> World:
     )
 
 
-def _asked(rest: World, message: Message, rule: Rule) -> World | None:
+def _asked(rest: World, message: Message, rule: Rule) -> World:
     if rest.sessions[message.session].live:
         return rest
     here = rule(rest, message.device)
     if any(session.live and session.device in here for session in rest.sessions):
         return rest
     if any(session.live for session in rest.sessions):
-        return None
+        return rest._replace(broken=True)
     return _sent(rest, Message(CLEAR, forgettings=message.forgettings))
-
-
-class Result(NamedTuple):
-    worlds: int
-    history: list[str] | None
 
 
 def search(rule: Rule) -> Result:
     """Examine all reachable worlds, nearest first, until an honest person may be signed out."""
-    start = World(0, 0, (Device(),), (Session(0),))
-    came_from: dict[World, tuple[str, World] | None] = {start: None}
-    todo = deque([start])
-    while todo:
-        world = todo.popleft()
+
+    def following(world: World) -> Iterator[tuple[str, World]]:
         for step, after in successors(world, rule):
-            if after is None:
-                history = [step]
-                while (before := came_from[world]) is not None:
-                    step, world = before
-                    history.append(step)
-                return Result(len(came_from), history[::-1])
-            after = after._replace(messages=tuple(sorted(after.messages)))
-            if after not in came_from:
-                came_from[after] = step, world
-                todo.append(after)
-    return Result(len(came_from), None)
+            yield step, after._replace(messages=tuple(sorted(after.messages)))
 
-
-def main() -> None:
-    for rule in (its_own, its_successor, all_successors):
-        worlds, history = search(rule)
-        sys.stdout.write(f"{rule.__name__}: {worlds:,} worlds, {history or 'nobody is signed out'}\n")
-
-
-if __name__ == "__main__":
-    main()
+    return breadth_first([World(0, 0, (Device(),), (Session(0),))], following, lambda world: world.broken)

@@ -2,26 +2,19 @@
 
 A sign-in outside of our middleware leaves it (`tokens.web.at_once`). A `Rule` says what the server answers to a request
 that has Django's session and neither a valid access token nor a refresh token. `search` looks for a history in which
-one of the promises is broken that `broken` names.
+one of the promises is broken that the constants name.
 
-The owner and the thief come in turns, one unit apart, which is longer than the grace. Each may stay away, come once, or
-stay for so long that a use of the access token acknowledges the generation. One response to the owner is lost. In mode
-``scoped`` browsers send the refresh token to the auth API only: the owner opens a page, and its script refreshes if the
-page is anonymous. The thief asks for what suits him. He can also send a refresh token that he has made up, so that
-nobody knows whether he holds a newer one.
-
-``python -m tests.tokens.protocol.handed_search`` prints what the search finds with each rule.
+In mode ``scoped`` browsers send the refresh token to the auth API only: the owner opens a page, and its script
+refreshes if the page is anonymous. The thief asks for what suits him. He can also send a refresh token that he has made
+up, so that nobody knows whether he holds a newer one.
 """
 
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from enum import Enum
-from itertools import product
 from typing import Any, NamedTuple
 
-from tests.tokens.protocol.crossing_search import POLICY, ROUNDS, START, UNIT, Result, Row, breadth_first
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
+from tests.tokens.protocol.in_turns import ROUNDS, START, Answer, Row, broken_by, kept, refreshed
+from tokens.protocol.rotation import ENDS_SESSION, Decision, State
 
 
 class Rule(Enum):
@@ -41,30 +34,13 @@ class Kind(Enum):
     MADE_UP = "with a made-up token"
 
 
-class Answer(NamedTuple):
-    row: Row
-    held: int | None
-    is_served: bool
-    is_recorded: bool
-    """Whether there is a security event: a recovery, or the end of the session."""
-
-
 def answer(rule: Rule, row: Row, held: int | None, now: int, kind: Kind) -> Answer:
     """Return what becomes of a request. ``held``: the generation of the client's refresh token, if it has one."""
-    state, at = row.state, START + now * UNIT
-    by_django = held is None or kind is not Kind.API
-    decision = decide(state, 0 if by_django or held is None else held, at, POLICY)
-    if by_django and not _is_presented(rule, decision, kind):
-        return Answer(row, held, is_served=False, is_recorded=False)
-    if decision in ENDS_SESSION:
-        return Answer(Row(replace(state, ended=True)), held, is_served=False, is_recorded=True)
-    if decision is Decision.REFUSE:
-        return Answer(row, held, is_served=False, is_recorded=False)
-    if decision in BEGINS_GENERATION:
-        row = Row(begin(state, state.generation + 1, at))
-    elif decision is Decision.RECOVER:
-        row = Row(recover(state, at))
-    return Answer(row, row.state.generation, is_served=True, is_recorded=decision is Decision.RECOVER)
+    presented = held if kind is Kind.API else None
+    if presented is None and not _is_presented(rule, row.decision(0, now), kind):
+        return Answer(row, held)
+    given = refreshed(row, presented or 0, now)
+    return given if given.is_served else given._replace(held=held)
 
 
 def _is_presented(rule: Rule, decision: Decision, kind: Kind) -> bool:
@@ -108,43 +84,38 @@ UNREPORTED = "a thief goes on, and the owner who is turned away is not told"
 QUIET = "a thief reads without a trace"
 FOR_EVER = "a thief is served as often as the owner, for ever"
 
+AnswerTo = Callable[[Row, int | None, int, Kind], Answer]
 
-def steps(world: World, rule: Rule, *, scoped: bool, stolen: bool) -> Iterator[tuple[str, World]]:
+
+def steps(world: World, answer: AnswerTo, *, scoped: bool, stolen: bool) -> Iterator[tuple[str, World]]:
     """Yield what can happen next, and the world after it. ``stolen``: whether there is a thief."""
     later = world._replace(now=world.now + 1, owner_is_next=not world.owner_is_next)
     if not world.owner_is_next:
         yield "the thief waits", later
         for kind in Kind:
             if stolen and (scoped or kind is not Kind.PAGE):
-                given = answer(rule, world.row, world.thief, world.now, kind)
-                yield from _kept(f"the thief comes {kind.value}", _of_thief(later, given), given)
+                given = answer(world.row, world.thief, world.now, kind)
+                yield from kept(f"the thief comes {kind.value}", _of_thief(later, given), given)
         return
     yield "the owner stays away", later
-    given = answer(rule, world.row, world.owner, world.now, Kind.PAGE if scoped else Kind.API)
+    given = answer(world.row, world.owner, world.now, Kind.PAGE if scoped else Kind.API)
     if scoped and not given.is_served:
-        given = answer(rule, given.row, world.owner, world.now, Kind.API)
-    yield from _kept("the owner comes", _of_owner(later, given, given.held), given)
+        given = answer(given.row, world.owner, world.now, Kind.API)
+    yield from kept("the owner comes", _of_owner(later, given, given.held), given)
     if world.losses and given.is_served:
         lost = _of_owner(later, given, world.owner)._replace(losses=world.losses - 1)
         yield "the owner comes, and the response is lost", lost
 
 
-def _kept(step: str, after: World, given: Answer) -> Iterator[tuple[str, World]]:
-    yield f"{step} once", after
-    if given.is_served:
-        row = after.row._replace(state=replace(after.row.state, acknowledged=True))
-        yield f"{step}, and stays for a while", after._replace(row=row)
-
-
 def _of_owner(later: World, given: Answer, held: int | None) -> World:
-    broken = ""
+    broken = given.broken
     if not given.is_served and not later.thief_was_served:
         broken = SIGNED_OUT
     elif not given.is_served and not given.row.state.ended:
         broken = UNREPORTED
     is_recorded = later.is_recorded or given.is_recorded
     if given.is_served and later.thief_was_served and not is_recorded:
-        broken = QUIET
+        broken = broken or QUIET
     return later._replace(
         row=given.row,
         owner=held,
@@ -163,33 +134,15 @@ def _of_thief(later: World, given: Answer) -> World:
         thief_was_served=True,
         owner_was_served_since=False,
         rounds=rounds,
-        broken=FOR_EVER if rounds == ROUNDS else "",
+        broken=given.broken or (FOR_EVER if rounds == ROUNDS else ""),
     )
 
 
-def search(rule: Rule, *, scoped: bool, stolen: bool = True) -> tuple[Result, str]:
-    """Search for a history that breaks a promise. Also return which. ``scoped``, ``stolen``: see `steps`."""
-    found: list[str] = []
-
-    def is_bad(world: World) -> bool:
-        found[:] = [world.broken]
-        return bool(world.broken)
-
-    def following(world: World) -> Iterator[tuple[str, World]]:
-        return steps(world, rule, scoped=scoped, stolen=stolen)
-
-    result = breadth_first(World(), following, is_bad, lambda world: not world.row.state.ended)
-    return result, "" if result.history is None else found[0]
+def search_for(answer: AnswerTo, *, scoped: bool, stolen: bool) -> tuple[int, list[str] | None, str]:
+    """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
+    return broken_by(World(), lambda world: steps(world, answer, scoped=scoped, stolen=stolen))
 
 
-def main() -> None:
-    for rule in Rule:
-        for scoped, stolen in product((False, True), repeat=2):
-            (worlds, history), broken = search(rule, scoped=scoped, stolen=stolen)
-            found = "nothing bad" if history is None else f"{broken}: {'; '.join(history)}"
-            where = f"mode {'scoped' if scoped else 'cookie'}, {'a thief' if stolen else 'no thief'}"
-            sys.stdout.write(f"{rule.value} ({where}): {worlds:,} worlds, {found}\n\n")
-
-
-if __name__ == "__main__":
-    main()
+def search(rule: Rule, *, scoped: bool, stolen: bool) -> tuple[int, list[str] | None, str]:
+    """Search for a history that breaks a promise with a rule. ``scoped``, ``stolen``: see `steps`."""
+    return search_for(lambda *request: answer(rule, *request), scoped=scoped, stolen=stolen)

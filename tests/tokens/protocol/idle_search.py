@@ -6,30 +6,21 @@ a history in which a person who has no thief is signed out, or cannot reopen the
 that of `tests.tokens.protocol.search` with one more kind of message: a request with a factor, which also comes while
 the session is not idle. `stolen` searches for a history in which a thief profits.
 
-In `stolen` the owner and the thief come in turns, one unit apart, which is the still time and longer than the grace. A
-session is idle after two units. Each may stay away, come once, or stay for so long that a use of the access token
-acknowledges the generation. One response to the owner is lost. A thief has a copy of the tokens and no factor, or a
-factor and no token.
-
-``python -m tests.tokens.protocol.idle_search`` prints what the searches find with each rule.
+In `stolen` a session is idle after two units, or lacks a factor from any time on (`required_search`). A thief has a
+copy of the tokens and no factor, or a factor and no token.
 """
 
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from tests.tokens.protocol import search
-from tests.tokens.protocol.crossing_search import POLICY, START, UNIT, Row
-from tests.tokens.protocol.reauthentication_search import Answer, broken_by, kept, of_owner, refreshed
-from tests.tokens.protocol.search import ANSWER, NEW, ORPHAN, REFRESH, Access, Message, Refresh, Rules, Scale, Successor
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide
+from tests.tokens.protocol.in_turns import Answer, World, answered, broken_by, kept, of_owner
+from tests.tokens.protocol.search import NEW, ORPHAN, REFRESH, Message, Refresh, Rules, Scale, Successor
+from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision
 
 PROOF, ORPHAN_PROOF = 10, 11
 """Two more kinds of messages: a refresh token together with a factor, and one whose browser has crashed."""
-IDLE_AFTER = 2
-"""Units after which a session is idle in `stolen`."""
 
 
 class Rule(Enum):
@@ -92,10 +83,8 @@ class IdleSessions(Rules):
         if decision is Decision.REFUSE:
             yield f"{presented} does not reopen the session", None
         elif is_idle and decision is Decision.ROTATE and presented != rest.row.generation:
-            row = begin(rest.row, rest.row.generation + 1, search._EPOCH + rest.now * search._UNIT)
-            answer = Message(ANSWER, message.sent, Refresh(row.generation), Access(row.generation, rest.now))
-            messages = rest.messages if is_orphan else (*rest.messages, answer)
-            yield f"{presented} and a factor force {row.generation}", rest._replace(row=row, messages=messages)
+            step = f"{presented} and a factor force {rest.row.generation + 1}"
+            yield step, self._forced(rest, message, is_orphan=is_orphan)
         else:
             step, after = super()._presented(rest, as_refresh, self.releases[0], Refresh(None))
             # Its commit waits for disk and standby, and so for all commits before it.
@@ -124,59 +113,23 @@ class Thief(Enum):
     FACTOR = "a thief with a factor"
 
 
-class World(NamedTuple):
-    """``owner``, ``thief``: the generation of the refresh token that each holds.
-
-    ``losses``: how many responses to the owner may still be lost. ``is_proved``: whether the owner has proved a factor.
-    ``is_recorded``: whether there was a security event in that request or since. ``broken``: the promise that was
-    broken.
-    """
-
-    now: int = 1
-    row: Row = Row(State(0, START))
-    owner: int = 0
-    thief: int = 0
-    owner_is_next: bool = True
-    losses: int = 1
-    is_proved: bool = False
-    is_recorded: bool = False
-    broken: str = ""
-
-    @property
-    def age(self) -> int:
-        """How long ago the session was last refreshed, in units."""
-        return min(self.now - (self.row.state.since - START) // UNIT, IDLE_AFTER)
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        behind = self.row.behind(self.owner), self.row.behind(self.thief)
-        return self.age, self.row.key(self.now), *behind, *self[4:]
-
-
-REOPENED = "a thief uses the idle session without a token or without a factor"
-FORGIVEN = "a token proves the theft while the session is idle, and the session goes on"
+REOPENED = "a thief uses the session without a token or without a factor"
+FORGIVEN = "a token proves the theft while a factor is required, and the session goes on"
 QUIET = "a thief gets what the owner has proved, without a trace"
 
 
 def presented(rule: Rule, world: World, held: int, *, with_factor: bool) -> Answer:
     """Return what becomes of a refresh token, and whether its client is served."""
-    row, now = world.row, world.now
-    if world.age < IDLE_AFTER:
-        return refreshed(row, held, now)
-    decision = decide(row.state, held, START + now * UNIT, POLICY)
-    given = decided(rule, decision, with_factor=with_factor)
-    if given is Decision.REFUSE:
-        return Answer(row, held, is_served=False, is_recorded=False)
-    if given in ENDS_SESSION:
-        return Answer(Row(replace(row.state, ended=True)), held, is_served=False, is_recorded=True)
-    if given is Decision.ROTATE and held != row.state.generation:
-        row = Row(begin(row.state, row.state.generation + 1, START + now * UNIT))
-        return Answer(row, row.state.generation, is_served=True, is_recorded=False)
-    return refreshed(row, held, now)
+    decision = world.row.decision(held, world.now)
+    if world.is_lacking:
+        decision = decided(rule, decision, with_factor=with_factor)
+    return answered(world.row, held, world.now, decision)
 
 
 def steps(world: World, rule: Rule, thief: Thief) -> Iterator[tuple[str, World]]:
     """Yield what can happen next, and the world after it."""
+    if world.is_required is False:
+        yield "a factor is required", world._replace(is_required=True)
     later = world._replace(now=world.now + 1, owner_is_next=not world.owner_is_next)
     if not world.owner_is_next:
         yield "the thief waits", later
@@ -193,14 +146,13 @@ def steps(world: World, rule: Rule, thief: Thief) -> Iterator[tuple[str, World]]
 
 
 def _of_thief(world: World, later: World, rule: Rule, thief: Thief) -> Iterator[tuple[str, World]]:
-    is_idle = world.age >= IDLE_AFTER
     if thief is Thief.FACTOR:
-        if is_idle and rule is Rule.FACTOR_ALONE:
-            yield "the thief reopens the session", later._replace(broken=REOPENED)
+        if world.is_lacking and rule is Rule.FACTOR_ALONE:
+            yield "the thief goes on with the session", later._replace(broken=REOPENED)
         return
     given = presented(rule, world, world.thief, with_factor=False)
     after = later._replace(row=given.row, thief=given.held, is_recorded=later.is_recorded or given.is_recorded)
-    if is_idle and given.is_served:
+    if world.is_lacking and given.is_served:
         after = after._replace(broken=REOPENED)
     elif _is_forgiven(world, world.thief, given):
         after = after._replace(broken=FORGIVEN)
@@ -210,25 +162,10 @@ def _of_thief(world: World, later: World, rule: Rule, thief: Thief) -> Iterator[
 
 
 def _is_forgiven(world: World, held: int, given: Answer) -> bool:
-    proves_theft = decide(world.row.state, held, START + world.now * UNIT, POLICY) in ENDS_SESSION
+    proves_theft = world.row.decision(held, world.now) in ENDS_SESSION
     return proves_theft and not given.row.state.ended
 
 
 def stolen(rule: Rule, thief: Thief = Thief.TOKEN) -> tuple[int, list[str] | None, str]:
     """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
-    return broken_by(World(), lambda world: steps(world, rule, thief))
-
-
-def main() -> None:
-    for rule in Rule:
-        worlds, left, history = honest(rule, 3_000_000)
-        found = "nobody is signed out" if history is None else "; ".join(history)
-        sys.stdout.write(f"{rule.value} (no thief): {worlds:,} worlds, {left:,} left, {found}\n\n")
-        for thief in Thief:
-            worlds, history, broken = stolen(rule, thief)
-            found = "nothing bad" if history is None else f"{broken}: {'; '.join(history)}"
-            sys.stdout.write(f"{rule.value} ({thief.value}): {worlds:,} worlds, {found}\n\n")
-
-
-if __name__ == "__main__":
-    main()
+    return broken_by(World(is_required=None), lambda world: steps(world, rule, thief))

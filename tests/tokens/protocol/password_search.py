@@ -16,17 +16,15 @@ different hashers. In these ways it is easier:
   the session before the view's request was finished, the browser needs that response to stay signed in.
 - The rejection of a parallel refresh of this browser arrives before it (`Rules.rejections_arrive_in_order`).
 - A fail-over loses refreshes only, because on PostgreSQL every other commit waits for disk and standby.
-
-``python -m tests.tokens.protocol.password_search`` prints what it finds with each rule.
 """
 
-import sys
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
+
+from tests.tokens.protocol.in_turns import broken_by
 
 ELSEWHERE = -1
 """The place of a sign-in in neither of the two browsers: that of the attacker, or of the owner."""
@@ -136,7 +134,7 @@ class Process(NamedTuple):
 class World(NamedTuple):
     """``rehashes``: the pairs in the rows of `Rehash`. ``others``: the live sessions of no browser's cookies.
 
-    ``passwords`` and ``hashes`` count what there has been so far.
+    ``passwords`` and ``hashes`` count what there has been so far. ``broken``: the promise that was broken.
     """
 
     stored: Hash = Hash(0, 0)
@@ -149,11 +147,12 @@ class World(NamedTuple):
     passwords: int = 0
     hashes: int = 0
     deactivations: int = 0
+    broken: str = ""
 
 
 Outdated = Callable[[World, Session], str]
 Successor = tuple[str, World | str]
-"""The event, and the world after it, or the promise that it breaks."""
+"""The event, and the world after it, or the promise that it breaks, within this module."""
 
 SIGNED_OUT = "an honest session ends although its password is the user's"
 REFUSED = "a sign-in with the user's password is refused"
@@ -179,15 +178,13 @@ class Search:
     def __init__(self, scale: Scale, rules: Rules) -> None:
         self.scale, self.rules = scale, rules
 
-    def successors(self, world: World) -> Iterator[Successor]:
-        """Yield each event, and the world after it or the promise that it breaks."""
+    def successors(self, world: World) -> Iterator[tuple[str, World]]:
+        """Yield each event, and the world after it."""
         for event, after in self._events(world):
-            if isinstance(after, World):
-                after = _sorted(after)
-                if _is_left(after):
-                    yield event, LEFT
-                    continue
-            yield event, after
+            if isinstance(after, str):
+                yield event, world._replace(broken=after)
+            else:
+                yield event, after._replace(broken=LEFT) if _is_left(after) else _sorted(after)
 
     def _events(self, world: World) -> Iterator[Successor]:
         for index, process in enumerate(world.processes):
@@ -459,42 +456,7 @@ def _sorted(world: World) -> World:
     )
 
 
-class Result(NamedTuple):
-    """``promise``: the one that the history breaks, or empty."""
-
-    worlds: int
-    promise: str = ""
-    history: tuple[str, ...] = ()
-
-
-def search(scale: Scale, rules: Rules) -> Result:
-    """Examine all reachable worlds, nearest first, until a promise is broken."""
-    found, start = Search(scale, rules), World(processes=(Process(),) * scale.processes)
-    came_from: dict[World, tuple[str, World] | None] = {start: None}
-    todo = deque([start])
-    while todo:
-        world = todo.popleft()
-        for event, after in found.successors(world):
-            if isinstance(after, str):
-                history = [event]
-                while (before := came_from[world]) is not None:
-                    event, world = before
-                    history.append(event)
-                return Result(len(came_from), after, tuple(reversed(history)))
-            if after not in came_from:
-                came_from[after] = event, world
-                todo.append(after)
-    return Result(len(came_from))
-
-
-def main() -> None:
-    as_designed = search(Scale(passwords=1, rehashes=1, deactivations=0, fail_overs=False, processes=1), Rules())
-    sys.stdout.write(f"as designed: {as_designed.worlds:,} worlds, {as_designed.promise or 'no promise is broken'}\n")
-    for name in Rules.__dataclass_fields__:
-        worlds, promise, history = search(MUTATED, replace(Rules(), **{name: False}))
-        sys.stdout.write(f"without {name}: {worlds:,} worlds, {promise}\n")
-        sys.stdout.writelines(f"    {event}\n" for event in history)
-
-
-if __name__ == "__main__":
-    main()
+def search(scale: Scale, rules: Rules) -> tuple[int, list[str] | None, str]:
+    """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
+    start = World(processes=(Process(),) * scale.processes)
+    return broken_by(start, Search(scale, rules).successors, goes_on=lambda world: True)

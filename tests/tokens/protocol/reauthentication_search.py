@@ -5,25 +5,19 @@ has no thief, by the world of `tests.tokens.protocol.search` with one more kind 
 overtaken like any other. `stolen` searches for a history in which a thief with a copy of the tokens profits from the
 reauthentication of the owner.
 
-In `stolen` the owner and the thief come in turns, one unit apart, which is the still time and longer than the grace. So
-a reauthentication within the still time, when nothing rotates, is left out. Each may stay away, come once, or stay for
-so long that a use of the access token acknowledges the generation. One response to the owner is lost. The thief has no
-factor, so that he can refresh only. A thief with nothing but an access token can do neither: the server cannot make a
-refresh token without the secret of the sign-in.
-
-``python -m tests.tokens.protocol.reauthentication_search`` prints what the searches find with each rule.
+In `stolen` a reauthentication within the still time, when nothing rotates, is left out. The thief has no factor, so
+that he can refresh only. A thief with nothing but an access token can do neither: the server cannot make a refresh
+token without the secret of the sign-in.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 from tests.tokens.protocol import search
-from tests.tokens.protocol.crossing_search import POLICY, START, UNIT, Row, breadth_first
-from tests.tokens.protocol.search import ANSWER, NEW, ORPHAN, REFRESH, Access, Message, Refresh, Rules, Scale, Successor
-from tokens.protocol.rotation import BEGINS_GENERATION, ENDS_SESSION, Decision, State, begin, decide, recover
+from tests.tokens.protocol.in_turns import Answer, Row, World, broken_by, kept, of_owner, refreshed
+from tests.tokens.protocol.search import NEW, ORPHAN, REFRESH, Message, Refresh, Rules, Scale, Successor
+from tokens.protocol.rotation import ENDS_SESSION, Decision
 
 REAUTHENTICATION, ORPHAN_REAUTHENTICATION = 8, 9
 """Two more kinds of messages: a reauthentication with a refresh token, and one whose browser has crashed."""
@@ -69,11 +63,8 @@ class Reauthentications(Rules):
             step, after = self._presented(rest, as_refresh, self.releases[0], Refresh(None))
             yield f"reauthentication: {step}", after and after._replace(commits=())
         elif is_forced(self.rule, decision, rest.row.generation - (presented or 0)):
-            row = begin(rest.row, rest.row.generation + 1, search._EPOCH + rest.now * search._UNIT)
-            answer = Message(ANSWER, message.sent, Refresh(row.generation), Access(row.generation, rest.now))
-            messages = rest.messages if is_orphan else (*rest.messages, answer)
-            step = f"reauthentication: {presented} forces {row.generation}"
-            yield step, rest._replace(row=row, commits=(), messages=messages)
+            step = f"reauthentication: {presented} forces {rest.row.generation + 1}"
+            yield step, self._forced(rest, message, is_orphan=is_orphan)._replace(commits=())
         else:
             # Its commit waits for disk and standby, and so for all commits before it.
             yield f"reauthentication with {presented}", rest._replace(commits=())
@@ -97,66 +88,19 @@ def honest(rule: Rule, worlds: int, messages: int = 2) -> search.Result:
     return search.search(scale, worlds, Reauthentications(scale, rule))
 
 
-class World(NamedTuple):
-    """``owner``, ``thief``: the generation of the refresh token that each holds.
-
-    ``losses``: how many responses to the owner may still be lost. ``is_proved``: whether the owner has authenticated
-    again. ``is_recorded``: whether there was a security event in that reauthentication or since. ``broken``: the
-    promise that was broken.
-    """
-
-    now: int = 1
-    row: Row = Row(State(0, START))
-    owner: int = 0
-    thief: int = 0
-    owner_is_next: bool = True
-    losses: int = 1
-    is_proved: bool = False
-    is_recorded: bool = False
-    broken: str = ""
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        return self.row.key(self.now), self.row.behind(self.owner), self.row.behind(self.thief), *self[4:]
-
-
 VOUCHED = "the token of the owner proves the theft, and the thief goes on with what the owner has proved"
 QUIET = "a thief gets what the owner has proved, without a trace"
 
 
-class Answer(NamedTuple):
-    row: Row
-    held: int
-    is_served: bool
-    is_recorded: bool
-    """Whether there is a security event: a recovery, or the end of the session."""
-
-
-def refreshed(row: Row, held: int, now: int) -> Answer:
-    """Return what becomes of a refresh."""
-    state, at = row.state, START + now * UNIT
-    decision = decide(state, held, at, POLICY)
-    if decision in ENDS_SESSION:
-        return Answer(Row(replace(state, ended=True)), held, is_served=False, is_recorded=True)
-    if decision is Decision.REFUSE:
-        return Answer(row, held, is_served=False, is_recorded=False)
-    if decision in BEGINS_GENERATION:
-        row = Row(begin(state, state.generation + 1 if decision is Decision.ROTATE else held, at))
-    elif decision is Decision.RECOVER:
-        row = Row(recover(state, at))
-    return Answer(row, row.state.generation, is_served=True, is_recorded=decision is Decision.RECOVER)
-
-
 def reauthenticated(rule: Rule, row: Row, held: int, now: int) -> Answer:
     """Return what becomes of a reauthentication with the right factor."""
-    state, at = row.state, START + now * UNIT
-    decision = decide(state, held, at, POLICY)
+    decision = row.decision(held, now)
     if is_as_refresh(rule, decision):
         return refreshed(row, held, now)
-    if is_forced(rule, decision, state.generation - held):
-        row = Row(begin(state, state.generation + 1, at))
+    if is_forced(rule, decision, row.state.generation - held):
+        row = row.next_generation(now)
         held = row.state.generation
-    return Answer(row, held, is_served=decision is not Decision.REFUSE, is_recorded=False)
+    return Answer(row, held, is_served=decision is not Decision.REFUSE)
 
 
 def steps(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
@@ -174,54 +118,12 @@ def steps(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
     given = refreshed(world.row, world.owner, world.now)
     yield from of_owner("the owner refreshes", later, given)
     given = reauthenticated(rule, world.row, world.owner, world.now)
-    proves_theft = decide(world.row.state, world.owner, START + world.now * UNIT, POLICY) in ENDS_SESSION
+    proves_theft = world.row.decision(world.owner, world.now) in ENDS_SESSION
     if given.is_served:
         later = later._replace(is_proved=True, is_recorded=False, broken=VOUCHED if proves_theft else "")
     yield from of_owner("the owner authenticates again", later, given)
 
 
-def of_owner(step: str, later: Any, given: Answer) -> Iterator[tuple[str, Any]]:
-    """Yield the worlds after the owner got this answer, or lost it. ``later`` is a world of any search."""
-    after = later._replace(row=given.row, owner=given.held, is_recorded=later.is_recorded or given.is_recorded)
-    yield from kept(step, after, given)
-    if later.losses and given.is_served:
-        yield f"{step}, and the response is lost", after._replace(owner=later.owner, losses=later.losses - 1)
-
-
-def kept(step: str, after: Any, given: Answer) -> Iterator[tuple[str, Any]]:
-    """Yield the worlds after somebody got this answer: they go away, or stay until the generation is acknowledged."""
-    yield f"{step} once", after
-    if given.is_served and given.held == given.row.state.generation:
-        row = after.row._replace(state=replace(after.row.state, acknowledged=True))
-        yield f"{step}, and stays for a while", after._replace(row=row)
-
-
 def stolen(rule: Rule) -> tuple[int, list[str] | None, str]:
     """Search for a history that breaks a promise. Return the number of worlds, the history, and the promise."""
     return broken_by(World(), lambda world: steps(world, rule))
-
-
-def broken_by(start: Any, successors: Callable[[Any], Iterator[tuple[str, Any]]]) -> tuple[int, list[str] | None, str]:
-    """Search for a world that breaks a promise. Return the number of worlds, the history, and the promise."""
-    found: list[str] = []
-
-    def is_bad(world: Any) -> bool:
-        found[:] = [world.broken]
-        return bool(world.broken)
-
-    worlds, history = breadth_first(start, successors, is_bad, lambda world: not world.row.state.ended)
-    return worlds, history, "" if history is None else found[0]
-
-
-def main() -> None:
-    for rule in Rule:
-        worlds, left, history = honest(rule, 3_000_000)
-        found = "no honest session ends" if history is None else "; ".join(history)
-        sys.stdout.write(f"{rule.value} (no thief): {worlds:,} worlds, {left:,} left, {found}\n\n")
-        worlds, history, broken = stolen(rule)
-        found = "nothing bad" if history is None else f"{broken}: {'; '.join(history)}"
-        sys.stdout.write(f"{rule.value} (a thief): {worlds:,} worlds, {found}\n\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,16 +8,13 @@ after the minute, of the refresh token, and sends whatever these allow.
 `Rule` says what a registration requires, and to which requests the server offers the registration again. A history is
 bad if the thief's key is registered, or if an honest browser whose registration was refused for the missing cookie
 stays unbound after two further requests of its own site, whose messages all arrive.
-
-``python -m tests.tokens.protocol.registration_search`` prints what it finds with each rule.
 """
 
-import sys
-from collections import deque
 from collections.abc import Iterator
 from enum import Enum
-from itertools import product
 from typing import NamedTuple
+
+from tests.tokens.protocol.in_turns import Result, breadth_first
 
 
 class Required(Enum):
@@ -44,15 +41,18 @@ class Rule(NamedTuple):
         return refresh or self.required is Required.NOTHING or (access and self.required is Required.ANY_TOKEN)
 
 
-OWNER, THIEF = "owner", "thief"
+OWNER, THIEF, UNBOUND = "owner", "thief", "the session stays unbound"
 SIGNED_IN, OFFERED, REGISTER, DEFERRED = "signed in", "offered again", "registration", "refused"
 """The kinds of messages to and from the browser. `REGISTER` is the only request."""
 
 
 class World(NamedTuple):
-    """``refused``: whether the browser has the cookie that says so. ``copied``: what the thief has copied."""
+    """``bound_by``: whose key is registered. ``refused``: whether the browser has the cookie that says so.
 
-    key: str = ""
+    ``copied``: what the thief has copied.
+    """
+
+    bound_by: str = ""
     is_signed_in: bool = False
     refused: bool = False
     was_refused: bool = False
@@ -85,11 +85,11 @@ def successors(world: World, rule: Rule) -> Iterator[tuple[str, World]]:
     if not world.in_time:
         yield "the thief copies the refresh token", world._replace(copied=world.copied | {REFRESH})
     has_offer = (HEADER in world.copied and world.in_time) or (
-        rule.again is Again.UNBOUND and {ACCESS, REFRESH} & world.copied and not world.key
+        rule.again is Again.UNBOUND and {ACCESS, REFRESH} & world.copied and not world.bound_by
     )
     is_accepted = rule.accepts(refresh=REFRESH in world.copied, access=ACCESS in world.copied)
-    if has_offer and is_accepted and not world.key:
-        yield "the thief registers a key", world._replace(key=THIEF)
+    if has_offer and is_accepted and not world.bound_by:
+        yield "the thief registers a key", world._replace(bound_by=THIEF)
 
 
 def arrived(rest: World, kind: str, has_cookies: bool, rule: Rule) -> World:
@@ -99,10 +99,10 @@ def arrived(rest: World, kind: str, has_cookies: bool, rule: Rule) -> World:
         return _sent(rest._replace(refused=False), REGISTER, True)
     if kind == DEFERRED:
         return rest._replace(refused=True, was_refused=True)
-    if rest.key:
+    if rest.bound_by:
         return rest
     if rule.accepts(refresh=has_cookies, access=has_cookies):
-        return rest._replace(key=OWNER)
+        return rest._replace(bound_by=OWNER)
     # The header has expired, but the browser's own registration was sent at once.
     return _sent(rest, DEFERRED, False)
 
@@ -111,7 +111,7 @@ def visited(world: World, rule: Rule) -> World:
     """Let the browser send a request from its own site, whose response offers the registration again or does not."""
     world = world._replace(visits=world.visits - 1)
     is_offered = rule.again is Again.UNBOUND or (rule.again is Again.REFUSED and world.refused)
-    return _sent(world, OFFERED, True) if is_offered and not world.key else world
+    return _sent(world, OFFERED, True) if is_offered and not world.bound_by else world
 
 
 def _sent(world: World, kind: str, has_cookies: bool) -> World:
@@ -127,41 +127,16 @@ def stays_unbound(world: World, rule: Rule) -> bool:
         while world.messages:
             (kind, has_cookies), *others = world.messages
             world = arrived(world._replace(messages=tuple(others)), kind, has_cookies, rule)
-    return world.key != OWNER
-
-
-class Result(NamedTuple):
-    worlds: int
-    history: list[str] | None
+    return world.bound_by != OWNER
 
 
 def search(rule: Rule) -> Result:
     """Examine all reachable worlds, nearest first, until one is bad."""
-    came_from: dict[World, tuple[str, World] | None] = {start(from_another_site=one): None for one in (False, True)}
-    todo = deque(came_from)
-    while todo:
-        world = todo.popleft()
-        if world.key == THIEF or (not world.copied and stays_unbound(world, rule)):
-            history = [] if world.key == THIEF else ["the session stays unbound"]
-            while (before := came_from[world]) is not None:
-                step, world = before
-                history.append(step)
-            return Result(len(came_from), history[::-1])
-        for step, after in successors(world, rule):
-            if after not in came_from:
-                came_from[after] = step, world
-                todo.append(after)
-    return Result(len(came_from), None)
 
+    def following(world: World) -> Iterator[tuple[str, World]]:
+        yield from successors(world, rule)
+        if not world.copied and stays_unbound(world, rule):
+            yield UNBOUND, world._replace(bound_by=UNBOUND)
 
-def main() -> None:
-    for rule in map(Rule, *zip(*product(Required, Again), strict=True)):
-        worlds, history = search(rule)
-        sys.stdout.write(
-            f"requires {rule.required.value}, offers again to {rule.again.value}: {worlds:,} worlds,"
-            f" {history or 'no bad history'}\n"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    starts = [start(from_another_site=one) for one in (False, True)]
+    return breadth_first(starts, following, lambda world: world.bound_by in {THIEF, UNBOUND})

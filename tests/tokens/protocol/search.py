@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from tests.tokens.protocol.model import NEW, OLD, Cookies, Release, changed
@@ -169,6 +170,8 @@ class Rules:
             for request in self._requests(world):
                 yield f"send {_name(request)}", world._replace(messages=(*messages, request))
         for index, message in enumerate(messages):
+            if message in messages[:index]:
+                continue  # It makes no difference which of two equal messages is next.
             rest = world._replace(messages=messages[:index] + messages[index + 1 :])
             yield f"lose {_name(message)}", rest
             yield from self._arrived(rest, message)
@@ -279,6 +282,12 @@ class Rules:
         messages = rest.messages if message.kind in {ORPHAN, ORPHAN_PAGE} else (*rest.messages, answer)
         return step, rest._replace(row=row, commits=commits, messages=messages)
 
+    def _forced(self, rest: World, message: Message, *, is_orphan: bool) -> World:
+        """Return the world after a request that begins the next generation, whatever the protocol decides."""
+        row = begin(rest.row, rest.row.generation + 1, _EPOCH + rest.now * _UNIT)
+        answer = Message(ANSWER, message.sent, Refresh(row.generation), Access(row.generation, rest.now))
+        return rest._replace(row=row, messages=rest.messages if is_orphan else (*rest.messages, answer))
+
     def _is_anonymous(self, decision: Decision) -> bool:
         """Return whether a page gets no tokens. The browser may have a newer refresh token, which it has not sent."""
         if decision is Decision.RECOVER:
@@ -296,40 +305,52 @@ class Rules:
 
     def key(self, world: World) -> bytes:
         """Return all that can matter later, in a few dozen bytes, because millions of worlds must fit into memory."""
-        now, lowest, to_key = world.now, _lowest(world), CURRENT - world.row.generation
-
-        def of_row(row: State) -> tuple[int, ...]:
-            age = min(now - (row.since - _EPOCH) // _UNIT, self.oldest)
-            return row.generation + to_key, age, row.acknowledged, row.generation == 0
-
-        def of_access(access: Access) -> tuple[int, int]:
-            matters = access.generation >= lowest
-            return (access.generation + to_key, min(now - access.iat, self.acknowledge)) if matters else (0, 0)
-
-        def of_refresh(refresh: Refresh | None) -> tuple[int, int]:
-            given = refresh or Refresh(None)
-            new, old = (0 if n is None else n if n == DELETED else max(n + to_key, 1) for n in given)
-            return new, old
-
-        def of_jar(jar: Jar) -> tuple[int, ...]:
-            return *of_refresh(jar.refresh), *(n for access in jar.accesses for n in of_access(access) if n)
-
-        current = of_jar(world.jar)
+        now, to_key = world.now, CURRENT - world.row.generation
+        relative = now, to_key, _lowest(world), self.acknowledge
+        current = _key_of_jar(world.jar, *relative)
         before: dict[tuple[int, ...], int] = {}
         for replaced, jar in world.before:
-            before.setdefault(of_jar(jar), now - replaced)
+            before.setdefault(_key_of_jar(jar, *relative), now - replaced)
         before.pop(current, None)
-        key = [*of_row(world.row), len(world.commits), len(before), len(current), *current]
+        key = [*_key_of_row(world.row, now, to_key, self.oldest), len(world.commits), len(before), len(current)]
+        key += current
         for when, row in world.commits:
-            key += (now - when, *of_row(row))
-        for content, age in sorted(before.items()):
+            key += (now - when, *_key_of_row(row, now, to_key, self.oldest))
+        for content, age in sorted(before.items()) if before else ():
             key += (age, len(content), *content)
-        for message in sorted(
-            (kind, now - sent, *of_refresh(refresh), *(of_access(access) if access else (0, 0)))
-            for kind, sent, refresh, access in world.messages
-        ):
+        for message in sorted([_key_of_message(message, *relative) for message in world.messages]):
             key += message
         return bytes(key)
+
+
+# The parts of a key. The same jars and messages come in many worlds.
+
+
+def _key_of_row(row: State, now: int, to_key: int, oldest: int) -> tuple[int, ...]:
+    age = min(now - (row.since - _EPOCH) // _UNIT, oldest)
+    return row.generation + to_key, age, row.acknowledged, row.generation == 0
+
+
+@lru_cache(maxsize=1 << 16)
+def _key_of_jar(jar: Jar, now: int, to_key: int, lowest: int, acknowledge: int) -> tuple[int, ...]:
+    accesses = [_key_of_access(access, now, to_key, lowest, acknowledge) for access in jar.accesses]
+    return *_key_of_refresh(jar.refresh, to_key), *(n for access in accesses for n in access if n)
+
+
+@lru_cache(maxsize=1 << 16)
+def _key_of_message(message: Message, now: int, to_key: int, lowest: int, acknowledge: int) -> tuple[int, ...]:
+    kind, sent, refresh, access = message
+    of_access = _key_of_access(access, now, to_key, lowest, acknowledge) if access else (0, 0)
+    return kind, now - sent, *_key_of_refresh(refresh or Refresh(None), to_key), *of_access
+
+
+def _key_of_access(access: Access, now: int, to_key: int, lowest: int, acknowledge: int) -> tuple[int, int]:
+    matters = access.generation >= lowest
+    return (access.generation + to_key, min(now - access.iat, acknowledge)) if matters else (0, 0)
+
+
+def _key_of_refresh(refresh: Refresh, to_key: int) -> tuple[int, ...]:
+    return tuple(0 if n is None else n if n == DELETED else max(n + to_key, 1) for n in refresh)
 
 
 def _lowest(world: World) -> int:
@@ -350,17 +371,16 @@ def search(scale: Scale, worlds: int, rules: Rules | None = None) -> Result:
     rules = rules or Rules(scale)
     start = rules.start()
     came_from: dict[bytes, bytes | None] = {rules.key(start): None}
-    todo = deque([start])
+    todo = deque([(rules.key(start), start)])
     while todo and len(came_from) < worlds:
-        world = todo.popleft()
-        key = rules.key(world)
+        key, world = todo.popleft()
         for step, successor in rules.successors(world):
             if successor is None:
                 return Result(len(came_from), len(todo), [*_history(rules, came_from, key), step])
             successor_key = rules.key(successor)
             if successor_key not in came_from:
                 came_from[successor_key] = key
-                todo.append(successor)
+                todo.append((successor_key, successor))
     return Result(len(came_from), len(todo), None)
 
 
@@ -377,6 +397,7 @@ def _history(rules: Rules, came_from: dict[bytes, bytes | None], last: bytes) ->
     return history
 
 
+@lru_cache(maxsize=1 << 12)
 def _name(message: Message) -> str:
     access = "" if message.access is None else f"access token {message.access.generation}"
     refresh = "" if message.refresh is None else f"refresh token {message.refresh.tokens}"

@@ -254,15 +254,15 @@ class TestASignature:
         header, claims = good()
         assert_refused(signed_by_us(header | {"kid": keys.derive([OLD_SECRET]).kid}, claims))
 
-    @pytest.mark.parametrize("spare", range(1, 16))
-    def test_has_no_spare_bits_set(self, spare):
+    def test_has_no_spare_bits_set(self):
         text = minted()
         last = ALPHABET.index(text[-1])
         assert last % 16 == 0
-        changed = text[:-1] + ALPHABET[last + spare]
-        # A lenient decoder reads the same 64 bytes from it, so the spelling itself must be checked.
-        assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
-        assert_refused(changed)
+        for spare in range(1, 16):
+            changed = text[:-1] + ALPHABET[last + spare]
+            # A lenient decoder reads the same 64 bytes from it, so the spelling itself must be checked.
+            assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
+            assert_refused(changed)
 
     @pytest.mark.parametrize("change", ["{}=", "{}==", "{}A", "{}AA", "{} ", "{}\n", " {}", "{}.", ".{}", "{0}.{0}"])
     def test_has_nothing_before_or_after_it(self, change):
@@ -364,6 +364,7 @@ class TestTheProjectsOwnClaims:
         with pytest.raises(ValueError, match=name):
             minted(extra={"roles": [], name: "mine"})
 
+    @pytest.mark.at_length_on("sqlite")
     @pytest.mark.parametrize("hook", [None, "roles_of"])
     def test_come_from_a_function_that_is_called_with_the_user(self, api, user, settings, hook):
         settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.{hook}"} if hook else {}

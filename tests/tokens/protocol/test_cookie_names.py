@@ -9,10 +9,8 @@ from uuid import UUID
 import pytest
 
 from tests.tokens.protocol import simulation
-from tests.tokens.protocol.model import NEW, OLD, PLANTED, Browser, Release, Server, World
-from tests.tokens.protocol.search import Scale, search
+from tests.tokens.protocol.model import OLD, Release
 from tokens.protocol.refresh_tokens import InvalidRefreshToken, RefreshToken, dumps, loads
-from tokens.protocol.rotation import Decision
 
 KEY_ID, KEY = b"kkid", b"k" * 32
 TOKEN = RefreshToken(UUID("01939d2a-7c00-7abc-8def-0123456789ab"), bytes(range(16)), 7)
@@ -32,27 +30,6 @@ class TestATokenOfTheNewName:
         assert loads(old, {KEY_ID: KEY}) == loads(old, {KEY_ID: KEY}, old_name=True) == TOKEN
 
 
-class TestTheModel:
-    @pytest.mark.parametrize("release", [Release.WRITES_NEW, Release.WRITES_OLD])
-    def test_a_planted_token_does_not_count_beside_the_new_name_and_is_replaced(self, release):
-        world, browser = World(Server()), Browser()
-        browser.plant(0.0)
-        assert browser.cookies == {NEW: 0, OLD: PLANTED}
-        world.refresh(browser, 0.0, 0.0, releases=(release, release))
-        world.run(1.0)
-        assert browser.cookies == ({NEW: 1} if release is Release.WRITES_NEW else {OLD: 1})
-        assert not world.signed_out
-
-    def test_a_planted_token_alone_counts_as_signed_out(self):
-        """Otherwise the simulation could not fail."""
-        world, browser = World(Server()), Browser()
-        browser.cookies = {}
-        browser.plant(0.0)
-        world.refresh(browser, 0.0, 0.0)
-        world.run(1.0)
-        assert world.signed_out
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(
     "histories", [60, pytest.param(simulation.HISTORIES, marks=pytest.mark.exhaustive)], ids=["bounded", "at length"]
@@ -70,20 +47,3 @@ class TestTheSimulation:
             Release, "presented", lambda self, found: found[OLD] if OLD in found else new_first(self, found)
         )
         assert simulation.signed_out(simulation.UPGRADED, histories) > histories * 0.8
-
-
-@pytest.mark.long
-class TestTheSearch:
-    def test_finds_no_history_that_ends_an_honest_session(self):
-        result = search(Scale(renames=True, messages=1), worlds=150_000)
-        assert (result.history, result.left) == (None, 0)
-        assert result.worlds > 14_000
-
-    @pytest.mark.exhaustive
-    def test_finds_none_among_the_nearest_histories_with_two_messages_at_once(self):
-        assert search(Scale(renames=True, messages=2), worlds=100_000).history is None
-
-    def test_finds_one_if_the_other_name_is_not_deleted(self):
-        history = search(Scale(renames=True, messages=2, other_name_stays=True), worlds=150_000).history
-        assert history is not None
-        assert history[-1].endswith(Decision.REUSE.value)

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from tests.tokens.protocol import simulation
-from tests.tokens.protocol.crossing_search import POLICY, START
 from tests.tokens.protocol.idle_search import FORGIVEN, REOPENED, Rule, Thief, decided, honest, stolen
+from tests.tokens.protocol.in_turns import POLICY, START
 from tokens.protocol.rotation import Decision, State, decide
 
 pytestmark = pytest.mark.long

@@ -309,6 +309,7 @@ def test_no_character_of_a_token_can_be_changed(algorithm):
     assert not any(accepts(reader, text) for text in each_character_replaced(minted(reader)))
 
 
+@pytest.mark.at_length_on("sqlite")
 @each_algorithm
 def test_people_sign_in_with_each_algorithm(algorithm, api, user, settings):
     settings.TOKENS = {"ALGORITHM": algorithm, "SIGNING_KEYS": [pem(algorithm), DERIVED]}

@@ -2,12 +2,29 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 
 from tests.settings import PG_URL
+from tests.tokens.service.holders import AnotherProcess, Holder
 from tests.tokens.service.statements import query
+
+
+@pytest.fixture
+def holder(user: Any) -> Holder:
+    """A live session. Without one, a test could not tell that a session has ended from that there was none."""
+    return Holder(user)
+
+
+@pytest.fixture
+def elsewhere(db: None) -> AnotherProcess:
+    """Another process that has read the feed before. A process that has just started would read the feed regardless."""
+    process = AnotherProcess()
+    process.is_revoked(uuid4())
+    return process
 
 
 @pytest.fixture

@@ -83,6 +83,11 @@ def explained(sql: str) -> list[dict[str, Any]]:
     return nodes
 
 
+def rows_read(node: dict[str, Any]) -> float:
+    """Return how many rows a node of a plan has read, including those that it has discarded."""
+    return float((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+
+
 def effect_on_the_table(action: Callable[[], None]) -> tuple[int, int, int]:
     """Return what ``action`` does to the table of sessions: (rows updated, rows updated in place, growth in bytes).
 

@@ -25,7 +25,6 @@ from tokens.protocol.rotation import Decision
 from tokens.service import impersonation, reauthentication, refreshing
 from tokens.service.claims import ClaimsHookFailed, _described, claims_of
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import open_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -154,6 +153,7 @@ class TestWhileItFails:
         response = post(signed_in, "/api/auth/reauthenticate", {"password": PASSWORD})
         assert (response.status_code, response.json()["code"], response.cookies) == (503, "unavailable", {})
         assert columns() == before
+        assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.REAUTHENTICATED).exists()
         hook_returns({})
         assert post(signed_in, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
 
@@ -177,17 +177,6 @@ class TestWhileItFails:
             assert columns() == before
             hook_returns({})
             assert isinstance(act(), IssuedTokens)
-
-    def test_the_service_writes_nothing_before_it_has_answered(self, user, monkeypatch):
-        holder, before = Holder(user), columns()
-        hook_fails()
-        for act in (
-            lambda: open_session(user, holder.client, mode="cookie"),
-            lambda: reauthentication.reauthenticate(user, holder.id),
-        ):
-            with pytest.raises(ClaimsHookFailed):
-                act()
-        assert columns() == before
 
 
 def test_the_log_names_the_hook_and_the_line_and_no_value(user, caplog):

@@ -130,15 +130,26 @@ def waiting(server: Server, process: Process, user_id: str) -> Waiting:
     return run
 
 
-class TestOnPostgreSQL:
-    @pytest.mark.parametrize("lost", [0, 1], ids=["to the next generation", "that the database had lost"])
-    def test_a_rotation_does_not_wait(self, process, session, waiting, lost):
-        process.run("put_back", session["session"], 1 - lost, 3600)
-        waited, answer = waiting("refresh", session["token"])
-        assert (waited, answer["generation"]) == (False, 2 - lost)
+JOBS: dict[str, tuple[tuple[int, int], str, tuple[Any, ...], bool, Any]] = {
+    # the row's generation and its age in seconds, the job and its arguments, whether it waits, and what it returns
+    "a rotation": ((1, 3600), "refresh", ("token",), False, {"generation": 2}),
+    "a rotation that the database had lost": ((0, 3600), "refresh", ("token",), False, {"generation": 1}),
+    "an acknowledgement": ((1, 3600), "acknowledge", ("session", 1), False, True),
+    "a recovery": ((1, 3600), "refresh", ("lost",), True, {"granted": True, "successor": "token", "generation": 1}),
+    "a revocation": ((1, 3600), "end", ("session",), True, 1),
+    "reuse, which ends the session before it is answered": ((2, 0), "refresh", ("lost",), True, {"granted": False}),
+}
 
-    def test_an_acknowledgement_does_not_wait(self, session, waiting):
-        assert waiting("acknowledge", session["session"], 1) == (False, True)
+
+class TestOnPostgreSQL:
+    @pytest.mark.parametrize(("row", "job", "arguments", "waits", "expected"), JOBS.values(), ids=JOBS)
+    def test_this_commit_waits_or_does_not_wait(self, process, session, waiting, row, job, arguments, waits, expected):
+        process.run("put_back", session["session"], *row)
+        waited, result = waiting(job, *(session.get(argument, argument) for argument in arguments))
+        if isinstance(expected, dict):
+            result = {name: result[name] for name in expected}
+            expected = {name: session.get(value, value) for name, value in expected.items()}
+        assert (waited, result) == (waits, expected)
 
     def test_a_sign_in_waits(self, process, waiting):
         # Of another user than the probe's, whose row is locked.
@@ -146,17 +157,6 @@ class TestOnPostgreSQL:
         waited, opened = waiting("sign_in", user_id)
         assert waited
         assert process.run("refresh", opened["token"])["granted"]
-
-    def test_a_recovery_waits(self, session, waiting):
-        answer = {"granted": True, "successor": session["token"], "generation": 1}
-        assert waiting("refresh", session["lost"]) == (True, answer)
-
-    def test_a_revocation_waits(self, session, waiting):
-        assert waiting("end", session["session"]) == (True, 1)
-
-    def test_reuse_is_not_answered_before_the_end_of_the_session_is_safe(self, process, session, waiting):
-        process.run("put_back", session["session"], 2, 0)
-        assert waiting("refresh", session["lost"]) == (True, {"granted": False})
 
     def test_a_strict_rotation_waits(self, session, waiting):
         waited, answer = waiting("refresh", session["token"], REUSE_GRACE=0)

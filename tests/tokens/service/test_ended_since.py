@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -70,43 +71,48 @@ def test_a_sign_in_of_the_same_person_in_another_browser_is_no_successor(own, cl
     assert is_ended(own)
 
 
+@pytest.fixture
+def staff(clock: Any) -> Holder:
+    """The session of a member of the staff, one second after its sign-in. Nobody else can impersonate a user."""
+    own = Holder(AdminFactory())
+    clock.forward(1)
+    return own
+
+
+def impersonate(own: Holder) -> UUID:
+    return impersonation.begin(own.user.pk, own.id, UserFactory().pk, own.browser).session.id
+
+
+def end(session_id: UUID, reason: RefreshToken.Reason) -> None:
+    revoke(RefreshToken.objects.filter(id=session_id), reason)
+
+
 @pytest.mark.parametrize("is_bound", [False, True], ids=["unbound", "bound"])
-def test_an_impersonation_that_the_actor_ends_ends_nothing_of_the_actors_own(clock, is_bound):
-    own = Holder(AdminFactory())
+def test_an_impersonation_that_the_actor_ends_ends_nothing_of_the_actors_own(staff, clock, is_bound):
     if is_bound:
-        own.put_back(bound_key={}, bound_algorithm="ES256", bound_at=own.row.created_at)
+        staff.put_back(bound_key={}, bound_algorithm="ES256", bound_at=staff.row.created_at)
+    begun = impersonate(staff)
     clock.forward(1)
-    begun = impersonation.begin(own.user.pk, own.id, UserFactory().pk, own.browser)
-    clock.forward(1)
-    impersonation.end(begun.session.id, own.browser)
-    assert not is_ended(own)
+    impersonation.end(begun, staff.browser)
+    assert not is_ended(staff)
 
 
-def test_nor_does_the_owner_who_ends_the_impersonation(clock):
-    own = Holder(AdminFactory())
-    clock.forward(1)
-    begun = impersonation.begin(own.user.pk, own.id, UserFactory().pk, own.browser)
-    revoke(RefreshToken.objects.filter(id=begun.session.id), Reason.ENDED_BY_USER)
-    assert not is_ended(own)
+def test_nor_does_the_owner_who_ends_the_impersonation(staff):
+    end(impersonate(staff), Reason.ENDED_BY_USER)
+    assert not is_ended(staff)
 
 
-def test_a_release_and_then_another_persons_sign_in_end_it(clock):
-    own = Holder(AdminFactory())
+def test_a_release_and_then_another_persons_sign_in_end_it(staff, clock):
+    impersonation.end(impersonate(staff), staff.browser)
     clock.forward(1)
-    begun = impersonation.begin(own.user.pk, own.id, UserFactory().pk, own.browser)
-    impersonation.end(begun.session.id, own.browser)
-    clock.forward(1)
-    Holder(UserFactory(), own.browser)
-    assert is_ended(own)
+    Holder(UserFactory(), staff.browser)
+    assert is_ended(staff)
 
 
-def test_a_sign_out_after_a_release_ends_it(clock):
-    own = Holder(AdminFactory())
-    clock.forward(1)
-    begun = impersonation.begin(own.user.pk, own.id, UserFactory().pk, own.browser)
-    issued = impersonation.end(begun.session.id, own.browser)
-    revoke(RefreshToken.objects.filter(id=issued.session.id), Reason.SIGNED_OUT)
-    assert is_ended(own)
+def test_a_sign_out_after_a_release_ends_it(staff):
+    issued = impersonation.end(impersonate(staff), staff.browser)
+    end(issued.session.id, Reason.SIGNED_OUT)
+    assert is_ended(staff)
 
 
 def test_a_session_that_makes_way_for_a_newer_one_is_not_ended(user, clock, settings):

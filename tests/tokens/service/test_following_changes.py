@@ -14,22 +14,13 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from accounts.models import User
 from tests.factories import UserFactory
 from tests.tokens.service.holders import PATIENCE, AnotherProcess, Holder, deactivate_in_sql
-from tests.tokens.service.statements import query
-from tests.tokens.service.threads import in_thread
+from tests.tokens.service.threads import in_thread, is_blocking
 from tokens.models import RefreshToken
 from tokens.service import opening
 from tokens.service.user_changes import follow_password_change
 
 LAG = 1
 NEW, NEWER = "quite another passphrase", "a third passphrase, unlike the others"
-
-
-@pytest.fixture
-def elsewhere(db: None) -> AnotherProcess:
-    """Another process that has read the feed before. One that has just started would read all recent rows."""
-    process = AnotherProcess()
-    process.is_revoked(uuid4())
-    return process
 
 
 def save_password(user: Any, password: str) -> str:
@@ -106,12 +97,9 @@ def test_a_newer_password_that_is_written_while_a_session_is_replaced_ends_it(el
         save_password(user, NEWER)
         written.set()
 
-    def is_waiting() -> bool:
-        return bool(query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"))
-
     def replace_meanwhile(*arguments: Any) -> Any:
         replacing.set()
-        while not is_waiting() and not written.wait(0.01):
+        while not is_blocking() and not written.wait(0.01):
             pass
         return replace_session(*arguments)
 

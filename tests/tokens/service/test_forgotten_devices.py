@@ -5,13 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tests.factories import UserFactory
-from tests.tokens.service.holders import ELSEWHERE, PATIENCE, Holder
-from tests.tokens.service.statements import query
-from tests.tokens.service.threads import in_thread, paused
+from tests.tokens.service.holders import ELSEWHERE, Holder
+from tests.tokens.service.statements import explained, query, rows_read, statements
+from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tests.tokens.test_migrations import all_applied, migrate
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import devices, opening, queries, revocation
@@ -26,16 +24,6 @@ def end_all(user: Any) -> None:
     """Do what the alarm does, from a browser that is no device of the user."""
     forget_others(user, ELSEWHERE)
     revocation.revoke_all(queries.live_sessions(user), RefreshToken.Reason.ENDED_BY_USER)
-
-
-def wait_for_a_lock() -> None:
-    """Wait until another connection waits for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    for _ in range(int(PATIENCE * 100)):
-        if query(waiting) != (0,):
-            return
-        query("SELECT pg_sleep(0.01)")
-    raise AssertionError("nobody waits")
 
 
 @pytest.mark.only_on("postgresql")
@@ -58,7 +46,7 @@ class TestASignInThatHasBegun:
         ending = in_thread(lambda: end_all(user))
         with paused(sign_in):
             ending.__enter__()
-            wait_for_a_lock()
+            until_one_waits()
         ending.__exit__(None, None, None)
         assert RefreshToken.objects.count() == 2
         assert not queries.live_sessions(user)
@@ -79,7 +67,7 @@ class TestASignInThatHasBegun:
         signing_in = in_thread(lambda: holder.sign_in_again())
         with paused(end):
             signing_in.__enter__()
-            wait_for_a_lock()
+            until_one_waits()
         signing_in.__exit__(None, None, None)
         old, new = Device.objects.order_by("created_at")
         assert (old.forgotten, old.replaced_by, new.forgotten) == (True, new.pk, False)
@@ -136,18 +124,10 @@ class TestTheStatementThatAsksForABudget:
             Device(user=user, token_digest=number.to_bytes(32), name="x", created_at=now) for number in range(5_000)
         )
         query(f"ANALYZE {Device._meta.db_table}")
-        with CaptureQueriesContext(connection) as captured:
-            assert with_own_budget(user, holder.browser, None) is None
-        with connection.cursor() as cursor:
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {captured.captured_queries[0]['sql']}")
-            [[[plan]]] = cursor.fetchall()
-        assert rows_read(plan["Plan"]) < 20
-
-
-def rows_read(plan: dict[str, Any]) -> float:
-    """Return how many rows the nodes of a plan have read in all."""
-    own = plan["Actual Rows"] * plan["Actual Loops"] + plan.get("Rows Removed by Filter", 0)
-    return float(own + sum(map(rows_read, plan.get("Plans", []))))
+        budgets: list[Any] = []
+        [sql] = statements(lambda: budgets.append(with_own_budget(user, holder.browser, None)))
+        assert budgets == [None]
+        assert sum(rows_read(node) for node in explained(sql)) < 20
 
 
 def test_the_migration_orders_devices_by_their_last_session(user, all_applied):

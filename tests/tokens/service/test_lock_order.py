@@ -5,14 +5,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.service.holders import ELSEWHERE, HOME, Holder
 from tests.tokens.service.processes import Process, together
+from tests.tokens.service.statements import query
 from tests.tokens.service.test_concurrency import url
-from tokens.models import RefreshToken
-from tokens.service import impersonation
+from tests.tokens.service.threads import in_thread
+from tokens.models import RefreshToken, SecurityEvent
+from tokens.service import impersonation, users
 
 __all__ = ["url"]
 
@@ -77,41 +81,53 @@ def sign_in_here(actor: Actor) -> tuple[Any, ...]:
     return "sign_in", str(UserFactory().pk), actor.first.browser.device_token
 
 
-def at_once(processes: list[Process], actors: list[Actor], *jobs: Job) -> None:
-    """Run the first job in one process and the second in the other, for all actors at the same time."""
-    for process, job in zip(processes, jobs, strict=True):
-        each = [job(actor) for actor in actors]
-        process.prepare(each[0][0], [arguments for _, *arguments in each])
-    together(processes)
+def raced(processes: list[Process], *jobs: Job) -> list[Actor]:
+    """Run the first job in one process and the second in the other, for many actors at the same time. Return them."""
+    found = []
+    for _ in range(ROUNDS):
+        actors = [Actor() for _ in range(PAIRS)]
+        for process, job in zip(processes, jobs, strict=True):
+            each = [job(actor) for actor in actors]
+            process.prepare(each[0][0], [arguments for _, *arguments in each])
+        together(processes)
+        found += actors
+    return found
 
 
 @pytest.mark.parametrize("other", [end_the_first_and_the_second, end_all_but_the_third])
 def test_two_revocations_of_sessions_and_of_an_impersonation_begun_in_one(other, processes):
     """One of them ends it with its actor's session. The other one ends it with a later session of the actor."""
-    for _ in range(ROUNDS):
-        actors = [Actor() for _ in range(PAIRS)]
-        at_once(processes, actors, end_the_impersonation_and_the_second, other)
-        assert all(actor.live == {actor.third.id} for actor in actors)
+    actors = raced(processes, end_the_impersonation_and_the_second, other)
+    assert all(actor.live == {actor.third.id} for actor in actors)
 
 
 @pytest.mark.parametrize("other", [end_the_first_and_the_second, end_all_but_the_third])
 def test_a_revocation_and_an_impersonation_that_begins_leave_none_without_its_actors_session(other, processes):
-    for _ in range(ROUNDS):
-        actors = [Actor() for _ in range(PAIRS)]
-        at_once(processes, actors, impersonate_again, other)
-        assert all(actor.live == {actor.third.id} for actor in actors)
+    actors = raced(processes, impersonate_again, other)
+    assert all(actor.live == {actor.third.id} for actor in actors)
 
 
 def test_an_impersonation_that_begins_and_a_sign_in_of_another_user_in_the_same_browser(processes):
     """The sign-in locks the device of the browser, and then ends the sessions of its other users."""
-    for _ in range(ROUNDS):
-        actors = [Actor() for _ in range(PAIRS)]
-        at_once(processes, actors, impersonate_again, sign_in_here)
-        assert all(actor.live == {actor.second.id, actor.third.id} for actor in actors)
+    actors = raced(processes, impersonate_again, sign_in_here)
+    assert all(actor.live == {actor.second.id, actor.third.id} for actor in actors)
 
 
 def test_a_revocation_and_the_release_of_an_impersonation(processes):
-    for _ in range(ROUNDS):
-        actors = [Actor() for _ in range(PAIRS)]
-        at_once(processes, actors, release, end_the_impersonation_and_the_second)
-        assert all(not {actor.impersonation, actor.second.id} & actor.live for actor in actors)
+    actors = raced(processes, release, end_the_impersonation_and_the_second)
+    assert all(not {actor.impersonation, actor.second.id} & actor.live for actor in actors)
+
+
+def test_a_transaction_that_has_inserted_a_row_of_the_user_commits_while_another_one_holds_the_users_lock():
+    """The commit shares a lock on the user's key. FOR UPDATE would make it wait."""
+    user = UserFactory()
+
+    def insert() -> None:
+        query("SET lock_timeout = '1s'")
+        SecurityEvent.objects.create(user=user, kind=SecurityEvent.Kind.SIGN_IN_FAILED, created_at=timezone.now())
+
+    with transaction.atomic():
+        assert users.lock("default", user.pk) == user
+        with in_thread(insert):
+            pass
+    assert SecurityEvent.objects.filter(user=user).exists()

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
 
 from tests.factories import UserFactory
 from tests.tokens.service.holders import GRACE, HOME, STILL_TIME, Holder
@@ -14,14 +13,10 @@ from tokens.conf import BODY, COOKIE, token_settings
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.rotation import Decision
 from tokens.service import reauthentication, refreshing
-from tokens.service.claims import ClaimsHookFailed
 from tokens.service.issuing import IssuedTokens
-from tokens.service.opening import end_after
 from tokens.service.possession import Sent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
-
-DAY = 86400
 
 
 @pytest.fixture
@@ -124,46 +119,13 @@ class TestTheRefreshToken:
         assert later.row.generation == 1
 
 
-class TestTheTimeouts:
-    def test_begin_again(self, holder, clock):
-        clock.forward(10 * DAY)
-        given(holder, holder.token)
-        found, row = token_settings(), holder.row
-        assert row.idle_expires_at == clock.now + found.idle_lifetime
-        assert row.expires_at == clock.now + found.absolute_lifetime
-
-    def test_begin_again_where_nothing_rotates(self, holder, clock):
-        clock.forward(10 * DAY)
-        given(holder)
-        row = holder.row
-        assert row.idle_expires_at == clock.now + token_settings().idle_lifetime
-        assert row.expires_at == clock.now + token_settings().absolute_lifetime
-
-    def test_of_a_session_with_a_span_of_its_own_keep_that_span(self, clock):
-        holder = Holder(UserFactory(), remember=True, lasts=timedelta(days=2))
-        for _ in range(3):
-            clock.forward(DAY)
-            given(holder)
-            assert holder.row.expires_at == clock.now + timedelta(days=2)
-
-    def test_may_be_set_by_djangos_session_from_then_on(self, holder, clock):
-        clock.forward(10 * DAY)
-        given(holder)
-        end_after(holder.id, None)
-        assert holder.row.expires_at == clock.now + token_settings().absolute_lifetime
-
-
-def test_a_claims_hook_that_fails_leaves_everything_as_it_was(holder, settings):
-    settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": "tests.tokens.service.test_reauthentication.failing"}
-    before = RefreshToken.objects.values().get()
-    with pytest.raises(ClaimsHookFailed):
-        again(holder, holder.token)
-    assert RefreshToken.objects.values().get() == before
-    assert holder.events(SecurityEvent.Kind.REAUTHENTICATED) == 0
-
-
-def failing(user: Any, session: Any) -> Any:
-    raise OperationalError
+def test_both_timeouts_begin_again(holder, clock):
+    """`tests.tokens.service.test_lifetimes` tests them where nothing rotates, and those that were limited."""
+    clock.forward(10 * 86400)
+    given(holder, holder.token)
+    found, row = token_settings(), holder.row
+    assert row.idle_expires_at == clock.now + found.idle_lifetime
+    assert row.expires_at == clock.now + found.absolute_lifetime
 
 
 @pytest.mark.only_on("postgresql")

@@ -146,9 +146,9 @@ Command().run_from_argv(["manage.py", "it"])
 
 
 @contextmanager
-def ready_process() -> Iterator[Any]:
+def ready_process(program: str = PROGRAM) -> Iterator[Any]:
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         killer = threading.Timer(60, process.kill)
         killer.start()
         assert process.stdout is not None
@@ -170,12 +170,7 @@ def test_work_goes_on_if_nobody_reads_its_progress_any_more():
     program = PROGRAM.replace("step(7)", "reporting.EVERY = 0").replace("time.sleep(60)", "step(7); step(7)")
     program = program.replace("import sys, time", "import sys\nfrom tokens.service import reporting")
     program += "\nprint('done')"
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdin is not None
-        assert process.stdout.readline() == "ready\n"
+    with ready_process(program) as process:
         process.stderr.close()
         process.stdin.write("go on\n")
         process.stdin.close()

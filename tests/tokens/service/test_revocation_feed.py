@@ -12,7 +12,6 @@ from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
-from accounts.models import User
 from tests.factories import UserFactory
 from tests.tokens.service.holders import PATIENCE, STILL_TIME, AnotherProcess, Holder
 from tests.tokens.service.statements import failing, query, statements
@@ -29,20 +28,6 @@ pytestmark = pytest.mark.django_db
 LAG = 1
 LONGEST = 600 + MARGIN
 """Seconds. An access token that was issued before a revocation was read has expired after this time."""
-
-
-@pytest.fixture
-def holder(user: Any) -> Holder:
-    """A live session. Without one, a feed that reports every session as revoked would pass."""
-    return Holder(user)
-
-
-@pytest.fixture
-def elsewhere(db: None) -> AnotherProcess:
-    """Another process that has read the feed before. A process that has just started would read the feed regardless."""
-    process = AnotherProcess()
-    process.is_revoked(uuid4())
-    return process
 
 
 @contextmanager
@@ -142,38 +127,6 @@ class TestASessionThatEnded:
         elsewhere.is_revoked(uuid4())
         assert elsewhere._cursor is not None
         assert feed_module._ask_primary(elsewhere._cursor)[0] >= elsewhere._cursor
-
-
-class TestAUser:
-    # How the user is changed, and why their sessions end. A deleted user's sessions are deleted, too.
-    CHANGES = {
-        "deleted": (lambda user: user.delete(), []),
-        "deleted by a queryset": (lambda user: User.objects.filter(pk=user.pk).delete(), []),
-        "deactivated by save": (lambda user: user.save(), ["user_disabled"]),
-        "deactivated by a save of one field": (lambda user: user.save(update_fields=["is_active"]), ["user_disabled"]),
-        "deactivated by update": (
-            lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
-            ["user_disabled"],
-        ),
-        "deactivated by bulk_update": (lambda user: User.objects.bulk_update([user], ["is_active"]), ["user_disabled"]),
-    }
-
-    @pytest.mark.parametrize(("change", "reasons"), CHANGES.values(), ids=CHANGES)
-    def test_is_signed_out_when(self, elsewhere, holder, change, reasons):
-        other = Holder(UserFactory())
-        holder.user.is_active = False
-        change(holder.user)
-        rows = RefreshToken.objects.filter(id=holder.id)
-        assert list(rows.values_list("revoked_reason", flat=True)) == reasons
-        elsewhere.forward(LAG)
-        assert elsewhere.is_revoked(holder.id)
-        assert not elsewhere.is_revoked(other.id)
-
-    def test_who_is_saved_without_being_deactivated_stays_signed_in(self, elsewhere, holder):
-        holder.user.save()
-        User.objects.update(is_active=True)
-        elsewhere.forward(LAG)
-        assert not elsewhere.is_revoked(holder.id)
 
 
 @pytest.mark.only_on("postgresql")

@@ -128,7 +128,7 @@ class TestUpdatesInPlace:
 
     LOADS = {
         "in days of use": (Holder, Holder.refresh, 30, 8, 10 * 3600),
-        "if many sessions are refreshed often": (Holder, Holder.refresh, 60, 40, STILL_TIME),
+        "if many sessions are refreshed often": (Holder, Holder.refresh, 60, 12, STILL_TIME),
         "if the sessions are bound to keys": (KeyHolder, KeyHolder.prove, 30, 10, 500),
     }
 

@@ -54,10 +54,15 @@ def paused(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
             go_on.set()
 
 
+def is_blocking() -> bool:
+    """Return whether another connection waits for a lock that this transaction holds, on PostgreSQL."""
+    return bool(query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"))
+
+
 def wait_until_blocked() -> None:
     """Wait until another connection waits for a lock that this transaction holds, on PostgreSQL."""
     until = time.monotonic() + PATIENCE
-    while not query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"):
+    while not is_blocking():
         assert time.monotonic() < until
         time.sleep(0.01)
 
