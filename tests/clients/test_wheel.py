@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.projects import clean_environment, installed_wheel
+from tests.programs import completed
 
 HERE = Path(__file__).parent
 WRONG = """
@@ -76,9 +77,7 @@ def python(wheel: Path, tmp_path: Path) -> str:
 
 def test_tokens_works_with_its_core_dependencies_only(python, tmp_path):
     shutil.copy(HERE / "core_only.py", tmp_path)
-    command = [python, "core_only.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = completed(python, "core_only.py", cwd=tmp_path, env=clean_environment())
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "enter": "in",
         "who": "ada",

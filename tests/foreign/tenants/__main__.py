@@ -22,6 +22,7 @@ from typing import Any
 from tests.foreign import suites
 from tests.foreign.suites import ROOT
 from tests.postgresql import start_server
+from tests.programs import free_port
 
 FIRST, SECOND = NAMES = "first", "second"
 PASSWORD = "correct horse battery staple"
@@ -197,9 +198,7 @@ class Server:
     """A process that serves the project."""
 
     def __init__(self, environment: dict[str, str], *, is_asgi: bool) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         wsgi = "django", "runserver", "--noreload", "--nothreading", f"127.0.0.1:{self.port}"
         asgi = "uvicorn", "--factory", "django.core.asgi:get_asgi_application", "--port", str(self.port)
         command = [sys.executable, "-m", *(asgi if is_asgi else wsgi)]
