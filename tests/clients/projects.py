@@ -36,18 +36,13 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def started(command: list[Any], folder: Path, environment: dict[str, str]) -> Iterator[Any]:
-    """Run a server that stops when its standard input ends, and is killed if it does not stop within 10 seconds."""
+    """Run a server, and kill it afterwards. If this process ends before, the end of its standard input stops it."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield process
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()
 
 
 def installed_wheel(wheel: Path, folder: Path) -> tuple[str, Path]:

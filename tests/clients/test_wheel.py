@@ -47,13 +47,6 @@ def with_their_own(names: set[str]) -> set[str]:
     return found
 
 
-def test_the_wheel_has_the_name_that_is_free_and_only_the_apps(wheel):
-    assert wheel.name.startswith("django_latchkey-")
-    first = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {name for name in first if not name.endswith(".dist-info")} == {"accounts", "factors", "tokens"}
-    assert {"accounts/py.typed", "factors/py.typed", "tokens/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
-
-
 def test_the_wheel_requires_few_packages_and_an_upper_bound_of_django(wheel):
     core = [line for line in required(wheel) if "extra ==" not in line]
     assert {name_of(line) for line in core} == {"cryptography", "django", "idna", "pyjwt", "ua-parser", "uuid-utils"}

@@ -14,10 +14,12 @@ from tests.browser.nextjs.fresh import NEXT, npm, packed, running
 from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
 from tests.programs import free_port
+from tests.scale.cluster import HOST, Front
 
 SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
 NGINX = Path(__file__).with_name("nginx.conf")
-HOST = "app.test"
+ELSEWHERE = "127.0.0.9"
+"""An address of this machine that no proxy has. Requests from it look like those of a client elsewhere."""
 
 
 @contextmanager
@@ -54,10 +56,14 @@ def _build(version: str, app: Path) -> None:
 
 
 class Deployment:
-    """The app at `origin`. `site` is the Latchkey behind it, which gets requests only from its proxies."""
+    """The app at `origin`. `site` is the Latchkey behind it, which gets requests only from its proxies.
 
-    def __init__(self, origin: str, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
-        self.origin, self._serve, self._stack = origin, serve, stack
+    ``front``: nginx, as a client elsewhere reaches it.
+    """
+
+    def __init__(self, front: Front, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
+        self.front, self.origin = front, f"https://{HOST}:{front.port}"
+        self._serve, self._stack = serve, stack
         self.site = stack.enter_context(serve())
 
     @contextmanager
@@ -86,18 +92,18 @@ def deployed(
 ) -> Iterator[Deployment]:
     """Run all three processes. ``folder``: where nginx may write. ``environment``: that of Latchkey."""
     with reserved_port() as port, reserved_port() as auth_port, ExitStack() as stack:
-        origin = f"https://{HOST}:{port}"
+        front = Front(port, certificate, ELSEWHERE)
         behind_proxies = {
-            "ORIGIN": origin,
+            "ORIGIN": f"https://{HOST}:{port}",
             "LISTEN": str(auth_port),
             "ALLOWED_HOSTS": f"{HOST},127.0.0.1",
             "TRUSTED_PROXIES": "127.0.0.1",
             **environment,
         }
-        deployment = Deployment(origin, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
+        deployment = Deployment(front, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
         next_port = free_port()
         with (
-            running(app, "start", next_port, ORIGIN=origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}"),
+            running(app, "start", next_port, ORIGIN=deployment.origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}"),
             nginx_started(NGINX, folder, certificate, PORT=port, NEXT=next_port),
         ):
             yield deployment

@@ -22,7 +22,7 @@ from typing import Any
 from tests.foreign import suites
 from tests.foreign.suites import ROOT
 from tests.postgresql import start_server
-from tests.programs import free_port
+from tests.programs import completed, free_port
 
 FIRST, SECOND = NAMES = "first", "second"
 PASSWORD = "correct horse battery staple"
@@ -105,10 +105,7 @@ def run(environment: dict[str, str], scratch: Path) -> int:
     (scratch / "migrations_of_tenants" / "__init__.py").touch()
 
     def manage(*arguments: str, **more: str) -> str:
-        command = [sys.executable, "-m", "django", *arguments]
-        done = subprocess.run(command, env={**environment, **more}, cwd=scratch, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+        done = completed(sys.executable, "-m", "django", *arguments, env={**environment, **more}, cwd=scratch)
         return done.stdout + done.stderr
 
     seen: list[tuple[str, bool]] = []
