@@ -102,8 +102,11 @@ def deployed(
         }
         deployment = Deployment(front, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
         next_port = free_port()
+        # Otherwise it also listens at an address of IPv6, and names the proxy in front of it by one.
+        here = ("--hostname", "127.0.0.1")
+        servers = {"ORIGIN": deployment.origin, "AUTH_SERVER": f"http://127.0.0.1:{auth_port}"}
         with (
-            running(app, "start", next_port, ORIGIN=deployment.origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}"),
+            running(app, "start", next_port, *here, **servers),
             nginx_started(NGINX, folder, certificate, PORT=port, NEXT=next_port),
         ):
             yield deployment

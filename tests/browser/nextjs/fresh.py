@@ -124,10 +124,10 @@ def connect(app: Path, port: int, demo: Demo) -> None:
 
 
 @contextmanager
-def running(app: Path, mode: str, port: int, **environment: str) -> Iterator[str]:
+def running(app: Path, mode: str, port: int, *arguments: str, **environment: str) -> Iterator[str]:
     """Run ``next dev`` or ``next start``, and yield the address of the application."""
     options = {"cwd": app, "env": npm_environment(**environment), "stdout": PIPE, "stderr": STDOUT, "text": True}
-    with cluster.running([*NEXT, mode, "--port", str(port)], **options) as process:
+    with cluster.running([*NEXT, mode, "--port", str(port), *arguments], **options) as process:
         said = ""
         while "Ready in" not in said:
             line = process.stdout.readline()
