@@ -11,9 +11,10 @@ from typing import Any
 
 import psycopg
 
-from tests.benchmarks.platforms import Examined, Platform, free_port
+from tests.benchmarks.platforms import Examined, Platform
 from tests.benchmarks.projects.populate import PASSWORD, address
 from tests.clients.projects import clean_environment
+from tests.programs import free_port
 from tests.scale.cluster import Node, running, wait_for
 
 SOURCE = Path(__file__).parent / "projects" / "glewlwyd"

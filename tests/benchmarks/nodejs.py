@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tests.benchmarks.platforms import Examined, Platform, free_port
+from tests.benchmarks.platforms import Examined, Platform
 from tests.clients.projects import clean_environment, started
+from tests.programs import free_port
 from tests.scale.cluster import Node, running, wait_for
 
 SOURCE = Path(__file__).parent / "projects" / "better_auth"

@@ -1,6 +1,5 @@
 """What a peer runs on: how its tables, users and processes are made. Each platform implements `Platform`."""
 
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -11,13 +10,6 @@ import tests.benchmarks.command  # noqa: F401 - the modules below need Django, w
 from tests.benchmarks.clients import Client, Request, Response
 from tests.clients.projects import Server
 from tests.scale.cluster import Node
-
-
-def free_port() -> int:
-    """Return a port for a server that cannot listen at a port which `reserved_port` holds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Examined(Server):

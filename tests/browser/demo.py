@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.sites import SECRET_KEY, Person
 from tests.clients.projects import ROOT, clean_environment
+from tests.programs import free_port
 
 DEMO_USER = Person("demo@latchkey.test", "latchkey-demo")
 STEPS, THIEF = 7, 6
@@ -41,9 +42,7 @@ class Demo:
 @contextmanager
 def demo_served(folder: Path, **environment: str) -> Iterator[Demo]:
     """Run the demo with a database in this folder, and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     demo = Demo(folder, port)
     given = {"DEBUG": "true", "SECRET_KEY": SECRET_KEY, "DATABASE_URL": f"sqlite:///{demo.database}", **environment}
     env = clean_environment(**given)

@@ -82,6 +82,7 @@ STORY = [
 def test_the_first_page_leads_to_the_story_which_can_be_followed_by_its_texts(page, demo):
     assert follow_the_story(page) == STORY
     assert [demo.session()["revoked_reason"], drawn(page)] == ["ended_by_user", ["served", "served", "refused"]]
+    expect(page.locator("#log")).to_contain_text(re.compile("would be valid for (9|8):"))
     expect(page.locator(".demo-story [data-done]")).to_have_count(7)
     page.get_by_text("The diagram before this page was loaded").click()
     assert marks(page, "[data-lane=thief]", "timeline-before").count() == 2
@@ -104,13 +105,6 @@ def test_the_cookies_and_the_content_of_both_tokens_are_shown(at_demo, demo):
     assert at_demo.locator("#refresh-parts dd").all_text_contents() == [session, "1", "not shown"]
 
 
-def test_a_request_with_a_valid_access_token_is_refused_after_a_revocation_elsewhere(at_demo, demo):
-    press(at_demo, "revoke")
-    assert drawn(at_demo) == ["served", "served", "refused"]
-    expect(at_demo.locator("#log")).to_contain_text(re.compile("would be valid for (9|8):"))
-    assert demo.session()["revoked_reason"] == "ended_by_user"
-
-
 @pytest.mark.parametrize("width", [320, *at_length(1280)])
 def test_every_step_fits_and_is_accessible_for_an_anonymous_user_and_a_signed_in_one(page, width, axe, context):
     page.set_viewport_size({"width": width, "height": 800})
@@ -126,20 +120,6 @@ def test_every_step_fits_and_is_accessible_for_an_anonymous_user_and_a_signed_in
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             assert page.evaluate(RUN_AXE, {}) == [], (path, scheme)
-
-
-def test_the_user_signs_in_and_sees_that_request_drawn(at_demo):
-    assert drawn(at_demo) == ["served"], "the request for the page itself"
-    assert generations(at_demo) == ["0"]
-    expect(at_demo.locator("#held")).to_have_text("0")
-    expect(at_demo.locator("#life")).to_have_text("valid: no query is needed")
-
-
-def test_a_request_with_a_good_token_is_served(at_demo, demo):
-    press(at_demo, "ask")
-    assert drawn(at_demo) == ["served", "served"]
-    assert "without asking the database" in sentence(at_demo)
-    assert demo.session()["generation"] == 0
 
 
 def test_the_token_expires_and_the_next_request_refreshes(at_demo, demo):
@@ -159,13 +139,19 @@ def test_the_token_expires_and_the_next_request_refreshes(at_demo, demo):
     assert demo.session()["generation"] == 1
 
 
-def test_time_passes_and_the_token_is_that_much_older(at_demo):
+def test_the_sign_in_and_a_request_with_a_good_token_are_drawn(at_demo, demo):
+    assert drawn(at_demo) == ["served"], "the request for the page itself"
+    assert generations(at_demo) == ["0"]
+    expect(at_demo.locator("#held")).to_have_text("0")
+    expect(at_demo.locator("#life")).to_have_text("valid: no query is needed")
     before = seconds_left(at_demo)
     press(at_demo, "wait")
     expect(at_demo.locator("#timeline text.gap")).to_have_text("+2:00")
     assert seconds_left(at_demo) <= before - 120
     press(at_demo, "ask")
     assert drawn(at_demo) == ["served", "served"]
+    assert "without asking the database" in sentence(at_demo)
+    assert demo.session()["generation"] == 0
 
 
 def test_of_twenty_parallel_requests_one_refreshes_and_all_are_answered_and_drawn_on_a_phone(at_demo, demo):
@@ -224,6 +210,8 @@ def test_a_step_whose_session_has_ended_says_so_and_leads_to_a_new_one(at_demo, 
     step = at_demo.locator("#step-3")
     expect(step.get_by_text("The button needs a session, and yours has ended.")).to_be_visible()
     expect(step.get_by_text("What happened:")).to_be_hidden()
+    assert drawn(at_demo)[-1] == "refused"
+    expect(at_demo.locator("#ended").get_by_role("button", name="Sign in as")).to_be_visible()
     step.get_by_role("button", name="Sign in again for this step").click()
     expect(at_demo).to_have_url(re.compile(r"/demo\?step=3$"))
     press(at_demo, "renew")
@@ -249,15 +237,6 @@ def test_every_story_can_follow_every_other(at_demo, demo):
     assert demo.session()["generation"] == 4
     press(at_demo, "clear")
     assert (drawn(at_demo), generations(at_demo)) == (["served"], ["4"])
-
-
-def test_a_session_that_was_signed_out_in_another_tab_is_shown_as_ended(at_demo, context):
-    other = context.new_page()
-    other.goto("/")
-    sign_out(other)
-    press(at_demo, "expire", "ask")
-    assert drawn(at_demo)[-1] == "refused"
-    expect(at_demo.get_by_role("button", name="Sign in as")).to_be_visible()
 
 
 def test_without_javascript_the_page_says_that_it_needs_it(new_context, demo):

@@ -3,15 +3,16 @@
 The real TypeScript compiler checks the program in its strictest mode before it runs.
 """
 
-import subprocess
 from pathlib import Path
 from shutil import copy
+from typing import Any
 
 import pytest
 
 from tests.browser.node import converse, node_environment
 from tests.browser.sites import THREE_MODES
-from tests.clients.conftest import HERE
+from tests.clients.conftest import HERE, workspace  # noqa: F401  # The fixture belongs to this file, too.
+from tests.programs import completed
 
 
 @pytest.fixture
@@ -20,24 +21,24 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(package, site, certificate, tmp_path) -> Path:
+def program(workspace: Path) -> Any:  # noqa: F811
+    """Returns a program that the npm workspace has. Each client with a compiler of its own would install it again."""
+    return lambda name: workspace / "node_modules" / ".bin" / name
+
+
+@pytest.fixture
+def folder(package, program, site, certificate, tmp_path) -> Path:
     """The program, and the types that openapi-typescript makes from the description."""
     for name in ("package.json", "tsconfig.json", "client.ts"):
         copy(HERE / "openapi" / name, tmp_path)
     (tmp_path / "node_modules").symlink_to(package("openapi") / "node_modules")
-    command = ("openapi-typescript", f"{site.origin}/api/schema", "--output", "schema.d.ts")
-    run(tmp_path, *command, env=node_environment(certificate))
+    command = (program("openapi-typescript"), f"{site.origin}/api/schema", "--output", "schema.d.ts")
+    completed(*command, cwd=tmp_path, env=node_environment(certificate))
     return tmp_path
 
 
-def run(folder: Path, command: str, *arguments: str, env: dict[str, str] | None = None) -> None:
-    program = [folder / "node_modules/.bin" / command, *arguments]
-    done = subprocess.run(program, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, site, person, certificate):
-    run(folder, "tsc", "--project", ".")
+def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, program, site, person, certificate):
+    completed(program("tsc"), cwd=folder)
     told = converse(site, certificate, folder, "built/client.js", person.email, person.password)
     assert told == {
         "asked": ["required", "string"],
@@ -60,8 +61,8 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, sit
 
 
 @pytest.mark.exhaustive
-def test_the_compiler_reports_a_problem_code_that_the_program_forgets(folder):
-    program = folder / "client.ts"
-    program.write_text(program.read_text().replace('case "session_ended":', ""))
+def test_the_compiler_reports_a_problem_code_that_the_program_forgets(folder, program):
+    client = folder / "client.ts"
+    client.write_text(client.read_text().replace('case "session_ended":', ""))
     with pytest.raises(AssertionError, match="Function lacks ending return statement"):
-        run(folder, "tsc", "--project", ".")
+        completed(program("tsc"), cwd=folder)

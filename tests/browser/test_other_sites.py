@@ -78,13 +78,6 @@ def test_a_fetch_reads_and_changes_nothing(signed_in, context, site, person, evi
     assert (site.generations(person), site.reasons(person)) == ([0], [""])
 
 
-def test_a_link_from_a_mail_arrives_signed_in_and_may_refresh(signed_in, site, person, evil):
-    site.forward(EXPIRED)
-    evil.set_content(f'<a href="{site.origin}{NOTE}">look</a>')
-    evil.get_by_role("link").click()
-    expect(evil.locator("#who")).to_have_text(person.email)
-
-
 def test_our_pages_are_not_shown_in_a_frame(signed_in, site, person, evil):
     evil.set_content(f'<iframe src="{site.origin}/"></iframe>')
     expect(evil.frame_locator("iframe").get_by_text(person.email)).to_have_count(0)

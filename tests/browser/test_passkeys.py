@@ -44,6 +44,14 @@ def create(page: Page, name: str = "") -> None:
     expect(page.get_by_role("status")).to_have_text("The passkey is created.")
 
 
+@pytest.fixture
+def left(signed_in: Page, authenticator: Authenticator) -> Page:
+    """A page on which the user has created a passkey on the device, and has signed out."""
+    create(signed_in)
+    sign_out(signed_in)
+    return signed_in
+
+
 def press(page: Page) -> None:
     page.get_by_role("button", name="Use a passkey").click()
 
@@ -117,56 +125,43 @@ def test_a_user_creates_one_signs_in_by_a_button_renames_and_removes_it(
     assert site.events(person)[-1] == "factor_removed"
 
 
-def test_the_browser_suggests_it_and_an_hour_later_still_does(signed_in, person, site, authenticator):
-    page = signed_in
-    create(page)
-    sign_out(page)
-    page.goto("/sign-in")
-    arrived(page)
-    sign_out(page)
+def test_the_browser_suggests_it_and_an_hour_later_still_does(left, person, site, authenticator):
+    left.goto("/sign-in")
+    arrived(left)
+    sign_out(left)
     authenticator.touch(at_once=False)
-    page.clock.install()
-    with page.expect_response(f"**{OPTIONS}"):
-        page.goto("/sign-in")
-    expect(page.get_by_label("E-mail address")).to_have_attribute("autocomplete", "username webauthn")
+    left.clock.install()
+    with left.expect_response(f"**{OPTIONS}"):
+        left.goto("/sign-in")
+    expect(left.get_by_label("E-mail address")).to_have_attribute("autocomplete", "username webauthn")
     site.forward(HOUR)
     authenticator.touch(at_once=True)
-    page.clock.fast_forward(HOUR * 1000)
-    arrived(page)
+    left.clock.fast_forward(HOUR * 1000)
+    arrived(left)
     assert methods(site, person) == ["pop", "user", "mfa"]
 
 
-def test_a_page_that_was_open_for_an_hour_signs_in_by_its_button(
-    signed_in, person, site, authenticator, without_suggestions
-):
-    page = signed_in
-    create(page)
-    sign_out(page)
-    page.goto("/sign-in")
+def test_a_page_that_was_open_for_an_hour_signs_in_by_its_button(left, person, site, without_suggestions):
+    left.goto("/sign-in")
     site.forward(HOUR)
-    press(page)
-    arrived(page)
+    press(left)
+    arrived(left)
 
 
-def test_it_is_a_second_factor_and_answers_again_later(
-    signed_in, person, site, authenticator, without_suggestions, is_accessible
-):
-    page = signed_in
-    create(page)
-    sign_out(page)
-    page.goto("/sign-in")
-    fill_in(page, person)
-    page.wait_for_url("**/sign-in/factor*")
+def test_it_is_a_second_factor_and_answers_again_later(left, person, site, without_suggestions, is_accessible):
+    left.goto("/sign-in")
+    fill_in(left, person)
+    left.wait_for_url("**/sign-in/factor*")
     is_accessible()
-    press(page)
-    arrived(page)
+    press(left)
+    arrived(left)
     assert {*methods(site, person)} == {"pwd", "pop", "user", "mfa"}
     site.forward(901)
-    page.goto("/sign-in/again?next=/email/change")
-    arrived(page, "Confirm that it is you")
+    left.goto("/sign-in/again?next=/email/change")
+    arrived(left, "Confirm that it is you")
     is_accessible()
-    press(page)
-    arrived(page, "Change your e-mail address")
+    press(left)
+    arrived(left, "Change your e-mail address")
     assert site.events(person)[-1] == "reauthenticated"
 
 
@@ -184,14 +179,11 @@ def test_an_old_security_key_is_a_second_factor_and_nothing_else(signed_in, pers
 
 
 @pytest.mark.exhaustive
-def test_a_user_who_is_not_recognised_is_not_let_in(signed_in, authenticator, without_suggestions):
-    page = signed_in
-    create(page)
-    sign_out(page)
+def test_a_user_who_is_not_recognised_is_not_let_in(left, authenticator, without_suggestions):
     authenticator.verify(False)
-    by_button(page)
-    expect(page.get_by_role("alert")).to_have_text("It was cancelled, or took too long. Try again.")
-    assert_user(page, None)
+    by_button(left)
+    expect(left.get_by_role("alert")).to_have_text("It was cancelled, or took too long. Try again.")
+    assert_user(left, None)
 
 
 def test_a_change_that_needs_a_passkey_asks_for_it_in_its_own_form(
@@ -222,50 +214,41 @@ def test_a_copy_is_refused_and_reported(signed_in, person, site, authenticator, 
     assert_user(page, None)
 
 
-def test_an_answer_is_good_once(signed_in, person, site, authenticator, without_suggestions):
-    page = signed_in
-    create(page)
-    sign_out(page)
-    page.goto("/sign-in")
-    with page.expect_request(f"**{BY_PASSKEY}") as sent:
-        press(page)
-    arrived(page)
-    sign_out(page)
-    page.goto("/sign-in")
+def test_an_answer_is_good_once(left, person, site, without_suggestions):
+    left.goto("/sign-in")
+    with left.expect_request(f"**{BY_PASSKEY}") as sent:
+        press(left)
+    arrived(left)
+    sign_out(left)
+    left.goto("/sign-in")
     [answer] = parse_qs(sent.value.post_data)["answer"]
-    assert page.evaluate(POST, {"answer": answer})["code"] == "factor_refused"
-    assert_user(page, None)
+    assert left.evaluate(POST, {"answer": answer})["code"] == "factor_refused"
+    assert_user(left, None)
 
 
-def test_an_answer_of_a_page_of_another_host_is_refused(signed_in, person, site, authenticator, without_suggestions):
+def test_an_answer_of_a_page_of_another_host_is_refused(left, person, site, without_suggestions):
     """The browser lets a host below this one use its passkeys. The answer says which host it was."""
-    page = signed_in
-    create(page)
-    sign_out(page)
-    page.goto("/sign-in")
-    options = page.evaluate(POST, {"for": "sign-in"})["options"]
+    left.goto("/sign-in")
+    options = left.evaluate(POST, {"for": "sign-in"})["options"]
     port = site.origin.rpartition(":")[2]
-    show_other_site(page, origin=f"https://evil.test:{port}/")
+    show_other_site(left, origin=f"https://evil.test:{port}/")
     with pytest.raises(Exception, match="SecurityError"):
-        page.evaluate(GET, options)
-    show_other_site(page, origin=f"https://sibling.app.test:{port}/")
-    answer = page.evaluate(GET, options)
-    page.goto("/sign-in")
-    assert page.evaluate(POST, {"answer": answer})["code"] == "factor_refused"
-    page.goto("/sign-in")
-    press(page)
-    arrived(page)
+        left.evaluate(GET, options)
+    show_other_site(left, origin=f"https://sibling.app.test:{port}/")
+    answer = left.evaluate(GET, options)
+    left.goto("/sign-in")
+    assert left.evaluate(POST, {"answer": answer})["code"] == "factor_refused"
+    left.goto("/sign-in")
+    press(left)
+    arrived(left)
 
 
-def test_the_browser_forgets_one_that_nobody_has_any_more(signed_in, person, site, authenticator, without_suggestions):
-    page = signed_in
-    create(page)
-    sign_out(page)
+def test_the_browser_forgets_one_that_nobody_has_any_more(left, person, site, authenticator, without_suggestions):
     site.do(
         "from factors.models import Passkey\nPasskey.objects.filter(user__email=email).delete()", email=person.email
     )
-    by_button(page)
-    expect(page.get_by_role("alert")).to_have_text(re.compile("not known here any more"))
+    by_button(left)
+    expect(left.get_by_role("alert")).to_have_text(re.compile("not known here any more"))
     assert authenticator.credentials() == []
 
 

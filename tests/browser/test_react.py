@@ -75,13 +75,6 @@ def test_all_tabs_show_who_signs_in_and_out(context, made, version, person):
     assert page.evaluate("reported") == []
 
 
-def test_a_wrong_password_is_reported(context, made, person):
-    page = opened(context, made("19"))
-    shows(page, "status", "anonymous")
-    answer(page, "sign-in", email=person.email, password="wrong")
-    shows(page, "refused", "invalid_credentials")
-
-
 def test_requests_wait_until_the_user_has_authenticated_again(context, made, version, site, person):
     page = opened(context, made(version))
     sign_in(page, person)
@@ -105,11 +98,3 @@ def test_what_the_server_has_rendered_is_corrected(context, made, version, perso
     page = opened(context, made(version, initialUser={"id": "1", "email": person.email}))
     shows(page, "status", "anonymous")
     assert page.evaluate("reported") == []
-
-
-def test_a_session_that_was_revoked_has_expired(context, made, site, person):
-    page = opened(context, made("19"))
-    sign_in(page, person)
-    site.revoke(person)
-    page.locator("#pay").click()
-    shows(page, "status", "expired")

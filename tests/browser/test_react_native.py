@@ -76,13 +76,6 @@ def test_the_session_goes_on_when_the_app_starts_again(signed_in, site, person):
     assert site.reasons(person) == [""]
 
 
-def test_parallel_requests_make_one_refresh(signed_in, site, person):
-    site.forward(EXPIRED)
-    many = "return Promise.all([1, 2, 3, 4].map(() => phone.session.fetch('/api/orders').then(({ status }) => status)))"
-    assert signed_in.do(many) == [200] * 4
-    assert site.generations(person) == [1]
-
-
 def test_a_lost_answer_is_recovered_by_the_same_token(signed_in, site, person):
     before = signed_in.kept["refresh"]
     site.forward(EXPIRED)
@@ -118,16 +111,6 @@ def test_a_new_token_is_kept_before_it_is_used(signed_in, site, person):
     signed_in.do("phone.lock(false); phone.foreground()")
     assert signed_in.do("return (await phone.answer).status") == 200
     assert signed_in.kept["refresh"] != before
-    assert site.reasons(person) == [""]
-
-
-def test_an_outage_ends_nothing(signed_in, site, person):
-    site.forward(EXPIRED)
-    with site.down():
-        assert signed_in.do(RESTART) == person.email  # Before the server has answered.
-        signed_in.do("phone.answer = phone.session.fetch('/api/orders')")
-    signed_in.do("phone.foreground()")
-    assert signed_in.do("return (await phone.answer).status") == 200
     assert site.reasons(person) == [""]
 
 

@@ -10,11 +10,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import DEMO_USER
-from tests.browser.nextjs.fresh import free_port, npm, npm_environment
+from tests.browser.nextjs.fresh import npm, npm_environment
 from tests.browser.sites import SECRET_KEY
+from tests.browser.steps import fill_in
 from tests.clients.conftest import workspace  # noqa: F401  # A fixture in this file, too.
 from tests.docs.blocks import Block, block, blocks
 from tests.docs.tutorial import START, Started, serving, with_changes
+from tests.programs import free_port
 from tests.scale.cluster import wait_for
 
 GUIDE, OTHER = "docs/how-to/react.md", "docs/how-to/single-page-app.md"
@@ -91,9 +93,7 @@ def developing(app: Path, port: int) -> Iterator[str]:
 def sign_in(page: Page, origin: str) -> None:
     page.set_default_timeout(COMPILING)
     page.goto(origin)
-    page.get_by_label("E-mail address").fill(DEMO_USER.email)
-    page.get_by_label("Password").fill(DEMO_USER.password)
-    page.get_by_role("button", name="Sign in").click()
+    fill_in(page, DEMO_USER)
     expect(page.get_by_role("heading", name=f"Hello {DEMO_USER.email}")).to_be_visible(timeout=COMPILING)
 
 

@@ -9,14 +9,14 @@ how long this took, with packages from the index in the versions of CI.
 """
 
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.first_steps import BOTH, ROOT, Case, Project, blocks, environment
+from tests.clients.first_steps import BOTH, Case, Project, blocks, environment
 from tests.docs.blocks import Block, block
+from tests.programs import built_wheel
 
 PAGE = "docs/how-to/moving/simplejwt.md"
 SOURCE = Path(__file__).parent / "simplejwt_project"
@@ -77,10 +77,7 @@ def _ran(output: str) -> int:
 def main() -> None:
     with TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
-        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
-        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-        [wheel] = (folder / "wheel").glob("*.whl")
-        python = environment(folder / "environment", wheel, "api", sys.executable, PACKAGE)
+        python = environment(folder / "environment", built_wheel(folder / "wheel"), "api", sys.executable, PACKAGE)
         move(folder / "project", python)
         print(f"{time.monotonic() - began:7.1f} s  a project with simplejwt, moved")
 

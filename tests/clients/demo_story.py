@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 
 from tests.clients.newcomers import OURS
-from tests.clients.visitor import free_port
 from tests.documents import ROOT
+from tests.programs import free_port
 
 OF_THE_SETTINGS = ("DEBUG", "SECRET_KEY", "ORIGIN", "DATABASE_URL", "CACHE_URL", "EMAIL_URL")
 """Variables of the settings, which would take the place of the file that the first run writes."""

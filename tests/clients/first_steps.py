@@ -20,10 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
 
-from tests.clients.visitor import NEW_PASSWORD, PASSWORD, Served, free_port
+from tests.clients.visitor import NEW_PASSWORD, PASSWORD, Served
 from tests.docs.blocks import Block
 from tests.docs.blocks import blocks as blocks_of
 from tests.documents import ROOT
+from tests.programs import built_wheel, completed, free_port
 
 HERE = Path(__file__).parent
 FILES = {
@@ -33,7 +34,7 @@ FILES = {
 }
 PAGE = "docs/how-to/existing-project.md"
 SECONDS = 300
-"""The time limit of a command, and of what is done with the server."""
+"""The time limit of what is done with the server."""
 BOTH = ("settings.py", "urls.py")
 PASTED = (*BOTH, "settings.py, with accounts", "urls.py, with accounts")
 NO_API = (r'"rest_framework", ', r"^[^\n]*(api/|jwks|metadata)[^\n]*\n")
@@ -157,12 +158,7 @@ class Project:
         """Sign in by curl, as the guide does, and return what is printed. The project has to be served."""
         text = first_call().text.replace("localhost:8000", f"localhost:{self.port}").replace("…", PASSWORD)
         text = text.replace('"username": "ada"', f'"{field}": "{name}"')
-        command = ["bash", "-ec", text]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return completed("bash", "-ec", text, cwd=self.folder, env=self.environment).stdout
 
     @contextmanager
     def served(self) -> Iterator[Served]:
@@ -190,15 +186,7 @@ class Project:
         return {**kept, **by_name, "DJANGO_SETTINGS_MODULE": "site_.settings"}
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.python, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        done = completed(self.python, *arguments, cwd=self.folder, env=self.environment)
         return done.stdout + done.stderr
 
 
@@ -254,9 +242,7 @@ def main() -> None:
         os.environ.pop(key, None)
     with TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
-        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
-        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-        [wheel] = (folder / "wheel").glob("*.whl")
+        wheel = built_wheel(folder / "wheel")
         pythons: dict[str, str] = {}
         for number, title in enumerate(options.cases or CASES):
             case, started = CASES[title], time.monotonic()

@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.first_steps import BOTH, ROOT, SECONDS, Case, Project, environment
+from tests.clients.first_steps import BOTH, Case, Project, environment
 from tests.docs.blocks import Block
 from tests.docs.blocks import blocks as blocks_of
+from tests.programs import built_wheel, completed
 
 PAGE = "docs/how-to/testing.md"
 TOOLS = ("pytest", "pytest-django")
@@ -49,16 +50,7 @@ def write(project: Project, *names: str) -> None:
 def run(project: Project, *arguments: str, **environment: str) -> str:
     """Run Python in the project, without variables that say where its settings are, and return what it prints."""
     variables = {name: value for name, value in project.environment.items() if not name.startswith("DJANGO_")}
-    command = [project.python, *arguments]
-    done = subprocess.run(
-        command,
-        cwd=project.folder,
-        env={**variables, **environment},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    done = completed(project.python, *arguments, cwd=project.folder, env={**variables, **environment})
     return done.stdout + done.stderr
 
 
@@ -83,10 +75,7 @@ def main() -> None:
         os.environ.pop(key, None)
     with TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
-        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "wheel")]
-        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-        [wheel] = (folder / "wheel").glob("*.whl")
-        python = environment(folder / "environment", wheel, "api", options.python)
+        python = environment(folder / "environment", built_wheel(folder / "wheel"), "api", options.python)
         uv = shutil.which("uv")
         install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
         subprocess.run([*install, "--quiet", *TOOLS], check=True)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.visitor import free_port
 from tests.docs.blocks import Block, block
 from tests.documents import README, ROOT
+from tests.programs import free_port
 
 CLICKS = 2
 SECONDS = 600

@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.browsers import FIREFOX
+from tests.programs import completed
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "existing_project"
 SECRET_KEY = "the secret of somebody's project, as long as it has to be: fine"
 IN_PRODUCTION = {"DEBUG": "false", "SECRET_KEY": SECRET_KEY}
-SECONDS = 300
-"""The time limit of a management command. On a machine that is busy with other tests, one minute is too short."""
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -37,18 +36,13 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def started(command: list[Any], folder: Path, environment: dict[str, str]) -> Iterator[Any]:
-    """Run a server that stops when its standard input ends, and is killed if it does not stop within 10 seconds."""
+    """Run a server, and kill it afterwards. If this process ends before, the end of its standard input stops it."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield process
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()
 
 
 def installed_wheel(wheel: Path, folder: Path) -> tuple[str, Path]:
@@ -86,11 +80,7 @@ class Project:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command, and return its output."""
-        command = [self._python, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, timeout=SECONDS
-        )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+        done = completed(self._python, "manage.py", *arguments, cwd=self.folder, env=self._environment())
         return done.stdout + done.stderr
 
     @contextmanager

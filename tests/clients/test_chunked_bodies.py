@@ -6,20 +6,15 @@ No request needs the database.
 import http.client
 import resource
 import socket
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.proxies import reserved_port
 from tests.clients.projects import IN_PRODUCTION, clean_environment
-from tests.clients.serving import served
-from tests.scale.cluster import ROOT, Node, running, wait_for
+from tests.clients.serving import granian, served
 
 pytestmark = pytest.mark.long
 
@@ -30,9 +25,14 @@ AS_SERVICE = f"Basic {b64encode(b'api:secret').decode()}"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
-@contextmanager
-def granian(interface: str, folder: Path) -> Iterator[int]:
-    """Serve the project with granian, and yield its port. ``interface``: wsgi or asgi."""
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of granian with either interface. Each passes on other headers of a chunked body."""
+    folder = tmp_path_factory.mktemp("granian")
     variables = clean_environment(
         **IN_PRODUCTION,
         ORIGIN="https://app.test",
@@ -40,24 +40,12 @@ def granian(interface: str, folder: Path) -> Iterator[int]:
         DATABASE_URL=f"sqlite:///{folder}/none.sqlite3",
         TOKENS_INTROSPECTION_CLIENTS=f"api:{sha256(b'secret').hexdigest()}",
     )
-    command = [sys.executable, "-m", "granian", "--interface", interface, f"config.{interface}:application"]
-    with (
-        reserved_port() as port,
-        running([*command, "--port", str(port)], cwd=ROOT, env=variables, preexec_fn=_limit_files) as process,
-    ):
-        wait_for(Node(port, process).listens, "granian")
-        yield port
+    with granian(request.param, variables, preexec_fn=_limit_files) as address:
+        yield port_of(address)
 
 
 def _limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_ON_DISK, MOST_ON_DISK))
-
-
-@contextmanager
-def wsgiref(folder: Path) -> Iterator[int]:
-    """Serve the project with the server of Python's library, which does not decode chunks, and yield its port."""
-    with served() as address:
-        yield int(urlsplit(address).port or 0)
 
 
 def post_in_chunks(port: int, path: str, body: bytes, kind: str = JSON) -> tuple[int, bytes]:
@@ -73,13 +61,6 @@ def post_in_chunks(port: int, path: str, body: bytes, kind: str = JSON) -> tuple
         response = http.client.HTTPResponse(connection)
         response.begin()
         return response.status, response.read()
-
-
-@pytest.fixture(scope="module", params=["wsgi", "asgi"])
-def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of granian with either interface. Each passes on other headers of a chunked body."""
-    with granian(request.param, tmp_path_factory.mktemp("granian")) as found:
-        yield found
 
 
 @pytest.mark.parametrize(
@@ -118,8 +99,9 @@ def test_a_large_upload_is_answered_before_it_has_arrived(port, path, framing):
         assert (response.status, b'"payload_too_large"' in response.read()) == (413, True)
 
 
-def test_a_server_that_does_not_pass_them_on_is_answered_for_with_411(tmp_path):
-    with wsgiref(tmp_path) as port:
+def test_a_server_that_does_not_pass_them_on_is_answered_for_with_411():
+    with served() as address:  # The server of Python's library does not decode chunks.
+        port = port_of(address)
         status, answer = post_in_chunks(port, "/api/auth/logout", NO_TOKEN)
         assert status == 411
         assert b'"length_required"' in answer

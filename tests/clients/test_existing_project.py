@@ -205,14 +205,17 @@ def test_the_deployment_checks_report_only_what_the_project_itself_does(tmp_path
     assert set(re.findall(r"\((\w+\.[A-Z]\d+)\)", printed)) == {"security.W004", "security.W008", "tokens.W011"}
 
 
-def test_the_wheel_contains_all_files_of_the_apps(wheel):
+def test_the_wheel_has_the_name_that_is_free_and_all_files_of_the_apps_and_no_others(wheel):
+    assert wheel.name.startswith("django_latchkey-")
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = [path for app in ("accounts", "factors", "tokens") for path in (ROOT / app).rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
     templates = [path for path in (ROOT / "templates").rglob("*") if path.is_file() and "config" not in path.parts]
     pages = {f"accounts/{path.relative_to(ROOT)}" for path in templates}
     assert expected | pages == {name for name in inside if ".dist-info/" not in name}
-    assert {"tokens/migrations/0001_initial.py", "tokens/templates/admin/tokens/revoke_user.html"} <= inside
+    for app in ("accounts", "factors", "tokens"):
+        assert {f"{app}/py.typed", f"{app}/migrations/0001_initial.py"} <= inside
+    assert "tokens/templates/admin/tokens/revoke_user.html" in inside
 
 
 def test_the_project_works_with_the_installed_wheel(wheel, tmp_path):

@@ -27,11 +27,6 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return found
 
 
-@pytest.mark.exhaustive
-def test_the_section_leads_to_a_test_with_a_signed_in_client(project):
-    assert "4 passed" in (said := with_pytest(project, "tests.py", "test_sign_in.py")), said
-
-
 def test_without_conftest_the_plugin_is_loaded_from_the_command_line_or_not_at_all(project):
     conftest = project.folder / "conftest.py"
     text = conftest.read_text()

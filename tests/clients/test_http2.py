@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.browser.proxies import reserved_port
 from tests.clients.projects import clean_environment
-from tests.scale.cluster import ROOT, Node, running, wait_for
+from tests.clients.serving import granian
+from tests.documents import ROOT
 
 pytestmark = pytest.mark.long
 
@@ -41,13 +41,8 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(params=["asgi", "wsgi"])
 def site(request: pytest.FixtureRequest, variables: dict[str, str]) -> Iterator[str]:
     """The address of granian with HTTP/2 only. It joins the headers for WSGI, and leaves them to the app for ASGI."""
-    with reserved_port() as port:
-        origin = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "granian", "--interface", request.param, "--http", "2", "--port", str(port)]
-        command.append(f"config.{request.param}:application")
-        with running(command, cwd=ROOT, env={**variables, "ORIGIN": origin}) as process:
-            wait_for(Node(port, process).listens, "granian")
-            yield origin
+    with granian(request.param, variables, "--http", "2") as address:
+        yield address
 
 
 def test_a_header_for_each_cookie_signs_the_user_in(site):

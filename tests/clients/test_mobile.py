@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.clients.test_verifiers import Auth, bash
 from tests.docs.blocks import Block, block, blocks
 from tests.factories import PASSWORD, UserFactory
+from tests.programs import completed
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("sqlite")]
@@ -93,9 +93,7 @@ def test_the_client_refreshes_once_for_all_requests_and_survives_a_lost_answer(a
     (tmp_path / "client.mjs").write_text(CLIENT.text)
     (tmp_path / "walk.mjs").write_text(WALK)
     env = {**os.environ, "ORIGIN": auth.origin, "TOKEN": session["refresh_token"], "EXPIRED": "2100"}
-    done = subprocess.run(["node", "walk.mjs"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = json.loads(completed("node", "walk.mjs", cwd=tmp_path, env=env).stdout)
     assert (result["first"], result["again"], result["recovered"]) == ([200] * 5, [200] * 5, [200])
     assert (result["after_first"], result["after_again"]) == (1, 2)
     assert result["lost"] == "The network is gone."

@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from tests.docs.blocks import Block, block, blocks
 from tests.docs.tutorial import prints
 from tests.documents import PAGES
+from tests.programs import completed
 
 SOURCE = Path(__file__).parent / "nextjs"
 PACKAGE = Path(__file__).parents[2] / "clients" / "next"
@@ -134,19 +135,14 @@ def test_init_is_content_with_the_guide_s_own_proxy_once_it_calls_the_guard(appl
 def test_the_guide_s_own_proxy_keeps_its_headers_and_redirects_beside_the_guard(application, workspace):
     for own, name in zip(OWN, ("before", "after"), strict=True):
         (application / f"{name}.ts").write_text(own.text)
-    typescript = ["node", str(workspace / "node_modules" / "typescript" / "bin" / "tsc"), "before.ts", "after.ts"]
-    checked = subprocess.run(
-        [*typescript, *COMPILED], cwd=application, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert (checked.returncode, checked.stdout) == (0, "")
+    compiler = workspace / "node_modules" / "typescript" / "bin" / "tsc"
+    assert completed("node", compiler, "before.ts", "after.ts", *COMPILED, cwd=application).stdout == ""
     # A bundler finds this module by its name without an extension, and Node does not.
     made = [application / f"{name}.js" for name in ("before", "after")]
     for path in made:
         path.write_text(path.read_text().replace('"next/server"', '"next/server.js"'))
-    program = ["node", str(Path(__file__).with_name("next_proxy.mjs")), str(workspace / "next"), *map(str, made)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    before, after = json.loads(done.stdout)
+    program = Path(__file__).with_name("next_proxy.mjs")
+    before, after = json.loads(completed("node", program, workspace / "next", *made).stdout)
     # Where the request ends, the own header, how many cookies are set, and whether the page gets the new token.
     assert before["/orders/open"] == before["/sign-in"] == ["page", "DENY", 0, False]
     assert (before["/blog"][0], before["/orders"][0]) == ("/news", "/orders/open")

@@ -5,8 +5,6 @@ They verify the tokens of a real server by its published keys.
 
 import json
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from django.db import connections
 from tests.docs.blocks import Block, block, blocks
 from tests.documents import PAGES
 from tests.factories import PASSWORD, UserFactory
+from tests.programs import completed, free_port
 from tests.tokens.protocol.pems import pem
 from tests.tokens.service.processes import WebServer, url_of
 from tokens.conf import signing_keys, token_settings
@@ -69,9 +68,7 @@ class Auth:
     """A server with its port in its ORIGIN, and the keys that it signs with. ``more``: environment variables."""
 
     def __init__(self, **more: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.ring = keys.derive([SECRET])
         environment = {"LISTEN": str(self.port), "ORIGIN": self.origin, "SECRET_KEY": SECRET, "DEBUG": "true"}
@@ -132,9 +129,7 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path, auth: Auth) -> Verify
 
     def run(*tokens: str) -> list[dict[str, Any]]:
         given, env = json.dumps(tokens), {**os.environ, "AUTH_ORIGIN": auth.origin}
-        done = subprocess.run(command, cwd=tmp_path, env=env, input=given, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        results: list[dict[str, Any]] = json.loads(done.stdout)
+        results: list[dict[str, Any]] = json.loads(completed(*command, cwd=tmp_path, env=env, input=given).stdout)
         return results
 
     return run
@@ -196,17 +191,14 @@ def test_the_page_says_when_a_verifier_sees_a_revocation():
 
 
 def test_the_settings_accept_the_digest_that_the_page_s_command_prints(settings):
-    command = ["bash", "-c", MAKE_SECRET.text]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    name, _, entry = done.stdout.strip().partition("=")
+    name, _, entry = completed("bash", "-c", MAKE_SECRET.text).stdout.strip().partition("=")
     assert name == "TOKENS_INTROSPECTION_CLIENTS"
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [entry]}
     assert [one.id for one in token_settings().introspectors] == ["api"]
 
 
 def test_a_service_asks_as_the_page_says_whether_a_token_is_valid_now():
-    made = subprocess.run(["bash", "-c", f"{MAKE_SECRET.text}echo $SECRET"], capture_output=True, text=True, check=True)
-    setting, secret = made.stdout.split()
+    setting, secret = completed("bash", "-c", f"{MAKE_SECRET.text}echo $SECRET").stdout.split()
     name, _, value = setting.partition("=")
     auth = Auth(**{name: value})
     try:
@@ -226,8 +218,5 @@ def test_a_service_asks_as_the_page_says_whether_a_token_is_valid_now():
 def bash(command: Block, origin: str, **variables: str) -> Any:
     """Run a block with curl at this server, and return the JSON that it prints, or None if it prints nothing."""
     text = command.text.replace("https://auth.example.org", origin)
-    environment = {**os.environ, **variables}
-    done = subprocess.run(
-        ["bash", "-ec", text], env=environment, capture_output=True, text=True, check=True, timeout=60
-    )
-    return json.loads(done.stdout) if done.stdout else None
+    printed = completed("bash", "-ec", text, env={**os.environ, **variables}).stdout
+    return json.loads(printed) if printed else None

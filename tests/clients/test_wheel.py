@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.projects import clean_environment, installed_wheel
+from tests.programs import completed
 
 HERE = Path(__file__).parent
 WRONG = """
@@ -46,13 +47,6 @@ def with_their_own(names: set[str]) -> set[str]:
     return found
 
 
-def test_the_wheel_has_the_name_that_is_free_and_only_the_apps(wheel):
-    assert wheel.name.startswith("django_latchkey-")
-    first = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {name for name in first if not name.endswith(".dist-info")} == {"accounts", "factors", "tokens"}
-    assert {"accounts/py.typed", "factors/py.typed", "tokens/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
-
-
 def test_the_wheel_requires_few_packages_and_an_upper_bound_of_django(wheel):
     core = [line for line in required(wheel) if "extra ==" not in line]
     assert {name_of(line) for line in core} == {"cryptography", "django", "idna", "pyjwt", "ua-parser", "uuid-utils"}
@@ -76,9 +70,7 @@ def python(wheel: Path, tmp_path: Path) -> str:
 
 def test_tokens_works_with_its_core_dependencies_only(python, tmp_path):
     shutil.copy(HERE / "core_only.py", tmp_path)
-    command = [python, "core_only.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = completed(python, "core_only.py", cwd=tmp_path, env=clean_environment())
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "enter": "in",
         "who": "ada",

@@ -13,6 +13,7 @@ import pytest
 
 from tests.docs.blocks import Block, blocks
 from tests.documents import ROOT
+from tests.programs import completed
 
 GUIDES = ("docs/how-to/single-page-app.md", "docs/how-to/react.md", "docs/how-to/react-native.md")
 READMES = ("clients/browser/README.md", "clients/react/README.md", "clients/react-native/README.md")
@@ -99,9 +100,7 @@ def project(workspace, tmp_path_factory) -> Path:
 
 
 def shell(folder: Path, command: str, **environment: str) -> None:
-    env = {**os.environ, **environment}
-    done = subprocess.run(["bash", "-ec", command], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed("bash", "-ec", command, cwd=folder, env={**os.environ, **environment})
 
 
 def test_the_packages_are_imported_by_node_and_found_by_the_compiler(workspace, project):

@@ -3,7 +3,6 @@
 
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from html import unescape
@@ -19,13 +18,6 @@ FOR_ANYBODY = (
     "/password/reset", "/password/reset/confirm", "/password/reset/done", "/alarm", "/account/deleted",
 )  # fmt: skip
 FOR_USERS = ("/devices", "/email/change", "/password/change", "/account/delete", "/.well-known/change-password")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Answer:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.sites import SECRET_KEY
-from tests.clients.visitor import free_port
 from tests.docs.blocks import Block
 from tests.docs.tutorial import Started, files, page, prints, run, serving, start_of, steps, with_changes
+from tests.programs import free_port
 
 PAGES = ("sign-in", "django-page")
 DEMO = "pip install uv && uv run --active --no-dev manage.py demo"

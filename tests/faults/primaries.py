@@ -7,7 +7,6 @@ primaries directly.
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +23,12 @@ from tests.browser.sites import Certificate
 from tests.clients.projects import Answer, Server, clean_environment
 from tests.docs.blocks import Block, block, blocks
 from tests.faults.site import GRACE, LIFETIME, PATIENCE, SECRET_KEY, STILL
+from tests.programs import completed
 from tests.scale.cluster import (
     DEPLOY,
     HOST,
     PASSWORD,
     ROOT,
-    SECONDS,
     Database,
     Front,
     node_started,
@@ -129,16 +128,8 @@ class DividedSite:
 
     def command(self, *arguments: str, **environment: str) -> str:
         """Run a command of `manage.py`, and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
-            cwd=self._folder,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        variables = {**self.environment, **environment}
+        return completed(sys.executable, "-m", "django", *arguments, cwd=self._folder, env=variables).stdout
 
     def addresses(self) -> dict[str, list[str]]:
         """Return some addresses by their homes."""

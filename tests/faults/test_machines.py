@@ -22,8 +22,8 @@ MEGABYTES = 300
 class Clock:
     """The clock of a process that is started with ``environment``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self.step(0)
         self.environment = {
             "LD_PRELOAD": str(LIBRARY),
@@ -37,7 +37,7 @@ class Clock:
         self._file.write_text(f"{seconds:+d}s\n")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_folder() -> Iterator[Path]:
     """A folder that every user may read. PostgreSQL does not run as root, and cannot read pytest's own folders."""
     folder = Path(mkdtemp(prefix="latchkey-open-"))
@@ -46,26 +46,34 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def clock(open_folder: Path) -> Clock:
+@pytest.fixture(scope="module")
+def clocks(open_folder: Path) -> dict[str, Clock]:
+    """The clocks of the database and of a node. Each test sets its own right at the end."""
     if LIBRARY is None:
         pytest.skip("libfaketime is not installed: apt-get install libfaketime")
-    return Clock(open_folder)
+    return {name: Clock(open_folder / name) for name in ("database", "node")}
 
 
-def test_the_clock_of_the_database_jumps_back_and_forward(tmp_path, clock, under_load):
-    with started(tmp_path, replicated=False, of_primary=clock.environment) as site, under_load(site) as load:
+@pytest.fixture(scope="module")
+def site(clocks: dict[str, Clock], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    of_primary, of_b = (clock.environment for clock in clocks.values())
+    with started(tmp_path_factory.mktemp("site"), replicated=False, of_primary=of_primary, of_b=of_b) as found:
+        yield found
+
+
+def test_the_clock_of_the_database_jumps_back_and_forward(site, clocks, under_load):
+    with under_load(site) as load:
         for seconds in STEPS:
-            clock.step(seconds)
+            clocks["database"].step(seconds)
             wait_for(lambda seconds=seconds: abs(site.clock_offset() - seconds) < 5, "the step")  # type: ignore[misc]
             load.events.append("steps")
             load.wait_for_rounds(1)
 
 
-def test_the_clock_of_a_node_jumps_back_and_forward(tmp_path, clock, under_load):
-    with started(tmp_path, replicated=False, of_b=clock.environment) as site, under_load(site) as load:
+def test_the_clock_of_a_node_jumps_back_and_forward(site, clocks, under_load):
+    with under_load(site) as load:
         for seconds in STEPS:
-            clock.step(seconds)
+            clocks["node"].step(seconds)
             load.events.append("steps")
             load.wait_for_rounds(2)
 

@@ -10,7 +10,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tests.foreign import suites
 from tests.foreign.suites import BACKEND, MIDDLEWARE, ROOT, Results
@@ -64,13 +63,7 @@ def _run(folder: Path, packages: Path) -> Results:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if not found.exists():
         raise SystemExit(f"The tests did not run:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    results = Results()
-    for case in ElementTree.parse(found).iter("testcase"):  # noqa: S314 - pytest has written it.
-        broken = [child for child in case if child.tag in {"failure", "error"}]
-        results.run += not any(child.tag == "skipped" for child in case)
-        if broken:
-            results.failed[f"{case.get('classname')}.{case.get('name')}"] = broken[0].text or ""
-    return results
+    return suites.results_of(found)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
 MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware", "tokens.middleware.TokenMiddleware"
@@ -27,6 +28,17 @@ class Results:
         return Results(self.run + other.run, {**self.failed, **other.failed})
 
 
+def results_of(report: Path) -> Results:
+    """Return the results that pytest has written as XML."""
+    results = Results()
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  pytest has written it.
+        broken = [child for child in case if child.tag in {"failure", "error"}]
+        results.run += not any(child.tag == "skipped" for child in case)
+        if broken:
+            results.failed[f"{case.get('classname')}.{case.get('name')}"] = broken[0].text or ""
+    return results
+
+
 def source(package: str, archives: Path, target: Path) -> Path:
     """Unpack the source distribution of the installed version, and return its folder.
 
@@ -41,10 +53,10 @@ def source(package: str, archives: Path, target: Path) -> Path:
     return target / name
 
 
-def install(packages: Sequence[str], target: Path) -> None:
+def install(packages: Sequence[str], target: Path, *, with_dependencies: bool = False) -> None:
     """Install packages that a suite needs, and this project does not, into a folder."""
-    command = [_python_with_pip(), "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, *packages]
-    subprocess.run(command, check=True)
+    command = [_python_with_pip(), "-m", "pip", "install", "--quiet", "--target", target, *packages]
+    subprocess.run([*command, *([] if with_dependencies else ["--no-deps"])], check=True)
 
 
 def _python_with_pip() -> str:

@@ -51,18 +51,8 @@ def counts(engine: str, paths: list[str]) -> tuple[int, int, int]:
     """Run these tests in a browser. Return how many have passed, failed and been skipped."""
     with tempfile.TemporaryDirectory() as folder:
         report = f"{folder}/report.xml"
-        marked = "browser and not exhaustive"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-n0",
-            f"-m{marked}",
-            f"--engine={engine}",
-            f"--junitxml={report}",
-        ]
-        subprocess.run([*command, *paths], check=False)
+        options = ["-q", "-n0", "-mbrowser and not exhaustive", f"--engine={engine}", f"--junitxml={report}"]
+        subprocess.run([sys.executable, "-m", "pytest", *options, *paths], check=False)
         suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314 (pytest has written it)
     assert suite is not None
     all_of_them, skipped = int(suite.attrib["tests"]), int(suite.attrib["skipped"])

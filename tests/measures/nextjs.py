@@ -19,7 +19,8 @@ def main() -> None:
     """Print how long each step takes."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    from tests.browser.nextjs.fresh import SHORT, connect, created, free_port, latchkey, running, with_latchkey
+    from tests.browser.nextjs.fresh import SHORT, connect, created, latchkey, running, with_latchkey
+    from tests.programs import free_port
 
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()

@@ -29,6 +29,7 @@ from tests.browser.proxies import nginx_running, reserved_port
 from tests.browser.sites import Certificate
 from tests.clients.projects import Server, clean_environment
 from tests.postgresql import PostgresServer
+from tests.programs import completed
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -335,11 +336,8 @@ class Deployment:
 
     def manage(self, *arguments: str, **environment: str) -> str:
         """Run a command of `manage.py` as an operator does, and return what it prints."""
-        command = [sys.executable, "manage.py", *arguments]
         variables = {**self.environment, **environment}
-        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return completed(sys.executable, "manage.py", *arguments, cwd=ROOT, env=variables, timeout=SECONDS).stdout
 
     def wait_until_replayed(self, position: str = "pg_current_wal_flush_lsn()") -> None:
         """Wait until the replica has replayed the primary's log of writes up to its present position."""

@@ -9,9 +9,8 @@ from time import sleep
 import pytest
 
 from tests.clients.projects import Server
-from tests.scale.cluster import Cluster, wait_for
+from tests.scale.cluster import Cluster, Node, wait_for
 from tests.scale.people import SIGNED_OUT, Account, Browser
-from tests.tokens.service.processes import Process
 
 LAGS = 2
 """Seconds. The feed is read once a second, and a replica may be that far behind."""
@@ -21,19 +20,10 @@ ROUNDS = [pytest.param(5, id="5 rounds"), pytest.param(50, id="50 rounds", marks
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster without throttles. They would end the attacker's sign-ins, which come from one network, before long."""
+def nodes(cluster: Cluster) -> Iterator[list[Node]]:
+    """Two nodes without throttles. They would end the attacker's sign-ins, which come from one network, before long."""
     with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("unthrottled")
-        yield Cluster(stack, folder, TOKENS_MAX_HASHINGS="8", TOKENS_THROTTLES="off")
-
-
-@pytest.fixture(scope="module")
-def registrar(cluster: Cluster) -> Iterator[Process]:
-    """A process that creates accounts in this cluster. The other one creates them elsewhere."""
-    process = Process(cluster.url, **cluster.environment)
-    yield process
-    process.stop()
+        yield [stack.enter_context(cluster.another_node(TOKENS_THROTTLES="off")) for _ in range(2)]
 
 
 class Attacker:
@@ -63,44 +53,43 @@ class Attacker:
             loop.result()
 
 
-def change_password(cluster: Cluster, account: Account) -> tuple[Browser, Attacker, list[int]]:
+def change_password(nodes: list[Node], account: Account) -> tuple[Browser, Attacker, list[int]]:
     """Let the owner change the password on one node, and the attacker sign in and ask for a new address on the other.
 
     Return the owner's browser, the attacker, and the statuses of the requests for a new address.
     """
-    owner, attacker = account.browser(cluster.a), Attacker(cluster.b, account)
+    a, b = nodes
+    owner, attacker = account.browser(a), Attacker(b, account)
     with attacker.at_work():
         known = attacker.browsers[0]
-        assert known.me(cluster.b).status == 200
+        assert known.me(b).status == 200
         change = {"current_password": account.password, "new_password": NEW}
-        assert owner.post_json(cluster.a, "/api/auth/password/change", change).status == 204
-        asked = [
-            known.post_json(cluster.b, "/api/auth/email/change", {"email": "thief@app.test"}).status for _ in "123"
-        ]
+        assert owner.post_json(a, "/api/auth/password/change", change).status == 204
+        asked = [known.post_json(b, "/api/auth/email/change", {"email": "thief@app.test"}).status for _ in "123"]
     return owner, attacker, asked
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_nobody_with_the_old_password_is_left_after_the_owner_has_changed_it(cluster, registrar, rounds):
+def test_nobody_with_the_old_password_is_left_after_the_owner_has_changed_it(cluster, nodes, registrar, rounds):
     """Each round is one account. Survivors are sessions of the old password, and addresses that were moved with it."""
-    changed = [change_password(cluster, Account(cluster.origin).open(registrar)) for _ in range(rounds)]
+    changed = [change_password(nodes, Account(cluster.origin).open(registrar)) for _ in range(rounds)]
     sleep(LAGS)
     survivors = [
         number
         for number, (_, attacker, asked) in enumerate(changed)
-        if 202 in asked or any(one.me(node).status == 200 for one in attacker.browsers for node in cluster.nodes)
+        if 202 in asked or any(one.me(node).status == 200 for one in attacker.browsers for node in nodes)
     ]
     assert survivors == []
-    assert {owner.me(node).status for owner, _, _ in changed for node in cluster.nodes} == {200}
+    assert {owner.me(node).status for owner, _, _ in changed for node in nodes} == {200}
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_no_session_is_left_after_a_program_has_written_another_password_hash(cluster, registrar, rounds):
+def test_no_session_is_left_after_a_program_has_written_another_password_hash(cluster, nodes, registrar, rounds):
     accounts = [Account(cluster.origin).open(registrar) for _ in range(rounds)]
-    browsers = [[account.browser(node) for node in cluster.nodes] for account in accounts]
-    assert {one.me(node).status for pair in browsers for one in pair for node in cluster.nodes} == {200}
+    browsers = [[account.browser(node) for node in nodes] for account in accounts]
+    assert {one.me(node).status for pair in browsers for one in pair for node in nodes} == {200}
     for account in accounts:
         cluster.primary.ask("UPDATE accounts_user SET password = 'another' WHERE email = %s", account.email)
     sleep(LAGS)
-    statuses = {one.me(node).status for pair in browsers for one in pair for node in cluster.nodes}
+    statuses = {one.me(node).status for pair in browsers for one in pair for node in nodes}
     assert statuses == {SIGNED_OUT}

@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 
-from tests.browser.proxies import reserved_port
-from tests.browser.sites import Certificate
 from tests.clients.projects import Server
-from tests.scale.cluster import DEPLOY, HOST, front_started
+from tests.scale.cluster import DEPLOY, HOST
 
 SLOW, LENGTH = 24, 5000
 """So many slow clients, each with a body of so many bytes."""
@@ -96,32 +93,6 @@ def test_one_address_cannot_send_any_number_of_requests(cluster):
     assert set(statuses) == {200, int(REFUSED)}
     assert statuses.count(200) >= AT_ONCE
     assert ask(neighbour.connect()) == 200
-
-
-class Echo(BaseHTTPRequestHandler):
-    """Stands for both nodes, and answers with what nginx says about the request."""
-
-    def do_POST(self) -> None:
-        self.send_response(204)
-        self.send_header("Said", str(self.headers.get_all("X-Request-Time")))
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-def test_nginx_says_how_long_a_request_took_and_a_client_cannot(tmp_path):
-    with (
-        reserved_port() as https,
-        ThreadingHTTPServer(("127.0.0.1", 0), Echo) as node,
-        front_started(tmp_path, Certificate(tmp_path), https, node.server_port, node.server_port) as front,
-    ):
-        Thread(target=node.serve_forever, daemon=True).start()
-        with closing(front.connect()) as connection:
-            connection.request("POST", "/", b"", {"X-Request-Time": "99.000"})
-            said = connection.getresponse().headers["Said"]
-        node.shutdown()
-    assert re.fullmatch(r"\['[0-8]\.[0-9]{3}'\]", said)
 
 
 def ask(connection: HTTPConnection) -> int:

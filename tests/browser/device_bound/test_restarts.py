@@ -1,19 +1,11 @@
 """A browser is closed or killed, and opened again: it still has its key, and the session continues."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.browser.device_bound.devices import Device, bound_sessions
 from tests.browser.device_bound.test_outages import assert_unavailable
-from tests.browser.profiles import Profile, profile_kept
-
-
-@pytest.fixture
-def profile(playwright, options_with_keys, site, tmp_path) -> Iterator[Profile]:
-    """A browser that keeps its keys and cookies on disk."""
-    with profile_kept(playwright, tmp_path / "profile", base_url=site.origin, **options_with_keys) as found:
-        yield found
 
 
 @pytest.fixture

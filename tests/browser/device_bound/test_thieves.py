@@ -1,13 +1,12 @@
 """An attacker copies the cookies to another browser: they work until the access token expires, and never again."""
 
-import http.client
-import socket
-import ssl
 from collections.abc import Callable
+from contextlib import closing
 
 from tests.browser.device_bound.devices import REFRESH_BOUND, Device, bound_sessions
 from tests.browser.sites import Certificate
 from tests.browser.steps import EXPIRED, REFRESH, cookie
+from tests.scale.cluster import Front
 
 
 def rob(owner: Device, new_device: Callable[..., Device]) -> Device:
@@ -20,12 +19,9 @@ def rob(owner: Device, new_device: Callable[..., Device]) -> Device:
 def ask(thief: Device, certificate: Certificate, **headers: str) -> int:
     """Return the status of a request for the user's own data, sent by a tool with headers that no script may set."""
     sent = {**headers, "Cookie": "; ".join(f"{one['name']}={one['value']}" for one in thief.context.cookies())}
-    trust = ssl.create_default_context(cafile=str(certificate.authority_path))
-    with socket.create_connection(("127.0.0.1", thief.site.port)) as connection:
-        client = http.client.HTTPConnection(thief.site.host, thief.site.port)
-        client.sock = trust.wrap_socket(connection, server_hostname=thief.site.host)
-        client.request("GET", "/api/auth/me", headers=sent)
-        return client.getresponse().status
+    with closing(Front(thief.site.port, certificate).connect()) as connection:
+        connection.request("GET", "/api/auth/me", headers=sent)
+        return connection.getresponse().status
 
 
 def test_stolen_cookies_are_useless_after_the_access_token_expires_and_the_user_stays_signed_in(

@@ -2,28 +2,24 @@
 
 import fcntl
 import os
-import re
 import shutil
 import signal
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.browser.nextjs.fresh import packed
+from tests.browser.nextjs.fresh import NEXT, npm, packed, running
 from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
-from tests.clients.projects import clean_environment
+from tests.programs import free_port
+from tests.scale.cluster import HOST, Front
 
 SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
 NGINX = Path(__file__).with_name("nginx.conf")
-HOST = "app.test"
-NEXT = ["node", "node_modules/next/dist/bin/next"]
-SECONDS = 600
-"""The time limit of npm and of the build: machines of a CI are slow."""
+ELSEWHERE = "127.0.0.9"
+"""An address of this machine that no proxy has. Requests from it look like those of a client elsewhere."""
 
 
 @contextmanager
@@ -50,22 +46,24 @@ def built(version: str, folder: Path) -> Iterator[Path]:
 
 def _build(version: str, app: Path) -> None:
     """Combine the files of both versions with those of this version, and build the app."""
-    for command in ("node", "npm", "nginx"):
-        assert shutil.which(command), f"{command} is not installed. These tests run Next.js behind nginx."
     shutil.rmtree(app, ignore_errors=True)
     shutil.copytree(SOURCE, app, ignore=shutil.ignore_patterns("[0-9]*", "node_modules", ".next"))
     shutil.copytree(SOURCE / version, app, dirs_exist_ok=True)
-    _run(["npm", "ci", "--no-audit", "--no-fund"], app)
+    npm("npm", "ci", "--no-audit", "--no-fund", folder=app)
     with TemporaryDirectory() as folder:
-        _run(["npm", "install", "--no-audit", "--no-fund", "--no-save", str(packed(Path(folder)))], app)
-    _run([*NEXT, "build"], app)
+        npm("npm", "install", "--no-audit", "--no-fund", "--no-save", str(packed(Path(folder))), folder=app)
+    npm(*NEXT, "build", folder=app)
 
 
 class Deployment:
-    """The app at `origin`. `site` is the Latchkey behind it, which gets requests only from its proxies."""
+    """The app at `origin`. `site` is the Latchkey behind it, which gets requests only from its proxies.
 
-    def __init__(self, origin: str, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
-        self.origin, self._serve, self._stack = origin, serve, stack
+    ``front``: nginx, as a client elsewhere reaches it.
+    """
+
+    def __init__(self, front: Front, serve: Callable[[], AbstractContextManager[Site]], stack: ExitStack) -> None:
+        self.front, self.origin = front, f"https://{HOST}:{front.port}"
+        self._serve, self._stack = serve, stack
         self.site = stack.enter_context(serve())
 
     @contextmanager
@@ -94,54 +92,21 @@ def deployed(
 ) -> Iterator[Deployment]:
     """Run all three processes. ``folder``: where nginx may write. ``environment``: that of Latchkey."""
     with reserved_port() as port, reserved_port() as auth_port, ExitStack() as stack:
-        origin = f"https://{HOST}:{port}"
+        front = Front(port, certificate, ELSEWHERE)
         behind_proxies = {
-            "ORIGIN": origin,
+            "ORIGIN": f"https://{HOST}:{port}",
             "LISTEN": str(auth_port),
             "ALLOWED_HOSTS": f"{HOST},127.0.0.1",
             "TRUSTED_PROXIES": "127.0.0.1",
             **environment,
         }
-        deployment = Deployment(origin, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
+        deployment = Deployment(front, partial(served, database_url, certificate, HOST, **behind_proxies), stack)
+        next_port = free_port()
+        # Otherwise it also listens at an address of IPv6, and names the proxy in front of it by one.
+        here = ("--hostname", "127.0.0.1")
+        servers = {"ORIGIN": deployment.origin, "AUTH_SERVER": f"http://127.0.0.1:{auth_port}"}
         with (
-            _next_started(app, ORIGIN=origin, AUTH_SERVER=f"http://127.0.0.1:{auth_port}") as next_port,
+            running(app, "start", next_port, *here, **servers),
             nginx_started(NGINX, folder, certificate, PORT=port, NEXT=next_port),
         ):
             yield deployment
-
-
-def _environment(**more: str) -> dict[str, str]:
-    return clean_environment(NEXT_TELEMETRY_DISABLED="1", **more)
-
-
-def _run(command: list[str], folder: Path, **environment: str) -> None:
-    done = subprocess.run(
-        command, cwd=folder, env=_environment(**environment), capture_output=True, text=True, timeout=SECONDS
-    )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
-
-
-@contextmanager
-def _next_started(app: Path, **environment: str) -> Iterator[int]:
-    """Run ``next start``, and yield the port it listens on."""
-    command, pipe, env = [*NEXT, "start", "--port", "0", "--hostname", "127.0.0.1"], subprocess.PIPE, _environment()
-    with subprocess.Popen(
-        command, cwd=app, env={**env, **environment}, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            said = ""
-            while "Ready in" not in said:
-                line = process.stdout.readline()
-                assert line, f"Next.js does not start:\n{said}"
-                said += line
-            port = re.search(r"Local: +http://127\.0\.0\.1:(\d+)", said)
-            assert port, said
-            # The server's later output must not fill the pipe.
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield int(port[1])
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()

@@ -4,16 +4,17 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 from tests.browser.demo import Demo, demo_served
 from tests.clients.projects import ROOT, clean_environment
 from tests.docs.blocks import Block, block, blocks
+from tests.programs import completed
+from tests.scale import cluster
 
 PACKAGE = ROOT / "clients" / "next"
 GUIDE = "docs/how-to/nextjs.md"
@@ -52,10 +53,7 @@ def npm(*command: str, folder: Path, **environment: str) -> str:
     """Run a command, and return what it prints."""
     for needed in ("node", "npm"):
         assert shutil.which(needed), f"{needed} is not installed. These tests need Node 20 or newer with npm."
-    env = npm_environment(**environment)
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
-    return done.stdout
+    return completed(*command, cwd=folder, env=npm_environment(**environment), timeout=SECONDS).stdout
 
 
 def packed(folder: Path) -> Path:
@@ -126,32 +124,18 @@ def connect(app: Path, port: int, demo: Demo) -> None:
 
 
 @contextmanager
-def running(app: Path, mode: str, port: int, **environment: str) -> Iterator[str]:
+def running(app: Path, mode: str, port: int, *arguments: str, **environment: str) -> Iterator[str]:
     """Run ``next dev`` or ``next start``, and yield the address of the application."""
-    command = [*NEXT, mode, "--port", str(port)]
-    env, pipe = npm_environment(**environment), subprocess.PIPE
-    with subprocess.Popen(command, cwd=app, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            said = ""
-            while "Ready in" not in said:
-                line = process.stdout.readline()
-                assert line, f"Next.js does not start:\n{said}"
-                said += line
-            # The server's later output must not fill the pipe.
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield f"http://localhost:{port}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    options = {"cwd": app, "env": npm_environment(**environment), "stdout": PIPE, "stderr": STDOUT, "text": True}
+    with cluster.running([*NEXT, mode, "--port", str(port), *arguments], **options) as process:
+        said = ""
+        while "Ready in" not in said:
+            line = process.stdout.readline()
+            assert line, f"Next.js does not start:\n{said}"
+            said += line
+        # The server's later output must not fill the pipe.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield f"http://localhost:{port}"
 
 
 def npm_environment(**more: str) -> dict[str, str]:

@@ -7,16 +7,11 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import contexts_of
 from tests.browser.device_bound.devices import REFRESH_BOUND, Device, bound_sessions
+from tests.browser.device_bound.test_account import rename
 from tests.browser.nextjs.deployments import Deployment, built, deployed
 from tests.browser.steps import REFRESH, cookie
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.chromium_only("no other browser binds sessions to keys")]
-
-RENAME = """async (session) => (await fetch(`/api/auth/sessions/${session}`, {
-    method: "PATCH",
-    headers: {"Content-Type": "application/json"},
-    body: JSON.stringify({device_name: "mine"}),
-})).status"""
 
 
 @pytest.fixture(scope="module", params=["16"])
@@ -72,6 +67,5 @@ def test_an_outage_of_the_refresh_is_not_answered_by_the_page_to_sign_in(bound, 
 
 
 def test_a_change_of_the_account_is_repeated_through_the_app(bound, deployment, person):
-    (session,) = bound_sessions(deployment.site, person)
-    assert bound.page.evaluate(RENAME, session) == 200
+    assert rename(bound, deployment.site, person, "mine") == 200
     assert bound.proofs == [200]

@@ -12,10 +12,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import DEMO_USER
-from tests.browser.nextjs.fresh import SECONDS, free_port, npm_environment
+from tests.browser.nextjs.fresh import SECONDS, npm_environment
 from tests.browser.sites import SECRET_KEY, Person
+from tests.browser.steps import fill_in
 from tests.clients.projects import ROOT
 from tests.docs.blocks import Block, block
+from tests.programs import free_port
 
 pytestmark = pytest.mark.exhaustive
 
@@ -60,9 +62,7 @@ def order(page: Page, origin: str, person: Person, article: str) -> None:
     """Sign in from the protected page, and order something there."""
     page.set_default_timeout(60_000)  # A page is compiled at its first request.
     page.goto(f"{origin}/orders")
-    page.get_by_label("E-mail").fill(person.email)
-    page.get_by_label("Password").fill(person.password)
-    page.get_by_role("button", name="Sign in").click()
+    fill_in(page, person)
     expect(page.get_by_role("heading", name=f"The orders of {person.email}")).to_be_visible(timeout=60_000)
     page.get_by_label("Article").fill(article)
     page.get_by_role("button", name="Order").click()

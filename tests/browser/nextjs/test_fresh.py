@@ -18,12 +18,13 @@ from tests.browser.nextjs.fresh import (
     build,
     connect,
     created,
-    free_port,
     latchkey,
     running,
     with_latchkey,
 )
+from tests.browser.steps import fill_in
 from tests.clients.projects import clean_environment
+from tests.programs import free_port
 from tests.scale.cluster import wait_for
 
 CLOSED = (
@@ -99,9 +100,7 @@ def walk(page: Page, context: BrowserContext, origin: str) -> None:
     assert page.goto(origin).status == 200
     page.goto(f"{origin}/account")
     assert page.url == f"{origin}/sign-in?next=%2Faccount"
-    page.get_by_label("E-mail").fill(DEMO_USER.email)
-    page.get_by_label("Password").fill(DEMO_USER.password)
-    page.get_by_role("button", name="Sign in").click()
+    fill_in(page, DEMO_USER)
     greeting = page.get_by_role("heading", name=f"Hello {DEMO_USER.email}")
     expect(greeting).to_be_visible(timeout=COMPILING)
     assert page.url == f"{origin}/account"
@@ -162,9 +161,7 @@ def test_an_origin_with_another_scheme_is_an_error_page_and_no_loop(fresh, page,
     ):
         page.set_default_timeout(COMPILING)
         page.goto(f"{origin}/sign-in")
-        page.get_by_label("E-mail").fill(DEMO_USER.email)
-        page.get_by_label("Password").fill(DEMO_USER.password)
-        page.get_by_role("button", name="Sign in").click()
+        fill_in(page, DEMO_USER)
         page.wait_for_url(f"{origin}/", wait_until="commit")
         answer = page.goto(f"{wrong}/account")
         assert answer.status == 500

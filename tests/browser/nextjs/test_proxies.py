@@ -1,31 +1,22 @@
 """nginx in front, Latchkey behind: which address and browser Latchkey records, and what a cache between may store."""
 
-import http.client
-import ssl
+from contextlib import closing
+from http.client import HTTPResponse
 from uuid import uuid4
 
-from tests.browser.nextjs.deployments import HOST, Deployment
+from tests.browser.nextjs.deployments import ELSEWHERE, Deployment
 from tests.browser.nextjs.visits import set_cookies
 from tests.browser.steps import ACCESS, REFRESH, tokens
 
-ELSEWHERE = "127.0.0.9"
-"""An address of this machine that no proxy has. Requests from it look like those of a client elsewhere."""
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 
 
-def ask(deployment: Deployment, method: str, path: str, cookies: str, **headers: str) -> http.client.HTTPResponse:
+def ask(deployment: Deployment, method: str, path: str, cookies: str, **headers: str) -> HTTPResponse:
     """Send a request from `ELSEWHERE`, without the headers that only today's browsers send."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    port = int(deployment.origin.rpartition(":")[2])
-    connection = http.client.HTTPSConnection(
-        "127.0.0.1", port, context=context, timeout=60, source_address=(ELSEWHERE, 0)
-    )
-    sent = {"Host": f"{HOST}:{port}", "Cookie": cookies, "User-Agent": PHONE, **headers}
-    connection.request(method, path, headers=sent)
-    response = connection.getresponse()
-    response.read()
-    connection.close()
+    with closing(deployment.front.connect()) as connection:
+        connection.request(method, path, headers={"Cookie": cookies, "User-Agent": PHONE, **headers})
+        response = connection.getresponse()
+        response.read()
     return response
 
 

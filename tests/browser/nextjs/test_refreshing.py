@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.nextjs.visits import set_cookies
-from tests.browser.steps import ACCESS, REFRESH, cookie, sign_in, tokens
+from tests.browser.steps import ACCESS, REFRESH, cookie, tokens
 
 ATTRIBUTES = "HttpOnly; Path=/; SameSite=Lax; Secure"
 """The attributes of Latchkey's cookies in a session that is not to be remembered."""
@@ -37,13 +37,6 @@ def test_the_cookies_of_remembered_sessions_keep_their_dates(visitor, page):
     assert set(found) == {ACCESS, REFRESH}
     dated = r"expires=[^;]+; HttpOnly; Max-Age=\d+; Path=/; SameSite=Lax; Secure"
     assert all(re.fullmatch(dated, attributes) for attributes in found.values())
-
-
-def test_the_first_request_without_an_access_cookie_is_answered_too(visitor, page, context, person):
-    sign_in(page, person, path="/sign-in?next=/account")
-    context.clear_cookies(name=ACCESS)
-    page.goto("/account")
-    assert visitor.facts()["gen"] == 1
 
 
 def test_an_answer_without_a_refresh_token_leaves_the_browser_the_one_it_has(visitor, page, context):

@@ -5,11 +5,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import DEMO_USER
-from tests.browser.nextjs.fresh import copied, free_port, npm, running
+from tests.browser.nextjs.fresh import copied, npm, running
 from tests.browser.nextjs.test_fresh import COMPILING, access_of
 from tests.browser.sites import SECRET_KEY
+from tests.browser.steps import fill_in
 from tests.docs.blocks import Block
 from tests.docs.tutorial import Started, page, prints, serving, start_of, steps, with_changes
+from tests.programs import free_port
 
 NAME = "nextjs"
 DEVELOP = "npm run dev"
@@ -45,9 +47,7 @@ def see_it_refresh(page: Page, origin: str) -> None:
     page.set_default_timeout(COMPILING)
     page.goto(f"{origin}/account")
     assert page.url == f"{origin}/sign-in?next=%2Faccount"
-    page.get_by_label("E-mail").fill(DEMO_USER.email)
-    page.get_by_label("Password").fill(DEMO_USER.password)
-    page.get_by_role("button", name="Sign in").click()
+    fill_in(page, DEMO_USER)
     greeting = page.get_by_role("heading", name=f"Hello {DEMO_USER.email}")
     expect(greeting).to_be_visible(timeout=COMPILING)
     for seconds_left in (10, -1):

@@ -63,13 +63,6 @@ def context(context, engine) -> BrowserContext:
     return context
 
 
-def test_a_reload_of_the_only_tab_does_not_sign_the_user_out(signed_in, person):
-    for _ in range(2):
-        signed_in.reload()
-        assert signed_in.restore() == person.email
-        assert signed_in.fetch() == [200]
-
-
 def test_a_page_that_the_service_worker_controls_cannot_get_the_token_from_it(signed_in, world: World, context, person):
     """It has no policy that would stop its scripts, and asks in each way in which the shared worker could ask."""
     page = context.new_page()

@@ -35,39 +35,6 @@ def test_a_user_signs_in_fetches_and_signs_out(tab, world, person):
     assert world.auth.reasons(person) == ["signed_out"]
 
 
-POLICY = """
-from tokens import sessions
-from tokens.conf import TokenSettings as owner
-class Question(sessions.Factor):
-    name, proves = "question", frozenset({"kba"})
-    def is_available(self, user): return True
-    def verify(self, request, user, answer): return ["kba"] if answer == "cat" else None
-def of_site(request, user, methods):
-    return sessions.Open() if "kba" in methods else sessions.MoreNeeded()
-class Always(property):
-    pass
-"""
-
-
-def test_a_user_answers_a_second_factor(tab, world, person):
-    """In mode ``body`` the pending sign-in stays in the worker, as the refresh token does."""
-    factors = f"{POLICY}new = Always(lambda self: (Question(),))"
-    policy = f"{POLICY}new = Always(lambda self: of_site)"
-    with world.auth.replaced("known_factors", factors), world.auth.replaced("asks_before_sign_in", policy):
-        refused = "(error) => [error.code, error.offered, Object.keys(error).sort()]"
-        given = {"email": person.email, "password": person.password}
-        code, offered, names = tab.page.evaluate(f"(given) => session.signIn(given).catch({refused})", given)
-        assert (code, offered) == ("factor_required", ["question"])
-        assert "pending" not in names
-        assert tab.fetch() == [401]
-        wrong = tab.page.evaluate("session.answerFactor('question', 'dog').catch((error) => error.code)")
-        assert (wrong, tab.user) == ("factor_refused", None)
-        tab.page.evaluate("session.answerFactor('question', 'cat')")
-        assert tab.user == person.email
-        assert tab.fetch() == [200]
-        assert tab.heard == [["signin", person.email]]
-
-
 def test_parallel_requests_with_an_expired_token_are_answered_after_one_rotation(signed_in, world, person):
     world.forward(601)
     assert signed_in.fetch(times=20) == [200] * 20
@@ -117,10 +84,9 @@ def test_a_body_arrives_whole_when_it_has_to_be_sent_again(signed_in, world):
         assert posts == ([200, 200] if world.mode == "cookie" and not world.binds else [401, 200, 401, 200]), what
 
 
-@pytest.mark.parametrize("seconds", [0, 601], ids=["a good token", "an expired token"])
-def test_a_page_that_is_loaded_again_knows_the_user_with(signed_in, world, person, seconds):
+def test_a_page_that_is_loaded_again_knows_the_user_with_a_good_and_an_expired_token(signed_in, world, person):
     """In mode `body` the worker survives the reload of its only tab."""
-    for _ in range(3):
+    for seconds in (0, 601, 601):
         world.forward(seconds)
         signed_in.reload()
         assert signed_in.user is None
@@ -130,14 +96,13 @@ def test_a_page_that_is_loaded_again_knows_the_user_with(signed_in, world, perso
 
 
 @with_cookies
-@pytest.mark.parametrize("reloaded", [False, True], ids=["by a request", "by a page that is loaded again"])
-def test_a_missing_access_cookie_is_replaced(signed_in, world, context, person, reloaded):
-    context.clear_cookies(name="__Secure-access" if world.mode == "subdomain" else "__Host-access")
-    if reloaded:
-        signed_in.reload()
-        assert signed_in.restore() == person.email
-    else:
-        assert signed_in.fetch() == [200]
+def test_a_missing_access_cookie_is_replaced_by_a_request_and_by_a_reload(signed_in, world, context, person):
+    name = "__Secure-access" if world.mode == "subdomain" else "__Host-access"
+    context.clear_cookies(name=name)
+    assert signed_in.fetch() == [200]
+    context.clear_cookies(name=name)
+    signed_in.reload()
+    assert signed_in.restore() == person.email
 
 
 def test_a_failed_sign_in_reports_the_reason(tab, person):

@@ -14,6 +14,7 @@ from keyring.errors import KeyringLocked, PasswordDeleteError
 from latchkey_client import FileStore, MemoryStore, StoreFailed, Tokens, stores
 from latchkey_client.keyrings import KeyringStore
 from tests.clients.projects import clean_environment, installed_wheel
+from tests.programs import built_wheel, completed
 
 CLIENT = Path(__file__).parents[3] / "clients" / "python"
 OLD, NEW = (Tokens(refresh_token=f"{name} token", access_token="access", expires_at=5.0) for name in ("old", "new"))
@@ -169,9 +170,7 @@ def test_a_locked_keyring_is_an_error_of_the_store(backend, tmp_path):
 
 
 def test_the_wheel_has_only_the_package_and_imports_no_django(tmp_path):
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(command, cwd=CLIENT, check=True, capture_output=True, timeout=60)
-    [wheel] = tmp_path.glob("django_latchkey_client-*.whl")
+    wheel = built_wheel(tmp_path, CLIENT)
     python, packages = installed_wheel(wheel, tmp_path / "venv")
     assert {one.name for one in packages.glob("*latchkey*")} == {
         "latchkey_client",
@@ -182,5 +181,5 @@ def test_the_wheel_has_only_the_package_and_imports_no_django(tmp_path):
         "import sys, latchkey_client, latchkey_client.keyrings as k; "
         "print(k.__file__, sorted({'django', 'rest_framework', 'tokens'} & set(sys.modules)))"
     )
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
+    done = completed(python, "-c", code, cwd=tmp_path, env=clean_environment())
     assert done.stdout.split() == [str(packages / "latchkey_client" / "keyrings.py"), "[]"], done.stderr

@@ -22,6 +22,7 @@ from typing import Any
 from tests.foreign import suites
 from tests.foreign.suites import ROOT
 from tests.postgresql import start_server
+from tests.programs import completed, free_port
 
 FIRST, SECOND = NAMES = "first", "second"
 PASSWORD = "correct horse battery staple"
@@ -104,10 +105,7 @@ def run(environment: dict[str, str], scratch: Path) -> int:
     (scratch / "migrations_of_tenants" / "__init__.py").touch()
 
     def manage(*arguments: str, **more: str) -> str:
-        command = [sys.executable, "-m", "django", *arguments]
-        done = subprocess.run(command, env={**environment, **more}, cwd=scratch, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+        done = completed(sys.executable, "-m", "django", *arguments, env={**environment, **more}, cwd=scratch)
         return done.stdout + done.stderr
 
     seen: list[tuple[str, bool]] = []
@@ -197,9 +195,7 @@ class Server:
     """A process that serves the project."""
 
     def __init__(self, environment: dict[str, str], *, is_asgi: bool) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         wsgi = "django", "runserver", "--noreload", "--nothreading", f"127.0.0.1:{self.port}"
         asgi = "uvicorn", "--factory", "django.core.asgi:get_asgi_application", "--port", str(self.port)
         command = [sys.executable, "-m", *(asgi if is_asgi else wsgi)]
