@@ -2,8 +2,8 @@
 
 The sessions began one after the other during `PAST`, four for each user and two for each device. Each ends at a random
 time within the longest lifetime of a session, and every second one was revoked. A fifth of them are therefore older
-than the default retention. Each session was refreshed once, and a live one can be refreshed again: `token_of` makes
-its token.
+than the default retention. If only live sessions are asked for, all began within the last week, and none ends today.
+Each session was refreshed once, and a live one can be refreshed again: `token_of` makes its token.
 """
 
 from datetime import timedelta
@@ -56,19 +56,20 @@ _STATEMENTS = (
         CASE WHEN is_revoked THEN 'signed_out' ELSE '' END
     FROM generate_series(0, %(count)s - 1) n,
         LATERAL (SELECT %(now)s - %(past)s * (1 - n / %(count)s::float)) signed_in (at),
-        LATERAL (SELECT at + %(lifetime)s * random()) ended (ends),
+        LATERAL (SELECT greatest(at + %(lifetime)s * random(), %(now)s + %(left)s)) ended (ends),
         LATERAL (SELECT ends < %(now)s AND n %% 2 = 0) how (is_revoked)
     """,  # noqa: S608
     "ANALYZE accounts_user, tokens_device, tokens_refreshtoken",
 )
 
 
-def gather(count: int) -> None:
-    """Write ``count`` sessions with their users and devices to the database ``default``."""
+def gather(count: int, *, live: bool = False) -> None:
+    """Write ``count`` sessions with their users and devices to the database ``default``. ``live``: none has ended."""
     values = {
         "count": count,
         "now": clock("default"),
-        "past": PAST,
+        "past": timedelta(days=7) if live else PAST,
+        "left": timedelta(days=1) if live else -PAST,
         "lifetime": token_settings().absolute_lifetime,
         "password": _PASSWORD,
         "digest": refresh_tokens.RefreshToken(UUID(int=0), _SECRET, 0).digest,
@@ -79,8 +80,8 @@ def gather(count: int) -> None:
             cursor.execute(statement, values)
 
 
-def token_of(session_id: Any) -> str:
-    """Return the current refresh token of a session that `gather` wrote, as it is in a cookie."""
+def token_of(session_id: Any, generation: int = 1) -> str:
+    """Return the refresh token of a session that `gather` wrote, as it is in a cookie."""
     ring = keyring()
-    token = refresh_tokens.RefreshToken(session_id, _SECRET, generation=1)
+    token = refresh_tokens.RefreshToken(session_id, _SECRET, generation)
     return refresh_tokens.dumps(token, ring.key_id, ring.mac_keys[ring.key_id], http=True)

@@ -10,7 +10,7 @@ from tests.scale.cluster import ROOT
 
 SMALLEST = {
     "cost": ["--turns=1", "--requests=20"],
-    "growth": ["--sessions=1000", "--refreshes=1000"],
+    "growth": ["--sessions=30000", "--refreshes=5000"],
     "lists": ["--large=30000", "--repeats=1"],
     "purge": ["--rows=200000", "--rounds=1"],
     "startup": ["--rounds=1"],

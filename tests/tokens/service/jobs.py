@@ -21,6 +21,7 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
+from tests.benchmarks.rotations import rotate_at_random  # noqa: F401  A job.
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.protocol.rotation import Decision
