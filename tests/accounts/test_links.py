@@ -3,9 +3,6 @@
 The link that raises the alarm has other rules, see `test_alarm`.
 """
 
-from contextlib import ExitStack
-from threading import Barrier
-
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
@@ -16,7 +13,7 @@ from accounts.models import Registration
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password, text, who
 from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
-from tests.tokens.service.threads import in_thread
+from tests.parallel import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -155,15 +152,7 @@ def test_a_sign_in_and_another_hash_of_the_same_password_do_not_end_a_link(api, 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("purpose", CHANGES)
 def test_a_double_click_does_it_once_and_tells_the_second_what_the_first_has_done(purpose, token, owner):
-    together, answers = Barrier(2), []
-
-    def click():
-        together.wait(10)
-        answers.append(use(Client(), purpose, token))
-
-    with ExitStack() as threads:
-        for _ in range(2):
-            threads.enter_context(in_thread(click))
+    answers = at_once(*[lambda: use(Client(), purpose, token)] * 2)
     assert sorted(answers) == ["400 link_used", "done"]
 
 

@@ -1,11 +1,10 @@
-"""Users in a second database, and updates of many users: only what changes is loaded."""
+"""Users in a second database."""
 
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from django.db import connections
-from django.db.models.signals import post_save
 
 from accounts.models import CanonicalAddress
 from tests.factories import User, UserFactory
@@ -47,22 +46,6 @@ def test_a_new_address_is_compared_to_the_one_in_the_database_that_is_written(us
     user.save(using=other)
     assert owner(other, "new@example.org") == user.pk
     assert not CanonicalAddress.objects.filter(address="new@example.org").exists()
-
-
-@pytest.mark.parametrize("is_active", [True, False])
-def test_an_update_of_is_active_loads_only_users_who_change(is_active):
-    changed, _ = UserFactory(is_active=not is_active), UserFactory(is_active=is_active)
-    told = []
-
-    def receiver(instance: User, **kwargs: object) -> None:
-        told.append((instance.pk, instance.is_active))
-
-    post_save.connect(receiver, sender=User)
-    try:
-        assert User.objects.update(is_active=is_active) == 2
-    finally:
-        post_save.disconnect(receiver, sender=User)
-    assert told == [(changed.pk, is_active)]
 
 
 def test_an_update_that_changes_nobody_loads_nobody(django_assert_num_queries):

@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounts.links import Purpose
 from tests.accounts.steps import DAY, NEW_PASSWORD, ask, reset_password
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, REFRESH, browser_at, login
 from tests.factories import PASSWORD, UserFactory, link_token
 from tokens.models import Device
 
@@ -22,12 +22,6 @@ LIMIT, PERIOD = 10, 900
 ATTEMPTS_OF_A_DEVICE = 20
 OWN = 5
 """How many devices have a budget of their own."""
-
-
-def browser_at(address: str, cookies: dict[str, str] | None = None) -> Client:
-    browser = Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
-    browser.cookies.load(cookies or {})
-    return browser
 
 
 def sign_in(browser: Client, user: Any, password: str = PASSWORD) -> int:

@@ -20,7 +20,9 @@ from tokens import sessions
 from tokens.models import SecurityEvent
 from tokens.service.client import networks
 
-pytestmark = pytest.mark.django_db(transaction=True)  # Lines, counts and signals follow a commit.
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)
+"""Lines, counts and signals follow a commit."""
 Kind = SecurityEvent.Kind
 REQUESTS = 30
 MAILS = 5
@@ -54,6 +56,7 @@ def counted(kind: str) -> float:
     return REGISTRY.get_sample_value("latchkey_security_events_total", {"kind": kind}) or 0.0
 
 
+@committed
 class TestRequestsForAReset:
     @pytest.fixture
     def lines(self, caplog: pytest.LogCaptureFixture) -> Any:
@@ -123,6 +126,7 @@ class TestOtherRequests:
 
 
 class TestTheCeiling:
+    @committed
     @pytest.mark.parametrize("path", KINDS)
     def test_turns_the_rows_of_all_networks_into_lines(self, throttled, caplog, path):
         caplog.set_level(logging.INFO, "tokens")
@@ -172,6 +176,7 @@ IPV6 = {
 }
 
 
+@pytest.mark.at_length_on("sqlite")
 class TestNetworksOfIPv6:
     @pytest.mark.parametrize(("clients", "expected"), IPV6.values(), ids=IPV6)
     @pytest.mark.parametrize("path", [RESET, LOGIN, "refresh"])

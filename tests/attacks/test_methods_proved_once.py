@@ -9,16 +9,12 @@ from django.contrib.auth import authenticate
 from django.test import Client
 
 from tests.attacks.doors import INTROSPECTION
-from tests.browsers import FIREFOX, AsyncBrowser
+from tests.browsers import FIREFOX, AsyncBrowser, new_browser
 from tests.factories import PASSWORD
 from tests.tokens.web import methods_urls
 from tests.tokens.web.test_methods import DJANGOS, NONE, OURS, PASSKEY, PASSKEYS, PWD, said
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls(methods_urls.__name__),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(methods_urls.__name__)]
 CREDENTIALS = {"a password": {"password": PASSWORD}, "a passkey": {"passkey": "of the device"}}
 BY_COROUTINE = f"{methods_urls.__name__}.ByCoroutine"
 
@@ -31,7 +27,7 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def browser() -> Client:
-    return Client(headers={"User-Agent": FIREFOX})
+    return new_browser()
 
 
 def keep(found: Any) -> None:
@@ -71,7 +67,7 @@ def test_what_a_view_has_said_of_a_kept_user_counts_in_its_request(user, browser
     browser.post("/probe/sign-in-kept")
     assert said(browser) == PASSKEY
     keep(user)
-    again = Client(headers={"User-Agent": FIREFOX})
+    again = new_browser()
     again.post("/probe/sign-in-kept")
     assert said(again) == NONE
 

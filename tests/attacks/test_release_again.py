@@ -5,18 +5,17 @@ one, for as long as a repeated refresh does. A thief gets no more by it than the
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, copy_of, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
-from tests.tokens.service.holders import GRACE, PATIENCE, STILL_TIME, Holder
-from tests.tokens.service.threads import in_thread
-from tests.tokens.web.impersonation import _urls, by_function, by_hijack, release_by_function, release_by_hijack
+from tests.parallel import at_once
+from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.web.impersonation import WAYS, _urls, by_function, release_by_function, release_by_hijack
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.refresh_tokens import RefreshToken as Token
 from tokens.service import impersonation, users
@@ -26,29 +25,15 @@ from tokens.service.revocation import revoke
 
 __all__ = ["_urls"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 Reason = RefreshToken.Reason
-WAYS = {
-    "sessions.release": (Client, by_function, release_by_function),
-    "django-hijack": (Client, by_hijack, release_by_hijack),
-    "django-hijack under ASGI": (AsyncBrowser, by_hijack, release_by_hijack),
-}
 
 
 @pytest.fixture
 def staff(clock: Any, db: None) -> Any:
     """The actor, on a clock that stands still, so that a slow test does not outlast REUSE_GRACE."""
     return AdminFactory()
-
-
-def copy_of(browser: Client, *without: str) -> Client:
-    """Return a browser with the same cookies, except some: the same one when it repeats a request, or a thief's."""
-    copy = type(browser)(headers={"User-Agent": FIREFOX}, raise_request_exception=False)
-    for name, morsel in browser.cookies.items():
-        if morsel.value and name not in without:
-            copy.cookies[name] = morsel.value
-    return copy
 
 
 def impersonating(staff: Any, kind: type[Client] = Client, begin: Any = by_function) -> Client:
@@ -91,21 +76,14 @@ def test_both_responses_arrive(staff, way):
     assert refresh(browser).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.only_on("postgresql")
 def test_both_clicks_are_answered_at_the_same_time():
-    browsers = [impersonating(AdminFactory())]
-    browsers.append(copy_of(browsers[0]))
-    barrier, found = Barrier(2), []
-
-    def click(browser: Client) -> None:
-        barrier.wait(PATIENCE)
-        found.append((release_by_function(browser).status_code, browser.cookies[REFRESH].value))
-
-    with ExitStack() as threads:
-        for browser in browsers:
-            threads.enter_context(in_thread(lambda browser=browser: click(browser)))
-    assert found[0][0] == 200
-    assert found[0] == found[1]
+    browser = impersonating(AdminFactory())
+    second = copy_of(browser)
+    answers = at_once(partial(release_by_function, browser), partial(release_by_function, second))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert browser.cookies[REFRESH].value == second.cookies[REFRESH].value
     assert RefreshToken.objects.live().count() == 1
 
 
@@ -136,7 +114,7 @@ WITHOUT = {
 @pytest.mark.parametrize("release", [release_by_function, release_by_hijack], ids=["function", "hijack"])
 def test_a_copy_gets_nothing_without(staff, missing, release):
     browser = impersonating(staff)
-    thief = copy_of(browser, *missing)
+    thief = copy_of(browser, without=missing)
     release_by_function(browser)
     assert release(thief).status_code == 403
     assert thief.cookies.get(REFRESH, None) is None or thief.cookies[REFRESH].value != browser.cookies[REFRESH].value

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, post
+from tests.browsers import ACCESS, DEVICE, REFRESH, login, new_browser, post
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.edge import EXPIRED
 from tokens.models import RefreshToken
@@ -18,22 +18,10 @@ pytestmark = [
 ]
 
 
-def by_api(client: Client) -> Any:
-    return post(client, "/api/auth/logout")
-
-
-def by_page(client: Client) -> Any:
-    return client.post("/sign-out")
-
-
-def by_ending_it(client: Client) -> Any:
-    return client.post(f"/sessions/{impersonation().pk}/end")
-
-
 SIGN_OUTS: dict[str, Callable[[Client], Any]] = {
-    "by the API": by_api,
-    "on the page": by_page,
-    "in the list of sessions": by_ending_it,
+    "by the API": lambda client: post(client, "/api/auth/logout"),
+    "on the page": lambda client: client.post("/sign-out"),
+    "in the list of sessions": lambda client: client.post(f"/sessions/{impersonation().pk}/end"),
 }
 each_sign_out = pytest.mark.parametrize("sign_out", SIGN_OUTS.values(), ids=SIGN_OUTS)
 
@@ -49,7 +37,7 @@ def own() -> RefreshToken:
 @pytest.fixture
 def actor(clock: Any, db: None) -> Client:
     """The browser of a member of the staff who uses the account of a user."""
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     login(browser, AdminFactory())
     assert browser.post(f"/probe/impersonate/{UserFactory().email}").status_code == 200
     return browser
@@ -71,16 +59,16 @@ def test_an_access_token_alone_ends_the_impersonation_only(actor, sign_out, way)
 
 def test_an_expired_one_ends_no_more(actor, clock):
     clock.forward(EXPIRED)
-    by_api(Client(headers=WAYS["as a Bearer token"](actor.cookies[ACCESS].value)))
+    SIGN_OUTS["by the API"](Client(headers=WAYS["as a Bearer token"](actor.cookies[ACCESS].value)))
     assert impersonation().revoked_reason == RefreshToken.Reason.SIGNED_OUT
     assert own().revoked_at is None
 
 
 def test_the_device_of_somebody_else_beside_it_does_not_help(actor):
-    thief = Client(headers={"User-Agent": FIREFOX})
+    thief = new_browser()
     login(thief, UserFactory())
     cookies = f"{DEVICE}={thief.cookies[DEVICE].value}; {ACCESS}={actor.cookies[ACCESS].value}"
-    by_page(Client(headers={"Cookie": cookies}))
+    SIGN_OUTS["on the page"](Client(headers={"Cookie": cookies}))
     assert impersonation().revoked_reason == RefreshToken.Reason.SIGNED_OUT
     assert own().revoked_at is None
 
@@ -98,5 +86,5 @@ def test_with_the_refresh_cookie_only_the_actor_signs_out_too(actor, clock):
     clock.forward(EXPIRED)
     for name in (ACCESS, DEVICE):
         del actor.cookies[name]
-    by_api(actor)
+    SIGN_OUTS["by the API"](actor)
     assert not RefreshToken.objects.live().exists()

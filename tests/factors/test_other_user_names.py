@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.accounts.test_any_user_model import in_project
+from tests.accounts.people.process import in_project
 
 pytestmark = pytest.mark.long  # It starts a process.
 
