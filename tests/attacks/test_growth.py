@@ -20,7 +20,7 @@ from tokens import sessions
 from tokens.models import SecurityEvent
 from tokens.service.client import networks
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 committed = pytest.mark.django_db(transaction=True)
 """Lines, counts and signals follow a commit."""
 Kind = SecurityEvent.Kind
@@ -176,7 +176,6 @@ IPV6 = {
 }
 
 
-@pytest.mark.at_length_on("sqlite")
 class TestNetworksOfIPv6:
     @pytest.mark.parametrize(("clients", "expected"), IPV6.values(), ids=IPV6)
     @pytest.mark.parametrize("path", [RESET, LOGIN, "refresh"])

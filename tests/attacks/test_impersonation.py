@@ -12,6 +12,8 @@ from tokens.service import devices
 
 __all__ = ["_urls", "actor", "owner", "staff"]
 
+pytestmark = pytest.mark.at_length_on("sqlite")
+
 CHANGES = {
     "the address": lambda browser: post(browser, "/api/auth/email/change", {"email": "actor@example.org"}),
     "the password": lambda browser: post(
