@@ -22,7 +22,7 @@ from tokens.service.client import networks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 committed = pytest.mark.django_db(transaction=True)
-"""Lines, counts and signals follow a commit."""
+"""Lines, counts, signals and notices follow a commit."""
 Kind = SecurityEvent.Kind
 REQUESTS = 30
 MAILS = 5
@@ -117,6 +117,7 @@ class TestOtherRequests:
         flood(REGISTER, "new@example.net")
         assert len(mailoutbox) == len(events(Kind.REGISTRATION)) == Registration.objects.count() == MAILS
 
+    @committed
     def test_changes_to_an_address_beyond_its_mails_leave_no_row(self, signed_in, user, mailoutbox):
         for _ in range(3 * MAILS):
             assert ask(signed_in, CHANGE, {"email": "new@example.net"}).status_code == 202

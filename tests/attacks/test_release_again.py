@@ -25,7 +25,7 @@ from tokens.service.revocation import revoke
 
 __all__ = ["_urls"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.at_length_on("sqlite")]
 
 Reason = RefreshToken.Reason
 
@@ -76,7 +76,6 @@ def test_both_responses_arrive(staff, way):
     assert refresh(browser).status_code == 200
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.only_on("postgresql")
 def test_both_clicks_are_answered_at_the_same_time():
     browser = impersonating(AdminFactory())
