@@ -85,12 +85,17 @@ class Signed:
         return SCOPED_REFRESH if self.kind == "scoped" else REFRESH
 
     @property
+    def bearer(self) -> dict[str, str]:
+        """The header with the access token."""
+        return {"Authorization": f"Bearer {self.access}"}
+
+    @property
     def access_cookie(self) -> str:
         return SITE_ACCESS if self.kind == "subdomain" else ACCESS
 
     def send(self, change: Callable[..., Any], **proof: Any) -> Any:
         """Send a request as the owner's own client does, without a proof in the body unless it is given."""
-        return change(self.client, {"Authorization": f"Bearer {self.access}"} if self.kind == "body" else {}, **proof)
+        return change(self.client, self.bearer if self.kind == "body" else {}, **proof)
 
 
 def sign_in(user: Any, kind: str) -> Signed:
@@ -119,7 +124,7 @@ def owner(user: Any) -> Callable[..., Signed]:
 
 
 WAYS: dict[str, Callable[[Signed], tuple[Client, dict[str, str]]]] = {
-    "in a Bearer header": lambda owner: (Client(), {"Authorization": f"Bearer {owner.access}"}),
+    "in a Bearer header": lambda owner: (Client(), owner.bearer),
     "in a cookie": lambda owner: (Client(), {"Cookie": f"{owner.access_cookie}={owner.access}"}),
 }
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -232,12 +237,11 @@ def test_the_owners_own_client_changes_the_account(owner, kind, change, mailoutb
 @pytest.mark.parametrize("kind", ["cookie", "scoped", "subdomain", "bound"])
 def test_a_token_that_came_in_another_way_than_its_mode_says_does_not_count(owner, kind):
     signed, change = owner(kind), CHANGES["the account is deleted"]
-    client, headers = WAYS["in a Bearer header"](signed)
     token = signed.refresh or Holder(signed.user).token
-    assert problem(change(client, headers, refresh_token=token)) == (403, REQUIRED)
+    assert problem(change(Client(), signed.bearer, refresh_token=token)) == (403, REQUIRED)
     body = sign_in(signed.user, "body")
     cookie = f"{REFRESH}={body.refresh}; {SCOPED_REFRESH}={body.refresh}"
-    assert problem(change(client, {"Authorization": f"Bearer {body.access}", "Cookie": cookie})) == (403, REQUIRED)
+    assert problem(change(Client(), {**body.bearer, "Cookie": cookie})) == (403, REQUIRED)
 
 
 def test_of_several_scoped_cookies_any_may_be_the_right_one(owner):
@@ -262,11 +266,10 @@ def test_the_refresh_token_of_before_the_binding_does_not_count(user):
 @each_change
 @each_kind
 def test_the_current_password_is_enough_and_the_sign_in_need_not_be_recent(owner, kind, change, clock):
-    signed, way = owner(kind), WAYS["in a Bearer header"]
+    signed = owner(kind)
     RefreshToken.objects.filter(pk=signed.session_id).update(authenticated_at=None)
     before = everything()
-    client, headers = way(signed)
-    assert change(client, headers, current_password=PASSWORD).status_code in {200, 202, 204}
+    assert change(Client(), signed.bearer, current_password=PASSWORD).status_code in {200, 202, 204}
     assert everything() != before
 
 
@@ -274,13 +277,12 @@ def test_the_current_password_is_enough_and_the_sign_in_need_not_be_recent(owner
 def test_a_wrong_password_changes_nothing_and_is_counted(owner, kind, throttled):
     throttled(sign_in_device="6/1h", sign_in_account="6/1h")
     signed = owner(kind)
-    client, headers = WAYS["in a Bearer header"](signed)
     before = everything()
     for name, change in CHANGES.items():
-        answer = change(client, headers, current_password="not this one")
+        answer = change(Client(), signed.bearer, current_password="not this one")
         assert problem(answer) == (401, "invalid_credentials"), name
     for name, change in CHANGES.items():
-        assert problem(change(client, headers, current_password=PASSWORD)) == (429, "throttled"), name
+        assert problem(change(Client(), signed.bearer, current_password=PASSWORD)) == (429, "throttled"), name
     assert everything() == before
 
 
@@ -294,14 +296,13 @@ def test_without_a_recent_sign_in_the_password_is_enough_and_a_refresh_token_is_
 
 def test_the_session_of_the_request_ends_without_a_proof(owner):
     signed = owner("body")
-    client, headers = WAYS["in a Bearer header"](signed)
-    assert client.delete(f"/api/auth/sessions/{signed.session_id}", headers=headers).status_code == 204
+    assert Client().delete(f"/api/auth/sessions/{signed.session_id}", headers=signed.bearer).status_code == 204
     assert RefreshToken.objects.live().count() == 1
 
 
 def test_a_page_of_another_origin_cannot_put_the_users_cookies_beside_an_access_token_that_it_has_got(owner):
     signed = owner("cookie")
-    headers = {"Authorization": f"Bearer {signed.access}", "Origin": "https://evil.testserver"}
+    headers = {**signed.bearer, "Origin": "https://evil.testserver"}
     response = CHANGES["the account is deleted"](signed.client, {**headers, "Sec-Fetch-Site": "same-site"})
     assert problem(response) == (403, REQUIRED)
 
@@ -338,9 +339,8 @@ class TestAViewOfAProject:
     @each_kind
     def test_changes_the_account_with_a_proof(self, owner, kind):
         signed = owner(kind)
-        client, headers = WAYS["in a Bearer header"](signed)
         given = {"refresh_token": signed.refresh} if kind == "body" else {"current_password": PASSWORD}
-        assert client.post("/probe/change", given, "application/json", headers=headers).status_code == 200
+        assert Client().post("/probe/change", given, "application/json", headers=signed.bearer).status_code == 200
         assert User.objects.get().email == "changed@example.org"
 
 
@@ -350,10 +350,7 @@ class TestAPage:
     @pytest.mark.parametrize("kind", KINDS)
     def test_asks_a_client_with_an_access_token_alone_for_the_password(self, owner, kind, mailoutbox):
         signed = owner(kind)
-        client, headers = WAYS["in a cookie"](signed)
-        if kind == "body":
-            headers = WAYS["in a Bearer header"](signed)[1]
-        client = Client(headers=headers)
+        client = Client(headers=signed.bearer if kind == "body" else WAYS["in a cookie"](signed)[1])
         before = [*everything(), len(mailoutbox)]
         for name, page in PAGES.items():
             response = submit(client, page)

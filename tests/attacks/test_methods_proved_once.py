@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,22 +35,25 @@ def keep(found: Any) -> None:
     methods_urls.KEPT["user"] = found
 
 
+def in_another_request(user: Any, **credentials: Any) -> Any:
+    Client().post("/probe/keep", {"username": user.email, **credentials})
+    return methods_urls.KEPT["user"]
+
+
+KEPT: dict[str, Callable[..., Any]] = {
+    "without a request": lambda user, **given: authenticate(username=user.email, **given),
+    "in another request": in_another_request,
+    "and copied": lambda user, **given: copy.copy(in_another_request(user, **given)),
+    "and copied deeply": lambda user, **given: copy.deepcopy(in_another_request(user, **given)),
+    "and kept by a cache": lambda user, **given: pickle.loads(pickle.dumps(in_another_request(user, **given))),  # noqa: S301
+}
+
+
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
 class TestAKeptUser:
-    def test_who_was_authenticated_without_a_request(self, user, browser, credentials):
-        keep(authenticate(username=user.email, **credentials))
-        browser.post("/probe/sign-in-kept")
-        assert said(browser) == NONE
-
-    def test_who_was_authenticated_in_another_request(self, user, browser, credentials):
-        Client().post("/probe/keep", {"username": user.email, **credentials})
-        browser.post("/probe/sign-in-kept")
-        assert said(browser) == NONE
-
-    @pytest.mark.parametrize("change", [copy.copy, copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))])  # noqa: S301
-    def test_who_was_copied_or_came_from_a_cache(self, user, browser, credentials, change):
-        Client().post("/probe/keep", {"username": user.email, **credentials})
-        keep(change(methods_urls.KEPT["user"]))
+    @pytest.mark.parametrize("authenticated", KEPT.values(), ids=KEPT)
+    def test_who_was_authenticated(self, user, browser, credentials, authenticated):
+        keep(authenticated(user, **credentials))
         browser.post("/probe/sign-in-kept")
         assert said(browser) == NONE
 

@@ -198,10 +198,15 @@ def test_with_strict_one_time_use_there_is_no_second_answer(staff, settings):
     assert release_by_function(second).status_code == 403
 
 
+def began(staff: Any) -> tuple[Holder, IssuedTokens]:
+    """Return the actor's own session, and the impersonation that has begun in it."""
+    own = Holder(staff)
+    return own, impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+
+
 class TestInTheService:
     def test_a_process_that_has_not_heard_of_the_end_gives_the_same_answer(self, staff):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         first, second = (impersonation.end(begun.session.id, own.browser) for _ in range(2))
         assert first.refresh_token is not None
         assert (first.session.id, first.refresh_token) == (second.session.id, second.refresh_token)
@@ -215,8 +220,7 @@ class TestInTheService:
             assert (issued.session.id, issued.refresh_token, issued.binds) == (own.id, None, True)
 
     def test_a_new_key_of_the_server_between_the_two(self, staff, settings):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         first = impersonation.end(begun.session.id, own.browser)
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = settings.SECRET_KEY[::-1]
@@ -224,8 +228,7 @@ class TestInTheService:
 
     def test_the_secret_of_the_session_that_follows_takes_the_device_cookie(self, staff):
         """Otherwise somebody with the server's key and the database could make its refresh token."""
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         impersonation.end(begun.session.id, own.browser)
         row = RefreshToken.objects.live().get()
         begun.session.refresh_from_db()
@@ -234,8 +237,7 @@ class TestInTheService:
             assert (Token(row.id, secret, 0).digest == bytes(row.secret_digest)) is is_it
 
     def test_a_session_that_has_ended_meanwhile_is_not_continued(self, staff):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         issued = impersonation.end(begun.session.id, own.browser)
         revoke(RefreshToken.objects.filter(id=issued.session.id), Reason.ENDED_BY_STAFF)
         with pytest.raises(users.SessionEnded):

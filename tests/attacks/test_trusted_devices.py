@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.links import Purpose
-from tests.browsers import ACCESS, DEVICE, new_browser, post
+from tests.browsers import ACCESS, DEVICE, copy_of, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
 from tests.factors.steps import code, set_up
 from tokens import sessions
@@ -92,29 +92,24 @@ def test_a_session_that_was_spared_is_asked_by_a_view_that_requires_more(owner):
     assert (answer.status_code, answer.json()["offered"]) == (403, ["totp", "recovery_code"])
 
 
-def test_whoever_does_not_say_so_is_asked_again(owner):
-    assert not owner.is_spared(owner.other)
-    assert not owner.is_spared(new_browser())
+OTHERS: dict[str, Callable[[Owner], Client]] = {
+    "one whose user did not say so": lambda owner: owner.other,
+    "a new one": lambda owner: new_browser(),
+    "one with the cookie of another device of the user": lambda owner: copy_of(owner.other, DEVICE),
+    "one in which a script has planted the cookie": lambda owner: new_browser(
+        {"__Host-device": owner.browser.cookies[DEVICE].value}
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_another_browser_is_asked(owner, other):
+    assert not owner.is_spared(other(owner))
 
 
 def test_another_user_on_the_device_is_asked(owner, clock):
-    other = Owner(clock)
-    other.browser.cookies.clear()
-    other.browser.cookies[DEVICE] = owner.browser.cookies[DEVICE].value
-    assert not other.is_spared()
+    assert not Owner(clock).is_spared(copy_of(owner.browser, DEVICE))
     assert owner.is_spared()
-
-
-def test_the_cookie_of_another_device_of_the_user_is_of_no_use(owner):
-    thief = new_browser()
-    thief.cookies[DEVICE] = owner.other.cookies[DEVICE].value
-    assert not owner.is_spared(thief)
-
-
-def test_a_cookie_that_a_script_can_plant_is_of_no_use(owner):
-    thief = new_browser()
-    thief.cookies["__Host-device"] = owner.browser.cookies[DEVICE].value
-    assert not owner.is_spared(thief)
 
 
 def test_a_wrong_answer_trusts_nothing(owner):
