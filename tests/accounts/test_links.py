@@ -3,6 +3,8 @@
 The link that raises the alarm has other rules, see `test_alarm`.
 """
 
+from functools import partial
+
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
@@ -14,6 +16,8 @@ from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_passwor
 from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
 from tests.parallel import at_once
+from tests.tokens.service.holders import Holder
+from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
 
@@ -183,3 +187,20 @@ def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, us
     """The endpoint accepts both kinds of links. This kind confirms the address that the account has."""
     confirm(api, make(Purpose.REGISTRATION, user.pk))
     assert User.objects.get().email == user.email
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("other", ["alarm", "reset"])
+def test_a_revocation_by_a_command_and_the_users_own_do_not_deadlock(other, capsys):
+    for _ in range(8):
+        user = UserFactory()
+        for _ in range(3):
+            Holder(user)
+        alarm, link = (link_token(purpose, user) for purpose in (Purpose.ALARM, Purpose.PASSWORD_RESET))
+        press = partial(Client(raise_request_exception=False).post, "/alarm", {"token": alarm})
+        own = press if other == "alarm" else partial(reset_password, Client(), link)
+        revoke = partial(call_command, "revoke_sessions", "--user", user.email, "--no-input")
+        (answer,) = filter(None, at_once(own, revoke))
+        assert answer.status_code in {200, 204, 400}
+    assert not RefreshToken.objects.live().exists()
