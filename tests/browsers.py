@@ -1,5 +1,6 @@
 """`django.test.Client` as a browser, with the steps that many tests repeat."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -35,9 +36,24 @@ def refresh(client: Client, token: str | None = None) -> Any:
     return post(client, "/api/auth/refresh")
 
 
-def browser_at(address: str) -> Client:
-    """Return a new browser at this IP address, without cookies."""
-    return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
+def new_browser(cookies: Mapping[str, str] | None = None, **options: Any) -> Client:
+    """Return a new browser, which sends a real User-Agent. It has these cookies."""
+    browser = Client(headers={"User-Agent": FIREFOX}, **options)
+    browser.cookies.load({**(cookies or {})})
+    return browser
+
+
+def browser_at(address: str, cookies: Mapping[str, str] | None = None) -> Client:
+    """Return a new browser at this IP address."""
+    return new_browser(cookies, REMOTE_ADDR=address)
+
+
+def copy_of(browser: Client, *names: str, without: Collection[str] = ()) -> Client:
+    """Return another browser of the kind with these cookies of this one, or with all except some."""
+    copy = type(browser)(headers={"User-Agent": FIREFOX})
+    found = {name: morsel.value for name, morsel in browser.cookies.items() if morsel.value and name not in without}
+    copy.cookies.load({name: value for name, value in found.items() if not names or name in names})
+    return copy
 
 
 class AsyncHandler(ClientHandler):

@@ -22,7 +22,7 @@ from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import delivery
-from tests.browsers import FIREFOX, AsyncBrowser
+from tests.browsers import AsyncBrowser, new_browser
 from tests.databases import NAMES, Databases
 from tests.factories import UserFactory
 from tests.hashers import CheapArgon2
@@ -250,7 +250,7 @@ def api() -> Client:
 
     Django's client sends none, so a test would not notice that a device is given the wrong name.
     """
-    return Client(headers={"User-Agent": FIREFOX})
+    return new_browser()
 
 
 @pytest.fixture
@@ -272,4 +272,4 @@ def signed_in(request: pytest.FixtureRequest, api: Client, user: Any) -> Client:
 @pytest.fixture
 def another() -> Callable[[], Client]:
     """Return a function that makes further browsers. Without it, two clients of a test would share their cookies."""
-    return lambda: Client(headers={"User-Agent": FIREFOX})
+    return lambda: new_browser()

@@ -10,7 +10,7 @@ from accounts.links import Purpose, make
 from tests.accounts.left_out import FAIL, NOT_RUN, ONLY_WITH_NAMES
 from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
 from tests.browsers import login
-from tests.factories import HAS_NAMES, PASSWORD, link_token, pending
+from tests.factories import HAS_NAMES, PASSWORD, UserFactory, link_token, pending
 
 HERE = Path(__file__).parent
 
@@ -58,6 +58,12 @@ def signed_in_by_form(api, user, clock) -> Client:
     """The browser `api`, in which `user` has signed in by the form. Only so it also has a session of Django."""
     assert sign_in_by_form(api, user).status_code == 302
     return api
+
+
+@pytest.fixture
+def person(clock):
+    """A user without a password. With one, a place that still asks for it would go unnoticed."""
+    return UserFactory(password=None)
 
 
 @pytest.fixture(params=["register", "email/confirm", "password/change", "password/reset/confirm"])

@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, post
@@ -96,6 +97,14 @@ def form_errors(response) -> set[str]:
 
 def sign_in_by_form(client, user, **more):
     return client.post("/sign-in", {"username": user.email, "password": PASSWORD, **more})
+
+
+def signed_in_by_session(user) -> Client:
+    """Return a browser in which this user has signed in by something that we do not know, such as another site."""
+    client = Client()
+    client.force_login(user)
+    assert who(client) == 200
+    return client
 
 
 def can_sign_in(client, email, password=PASSWORD) -> bool:

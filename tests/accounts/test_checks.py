@@ -33,10 +33,6 @@ def found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return ids
 
 
-def test_a_project_with_all_steps_has_no_mistake(found):
-    assert found(API, PAGES, TOKENS) == []
-
-
 def test_a_project_below_a_prefix_has_no_mistake(found):
     set_script_prefix("/shop/")
     try:
@@ -45,16 +41,16 @@ def test_a_project_below_a_prefix_has_no_mistake(found):
         set_script_prefix("/")
 
 
-@pytest.mark.parametrize(
-    ("urls", "ids"),
-    [
-        ((API, TOKENS), ["accounts.W051"]),
-        ((PAGES, TOKENS), ["accounts.W052"]),
-        ((TOKENS, API, PAGES), ["accounts.W052"]),
-        ((PAGES,), []),
-    ],
-    ids=["the pages are missing", "the API is missing", "the API stands after that of tokens", "there is no API"],
-)
+STEPS: dict[str, tuple[Any, list[str]]] = {
+    "all are there": ((API, PAGES, TOKENS), []),
+    "the pages are missing": ((API, TOKENS), ["accounts.W051"]),
+    "the API is missing": ((PAGES, TOKENS), ["accounts.W052"]),
+    "the API stands after that of tokens": ((TOKENS, API, PAGES), ["accounts.W052"]),
+    "there is no API": ((PAGES,), []),
+}
+
+
+@pytest.mark.parametrize(("urls", "ids"), STEPS.values(), ids=STEPS)
 def test_each_forgotten_url_is_named(urls, ids, found):
     assert found(*urls) == ids
 

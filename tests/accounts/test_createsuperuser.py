@@ -82,19 +82,6 @@ class TestCreatingASuperuser:
         users = set(User.objects.values_list("email", "is_superuser"))
         assert users == {("root@example.org", False), ("other@example.org", True)}
 
-    REJECTED = {
-        "no valid address": (["--email", "root"], None),
-        "an empty address": (["--email", ""], None),
-        "no address": ([], "You must use --email with --noinput"),
-        "a user name": (["--username", "root", "--email", EMAIL], "unrecognized arguments"),
-    }
-
-    @pytest.mark.parametrize(("arguments", "message"), REJECTED.values(), ids=REJECTED)
-    def test_invalid_arguments_are_rejected(self, arguments, message):
-        with pytest.raises(CommandError, match=message):
-            create(*arguments)
-        assert not User.objects.exists()
-
 
 class TestChangingAPassword:
     def test_it_takes_the_address_and_the_sessions_end_at_their_next_refresh(self, user, signed_in, clock, typed):

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.factors import PERIOD
-from tests.accounts.steps import API, NEW_PASSWORD
+from tests.accounts.steps import API, NEW_PASSWORD, signed_in_by_session
 from tests.browsers import REFRESH, post
 from tests.factories import PASSWORD, User, UserFactory
 from tests.tokens.api.steps import assert_problem
@@ -29,26 +29,10 @@ def _with_codes(settings: Any) -> None:
     cache.clear()
 
 
-def signed_in(person: Any) -> Client:
-    client = Client()
-    client.force_login(person)
-    client.get("/api/auth/me")
-    return client
-
-
-@pytest.fixture
-def person(clock: Any) -> Any:
-    """A user without a password, as after a social sign-in."""
-    user = UserFactory()
-    user.set_unusable_password()
-    user.save()
-    return user
-
-
 @pytest.fixture
 def browser(person: Any, clock: Any) -> Client:
     """The browser of that person, who signed in so long ago that changes of the account need a factor."""
-    client = signed_in(person)
+    client = signed_in_by_session(person)
     clock.forward(1000)
     client.get("/api/auth/me")
     return client
@@ -101,8 +85,8 @@ def test_is_good_for_ten_minutes_at_most(browser, mailoutbox, clock):
 
 def test_is_good_in_its_own_session_only(browser, person, mailoutbox):
     given = code(browser, mailoutbox)
-    assert_problem(post(signed_in(person), AGAIN, given), 401, "invalid_credentials")
-    assert_problem(post(signed_in(UserFactory(password=None)), AGAIN, given), 401, "invalid_credentials")
+    assert_problem(post(signed_in_by_session(person), AGAIN, given), 401, "invalid_credentials")
+    assert_problem(post(signed_in_by_session(UserFactory(password=None)), AGAIN, given), 401, "invalid_credentials")
 
 
 @pytest.mark.parametrize("answer", ["", "00000000", 12345678, None, ["1"], {"a": 1}, "٠" * 8, "\x00" * 8, "9" * 5000])

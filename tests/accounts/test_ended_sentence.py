@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from tests.browsers import FIREFOX, login
+from tests.browsers import login, new_browser
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 
@@ -87,7 +87,7 @@ def test_is_not_there_for_a_user_who_chooses_to_sign_in(signed_in):
 
 def test_costs_no_query(api, user, django_assert_num_queries):
     login(api, user)
-    other = Client(headers={"User-Agent": FIREFOX})
+    other = new_browser()
     for name in [name for name in api.cookies if "device" in name]:
         other.cookies[name] = api.cookies[name].value
     with django_assert_num_queries(0):

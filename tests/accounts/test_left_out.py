@@ -29,15 +29,6 @@ def test_they_name_files_and_tests_that_there_are():
     assert set(FAIL) <= set().union(*(names_in(HERE / name) for name in files))
 
 
-def test_none_is_listed_twice_and_each_has_a_reason():
-    assert not [name for name in FAIL if name.partition("::")[0] in NOT_RUN]
-    assert all(reason.endswith(".") for reason in (*NOT_RUN.values(), *FAIL.values()))
-
-
-def test_most_files_run():
-    assert len(NOT_RUN) <= len(list(HERE.glob("test_*.py"))) / 3
-
-
 def test_no_test_leaves_itself_out():
     leaving = re.compile(r"skip(if)?\(|importorskip|AUTH_USER_MODEL")
     itself = {"test_left_out.py", "test_any_user_model.py"}

@@ -3,8 +3,7 @@
 The link that raises the alarm has other rules, see `test_alarm`.
 """
 
-from contextlib import ExitStack
-from threading import Barrier
+from functools import partial
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -16,7 +15,9 @@ from accounts.models import Registration
 from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_password, text, who
 from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
-from tests.tokens.service.threads import in_thread
+from tests.parallel import at_once
+from tests.tokens.service.holders import Holder
+from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
 
@@ -155,15 +156,7 @@ def test_a_sign_in_and_another_hash_of_the_same_password_do_not_end_a_link(api, 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("purpose", CHANGES)
 def test_a_double_click_does_it_once_and_tells_the_second_what_the_first_has_done(purpose, token, owner):
-    together, answers = Barrier(2), []
-
-    def click():
-        together.wait(10)
-        answers.append(use(Client(), purpose, token))
-
-    with ExitStack() as threads:
-        for _ in range(2):
-            threads.enter_context(in_thread(click))
+    answers = at_once(*[lambda: use(Client(), purpose, token)] * 2)
     assert sorted(answers) == ["400 link_used", "done"]
 
 
@@ -194,3 +187,20 @@ def test_a_link_that_confirms_a_registration_does_not_change_the_address(api, us
     """The endpoint accepts both kinds of links. This kind confirms the address that the account has."""
     confirm(api, make(Purpose.REGISTRATION, user.pk))
     assert User.objects.get().email == user.email
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("other", ["alarm", "reset"])
+def test_a_revocation_by_a_command_and_the_users_own_do_not_deadlock(other, capsys):
+    for _ in range(8):
+        user = UserFactory()
+        for _ in range(3):
+            Holder(user)
+        alarm, link = (link_token(purpose, user) for purpose in (Purpose.ALARM, Purpose.PASSWORD_RESET))
+        press = partial(Client(raise_request_exception=False).post, "/alarm", {"token": alarm})
+        own = press if other == "alarm" else partial(reset_password, Client(), link)
+        revoke = partial(call_command, "revoke_sessions", "--user", user.email, "--no-input")
+        (answer,) = filter(None, at_once(own, revoke))
+        assert answer.status_code in {200, 204, 400}
+    assert not RefreshToken.objects.live().exists()

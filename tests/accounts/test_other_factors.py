@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.accounts.steps import API, NEW_PASSWORD
+from tests.accounts.steps import API, NEW_PASSWORD, signed_in_by_session
 from tests.browsers import REFRESH, post
 from tests.factories import PASSWORD, User, UserFactory
+from tests.factors.fixed_code import Code
 from tests.tokens.api.steps import assert_problem
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.sessions import Factor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -19,40 +19,16 @@ WRONG = {"method": "totp", "answer": "654321"}
 AGAIN = "/api/auth/reauthenticate"
 
 
-class Code(Factor):
-    """A code that is always the same, and that every account has."""
-
-    name = label = "totp"
-    proves = frozenset({"otp"})
-
-    def is_available(self, user: Any) -> bool:
-        return True
-
-    def verify(self, request: Any, user: Any, answer: Any) -> Any:
-        return ["otp"] if answer == "123456" else None
-
-
 @pytest.fixture(autouse=True)
 def _with_codes(settings: Any) -> None:
     """Adds a factor to the password. Without it nothing but the password would be offered."""
-    settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", f"{__name__}.Code"]}
-
-
-@pytest.fixture
-def person(clock: Any) -> Any:
-    """A user without a password. With one, a place that still asks for it would go unnoticed."""
-    user = UserFactory()
-    user.set_unusable_password()
-    user.save()
-    return user
+    settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", "tests.factors.fixed_code.Code"]}
 
 
 @pytest.fixture
 def browser(person: Any, clock: Any) -> Client:
     """The browser of that person, who signed in so long ago that changes of the account need a factor."""
-    client = Client()
-    client.force_login(person)
-    client.get("/api/auth/me")
+    client = signed_in_by_session(person)
     clock.forward(1000)
     client.get("/api/auth/me")
     return client

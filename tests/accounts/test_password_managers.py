@@ -15,6 +15,10 @@ SIGNED_IN = ["/sign-in/again", "/password/change", "/email/change", "/account/de
 """Pages that ask a signed-in user without a refresh token for the current password."""
 NAMES = ("username", "username webauthn")
 """The values of ``autocomplete`` for a user name."""
+CHANGE_PASSWORD = "/.well-known/change-password"
+"""The URL by which password managers find the page to change a password."""
+NO_SUCH_RESOURCE = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200"
+"""By its status password managers learn whether they can believe the status of the other URL."""
 
 
 def fields(html: str) -> list[dict[str, str]]:
@@ -67,3 +71,16 @@ def test_the_page_that_confirms_a_registration_has_the_user_name_that_was_regist
     (name,) = names(html)
     assert name["value"] == ("new" if HAS_NAMES else "new@example.org")
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+@pytest.mark.parametrize("is_signed_in", [False, True], ids=["a visitor", "a user"])
+def test_leads_to_the_page_to_change_the_password(api, user, is_signed_in, method):
+    if is_signed_in:
+        login(api, user)
+    response = getattr(api, method)(CHANGE_PASSWORD)
+    assert (response.status_code, response["Location"]) == (302, "/password/change")
+
+
+def test_what_should_not_exist_does_not(api):
+    assert api.get(NO_SUCH_RESOURCE).status_code == 404

@@ -59,13 +59,8 @@ def project(settings: Any) -> Any:
     """A project with the password and a key. Without the password first, the form's default could be the key."""
     [engine] = settings.TEMPLATES
     own = ("django.template.loaders.locmem.Loader", TEMPLATES)
-    others = [
-        "django.template.loaders.filesystem.Loader",
-        "django.template.loaders.app_directories.Loader",
-    ]
-    settings.TEMPLATES = [
-        {**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": [own, *others]}},
-    ]
+    others = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": [own, *others]}}]
 
     def use(key: type[Key] = Key, **more: Any) -> None:
         factors = ["tokens.web.factors.Password", f"{__name__}.{key.__name__}"]

@@ -100,10 +100,7 @@ class TestByTheApi:
 class TestOnPages:
     @pytest.mark.parametrize(
         ("path", "given", "done"),
-        [
-            ("/email/change", {"email": NEW}, "/mail-sent"),
-            ("/account/delete", {"sure": "on"}, "/account/deleted"),
-        ],
+        [("/email/change", {"email": NEW}, "/mail-sent"), ("/account/delete", {"sure": "on"}, "/account/deleted")],
         ids=["the address", "the deletion"],
     )
     def test_the_form_asks_for_a_code(self, person, path, given, done):

@@ -1,4 +1,7 @@
-"""The three ways in which an access token reaches the server, and what must happen to a token that is not valid."""
+"""The ways to sign in, and those in which an access token reaches the server.
+
+A token that is not valid must be rejected in each way.
+"""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -9,7 +12,8 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from tests.browsers import ACCESS
+from tests.browsers import ACCESS, post
+from tests.factories import PASSWORD
 from tests.tokens.protocol import jws
 from tokens.conf import codec
 
@@ -40,6 +44,17 @@ def by_service(client: Client, text: str) -> Any:
 
 
 WAYS: tuple[Callable[[Client, str], Any], ...] = (by_header, by_cookie, by_service)
+
+
+def by_api(mode: str) -> Callable[[Client, Any], Any]:
+    """Return a function that signs a user in by the API, in this mode."""
+    given = {"password": PASSWORD, "mode": mode}
+    return lambda browser, user: post(browser, "/api/auth/login", {"email": user.email, **given})
+
+
+def by_form(path: str) -> Callable[[Client, Any], Any]:
+    """Return a function that signs a user in by the form at this path."""
+    return lambda browser, user: browser.post(path, {"username": user.email, "password": PASSWORD})
 
 
 def is_accepted(response: Any) -> bool:

@@ -27,24 +27,26 @@ def _write(name: str) -> None:
         Group.objects.create(name=name)
 
 
+def _shown(user: Any) -> HttpResponse:
+    response = HttpResponse(f"the secret of {user.email}")
+    response.set_cookie("view", user.email)
+    return response
+
+
 def careless(request: HttpRequest, address: str) -> HttpResponse:
     """Writes a row and shows the user's data after `login`."""
     user = User.objects.get(email=address)
     login(request, user, BACKEND)
     _write(AFTER)
     request.session["after"] = AFTER
-    response = HttpResponse(f"the secret of {user.email}")
-    response.set_cookie("view", user.email)
-    return response
+    return _shown(user)
 
 
 async def careless_async(request: HttpRequest, address: str) -> HttpResponse:
     user = await User.objects.aget(email=address)
     await alogin(request, user, BACKEND)
     await sync_to_async(_write)(AFTER)
-    response = HttpResponse(f"the secret of {user.email}")
-    response.set_cookie("view", user.email)
-    return response
+    return _shown(user)
 
 
 @api_view(["GET"])
@@ -66,9 +68,7 @@ def _catching(request: HttpRequest, address: str, sign_in: Any) -> HttpResponse:
     for name in (CAUGHT, AFTER):
         with suppress(Exception):
             _write(name)
-    response = HttpResponse(f"the secret of {user.email}")
-    response.set_cookie("view", user.email)
-    return response
+    return _shown(user)
 
 
 def catching(request: HttpRequest, address: str) -> HttpResponse:

@@ -4,7 +4,6 @@ A change needs a refresh token of the same session, the voucher of a session tha
 password. The thief in these tests is another client that has the owner's access token, and nothing else of the owner's.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.service import passwords
-from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post
+from tests.attacks.changes import CHANGES, PAGES, everything, other_session, submit
+from tests.browsers import ACCESS, REFRESH, SESSION, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as KeyedBrowser
@@ -54,39 +54,6 @@ def _serves_all(settings: Any, clock: Any) -> None:
     settings.TOKENS = {"MODES": KINDS[:4], "COOKIE_DOMAIN": "testserver", **OFFERED}
 
 
-def other_session() -> RefreshToken:
-    """Return the owner's other session, which was opened first."""
-    return RefreshToken.objects.order_by("id")[0]
-
-
-def send(method: str, path: str, **data: Any) -> Callable[..., Any]:
-    """Return a function that sends this request to the API with the given members added to its body."""
-
-    def request(client: Client, headers: Any, **proof: Any) -> Any:
-        other, own = RefreshToken.objects.order_by("id")[:2]
-        body = {**data, **proof}
-        text = json.dumps(body) if body else ""
-        url = f"/api/auth/{path.format(own=own.pk, other=other.pk)}"
-        return client.generic(method, url, text, "application/json", headers=headers)
-
-    return request
-
-
-CHANGES = {
-    "a new address is asked for": send("POST", "email/change", email="thief@example.org"),
-    "the account is deleted": send("DELETE", "me"),
-    "all other sessions are ended": send("DELETE", "sessions"),
-    "another session is ended": send("DELETE", "sessions/{other}"),
-    "another device is named": send("PATCH", "sessions/{other}", device_name="mine"),
-    "this device is named": send("PATCH", "sessions/{own}", device_name="mine"),
-}
-PAGES: dict[str, tuple[str, dict[str, str]]] = {
-    "the page to change the address": ("/email/change", {"email": "thief@example.org"}),
-    "the page to delete the account": ("/account/delete", {"sure": "on"}),
-    "the button that ends all other sessions": ("/sessions/end-others", {}),
-    "the button that ends another session": ("/sessions/{other}/end", {}),
-    "the form that names another device": ("/sessions/{other}/rename", {"name": "mine"}),
-}
 each_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 each_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -99,9 +66,15 @@ class Signed:
     client: Client
     user: Any
     kind: str
-    access: str
-    refresh: str
     session_id: str
+    access: str = ""
+    refresh: str = ""
+
+    def take_tokens(self, answer: Any = None) -> None:
+        """Note the tokens of the browser, or those of an answer in mode ``body``."""
+        jar = {name: morsel.value for name, morsel in self.client.cookies.items()}
+        self.access = answer["access_token"] if self.kind == "body" else jar[self.access_cookie]
+        self.refresh = answer["refresh_token"] if self.kind == "body" else jar.get(self.refresh_cookie, "")
 
     @property
     def row(self) -> RefreshToken:
@@ -112,23 +85,27 @@ class Signed:
         return SCOPED_REFRESH if self.kind == "scoped" else REFRESH
 
     @property
+    def bearer(self) -> dict[str, str]:
+        """The header with the access token."""
+        return {"Authorization": f"Bearer {self.access}"}
+
+    @property
     def access_cookie(self) -> str:
         return SITE_ACCESS if self.kind == "subdomain" else ACCESS
 
     def send(self, change: Callable[..., Any], **proof: Any) -> Any:
         """Send a request as the owner's own client does, without a proof in the body unless it is given."""
-        return change(self.client, {"Authorization": f"Bearer {self.access}"} if self.kind == "body" else {}, **proof)
+        return change(self.client, self.bearer if self.kind == "body" else {}, **proof)
 
 
 def sign_in(user: Any, kind: str) -> Signed:
-    client = Client(headers={"User-Agent": FIREFOX})
+    client = new_browser()
     if kind == "bound":
         device = KeyedBrowser(client).bind(user)
-        return Signed(client, user, kind, client.cookies[ACCESS].value, "", device.sid)
+        return Signed(client, user, kind, device.sid, client.cookies[ACCESS].value)
     answer = login(client, user, mode=kind, remember=True)
-    signed = Signed(client, user, kind, "", "", answer["session"]["id"])
-    signed.access = answer["access_token"] if kind == "body" else client.cookies[signed.access_cookie].value
-    signed.refresh = answer["refresh_token"] if kind == "body" else client.cookies[signed.refresh_cookie].value
+    signed = Signed(client, user, kind, answer["session"]["id"])
+    signed.take_tokens(answer)
     return signed
 
 
@@ -147,18 +124,10 @@ def owner(user: Any) -> Callable[..., Signed]:
 
 
 WAYS: dict[str, Callable[[Signed], tuple[Client, dict[str, str]]]] = {
-    "in a Bearer header": lambda owner: (Client(), {"Authorization": f"Bearer {owner.access}"}),
+    "in a Bearer header": lambda owner: (Client(), owner.bearer),
     "in a cookie": lambda owner: (Client(), {"Cookie": f"{owner.access_cookie}={owner.access}"}),
 }
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-
-
-def everything() -> list[Any]:
-    """Return every row that a change could write, but the events of failed sign-ins."""
-    return [
-        *(list(rows.order_by("pk").values()) for rows in (User.objects, Device.objects, RefreshToken.objects)),
-        SecurityEvent.objects.exclude(kind=SecurityEvent.Kind.SIGN_IN_FAILED).count(),
-    ]
 
 
 def problem(response: Any) -> tuple[int, str]:
@@ -230,12 +199,7 @@ def test_an_older_refresh_token_gets_the_same_answer_and_does_not_end_the_sessio
     for _ in range(2):
         clock.forward(100)
         given = {"refresh_token": signed.refresh} if kind == "body" else None
-        answer = post(signed.client, "/api/auth/refresh", given)
-        is_in_body = kind == "body"
-        signed.refresh = (
-            answer.json()["refresh_token"] if is_in_body else signed.client.cookies[signed.refresh_cookie].value
-        )
-    signed.access = answer.json()["access_token"] if is_in_body else signed.client.cookies[signed.access_cookie].value
+        signed.take_tokens(post(signed.client, "/api/auth/refresh", given).json())
     client, headers = way(signed)
     for name, change in CHANGES.items():
         alone, before = change(client, headers), everything()
@@ -270,16 +234,14 @@ def test_the_owners_own_client_changes_the_account(owner, kind, change, mailoutb
     assert [*everything(), len(mailoutbox)] != before
 
 
-@pytest.mark.parametrize("change", [CHANGES["the account is deleted"]], ids=["the account is deleted"])
 @pytest.mark.parametrize("kind", ["cookie", "scoped", "subdomain", "bound"])
-def test_a_token_that_came_in_another_way_than_its_mode_says_does_not_count(owner, kind, change):
-    signed = owner(kind)
-    client, headers = WAYS["in a Bearer header"](signed)
+def test_a_token_that_came_in_another_way_than_its_mode_says_does_not_count(owner, kind):
+    signed, change = owner(kind), CHANGES["the account is deleted"]
     token = signed.refresh or Holder(signed.user).token
-    assert problem(change(client, headers, refresh_token=token)) == (403, REQUIRED)
+    assert problem(change(Client(), signed.bearer, refresh_token=token)) == (403, REQUIRED)
     body = sign_in(signed.user, "body")
     cookie = f"{REFRESH}={body.refresh}; {SCOPED_REFRESH}={body.refresh}"
-    assert problem(change(client, {"Authorization": f"Bearer {body.access}", "Cookie": cookie})) == (403, REQUIRED)
+    assert problem(change(Client(), {**body.bearer, "Cookie": cookie})) == (403, REQUIRED)
 
 
 def test_of_several_scoped_cookies_any_may_be_the_right_one(owner):
@@ -291,7 +253,7 @@ def test_of_several_scoped_cookies_any_may_be_the_right_one(owner):
 
 def test_the_refresh_token_of_before_the_binding_does_not_count(user):
     Holder(user)
-    client = Client(headers={"User-Agent": FIREFOX})
+    client = new_browser()
     device = KeyedBrowser(client).sign_in(user)
     old = client.cookies[REFRESH].value
     device.register()
@@ -304,11 +266,10 @@ def test_the_refresh_token_of_before_the_binding_does_not_count(user):
 @each_change
 @each_kind
 def test_the_current_password_is_enough_and_the_sign_in_need_not_be_recent(owner, kind, change, clock):
-    signed, way = owner(kind), WAYS["in a Bearer header"]
+    signed = owner(kind)
     RefreshToken.objects.filter(pk=signed.session_id).update(authenticated_at=None)
     before = everything()
-    client, headers = way(signed)
-    assert change(client, headers, current_password=PASSWORD).status_code in {200, 202, 204}
+    assert change(Client(), signed.bearer, current_password=PASSWORD).status_code in {200, 202, 204}
     assert everything() != before
 
 
@@ -316,13 +277,12 @@ def test_the_current_password_is_enough_and_the_sign_in_need_not_be_recent(owner
 def test_a_wrong_password_changes_nothing_and_is_counted(owner, kind, throttled):
     throttled(sign_in_device="6/1h", sign_in_account="6/1h")
     signed = owner(kind)
-    client, headers = WAYS["in a Bearer header"](signed)
     before = everything()
     for name, change in CHANGES.items():
-        answer = change(client, headers, current_password="not this one")
+        answer = change(Client(), signed.bearer, current_password="not this one")
         assert problem(answer) == (401, "invalid_credentials"), name
     for name, change in CHANGES.items():
-        assert problem(change(client, headers, current_password=PASSWORD)) == (429, "throttled"), name
+        assert problem(change(Client(), signed.bearer, current_password=PASSWORD)) == (429, "throttled"), name
     assert everything() == before
 
 
@@ -336,14 +296,13 @@ def test_without_a_recent_sign_in_the_password_is_enough_and_a_refresh_token_is_
 
 def test_the_session_of_the_request_ends_without_a_proof(owner):
     signed = owner("body")
-    client, headers = WAYS["in a Bearer header"](signed)
-    assert client.delete(f"/api/auth/sessions/{signed.session_id}", headers=headers).status_code == 204
+    assert Client().delete(f"/api/auth/sessions/{signed.session_id}", headers=signed.bearer).status_code == 204
     assert RefreshToken.objects.live().count() == 1
 
 
 def test_a_page_of_another_origin_cannot_put_the_users_cookies_beside_an_access_token_that_it_has_got(owner):
     signed = owner("cookie")
-    headers = {"Authorization": f"Bearer {signed.access}", "Origin": "https://evil.testserver"}
+    headers = {**signed.bearer, "Origin": "https://evil.testserver"}
     response = CHANGES["the account is deleted"](signed.client, {**headers, "Sec-Fetch-Site": "same-site"})
     assert problem(response) == (403, REQUIRED)
 
@@ -352,7 +311,7 @@ def test_a_page_of_another_origin_cannot_put_the_users_cookies_beside_an_access_
 def test_a_request_that_gets_tokens_by_itself_needs_no_more(user, clock, settings, how):
     """In strict mode the refresh token of such a request has been replaced before the view runs."""
     settings.TOKENS = {"REUSE_GRACE": 0}
-    client = Client(headers={"User-Agent": FIREFOX})
+    client = new_browser()
     if how == "a middleware that refreshes":
         login(client, user)
         clock.forward(601)
@@ -380,30 +339,21 @@ class TestAViewOfAProject:
     @each_kind
     def test_changes_the_account_with_a_proof(self, owner, kind):
         signed = owner(kind)
-        client, headers = WAYS["in a Bearer header"](signed)
         given = {"refresh_token": signed.refresh} if kind == "body" else {"current_password": PASSWORD}
-        assert client.post("/probe/change", given, "application/json", headers=headers).status_code == 200
+        assert Client().post("/probe/change", given, "application/json", headers=signed.bearer).status_code == 200
         assert User.objects.get().email == "changed@example.org"
 
 
 class TestAPage:
     """In mode ``scoped`` a page gets no refresh token, and asks for the password."""
 
-    @staticmethod
-    def submit(client: Client, page: tuple[str, dict[str, str]], **more: str) -> Any:
-        path, filled_in = page
-        return client.post(path.format(other=other_session().pk), {**filled_in, **more})
-
     @pytest.mark.parametrize("kind", KINDS)
     def test_asks_a_client_with_an_access_token_alone_for_the_password(self, owner, kind, mailoutbox):
         signed = owner(kind)
-        client, headers = WAYS["in a cookie"](signed)
-        if kind == "body":
-            headers = WAYS["in a Bearer header"](signed)[1]
-        client = Client(headers=headers)
+        client = Client(headers=signed.bearer if kind == "body" else WAYS["in a cookie"](signed)[1])
         before = [*everything(), len(mailoutbox)]
         for name, page in PAGES.items():
-            response = self.submit(client, page)
+            response = submit(client, page)
             assert response.status_code == 200, name
             assert 'name="current_password"' in response.content.decode(), name
             assert [*everything(), len(mailoutbox)] == before, name
@@ -418,7 +368,7 @@ class TestAPage:
             for came_from in ("none", "same-origin", "cross-site"):
                 shown = signed.client.get(path, headers={"Sec-Fetch-Site": came_from}).content.decode()
                 assert 'name="current_password"' not in shown
-        assert self.submit(signed.client, page).status_code == 302
+        assert submit(signed.client, page).status_code == 302
         assert everything() != before
 
     @each_page
@@ -427,10 +377,10 @@ class TestAPage:
         before = everything()
         if "/sessions/" not in page[0]:
             assert 'name="current_password"' in signed.client.get(page[0]).content.decode()
-        response = self.submit(signed.client, page, current_password="not this one")
+        response = submit(signed.client, page, current_password="not this one")
         assert "This is not your current password." in response.content.decode()
         assert everything() == before
-        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+        assert submit(signed.client, page, current_password=PASSWORD).status_code == 302
         assert everything() != before
 
     @each_page
@@ -438,9 +388,9 @@ class TestAPage:
         signed = owner("scoped")
         RefreshToken.objects.filter(pk=signed.session_id).update(authenticated_at=None)
         signed.client.cookies[ACCESS] = old_access(signed)
-        response = self.submit(signed.client, page)
+        response = submit(signed.client, page)
         assert 'name="current_password"' in response.content.decode()
-        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+        assert submit(signed.client, page, current_password=PASSWORD).status_code == 302
 
     def test_asks_if_the_refresh_token_is_too_old(self, owner, clock):
         signed = owner("cookie")
@@ -449,17 +399,17 @@ class TestAPage:
             assert post(signed.client, "/api/auth/refresh").status_code == 200
         signed.client.cookies[REFRESH] = signed.refresh
         page = PAGES["the page to delete the account"]
-        response = self.submit(signed.client, page)
+        response = submit(signed.client, page)
         assert 'name="current_password"' in response.content.decode()
         assert "This field is required." in response.content.decode()
-        assert self.submit(signed.client, page, current_password="not this one").status_code == 200
+        assert submit(signed.client, page, current_password="not this one").status_code == 200
         assert User.objects.exists()
-        assert self.submit(signed.client, page, current_password=PASSWORD).status_code == 302
+        assert submit(signed.client, page, current_password=PASSWORD).status_code == 302
         assert not User.objects.exists()
 
     def test_keeps_the_name_of_a_device_and_shows_the_same_button(self, owner):
         signed = owner("scoped")
-        response = self.submit(signed.client, PAGES["the form that names another device"]).content.decode()
+        response = submit(signed.client, PAGES["the form that names another device"]).content.decode()
         assert f'action="/sessions/{other_session().pk}/rename"' in response
         assert '<input type="hidden" name="name" value="mine"' in response
         assert "<button>Save</button>" in response
@@ -555,19 +505,18 @@ class TestTheAdmin:
         assert seen == [["SELECT"]]
 
 
+def set_password(user: Any, password: str) -> None:
+    """Set a password. The user's sessions go on, as the session does in which a password is changed."""
+    User.objects.filter(pk=user.pk).update(password=make_password(password))
+    RefreshToken.objects.update(auth_hash_digest=auth_hash.digest_of(User.objects.get(pk=user.pk)))
+
+
 def with_a_change_after(check: Callable[..., Any], user: Any) -> Callable[..., Any]:
-    """Return the function that checks a password, with a change of the password before it returns.
-
-    The user's sessions go on, as the session does in which a password is changed.
-    """
-
-    def set_another() -> None:
-        User.objects.filter(pk=user.pk).update(password=make_password("what the owner has chosen"))
-        RefreshToken.objects.update(auth_hash_digest=auth_hash.digest_of(User.objects.get(pk=user.pk)))
+    """Return the function that checks a password, with a change of the password before it returns."""
 
     def checked_before(request: Any, **given: Any) -> Any:
         known = check(request, **given)
-        with in_thread(set_another):
+        with in_thread(lambda: set_password(user, "what the owner has chosen")):
             pass
         return known
 
@@ -577,14 +526,15 @@ def with_a_change_after(check: Callable[..., Any], user: Any) -> Callable[..., A
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["cookie", "body", "bound"])
-@each_change
-def test_a_password_that_is_changed_while_it_is_checked_is_no_proof(owner, change, kind, monkeypatch):
+def test_a_password_that_is_changed_while_it_is_checked_is_no_proof(owner, kind, monkeypatch):
     """The refresh cookie does not help: the client has said which proof is to count."""
     signed = owner(kind)
     monkeypatch.setattr(base, "authenticate", with_a_change_after(authenticate, signed.user))
     before = [list(Device.objects.order_by("pk").values()), RefreshToken.objects.live().count()]
-    assert problem(signed.send(change, current_password=PASSWORD)) == (403, REQUIRED)
-    assert [list(Device.objects.order_by("pk").values()), RefreshToken.objects.live().count()] == before
+    for name, change in CHANGES.items():
+        set_password(signed.user, PASSWORD)
+        assert problem(signed.send(change, current_password=PASSWORD)) == (403, REQUIRED), name
+        assert [list(Device.objects.order_by("pk").values()), RefreshToken.objects.live().count()] == before, name
     assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EMAIL_CHANGE).exists()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from threading import Barrier
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,11 +15,14 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from accounts.models import User
-from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, post
+from tests.attacks.changes import CHANGES, PAGES, everything, other_session, submit
+from tests.attacks.doors import by_api, by_form
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.service.holders import PATIENCE, AnotherProcess, Holder
+from tests.parallel import at_once
+from tests.tokens.service.holders import AnotherProcess, Holder
 from tests.tokens.service.threads import in_thread, paused, until_one_waits
-from tokens.models import Device, RefreshToken
+from tokens.models import RefreshToken
 from tokens.service import devices, opening, reauthentication
 
 DOORS = {
@@ -155,16 +158,8 @@ def test_every_url_and_command_is_either_a_door_or_harmless():
     assert not DOORS & HARMLESS
 
 
-def by_api(browser: Client, user: Any) -> Any:
-    return post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
-
-
-def by_form(path: str) -> Callable[[Client, Any], Any]:
-    return lambda browser, user: browser.post(path, {"username": user.email, "password": PASSWORD})
-
-
 OPENERS: dict[str, tuple[Callable[..., Any], Callable[[Client, Any], Any]]] = {
-    "login by the API": (Client, by_api),
+    "login by the API": (Client, by_api("cookie")),
     "the page to sign in": (Client, by_form("/sign-in")),
     "the admin": (Client, by_form("/admin/login/")),
     "Django's LoginView": (Client, by_form("/accounts/login/")),
@@ -253,23 +248,18 @@ def test_a_change_that_begins_while_a_session_is_opened_waits_for_it_and_ends_it
 @pytest.mark.only_on("postgresql")
 @pytest.mark.parametrize("is_within", [False, True], ids=["by itself", "within the caller's transaction"])
 def test_one_user_signs_in_on_eight_connections_at_once(staff, is_within):
-    together = Barrier(8)
-
     def sign_in() -> None:
         with transaction.atomic() if is_within else nullcontext():
-            together.wait(PATIENCE)
             Holder(staff)
             update_last_login(None, staff)
 
-    with ExitStack() as threads:
-        for _ in range(8):
-            threads.enter_context(in_thread(sign_in))
+    at_once(*[sign_in] * 8)
     assert RefreshToken.objects.live().count() == 8
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
 def test_a_reauthentication_that_has_checked_the_password_changes_nothing_if_meanwhile(staff, monkeypatch, change):
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     login(browser, staff)
     before = list(RefreshToken.objects.values_list("authenticated_at"))
     original = reauthentication.reauthenticate
@@ -284,33 +274,13 @@ def test_a_reauthentication_that_has_checked_the_password_changes_nothing_if_mea
     assert list(RefreshToken.objects.values_list("authenticated_at")) in ([], before)
 
 
+NEW = {"current_password": PASSWORD, "new_password": "what the thief has chosen"}
 CHANGERS: dict[str, Callable[[Client], Any]] = {
-    "a new address is asked for": lambda browser: post(
-        browser, "/api/auth/email/change", {"email": "thief@example.org"}
-    ),
-    "a new address is asked for on the page": lambda browser: browser.post(
-        "/email/change", {"email": "thief@example.org"}
-    ),
-    "the password is changed": lambda browser: post(
-        browser,
-        "/api/auth/password/change",
-        {"current_password": PASSWORD, "new_password": "what the thief has chosen"},
-    ),
+    **{name: change for name, change in CHANGES.items() if name != "this device is named"},
+    **{name: partial(submit, page=page) for name, page in PAGES.items()},
+    "the password is changed": lambda browser: post(browser, "/api/auth/password/change", NEW),
     "the password is changed on the page": lambda browser: browser.post(
-        "/password/change",
-        {"current_password": PASSWORD, "password1": "what the thief likes", "password2": "what the thief likes"},
-    ),
-    "the account is deleted": lambda browser: browser.delete("/api/auth/me"),
-    "the account is deleted on the page": lambda browser: browser.post("/account/delete", {"sure": "on"}),
-    "all other sessions are ended": lambda browser: browser.delete("/api/auth/sessions"),
-    "all other sessions are ended on the page": lambda browser: browser.post("/sessions/end-others"),
-    "another session is ended": lambda browser: browser.delete(f"/api/auth/sessions/{other_session().pk}"),
-    "another session is ended on the page": lambda browser: browser.post(f"/sessions/{other_session().pk}/end"),
-    "another device is named": lambda browser: browser.patch(
-        f"/api/auth/sessions/{other_session().pk}", {"device_name": "mine"}, content_type="application/json"
-    ),
-    "another device is named on the page": lambda browser: browser.post(
-        f"/sessions/{other_session().pk}/rename", {"name": "mine"}
+        "/password/change", {**NEW, "password1": NEW["new_password"], "password2": NEW["new_password"]}
     ),
     "the admin revokes": lambda browser: browser.post(
         "/admin/tokens/refreshtoken/",
@@ -323,23 +293,11 @@ CHANGERS: dict[str, Callable[[Client], Any]] = {
 """What a session can do to an account, to its devices and to other sessions."""
 
 
-def other_session() -> RefreshToken:
-    return RefreshToken.objects.order_by("id")[0]
-
-
-def everything() -> list[Any]:
-    """Return every row that one of `CHANGERS` could change, but the events."""
-    return [
-        list(rows.order_by("pk").values())
-        for rows in (User.objects.all(), Device.objects.all(), RefreshToken.objects.filter(revoked_reason=""))
-    ]
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("is_live", [False, True], ids=["has ended", "is live"])
 @pytest.mark.parametrize("change", CHANGERS.values(), ids=CHANGERS)
 def test_a_session_changes_something_only_if_it_is_live_in_the_database(change, is_live, clock, mailoutbox):
-    boss, browser = AdminFactory(), Client(headers={"User-Agent": FIREFOX})
+    boss, browser = AdminFactory(), new_browser()
     Holder(boss)
     login(browser, boss)
     own = RefreshToken.objects.order_by("id")[1]

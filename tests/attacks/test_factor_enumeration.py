@@ -14,8 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.accounts.steps import seen
-from tests.browsers import DEVICE, FIREFOX, login, post
-from tests.factories import PASSWORD, UserFactory
+from tests.browsers import DEVICE, copy_of, login, new_browser, post
+from tests.factories import PASSWORD, User, UserFactory
+from tests.factors.authenticator import Authenticator
+from tests.factors.passkey_steps import create
 from tests.factors.steps import code, set_up
 from tests.hashers import CheapArgon2
 from tokens.models import Device
@@ -31,48 +33,33 @@ def bare(clock: Any) -> Any:
     return UserFactory(is_staff=True)
 
 
-def with_app(clock: Any) -> Any:
-    user = bare(clock)
-    browser = new()
-    login(browser, user)
-    set_up(browser, clock.now)
-    return user
+def having(begin: Callable[[Client, Any], Any], **fields: Any) -> Callable[[Any], Any]:
+    """Return a function that makes a user who sets something up, and whose account gets these values then."""
+
+    def make(clock: Any) -> Any:
+        user, browser = bare(clock), new_browser()
+        login(browser, user)
+        begin(browser, clock)
+        User.objects.filter(pk=user.pk).update(is_staff=True, **fields)
+        return user
+
+    return make
 
 
-def with_begun_app(clock: Any) -> Any:
-    user = bare(clock)
-    browser = new()
-    login(browser, user)
-    post(browser, "/api/auth/factors/totp")
-    return user
+def an_app(browser: Client, clock: Any) -> tuple[str, list[str]]:
+    return set_up(browser, clock.now)
 
 
-def without_password(clock: Any) -> Any:
-    user = with_app(clock)
-    user.set_unusable_password()
-    user.save()
-    return user
-
-
-def inactive(clock: Any) -> Any:
-    user = with_app(clock)
-    user.is_active = False
-    user.save()
-    return user
-
-
-def unknown(clock: Any) -> Any:
-    return UserFactory.build()
-
-
-ACCOUNTS = (unknown, bare, with_begun_app, with_app, without_password, inactive)
-
-
-def new(device: str = "") -> Client:
-    browser = Client(headers={"User-Agent": FIREFOX})
-    if device:
-        browser.cookies[DEVICE] = device
-    return browser
+with_app = having(an_app)
+ACCOUNTS: dict[str, Callable[[Any], Any]] = {
+    "no account": lambda clock: UserFactory.build(),
+    "nothing": bare,
+    "an app that is begun": having(lambda browser, clock: post(browser, "/api/auth/factors/totp")),
+    "an app": with_app,
+    "a passkey": having(lambda browser, clock: create(browser, Authenticator())),
+    "an app and no password": having(an_app, password="!"),
+    "an app, and is inactive": having(an_app, is_active=False),
+}
 
 
 def by_api(browser: Client, email: str, password: str) -> Any:
@@ -95,15 +82,12 @@ def shape(asked: CaptureQueriesContext) -> list[str]:
 @each_door
 @pytest.mark.parametrize("has_device", [False, True], ids=["without a device", "from a known device"])
 def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_device, clock, hashed):
-    device = ""
-    if has_device:
-        stranger = new()
-        login(stranger, UserFactory())
-        device = stranger.cookies[DEVICE].value
+    stranger = new_browser()
+    login(stranger, UserFactory())
     found: list[Any] = []
-    for make in ACCOUNTS:
+    for make in ACCOUNTS.values():
         email = make(clock).email
-        browser = new(device)
+        browser = copy_of(stranger, DEVICE) if has_device else new_browser()
         hashed.clear()
         with CaptureQueriesContext(connection) as asked:
             answer = door(browser, email, WRONG)
@@ -111,8 +95,9 @@ def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_devic
         content = CSRF.sub(b"", content).replace(email.encode(), b"")
         headers = [each for each in headers if each[0] != "Content-Length"]
         found.append((status, content, headers, cookies, shape(asked), len(hashed)))
-    for make, other in zip(ACCOUNTS, found, strict=True):
-        assert other == found[0], make.__name__
+    for name, other in zip(ACCOUNTS, found, strict=True):
+        assert other == found[0], name
+    assert not [sql for sql in found[0][4] if "factors_" in sql]
 
 
 @each_door
@@ -129,7 +114,7 @@ def test_the_right_password_reads_no_factor_until_it_is_verified(door, clock, mo
     for user in users:
         before.clear()
         with CaptureQueriesContext(connection) as asked:
-            door(new(), user.email, PASSWORD)
+            door(new_browser(), user.email, PASSWORD)
         found.append(shape(asked)[: before[0]])
         assert len(before) == 1
         assert len(asked) > before[0]
@@ -139,13 +124,13 @@ def test_the_right_password_reads_no_factor_until_it_is_verified(door, clock, mo
 
 def test_a_trusted_device_tells_nothing_to_whoever_does_not_know_the_password(clock):
     """The stranger has a copy of the cookie of a trusted device, and of one that is not."""
-    user, browser = UserFactory(), new()
+    user, browser = UserFactory(), new_browser()
     login(browser, user)
     secret, _ = set_up(browser, clock.now)
     cookies = [browser.cookies[DEVICE].value]
     for trusts in (True, False):
         clock.forward(60)
-        browser = new()
+        browser = new_browser()
         by_api(browser, user.email, PASSWORD)
         given = {"method": "totp", "answer": code(secret, clock.now), "trust_device": trusts}
         assert post(browser, "/api/auth/factor", given).status_code == 200
@@ -154,6 +139,6 @@ def test_a_trusted_device_tells_nothing_to_whoever_does_not_know_the_password(cl
     found = []
     for cookie in cookies:
         with CaptureQueriesContext(connection) as asked:
-            answer = by_api(new(cookie), user.email, WRONG)
+            answer = by_api(new_browser({DEVICE: cookie}), user.email, WRONG)
         found.append((seen(answer), shape(asked)))
     assert found[0] == found[1] == found[2]

@@ -20,7 +20,9 @@ from tokens import sessions
 from tokens.models import SecurityEvent
 from tokens.service.client import networks
 
-pytestmark = pytest.mark.django_db(transaction=True)  # Lines, counts and signals follow a commit.
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+committed = pytest.mark.django_db(transaction=True)
+"""Lines, counts, signals and notices follow a commit."""
 Kind = SecurityEvent.Kind
 REQUESTS = 30
 MAILS = 5
@@ -54,6 +56,7 @@ def counted(kind: str) -> float:
     return REGISTRY.get_sample_value("latchkey_security_events_total", {"kind": kind}) or 0.0
 
 
+@committed
 class TestRequestsForAReset:
     @pytest.fixture
     def lines(self, caplog: pytest.LogCaptureFixture) -> Any:
@@ -114,6 +117,7 @@ class TestOtherRequests:
         flood(REGISTER, "new@example.net")
         assert len(mailoutbox) == len(events(Kind.REGISTRATION)) == Registration.objects.count() == MAILS
 
+    @committed
     def test_changes_to_an_address_beyond_its_mails_leave_no_row(self, signed_in, user, mailoutbox):
         for _ in range(3 * MAILS):
             assert ask(signed_in, CHANGE, {"email": "new@example.net"}).status_code == 202
@@ -123,6 +127,7 @@ class TestOtherRequests:
 
 
 class TestTheCeiling:
+    @committed
     @pytest.mark.parametrize("path", KINDS)
     def test_turns_the_rows_of_all_networks_into_lines(self, throttled, caplog, path):
         caplog.set_level(logging.INFO, "tokens")

@@ -13,7 +13,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.attacks.test_access_token_alone import Signed, _serves_all, sign_in
-from tests.browsers import ACCESS, DEVICE, FIREFOX, SESSION
+from tests.browsers import ACCESS, DEVICE, FIREFOX, SESSION, new_browser
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.contrib.test_hijack import everybody
 from tests.tokens.web.impersonation import _urls, by_function, by_hijack
@@ -43,7 +43,7 @@ def target(db: None) -> Any:
 
 
 def thief_of(signed: Signed) -> Client:
-    thief = Client(headers={"User-Agent": FIREFOX})
+    thief = new_browser()
     thief.cookies[signed.access_cookie] = signed.access
     return thief
 
@@ -69,7 +69,7 @@ def test_a_visit_leaves_no_sign_in_in_djangos_session(target, kind, visit):
 def test_neither_does_a_visit_with_the_access_token_of_an_impersonation(target, visit):
     signed = sign_in(AdminFactory(), "cookie")
     assert by_function(signed.client, target).status_code == 200
-    thief = Client(headers={"User-Agent": FIREFOX})
+    thief = new_browser()
     thief.cookies[ACCESS] = signed.client.cookies[ACCESS].value
     assert visit(thief, target).status_code in {403, 405}
     assert SESSION_KEY not in thief.session
@@ -118,7 +118,7 @@ def test_what_apps_have_stored_in_djangos_session_survives_a_refusal_because(set
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.HIJACK_PERMISSION_CHECK = f"{__name__}.everybody"
     support = UserFactory(is_staff=True)
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     browser.post("/sign-in", {"username": support.email, "password": PASSWORD})
     session = browser.session
     session["an app's"] = "data"

@@ -1,16 +1,23 @@
 """An actor changes no account. A thief who has the tokens of an impersonation does not become the actor."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from django.core import mail
+from django.test import Client
 
 from accounts.models import User
-from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
+from tests.tokens.edge import EXPIRED
 from tests.tokens.web.impersonation import _urls, actor, by_function, impersonations, owner, release_by_function, staff
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import devices
 
 __all__ = ["_urls", "actor", "owner", "staff"]
+
+pytestmark = pytest.mark.at_length_on("sqlite")
 
 CHANGES = {
     "the address": lambda browser: post(browser, "/api/auth/email/change", {"email": "actor@example.org"}),
@@ -112,3 +119,60 @@ def test_reuse_of_its_refresh_token_is_reported_to_the_actor_and_not_as_a_device
     event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.REUSE_DETECTED)
     assert event.actor == staff
     assert [message.to for message in mail.outbox] == [[staff.email]]
+
+
+SIGN_OUTS: dict[str, Callable[[Client], Any]] = {
+    "by the API": lambda client: post(client, "/api/auth/logout"),
+    "on the page": lambda client: client.post("/sign-out"),
+    "in the list of sessions": lambda client: client.post(f"/sessions/{impersonations().get().pk}/end"),
+}
+HOLDERS: dict[str, Callable[[str], dict[str, str]]] = {
+    "a Bearer token": lambda access: {"Authorization": f"Bearer {access}"},
+    "a cookie": lambda access: {"Cookie": f"{ACCESS}={access}"},
+}
+
+
+class TestSigningOutOfAnImpersonation:
+    """Who sees its access token ends the impersonation, and not the actor's own session."""
+
+    @pytest.fixture
+    def own(self, actor: Any) -> RefreshToken:
+        """The session in which the actor has begun it."""
+        return RefreshToken.objects.get(actor=None)
+
+    @pytest.mark.parametrize("sign_out", SIGN_OUTS.values(), ids=SIGN_OUTS)
+    @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
+    def test_an_access_token_alone_ends_the_impersonation_only(self, actor, own, sign_out, holder):
+        sign_out(Client(headers=holder(actor.browser.cookies[ACCESS].value)))
+        assert is_ended_only(own)
+
+    def test_an_expired_one_ends_no_more(self, actor, own, clock):
+        clock.forward(EXPIRED)
+        post(Client(headers=HOLDERS["a Bearer token"](actor.browser.cookies[ACCESS].value)), "/api/auth/logout")
+        assert is_ended_only(own)
+
+    def test_the_device_of_somebody_else_beside_it_does_not_help(self, actor, own, another):
+        thief = another()
+        login(thief, AdminFactory())
+        new_browser({DEVICE: thief.cookies[DEVICE].value, ACCESS: actor.browser.cookies[ACCESS].value}).post(
+            "/sign-out"
+        )
+        assert is_ended_only(own)
+
+    @pytest.mark.parametrize("kept", [{REFRESH}, {DEVICE}, {REFRESH, DEVICE}], ids=["refresh", "device", "both"])
+    @pytest.mark.parametrize("sign_out", SIGN_OUTS.values(), ids=SIGN_OUTS)
+    def test_the_actors_browser_signs_the_actor_out_with_its_refresh_or_device_cookie(self, actor, sign_out, kept):
+        for name in {REFRESH, DEVICE} - kept:
+            del actor.browser.cookies[name]
+        assert sign_out(actor.browser).status_code in {204, 302}
+        assert not RefreshToken.objects.live().exists()
+
+    def test_with_the_refresh_cookie_only_the_actor_signs_out_too(self, actor, clock):
+        clock.forward(EXPIRED)
+        post(new_browser({REFRESH: actor.browser.cookies[REFRESH].value}), "/api/auth/logout")
+        assert not RefreshToken.objects.live().exists()
+
+
+def is_ended_only(own: RefreshToken) -> bool:
+    own.refresh_from_db()
+    return (impersonations().get().revoked_reason, own.revoked_at) == (RefreshToken.Reason.SIGNED_OUT, None)

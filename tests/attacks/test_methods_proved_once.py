@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,16 +10,12 @@ from django.contrib.auth import authenticate
 from django.test import Client
 
 from tests.attacks.doors import INTROSPECTION
-from tests.browsers import FIREFOX, AsyncBrowser
+from tests.browsers import FIREFOX, AsyncBrowser, new_browser
 from tests.factories import PASSWORD
 from tests.tokens.web import methods_urls
 from tests.tokens.web.test_methods import DJANGOS, NONE, OURS, PASSKEY, PASSKEYS, PWD, said
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls(methods_urls.__name__),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(methods_urls.__name__)]
 CREDENTIALS = {"a password": {"password": PASSWORD}, "a passkey": {"passkey": "of the device"}}
 BY_COROUTINE = f"{methods_urls.__name__}.ByCoroutine"
 
@@ -31,29 +28,32 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def browser() -> Client:
-    return Client(headers={"User-Agent": FIREFOX})
+    return new_browser()
 
 
 def keep(found: Any) -> None:
     methods_urls.KEPT["user"] = found
 
 
+def in_another_request(user: Any, **credentials: Any) -> Any:
+    Client().post("/probe/keep", {"username": user.email, **credentials})
+    return methods_urls.KEPT["user"]
+
+
+KEPT: dict[str, Callable[..., Any]] = {
+    "without a request": lambda user, **given: authenticate(username=user.email, **given),
+    "in another request": in_another_request,
+    "and copied": lambda user, **given: copy.copy(in_another_request(user, **given)),
+    "and copied deeply": lambda user, **given: copy.deepcopy(in_another_request(user, **given)),
+    "and kept by a cache": lambda user, **given: pickle.loads(pickle.dumps(in_another_request(user, **given))),  # noqa: S301
+}
+
+
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
 class TestAKeptUser:
-    def test_who_was_authenticated_without_a_request(self, user, browser, credentials):
-        keep(authenticate(username=user.email, **credentials))
-        browser.post("/probe/sign-in-kept")
-        assert said(browser) == NONE
-
-    def test_who_was_authenticated_in_another_request(self, user, browser, credentials):
-        Client().post("/probe/keep", {"username": user.email, **credentials})
-        browser.post("/probe/sign-in-kept")
-        assert said(browser) == NONE
-
-    @pytest.mark.parametrize("change", [copy.copy, copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))])  # noqa: S301
-    def test_who_was_copied_or_came_from_a_cache(self, user, browser, credentials, change):
-        Client().post("/probe/keep", {"username": user.email, **credentials})
-        keep(change(methods_urls.KEPT["user"]))
+    @pytest.mark.parametrize("authenticated", KEPT.values(), ids=KEPT)
+    def test_who_was_authenticated(self, user, browser, credentials, authenticated):
+        keep(authenticated(user, **credentials))
         browser.post("/probe/sign-in-kept")
         assert said(browser) == NONE
 
@@ -71,7 +71,7 @@ def test_what_a_view_has_said_of_a_kept_user_counts_in_its_request(user, browser
     browser.post("/probe/sign-in-kept")
     assert said(browser) == PASSKEY
     keep(user)
-    again = Client(headers={"User-Agent": FIREFOX})
+    again = new_browser()
     again.post("/probe/sign-in-kept")
     assert said(again) == NONE
 

@@ -17,27 +17,16 @@ LOGOUT = "/api/auth/logout"
 MODES = {"MODES": ["cookie", "scoped", "body"]}
 
 
-def by_cookie(client: Client, token: str) -> Any:
+def with_cookie(client: Client, token: str) -> Client:
     client.cookies[ACCESS] = token
-    return post(client, LOGOUT)
-
-
-def as_a_bearer_token(client: Client, token: str) -> Any:
-    return post(client, LOGOUT, Authorization=f"Bearer {token}")
-
-
-def on_the_page(client: Client, token: str) -> Any:
-    client.cookies[ACCESS] = token
-    return client.post("/sign-out")
-
-
-def by_a_view_of_the_project(client: Client, token: str) -> Any:
-    client.cookies[ACCESS] = token
-    return client.get("/probe/sign-out")
+    return client
 
 
 WAYS: dict[str, Callable[[Client, str], Any]] = {
-    way.__name__.replace("_", " "): way for way in (by_cookie, as_a_bearer_token, on_the_page, by_a_view_of_the_project)
+    "by cookie": lambda client, token: post(with_cookie(client, token), LOGOUT),
+    "as a bearer token": lambda client, token: post(client, LOGOUT, Authorization=f"Bearer {token}"),
+    "on the page": lambda client, token: with_cookie(client, token).post("/sign-out"),
+    "by a view of the project": lambda client, token: with_cookie(client, token).get("/probe/sign-out"),
 }
 
 
@@ -69,7 +58,7 @@ def test_that_has_just_expired_ends_its_session(token, clock, another, way):
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_beside_the_refresh_token_the_owner_is_signed_out(token, clock, api, way):
     clock.forward(DAY + HOUR)
-    if way is as_a_bearer_token:
+    if way is WAYS["as a bearer token"]:
         del api.cookies[ACCESS]
     assert way(api, token).status_code in {200, 204, 302}
     assert not RefreshToken.objects.live().exists()
@@ -77,8 +66,7 @@ def test_beside_the_refresh_token_the_owner_is_signed_out(token, clock, api, way
 
 def test_that_has_just_expired_ends_nothing_by_a_request_of_another_origin(token, clock, another):
     """A sibling host can send the cookies. The view of the project has no protection of its own."""
-    client = another()
-    client.cookies[ACCESS] = token
+    client = with_cookie(another(), token)
     for seconds, status in ((0, 403), (HOUR, 200)):
         clock.forward(seconds)
         answer = client.post("/probe/sign-out", headers={"Origin": "https://sibling.test"})
@@ -99,7 +87,7 @@ def test_in_mode_body_the_refresh_token_signs_out_beside_an_old_access_token(use
 def test_is_answered_401_by_the_api_which_deletes_the_cookies(token, clock, another):
     clock.forward(DAY + HOUR)
     client = another()
-    answer = by_cookie(client, token)
+    answer = post(with_cookie(client, token), LOGOUT)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
     assert cleared(answer) >= {ACCESS, REFRESH}
     assert post(client, LOGOUT).status_code == 204, "Without a token there is nothing to end."
@@ -110,5 +98,5 @@ def test_beside_the_refresh_token_of_a_later_session_ends_that_one_only(token, c
     clock.forward(DAY + HOUR)
     client = another()
     later = login(client, user)["session"]["id"]
-    assert by_cookie(client, token).status_code == 204
+    assert post(with_cookie(client, token), LOGOUT).status_code == 204
     assert str(RefreshToken.objects.live().get().id) != later

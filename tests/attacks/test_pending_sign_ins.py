@@ -7,34 +7,22 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client, RequestFactory
 
-from tests.browsers import ACCESS, FIREFOX, login, post
+from tests.accounts.steps import signed_in_by_session
+from tests.browsers import ACCESS, FIREFOX, login, new_browser, post
 from tests.factories import PASSWORD, UserFactory
+from tests.factors.fixed_code import RIGHT, WRONG, Code
 from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import revocation
 from tokens.service.throttles import Throttled
-from tokens.sessions import Factor, factors
+from tokens.sessions import factors
 from tokens.web import attempts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 HERE = __name__
 Reason = RefreshToken.Reason
-RIGHT, WRONG = "123456", "000000"
 ANSWER = "/api/auth/factor"
-
-
-class Code(Factor):
-    """A code that is always the same."""
-
-    name = "totp"
-    proves = frozenset({"otp"})
-
-    def is_available(self, user: Any) -> bool:
-        return True
-
-    def verify(self, request: Any, user: Any, answer: Any) -> Any:
-        return ["otp"] if answer == RIGHT else None
 
 
 class Weaker(Code):
@@ -60,7 +48,7 @@ def codes_of_the_app(request: Any, user: Any, methods: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
     """Has a policy that names one of the factors. Without it, nothing would be pending."""
-    paths = ["tokens.web.factors.Password", *(f"{HERE}.{kind.__name__}" for kind in (Code, Weaker, Last))]
+    paths = ["tokens.web.factors.Password", *(f"{kind.__module__}.{kind.__name__}" for kind in (Code, Weaker, Last))]
     policy = f"{HERE}.codes_of_the_app"
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"], "FACTORS": paths, "SIGN_IN_POLICY": policy}
     cache.clear()
@@ -99,7 +87,7 @@ def test_an_old_text_does_not_keep_the_owner_out_of_new_devices(owner, throttled
 @pytest.mark.parametrize("reason", [Reason.ENDED_BY_USER, Reason.ENDED_BY_STAFF, Reason.SIGNED_OUT])
 def test_a_sign_out_everywhere_ends_what_a_thief_has_prepared(owner, clock, reason):
     """Also without a session that could end. A sign-out in one browser ends nothing in another one."""
-    thief = Client(headers={"User-Agent": FIREFOX})
+    thief = new_browser()
     text = begin(thief, owner)
     wrong = answer(thief, text, WRONG)
     clock.forward(5)
@@ -112,7 +100,7 @@ def test_a_sign_out_everywhere_ends_what_a_thief_has_prepared(owner, clock, reas
 
 @pytest.mark.parametrize("method", ["recovery_code", "last"])
 def test_a_factor_that_was_not_offered_is_refused(owner, method):
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     text = begin(browser, owner)
     wrong = answer(browser, text, WRONG)
     response = answer(browser, text, RIGHT, method)
@@ -124,7 +112,7 @@ def test_a_factor_that_was_not_offered_is_refused(owner, method):
 
 def test_a_factor_that_was_not_offered_is_no_second_budget(owner, throttled):
     throttled(factor_account="3/d")
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     text = begin(browser, owner)
     assert [answer(browser, text, WRONG, "recovery_code").status_code for _ in range(4)] == [401, 401, 401, 429]
 
@@ -151,7 +139,7 @@ def test_each_reset_of_the_password_gives_no_new_guesses(owner, throttled, clock
 @pytest.mark.parametrize("method", ["password", "totp"])
 def test_any_text_is_a_wrong_answer(owner, text, method, settings):
     settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{HERE}.password_again"}
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     assert answer(browser, begin(browser, owner), text, method).status_code in {400, 401}
     settings.TOKENS = {name: value for name, value in settings.TOKENS.items() if name != "SIGN_IN_POLICY"}
     login(browser, owner)
@@ -160,7 +148,7 @@ def test_any_text_is_a_wrong_answer(owner, text, method, settings):
 
 @pytest.mark.parametrize("depth", [300, 900, 985, 1500, 9000, 30000])
 def test_any_depth_is_a_wrong_answer(owner, depth):
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     text = begin(browser, owner)
     body = f'{{"method": "totp", "pending": "{text}", "answer": {"[" * depth}{"]" * depth}}}'
     assert browser.post(ANSWER, body, content_type="application/json").status_code in {400, 401}
@@ -172,7 +160,7 @@ def password_again(request: Any, user: Any, methods: Any) -> Any:
 
 @pytest.mark.parametrize("method", ["totp", "unknown"])
 def test_guesses_in_a_stolen_session_leave_a_trace(owner, method):
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     token = answer(browser, begin(browser, owner)).json()["access_token"]
     thief = Client(headers={"User-Agent": FIREFOX, "Authorization": f"Bearer {token}"})
     for _ in range(2):
@@ -186,16 +174,11 @@ def person(settings: Any, throttled: Any) -> Any:
     """A user who has nothing but codes by mail."""
     settings.TOKENS = {"FACTORS": ["tokens.web.factors.Password", "accounts.factors.EmailCode"]}
     throttled(reset_account="2/h")
-    user = UserFactory()
-    user.set_unusable_password()
-    user.save()
-    return user
+    return UserFactory(password=None)
 
 
 def signed_in(person: Any) -> Client:
-    browser = Client(headers={"User-Agent": FIREFOX})
-    browser.force_login(person)
-    browser.get("/api/auth/me")
+    browser = signed_in_by_session(person)
     post(browser, "/api/auth/refresh")
     return browser
 

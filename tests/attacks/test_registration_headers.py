@@ -41,40 +41,26 @@ def row_of(device: Device) -> RefreshToken:
     return RefreshToken.objects.get(id=device.sid)
 
 
-def nothing(owner: Device, thief: Device, clock: Any) -> None:
-    pass
-
-
-def the_access_token(owner: Device, thief: Device, clock: Any) -> None:
-    thief.browser.cookies.load(values_of(owner.browser, ACCESS, DEVICE))
-
-
-def the_refresh_token_of_another_session(owner: Device, thief: Device, clock: Any) -> None:
-    login(thief.browser, UserFactory())
-
-
-def the_refresh_token_in_another_cookie(owner: Device, thief: Device, clock: Any) -> None:
-    thief.browser.cookies["__Http-refresh"] = owner.browser.cookies[REFRESH].value
-
-
-def a_refresh_token_that_was_replaced(owner: Device, thief: Device, clock: Any) -> None:
-    thief.browser.cookies.load(values_of(owner.browser, REFRESH))
+def a_token_that_was_replaced(owner: Device, thief: Client) -> None:
+    thief.cookies.load(values_of(owner.browser, REFRESH))
     RefreshToken.objects.filter(id=owner.sid).update(generation=2)
 
 
-COPIES = [
-    nothing,
-    the_access_token,
-    the_refresh_token_of_another_session,
-    the_refresh_token_in_another_cookie,
-    a_refresh_token_that_was_replaced,
-]
+COPIES: dict[str, Callable[[Device, Client], Any]] = {
+    "nothing": lambda owner, thief: None,
+    "the access token": lambda owner, thief: thief.cookies.load(values_of(owner.browser, ACCESS, DEVICE)),
+    "the refresh token of another session": lambda owner, thief: login(thief, UserFactory()),
+    "the refresh token in another cookie": lambda owner, thief: thief.cookies.load(
+        {"__Http-refresh": owner.browser.cookies[REFRESH].value}
+    ),
+    "a refresh token that was replaced": a_token_that_was_replaced,
+}
 
 
-@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.__name__.replace("_", " "))
-def test_with_the_header_and_this_nobody_registers_a_key_or_gets_an_access_token(owner, thief, clock, settings, copy):
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+def test_with_the_header_and_this_nobody_registers_a_key_or_gets_an_access_token(owner, thief, settings, copy):
     settings.TOKENS = {**OFFERED, "MODES": ["cookie", "scoped"]}
-    copy(owner, thief, clock)
+    copy(owner, thief.browser)
     answer = thief.register()
     assert (answer.status_code, set_by(answer) <= {CLAIM}) == (401, True)
     assert answer.content == Device(Client()).send(REGISTER, **{PROOF: "x"}).content

@@ -5,18 +5,17 @@ one, for as long as a repeated refresh does. A thief gets no more by it than the
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, copy_of, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
-from tests.tokens.service.holders import GRACE, PATIENCE, STILL_TIME, Holder
-from tests.tokens.service.threads import in_thread
-from tests.tokens.web.impersonation import _urls, by_function, by_hijack, release_by_function, release_by_hijack
+from tests.parallel import at_once
+from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.web.impersonation import WAYS, _urls, by_function, release_by_function, release_by_hijack
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.refresh_tokens import RefreshToken as Token
 from tokens.service import impersonation, users
@@ -26,29 +25,15 @@ from tokens.service.revocation import revoke
 
 __all__ = ["_urls"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.at_length_on("sqlite")]
 
 Reason = RefreshToken.Reason
-WAYS = {
-    "sessions.release": (Client, by_function, release_by_function),
-    "django-hijack": (Client, by_hijack, release_by_hijack),
-    "django-hijack under ASGI": (AsyncBrowser, by_hijack, release_by_hijack),
-}
 
 
 @pytest.fixture
 def staff(clock: Any, db: None) -> Any:
     """The actor, on a clock that stands still, so that a slow test does not outlast REUSE_GRACE."""
     return AdminFactory()
-
-
-def copy_of(browser: Client, *without: str) -> Client:
-    """Return a browser with the same cookies, except some: the same one when it repeats a request, or a thief's."""
-    copy = type(browser)(headers={"User-Agent": FIREFOX}, raise_request_exception=False)
-    for name, morsel in browser.cookies.items():
-        if morsel.value and name not in without:
-            copy.cookies[name] = morsel.value
-    return copy
 
 
 def impersonating(staff: Any, kind: type[Client] = Client, begin: Any = by_function) -> Client:
@@ -93,19 +78,11 @@ def test_both_responses_arrive(staff, way):
 
 @pytest.mark.only_on("postgresql")
 def test_both_clicks_are_answered_at_the_same_time():
-    browsers = [impersonating(AdminFactory())]
-    browsers.append(copy_of(browsers[0]))
-    barrier, found = Barrier(2), []
-
-    def click(browser: Client) -> None:
-        barrier.wait(PATIENCE)
-        found.append((release_by_function(browser).status_code, browser.cookies[REFRESH].value))
-
-    with ExitStack() as threads:
-        for browser in browsers:
-            threads.enter_context(in_thread(lambda browser=browser: click(browser)))
-    assert found[0][0] == 200
-    assert found[0] == found[1]
+    browser = impersonating(AdminFactory())
+    second = copy_of(browser)
+    answers = at_once(partial(release_by_function, browser), partial(release_by_function, second))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert browser.cookies[REFRESH].value == second.cookies[REFRESH].value
     assert RefreshToken.objects.live().count() == 1
 
 
@@ -136,7 +113,7 @@ WITHOUT = {
 @pytest.mark.parametrize("release", [release_by_function, release_by_hijack], ids=["function", "hijack"])
 def test_a_copy_gets_nothing_without(staff, missing, release):
     browser = impersonating(staff)
-    thief = copy_of(browser, *missing)
+    thief = copy_of(browser, without=missing)
     release_by_function(browser)
     assert release(thief).status_code == 403
     assert thief.cookies.get(REFRESH, None) is None or thief.cookies[REFRESH].value != browser.cookies[REFRESH].value
@@ -221,10 +198,15 @@ def test_with_strict_one_time_use_there_is_no_second_answer(staff, settings):
     assert release_by_function(second).status_code == 403
 
 
+def began(staff: Any) -> tuple[Holder, IssuedTokens]:
+    """Return the actor's own session, and the impersonation that has begun in it."""
+    own = Holder(staff)
+    return own, impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+
+
 class TestInTheService:
     def test_a_process_that_has_not_heard_of_the_end_gives_the_same_answer(self, staff):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         first, second = (impersonation.end(begun.session.id, own.browser) for _ in range(2))
         assert first.refresh_token is not None
         assert (first.session.id, first.refresh_token) == (second.session.id, second.refresh_token)
@@ -238,8 +220,7 @@ class TestInTheService:
             assert (issued.session.id, issued.refresh_token, issued.binds) == (own.id, None, True)
 
     def test_a_new_key_of_the_server_between_the_two(self, staff, settings):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         first = impersonation.end(begun.session.id, own.browser)
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = settings.SECRET_KEY[::-1]
@@ -247,8 +228,7 @@ class TestInTheService:
 
     def test_the_secret_of_the_session_that_follows_takes_the_device_cookie(self, staff):
         """Otherwise somebody with the server's key and the database could make its refresh token."""
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         impersonation.end(begun.session.id, own.browser)
         row = RefreshToken.objects.live().get()
         begun.session.refresh_from_db()
@@ -257,8 +237,7 @@ class TestInTheService:
             assert (Token(row.id, secret, 0).digest == bytes(row.secret_digest)) is is_it
 
     def test_a_session_that_has_ended_meanwhile_is_not_continued(self, staff):
-        own = Holder(staff)
-        begun = impersonation.begin(staff.pk, own.id, UserFactory().pk, own.browser)
+        own, begun = began(staff)
         issued = impersonation.end(begun.session.id, own.browser)
         revoke(RefreshToken.objects.filter(id=issued.session.id), Reason.ENDED_BY_STAFF)
         with pytest.raises(users.SessionEnded):

@@ -12,15 +12,8 @@ from django.db import connections
 from django.test import Client
 
 from tests.attacks.doors import INTROSPECTION, by_service
-from tests.attacks.test_sign_in_policy import (
-    DOORS,
-    PENDING,
-    cookies_of,
-    everything,
-    outside,
-    with_a_session_of_before,
-)
-from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.attacks.test_sign_in_policy import DOORS, PENDING, cookies_of, everything, outside, with_a_session_of_before
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
 from tests.tokens.edge import who
@@ -32,22 +25,11 @@ from tokens.models import RefreshToken
 from tokens.service.opening import with_methods
 from tokens.sockets import _identify
 from tokens.web import django_session
-from tokens.web.factors import Factor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 LONG = 700
 """Seconds after which an access token has expired."""
-
-
-class Code(Factor):
-    name, proves = "totp", frozenset({"otp"})
-
-    def is_available(self, user: Any) -> bool:
-        return True
-
-    def verify(self, request: Any, user: Any, answer: Any) -> Any:
-        return ["otp"] if answer == "123456" else None
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +39,7 @@ def _project(settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "hijack"]
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tokens.contrib.hijack.HijackUserMiddleware"]
-    factors = ["tokens.web.factors.Password", f"{__name__}.Code"]
+    factors = ["tokens.web.factors.Password", "tests.factors.fixed_code.Code"]
     settings.TOKENS = {"MODES": ["cookie", "body"], "FACTORS": factors}
 
 
@@ -79,7 +61,7 @@ def owner(db: None) -> Any:
 @pytest.fixture
 def browser(owner: Any, clock: Any) -> Client:
     """A browser that the owner has signed in by a password, before a factor was required."""
-    found = Client(headers={"User-Agent": FIREFOX})
+    found = new_browser()
     login(found, owner)
     clock.forward(STILL_TIME)
     assert refresh(found).status_code == 200
@@ -245,7 +227,7 @@ class TestASessionOfBefore:
     """It was opened by a password. Where its row is asked, it is nobody's at once, and elsewhere within minutes."""
 
     def test_in_djangos_own_session_is_nobodys(self, owner, require, clock):
-        found = Client(headers={"User-Agent": FIREFOX})
+        found = new_browser()
         found.post("/sign-in", {"username": owner.email, "password": PASSWORD})
         found.get("/probe/store/private")
         assert found.get("/probe/session").status_code == 200
@@ -275,7 +257,7 @@ class TestASessionOfBefore:
         assert opener() is None
 
     def test_gives_no_socket_djangos_session(self, owner, require, rf):
-        found = Client(headers={"User-Agent": FIREFOX})
+        found = new_browser()
         found.post("/sign-in", {"username": owner.email, "password": PASSWORD})
         assert django_session.is_live(found.session)
         require()
@@ -339,7 +321,7 @@ class TestASessionOfBefore:
 
     def test_that_is_bound_to_its_device_is_asked_and_not_ended(self, owner, require, clock, settings):
         settings.TOKENS = {**settings.TOKENS, **OFFERED}
-        device = Device(Client(headers={"User-Agent": FIREFOX})).bind(owner)
+        device = Device(new_browser()).bind(owner)
         device.lose_access()
         assert device.refresh().status_code == 200
         require()
@@ -353,14 +335,14 @@ class TestASessionOfBefore:
     def test_is_not_bound_to_a_device(self, owner, require, clock, settings):
         """The registration of a key would give an access token."""
         settings.TOKENS = {**settings.TOKENS, **OFFERED}
-        device = Device(Client(headers={"User-Agent": FIREFOX})).sign_in(owner)
+        device = Device(new_browser()).sign_in(owner)
         require()
         assert device.register().status_code == 401
         require("nobody")
         assert device.register().status_code == 200
 
     def test_of_a_thief_with_the_token_is_nobodys(self, browser, owner, require, clock):
-        thief = Client(headers={"User-Agent": FIREFOX})
+        thief = new_browser()
         thief.cookies[REFRESH] = browser.cookies[REFRESH].value
         require()
         clock.forward(LONG)

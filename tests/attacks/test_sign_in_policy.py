@@ -12,8 +12,9 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
 
+from tests.attacks.doors import by_api, by_form
 from tests.attacks.policy_urls import BACKEND, VIEWS
-from tests.browsers import FIREFOX, SESSION, AsyncBrowser, login, post
+from tests.browsers import FIREFOX, SESSION, AsyncBrowser, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.edge import who
 from tests.tokens.web.impersonation import by_function, by_hijack
@@ -72,15 +73,6 @@ def owner(db: None) -> Any:
 
 def by_view(name: str) -> Callable[[Client, Any], Any]:
     return lambda browser, user: browser.get(f"/probe/{name}/{user.email}")
-
-
-def by_form(path: str) -> Callable[[Client, Any], Any]:
-    return lambda browser, user: browser.post(path, {"username": user.email, "password": PASSWORD})
-
-
-def by_api(mode: str) -> Callable[[Client, Any], Any]:
-    credentials = {"password": PASSWORD, "mode": mode}
-    return lambda browser, user: post(browser, "/api/auth/login", {"email": user.email, **credentials})
 
 
 PLAIN, ASGI, ATOMIC = (Client, False), (AsyncBrowser, False), (Client, True)
@@ -176,14 +168,14 @@ class TestEachDoor:
 
 def outside(user: Any) -> Any:
     """Sign in as Django's test client does, without a request that passes the middleware."""
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     browser.force_login(user, BACKEND)
     return browser
 
 
 def with_a_session_of_before(user: Any) -> Client:
     """Return a browser with a sign-in that Django's session has from before our middleware was installed."""
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     store: Any = import_module(django_settings.SESSION_ENGINE).SessionStore()
     key = user._meta.pk.value_to_string(user)
     store.update({"_auth_user_id": key, "_auth_user_backend": BACKEND, "_auth_user_hash": user.get_session_auth_hash()})
@@ -227,7 +219,7 @@ class TestAnImpersonation:
 
     @pytest.fixture
     def actor(self, owner: Any) -> Client:
-        browser = Client(headers={"User-Agent": FIREFOX})
+        browser = new_browser()
         login(browser, owner)
         return browser
 

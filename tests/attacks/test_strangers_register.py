@@ -32,7 +32,7 @@ def stranger(number: int) -> str:
 @pytest.mark.parametrize(
     ("hours", "moment", "part"),
     [
-        pytest.param(6, 200, 1, id="amid them, with the link of the last mail"),
+        pytest.param(3, 100, 1, id="amid them, with the link of the last mail"),
         pytest.param(
             24, 700, 1, id="amid those of a day, with the link of the last mail", marks=pytest.mark.exhaustive
         ),

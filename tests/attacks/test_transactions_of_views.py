@@ -22,11 +22,7 @@ from tokens.service.revocation import revoke_all
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("postgresql"),
-    pytest.mark.urls(__name__),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql"), pytest.mark.urls(__name__)]
 Reason = RefreshToken.Reason
 
 

@@ -1,5 +1,6 @@
 """Attacks on devices that are not asked for a second factor: what ends it, and whom it does not spare."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.links import Purpose
-from tests.browsers import ACCESS, DEVICE, FIREFOX, post
+from tests.browsers import ACCESS, DEVICE, copy_of, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
 from tests.factors.steps import code, set_up
 from tokens import sessions
@@ -29,15 +30,26 @@ class Owner:
 
     def __init__(self, clock: Any) -> None:
         self.user, self.clock = UserFactory(), clock
-        self.browser, self.other = self.new(), self.new()
+        self.browser, self.other = new_browser(), new_browser()
         post(self.browser, "/api/auth/login", {"email": self.user.email, "password": PASSWORD})
         self.secret, self.codes = set_up(self.browser, clock.now)
         post(self.browser, "/api/auth/logout")
         self.answer(self.browser, trust_device=True)
         self.answer(self.other)
 
-    def new(self) -> Client:
-        return Client(headers={"User-Agent": FIREFOX})
+    @property
+    def row(self) -> Any:
+        """The user's row, as a set of rows."""
+        return get_user_model().objects.filter(pk=self.user.pk)
+
+    @property
+    def session(self) -> Any:
+        """The live session of the device that the user trusts, or None."""
+        return RefreshToken.objects.live().filter(user=self.user, device__trusted_until__isnull=False).first()
+
+    def end_session(self, browser: Client) -> None:
+        """End that session in this browser."""
+        assert browser.delete(f"/api/auth/sessions/{self.session.pk}").status_code == 204
 
     def sign_in(self, browser: Client | None = None, password: str = PASSWORD) -> Any:
         given = {"email": self.user.email, "password": password}
@@ -80,29 +92,24 @@ def test_a_session_that_was_spared_is_asked_by_a_view_that_requires_more(owner):
     assert (answer.status_code, answer.json()["offered"]) == (403, ["totp", "recovery_code"])
 
 
-def test_whoever_does_not_say_so_is_asked_again(owner):
-    assert not owner.is_spared(owner.other)
-    assert not owner.is_spared(owner.new())
+OTHERS: dict[str, Callable[[Owner], Client]] = {
+    "one whose user did not say so": lambda owner: owner.other,
+    "a new one": lambda owner: new_browser(),
+    "one with the cookie of another device of the user": lambda owner: copy_of(owner.other, DEVICE),
+    "one in which a script has planted the cookie": lambda owner: new_browser(
+        {"__Host-device": owner.browser.cookies[DEVICE].value}
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_another_browser_is_asked(owner, other):
+    assert not owner.is_spared(other(owner))
 
 
 def test_another_user_on_the_device_is_asked(owner, clock):
-    other = Owner(clock)
-    other.browser.cookies.clear()
-    other.browser.cookies[DEVICE] = owner.browser.cookies[DEVICE].value
-    assert not other.is_spared()
+    assert not Owner(clock).is_spared(copy_of(owner.browser, DEVICE))
     assert owner.is_spared()
-
-
-def test_the_cookie_of_another_device_of_the_user_is_of_no_use(owner):
-    thief = owner.new()
-    thief.cookies[DEVICE] = owner.other.cookies[DEVICE].value
-    assert not owner.is_spared(thief)
-
-
-def test_a_cookie_that_a_script_can_plant_is_of_no_use(owner):
-    thief = owner.new()
-    thief.cookies["__Host-device"] = owner.browser.cookies[DEVICE].value
-    assert not owner.is_spared(thief)
 
 
 def test_a_wrong_answer_trusts_nothing(owner):
@@ -113,7 +120,7 @@ def test_a_wrong_answer_trusts_nothing(owner):
 
 def test_a_sign_in_that_was_not_asked_cannot_trust_a_device(owner, clock):
     """The policy says who may: a text in which it has not is not good for it."""
-    browser = owner.new()
+    browser = new_browser()
     assert owner.sign_in(browser).json()["trust_device_for"] == 30 * DAY
     stranger = UserFactory()
     answer = post(browser, "/api/auth/login", {"email": stranger.email, "password": PASSWORD, "trust_device": True})
@@ -148,67 +155,35 @@ class TestWithoutTheSetting:
 
 
 def alarm(owner: Owner) -> None:
-    assert owner.new().post("/alarm", {"token": link_token(Purpose.ALARM, owner.user)}).status_code == 200
+    assert new_browser().post("/alarm", {"token": link_token(Purpose.ALARM, owner.user)}).status_code == 200
 
 
-def change_password(owner: Owner) -> str:
+def change_password(owner: Owner) -> None:
     given = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    assert post(owner.browser, "/api/auth/password/change", given).status_code == 204
-    return NEW_PASSWORD
+    post(owner.browser, "/api/auth/password/change", given)
 
 
-def reset_password(owner: Owner) -> str:
+def reset_password(owner: Owner) -> None:
     given = {"token": link_token(Purpose.PASSWORD_RESET, owner.user), "password": NEW_PASSWORD}
-    assert post(owner.browser, "/api/auth/password/reset/confirm", given).status_code == 204
-    return NEW_PASSWORD
+    post(owner.browser, "/api/auth/password/reset/confirm", given)
 
 
-def set_password(owner: Owner) -> str:
+def set_password(owner: Owner) -> None:
     """As ``manage.py changepassword`` and the admin do."""
-    user = get_user_model().objects.get(pk=owner.user.pk)
+    user = owner.row.get()
     user.set_password(NEW_PASSWORD)
     user.save()
-    return NEW_PASSWORD
 
 
-def write_password(owner: Owner) -> str:
+def write_password(owner: Owner, password: str = NEW_PASSWORD) -> None:
     """As SQL does: nothing of ours is called."""
-    get_user_model().objects.filter(pk=owner.user.pk).update(password=make_password(NEW_PASSWORD))
-    return NEW_PASSWORD
+    owner.row.update(password=make_password(password))
 
 
-def same_password(owner: Owner) -> str:
-    """Has another salt, so it was set anew."""
-    get_user_model().objects.filter(pk=owner.user.pk).update(password=make_password(PASSWORD))
-    return PASSWORD
-
-
-def djangos_view(owner: Owner) -> str:
-    get_user_model().objects.filter(pk=owner.user.pk).update(is_staff=True)
+def djangos_view(owner: Owner) -> None:
+    owner.row.update(is_staff=True)
     fields = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
-    assert owner.browser.post("/admin/password_change/", fields).status_code == 302
-    return NEW_PASSWORD
-
-
-def end_others_by_api(owner: Owner) -> None:
-    assert owner.other.delete("/api/auth/sessions").status_code == 204
-
-
-def end_others_here(owner: Owner) -> None:
-    assert owner.browser.delete("/api/auth/sessions").status_code == 204
-
-
-def end_others_by_page(owner: Owner) -> None:
-    assert owner.other.post("/sessions/end-others").status_code == 302
-
-
-def end_this_one_from_another(owner: Owner) -> None:
-    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
-    assert owner.other.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
-
-
-def replace_codes(owner: Owner) -> None:
-    assert post(owner.other, "/api/auth/factors/recovery-codes").status_code == 200
+    owner.browser.post("/admin/password_change/", fields)
 
 
 def replace_app(owner: Owner) -> None:
@@ -217,24 +192,20 @@ def replace_app(owner: Owner) -> None:
 
 def remove_and_add_app(owner: Owner) -> None:
     assert owner.other.delete("/api/auth/factors/totp").status_code == 204
-    owner.secret, _ = set_up(owner.other, owner.clock.now)
+    replace_app(owner)
 
 
-def admin_of_user(owner: Owner) -> None:
-    boss = owner.new()
-    boss.force_login(AdminFactory())
-    assert boss.post(f"/admin/tokens/refreshtoken/user/{owner.user.pk}/revoke/").status_code == 302
+def admin(path: str, **given: str) -> Callable[[Owner], None]:
+    def post_as_boss(owner: Owner) -> None:
+        boss, names = new_browser(), {"user": owner.user.pk, "session": getattr(owner.session, "pk", "")}
+        boss.force_login(AdminFactory())
+        fields = {name: value.format(**names) for name, value in given.items()}
+        assert boss.post(f"/admin/tokens/refreshtoken/{path.format(**names)}", fields).status_code == 302
+
+    return post_as_boss
 
 
-def admin_of_session(owner: Owner) -> None:
-    boss = owner.new()
-    boss.force_login(AdminFactory())
-    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
-    given = {"action": "revoke_selected", "_selected_action": str(session.pk), "confirmed": "yes"}
-    assert boss.post("/admin/tokens/refreshtoken/", given).status_code == 302
-
-
-def command(*options: str) -> Any:
+def command(*options: str) -> Callable[[Owner], None]:
     def run(owner: Owner) -> None:
         device = Device.objects.get(user=owner.user, trusted_until__isnull=False)
         given = [option.format(user=owner.user.email, device=device.pk) for option in options]
@@ -248,84 +219,80 @@ def command_of_old_ones(owner: Owner) -> None:
     command("--older-than", "30m")(owner)
 
 
-def without_a_session(ender: Any) -> Any:
-    def run(owner: Owner) -> Any:
+def without_a_session(ender: Callable[[Owner], Any]) -> Callable[[Owner], None]:
+    def run(owner: Owner) -> None:
         RefreshToken.objects.filter(user=owner.user).exclude(device__trusted_until=None).update(
             revoked_at=owner.clock.now, revoked_reason="signed_out"
         )
-        return ender(owner)
+        ender(owner)
 
     return run
 
 
 def staff(owner: Owner) -> None:
     call_command("reset_factors", owner.user.email, "--reason", "lost", "--no-input", verbosity=0)
-    browser = owner.new()
+    browser = new_browser()
     assert owner.is_spared(browser)  # There is no factor left.
     owner.secret, _ = set_up(browser, owner.clock.now)
 
 
 def deactivate(owner: Owner) -> None:
-    user = get_user_model().objects.get(pk=owner.user.pk)
+    user = owner.row.get()
     for is_active in (False, True):
         user.is_active = is_active
         user.save()
 
 
-ENDERS = {
-    "the alarm": alarm,
+def end_others(owner: Owner) -> None:
+    assert owner.other.delete("/api/auth/sessions").status_code == 204
+
+
+PASSWORDS: dict[str, Callable[[Owner], Any]] = {
     "a new password": change_password,
     "a reset of the password": reset_password,
     "a password that staff or a command has set": set_password,
     "a password that SQL has set": write_password,
-    "the same password set anew": same_password,
     "a new password in a view of Django's": djangos_view,
-    "the end of other sessions by the API": end_others_by_api,
-    "the end of other sessions on the device itself": end_others_here,
-    "the end of other sessions on a page": end_others_by_page,
-    "the end of its session from another device": end_this_one_from_another,
-    "new recovery codes": replace_codes,
+}
+"""What sets `NEW_PASSWORD`."""
+ENDERS: dict[str, Callable[[Owner], Any]] = {
+    **PASSWORDS,
+    "the alarm": alarm,
+    "the same password set anew, with another salt": lambda owner: write_password(owner, PASSWORD),
+    "the end of other sessions by the API": end_others,
+    "the end of other sessions on the device itself": lambda owner: owner.browser.delete("/api/auth/sessions"),
+    "the end of other sessions on a page": lambda owner: owner.other.post("/sessions/end-others"),
+    "the end of its session from another device": lambda owner: owner.end_session(owner.other),
+    "new recovery codes": lambda owner: post(owner.other, "/api/auth/factors/recovery-codes"),
     "another app": replace_app,
     "an app that was removed and set up again": remove_and_add_app,
-    "the admin, for the user": admin_of_user,
-    "the admin, for the session": admin_of_session,
+    "the admin, for the user": admin("user/{user}/revoke/"),
+    "the admin, for the session": admin("", action="revoke_selected", _selected_action="{session}", confirmed="yes"),
     "the command, for the user": command("--user", "{user}"),
     "the command, for the device": command("--device", "{device}"),
     "the command, for all": command("--all"),
     "the command, for old sessions": command_of_old_ones,
     "the alarm, without a session": without_a_session(alarm),
-    "the end of other sessions, without one": without_a_session(end_others_by_api),
-    "the admin, without a session": without_a_session(admin_of_user),
+    "the end of other sessions, without one": without_a_session(end_others),
+    "the admin, without a session": without_a_session(admin("user/{user}/revoke/")),
     "the command, without a session": without_a_session(command("--all")),
     "a reset of the factors by staff": staff,
     "a deactivation": deactivate,
 }
 
 
-@pytest.mark.parametrize("ender", ENDERS.values(), ids=ENDERS)
-def test_it_is_ended_by(owner, ender):
-    password = ender(owner) or PASSWORD
+@pytest.mark.parametrize("name", ENDERS)
+def test_it_is_ended_by(owner, name):
+    password = NEW_PASSWORD if name in PASSWORDS else PASSWORD
+    ENDERS[name](owner)
     assert not owner.is_spared(password=password)
     owner.answer(owner.browser, password, trust_device=True)
     assert owner.is_spared(password=password)
 
 
-def sign_out(owner: Owner) -> None:
-    post(owner.browser, "/api/auth/logout")
-
-
-def others_alarm(owner: Owner) -> None:
-    alarm(Owner(owner.clock))
-
-
 def others_sessions(owner: Owner) -> None:
     other = Owner(owner.clock)
     command("--user", other.user.email)(other)
-
-
-def ends_itself(owner: Owner) -> None:
-    session = RefreshToken.objects.live().get(user=owner.user, device__trusted_until__isnull=False)
-    assert owner.browser.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
 
 
 def ends_another(owner: Owner) -> None:
@@ -334,27 +301,26 @@ def ends_another(owner: Owner) -> None:
 
 
 def uses_a_recovery_code(owner: Owner) -> None:
-    browser = owner.new()
+    browser = new_browser()
     owner.sign_in(browser)
     assert post(browser, FACTOR, {"method": "recovery_code", "answer": owner.codes[0]}).status_code == 200
 
 
 def rehash(owner: Owner) -> None:
     """Django replaces the hash by a better one of the same password at a sign-in."""
-    user = get_user_model().objects.get(pk=owner.user.pk)
     older = make_password(PASSWORD, hasher="pbkdf2_sha256")
-    get_user_model().objects.filter(pk=user.pk).update(password=older)
-    user.refresh_from_db()
+    owner.row.update(password=older)
+    user = owner.row.get()
     Device.objects.filter(trusted_until__isnull=False).update(trusted_digest=sessions.password_digest(user))
     assert owner.is_spared()
-    assert get_user_model().objects.get(pk=owner.user.pk).password != older
+    assert owner.row.get().password != older
 
 
-CONTROLS = {
-    "a sign-out": sign_out,
-    "the alarm of somebody else": others_alarm,
+CONTROLS: dict[str, Callable[[Owner], Any]] = {
+    "a sign-out": lambda owner: post(owner.browser, "/api/auth/logout"),
+    "the alarm of somebody else": lambda owner: alarm(Owner(owner.clock)),
     "the command for somebody else": others_sessions,
-    "the end of its own session": ends_itself,
+    "the end of its own session": lambda owner: owner.end_session(owner.browser),
     "the end of the session of another device": ends_another,
     "a recovery code": uses_a_recovery_code,
     "a better hash of the same password": rehash,
@@ -392,7 +358,7 @@ def test_what_ends_it_while_a_sign_in_is_under_way_counts(owner, change, monkeyp
 
 
 def test_a_pending_sign_in_that_began_before_the_alarm_trusts_nothing(owner):
-    browser = owner.new()
+    browser = new_browser()
     owner.clock.forward(60)
     owner.sign_in(browser)
     owner.clock.forward(5)
@@ -404,8 +370,8 @@ def test_a_pending_sign_in_that_began_before_the_alarm_trusts_nothing(owner):
 
 @pytest.mark.parametrize("path", ["/sign-in", "/admin/login/"])
 def test_pages_ask_with_a_checkbox(owner, path):
-    get_user_model().objects.filter(pk=owner.user.pk).update(is_staff=True)
-    browser = owner.new()
+    owner.row.update(is_staff=True)
+    browser = new_browser()
     given = {"username": owner.user.email, "password": PASSWORD, "next": "/devices"}
     owner.clock.forward(60)
     page = browser.post(path, given, follow=True)
@@ -421,7 +387,7 @@ def test_pages_ask_with_a_checkbox(owner, path):
 
 def test_a_sign_in_without_a_factor_takes_no_statement_more(owner):
     """Only users who have something to be asked for cost a query."""
-    browser, user = owner.new(), UserFactory()
+    browser, user = new_browser(), UserFactory()
     post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
     with CaptureQueriesContext(connection) as asked:
         post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})

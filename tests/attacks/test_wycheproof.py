@@ -109,7 +109,7 @@ def test_an_rsa_signature_has_to_have_exactly_the_right_padding(settings):
     found = [text for text in invalid if text]
     assert accepted(transferred(vectors[0][0]["jws"]) or ""), "The first vector is valid, and stays so."
     assert len(found) > 100  # The other cases have no digest, or no padding.
-    assert_rejected(found)
+    assert not any(map(accepted, found))
 
 
 def to_the_power_of_d(padded: bytes, key: Any) -> int:

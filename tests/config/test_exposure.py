@@ -51,11 +51,14 @@ from config.wsgi import application
 from django.test import RequestFactory
 for path, status in (("/static/", 404), ("/static/a", 404), ("/static/a/", 404), ("/static/a/b.js", 200),
                      ("/static/../manage.py", 404), ("/static/a/../../manage.py", 404)):
-    answers = []
+    found = {}
     environ = RequestFactory(headers={"Host": "example.org"}).get(path, secure=True).environ
-    body = b"".join(application(environ, lambda status, headers: answers.append(status)))
-    assert answers[0].startswith(str(status)), (path, answers)
+    body = b"".join(application(environ, lambda status, headers: found.update(headers, status=status)))
+    assert found["status"].startswith(str(status)), (path, found)
     assert status == 200 or b"b.js" not in body, path
+    if status == 200:
+        assert found["X-Content-Type-Options"] == "nosniff", found
+        assert found["Strict-Transport-Security"] == "max-age=31536000", found
 """
 
 
@@ -85,7 +88,7 @@ def test_nginx_names_no_version():
     assert "server_tokens off;" in (ROOT / "deploy/nginx.conf.template").read_text()
 
 
-def test_no_folder_is_listed_and_no_file_outside_of_the_static_ones_is_served():
+def test_only_static_files_are_served_with_the_headers_of_a_page_and_no_folder_is_listed():
     imported(LISTS_OF_FOLDERS)
 
 
@@ -127,7 +130,7 @@ def test_only_the_demo_imports_a_module_that_opens_connections():
                 elif isinstance(node, ast.ImportFrom):
                     found |= {(str(path.relative_to(ROOT)), f"{node.module}") for name in node.names}
     assert sorted((path, name) for path, name in found if name in CONNECTING and "config/demo/" not in path) == [
-        ("tokens/web/reports.py", "http.client"),  # The names of the statuses.
+        ("tokens/web/reports.py", "http.client")  # The names of the statuses.
     ]
 
 

@@ -4,40 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tests.docs.blocks import Block, all_blocks, block, not_run, parse, runners
-from tests.docs.code import settings_of
+from tests.docs.blocks import all_blocks, block, not_run, parse, runners
 from tests.documents import PAGES
 
 MOST = 10
 """How many blocks may be listed as not run."""
-PAGE = """
-1. A step:
-
-   ```sh
-   first
-   ```
-
-       an indented block in a list
-
-Text:
-
-    indented
-    lines
-
-```{toctree}
-left-out
-```
-
-````{mermaid}
-sequenceDiagram
-````
-
-~~~
-```
-~~~
-
-`not a block`
-"""
 
 
 def test_each_block_is_run_by_exactly_one_test_or_is_listed_with_a_reason():
@@ -66,17 +37,6 @@ def test_within_a_page_the_first_line_names_the_block():
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_blocks_in_lists_indented_blocks_and_diagrams_are_found_and_directives_are_not():
-    found = [(one.line, one.language, one.text) for one in parse("page.md", PAGE)]
-    assert found == [
-        (4, "sh", "first\n"),
-        (8, "", "an indented block in a list\n"),
-        (12, "", "indented\nlines\n"),
-        (19, "mermaid", "sequenceDiagram\n"),
-        (23, "", "```\n"),
-    ]
-
-
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_every_fence_of_a_page_is_a_block_or_a_directive(page):
     fences = [line.strip() for line in PAGES[page].splitlines() if line.strip().startswith("```")]
@@ -84,10 +44,3 @@ def test_every_fence_of_a_page_is_a_block_or_a_directive(page):
     fenced = [one for one in parse(page, PAGES[page]) if one.language or "```" not in one.text]
     indented = [one for one in fenced if not PAGES[page].splitlines()[one.line - 1].strip().startswith("```")]
     assert len(fences) == 2 * (len(fenced) - len(indented) + len(directives))
-
-
-def test_a_block_changes_no_list_that_it_is_given():
-    apps = ["tokens"]
-    text = 'INSTALLED_APPS += ["shop"]'
-    assert settings_of(Block("page", 1, "python", text), INSTALLED_APPS=apps) == {"INSTALLED_APPS": ["tokens", "shop"]}
-    assert apps == ["tokens"]

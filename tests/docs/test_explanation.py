@@ -10,6 +10,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, login
 from tests.docs.blocks import Block, block
+from tests.docs.code import run
 from tests.documents import PAGES, README, ROOT
 from tokens.conf import codec
 from tokens.protocol import refresh_tokens
@@ -25,11 +26,6 @@ MEASURED = (ROOT / "tests" / "benchmarks" / "results" / "README.md").read_text()
 
 def runs_blocks() -> list[Block]:
     return [*LIFETIMES, METHODS]
-
-
-def run(code: Block, **names: Any) -> dict[str, Any]:
-    exec(code.text, names)  # noqa: S102
-    return names
 
 
 class Passkeys(ModelBackend):

@@ -101,10 +101,7 @@ def test_the_user_of_the_cookies_is_the_user_of_both_also_after_a_refresh(browse
     assert ids([first, second]) == [str(user.pk)] * 2
     assert ACCESS in first.cookies
     ordered = [response.json() for response in change(browser)]
-    assert ordered == [
-        {"article": "key", "of": str(user.pk)},
-        {"data": {"order": f"key for {user.get_username()}"}},
-    ]
+    assert ordered == [{"article": "key", "of": str(user.pk)}, {"data": {"order": f"key for {user.get_username()}"}}]
 
 
 def test_a_bearer_token_signs_in_and_an_expired_one_is_to_be_refreshed(browser, user, clock):

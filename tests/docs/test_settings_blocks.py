@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import path
 
-from tests.browsers import ACCESS, FIREFOX, login, post
+from tests.browsers import ACCESS, login, new_browser, post
 from tests.docs.blocks import Block, block, blocks
 from tests.docs.code import modules, run, settings_of
 from tests.factories import PASSWORD, AdminFactory, User
@@ -43,7 +43,7 @@ def runs_blocks() -> list[Block]:
 
 
 def browser() -> Client:
-    return Client(headers={"User-Agent": FIREFOX})
+    return new_browser()
 
 
 def sign_in(client: Client, user: Any) -> Any:

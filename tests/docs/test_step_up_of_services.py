@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.docs.blocks import Block, block
+from tests.docs.code import run
 
 BLOCK = block("docs/how-to/verify-access-tokens.md", "# step_up.py")
 NOW = 1_893_456_000
@@ -18,10 +19,8 @@ def runs_blocks() -> list[Block]:
 @pytest.fixture
 def challenge(monkeypatch: Any) -> Any:
     """The function, at a fixed time. A copy of it here could differ from the page."""
-    names: dict[str, Any] = {}
-    exec(BLOCK.text, names)  # noqa: S102 (our own text)
     monkeypatch.setattr(time, "time", lambda: NOW)
-    return names["challenge"]
+    return run(BLOCK)["challenge"]
 
 
 @pytest.mark.parametrize(

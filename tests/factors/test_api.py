@@ -5,9 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factors.models import RecoveryCode, Totp
-from tests.browsers import ACCESS, login, post
+from tests.browsers import ACCESS, post
 from tests.factors.steps import API, BY_TOTP, code, set_up
-from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken
 from tokens.sessions import factors
 
@@ -69,19 +68,6 @@ class TestAChange:
         RefreshToken.objects.update(revoked_at=clock.now, revoked_reason="ended_by_user")
         assert change(ready).json()["code"] == "session_ended"
         assert rows() == before
-
-
-def test_other_sessions_end_if_it_is_asked_for(signed_in, user, clock, another):
-    login(another(), user)
-    set_up(signed_in, clock.now)
-    assert RefreshToken.objects.live().count() == 2
-    clock.forward(60)
-    set_up(signed_in, clock.now, end_other_sessions=True)
-    assert RefreshToken.objects.live().count() == 1
-    Holder(user)
-    body = {"end_other_sessions": True}
-    assert signed_in.delete(BY_TOTP, body, content_type="application/json").status_code == 204
-    assert RefreshToken.objects.live().count() == 1
 
 
 def test_answers_with_secrets_are_not_cached(ready):

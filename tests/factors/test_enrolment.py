@@ -1,7 +1,6 @@
 """An authenticator app is set up at a sign-in, by a user who needs one (REQUIRED_FACTORS) and has none."""
 
 import re
-from contextlib import ExitStack
 from functools import partial
 from html import unescape
 from threading import Barrier
@@ -14,11 +13,11 @@ from django.test import Client
 
 from factors.models import Passkey, RecoveryCode, Totp
 from factors.recovery import RecoveryCodeFactor
-from tests.browsers import ACCESS, FIREFOX, REFRESH, login, post
+from tests.browsers import ACCESS, REFRESH, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User
 from tests.factors.authenticator import Authenticator
 from tests.factors.steps import BY_TOTP, code, set_up
-from tests.tokens.service.threads import in_thread
+from tests.parallel import at_once
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -48,12 +47,16 @@ def user(db: None) -> Any:
     return AdminFactory()
 
 
-def browser() -> Client:
-    return Client(headers={"User-Agent": FIREFOX})
+def sign_in(client: Client, user: Any) -> Any:
+    return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD})
 
 
-def sign_in(client: Client, user: Any, **more: Any) -> Any:
-    return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD, **more})
+@pytest.fixture
+def client(user: Any, required: Any, clock: Any) -> Client:
+    """A browser in which the password was right, so that an app is to be set up next. Before, no code is read."""
+    found = new_browser()
+    sign_in(found, user)
+    return found
 
 
 def secret_in(client: Client) -> str:
@@ -71,7 +74,7 @@ class TestByTheApi:
     def test_a_password_opens_a_session_only_with_a_new_app(
         self, user, required, clock, django_capture_on_commit_callbacks
     ):
-        client = browser()
+        client = new_browser()
         answer = sign_in(client, user)
         assert (answer.status_code, answer.json()["code"], answer.json()["offered"]) == (401, "factor_required", [NAME])
         assert not {ACCESS, REFRESH} & {*answer.cookies}
@@ -90,34 +93,26 @@ class TestByTheApi:
 
     def test_without_the_setting_the_password_is_enough(self, user, required):
         required("nobody")
-        assert sign_in(browser(), user).status_code == 200
+        assert sign_in(new_browser(), user).status_code == 200
 
     @pytest.mark.parametrize("answer", ["000000", "", None, 5, ["1"], {"a": 1}, "x" * 5000], ids=repr)
-    def test_a_wrong_code_sets_up_nothing(self, user, required, answer):
-        client = browser()
-        sign_in(client, user)
+    def test_a_wrong_code_sets_up_nothing(self, client, answer):
         secret_in(client)
         assert enrol(client, answer).status_code in {400, 401}
         assert not RefreshToken.objects.exists()
         assert not Totp.objects.filter(confirmed_at__isnull=False).exists()
 
-    def test_a_code_without_a_secret_is_wrong(self, user, required):
-        client = browser()
-        sign_in(client, user)
+    def test_a_code_without_a_secret_is_wrong(self, client):
         assert enrol(client, "123456").json()["code"] == "factor_refused"
 
-    def test_the_same_code_is_not_accepted_again(self, user, required, clock):
-        first = browser()
-        sign_in(first, user)
-        text = code(secret_in(first), clock.now)
-        assert enrol(first, text).status_code == 200
-        second = browser()
+    def test_the_same_code_is_not_accepted_again(self, client, user, clock):
+        text = code(secret_in(client), clock.now)
+        assert enrol(client, text).status_code == 200
+        second = new_browser()
         assert sign_in(second, user).json()["offered"] == ["totp"]
         assert post(second, FACTOR, {"method": "totp", "answer": text}).status_code == 401
 
-    def test_it_ends_with_the_pending_sign_in(self, user, required, clock):
-        client = browser()
-        sign_in(client, user)
+    def test_it_ends_with_the_pending_sign_in(self, client, clock):
         secret = secret_in(client)
         clock.forward(601)
         assert enrol(client, code(secret, clock.now)).json()["code"] == "factor_refused"
@@ -129,7 +124,7 @@ class TestAPasskey:
     def client(self, user: Any, required: Any, clock: Any) -> Client:
         """A browser in which the password was right, and either factor can be set up."""
         required("staff", "factors.passkeys.PasskeyFactor", "factors.enrolment.PasskeyEnrolment")
-        found = browser()
+        found = new_browser()
         assert sign_in(found, user).json()["offered"] == [NAME, "enrol_passkey"]
         return found
 
@@ -146,7 +141,7 @@ class TestAPasskey:
         assert response.json()["session"]["amr"] == ["pwd", "pop", "user", "mfa"]
         assert [row.user_id for row in Passkey.objects.all()] == [user.pk]
         assert SecurityEvent.objects.filter(kind="factor_added", user=user, reason="passkey").count() == 1
-        again = browser()
+        again = new_browser()
         assert sign_in(again, user).json()["offered"] == ["passkey"]
         options = post(again, FACTOR, {"method": "passkey"}).json()["options"]
         signed = post(again, FACTOR, {"method": "passkey", "answer": device.sign(options)})
@@ -154,7 +149,7 @@ class TestAPasskey:
         assert RecoveryCodeFactor().page_after_sign_in(None, user) == "/account/security/recovery-codes"
 
     def test_of_another_sign_in_is_refused(self, client, user):
-        other = browser()
+        other = new_browser()
         sign_in(other, user)
         made = Authenticator().create(self.options(client))
         assert self.answer(other, made).json()["code"] == "factor_refused"
@@ -168,7 +163,7 @@ class TestAPasskey:
 
     def test_does_not_replace_what_the_owner_has_set_up_since(self, client, user, clock):
         made = Authenticator().create(self.options(client))
-        owner = browser()
+        owner = new_browser()
         sign_in(owner, user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
         assert self.answer(client, made).status_code == 401
@@ -179,7 +174,7 @@ class TestNobodyElse:
     """Somebody else knows the password, and tries to set up an app or to learn the owner's secret."""
 
     def test_learns_the_secret_that_the_owner_is_shown(self, user, required, clock):
-        thief, owner = browser(), browser()
+        thief, owner = new_browser(), new_browser()
         sign_in(thief, user)
         known = secret_in(thief)
         sign_in(owner, user)
@@ -190,7 +185,7 @@ class TestNobodyElse:
         assert enrol(thief, code(known, clock.now)).status_code == 401
 
     def test_replaces_the_app_that_the_owner_has_set_up_since(self, user, required, clock):
-        thief, owner = browser(), browser()
+        thief, owner = new_browser(), new_browser()
         for client in (thief, owner):
             sign_in(client, user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
@@ -203,7 +198,7 @@ class TestNobodyElse:
 
     def test_has_the_page_of_a_session_show_the_secret_of_a_sign_in(self, user, required, clock):
         required("nobody")
-        owner, thief = browser(), browser()
+        owner, thief = new_browser(), new_browser()
         login(owner, user)
         post(owner, BY_TOTP)
         required("staff")
@@ -216,7 +211,7 @@ class TestNobodyElse:
     def test_sets_one_up_with_the_answer_to_something_else(self, user, required, clock):
         """It is no factor of the account: nothing but the next step of a sign-in takes it."""
         required("nobody")
-        client = browser()
+        client = new_browser()
         login(client, user)
         required("staff")
         for given in ({"method": NAME}, {"method": NAME, "answer": "123456"}):
@@ -228,13 +223,13 @@ class TestNobodyElse:
 
 def test_an_app_that_was_set_up_in_a_session_is_asked_for(user, required, clock):
     required("nobody")
-    client = browser()
+    client = new_browser()
     login(client, user)
     secret, recovery = set_up(client, clock.now)
     required("staff")
-    assert sign_in(browser(), user).json()["offered"] == ["totp", "recovery_code"]
+    assert sign_in(new_browser(), user).json()["offered"] == ["totp", "recovery_code"]
     clock.forward(60)
-    other = browser()
+    other = new_browser()
     sign_in(other, user)
     assert post(other, FACTOR, {"method": "totp", "answer": code(secret, clock.now)}).status_code == 200
     assert recovery
@@ -246,7 +241,7 @@ class TestOnPages:
         user = User.objects.get(email="first@example.org")
         user.set_password(PASSWORD)
         user.save()
-        client = browser()
+        client = new_browser()
         answer = client.get("/admin/", follow=True)
         assert answer.redirect_chain == [("/admin/login/?next=/admin/", 302)]
         given = {"username": user.email, "password": PASSWORD, "next": "/admin/"}
@@ -268,11 +263,9 @@ class TestOnPages:
         assert client.get("/admin/").status_code == 200
         assert Totp.objects.get().user_id == user.pk
 
-    def test_whoever_has_an_app_and_no_recovery_codes_is_led_to_them(self, user, required, clock, rf):
+    def test_whoever_has_an_app_and_no_recovery_codes_is_led_to_them(self, client, user, clock, rf):
         factor, request = RecoveryCodeFactor(), rf.get("/")
         assert factor.page_after_sign_in(request, user) is None
-        client = browser()
-        sign_in(client, user)
         enrol(client, code(secret_in(client), clock.now))
         url = factor.page_after_sign_in(request, user)
         assert url == "/account/security/recovery-codes"
@@ -283,9 +276,7 @@ class TestOnPages:
         assert len(re.findall(r"<li><code>", page)) == 10
         assert factor.page_after_sign_in(request, user) is None
 
-    def test_a_page_of_another_site_is_not_led_on_to(self, user, required, clock):
-        client = browser()
-        sign_in(client, user)
+    def test_a_page_of_another_site_is_not_led_on_to(self, client, clock):
         enrol(client, code(secret_in(client), clock.now))
         url = "/account/security/recovery-codes?next=https://evil.example/"
         assert "evil" not in client.get(url).content.decode()
@@ -299,20 +290,16 @@ def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
     """Each has a password that is right, and is shown a secret of its own."""
     for number in range(rounds):
         clock.forward(60)
-        clients, together, found = [browser() for _ in range(3)], Barrier(3), []
+        clients, together = [new_browser() for _ in range(3)], Barrier(3)
         for client in clients:
             sign_in(client, user)
 
-        def set_it_up(client, together=together, found=found):
-            together.wait(20)
+        def set_it_up(client, together=together):
             secret = secret_in(client)
             together.wait(20)
-            found.append(enrol(client, code(secret, clock.now)).status_code)
+            return enrol(client, code(secret, clock.now)).status_code
 
-        with ExitStack() as threads:
-            for client in clients:
-                threads.enter_context(in_thread(partial(set_it_up, client)))
-        assert sorted(found) == [200, 401, 401], number
+        assert sorted(at_once(*(partial(set_it_up, client) for client in clients))) == [200, 401, 401], number
         assert Totp.objects.filter(user=user).count() == 1
         assert RefreshToken.objects.count() == 1
         Totp.objects.all().delete()

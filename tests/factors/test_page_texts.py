@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from tests.browsers import FIREFOX, login, post
+from tests.browsers import login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create
@@ -65,7 +65,7 @@ class TestTheResetByStaff:
         return text(client.get(f"/admin/factors/factorreset/user/{UserFactory().pk}/reset/"))
 
     def test_with_a_passkey_only_the_button_says_what_it_does(self, staff, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
+        client = new_browser()
         login(client, staff)
         create(client, Authenticator())
         page = self.page(client, clock)
@@ -74,7 +74,7 @@ class TestTheResetByStaff:
         assert "Use a passkey" not in page
 
     def test_the_field_for_a_code_is_no_password(self, staff, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
+        client = new_browser()
         login(client, staff)
         set_up(client, clock.now)
         page = self.page(client, clock)
@@ -86,7 +86,7 @@ class TestTheResetByStaff:
 class TestAtTheSecondStep:
     def test_an_enrolment_does_not_name_one_way_only(self, settings, clock):
         settings.TOKENS = {**settings.TOKENS, "REQUIRED_FACTORS": "staff"}
-        client, user = Client(headers={"User-Agent": FIREFOX}), AdminFactory()
+        client, user = new_browser(), AdminFactory()
         client.post("/sign-in", {"username": user.email, "password": PASSWORD})
         for way in ("enrol_totp", "enrol_passkey"):
             page = text(client.get(f"/sign-in/factor?method={way}"))

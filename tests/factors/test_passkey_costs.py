@@ -16,14 +16,6 @@ from tokens.sessions import relying_party
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
 
-@pytest.fixture
-def device(signed_in):
-    """An authenticator with a passkey of the user."""
-    found = Authenticator()
-    create(signed_in, found)
-    return found
-
-
 def statements(work):
     """Return the statements of this work, without those of transactions."""
     with CaptureQueriesContext(connection) as captured:

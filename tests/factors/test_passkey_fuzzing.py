@@ -15,7 +15,7 @@ from factors import ceremonies
 from factors.ceremonies import Refused
 from tests.browsers import post
 from tests.factors.authenticator import Authenticator
-from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin, create
+from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin
 from tests.factors.test_api import JSON
 
 PARTY = SimpleNamespace(id="testserver", origins=["https://testserver"])
@@ -192,13 +192,6 @@ class TestAFuzzedRequest:
         answer = of(device.sign(options), change)
         found = post(signed_in, "/api/auth/reauthenticate", {"method": "passkey", "answer": answer})
         assert outcome(found) in {(400, "invalid"), (401, "invalid_credentials"), HARMLESS}
-
-    @pytest.fixture
-    def device(self, signed_in):
-        """An authenticator with a passkey of the user. Without it no signature would be verified."""
-        found = Authenticator()
-        create(signed_in, found)
-        return found
 
 
 def outcome(answer: Any) -> tuple[int, str | None]:

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from factors.models import UsedChallenge
-from tests.browsers import FIREFOX, login
+from tests.browsers import FIREFOX, login, new_browser
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create
@@ -18,14 +18,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 OPTIONS, SIGN_IN, WELL_KNOWN = "/account/passkeys/options", "/sign-in/passkey", "/.well-known/webauthn"
 JSON = {"Accept": "application/json"}
 REOPENS = {level: {"absolute": 2592000, "idle": 3600, "reopens": True} for level in ("aal1", "aal2")}
-
-
-@pytest.fixture
-def device(signed_in):
-    """An authenticator with a passkey of the user."""
-    found = Authenticator()
-    create(signed_in, found)
-    return found
 
 
 def options(browser, purpose, **more):
@@ -127,7 +119,7 @@ class TestASignIn:
 
     def test_goes_on_with_the_idle_session_of_its_user(self, signed_in, device, settings, clock):
         settings.TOKENS = {**settings.TOKENS, "LIFETIMES": REOPENS}
-        browser = Client(headers={"User-Agent": FIREFOX})
+        browser = new_browser()
         browser.post(SIGN_IN, {"answer": signed(device, options(browser, "sign-in"))})
         session = RefreshToken.objects.latest("pk")
         clock.forward(3700)

@@ -1,7 +1,7 @@
 """Parallel uses of one challenge, and a passkey that is removed while somebody signs in by it."""
 
 from contextlib import ExitStack
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,11 +9,11 @@ from django.test import Client
 
 from factors.models import Passkey, UsedChallenge
 from factors.service import passkeys
-from tests.browsers import FIREFOX, post
+from tests.browsers import copy_of, post
 from tests.factories import PASSWORD
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import BY_PASSKEY, FACTOR, PASSKEYS, begin, create
-from tests.tokens.service.holders import PATIENCE
+from tests.parallel import at_once
 from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tokens.models import RefreshToken
 from tokens.web import one_factor
@@ -24,29 +24,10 @@ USES = 4
 rounds_of_each = pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)])
 
 
-@pytest.fixture
-def device(signed_in):
-    """An authenticator with a passkey of the user."""
-    found = Authenticator()
-    create(signed_in, found)
-    return found
-
-
 def together(browser: Client, path: str, body: Any) -> list[int]:
     """Send the same request several times at once, each from a copy of this browser. Return the statuses, in order."""
-    barrier, found = Barrier(USES), []
-
-    def send() -> None:
-        copy = Client(headers={"User-Agent": FIREFOX})
-        for name, morsel in browser.cookies.items():
-            copy.cookies[name] = morsel.value
-        barrier.wait(PATIENCE)
-        found.append(post(copy, path, body).status_code)
-
-    with ExitStack() as threads:
-        for _ in range(USES):
-            threads.enter_context(in_thread(send))
-    return sorted(found)
+    copies = [copy_of(browser) for _ in range(USES)]
+    return sorted(at_once(*(lambda copy=copy: post(copy, path, body).status_code for copy in copies)))
 
 
 @rounds_of_each
@@ -93,16 +74,8 @@ def test_challenges_of_two_passkeys_are_used_at_the_same_time(device, signed_in,
     create(signed_in, other)
     browsers = [another(), another()]
     answers = [{"answer": one.sign(begin(browser))} for one, browser in zip((device, other), browsers, strict=True)]
-    barrier, found = Barrier(2), []
-
-    def send(browser: Client, body: Any) -> None:
-        barrier.wait(PATIENCE)
-        found.append(post(browser, BY_PASSKEY, body).status_code)
-
-    with ExitStack() as threads:
-        for browser, body in zip(browsers, answers, strict=True):
-            threads.enter_context(in_thread(lambda browser=browser, body=body: send(browser, body)))
-    assert found == [200, 200]
+    jobs = [partial(post, browser, BY_PASSKEY, body) for browser, body in zip(browsers, answers, strict=True)]
+    assert [answer.status_code for answer in at_once(*jobs)] == [200, 200]
 
 
 def test_a_removal_waits_for_a_sign_in_and_the_next_sign_in_for_the_removal(device, signed_in, another, monkeypatch):

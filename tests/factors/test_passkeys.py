@@ -5,18 +5,9 @@ import json
 import pytest
 
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, post
-from tests.factors.authenticator import Authenticator
-from tests.factors.passkey_steps import FACTOR, PASSKEYS, create, sign_in
+from tests.factors.passkey_steps import FACTOR, PASSKEYS, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
-
-
-@pytest.fixture
-def device(signed_in):
-    """An authenticator with a passkey of the signed-in user."""
-    found = Authenticator()
-    create(signed_in, found)
-    return found
 
 
 def test_signs_in_without_a_password(device, another):
@@ -58,14 +49,6 @@ def test_is_listed_renamed_and_removed(device, signed_in):
     assert renamed.json()["passkey"]["name"] == "my phone", renamed.content
     assert signed_in.delete(path).json()["accepted"]["credential_ids"] == []
     assert signed_in.get(PASSKEYS).json()["passkeys"] == []
-
-
-def test_by_pages(device, another, user):
-    browser = another()
-    options = browser.post("/account/passkeys/options", {"for": "sign-in"}).json()["options"]
-    answer = browser.post("/sign-in/passkey", {"answer": json.dumps(device.sign(options)), "next": "/devices"})
-    assert (answer.status_code, answer["Location"]) == (302, "/devices"), answer.content
-    assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pop", "user", "mfa"]
 
 
 def test_signs_in_under_asgi(device):

@@ -1,8 +1,7 @@
 """Recovery codes: each works once, a new set ends the old one, and a mail tells the owner."""
 
-from contextlib import ExitStack
 from datetime import timedelta
-from threading import Barrier
+from functools import partial
 
 import pytest
 
@@ -11,7 +10,7 @@ from factors.service import recovery_codes
 from tests.browsers import FIREFOX, login, post
 from tests.factories import UserFactory
 from tests.factors.steps import API, set_up
-from tests.tokens.service.threads import in_thread
+from tests.parallel import at_once
 from tokens.models import SecurityEvent
 from tokens.sessions import factors
 
@@ -92,15 +91,8 @@ def test_of_parallel_uses_of_one_code_one_succeeds(signed_in, user, clock, round
     for number in range(rounds):
         if number % 10 == 0:
             made = post(signed_in, CODES).json()["recovery_codes"]
-        text, together, found = made[number % 10], Barrier(4), []
-
-        def use(text=text, together=together, found=found):
-            together.wait(20)
-            found.append(recovery_codes.verify(None, user, text))
-
-        with ExitStack() as threads:
-            for _ in range(4):
-                threads.enter_context(in_thread(use))
+        text = made[number % 10]
+        found = at_once(*[partial(recovery_codes.verify, None, user, text)] * 4)
         assert sorted(found) == [False, False, False, True], number
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from django.db import transaction
 from django.test import Client
 
 from factors.models import FactorReset, RecoveryCode, Totp
-from tests.browsers import FIREFOX, login, post
+from tests.browsers import login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create, sign_in
 from tests.factors.steps import code, set_up
+from tests.parallel import at_once
 from tests.tokens.service.threads import in_thread, until_one_waits
 from tokens.models import Device, RefreshToken, SecurityEvent
 
@@ -34,7 +36,7 @@ def page(user: Any) -> str:
 
 
 def browser_of(user: Any) -> Client:
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     login(browser, user)
     return browser
 
@@ -101,7 +103,7 @@ def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper,
     ended = SecurityEvent.objects.get(kind="revoked")
     assert (ended.user, ended.actor, ended.reason) == (owner, helper, "ended_by_staff: factors reset")
     assert LogEntry.objects.get().object_id == str(owner.pk)
-    assert login(Client(headers={"User-Agent": FIREFOX}), owner)["session"]["amr"] == ["pwd"]
+    assert login(new_browser(), owner)["session"]["amr"] == ["pwd"]
 
 
 def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox, committed):
@@ -211,7 +213,7 @@ class TestASuperuser:
         assert not is_reset(boss)
 
     def test_is_not_confirmed_by_its_owner(self, asked, boss, clock):
-        browser = Client(headers={"User-Agent": FIREFOX})
+        browser = new_browser()
         clock.forward(60)
         post(browser, "/api/auth/login", {"email": boss.email, "password": PASSWORD})
         given = {"method": "totp", "answer": code(Totp.objects.get(user=boss).decrypt(), clock.now)}
@@ -332,23 +334,16 @@ class TestAtTheSameTime:
 
     def test_of_two_confirmations_one_is_carried_out(self, boss, helper):
         ask(browser_of(helper), boss)
-        row, answers = FactorReset.objects.get(), []
-        browsers = [browser_of(AdminFactory()) for _ in range(2)]
-        with ExitStack() as stack:
-            for browser in browsers:
-                stack.enter_context(in_thread(lambda each=browser: answers.append(confirm(each, row).status_code)))
-        assert sorted(answers) == [302, 404]
+        row, browsers = FactorReset.objects.get(), [browser_of(AdminFactory()) for _ in range(2)]
+        answers = at_once(*(partial(confirm, browser, row) for browser in browsers))
+        assert sorted(answer.status_code for answer in answers) == [302, 404]
         assert SecurityEvent.objects.filter(kind="factors_reset").count() == 1
 
     def test_two_who_reset_each_other_both_do(self, helper, clock):
         other = UserFactory(is_staff=True)
         other.user_permissions.set(helper.user_permissions.all())
-        browsers, answers = [browser_of(helper), browser_of(other)], []
-        with ExitStack() as stack:
-            for browser, user in zip(browsers, (other, helper), strict=True):
-                work = lambda each=browser, user=user: answers.append(ask(each, user).status_code)  # noqa: E731
-                stack.enter_context(in_thread(work))
-        assert {*answers} <= {302, 403}  # The session of the second may have ended.
+        answers = at_once(partial(ask, browser_of(helper), other), partial(ask, browser_of(other), helper))
+        assert {answer.status_code for answer in answers} <= {302, 403}  # The session of the second may have ended.
         assert SecurityEvent.objects.filter(kind="factors_reset").exists()
 
 
@@ -421,7 +416,7 @@ def test_staff_who_have_nothing_but_a_passkey_answer_by_it(helper, owner, clock)
     create(browser, device)
     User.objects.filter(pk=helper.pk).update(password="!")
     clock.forward(3600)
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     assert sign_in(browser, device).status_code == 200
     clock.forward(3600)
     assert 'data-passkey="answer"' in browser.get(page(owner)).content.decode()

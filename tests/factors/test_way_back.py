@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.links import Purpose
 from factors.models import RecoveryCode, Totp
 from tests.accounts.steps import NEW_PASSWORD, ask, fill_in
-from tests.browsers import FIREFOX, post
+from tests.browsers import new_browser, post
 from tests.factories import PASSWORD, UserFactory, link_token
 from tests.factors.steps import BY_TOTP, set_up
 from tokens.models import RefreshToken, SecurityEvent
@@ -58,7 +58,7 @@ def reset(token, send=ask, password=NEW_PASSWORD):
 
 
 def sign_in(user, password):
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     return post(browser, "/api/auth/login", {"email": user.email, "password": password}).json().get("code", "signed in")
 
 
@@ -144,7 +144,7 @@ class TestTheFactorsStay:
 def test_the_next_reset_removes_nothing_any_more(thief, user, link, clock):
     alarm(link_token(Purpose.ALARM, user))
     reset(link("/password/reset/confirm"))
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     post(browser, "/api/auth/login", {"email": user.email, "password": NEW_PASSWORD})
     set_up(browser, clock.now)
     clock.forward(60)
