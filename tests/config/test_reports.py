@@ -321,7 +321,7 @@ def test_djangos_own_report_hides_the_refresh_token(user, clock, djangos_report,
     login(client, user)
     token = client.cookies[REFRESH].value
     clock.forward(601)
-    monkeypatch.setattr("tokens.service.refreshing._rotated", breaks)
+    monkeypatch.setattr("tokens.service.refreshing._rotate", breaks)
     (post if "api" in url else Client.get)(client, url)
     # The report also shows all cookies, which no mark prevents.
     variables = "".join(re.findall('(?s)<table class="vars".*?</table>', djangos_report()))
