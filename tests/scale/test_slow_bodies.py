@@ -43,14 +43,16 @@ class SlowClient:
 def slow_clients(at: Server, count: int) -> Iterator[list[SlowClient]]:
     """Within, so many clients have sent a part of their bodies."""
     with ExitStack() as stack:
-        clients = []
-        for _ in range(count):
+        clients: list[SlowClient] = []
+        for number in range(count):
             connection = stack.enter_context(closing(at.connect()))
             connection.connect() if connection.sock is None else None
             clients.append(client := SlowClient(connection.sock))
-            # At once: nginx gives up a body of which nothing arrives. It has closed the connection of a refused client.
-            if client.status == BEING_READ:
-                client.send_a_byte()
+            # At once, and again: nginx gives up a body of which nothing arrives for some seconds. It has closed the
+            # connection of a refused client.
+            for other in clients if number % 10 == 0 else [client]:
+                if other.status == BEING_READ:
+                    other.send_a_byte()
         yield clients
 
 
