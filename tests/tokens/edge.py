@@ -1,10 +1,7 @@
 """What tests of the request edge (middleware, cookies, device-bound sessions) do and look at."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from functools import partial
+from contextlib import AbstractContextManager
 from importlib import import_module
-from threading import Barrier
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +10,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, FIREFOX, login
 from tests.tokens.protocol import jws
-from tests.tokens.service.holders import PATIENCE
 from tests.tokens.service.statements import failing
-from tests.tokens.service.threads import in_thread
 from tokens.conf import codec, token_settings
 
 EXPIRED = 601
@@ -76,20 +71,6 @@ def sign_in_before_us(client: Client, user: Any) -> None:
 def claims_of(client: Client) -> Any:
     """Return the claims of the client's access token, which may have expired."""
     return codec().loads_expired(client.cookies[ACCESS].value).claims
-
-
-def at_the_same_time(*steps: Callable[[], Any]) -> list[Any]:
-    """Take these steps at the same time, each in a thread, and return their results in the order of their ends."""
-    barrier, results = Barrier(len(steps)), []
-
-    def take(step: Callable[[], Any]) -> None:
-        barrier.wait(PATIENCE)
-        results.append(step())
-
-    with ExitStack() as threads:
-        for step in steps:
-            threads.enter_context(in_thread(partial(take, step)))
-    return results
 
 
 def signed_in_as(user: Any, **more: Any) -> Client:

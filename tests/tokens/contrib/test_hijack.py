@@ -11,7 +11,8 @@ from django.test import Client
 
 from tests.browsers import FIREFOX, login
 from tests.factories import AdminFactory, UserFactory
-from tests.tokens.edge import at_the_same_time, signed_in_as
+from tests.parallel import at_once
+from tests.tokens.edge import signed_in_as
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
 from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
@@ -29,10 +30,10 @@ def test_two_people_impersonate_each_other_and_are_released():
     for browser, person in zip(browsers, people, strict=True):
         login(browser, person)
     for _ in range(ROUNDS):
-        acquired = at_the_same_time(*map(partial, [by_hijack] * 2, browsers, reversed(people)))
+        acquired = at_once(*map(partial, [by_hijack] * 2, browsers, reversed(people)))
         assert [response.status_code for response in acquired] == [302, 302]
         assert RefreshToken.objects.live().exclude(actor=None).count() == 2
-        released = at_the_same_time(*(partial(release_by_hijack, browser) for browser in browsers))
+        released = at_once(*(partial(release_by_hijack, browser) for browser in browsers))
         assert [response.status_code for response in released] == [302, 302]
         assert not RefreshToken.objects.live().exclude(actor=None).exists()
 

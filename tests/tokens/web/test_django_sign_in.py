@@ -16,8 +16,9 @@ from django.utils import timezone
 from tests.attacks.doors import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
-from tests.tokens.edge import EXPIRED, at_the_same_time, claims_of, signed_in_as, unsigned, who
+from tests.tokens.edge import EXPIRED, claims_of, signed_in_as, unsigned, who
 from tests.tokens.service.holders import change_password
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
@@ -323,6 +324,6 @@ def test_first_requests_at_the_same_time_come_to_one_session(user, signed_in_by_
     else:
         client = signed_in_by_django(user)
     tabs = [copy_of(client) for _ in range(8)]
-    found = at_the_same_time(*(partial(who, tab) for tab in tabs))
+    found = at_once(*(partial(who, tab) for tab in tabs))
     assert found == [str(user.pk)] * len(tabs)
     assert RefreshToken.objects.count() == 1

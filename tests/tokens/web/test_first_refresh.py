@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests import parallel
 from tests.browsers import ACCESS, REFRESH, post, refresh
-from tests.tokens.edge import EXPIRED, NAVIGATION, at_the_same_time, signed_in_as, who
+from tests.tokens.edge import EXPIRED, NAVIGATION, signed_in_as, who
 from tests.tokens.web.test_django_sign_in import copy_of
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
@@ -288,7 +289,7 @@ def test_is_repeated_once_for_parallel_requests(at_once, user, clock):
     lose(at_once)
     clock.forward(HOURS)
     tabs = [copy_of(at_once) for _ in range(8)]
-    found = at_the_same_time(*(partial(who, tab) for tab in tabs))
+    found = parallel.at_once(*(partial(who, tab) for tab in tabs))
     assert found == [str(user.pk)] * len(tabs)
     row = RefreshToken.objects.get()
     assert (row.generation, row.recovered, row.revoked_reason) == (1, 1, "")

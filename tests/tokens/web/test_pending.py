@@ -11,8 +11,9 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, post
 from tests.factories import PASSWORD, UserFactory
+from tests.parallel import at_once
 from tests.tokens.api.steps import refusal
-from tests.tokens.edge import at_the_same_time, who
+from tests.tokens.edge import who
 from tests.tokens.service.holders import change_password
 from tests.tokens.testing.policies import two_factors
 from tests.tokens.web.steps import CODE, answer, begin
@@ -354,7 +355,7 @@ def test_of_two_answers_at_once_one_opens_a_session(policy, another):
         first, second = another(), another()
         begin(first, owner)
         second.cookies[PENDING] = first.cookies[PENDING].value
-        answers = at_the_same_time(partial(answer, first), partial(answer, second))
+        answers = at_once(partial(answer, first), partial(answer, second))
         assert sorted(response.status_code for response in answers) == [200, 401]
         assert RefreshToken.objects.filter(user=owner).count() == 1
 

@@ -14,9 +14,9 @@ from django.test import Client
 
 from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.parallel import at_once
 from tests.tokens.api.steps import bearer, change_password_elsewhere
 from tests.tokens.contrib.coming_over.steps import POLICY, live
-from tests.tokens.edge import at_the_same_time
 from tokens.models import RefreshToken
 from tokens.protocol.refresh_tokens import PREFIX
 from tokens.service.revocation import revoke
@@ -118,7 +118,7 @@ def test_the_policy_is_asked(theirs, settings):
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_requests_open_one_session(theirs):
-    answers = at_the_same_time(*[lambda: refreshed(theirs)] * 6)
+    answers = at_once(*[lambda: refreshed(theirs)] * 6)
     assert [answer.status_code for answer in answers] == [200] * 6
     assert RefreshToken.objects.count() == 1
     assert len({answer.json()["data"]["refresh_token"] for answer in answers}) == 1

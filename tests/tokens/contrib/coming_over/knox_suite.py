@@ -19,10 +19,10 @@ from rest_framework.views import APIView
 
 from tests.browsers import post
 from tests.factories import PASSWORD
+from tests.parallel import at_once
 from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.contrib.coming_over.knox_urls import urlpatterns
 from tests.tokens.contrib.coming_over.steps import POLICY, live
-from tests.tokens.edge import at_the_same_time
 from tokens.api.authentication import TokenAuthentication as Ours
 from tokens.conf import token_settings
 from tokens.contrib.coming_over.checks import check_views
@@ -149,5 +149,5 @@ def test_a_view_that_refuses_our_tokens_is_named(classes, is_named, settings, to
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_requests_open_one_session(token):
-    assert at_the_same_time(*[lambda: used(token)] * 6) == [200] * 6
+    assert at_once(*[lambda: used(token)] * 6) == [200] * 6
     assert RefreshToken.objects.count() == 1

@@ -26,10 +26,10 @@ from rest_framework_simplejwt.tokens import RefreshToken as Theirs
 
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.parallel import at_once
 from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.contrib.coming_over.steps import live, refuses
 from tests.tokens.contrib.coming_over.urls import urlpatterns
-from tests.tokens.edge import at_the_same_time
 from tests.tokens.service.threads import in_thread, wait_until_blocked
 from tokens.api.authentication import TokenAuthentication
 from tokens.contrib.coming_over.checks import check_modes, check_views
@@ -404,7 +404,7 @@ class TestAtTheSameTime:
     def test_parallel_requests_open_one_session(self, theirs, request, rotates):
         if rotates:
             request.getfixturevalue("rotating")
-        answers = at_the_same_time(*[lambda: refreshed(theirs)] * 6)
+        answers = at_once(*[lambda: refreshed(theirs)] * 6)
         assert [answer.status_code for answer in answers] == [200] * 6
         assert (RefreshToken.objects.count(), TakenOver.objects.count()) == (1, 1)
         assert SecurityEvent.objects.filter(kind="signed_in").count() == 1
