@@ -111,7 +111,7 @@ def test_the_protocol_reads_no_clock_and_does_no_input_or_output():
         assert not names & {"now", "utcnow", "today", "open", "print"}, path
 
 
-def test_rows_of_sessions_are_written_by_the_services_only():
+def test_rows_of_sessions_are_locked_and_deleted_by_the_services_only():
     """Locks and deletions elsewhere would not keep the order of locks (`tokens.service.users`)."""
     writes = {"_raw_delete", "bulk_create", "bulk_update", "select_for_update", "update_or_create", "get_or_create"}
     found = set()

@@ -6,10 +6,10 @@ is the project's own statement of a rotation, in a transaction of its own. The r
 writes nothing, and takes most of the time.
 
 After each tenth a line says how large the table and its indexes are, how many rows were updated, how many of the
-updates were heap-only (they wrote no index), and how many refreshes a second PostgreSQL has carried out. The last line
-says what has grown since ``settled``: the first refreshes fill the free room in the pages, and have lines of their own.
-Before and after all that, some sessions are refreshed by the project's own service, which says how many refreshes a
-second the processes can carry out as a whole.
+updates were heap-only (they wrote no index), and how many refreshes a second PostgreSQL has carried out. Further lines
+say how large everything was at most, and what has grown in the second half: the first refreshes may fill the free room
+in the pages. Before and after all that, some sessions are refreshed by the project's own service, which says how many
+refreshes a second the processes can carry out as a whole.
 """
 
 import sys
@@ -102,7 +102,8 @@ def run(refreshes: int = 1_000_000, sessions: int = 500_000, processes: int = 2)
                 found.append(after)
                 before = after
         peak = {name: max(line[name] for line in found) for name in before}
-        _print("peak", peak, peak, 0)
+        sizes = (peak["table"] / 1e6, peak["index"] / 1e6, peak["dead"])
+        print("At most the table had {:.1f} MB, its indexes {:.1f} MB, and {} rows were dead.".format(*sizes))  # noqa: T201
         settled, end = found[TENTHS // 2 - 1], found[-1]
         grown = [(end[name] - settled[name]) / settled[name] for name in ("table", "index")]
         print("In the second half the table grew by {:.2%}, and its indexes by {:.2%}.".format(*grown))  # noqa: T201

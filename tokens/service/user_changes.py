@@ -33,7 +33,7 @@ def end_others(user: Any, session_id: UUID | None, reason: RefreshToken.Reason, 
     """End all sessions of the user except this one, which stays valid with the user's new password.
 
     The user's other devices are forgotten. Impersonations by the user end, and everything that other packages have
-    granted to the user. Return False, and end nothing, if this session has ended.
+    granted to the user. Return False if this session has ended. Then nothing ends but the trust in the user's devices.
     """
     trust.end(user=user.pk)
     alias = writer(RefreshToken)

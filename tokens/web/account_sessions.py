@@ -15,9 +15,9 @@ def revoke_others(request: HttpRequest, user: Any, reason: RefreshToken.Reason) 
     """End all sessions of the user except the one of this request, which stays valid with the user's new password.
 
     The user's other devices are forgotten, and impersonations by the user end as well. So does everything that other
-    packages have granted to the user (`tokens.contrib.oauth_toolkit`). Return False, and do nothing,
-    if the session of this request has ended: the user must not change anything then. Raise `ImpersonationRefused` in
-    an impersonation.
+    packages have granted to the user (`tokens.contrib.oauth_toolkit`). Return False if the session of this request has
+    ended: the user must not change anything then, and nothing ends but the trust in the user's devices. Raise
+    `ImpersonationRefused` in an impersonation.
     """
     refuse_impersonation(request)
     if not user_changes.end_others(user, current_id(request), reason, client_of(request)):

@@ -233,7 +233,7 @@ class TestItsEnd:
         for given in (CODE, ANOTHER):
             before = failed.count()
             response = answer(browser, given)
-            # Whoever has kept an old one may not know the password any more.
+            # Somebody who has kept an old one may not know the password any more.
             assert failed.count() - before == (0 if end is ENDS["after ten minutes"] else 1)
             assert (response.status_code, response.content, response.headers) == (401, wrong.content, wrong.headers)
             assert response.cookies.keys() == wrong.cookies.keys()
