@@ -1,4 +1,4 @@
-"""Error handlers: they answer with problems (`tokens.web.problems`), in the format that the client accepts."""
+"""Error handlers: they answer with problems (`tokens.web.http.problems`), in the format that the client accepts."""
 
 import sys
 from collections.abc import Callable

@@ -64,7 +64,7 @@ class Refused(Exception):
 
 
 class Party(Protocol):
-    """What a passkey is bound to (`tokens.web.relying_party`)."""
+    """What a passkey is bound to (`tokens.web.http.relying_party`)."""
 
     @property
     def id(self) -> str: ...

@@ -29,7 +29,7 @@ from tests.hashers import CheapArgon2
 from tokens import testing
 from tokens.service import acknowledgements, throttles
 from tokens.service.revocation_feed import feed, feed_of
-from tokens.web import paths
+from tokens.web.http import paths
 
 # Each test with other URLs makes resolvers, and each of these a context variable, which stays in the context for ever.
 # Every call between sync and async code copies them all, so that late tests would take forty times as long.

@@ -18,7 +18,7 @@ from tokens.conf import SETTINGS
 from tokens.protocol import access_tokens
 from tokens.service import throttles
 from tokens.service.revocation_feed import RESPITE
-from tokens.web import cookie_names
+from tokens.web.http import cookie_names
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
 

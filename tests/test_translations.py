@@ -19,7 +19,7 @@ from django.test import Client
 from django.utils import translation
 
 from tests.browsers import FIREFOX, login, refresh
-from tokens.web import problems
+from tokens.web.http import problems
 
 ROOT = Path(__file__).parent.parent
 APPS = ["accounts", "factors", "tokens"]

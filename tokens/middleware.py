@@ -22,24 +22,17 @@ from tokens.service.claims import ClaimsHookFailed
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import (
-    bodies,
-    cookie_names,
-    deferred,
-    incoming,
-    outgoing,
-    possession,
-    problems,
-    tenants,
-    waiting,
-)
-from tokens.web.client import distrust_scheme
+from tokens.web import bodies, incoming, outgoing, possession, tenants
+from tokens.web.django import deferred
 from tokens.web.exchange import attach, peek, refuse_impersonation, required_exchange
 from tokens.web.factors import StrongerRequired
 from tokens.web.flow import arun, run
+from tokens.web.http import cookie_names, problems
+from tokens.web.http.client import distrust_scheme
+from tokens.web.http.origins import is_unsafe
+from tokens.web.http.problems import DATABASE_DOWN
 from tokens.web.opening import SignInRefused
-from tokens.web.origins import is_unsafe
-from tokens.web.problems import DATABASE_DOWN
+from tokens.web.operations import reopenable
 
 
 class TokenMiddleware(AuthenticationMiddleware):
@@ -133,10 +126,10 @@ class TokenMiddleware(AuthenticationMiddleware):
         if isinstance(exception, Throttled):
             return problems.respond(request, problems.throttled(request, exception))
         if isinstance(exception, SessionEnded):
-            problem, more = waiting.problem_of(request)
+            problem, more = reopenable.problem_of(request)
             return problems.respond(request, problem, **more)
         if isinstance(exception, SignInRefused):
-            return HttpResponseForbidden()  # `tokens.web.refusals` replaces it.
+            return HttpResponseForbidden()  # `tokens.web.operations.refusals` replaces it.
         if isinstance(exception, RefreshTokenRequired):
             return problems.respond(request, problems.REFRESH_TOKEN_REQUIRED)
         if isinstance(exception, StrongerRequired):

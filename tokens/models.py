@@ -130,7 +130,7 @@ class RefreshToken(models.Model):
     methods = models.TextField(_("authenticated by"), blank=True, default="", db_default="")
     """The authentication methods with their times (`tokens.protocol.methods`), or "" if they are not known."""
     backend = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
-    """The dotted path of the backend of the sign-in, if it matters (`tokens.service.standing`)."""
+    """The dotted path of the backend of the sign-in, if it matters (`tokens.service.user_rules`)."""
     remember = models.BooleanField(_("remembered"), default=False)
     idle_expires_at = InstantField(_("ends if unused"))
     expires_at = InstantField(_("ends in any case"))

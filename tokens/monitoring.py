@@ -32,8 +32,8 @@ from tokens.database.transactions import bounded, writer
 from tokens.metrics import GaugeMetricFamily, Metric
 from tokens.models import RefreshToken
 from tokens.service.purge import Run, last_run
-from tokens.web import problems
-from tokens.web.client import distrust_scheme, is_within
+from tokens.web.http import problems
+from tokens.web.http.client import distrust_scheme, is_within
 
 PATIENCE = 2.0
 """Seconds that the database may take to accept a connection and to answer."""

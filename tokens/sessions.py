@@ -48,39 +48,28 @@ from tokens.hashers import password_spellings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import auth_hash, devices, events, queries, reauthentication, revocation, trust
 from tokens.service.addresses import user_of
+from tokens.service.canonical_names import canonical
 from tokens.service.claims import ClaimsSession
 from tokens.service.client import Client
 from tokens.service.impersonation import ImpersonationRefused
-from tokens.service.names import canonical
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.users import SessionEnded
-from tokens.web import (
-    account_sessions,
-    attempts,
-    django_session,
-    expiry,
-    factors,
-    impersonation,
-    pending,
-    possession,
-    problems,
-    reopening,
-    session,
-    staff,
-    tenants,
-)
-from tokens.web.answers import answered
-from tokens.web.client import client_of
+from tokens.web import attempts, factors, possession, tenants
+from tokens.web.django import django_session, expiry
 from tokens.web.exchange import current_id, exchange_of
 from tokens.web.factors import Factor
-from tokens.web.mailing import may_send, throttle
+from tokens.web.http import problems
+from tokens.web.http.client import client_of
+from tokens.web.http.relying_party import relying_party
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
-from tokens.web.one_factor import sign_in_by
 from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
-from tokens.web.recovery import account_recovered, recover_account
-from tokens.web.relying_party import relying_party
-from tokens.web.step_up import factors_for, requires
+from tokens.web.operations import account_sessions, impersonation, pending, reopening, session, staff
+from tokens.web.operations.factor_answers import answered
+from tokens.web.operations.mailing import may_send, throttle
+from tokens.web.operations.one_factor import sign_in_by
+from tokens.web.operations.recovery import account_recovered, recover_account
+from tokens.web.operations.step_up import factors_for, requires
 from tokens.web.trust import end_device_trust, is_device_trusted
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Web sockets: ASGI middlewares, for Channels and for any other ASGI application. They do not need Channels.
+"""Web sockets: ASGI middlewares, for Channels and for any other ASGI application, with or without Channels.
 
 A web socket does not pass `tokens.middleware`. In the place of Channels' ``AuthMiddlewareStack``::
 
@@ -23,9 +23,9 @@ It finds out who opens a socket, and closes the socket when the session ends:
 A handshake works for the tenant that TENANT_HOOK names. The hook gets a request with the attribute ``scope``. No
 middleware of Django has selected the tenant's schema, so TENANT_CONTEXT does it.
 
-One task for each event loop watches all of its sockets. It reads the revocation feed, which all requests of the process
-share, and asks for the sessions that may have expired in one query. While the database does not answer, sockets stay
-open, with REVOCATION_STRICT they are closed with `TRY_AGAIN`.
+One task for each event loop watches all of its sockets. It reads the revocation feed of the process, and asks for the
+sessions that may have expired in one query. While the database does not answer, sockets stay open. With
+REVOCATION_STRICT they are closed with `TRY_AGAIN`.
 
 `LiveSessionMiddleware` is for projects whose sockets take the user from Django's session.
 """
@@ -44,14 +44,15 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error, connections
-from django.http import HttpRequest, parse_cookie
+from django.http import HttpRequest
 from django.utils import timezone
 
 from tokens.protocol.access_tokens import AccessToken
-from tokens.service import events, queries, standing
+from tokens.service import events, queries, user_rules
 from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed_of
-from tokens.web import django_session, handshake, tenants
-from tokens.web.problems import DATABASE_DOWN
+from tokens.web import handshake, tenants
+from tokens.web.django import django_session
+from tokens.web.http.problems import DATABASE_DOWN
 from tokens.web.user import primary_key
 
 Scope = dict[str, Any]
@@ -96,7 +97,7 @@ class TokenAuthMiddleware:
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
-        request = request_of(scope)
+        request = handshake.request_of(scope)
         with tenants.entered(request):
             return await self._open(request, scope, receive, send)
 
@@ -242,18 +243,18 @@ def _ended_of_tenant(sockets: list[_Socket]) -> list[tuple[_Socket, int]]:
 
 
 def _of_nobody(sockets: list[_Socket]) -> Iterator[_Socket]:
-    """Yield the sockets of users whom the project's own rules do not let act any more (`tokens.service.standing`).
+    """Yield the sockets of users whom the project's own rules do not let act any more (`tokens.service.user_rules`).
 
     Such a rule writes nothing that could be heard of, so it is asked once for each user.
     """
-    if not standing.is_asked():
+    if not user_rules.is_asked():
         return
     known: dict[tuple[str, str], bool] = {}
     for socket in sockets:
         key = socket.subject, socket.backend
         if key not in known:
             try:
-                known[key] = standing.current(primary_key(socket.subject), socket.backend) is not None
+                known[key] = user_rules.current(primary_key(socket.subject), socket.backend) is not None
             except Error:
                 raise
             except Exception as error:  # A fault of the project's code must not keep the other sockets open.
@@ -261,26 +262,6 @@ def _of_nobody(sockets: list[_Socket]) -> Iterator[_Socket]:
                 known[key] = True
         if not known[key]:
             yield socket
-
-
-def request_of(scope: Scope) -> HttpRequest:
-    """Return a request with the headers of a handshake. Several ``Cookie`` headers are one (RFC 9113 section 8.2.3)."""
-    request = HttpRequest()
-    request.method, request.path = "GET", scope.get("path", "")
-    request.path_info = request.path
-    # A handshake without a Host is for no host of ours.
-    request.META.update(SERVER_NAME="", SERVER_PORT="")
-    request.scope = scope  # type: ignore[attr-defined]
-    for name, value in scope.get("headers", ()):
-        if b"_" in name:
-            continue  # It would be read as another header, as in Django.
-        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        text = value.decode("latin-1")
-        if key in request.META:
-            text = f"{request.META[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
-        request.META[key] = text
-    request.COOKIES = parse_cookie(request.META.get("HTTP_COOKIE", ""))
-    return request
 
 
 def _identify(request: HttpRequest) -> Opener:
@@ -338,7 +319,7 @@ class LiveSessionMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
-        with tenants.entered(request_of(scope)):
+        with tenants.entered(handshake.request_of(scope)):
             session = scope.get("session")
             if session is not None and not await sync_to_async(_is_live)(session):
                 scope = {**scope, "session": _empty_session(), "user": AnonymousUser()}

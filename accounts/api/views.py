@@ -1,4 +1,4 @@
-"""The views of the API of accounts, which docs/reference/api.md lists. Errors are problems (`tokens.web.problems`).
+"""The views of the API of accounts, which docs/reference/api.md lists. Errors are `tokens.web.http.problems`.
 
 Views for anonymous users answer 202 with the same text, whether an account exists or not.
 """

@@ -49,10 +49,10 @@ from tokens.protocol.access_tokens import REGISTERED, TYPE, AccessToken, Invalid
 from tokens.protocol.rotation import Decision
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import revoke
-from tokens.web import cookies
-from tokens.web.client import client_of
-from tokens.web.cookie_names import DEVICE, OF_MODE
 from tokens.web.exchange import Exchange, required_exchange
+from tokens.web.http import cookies
+from tokens.web.http.client import client_of
+from tokens.web.http.cookie_names import DEVICE, OF_MODE
 
 OUTCOMES = {
     None: "served",

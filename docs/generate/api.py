@@ -10,8 +10,8 @@ from django.utils import translation
 from config.schema import Schema
 from docs.generate.markdown import prose, table
 from tokens.api.base import ApiView, Public
-from tokens.web import problems
-from tokens.web.problems import Problem
+from tokens.web.http import problems
+from tokens.web.http.problems import Problem
 
 JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", problems.CONTENT_TYPE
 EVERYWHERE = {

@@ -1,4 +1,4 @@
-"""The views of the API of factors, which docs/reference/api.md lists. Errors are problems (`tokens.web.problems`)."""
+"""The views of the API of factors, which docs/reference/api.md lists. Errors are `tokens.web.http.problems`."""
 
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request

@@ -1,7 +1,7 @@
 """Passkeys: created, used to sign in and to answer for a user who is known, renamed, removed.
 
 What answers for a user who is known locks only the row of its passkey. A sign-in locks the user first
-(`tokens.web.one_factor`).
+(`tokens.web.operations.one_factor`).
 """
 
 import secrets

@@ -10,9 +10,9 @@ from django.test import Client
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import UserFactory
 from tests.tokens.edge import EXPIRED, set_by, who
-from tests.tokens.web.test_django_sign_in import copy_of
+from tests.tokens.web.django.test_django_sign_in import copy_of
 from tokens.models import RefreshToken, SecurityEvent
-from tokens.web.marks import SESSION_ID
+from tokens.web.django.session_data import SESSION_ID
 
 pytestmark = [
     pytest.mark.django_db,

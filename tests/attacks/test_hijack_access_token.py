@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.contrib.test_hijack import everybody
 from tests.tokens.web.impersonation import _urls, by_function, by_hijack
 from tokens.models import RefreshToken
-from tokens.web.django_sign_in import MARK, OUR_BACKEND
+from tokens.web.django.django_sign_in import MARK, OUR_BACKEND
 
 __all__ = ["_serves_all", "_urls", "everybody"]
 

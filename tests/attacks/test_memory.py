@@ -22,7 +22,8 @@ from tokens.protocol import access_tokens
 from tokens.protocol.bounded_cache import OVERHEAD, SHARE, BoundedCache
 from tokens.service import devices, throttles
 from tokens.service.client import Client
-from tokens.web import client, cookie_names, django_session
+from tokens.web.django import django_session
+from tokens.web.http import client, cookie_names
 
 MB = 2**20
 LONG = 16_384
@@ -33,9 +34,9 @@ CONTAINERS = {"dict", "set", "list", "deque", "OrderedDict", "defaultdict", "Bou
 LISTED = {
     # Budgets in bytes, and texts whose length is limited before they become keys. `FILLED` measures these.
     "tokens.protocol.access_tokens.Codec.__init__.self._good": "verified tokens, within a budget",
-    "tokens.web.cookie_names._parsed": "Cookie headers, within a budget",
-    "tokens.web.django_session._examined": "session cookies, within a budget",
-    "tokens.web.client._short_peer": "addresses of at most 100 characters",
+    "tokens.web.http.cookie_names._parsed": "Cookie headers, within a budget",
+    "tokens.web.django.django_session._examined": "session cookies, within a budget",
+    "tokens.web.http.client._short_peer": "addresses of at most 100 characters",
     "tokens.protocol.bounded_cache.BoundedCache.__init__.self._entries": "within the budget",
     "tokens.protocol.bounded_cache.BoundedCache.__init__.self._sizes": "one for each entry",
     # Keys of a fixed size. Each needs a session or a row.
@@ -60,14 +61,14 @@ LISTED = {
     "tokens.conf._good_of_tenants": "verified tokens of all tenants, within a budget",
     "tokens.conf.reading.read": "one",
     "tokens.hashers._turns": "one",
-    "tokens.web.client._scheme_header": "one",
-    "tokens.web.session_cookie.session_cookie_settings": "one",
-    "tokens.web.client._trusted_proxies": "one",
-    "tokens.web.cookies._names": "one",
+    "tokens.web.http.client._scheme_header": "one",
+    "tokens.web.django.session_cookie.session_cookie_settings": "one",
+    "tokens.web.http.client._trusted_proxies": "one",
+    "tokens.web.http.cookies._names": "one",
     "tokens.web.cors._allows_some": "one",
-    "tokens.web.cookies._http_date": "4 times",
-    "tokens.web.paths.auth_api": "one",
-    "tokens.web.paths._refreshing_themselves": "one",
+    "tokens.web.http.cookies._http_date": "4 times",
+    "tokens.web.http.paths.auth_api": "one",
+    "tokens.web.http.paths._refreshing_themselves": "one",
     "tokens.database.prepared._Reader.__init__.self.names": "our prepared statements",
     "tokens.contrib.coming_over.sources.installed": "three",
     "tokens.database.statements.Read.__init__.self._compiled": "one for each database",
@@ -75,7 +76,7 @@ LISTED = {
     "tokens.database.statements._change": "32 statements by model and columns",
     "tokens.service.queries._prepared_newest": "one for each database",
     "tokens.service.rotation_statement._statement": "one for each database",
-    "tokens.service.standing.is_asked": "one answer",
+    "tokens.service.user_rules.is_asked": "one answer",
     "tokens.service.triggers._installed": "databases and schemas",
     "config.settings.DEBUG_HOSTS": "a setting",
     "config.csp.policy": "8, by directives in the code",

@@ -8,7 +8,7 @@ from django.test import Client
 
 from tests.browsers import AsyncBrowser, login, post
 from tests.tokens.edge import who
-from tests.tokens.web.test_cookie_headers import answer
+from tests.tokens.web.http.test_cookie_headers import answer
 
 pytestmark = [
     pytest.mark.django_db,

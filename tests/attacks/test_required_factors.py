@@ -24,7 +24,7 @@ from tokens.contrib import rest_framework as adapter
 from tokens.models import RefreshToken
 from tokens.service.opening import with_methods
 from tokens.sockets import _identify
-from tokens.web import django_session
+from tokens.web.django import django_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

@@ -20,7 +20,7 @@ from tests.tokens.edge import who
 from tests.tokens.web.impersonation import by_function, by_hijack
 from tokens import sessions
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.web import admission
+from tokens.web.operations import admission
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 

@@ -13,9 +13,9 @@ from accounts.models import User
 from tests.browsers import REFRESH
 from tests.factories import UserFactory
 from tests.tokens.edge import EXPIRED, set_by, who
+from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web.django_session_urls import BACKEND
 from tests.tokens.web.promise_urls import urlpatterns as promises
-from tests.tokens.web.test_django_sign_in import copy_of
 from tests.urls import handler400, handler403, handler404, handler500
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all

@@ -21,7 +21,7 @@ from config.urls import urlpatterns as project
 from tests.docs.blocks import blocks
 from tokens import sessions
 from tokens.api.public import requires
-from tokens.web import problems
+from tokens.web.http import problems
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
 

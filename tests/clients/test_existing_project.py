@@ -2,7 +2,8 @@
 
 The project (``existing_project``) is served by separate processes, before and after, on either database. Its own tests,
 which know nothing of Latchkey, pass before and after. What Latchkey does in such a project is tested in
-``shop/latchkey_tests.py``, and what it does with the sessions of Django in ``tests/tokens/web/test_django_session.py``.
+``shop/latchkey_tests.py``, and what it does with the sessions of Django in
+``tests/tokens/web/django/test_django_session.py``.
 """
 
 import re

@@ -16,7 +16,7 @@ from tests.factors.passkey_steps import BY_PASSKEY, FACTOR, PASSKEYS, begin, cre
 from tests.parallel import at_once
 from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tokens.models import RefreshToken
-from tokens.web import one_factor
+from tokens.web.operations import one_factor
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql")]
 

@@ -146,7 +146,7 @@ class TestRefreshing:
 
 
 def test_over_plain_http_the_cookies_have_no_prefix_and_are_not_secure(api, user, settings):
-    """`tests.tokens.web.test_cookies` tests those of a server with TLS."""
+    """`tests.tokens.web.http.test_cookies` tests those of a server with TLS."""
     settings.DEBUG, settings.ORIGIN = True, "http://localhost:8000"
     login(api, user)
     assert {"access", "refresh", "device"} <= set(api.cookies)

@@ -19,7 +19,7 @@ from tests.tokens.service.statements import verbs
 from tokens.backends import ModelBackend
 from tokens.models import RefreshToken
 from tokens.protocol.rotation import Decision
-from tokens.service import standing
+from tokens.service import user_rules
 
 HERE = "tests.tokens.test_user_models"
 OURS = "tokens.backends.ModelBackend"
@@ -136,7 +136,7 @@ class TestABackendThatWasRemoved:
         settings.AUTHENTICATION_BACKENDS = left
         assert holder.is_refused()
         assert holder.ending == ("user_disabled", 1)
-        assert standing.current(user.pk, f"{HERE}.Removed") is None
+        assert user_rules.current(user.pk, f"{HERE}.Removed") is None
 
     def test_leaves_sessions_alone_whose_backend_is_not_known(self, user, settings):
         holder = Holder(user)

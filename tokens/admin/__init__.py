@@ -26,10 +26,10 @@ from django.utils.translation import ngettext
 
 from tokens.admin import dashboard
 from tokens.models import Device, RefreshToken, SecurityEvent
-from tokens.service import binding, required, trust
-from tokens.service.methods import dated, of_event
+from tokens.service import binding, required_factors, trust
+from tokens.service.method_labels import dated, of_event
 from tokens.service.revocation import revoke_all
-from tokens.web.client import client_of
+from tokens.web.http.client import client_of
 
 MAX_LISTED = 10_000
 """Rows that a list counts and shows."""
@@ -188,7 +188,7 @@ class RefreshTokenAdmin(ReadOnlyAdmin):
         now = timezone.now()
         if session.is_idle(now):
             return _("idle")
-        if now < session.ends_at and required.lacks_factor(session, now):
+        if now < session.ends_at and required_factors.lacks_factor(session, now):
             return _("lacks a factor")
         return _("expired") if now >= session.ends_at else _("live")
 

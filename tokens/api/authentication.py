@@ -6,9 +6,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tokens.web.bearer import bearer_token
 from tokens.web.exchange import exchange_of
-from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.http.bearer import bearer_token
+from tokens.web.http.origins import is_cross_origin, is_unsafe
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -24,10 +24,12 @@ from tokens.api.authentication import TokenAuthentication
 from tokens.api.errors import ProblemError, answer_with_problem
 from tokens.api.serializers import ProofInput, valid
 from tokens.protocol.access_tokens import AccessToken
-from tokens.web import answers, bodies, factors, problems
+from tokens.web import bodies, factors
 from tokens.web.attempts import authenticate
 from tokens.web.exchange import Exchange, exchange_of, refuse_impersonation, required_exchange
-from tokens.web.origins import is_cross_origin, is_unsafe
+from tokens.web.http import problems
+from tokens.web.http.origins import is_cross_origin, is_unsafe
+from tokens.web.operations import factor_answers
 from tokens.web.possession import Proof
 
 MAX_BODY = 64 * 1024
@@ -169,7 +171,7 @@ def answered(request: Request, given: Mapping[str, Any], password: str) -> Any:
         return authenticated(request, given[password])
     if "method" not in given:
         return None
-    user = answers.answered(request._request, given["method"], given["answer"])
+    user = factor_answers.answered(request._request, given["method"], given["answer"])
     if user is None:
         raise ProblemError(problems.INVALID_CREDENTIALS)
     return user

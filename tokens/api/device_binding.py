@@ -26,9 +26,10 @@ from tokens.service import binding
 from tokens.service.binding import Challenge, Unheld
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import claim_cookie, cookies, possession, problems
-from tokens.web.client import client_of
-from tokens.web.problems import CONTENT_TYPE, Problem
+from tokens.web import possession
+from tokens.web.http import claim_cookie, cookies, problems
+from tokens.web.http.client import client_of
+from tokens.web.http.problems import CONTENT_TYPE, Problem
 
 _EXAMPLE = dbsc.configuration(
     UUID("01a20a65-5189-764f-8426-b0731478d342"),

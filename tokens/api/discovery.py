@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import cache_control
 
 from tokens.conf import keyring, token_settings
-from tokens.web import paths
+from tokens.web.http import paths
 
 JWKS_MAX_AGE = 300
 """Seconds that verifiers may keep the public keys. A new key must be a fallback for longer than this."""

@@ -1,4 +1,4 @@
-"""Turns exceptions into problems (`tokens.web.problems`): our own, those of REST framework, and those of other apps.
+"""Turns exceptions into `tokens.web.http.problems`: our own, those of REST framework, and those of other apps.
 
 A project can set `answer_with_problem` as REST framework's ``EXCEPTION_HANDLER`` for its own views.
 """
@@ -18,10 +18,11 @@ from tokens.protocol.access_tokens import AccessToken
 from tokens.service.possession import RefreshTokenRequired
 from tokens.service.throttles import Throttled
 from tokens.service.users import SessionEnded
-from tokens.web import problems, waiting
 from tokens.web.exchange import exchange_of
 from tokens.web.factors import StrongerRequired
-from tokens.web.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
+from tokens.web.http import problems
+from tokens.web.http.problems import CONTENT_TYPE, DATABASE_DOWN, Problem, throttled
+from tokens.web.operations import reopenable
 
 
 class ProblemError(exceptions.APIException):
@@ -58,7 +59,7 @@ def answer_with_problem(error: Exception, context: dict[str, Any]) -> Response |
     more = {"errors": error.detail} if isinstance(error, exceptions.ValidationError) else getattr(error, "more", {})
     # Of a token that the view has accepted. A view for everyone, such as the refresh, answers another token.
     if problem is problems.SESSION_ENDED and isinstance(context["request"].auth, AccessToken):
-        problem, more = waiting.problem_of(context["request"])
+        problem, more = reopenable.problem_of(context["request"])
     set_rollback()
     headers = dict(problem.headers)
     if isinstance(error, exceptions.MethodNotAllowed):

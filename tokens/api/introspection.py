@@ -27,8 +27,8 @@ from tokens.conf import codec, introspection_clients, token_settings
 from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service import events
 from tokens.service.queries import is_active
-from tokens.web import problems
-from tokens.web.client import client_of
+from tokens.web.http import problems
+from tokens.web.http.client import client_of
 
 MAX_PARAMETERS = 20
 CLAIMS = ("sub", "client_id", "exp", "iat", "iss", "aud", "jti", "sid", "auth_time", "amr", "acr", "act")

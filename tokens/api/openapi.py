@@ -11,7 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from tokens.api.schema import Operation, ProblemOutput
-from tokens.web.problems import CONTENT_TYPE, Problem
+from tokens.web.http.problems import CONTENT_TYPE, Problem
 
 
 class CookieOrBearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The view that takes the answer to a factor, when the policy asks for more than a password (`tokens.web.pending`)."""
+"""The view that takes the answer to a factor in a pending sign-in (`tokens.web.operations.pending`)."""
 
 from django.http import HttpResponse, JsonResponse
 from rest_framework.request import Request
@@ -8,7 +8,8 @@ from tokens.api.errors import ProblemError
 from tokens.api.schema import FACTOR_EXAMPLE, FactorOutput, Operation
 from tokens.api.serializers import FactorInput, valid
 from tokens.api.views import NO_STORE, granted
-from tokens.web import pending, pending_cookie, problems
+from tokens.web.http import pending_cookie, problems
+from tokens.web.operations import pending
 
 
 class Factor(Public):

@@ -1,4 +1,4 @@
-"""A permission for views of REST framework, also for those of other apps: step-up (`tokens.web.step_up`)."""
+"""A permission for views of REST framework, also for those of other apps: step-up (`tokens.web.operations.step_up`)."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from tokens.api.errors import ProblemError
-from tokens.web import problems, step_up
+from tokens.web.http import problems
+from tokens.web.operations import step_up
 
 
 def requires(*, acr: str = "", max_age: int | timedelta | None = None) -> type[BasePermission]:

@@ -10,7 +10,7 @@ from tokens.api.permissions import requires
 from tokens.api.schema import PROVEN, SIGNED_IN, AskedOutput, FactorOutput, GrantOutput, Operation, Parameter
 from tokens.api.serializers import Flag, ProofInput, SignInInput, Text, text_of, valid
 from tokens.api.views import Me, granted
-from tokens.web import problems
+from tokens.web.http import problems
 
 __all__ = [
     "PROVEN",

@@ -12,8 +12,8 @@ from rest_framework import serializers
 
 from tokens.conf import MODES
 from tokens.service.addresses import address_field
-from tokens.web import problems
-from tokens.web.problems import Problem
+from tokens.web.http import problems
+from tokens.web.http.problems import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service.addresses import address_field
 from tokens.service.devices import MAX_NAME, without_control_characters
 from tokens.service.issuing import IssuedTokens
-from tokens.web import reopening
+from tokens.web.operations import reopening
 
 _NAMES_OF_USERS = ("username", "email", "login", "user")
 _OTHER_NAMES = {

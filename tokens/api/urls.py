@@ -7,7 +7,7 @@ from tokens.api.base import endpoint
 from tokens.api.device_binding import DeviceRefresh, DeviceRegister
 from tokens.api.introspection import Introspect
 from tokens.api.pending import Factor
-from tokens.web.paths import DEVICE_REFRESH, DEVICE_REGISTER, FACTOR
+from tokens.web.http.paths import DEVICE_REFRESH, DEVICE_REGISTER, FACTOR
 
 app_name = "tokens"
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The views of the API. docs/reference/api.md lists what each answers. Errors are problems (`tokens.web.problems`)."""
+"""The views of the API. docs/reference/api.md lists what each answers. Errors are `tokens.web.http.problems`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -46,10 +46,12 @@ from tokens.service import queries, reauthentication, service_tokens
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import cookies, factors, possession, problems, reopening, session, signing_out, waiting
+from tokens.web import factors, possession
 from tokens.web.attempts import authenticate
-from tokens.web.cookies import Presented
 from tokens.web.exchange import refuse_impersonation
+from tokens.web.http import cookies, problems
+from tokens.web.http.cookies import Presented
+from tokens.web.operations import reopenable, reopening, session, signing_out
 from tokens.web.possession import IN_BODY, Proof
 
 PAGE = 50
@@ -99,7 +101,7 @@ class Refresh(Public):
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
         if refusal.idle:
-            raise ProblemError(problems.of_idle(refusal.idle), **waiting.members_of(refusal.idle))
+            raise ProblemError(problems.of_idle(refusal.idle), **reopenable.members_of(refusal.idle))
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -172,7 +174,7 @@ class Reauthenticate(ApiView):
             return JsonResponse({"options": options}, headers=NO_STORE)
         issued = grant(request._request, answered(request, given, "password"))
         if issued is None:
-            problem, more = waiting.problem_of(request._request)
+            problem, more = reopenable.problem_of(request._request)
             raise ProblemError(problem, **more)
         return granted(issued)
 
@@ -302,7 +304,7 @@ def signed_in(request: Request, user: Any, given: Mapping[str, Any]) -> JsonResp
     """Open a session for a user who has just authenticated, and return the response with its tokens.
 
     ``given`` is a valid `SignInInput`. Raise `ProblemError` if the user is not any more what they were, and what
-    `tokens.web.session.open_session` raises.
+    `tokens.web.operations.session.open_session` raises.
     """
     try:
         issued = session.open_session(

@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve
 from django.utils.module_loading import import_string
 
 from tokens.conf import read
-from tokens.web.paths import auth_api
+from tokens.web.http.paths import auth_api
 
 MIDDLEWARE = "tokens.middleware.TokenMiddleware"
 DJANGO_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"

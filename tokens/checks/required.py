@@ -15,7 +15,7 @@ from tokens.checks.settings import takes, wrong_hook
 from tokens.conf import NOBODY, is_given, read
 from tokens.conf.hooks import REQUIRING
 from tokens.web.factors import Factor, may_be_strong
-from tokens.web.refusals import PAGE
+from tokens.web.operations.refusals import PAGE
 
 BASIC = "BasicAuthentication"
 

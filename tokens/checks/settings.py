@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from tokens.backends import ModelBackend
 from tokens.conf import read
 from tokens.conf.methods import NAME
-from tokens.web.django_sign_in import OUR_BACKEND
+from tokens.web.django.django_sign_in import OUR_BACKEND
 from tokens.web.factors import Factor
 
 HOOKS = ("CLAIMS_HOOK", "SIGN_IN_POLICY", "TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")

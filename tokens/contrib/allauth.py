@@ -15,7 +15,7 @@ from django.conf import settings
 
 from tokens.models import RefreshToken
 from tokens.service import revocation, trust
-from tokens.web.marks import SESSION_ID
+from tokens.web.django.session_data import SESSION_ID
 
 
 class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]

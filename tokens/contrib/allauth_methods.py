@@ -25,8 +25,8 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from tokens.service.impersonation import ImpersonationRefused
-from tokens.web import session as own_session
 from tokens.web.methods import ATTRIBUTE, asked, proved
+from tokens.web.operations import session as own_session
 
 _USER_SESSION_KEY = "account_authentication_methods_user"
 """The key in Django's session of the user whom the records are about."""

@@ -32,8 +32,9 @@ from tokens.service import users
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.users import SessionEnded
-from tokens.web import django_session, impersonation, last_login
+from tokens.web.django import django_session, last_login
 from tokens.web.exchange import required_exchange
+from tokens.web.operations import impersonation
 
 _HISTORY = "hijack_history"
 """The key in Django's session of the primary keys of the actors. django-hijack releases the last one."""

@@ -16,7 +16,7 @@ from typing import Any
 from django.apps import apps
 from rest_framework import authentication, exceptions
 
-from tokens.web import admission
+from tokens.web.operations import admission
 
 _GUARDED = "_tokens_guarded"
 _ASKED = "_tokens_asked_about"

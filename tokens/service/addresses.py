@@ -13,7 +13,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
-from tokens.service.names import canonical
+from tokens.service.canonical_names import canonical
 
 _BY_ADDRESS = _("There is no active account with this e-mail address and password.")
 _BY_EITHER = _("There is no active account with this user name or e-mail address and password.")

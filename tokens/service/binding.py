@@ -44,14 +44,14 @@ from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import dbsc
 from tokens.protocol.dbsc import InvalidProof, Proof
 from tokens.protocol.rotation import begin
-from tokens.service import events, issuing, lifetimes, required, throttles
+from tokens.service import events, issuing, lifetimes, required_factors, throttles
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
-from tokens.service.hourly import note_unproven
+from tokens.service.hourly_events import note_unproven
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, begin_generation, end, refuse
-from tokens.service.standing import may_act
+from tokens.service.user_rules import may_act
 
 MODES = frozenset({COOKIE, SCOPED})
 """The storage modes in which a session can be bound: those whose access cookie belongs to one host.
@@ -177,7 +177,7 @@ def _register(
             if (
                 row is None
                 or row.state(row.now).ended
-                or required.lacks_factor(row, row.now)
+                or required_factors.lacks_factor(row, row.now)
                 or not may_act(row.user, row.backend)
                 or renewed_digest(row, row.user) is None
             ):
@@ -223,7 +223,7 @@ def refresh(
     the request is refused, and the session is left to its idle end, because any client can leave a cookie out.
 
     If DEVICE_BOUND is switched off, bound sessions stay bound, and pending keys stay pending. If the session lacks a
-    factor (`tokens.service.required`), the browser deletes the key, and the user signs in anew.
+    factor (`tokens.service.required_factors`), the browser deletes the key, and the user signs in anew.
 
     Raise `OperationalError` if the database does not answer. The browser can then try again.
     """
@@ -262,7 +262,7 @@ def _answer(row: RefreshToken, text: str | None, client: Client) -> IssuedTokens
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
         return end(row, _Reason.PASSWORD_CHANGED, client)
-    if required.lacks_factor(row, now):
+    if required_factors.lacks_factor(row, now):
         return refuse("idle", row.id)
     if text is None:
         return _challenge(row, NO_PROOF)

@@ -1,4 +1,4 @@
-"""Who sent a request: the address, the browser or app, and the token of the device. `tokens.web.client` fills it in."""
+"""Who sent a request: address, browser or app, and the token of the device. `tokens.web.http.client` fills it in."""
 
 import ipaddress
 from dataclasses import dataclass, field

@@ -32,13 +32,13 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, required, users
+from tokens.service import auth_hash, devices, events, issuing, required_factors, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import open_session
 from tokens.service.possession import is_token_of
 from tokens.service.revocation import revoke
-from tokens.service.standing import may_act
+from tokens.service.user_rules import may_act
 from tokens.service.users import SessionEnded
 
 LIFETIME = timedelta(hours=1)
@@ -237,7 +237,7 @@ def _own(rows: RefreshTokenQuerySet, actor: Any, client: Client) -> RefreshToken
         raise ImpersonationRefused
     if own.user_id != actor.pk or auth_hash.renewed_digest(own, actor) is None:
         raise SessionEnded
-    if required.lacks_factor(own, own.now):
+    if required_factors.lacks_factor(own, own.now):
         raise SessionEnded  # The actor signs in anew, and proves one.
     if not _is_on_device(own, client):
         raise ImpersonationRefused

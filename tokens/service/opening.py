@@ -17,7 +17,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import methods, refresh_tokens
 from tokens.protocol.refresh_tokens import SECRET_BYTES
-from tokens.service import auth_hash, devices, events, issuing, lifetimes, standing, trust, users
+from tokens.service import auth_hash, devices, events, issuing, lifetimes, trust, user_rules, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -156,7 +156,7 @@ def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:
 
 
 def _backend(user: Any, given: str, replaced: RefreshToken | None) -> str:
-    if not standing.is_asked():
+    if not user_rules.is_asked():
         return ""
     path: str = given or getattr(user, "backend", "") or (replaced.backend if replaced else "")
     return path[:255]

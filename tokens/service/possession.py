@@ -15,7 +15,7 @@ from tokens.models import RefreshToken
 from tokens.protocol import refresh_tokens
 from tokens.protocol.refresh_tokens import InvalidRefreshToken
 from tokens.protocol.rotation import ENDS_SESSION, Decision, decide
-from tokens.service import auth_hash, required
+from tokens.service import auth_hash, required_factors
 
 
 class Sent(NamedTuple):
@@ -41,7 +41,7 @@ def is_token_of(
     """
     presented = token_of(session, text, modes, old_name=old_name)
     return presented is not None and decide(
-        required.state_of(session, now), presented.generation, now, token_settings().policy
+        required_factors.state_of(session, now), presented.generation, now, token_settings().policy
     ) not in {Decision.REFUSE, Decision.IDLE, *ENDS_SESSION}
 
 

@@ -14,9 +14,9 @@ from tokens.database.expressions import Ago
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, SecurityEvent
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import auth_hash, devices, required
+from tokens.service import auth_hash, devices, required_factors
 from tokens.service.client import Client
-from tokens.service.standing import may_act
+from tokens.service.user_rules import may_act
 
 if TYPE_CHECKING:
     from tokens.database.prepared import Prepared
@@ -187,7 +187,7 @@ def session_of(access: AccessToken) -> RefreshToken | None:
     ):
         return None
     own = own_session(session)
-    return None if own is None or required.lacks_factor(own, session.now) else session
+    return None if own is None or required_factors.lacks_factor(own, session.now) else session
 
 
 def waiting_session(session_id: UUID, subject: str) -> RefreshToken | None:
@@ -207,7 +207,7 @@ def waiting_session(session_id: UUID, subject: str) -> RefreshToken | None:
         or auth_hash.renewed_digest(session, session.user) is None
     ):
         return None
-    return session if session.is_idle(session.now) or required.lacks_factor(session, session.now) else None
+    return session if session.is_idle(session.now) or required_factors.lacks_factor(session, session.now) else None
 
 
 def own_session(session: RefreshToken) -> RefreshToken | None:
@@ -232,7 +232,7 @@ def lacks_factor(session_id: UUID) -> bool:
 
 def _lacks_factor(session: RefreshToken) -> bool:
     own = own_session(session)
-    return own is not None and required.lacks_factor(own, session.now)
+    return own is not None and required_factors.lacks_factor(own, session.now)
 
 
 def is_still_current(session: RefreshToken) -> bool:

@@ -20,7 +20,7 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol import refresh_tokens
 from tokens.protocol.access_tokens import AccessToken, instant
-from tokens.service import events, issuing, lifetimes, possession, refreshing, required, users
+from tokens.service import events, issuing, lifetimes, possession, refreshing, required_factors, users
 from tokens.service.claims import claims_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
@@ -86,7 +86,7 @@ def _answer(
     now, is_idle = session.now, session.is_idle(session.now)
     methods = with_methods(session.methods, proved, now)
     is_enough = not is_idle or lifetimes.is_reopened_by(session, proved)
-    if not is_enough or required.lacks_factor(session, now, methods=methods):
+    if not is_enough or required_factors.lacks_factor(session, now, methods=methods):
         return refreshing.refuse("idle", session.id)
     reopens = reopens or is_idle
     # A factor may say that it was answered some time ago.

@@ -28,13 +28,13 @@ from tokens.service import (
     acknowledgements,
     devices,
     events,
-    hourly,
+    hourly_events,
     issuing,
     lifetimes,
     queries,
-    required,
+    required_factors,
     rotation_statement,
-    standing,
+    user_rules,
 )
 from tokens.service.auth_hash import renewed_digest
 from tokens.service.claims import claims_of
@@ -189,7 +189,7 @@ def _rotate(presented: refresh_tokens.RefreshToken, modes: Collection[str], clie
     `carry_out` follows, and ends the session.
     """
     row = rotation_statement.rotate(presented, modes, client)
-    if row is None or not standing.may_act(row.user, row.backend) or queries.own_session(row) is None:
+    if row is None or not user_rules.may_act(row.user, row.backend) or queries.own_session(row) is None:
         return None
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
@@ -207,12 +207,12 @@ def carry_out(
     ``more``: columns that are set unless the token is refused. The commit then waits for the disk.
     """
     now, policy, own = row.now, token_settings().policy, queries.own_session(row)
-    state = required.state_of(row, now, own)
+    state = required_factors.state_of(row, now, own)
     late, under_way = client.late_session == row.id, client.under_way
     decision = decide(state, presented.generation, now, policy, late=late, under_way=under_way)
     if decision is Decision.REFUSE:
         return refuse(_OVER, row.id)
-    if not standing.may_act(row.user, row.backend):
+    if not user_rules.may_act(row.user, row.backend):
         return end(row, _Reason.USER_DISABLED, client)
     auth_digest = renewed_digest(row, row.user)
     if auth_digest is None:
@@ -244,7 +244,7 @@ def carry_out(
     if not written:
         return None
     if decision in {Decision.REPEAT, Decision.RECOVER}:
-        hourly.note_if_elsewhere(row, now, client)
+        hourly_events.note_if_elsewhere(row, now, client)
     return _issued(row, presented, decision, claims)
 
 
@@ -334,5 +334,5 @@ def _refused_without_key(row: RefreshToken, bound_at: datetime, client: Client) 
     """Reject the refresh token of a bound session, which stays live: the user's browser does not present it."""
     # During the grace the request may have been sent before the first proof.
     if row.now >= bound_at + token_settings().policy.grace:
-        hourly.note_unproven(row, row.now, client, "refresh token")
+        hourly_events.note_unproven(row, row.now, client, "refresh token")
     return refuse(_WITHOUT_KEY, row.id, bound=row)

@@ -179,9 +179,9 @@ def revoke_all(
     """End all of these sessions, in batches that are committed one by one. Return the ids of those that were ended.
 
     ``user`` is given if everything of that user is to end. Then there is an event even if no session was live, because
-    a sign-in in Django's session must not become a session of ours any more (`tokens.web.django_sign_in`). ``on_batch``
-    is called after each commit with the number of sessions that it has ended. The other arguments are those of
-    `revoke`.
+    a sign-in in Django's session must not become a session of ours any more (`tokens.web.django.django_sign_in`).
+    ``on_batch`` is called after each commit with the number of sessions that it has ended. The other arguments are
+    those of `revoke`.
     """
     found: list[UUID] = []
     while batch := revoke(sessions, reason, by=by, client=client, note=note):

@@ -124,7 +124,7 @@ def _idle_until(limits: IdleLimits) -> str:
 
 
 def _may_go_on(required: str, own_methods: Iterable[str], model: Any, quote: Callable[[str], str]) -> str:
-    """Return the SQL for sessions that lack no factor, as far as SQL can tell (`tokens.service.required`)."""
+    """Return the SQL for sessions that lack no factor, as far as SQL can tell (`tokens.service.required_factors`)."""
     if required == NOBODY:
         return ""
     enough = [_has_method(name) for name in (MULTIPLE, *sorted(STRONG.union(own_methods) - {MULTIPLE}))]

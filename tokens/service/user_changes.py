@@ -24,7 +24,7 @@ from tokens.service import auth_hash, devices, events, opening, queries, trigger
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.revocation import end_everything_granted_to, revoke_all
-from tokens.service.standing import may_act
+from tokens.service.user_rules import may_act
 
 _Reason = RefreshToken.Reason
 

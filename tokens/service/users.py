@@ -18,7 +18,7 @@ from django.db.models import Manager, Q
 from tokens.database.statements import Read
 from tokens.models import Device, RefreshToken
 from tokens.service import auth_hash
-from tokens.service.standing import may_act
+from tokens.service.user_rules import may_act
 
 
 class UserChanged(Exception):

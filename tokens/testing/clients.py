@@ -8,7 +8,7 @@ from django.test import AsyncClient, RequestFactory
 from tokens.conf import BODY
 from tokens.testing.guard import only_in_tests
 from tokens.testing.opening import PASSWORD, SignedIn, open_session
-from tokens.web.cookie_names import OF_MODE
+from tokens.web.http.cookie_names import OF_MODE
 from tokens.web.methods import Given
 
 HEADER, ASYNC_HEADER = "HTTP_AUTHORIZATION", "authorization"

@@ -18,9 +18,11 @@ from tokens.models import RefreshToken
 from tokens.service.issuing import IssuedTokens
 from tokens.service.users import UserChanged
 from tokens.testing.guard import only_in_tests
-from tokens.web import django_session, methods, session
+from tokens.web import methods
+from tokens.web.django import django_session
+from tokens.web.http.paths import auth_api
 from tokens.web.methods import Given
-from tokens.web.paths import auth_api
+from tokens.web.operations import session
 
 SETTING_COOKIES = SessionMiddleware, CsrfViewMiddleware, AuthenticationMiddleware
 PASSWORD = ("pwd",)

@@ -1,15 +1,17 @@
 """What a request brings, and what its response carries.
 
-These modules call `tokens.service`, and hold no rule about sessions.
+These modules call `tokens.service`, and hold no rule about sessions. A request passes them in this order:
 
-- `incoming`: whose request it is, before the view. `outgoing`: the response's cookies, after the view.
-- `exchange`: what one request carries from the first to the second.
-- `session`: what views do with the session of their request.
-- `after_view`: carries out what a view has asked of `django.contrib.auth`.
-- `django_session`: keeps Django's own session and ours with the same person. `django_sign_in`: a sign-in that only
-  Django's session knows. `attempts`: which throttles count a sign-in.
-- `cookies`, `client`, `origins`, `paths`, `user`, `problems`, `cors`: one part of HTTP each.
-- `reports`: what an error report and the log show of a request. `requests`: request classes, for ``wsgi.py`` and
-  ``asgi.py``.
-- `flow`: logic that is written once for WSGI and ASGI.
+- `incoming`: whose request it is, before the view. `request_user` and `user`: what the view finds on the request.
+- `operations`: what the view does with the session. `opening` is the one place that opens sessions for sign-ins, and
+  asks the policy. `attempts` says which throttles count a sign-in.
+- `after_view`: carries out what the view has asked of `django.contrib.auth`. `receivers` has noted it.
+- `outgoing`: the response's cookies.
+- `exchange`: what one request carries from the first to the last of them.
+
+`http` is what they know of HTTP, and `django` is Django's own session. `flow` is logic that is written once for WSGI
+and ASGI.
+
+A project's settings, ``wsgi.py`` and ``asgi.py`` name these: `cors`, `policies`, `factors`, `requests` (request
+classes), `bodies` (the size of bodies under ASGI), and `reports` (what an error report and the log show of a request).
 """

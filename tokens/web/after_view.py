@@ -15,11 +15,13 @@ from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import revocation, user_changes
 from tokens.service.users import UserChanged
-from tokens.web import django_session, expiry, opening, signing_out
-from tokens.web.client import client_of
+from tokens.web import opening
+from tokens.web.django import django_session, expiry
 from tokens.web.exchange import Exchange, required_exchange
 from tokens.web.flow import Flow
+from tokens.web.http.client import client_of
 from tokens.web.opening import SignInRefused
+from tokens.web.operations import signing_out
 
 
 def carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:

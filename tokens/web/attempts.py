@@ -31,11 +31,11 @@ from tokens.conf import tenants, token_settings
 from tokens.database.transactions import unless_overtaken, writer
 from tokens.hashers import Asker, Busy, hashing_for
 from tokens.service import addresses, devices, throttles
+from tokens.service.canonical_names import canonical
 from tokens.service.client import Client, network
-from tokens.service.names import canonical
 from tokens.service.throttles import Tally
-from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.http.client import client_of
 from tokens.web.possession import has_refresh_token
 
 ALLOWED_FOR = 3600

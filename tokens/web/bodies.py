@@ -21,9 +21,9 @@ from django.http import HttpRequest, HttpResponse
 
 from tokens.conf import token_settings
 from tokens.service import events
-from tokens.web import problems
-from tokens.web.origins import SAFE_METHODS, is_unsafe
-from tokens.web.problems import Problem
+from tokens.web.http import problems
+from tokens.web.http.origins import SAFE_METHODS, is_unsafe
+from tokens.web.http.problems import Problem
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 """The content types that Django parses itself."""

@@ -14,7 +14,7 @@ from tokens.protocol.access_tokens import AccessToken
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import NOTHING, Proved
-from tokens.web.problems import NOT_AUTHENTICATED, Problem
+from tokens.web.http.problems import NOT_AUTHENTICATED, Problem
 
 _ATTRIBUTE = "_tokens_exchange"
 
@@ -55,7 +55,7 @@ class Exchange:
     session_replaced: bool = False
     """Whether the view got an empty ``request.session`` instead of the one that the cookie names."""
     withheld: Any = None
-    """Django's session, which the view does not get, because ours lacks a factor (`tokens.service.required`)."""
+    """Django's session, which the view does not get: ours lacks a factor (`tokens.service.required_factors`)."""
     session_deleted: bool = False
     """Whether the session that the cookie names was deleted."""
     skipped: bool = False
@@ -79,7 +79,7 @@ class Exchange:
     offers_trust: bool = False
     """Whether the policy has asked for it. The next step then offers to trust the device."""
     draft: Any = None
-    """What a pending sign-in is made of (`tokens.web.admission.Draft`), if the policy asks for more."""
+    """What a pending sign-in is made of (`tokens.web.operations.admission.Draft`), if the policy asks for more."""
     refused_writes: Any = None
     """What keeps the rest of such a view from writing (`tokens.database.refusing`)."""
     signed_out: bool = False
@@ -87,7 +87,7 @@ class Exchange:
     is_over: bool = False
     """Whether the response has left our middleware. A middleware outside of ours may still sign somebody in or out."""
     deferred: Any = None
-    """The examination of Django's session that nobody has asked for yet (`tokens.web.deferred`)."""
+    """The examination of Django's session that nobody has asked for yet (`tokens.web.django.deferred`)."""
     is_lazy: bool = False
     """Whether it may be deferred."""
     is_down: bool = False

@@ -26,7 +26,7 @@ from tokens.hashers import MAX_PASSWORD
 from tokens.models import SecurityEvent
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import MULTIPLE, beyond_knowledge, is_strong, loads
-from tokens.service import events, queries, required, throttles
+from tokens.service import events, queries, required_factors, throttles
 from tokens.service.client import Client
 from tokens.service.opening import NOTHING, Proved
 from tokens.web import methods
@@ -160,7 +160,7 @@ def strong(user: Any) -> dict[str, Factor]:
 
 def is_required_of(user: Any) -> bool:
     """Return whether REQUIRED_FACTORS asks for a factor of this user."""
-    return required.is_required_of(user)
+    return required_factors.is_required_of(user)
 
 
 def may_be_strong(factor: Factor | type[Factor]) -> bool:
@@ -172,7 +172,7 @@ def may_be_strong(factor: Factor | type[Factor]) -> bool:
 def enrolments(user: Any) -> dict[str, Factor]:
     """Return by what a user may set up a factor at a sign-in, by names. Nothing, if they need none or have one."""
     known = [factor for factor in token_settings().known_factors if factor.is_enrolment]
-    if not known or not required.is_required_of(user) or strong(user):
+    if not known or not required_factors.is_required_of(user) or strong(user):
         return {}
     return {factor.name: factor for factor in known if factor.is_available(user)}
 

@@ -7,8 +7,9 @@
     middleware has put there
     an access cookie            verified, and its session is not revoked: authenticated without a query
     a refresh cookie, and
-    a page of another origin    not refreshed: a navigation gets a page that refreshes (`tokens.web.crossing`), anything
-                                else is anonymous, with the reason that the access token has expired
+    a page of another origin    not refreshed: a navigation gets a page that refreshes
+                                (`tokens.web.http.cross_site_page`), anything else is anonymous, with the reason that
+                                the access token has expired
     a refresh cookie            the session is refreshed (`tokens.service.refreshing`): authenticated
     none of them                anonymous: the exchange holds the reason, and the view decides what to answer
 
@@ -16,8 +17,8 @@ A Bearer token is ours if it says so: it is a JWT of our type with our issuer (`
 is for another package, such as django-oauth-toolkit. As in Django, ``request.user`` is then who the cookies say, and
 all rules for requests with cookies hold, the check of the origin too.
 
-Which pages are of another origin is said by `tokens.web.origins`. An unsafe request of theirs is rejected. They can
-cancel each request before its response arrives, so none of them may rotate.
+Which pages are of another origin is said by `tokens.web.http.origins`. An unsafe request of theirs is rejected. They
+can cancel each request before its response arrives, so none of them may rotate.
 
 Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session that is
 not older, or that a refresh would not reject.
@@ -49,18 +50,20 @@ from tokens.service import acknowledgements, possession, queries
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal, is_token_of, refresh
 from tokens.service.revocation_feed import feed, feed_of
-from tokens.web import bodies, cookies, crossing, deferred, django_session, django_sign_in, problems
-from tokens.web.bearer import bearer_token
-from tokens.web.client import presenter_of
-from tokens.web.deferred import Deferred
+from tokens.web import bodies
+from tokens.web.django import deferred, django_session, django_sign_in
+from tokens.web.django.deferred import Deferred
+from tokens.web.django.in_transaction import look
+from tokens.web.django.session_cookie import is_replaced
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
-from tokens.web.looking import look
-from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
-from tokens.web.problems import DATABASE_DOWN, Problem
+from tokens.web.http import cookies, cross_site_page, problems
+from tokens.web.http.bearer import bearer_token
+from tokens.web.http.client import presenter_of
+from tokens.web.http.origins import is_cross_origin, is_unsafe
+from tokens.web.http.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
+from tokens.web.http.problems import DATABASE_DOWN, Problem
 from tokens.web.request_user import auser, set_user, user_of
-from tokens.web.session_cookie import is_replaced
 
 metrics.start_at_zero(metrics.SKIPPED, *((reason,) for reason in sorted({*dbsc.SKIP_REASONS, dbsc.OTHER})))
 
@@ -138,8 +141,8 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
         request.auser = partial(auser, request.user)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
-    if exchange.from_elsewhere and crossing.is_harmless_navigation(request):
-        return Arrival(crossing.page(request))
+    if exchange.from_elsewhere and cross_site_page.is_harmless_navigation(request):
+        return Arrival(cross_site_page.page(request))
     if is_stale and (is_navigation(request) or is_refresh(request)):
         return Arrival(cookies.retry_without_access(request), is_stale)
     return Arrival(None, is_stale)
@@ -169,7 +172,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         return problems.CROSS_ORIGIN, is_stale
     if presented and is_cross_origin(request):
         exchange.from_elsewhere, exchange.problem = True, problems.TOKEN_EXPIRED
-        if not crossing.is_harmless_navigation(request) and django_session.is_possible(request, None):
+        if not cross_site_page.is_harmless_navigation(request) and django_session.is_possible(request, None):
             yield partial(django_session.put_aside_unless_own, request, exchange)
         return None, is_stale
     if presented:
@@ -179,7 +182,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         else:
             _note_issued(answer, exchange)
     if not left_to_view and django_session.is_possible(request, exchange.access):
-        may_open = not is_cross_origin(request) or crossing.is_harmless_navigation(request)
+        may_open = not is_cross_origin(request) or cross_site_page.is_harmless_navigation(request)
         examine = partial(django_session.examine, request, exchange, may_open=may_open)
         if (
             exchange.is_lazy

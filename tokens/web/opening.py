@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from tokens.conf import token_settings
 from tokens.protocol.access_tokens import instant
 from tokens.protocol.methods import is_strong, loads
-from tokens.service import events, opening, required
+from tokens.service import events, opening, required_factors
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved, with_methods
@@ -140,7 +140,7 @@ def _ask_policy(policy: Any, request: Any, user: Any, proved: Proved, actor: Any
 
 def _require(request: Any, user: Any, proved: Proved) -> None:
     """Raise `FactorRequired` if the user lacks a factor that they need, unless they trust this device."""
-    if is_strong(proved) or not required.is_required_of(user):
+    if is_strong(proved) or not required_factors.is_required_of(user):
         return
     if is_device_trusted(request, user):
         return

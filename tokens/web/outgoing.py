@@ -16,23 +16,17 @@ from tokens.models import RefreshToken
 from tokens.protocol import dbsc
 from tokens.service import binding, queries
 from tokens.service.issuing import IssuedTokens
-from tokens.web import (
-    after_view,
-    aside,
-    claim_cookie,
-    cookies,
-    django_session,
-    pending_cookie,
-    problems,
-    refusals,
-)
-from tokens.web.bearer import bearer_token
-from tokens.web.client import client_of
+from tokens.web import after_view
+from tokens.web.django import django_session, withheld_session
 from tokens.web.exchange import Clear, Exchange
 from tokens.web.flow import Flow
+from tokens.web.http import claim_cookie, cookies, pending_cookie, problems
+from tokens.web.http.bearer import bearer_token
+from tokens.web.http.client import client_of
+from tokens.web.http.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_followed_by_cookies, is_navigation
+from tokens.web.http.problems import DATABASE_DOWN
 from tokens.web.incoming import Arrival
-from tokens.web.paths import DEVICE_REGISTER, auth_api, is_auth_api, is_followed_by_cookies, is_navigation
-from tokens.web.problems import DATABASE_DOWN
+from tokens.web.operations import refusals
 
 BRIEF = 1
 """Seconds in which a user does not sign in or out, after they have sent a request."""
@@ -61,7 +55,7 @@ def finish(
             yield from after_view.carry_out_after_error(request, exchange)
     except DATABASE_DOWN:
         if exchange.session_replaced:
-            aside.keep_cookie(request)
+            withheld_session.keep_cookie(request)
         return problems.respond(request, problems.UNAVAILABLE)
     if exchange.skipped and exchange.issued is None and _asks_to_sign_in(request, response):
         response = problems.respond(request, problems.UNAVAILABLE)
@@ -132,7 +126,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
     """
     if exchange.from_elsewhere and exchange.issued is None:
         # The user's own session would be lost, also if the view has only noted something for a stranger.
-        aside.keep_cookie(request, unless_modified=False)
+        withheld_session.keep_cookie(request, unless_modified=False)
         return
     if exchange.session_replaced:
         is_wrong = exchange.session_deleted and (
@@ -142,7 +136,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
             or not is_cookie_kept
         )
         if not is_wrong:
-            aside.keep_cookie(request)
+            withheld_session.keep_cookie(request)
     if django_session.is_saved(request):
         django_session.settle(request, exchange)
 

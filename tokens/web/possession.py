@@ -5,7 +5,7 @@ A request proves it by one of these:
 - a refresh token of the session, in a cookie, or in the body in the storage mode ``body``,
 - a voucher, if the session is bound to its device, and so has no refresh token (`tokens.service.binding`),
 - the user's current password,
-- Django's session, while it stands for the refresh token (`tokens.web.django_sign_in`),
+- Django's session, while it stands for the refresh token (`tokens.web.django.django_sign_in`),
 - what the middleware or the view has done in this request: it has refreshed the session, opened it for a sign-in that
   only Django's session knew, or recorded that the user has authenticated again,
 - in the admin also Django's own session, if it has the sign-in that opened a session without a refresh token, or one
@@ -26,12 +26,13 @@ from tokens.conf import BODY, SCOPED
 from tokens.models import RefreshToken
 from tokens.service import binding, possession, queries, refreshing
 from tokens.service.possession import RefreshTokenRequired, Sent
-from tokens.web import cookies, django_session, marks
-from tokens.web.bearer import bearer_token
-from tokens.web.cookies import Presented
+from tokens.web.django import django_session, session_data
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
-from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
+from tokens.web.http import cookies
+from tokens.web.http.bearer import bearer_token
+from tokens.web.http.cookies import Presented
+from tokens.web.http.origins import is_cross_origin, is_unsafe
+from tokens.web.http.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
 from tokens.web.request_user import set_user
 
 IN_BODY = frozenset({BODY})
@@ -141,7 +142,7 @@ def _is_proven(request: HttpRequest, exchange: Exchange, session_id: UUID) -> bo
     return (
         bearer_token(request) is None
         and not _is_forged(request)
-        and marks.stands_for_refresh_token(request, session_id)
+        and session_data.stands_for_refresh_token(request, session_id)
     )
 
 

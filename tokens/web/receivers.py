@@ -23,11 +23,13 @@ from tokens.database.transactions import clock, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import auth_hash, events, throttles, triggers, user_changes
 from tokens.service.revocation_feed import users_changed
-from tokens.web import admission, django_session, last_login, methods, tenants
+from tokens.web import methods, tenants
 from tokens.web.attempts import attempt
-from tokens.web.client import client_of
+from tokens.web.django import django_session, last_login
 from tokens.web.exchange import exchange_of
-from tokens.web.signing_out import end_opened, sign_out_outside
+from tokens.web.http.client import client_of
+from tokens.web.operations import admission
+from tokens.web.operations.signing_out import end_opened, sign_out_outside
 
 _LOADED = "_tokens_loaded_password"
 """The attribute of a user with the hash that was read or saved last."""

@@ -10,9 +10,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from tokens.protocol.access_tokens import AccessToken
-from tokens.service import queries, standing
-from tokens.web import django_sign_in, problems
+from tokens.service import queries, user_rules
+from tokens.web.django import django_sign_in
 from tokens.web.exchange import Exchange
+from tokens.web.http import problems
 from tokens.web.user import AskedUser, Lazy, LazyUser, primary_key
 
 
@@ -30,7 +31,7 @@ def user_of(request: HttpRequest, exchange: Exchange) -> Any:
         return Lazy(partial(_user_of_session, request, exchange))
     if exchange.access is None:
         return Lazy(lambda: _anonymous(exchange))
-    if standing.is_asked():
+    if user_rules.is_asked():
         find = partial(_asked, exchange, exchange.access)
         return AskedUser(exchange.access.subject, exchange.note_user_asked, find, exchange.access.session_id)
     loaded = exchange.issued.user if exchange.issued else None
@@ -52,7 +53,7 @@ def _user_of_session(request: HttpRequest, exchange: Exchange) -> Any:
 def _asked(exchange: Exchange, access: AccessToken) -> Any:
     """Return the user as the project's backend or manager returns it, or `AnonymousUser`. This takes queries."""
     backend = queries.backend_of(access.session_id) if len(settings.AUTHENTICATION_BACKENDS) > 1 else ""
-    if (user := standing.current(primary_key(access.subject), backend)) is None:
+    if (user := user_rules.current(primary_key(access.subject), backend)) is None:
         exchange.problem = problems.SESSION_ENDED
     return user or AnonymousUser()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tokens.conf import token_settings
 from tokens.service import trust
-from tokens.web.client import client_of
 from tokens.web.exchange import exchange_of
+from tokens.web.http.client import client_of
 
 
 def is_device_trusted(request: Any, user: Any) -> bool:

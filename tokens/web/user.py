@@ -102,7 +102,7 @@ class LazyUser(Lazy):
 
 
 class AskedUser(LazyUser):
-    """The user of an access token, if a backend or a manager of the project has rules (`tokens.service.standing`).
+    """The user of an access token, if a backend or a manager of the project has rules (`tokens.service.user_rules`).
 
     Every attribute loads the user by ``find``, which asks these rules.
     """

@@ -58,7 +58,7 @@ def test_a_link_on_another_site_arrives_signed_in(bound, person, path):
 
 
 def test_a_link_on_another_site_that_is_followed_before_the_first_proof_arrives_signed_in(device, site, person):
-    """The refresh token ends by that proof, while the page that refreshes by it is open (`tokens.web.crossing`)."""
+    """The refresh token ends by that proof, while the page that refreshes by it is open."""
     device.sign_in(person)
     site.forward(EXPIRED)
     link_on_another_site(device, f"{NOTE}#who")

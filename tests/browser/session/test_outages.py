@@ -128,7 +128,7 @@ def test_an_app_s_request_without_a_network_fails_as_fetch_does(signed_in, conte
 DOWN = """
 from tokens.api.views import Logout as owner
 from tokens.api.errors import ProblemError
-from tokens.web.problems import UNAVAILABLE
+from tokens.web.http.problems import UNAVAILABLE
 def new(self, request): raise ProblemError(UNAVAILABLE)
 """
 

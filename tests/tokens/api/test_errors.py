@@ -170,7 +170,7 @@ OTHER_ORIGINS = {
 
 
 class TestAnotherOrigin:
-    """`tests.tokens.web.test_origins` tests which origins are trusted, `tests.tokens.web.test_modes` an app on one."""
+    """Which origins are trusted: `tests.tokens.web.http.test_origins`. An app on one: `tests.tokens.web.test_modes`."""
 
     @pytest.mark.parametrize("headers", OTHER_ORIGINS.values(), ids=OTHER_ORIGINS)
     def test_changes_nothing_and_sets_no_cookie(self, clock, signed_in, user, another, headers):

@@ -16,7 +16,7 @@ from tests.tokens.edge import signed_in_as
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
 from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
-from tokens.web import last_login
+from tokens.web.django import last_login
 
 __all__ = ["_urls", "owner", "staff"]
 

@@ -90,7 +90,7 @@ class Account:
         self.log = [(now, self.log[-1][1])]
 
     def _changed(self, world: World) -> None:
-        """Change the password and the session's digest in one transaction: `tokens.web.session.change_account`."""
+        """Change the password and the session's digest in one transaction, as `sessions.change_account` does."""
         if not self.is_valid:
             world.signed_out = True
             return

@@ -1,8 +1,8 @@
 """An exhaustive search: an owner and a thief who both have Django's session, which stands for the first refresh token.
 
-A sign-in outside of our middleware leaves it (`tokens.web.at_once`). A `Rule` says what the server answers to a request
-that has Django's session and neither a valid access token nor a refresh token. `search` looks for a history in which
-one of the promises is broken that the constants name.
+A sign-in outside of our middleware leaves it (`tokens.web.django.outside_middleware`). A `Rule` says what the server
+answers to a request that has Django's session and neither a valid access token nor a refresh token. `search` looks for
+a history in which one of the promises is broken that the constants name.
 
 In mode ``scoped`` browsers send the refresh token to the auth API only: the owner opens a page, and its script
 refreshes if the page is anonymous. The thief asks for what suits him. He can also send a refresh token that he has made

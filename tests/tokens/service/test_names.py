@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens.service.names import canonical
+from tokens.service.canonical_names import canonical
 
 SAME = {
     "upper case": ("Ada@Example.ORG", "ada@example.org"),

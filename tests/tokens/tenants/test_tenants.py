@@ -27,7 +27,8 @@ from tokens.models import RefreshToken
 from tokens.service import acknowledgements, triggers
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed_of
-from tokens.web import attempts, django_session
+from tokens.web import attempts
+from tokens.web.django import django_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
 

@@ -6,8 +6,8 @@ old package, which answer in that package's own form::
     INSTALLED_APPS += ["tokens.contrib.coming_over"]
     path("api/token/", include("tokens.contrib.coming_over.simplejwt_urls"))
 
-- A credential is verified by its package's own code, and becomes a session once (`tokens.web.taking_over`). Before
-  that, SIGN_IN_POLICY is asked. Nothing is known about how its user has authenticated.
+- A credential is verified by its package's own code, and becomes a session once (`tokens.web.operations.taking_over`).
+  Before that, SIGN_IN_POLICY is asked. Nothing is known about how its user has authenticated.
 - When the session ends for whatever reason, the credential ends in its package too, in the same transaction. With the
   alarm, a new password or the end of the account, all credentials of the user end there.
 - When the credential is ended in its package, its session ends.

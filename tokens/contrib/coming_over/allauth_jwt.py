@@ -25,13 +25,13 @@ from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
 from tokens.database.transactions import writer
 from tokens.service.refreshing import Refusal
-from tokens.web import session, taking_over
-from tokens.web.cookies import Presented
 from tokens.web.exchange import exchange_of
+from tokens.web.http.cookies import Presented
 from tokens.web.methods import ATTRIBUTE, asked, proved
 from tokens.web.opening import SignInRefused
+from tokens.web.operations import session, taking_over
+from tokens.web.operations.taking_over import Credential
 from tokens.web.possession import IN_BODY
-from tokens.web.taking_over import Credential
 
 NAME = "allauth_jwt"
 

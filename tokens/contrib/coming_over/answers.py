@@ -12,11 +12,11 @@ from rest_framework.views import exception_handler
 from tokens.contrib.coming_over.errors import in_their_form
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
-from tokens.web import session
 from tokens.web.exchange import required_exchange
+from tokens.web.http.origins import is_cross_origin, is_unsafe
 from tokens.web.opening import SignInRefused
-from tokens.web.origins import is_cross_origin, is_unsafe
-from tokens.web.taking_over import Wanted
+from tokens.web.operations import session
+from tokens.web.operations.taking_over import Wanted
 
 
 class Alias:

@@ -6,7 +6,7 @@ from django.core.checks import CheckMessage, Tags, Warning, register
 from django.urls import URLResolver, get_resolver
 
 from tokens.models import RefreshToken
-from tokens.web import taking_over
+from tokens.web.operations import taking_over
 
 OURS = "tokens.api.authentication.TokenAuthentication"
 REFUSING = {

@@ -24,9 +24,10 @@ from tokens.contrib.coming_over import simplejwt, simplejwt_views
 from tokens.contrib.coming_over.answers import Alias, opened
 from tokens.models import RefreshToken
 from tokens.service.issuing import IssuedTokens
-from tokens.web import cookies, signing_out, taking_over
 from tokens.web.exchange import required_exchange
-from tokens.web.taking_over import Wanted
+from tokens.web.http import cookies
+from tokens.web.operations import signing_out, taking_over
+from tokens.web.operations.taking_over import Wanted
 
 LOGGED_OUT = "Successfully logged out."
 """dj-rest-auth's own text, which it has translated."""

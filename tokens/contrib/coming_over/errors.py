@@ -8,8 +8,8 @@ from rest_framework import exceptions
 
 from tokens.service.throttles import Throttled
 from tokens.service.users import UserChanged
+from tokens.web.http.problems import DATABASE_DOWN, UNAVAILABLE
 from tokens.web.opening import FactorRequired, SignInRefused
-from tokens.web.problems import DATABASE_DOWN, UNAVAILABLE
 
 
 class Unavailable(exceptions.APIException):

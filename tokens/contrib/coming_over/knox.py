@@ -23,7 +23,7 @@ from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
 from tokens.service.users import UserChanged
 from tokens.web.opening import SignInRefused
-from tokens.web.taking_over import Credential
+from tokens.web.operations.taking_over import Credential
 
 NAME = "knox"
 

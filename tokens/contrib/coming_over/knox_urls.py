@@ -10,7 +10,7 @@ from tokens.contrib.coming_over import knox, sources
 from tokens.contrib.coming_over.answers import tokens_of
 from tokens.contrib.coming_over.taking import TakeOverView
 from tokens.service.issuing import IssuedTokens
-from tokens.web.taking_over import Wanted
+from tokens.web.operations.taking_over import Wanted
 
 
 class TakeOver(TakeOverView):

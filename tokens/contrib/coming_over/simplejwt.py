@@ -25,7 +25,7 @@ from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
 from tokens.web import methods
-from tokens.web.taking_over import Credential
+from tokens.web.operations.taking_over import Credential
 
 NAME = "simplejwt"
 KNOWN_KEY = 255

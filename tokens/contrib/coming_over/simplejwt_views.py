@@ -20,11 +20,11 @@ from tokens.contrib.coming_over.answers import Alias, of_django, opened, tokens_
 from tokens.contrib.coming_over.taking import TakeOverView
 from tokens.service import revocation
 from tokens.service.issuing import IssuedTokens
-from tokens.web import session, taking_over
-from tokens.web.client import client_of
-from tokens.web.cookies import Presented
+from tokens.web.http.client import client_of
+from tokens.web.http.cookies import Presented
+from tokens.web.operations import session, taking_over
+from tokens.web.operations.taking_over import Wanted
 from tokens.web.possession import IN_BODY
-from tokens.web.taking_over import Wanted
 
 
 class _Given(serializers.Serializer[Any]):

@@ -19,9 +19,9 @@ from tokens.service import revocation, users
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.service.users import UserChanged
-from tokens.web import session, taking_over
-from tokens.web.client import client_of
-from tokens.web.taking_over import Credential, Wanted
+from tokens.web.http.client import client_of
+from tokens.web.operations import session, taking_over
+from tokens.web.operations.taking_over import Credential, Wanted
 
 
 class Source(Protocol):

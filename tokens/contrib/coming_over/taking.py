@@ -12,9 +12,9 @@ from rest_framework.views import APIView
 from tokens.contrib.coming_over.answers import Alias
 from tokens.models import RefreshToken
 from tokens.service.issuing import IssuedTokens
-from tokens.web import taking_over
 from tokens.web.exchange import required_exchange
-from tokens.web.taking_over import Wanted
+from tokens.web.operations import taking_over
+from tokens.web.operations.taking_over import Wanted
 
 
 class TakeOverInput(serializers.Serializer[Any]):

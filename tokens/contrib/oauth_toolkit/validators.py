@@ -11,9 +11,9 @@ from tokens.contrib.oauth_toolkit import ending
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
-from tokens.service import required, users
+from tokens.service import required_factors, users
 from tokens.service.users import SessionEnded
-from tokens.web import admission
+from tokens.web.operations import admission
 from tokens.web.user import session_of
 
 
@@ -46,7 +46,7 @@ class SessionBound:
         try:
             with durable(writer(RefreshToken)):
                 _, session = users.lock_signed_in(writer(RefreshToken), request.user.pk, session_id)
-                if required.lacks_factor(session, session.now):
+                if required_factors.lacks_factor(session, session.now):
                     raise InvalidGrantError(request=request)
                 left = int((session.ends_at - session.now).total_seconds())
                 token["expires_in"] = min(token.get("expires_in", left), left)

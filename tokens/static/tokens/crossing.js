@@ -1,4 +1,4 @@
-// Refreshes the session, and then goes on to the same URL: see `tokens.web.crossing`. With `keepalive` the browser keeps
+// Refreshes the session, and then goes on to the same URL: see `tokens.web.http.cross_site_page`. With `keepalive` the browser keeps
 // the answer even if another site, which has opened this tab, leads it away.
 const { refresh } = document.currentScript.dataset;
 
