@@ -37,7 +37,7 @@ _USER, _DEVICE, _SESSION = _uuid7(_JOINED, "n / 4"), _uuid7(_JOINED, "n / 2"), _
 _STATEMENTS = (
     f"""
     INSERT INTO accounts_user (id, password, is_superuser, email, is_staff, is_active, email_confirmed_at, date_joined)
-    SELECT {_USER}, %(password)s, false, 'crowd' || n / 4 || '@example.org', false, true, {_JOINED}, {_JOINED}
+    SELECT {_USER}, %(password)s, false, 'member' || n / 4 || '@example.org', false, true, {_JOINED}, {_JOINED}
     FROM generate_series(0, %(count)s - 1, 4) n
     """,  # noqa: S608
     f"""

@@ -169,13 +169,15 @@ def test_the_tests_that_security_md_names_exist(requirement, answer, tests):
     assert_exist(tests)
 
 
-DOORS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`[^|]+`) \|$", SECURITY.partition("## Doors")[2], re.MULTILINE)
-"""The rows of the table of doors in SECURITY.md: a door, what holds there, and the tests."""
-DOORS = [row for row in DOORS if row not in STANDARDS]
+ENTRY_POINTS = re.findall(
+    r"^\| ([^|]+) \| ([^|]+) \| (`[^|]+`) \|$", SECURITY.partition("## Entry points")[2], re.MULTILINE
+)
+"""The rows of the table of entry points in SECURITY.md: an entry point, what holds there, and the tests."""
+ENTRY_POINTS = [row for row in ENTRY_POINTS if row not in STANDARDS]
 
 
-@pytest.mark.parametrize("tests", [row[2] for row in DOORS], ids=[row[0] for row in DOORS])
-def test_the_tests_of_each_door_exist(tests):
+@pytest.mark.parametrize("tests", [row[2] for row in ENTRY_POINTS], ids=[row[0] for row in ENTRY_POINTS])
+def test_the_tests_of_each_entry_point_exist(tests):
     assert_exist(tests)
 
 

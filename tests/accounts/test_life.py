@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis.core.transport import Response
 
 from tests.accounts.steps import NAMED
-from tests.attacks.doors import AS_SERVICE, INTROSPECTION
+from tests.attacks.entry_points import AS_SERVICE, INTROSPECTION
 from tests.browsers import post
 from tests.factories import PASSWORD
 from tests.factors.authenticator import Authenticator

@@ -69,7 +69,7 @@ class TestANewDevice:
         assert 'Device: “<b>Call<·b> "us"”\n' in mailoutbox[1].body
         assert "&lt;b&gt;Call&lt;·b&gt;" in mailoutbox[1].alternatives[0][0]
 
-    def test_is_told_whatever_door_it_came_in_by(self, known, user, another, mailoutbox):
+    def test_is_told_whatever_entry_point_it_came_in_by(self, known, user, another, mailoutbox):
         sign_in_by_form(another(), user)
         assert [message.to for message in mailoutbox] == [[user.email]]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.doors import INTROSPECTION
+from tests.attacks.entry_points import INTROSPECTION
 from tests.attacks.use import Use
 from tests.config.operators import OPERATORS
 

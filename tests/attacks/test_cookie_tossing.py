@@ -199,7 +199,7 @@ class TestDjangosOwnCookies:
         assert answer.status_code == 403
 
     def test_a_planted_session_cookie_of_django_signs_no_user_in(self, is_ours):
-        """A session that was not handed over yet would be, and the victim would be signed in as the attacker."""
+        """A session that was not moved over yet would be, and the victim would be signed in as the attacker."""
         evil = UserFactory()
         attacker = Client()
         attacker.force_login(evil, backend="django.contrib.auth.backends.ModelBackend")

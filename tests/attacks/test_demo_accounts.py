@@ -1,4 +1,4 @@
-"""The demo's accounts have a published password. With DEBUG off no door opens for them, and a check names them."""
+"""The demo's accounts have a published password. With DEBUG off nobody signs in to them, and a check names them."""
 
 import re
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def by_djangos_reset(browser: Client, email: str) -> Any:
     return browser.post("/sign-in", {"username": email, "password": NEW})
 
 
-DOORS: dict[str, Callable[[Client, str], Any]] = {
+ENTRY_POINTS: dict[str, Callable[[Client, str], Any]] = {
     "the API": lambda browser, email: post(browser, "/api/auth/login", {"email": email, "password": PASSWORD}),
     "our page": lambda browser, email: form(browser, "/sign-in", email),
     "another spelling": lambda browser, email: form(browser, "/sign-in", email.upper()),
@@ -70,22 +70,23 @@ DOORS: dict[str, Callable[[Client, str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 @pytest.mark.parametrize("email", FLAGS)
-def test_do_not_sign_in_by(accounts, api, email, door):
-    door(api, email)
+def test_do_not_sign_in_by(accounts, api, email, entry_point):
+    entry_point(api, email)
     assert who(api) is None
     assert not RefreshToken.objects.live().exists()
     assert "/login/" in api.get("/admin/")["Location"]
 
 
 @pytest.mark.parametrize(
-    "door", [door for name, door in DOORS.items() if "session" not in name and "login" not in name]
+    "entry_point",
+    [entry_point for name, entry_point in ENTRY_POINTS.items() if "session" not in name and "login" not in name],
 )
-def test_do_not_sign_in_with_the_published_password_after_a_change_of_the_address_by(accounts, api, door):
+def test_do_not_sign_in_with_the_published_password_after_a_change_of_the_address_by(accounts, api, entry_point):
     get_user_model().objects.filter(email=ADMIN).update(email="ops@example.org")
-    if door is not DOORS["Django's reset of the password"]:
-        door(api, "ops@example.org")
+    if entry_point is not ENTRY_POINTS["Django's reset of the password"]:
+        entry_point(api, "ops@example.org")
     assert who(api) is None
     assert not RefreshToken.objects.live().exists()
 
@@ -95,11 +96,13 @@ def test_the_published_password_is_refused_for_a_new_account(api):
     assert (response.status_code, list(response.json()["errors"])) == (400, ["password"])
 
 
-@pytest.mark.parametrize("door", [door for name, door in DOORS.items() if "reset" not in name])
-def test_sign_in_with_debug_on(accounts, api, settings, door):
-    """Otherwise the tests of this file could pass because the doors are locked for everybody."""
+@pytest.mark.parametrize(
+    "entry_point", [entry_point for name, entry_point in ENTRY_POINTS.items() if "reset" not in name]
+)
+def test_sign_in_with_debug_on(accounts, api, settings, entry_point):
+    """Otherwise the tests of this file could pass because nobody could sign in at all."""
     settings.DEBUG = True
-    door(api, ADMIN)
+    entry_point(api, ADMIN)
     assert who(api) == str(accounts[ADMIN].pk)
 
 

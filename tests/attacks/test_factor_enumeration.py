@@ -1,7 +1,7 @@
 """Nothing tells whether an account has factors before the password was right: not the answer, and not the statements.
 
-Accounts differ in what they have, and in whether they exist at all. A stranger sends a wrong password at every door.
-With the right password the statements are the same until it is verified.
+Accounts differ in what they have, and in whether they exist at all. A stranger sends a wrong password at every entry
+point. With the right password the statements are the same until it is verified.
 """
 
 import re
@@ -70,8 +70,8 @@ def by_page(path: str) -> Callable[[Client, str, str], Any]:
     return lambda browser, email, password: browser.post(path, {"username": email, "password": password})
 
 
-DOORS = {"the API": by_api, "the page": by_page("/sign-in"), "the admin": by_page("/admin/login/")}
-each_door = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+ENTRY_POINTS = {"the API": by_api, "the page": by_page("/sign-in"), "the admin": by_page("/admin/login/")}
+each_entry_point = pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 
 
 def shape(asked: CaptureQueriesContext) -> list[str]:
@@ -79,9 +79,9 @@ def shape(asked: CaptureQueriesContext) -> list[str]:
     return [VALUE.sub("?", each["sql"]) for each in asked.captured_queries]
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize("has_device", [False, True], ids=["without a device", "from a known device"])
-def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_device, clock, hashed):
+def test_a_wrong_password_has_one_answer_and_the_same_statements(entry_point, has_device, clock, hashed):
     stranger = new_browser()
     login(stranger, UserFactory())
     found: list[Any] = []
@@ -90,7 +90,7 @@ def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_devic
         browser = copy_of(stranger, DEVICE) if has_device else new_browser()
         hashed.clear()
         with CaptureQueriesContext(connection) as asked:
-            answer = door(browser, email, WRONG)
+            answer = entry_point(browser, email, WRONG)
         status, content, headers, cookies = seen(answer)
         content = CSRF.sub(b"", content).replace(email.encode(), b"")
         headers = [each for each in headers if each[0] != "Content-Length"]
@@ -100,8 +100,8 @@ def test_a_wrong_password_has_one_answer_and_the_same_statements(door, has_devic
     assert not [sql for sql in found[0][4] if "factors_" in sql]
 
 
-@each_door
-def test_the_right_password_reads_no_factor_until_it_is_verified(door, clock, monkeypatch):
+@each_entry_point
+def test_the_right_password_reads_no_factor_until_it_is_verified(entry_point, clock, monkeypatch):
     verify, before = CheapArgon2.verify, []
 
     def noting(*args: Any, **named: Any) -> Any:
@@ -114,7 +114,7 @@ def test_the_right_password_reads_no_factor_until_it_is_verified(door, clock, mo
     for user in users:
         before.clear()
         with CaptureQueriesContext(connection) as asked:
-            door(new_browser(), user.email, PASSWORD)
+            entry_point(new_browser(), user.email, PASSWORD)
         found.append(shape(asked)[: before[0]])
         assert len(before) == 1
         assert len(asked) > before[0]

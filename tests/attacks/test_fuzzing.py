@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.doors import minted
+from tests.attacks.entry_points import minted
 from tests.tokens.protocol.jws import ALPHABET, SESSION
 from tokens.conf import codec
 from tokens.protocol import keys, refresh_tokens

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 
-from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
+from tests.attacks.entry_points import INTROSPECTION, assert_rejected, minted
 from tests.browsers import ACCESS
 from tests.tokens.protocol.jws import encoded, opened, signed
 from tokens.conf import codec, keyring

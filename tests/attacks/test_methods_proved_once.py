@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.test import Client
 
-from tests.attacks.doors import INTROSPECTION
+from tests.attacks.entry_points import INTROSPECTION
 from tests.browsers import FIREFOX, AsyncBrowser, new_browser
 from tests.factories import PASSWORD
 from tests.tokens.web import methods_urls

@@ -1,4 +1,4 @@
-"""No door lets anybody round a factor that REQUIRED_FACTORS asks for. Each is open without the setting."""
+"""No entry point lets anybody round a factor that REQUIRED_FACTORS asks for. Each is open without the setting."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -11,8 +11,15 @@ from django.contrib.auth.models import Group
 from django.db import connections
 from django.test import Client
 
-from tests.attacks.doors import INTROSPECTION, by_service
-from tests.attacks.test_sign_in_policy import DOORS, PENDING, cookies_of, everything, outside, with_a_session_of_before
+from tests.attacks.entry_points import INTROSPECTION, by_service
+from tests.attacks.test_sign_in_policy import (
+    ENTRY_POINTS,
+    PENDING,
+    cookies_of,
+    everything,
+    outside,
+    with_a_session_of_before,
+)
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
@@ -34,7 +41,7 @@ LONG = 700
 
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
-    """Serves the views, and django-hijack. Without it, a door would answer 404."""
+    """Serves the views, and django-hijack. Without it, an entry point would answer 404."""
     settings.ROOT_URLCONF = "tests.attacks.required_urls"
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "hijack"]
@@ -69,8 +76,8 @@ def browser(owner: Any, clock: Any) -> Client:
 
 
 class TestASignIn:
-    @pytest.mark.parametrize(("kind", "enter"), DOORS.values(), ids=DOORS)
-    def test_at_each_door_leaves_nothing_but_a_pending_one(self, kind, enter, owner, require, monkeypatch):
+    @pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+    def test_at_each_entry_point_leaves_nothing_but_a_pending_one(self, kind, enter, owner, require, monkeypatch):
         for connection in connections.all():
             monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
         control = kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)

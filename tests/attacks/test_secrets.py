@@ -27,7 +27,7 @@ from accounts import links
 from accounts.links import InvalidLink, Purpose
 from accounts.models import User
 from accounts.service import pending_changes, registration
-from tests.attacks.doors import INTROSPECTION, WAYS, by_service, is_accepted
+from tests.attacks.entry_points import INTROSPECTION, WAYS, by_service, is_accepted
 from tests.attacks.use import OWNER, Use
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import link_token

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import get_resolver
 
 from tests.attacks.changes import everything
-from tests.attacks.doors import INTROSPECTION, by_service
-from tests.attacks.test_doors import routes
+from tests.attacks.entry_points import INTROSPECTION, by_service
+from tests.attacks.test_entry_points import routes
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post
 from tests.docs.blocks import block
 from tests.factories import PASSWORD, AdminFactory, UserFactory

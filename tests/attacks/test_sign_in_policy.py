@@ -1,4 +1,4 @@
-"""A policy that refuses everybody: no door leaves anything behind. Without it, every door opens a session."""
+"""A policy that refuses everybody: no entry point leaves anything behind. Without it, each of them opens a session."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
 
-from tests.attacks.doors import by_api, by_form
+from tests.attacks.entry_points import by_api, by_form
 from tests.attacks.policy_urls import BACKEND, VIEWS
 from tests.browsers import FIREFOX, SESSION, AsyncBrowser, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
@@ -50,7 +50,7 @@ def actors_only(request: Any, user: Any, methods: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
-    """Serve the views of `policy_urls`, and django-hijack. Without it, a door would answer 404."""
+    """Serve the views of `policy_urls`, and django-hijack. Without it, an entry point would answer 404."""
     settings.ROOT_URLCONF = "tests.attacks.policy_urls"
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "hijack"]
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tokens.contrib.hijack.HijackUserMiddleware"]
@@ -77,7 +77,7 @@ def by_view(name: str) -> Callable[[Client, Any], Any]:
 
 PLAIN, ASGI, ATOMIC = (Client, False), (AsyncBrowser, False), (Client, True)
 """A class of browsers, and whether ATOMIC_REQUESTS is on: Django commits what a view wrote before `login`."""
-DOORS: dict[str, tuple[tuple[type[Client], bool], Callable[[Client, Any], Any]]] = {
+ENTRY_POINTS: dict[str, tuple[tuple[type[Client], bool], Callable[[Client, Any], Any]]] = {
     "the API": (PLAIN, by_api("cookie")),
     "the API under ASGI": (ASGI, by_api("cookie")),
     "the API in mode body": (PLAIN, by_api("body")),
@@ -90,7 +90,9 @@ DOORS: dict[str, tuple[tuple[type[Client], bool], Callable[[Client, Any], Any]]]
     **{f"{name}() with ATOMIC_REQUESTS": (ATOMIC, by_view(name)) for name in VIEWS if "async" not in name},
     "catching_async() under ASGI": (ASGI, by_view("catching_async")),
 }
-SOME = {name: DOORS[name] for name in ("the API", "the admin", "catching()", "careless_async() under ASGI", "rest()")}
+SOME = {
+    name: ENTRY_POINTS[name] for name in ("the API", "the admin", "catching()", "careless_async() under ASGI", "rest()")
+}
 
 
 def everything(user: Any) -> list[Any]:
@@ -105,13 +107,13 @@ def cookies_of(response: Any) -> set[str]:
     return {name for name, cookie in response.cookies.items() if cookie["max-age"] != 0}
 
 
-each_door = pytest.mark.parametrize(("kind", "enter"), DOORS.values(), ids=DOORS)
+each_entry_point = pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 
 
 class TestEachDoor:
     @pytest.fixture
     def browser(self, kind: tuple[type[Client], bool], owner: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
-        """A browser for the door."""
+        """A browser for the entry point."""
         for connection in connections.all():
             monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
         return kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
@@ -122,7 +124,7 @@ class TestEachDoor:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
 
-    @each_door
+    @each_entry_point
     def test_without_a_policy_opens_a_session(self, browser, enter, owner):
         before = everything(owner)
         response = enter(browser, owner)
@@ -130,7 +132,7 @@ class TestEachDoor:
         assert everything(owner)[1] == before[1] + 1
         assert owner.email in response.text or response.status_code == 302
 
-    @each_door
+    @each_entry_point
     def test_that_refuses_everybody_leaves_nothing_behind(self, browser, enter, owner, policy):
         policy(nobody)
         before = everything(owner)
@@ -303,8 +305,8 @@ class TestThePolicy:
 class TestOtherReceivers:
     """Receivers of the project, whenever they were connected, and whatever package has connected them anew."""
 
-    @pytest.mark.parametrize("door", ["the page", "careless_async() under ASGI"])
-    def test_hear_nothing_of_a_sign_in_that_is_refused(self, owner, policy, door):
+    @pytest.mark.parametrize("entry_point", ["the page", "careless_async() under ASGI"])
+    def test_hear_nothing_of_a_sign_in_that_is_refused(self, owner, policy, entry_point):
         heard = []
 
         def first(**named: Any) -> None:
@@ -313,7 +315,7 @@ class TestOtherReceivers:
         async def at_the_same_time(**named: Any) -> None:
             heard.append("async")
 
-        (kind, _), enter = DOORS[door]
+        (kind, _), enter = ENTRY_POINTS[entry_point]
         user_logged_in.connect(first)
         user_logged_in.receivers.insert(0, user_logged_in.receivers.pop())
         user_logged_in.connect(at_the_same_time)

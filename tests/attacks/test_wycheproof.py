@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from tests.attacks.doors import INTROSPECTION, assert_rejected, minted
+from tests.attacks.entry_points import INTROSPECTION, assert_rejected, minted
 from tests.tokens.protocol.jws import encoded, raw
 from tokens.conf import codec, keyring
 from tokens.protocol.access_tokens import InvalidAccessToken

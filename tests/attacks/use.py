@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test import Client
 
 from accounts.models import User
-from tests.attacks.doors import SERVICE, by_service
+from tests.attacks.entry_points import SERVICE, by_service
 from tests.browsers import FIREFOX, REFRESH, post
 from tests.factories import AdminFactory
 from tests.factors.authenticator import Authenticator

@@ -17,7 +17,7 @@ from tests.factories import AdminFactory
 from tests.large_site import gather
 
 LIST, USERS = "/admin/tokens/refreshtoken/", "/admin/accounts/user/"
-SEARCHES = ("q=crowd12@", "q=nobody")
+SEARCHES = ("q=member12@", "q=nobody")
 FILTERS = ("p=50", "state=live", "state=revoked", "state=expired", "mode__exact=body")
 PATHS = (
     *("/", "/api/auth/sessions", LIST, f"{LIST}dashboard/"),

@@ -18,7 +18,7 @@ from django.db.models import FileField
 from django.test import Client
 from django.urls import get_resolver
 
-from tests.attacks.test_doors import routes
+from tests.attacks.test_entry_points import routes
 from tests.browsers import post, refresh
 from tests.config.test_start_up import imported
 from tests.documents import ALL

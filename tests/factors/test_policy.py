@@ -16,7 +16,7 @@ FACTOR = "/api/auth/factor"
 
 @pytest.fixture
 def user(db):
-    """A user who may sign in at every door, the admin's included."""
+    """A user who may sign in at every entry point, the admin's included."""
     return AdminFactory()
 
 

@@ -94,7 +94,7 @@ class KeyHolder(Holder):
         assert isinstance(self.register(), IssuedTokens)
         answer = self.prove()
         assert isinstance(answer, IssuedTokens)
-        self.grant = answer
+        self.issued = answer
         return self
 
 

@@ -93,7 +93,7 @@ def is_signed_out(browser: Client, clock: Any) -> bool:
 
 def session_of(user: Any, **ended: Any) -> RefreshToken:
     """Return a session that this user has just opened in a new browser."""
-    session: RefreshToken = Holder(user, Browser("127.0.0.1", CURL)).grant.session
+    session: RefreshToken = Holder(user, Browser("127.0.0.1", CURL)).issued.session
     RefreshToken.objects.filter(pk=session.pk).update(**ended)
     return session
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts import admin as accounts_admin
 from accounts.models import User
-from tests import large_site as crowd
+from tests import large_site
 from tests.browsers import login
 from tests.factories import AdminFactory
 from tests.tokens.service.statements import explained, rows_read, statements
@@ -24,9 +24,9 @@ MANY = 20_000
 LISTED = 300
 """The highest number of rows that a list counts and shows in these tests."""
 SESSION_FILTERS = "mode__exact=cookie mode__exact=body revoked_reason__exact=reuse_detected state=live state=revoked"
-SESSION_SEARCHES = "q=crowd12@ q=192.0.2.7 q=Firefox q=nobody"
+SESSION_SEARCHES = "q=member12@ q=192.0.2.7 q=Firefox q=nobody"
 USER_FILTERS = "is_staff__exact=1 is_staff__exact=0 is_superuser__exact=1 is_active__exact=1 is_active__exact=0"
-USER_SEARCHES = "q=Crowd12@ q=example q=nobody"
+USER_SEARCHES = "q=Member12@ q=example q=nobody"
 SHORT_QUERIES = [
     *((SESSIONS, query) for query in ["", "p=3", *SESSION_FILTERS.split(), *SESSION_SEARCHES.split()]),
     *((USERS, query) for query in ["", "p=3", *USER_FILTERS.split(), *USER_SEARCHES.split()]),
@@ -41,7 +41,7 @@ def admin(api: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """
     monkeypatch.setattr(tokens_admin, "MAX_LISTED", LISTED)
     monkeypatch.setattr(accounts_admin, "MAX_LISTED", LISTED)
-    crowd.gather(MANY)
+    large_site.gather(MANY)
     login(api, AdminFactory())
     return api
 
@@ -75,8 +75,8 @@ def test_pages_read_few_rows_of_large_tables(admin, subtests, monkeypatch):
             assert all("user_id" in scan.get("Index Name", "") or rows_read(scan) <= 1 for scan in found)
             assert sum(rows_read(scan) for scan in found) <= 4
     with subtests.test("a search finds users however old"):
-        users = admin.get(USERS, {"q": "Crowd0@"}).context["cl"].result_list
-        assert [user.email for user in users] == ["crowd0@example.org"]
+        users = admin.get(USERS, {"q": "Member0@"}).context["cl"].result_list
+        assert [user.email for user in users] == ["member0@example.org"]
     monkeypatch.setattr(overview, "EXACT_UP_TO", MANY // 10)
     with subtests.test("the dashboard reads only a sample of the sessions"):
         assert all(rows_read(scan) < MANY / 4 for scan in scans(admin, f"{SESSIONS}dashboard/"))

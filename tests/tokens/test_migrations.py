@@ -95,7 +95,7 @@ def devices(user: Any, all_applied: str, monkeypatch: pytest.MonkeyPatch) -> lis
     holders = [Holder(user) for _ in range(OWN_BUDGETS + 1)]
     migrate("0015_impersonation")
     Device.objects.update(last_sign_in=NO_PLACE)
-    return sorted(holders, key=lambda holder: holder.grant.session.device_id)
+    return sorted(holders, key=lambda holder: holder.issued.session.device_id)
 
 
 def indexes() -> list[str]:
@@ -134,9 +134,9 @@ def test_a_sign_in_waits_for_no_more_than_a_batch(devices, migration, all_applie
             new = Holder(UserFactory())
         finally:
             query("RESET lock_timeout")
-    assert new.grant.device_token
+    assert new.issued.device_token
     # The places of the sign-ins, not of the sessions of before.
-    used = [one.grant.session.device for one in opened]
+    used = [one.issued.session.device for one in opened]
     assert [Device.objects.get(pk=one.pk).last_sign_in for one in used] == [one.last_sign_in for one in used]
     assert indexes() == INDEXES
 

@@ -20,7 +20,7 @@ DEADLINE, LONG = 30.0, 600.0
 """Seconds: after which a test that would wait forever fails, and longer than a test lasts."""
 
 
-class Crowd:
+class Requests:
     """Requests that hash a password, each in a thread of its own, and what has become of them, in order."""
 
     def __init__(self, ours: Turns) -> None:
@@ -53,59 +53,59 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(monkeypatch: pytest.MonkeyPatch) -> Crowd:
-    """A crowd in front of one turn. With a short patience, requests would leave before the test has seen them wait."""
+def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
+    """Requests in front of one turn. With a short patience, requests would leave before the test has seen them wait."""
     monkeypatch.setattr(hashers, "PATIENCE", LONG)
-    return Crowd(Turns(1))
+    return Requests(Turns(1))
 
 
 class TestOfTheRequestsThatWait:
-    def test_one_is_for_the_same_account_and_one_from_the_same_network(self, crowd):
-        with crowd.ours.turn():
-            assert crowd.arrives("ada", "192.0.2.0/24")
-            assert not crowd.arrives("ada", "198.51.100.0/24")
-            assert not crowd.arrives("bob", "192.0.2.0/24")
-            assert crowd.arrives("bob", "198.51.100.0/24")
-        assert [asker.account for asker in crowd.leaves()] == ["ada", "bob"]
+    def test_one_is_for_the_same_account_and_one_from_the_same_network(self, requests):
+        with requests.ours.turn():
+            assert requests.arrives("ada", "192.0.2.0/24")
+            assert not requests.arrives("ada", "198.51.100.0/24")
+            assert not requests.arrives("bob", "192.0.2.0/24")
+            assert requests.arrives("bob", "198.51.100.0/24")
+        assert [asker.account for asker in requests.leaves()] == ["ada", "bob"]
 
-    def test_who_runs_may_also_wait_once(self, crowd):
-        with hashing_for(Asker("ada", "192.0.2.0/24")), crowd.ours.turn():
-            assert crowd.arrives("ada", "192.0.2.0/24")
-            assert not crowd.arrives("ada", "192.0.2.0/24")
-        assert len(crowd.leaves()) == 1
+    def test_who_runs_may_also_wait_once(self, requests):
+        with hashing_for(Asker("ada", "192.0.2.0/24")), requests.ours.turn():
+            assert requests.arrives("ada", "192.0.2.0/24")
+            assert not requests.arrives("ada", "192.0.2.0/24")
+        assert len(requests.leaves()) == 1
 
-    def test_several_others_have_a_place_beside_an_attacker(self, crowd):
-        with crowd.ours.turn():
-            found = [crowd.arrives(f"user {number}", f"192.0.{number}.0/24") for number in range(PLACES + 1)]
+    def test_several_others_have_a_place_beside_an_attacker(self, requests):
+        with requests.ours.turn():
+            found = [requests.arrives(f"user {number}", f"192.0.{number}.0/24") for number in range(PLACES + 1)]
         assert found == [True] * PLACES + [False]
-        assert len(crowd.leaves()) == PLACES
+        assert len(requests.leaves()) == PLACES
 
-    def test_those_of_whom_nothing_is_known_wait_beside_them(self, crowd):
-        with crowd.ours.turn():
+    def test_those_of_whom_nothing_is_known_wait_beside_them(self, requests):
+        with requests.ours.turn():
             for number in range(PLACES):
-                assert crowd.arrives(f"user {number}", f"192.0.{number}.0/24")
-            assert [crowd.arrives(), crowd.arrives()] == [True, False]
-        assert len(crowd.leaves()) == PLACES + 1
+                assert requests.arrives(f"user {number}", f"192.0.{number}.0/24")
+            assert [requests.arrives(), requests.arrives()] == [True, False]
+        assert len(requests.leaves()) == PLACES + 1
 
-    def test_as_many_of_those_wait_as_there_are_turns_and_further_ones_are_refused(self, crowd):
-        crowd.ours = Turns(2)
-        with crowd.ours.turn(), crowd.ours.turn():
-            assert [crowd.arrives() for _ in range(5)] == [True, True, False, False, False]
-        assert len(crowd.leaves()) == 2
+    def test_as_many_of_those_wait_as_there_are_turns_and_further_ones_are_refused(self, requests):
+        requests.ours = Turns(2)
+        with requests.ours.turn(), requests.ours.turn():
+            assert [requests.arrives() for _ in range(5)] == [True, True, False, False, False]
+        assert len(requests.leaves()) == 2
 
-    def test_the_first_to_come_is_the_first_to_run(self, crowd):
+    def test_the_first_to_come_is_the_first_to_run(self, requests):
         names = [f"user {number}" for number in range(PLACES)]
-        with crowd.ours.turn():
+        with requests.ours.turn():
             for name in names:
-                assert crowd.arrives(name)
-        assert [asker.account for asker in crowd.leaves()] == names
+                assert requests.arrives(name)
+        assert [asker.account for asker in requests.leaves()] == names
 
-    def test_a_place_is_free_again_after_the_turn(self, crowd):
+    def test_a_place_is_free_again_after_the_turn(self, requests):
         for _ in range(3):
-            with crowd.ours.turn():
-                assert crowd.arrives("ada", "192.0.2.0/24")
-            assert len(crowd.leaves()) == 1
-            crowd._threads.clear()
+            with requests.ours.turn():
+                assert requests.arrives("ada", "192.0.2.0/24")
+            assert len(requests.leaves()) == 1
+            requests._threads.clear()
 
     def test_who_has_lost_patience_leaves_no_place_taken(self, monkeypatch):
         monkeypatch.setattr(hashers, "PATIENCE", 0)
@@ -122,11 +122,11 @@ class TestOfTheRequestsThatWait:
 @contextmanager
 def occupied(asker: Asker) -> Iterator[None]:
     """Within, the only turn is taken, and a request of ``asker`` waits behind it."""
-    crowd = Crowd(turns())
+    requests = Requests(turns())
     with ExitStack() as stack:
-        stack.callback(crowd.leaves)
+        stack.callback(requests.leaves)
         stack.enter_context(turns().turn())
-        assert crowd.arrives(*asker)
+        assert requests.arrives(*asker)
         yield
 
 

@@ -22,7 +22,7 @@
 - ``tokens.W027``: what django-oauth-toolkit grants outlives the session.
 - ``tokens.W028``: django-allauth's list of sessions does not end ours.
 - ``tokens.W029``: our public keys and those of django-allauth are at the same URL.
-- ``tokens.W030``: our doors do not ask for django-allauth's second factor, or its confirmation of addresses.
+- ``tokens.W030``: our entry points do not ask for django-allauth's second factor, or its confirmation of addresses.
 - ``tokens.W051``, ``W052``, ``W053``: the API, REST framework or the public keys are missing beside the others.
 - ``tokens.W054``: each tenant has a schema, and tokens of one tenant are good at another.
 - ``tokens.W058``: REAUTHENTICATION_URL leads nowhere.

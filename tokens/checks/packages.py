@@ -57,7 +57,7 @@ def check_allauth(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_second_factor(**kwargs: Any) -> list[CheckMessage]:
-    """Check that what django-allauth asks for at a sign-in is asked for at our doors too."""
+    """Check that what django-allauth asks for at a sign-in is asked for at our entry points too."""
     rules = {
         "second factor": apps.is_installed("allauth.mfa"),
         "confirmation of addresses": apps.is_installed("allauth.account")

@@ -1,4 +1,4 @@
-"""A policy for django-allauth: its confirmation of addresses and its second factors hold at every door.
+"""A policy for django-allauth: its confirmation of addresses and its second factors hold at every entry point.
 
     TOKENS = {
         "SIGN_IN_POLICY": "tokens.contrib.allauth_policy.sign_in_policy",

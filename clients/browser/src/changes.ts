@@ -45,7 +45,7 @@ export interface Tokens {
 }
 
 /** Where the tokens survive the end of the program, in mode `body`. A browser has none. */
-export interface Keeping {
+export interface Persistence {
   /** What was kept before. */
   readonly kept: Kept;
   /** Keeps this in the place of what was kept. Until it resolves, the token before is used. */

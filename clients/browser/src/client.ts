@@ -1,6 +1,6 @@
 /** Who is signed in, and the requests to the auth API. */
 
-import type { Answered, Change, Idle, Keeping, Kept, Step, Tokens } from "./changes.ts";
+import type { Answered, Change, Idle, Persistence, Kept, Step, Tokens } from "./changes.ts";
 import { lifeOf, waitOf } from "./answers.ts";
 import { Countdown } from "./countdown.ts";
 import { SessionError, type Caught } from "./errors.ts";
@@ -26,7 +26,7 @@ export class SessionClient {
   readonly #api: URL;
   readonly #mode: Mode;
   readonly #publish: (change: Change) => void;
-  readonly #keeping: Keeping | undefined;
+  readonly #persistence: Persistence | undefined;
   #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
   #user: User | null | undefined; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session: string | undefined;
@@ -37,15 +37,15 @@ export class SessionClient {
   #awaken: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(name: string, api: URL, mode: Mode, publish: (change: Change) => void, keeping?: Keeping) {
+  constructor(name: string, api: URL, mode: Mode, publish: (change: Change) => void, persistence?: Persistence) {
     this.#name = name;
     this.#api = api;
     this.#mode = mode;
     this.#publish = publish;
-    this.#keeping = keeping;
-    const { refresh, device, user, session } = keeping?.kept ?? {};
+    this.#persistence = persistence;
+    const { refresh, device, user, session } = persistence?.kept ?? {};
     if (mode === "body") this.#user = user ?? (refresh ? undefined : null);
-    if (!keeping) return;
+    if (!persistence) return;
     this.#session = session;
     this.#tokens = bare({ refresh, device });
     if (refresh) this.#life = new Countdown(0); // There is no access token yet.
@@ -218,7 +218,7 @@ export class SessionClient {
         device_token: device = this.#tokens.device,
       } = own(answer as unknown, "access_token", "refresh_token", "device_token");
       const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
-      if (this.#keeping) await this.#keep({ refresh, device, user, session: session.id });
+      if (this.#persistence) await this.#keep({ refresh, device, user, session: session.id });
       this.#tokens = bare({ access, refresh, device, pending });
     }
     this.#become(kind, user, session.id, life);
@@ -228,7 +228,7 @@ export class SessionClient {
   /** Keeps the new tokens. If that fails, the token before stays in use, and the server answers it once more. */
   async #keep(kept: Kept): Promise<void> {
     try {
-      await this.#keeping!.keep(bare(kept));
+      await this.#persistence!.keep(bare(kept));
     } catch (error) {
       throw new SessionError({ message: String(error), code: "not_kept" });
     }
@@ -241,7 +241,7 @@ export class SessionClient {
     this.#idle = idle;
     const { device, refresh, pending } = this.#tokens;
     this.#tokens = bare(idle ? { device, refresh, pending } : { device });
-    this.#keeping?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
+    this.#persistence?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -251,7 +251,7 @@ export class SessionClient {
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
       // The user has signed out meanwhile. Or the next session of the app has this storage, and sends the same token.
-      if (this.#keeping && (turn !== this.#turn || this.#isClosed)) return;
+      if (this.#persistence && (turn !== this.#turn || this.#isClosed)) return;
       await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error: any) {
       // A 401 with another code does not come from the API, but for example from a proxy.

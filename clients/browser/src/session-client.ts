@@ -9,7 +9,7 @@
  * No timer refreshes. A token is refreshed when it is used, so that the session of an idle page can expire.
  */
 
-import { holdCopies, type ServiceWorkerScope } from "./hand_over.ts";
+import { holdCopies, type ServiceWorkerScope } from "./reload_copy.ts";
 import { serve, type WorkerScope } from "./worker.ts";
 
 export type { Change, Step } from "./changes.ts";

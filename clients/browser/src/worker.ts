@@ -1,7 +1,7 @@
 /** What the shared worker does in mode `body`: it has the only client, and pages call its methods. */
 
 import type { Change } from "./changes.ts";
-import { takeOver } from "./hand_over.ts";
+import { takeOver } from "./reload_copy.ts";
 import { METHODS, PREFIX, SessionClient } from "./client.ts";
 import { own } from "./own_properties.ts";
 
@@ -21,8 +21,8 @@ export function serve(worker: WorkerScope): void {
   };
   let client: Promise<SessionClient> | undefined;
   const begin = async (survives: unknown) => {
-    const keeping = survives ? undefined : await takeOver(name);
-    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, keeping);
+    const persistence = survives ? undefined : await takeOver(name);
+    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, persistence);
   };
   worker.onconnect = ({ ports }) => {
     const port = ports[0]!;

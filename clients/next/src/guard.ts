@@ -74,7 +74,7 @@ class Passage {
   async answer(): Promise<NextResponse> {
     const request = this.#request, given = this.#given;
     const path = request.nextUrl.basePath ? null : latchkeysPath(request.nextUrl.pathname);
-    if (path !== null) return this.#handToLatchkey(path);
+    if (path !== null) return this.#rewriteToLatchkey(path);
     if (this.#isBuilt) return NextResponse.next();
     const foreign = isForeign(request, given);
     if (foreign && !["GET", "HEAD", "OPTIONS"].includes(request.method))
@@ -86,7 +86,7 @@ class Passage {
     if (isFresh || (access?.claims && !presented)) return this.#next(access.token);
     if (presented && foreign && isNavigation(request)) return this.#pageThatRefreshes();
     const answer = presented && !foreign ? await this.#refresh() : null;
-    if (answer?.ok) return this.#handOver(answer);
+    if (answer?.ok) return this.#withNewCookies(answer);
     if (answer?.status === REFRESHED_BY_BROWSER) return this.#retry(answer);
     if (access?.claims && answer?.status !== 401) return this.#next(access.token);
 
@@ -97,14 +97,14 @@ class Passage {
   }
 
   /** Lets Latchkey answer. If it does not run, Next.js answers 500 without a reason. */
-  async #handToLatchkey(path: string): Promise<NextResponse> {
+  async #rewriteToLatchkey(path: string): Promise<NextResponse> {
     const isRunning = isThere(this.#given);
     // In production the request does not wait, and only the log has the reason.
     if (process.env.NODE_ENV === "development" && !(await isRunning)) return unavailable(noAnswer(this.#given));
     return NextResponse.rewrite(this.#atLatchkey(path));
   }
 
-  /** Passes the request on, with this access token or none. A token that was not verified is not handed on. */
+  /** Passes the request on, with this access token or none. A token that was not verified is not passed on. */
   #next(token: string | null): NextResponse {
     const response = NextResponse.next(this.#withCookieHeader(this.#onlyToken(token)));
     if (!this.#isPublic) response.headers.set("Cache-Control", PRIVATE);
@@ -149,7 +149,7 @@ class Passage {
   }
 
   /** Passes the new cookies to the browser, and to the code that renders this request. */
-  async #handOver(answer: Response): Promise<NextResponse> {
+  async #withNewCookies(answer: Response): Promise<NextResponse> {
     const cookies = afterResponse(this.#cookies, answer.headers.getSetCookie());
     const access = await accessTokenIn(cookies, this.#given);
     if (access?.claims) {

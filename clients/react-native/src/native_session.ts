@@ -158,8 +158,8 @@ export class NativeSession {
   async #begun(): Promise<SessionClient> {
     const kept = await this.#entry.read();
     this.#user = kept.user ?? null;
-    const keeping = { kept, keep: (next: Kept) => this.#entry.write(entire(next)) };
-    return new SessionClient(`latchkey ${this.#api}`, this.#api, "body", (change) => this.#apply(change), keeping);
+    const persistence = { kept, keep: (next: Kept) => this.#entry.write(entire(next)) };
+    return new SessionClient(`latchkey ${this.#api}`, this.#api, "body", (change) => this.#apply(change), persistence);
   }
 
   async #signIn(begin: (client: SessionClient) => Promise<Change>): Promise<User> {

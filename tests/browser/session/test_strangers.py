@@ -46,8 +46,8 @@ _SEEN = """async () => {
 
 _UNKNOWN_MESSAGES = """async () => {
     const before = record.length;
-    const doors = ["refreshToken", "#refreshToken", "tokens", "#tokens", "constructor", "hear", "toString"];
-    doors.forEach((door, id) => worker.port.postMessage({ id: 1000 + id, door, given: [] }));
+    const methods = ["refreshToken", "#refreshToken", "tokens", "#tokens", "constructor", "hear", "toString"];
+    methods.forEach((method, id) => worker.port.postMessage({ id: 1000 + id, method, given: [] }));
     await session.restore();
     return JSON.stringify(record.slice(before));
 }"""

@@ -140,7 +140,7 @@ GARBAGE = ["x", " ", "a.b.c", "é", "☃", "\n", "null", "{}", "A" * 9000, "..",
 
 
 class TestAnInactiveToken:
-    """`tests.attacks` presents tokens that this server did not sign. `tests.attacks.doors` introspects each of them."""
+    """`tests.attacks` presents tokens that this server did not sign, and introspects each of them."""
 
     def test_is_that_of_a_revoked_session_before_the_feed_is_read(self, token, monkeypatch):
         assert is_active(token)

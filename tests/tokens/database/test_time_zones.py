@@ -100,7 +100,7 @@ def history(clock: Any, start: datetime) -> list[Any]:
             ]
         )
 
-    note(holder.grant)
+    note(holder.issued)
     for step in range(36):
         clock.forward(299.123456)
         previous = holder.token

@@ -15,7 +15,7 @@ from typing import Any
 from tests.tokens.protocol import (
     crossing_search,
     device_search,
-    handed_search,
+    django_session_search,
     idle_search,
     password_search,
     reauthentication_search,
@@ -41,9 +41,9 @@ def of_devices() -> Cases:
 
 
 def of_django_sign_ins() -> Cases:
-    for rule, scoped, stolen in product(handed_search.Rule, (False, True), (False, True)):
+    for rule, scoped, stolen in product(django_session_search.Rule, (False, True), (False, True)):
         where = f"mode {'scoped' if scoped else 'cookie'}, {'a thief' if stolen else 'no thief'}"
-        yield f"{rule.value} ({where})", partial(handed_search.search, rule, scoped=scoped, stolen=stolen)
+        yield f"{rule.value} ({where})", partial(django_session_search.search, rule, scoped=scoped, stolen=stolen)
 
 
 def of_passwords() -> Cases:

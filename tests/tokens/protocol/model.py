@@ -193,14 +193,17 @@ class Server:
 class Browser:
     """One cookie jar and the tabs that share it. ``life`` counts its crashes: older responses do not reach it.
 
-    ``handed``: whether it has Django's session, which stands for the first refresh token until there is a newer one.
+    ``from_django``: whether it has Django's session, which stands for the first refresh token until there is a newer
+    one.
     """
 
-    __slots__ = ("access", "cookies", "handed", "kept", "life", "saved")
+    __slots__ = ("access", "cookies", "from_django", "kept", "life", "saved")
 
-    def __init__(self, refresh: int = 0, access: Access = AT_LOGIN, name: str = NEW, *, handed: bool = False) -> None:
-        self.cookies: Cookies = {} if handed else {name: refresh}
-        self.handed = handed
+    def __init__(
+        self, refresh: int = 0, access: Access = AT_LOGIN, name: str = NEW, *, from_django: bool = False
+    ) -> None:
+        self.cookies: Cookies = {} if from_django else {name: refresh}
+        self.from_django = from_django
         self.access = access
         # (since when, refresh cookies, access) of all cookies that the jar has held. The first entry is on disk.
         self.saved = [(float("-inf"), self.cookies, access)]
@@ -242,7 +245,7 @@ class Attacker(Browser):
     __slots__ = ("distance",)
 
     def __init__(self, victim: Browser, distance: float) -> None:
-        super().__init__(access=victim.access, handed=victim.handed)
+        super().__init__(access=victim.access, from_django=victim.from_django)
         self.cookies = victim.cookies
         self.distance = distance
 
@@ -321,7 +324,7 @@ class World:
     ) -> None:
         release, following = releases
         presented = release.presented(cookies)
-        if presented is None and party.handed:
+        if presented is None and party.from_django:
             presented = 0
         if presented is None or presented == PLANTED:
             self.signed_out = True

@@ -44,9 +44,10 @@ class Scale(NamedTuple):
     ``renames``: whether the refresh cookie gets a new name, which some processes write and others do not. ``upload``:
     how long an upload may take. There are none by default, and at most one at a time. ``expired``: whether the access
     token of an upload had expired when it was sent. The browser then presents no token that it gets during the
-    upload, because it gets an access token with it that outlives the upload. ``handed``: whether the session begins
-    with first requests, and Django's session stands for the first refresh token until the browser has a newer one.
-    ``pages``: whether browsers send the refresh token to the auth API only. The last nine fields break the protocol.
+    upload, because it gets an access token with it that outlives the upload. ``from_django``: whether the session
+    begins with first requests, and Django's session stands for the first refresh token until the browser has a newer
+    one. ``pages``: whether browsers send the refresh token to the auth API only. The last nine fields break the
+    protocol.
     """
 
     grace: int = 2
@@ -55,7 +56,7 @@ class Scale(NamedTuple):
     renames: bool = False
     upload: int = 0
     expired: bool = False
-    handed: bool = False
+    from_django: bool = False
     pages: bool = False
     still_time_cut: int = 0
     acknowledged_early: int = 0
@@ -147,7 +148,7 @@ class Rules:
 
         If the session begins with first requests, it is the world just after the login.
         """
-        if self.scale.handed:
+        if self.scale.from_django:
             return World(0, State(0, _EPOCH), (), Jar(Refresh(None), ()), (), ())
         return World(self.acknowledge, State(0, _EPOCH), (), Jar(Refresh(0), (Access(0, 0),)), (), ())
 
@@ -180,7 +181,7 @@ class Rules:
             yield f"fail-over to {row.generation}", world._replace(row=row, commits=world.commits[:index])
 
     def _requests(self, world: World) -> Iterator[Message]:
-        if world.jar.refresh.new is None and self.scale.handed:
+        if world.jar.refresh.new is None and self.scale.from_django:
             # Django's session stands for the refresh token until there is one.
             yield Message(FIRST, world.now, None, None)
             if world.jar.accesses:

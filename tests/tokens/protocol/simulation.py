@@ -91,9 +91,9 @@ class Conditions:
     of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
     ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
     change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
-    fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``handed``: whether
-    Django's session stands for the first refresh token. ``again``: the share of requests that authenticate the user
-    again. ``forces``: whether these begin a generation within the still time, too. ``idle_after``: for how long a
+    fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``from_django``:
+    whether Django's session stands for the first refresh token. ``again``: the share of requests that authenticate the
+    user again. ``forces``: whether these begin a generation within the still time, too. ``idle_after``: for how long a
     session may not be refreshed until it is idle, in seconds. The person then reopens it.
     """
 
@@ -108,7 +108,7 @@ class Conditions:
     passwords: float = 0.0
     outages: float = 0.0
     asks_first: bool = True
-    handed: bool = False
+    from_django: bool = False
     again: float = 0.0
     forces: bool = False
     idle_after: float = float("inf")
@@ -120,7 +120,7 @@ UPGRADED = "both, 30 % lost, a cookie renamed in a rolling deployment, and its o
 PASSWORDS = "both, 30 % lost, rehashes, and passwords changed in this browser"
 HOOK_FAILS = "both, 30 % lost, and a claims hook that fails for up to two hours"
 TOO_LATE = "a claims hook that is asked after the rotation, and fails for up to two hours"
-HANDED = "both, 30 % lost, and a sign-in of which only Django's session knows"
+FROM_DJANGO = "both, 30 % lost, and a sign-in of which only Django's session knows"
 AGAIN = "both, 30 % lost, and one request in three authenticates the user again"
 IDLE = "both, 30 % lost, and sessions that are idle after 15 minutes and reopened"
 FORCED = "reauthentications that rotate within the still time"
@@ -137,7 +137,7 @@ ROWS = {
     QUEUED: Conditions(request_life=2 * GRACE, queued=True),
     UPGRADED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, phases=UPGRADE, planted=0.3),
     PASSWORDS: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, rehashes=0.1, passwords=0.05),
-    HANDED: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, handed=True),
+    FROM_DJANGO: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, from_django=True),
     AGAIN: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, again=0.3),
     IDLE: Conditions(lost=0.3, crashes=0.1, fail_overs=0.1, idle_after=900.0),
     FORCED: Conditions(again=0.3, forces=True),
@@ -159,7 +159,7 @@ def live(random: Random, conditions: Conditions, decide: Decide) -> World:
     server = Server(decide, asks_first=asks_first) if account is None else ServerOfAccount(account, decide)
     server.forces, server.idle_after = conditions.forces, conditions.idle_after
     world = World(server, written_after=lambda: WRITTEN_WITHIN * random.random())
-    browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW, handed=conditions.handed)
+    browser = Browser(name=OLD if BEFORE in conditions.phases[0][1] else NEW, from_django=conditions.from_django)
     at_will = random.choice((0.0, 0.5, 1.0))  # refresh only at expiry, now and then, at every page load
     now = 0.0
     for step in range(STEPS):
@@ -224,17 +224,17 @@ def signed_out(row: str, histories: int, variant: str = "as designed") -> int:
 class Theft:
     """An attacker refreshes ``distance`` seconds after the owner. ``verified_here``: access tokens are used here.
 
-    ``handed``: whether both have only Django's session, which stands for the first refresh token.
+    ``from_django``: whether both have only Django's session, which stands for the first refresh token.
     """
 
     distance: float
     verified_here: bool = True
-    handed: bool = False
+    from_django: bool = False
 
     def generations(self, random: Random) -> int | None:
         """Return the generation after the theft in which the session ends, or None if it never does."""
         world = World(Server(), written_after=lambda: WRITTEN_WITHIN * random.random())
-        owner = Browser(handed=self.handed)
+        owner = Browser(from_django=self.from_django)
         attacker = Attacker(owner, self.distance)
         now = 0.0
         for generation in range(1, 101):

@@ -1,13 +1,13 @@
 """An exhaustive search: an owner and a thief who both have a refresh token of another package, which becomes a session.
 
 A `Rule` says what the server answers to that old token (`tokens.web.operations.taking_over`). `search` looks for a
-history in which one of the promises is broken that `handed_search` names, or `FORKED`. Who has got a refresh token of
-ours presents it from then on. The thief can still present the old one instead.
+history in which one of the promises is broken that `django_session_search` names, or `FORKED`. Who has got a refresh
+token of ours presents it from then on. The thief can still present the old one instead.
 """
 
 from enum import Enum
 
-from tests.tokens.protocol.handed_search import Kind, search_for
+from tests.tokens.protocol.django_session_search import Kind, search_for
 from tests.tokens.protocol.in_turns import Answer, Row, refreshed
 
 FORKED = "one old token has become two sessions"

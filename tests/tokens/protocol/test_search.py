@@ -11,7 +11,7 @@ HONEST = {
     # what the histories have, and how many worlds there are at least
     "in coarse units of time": (Scale(), 60_000),
     "with an upload of 60 s": (Scale(upload=4, messages=2), 20_000),
-    "that begins with Django's session": (Scale(messages=2, handed=True), 5_000),
+    "that begins with Django's session": (Scale(messages=2, from_django=True), 5_000),
     "with a cookie that is renamed": (Scale(messages=1, renames=True), 14_000),
 }
 HONEST_AT_LENGTH = {
@@ -19,12 +19,15 @@ HONEST_AT_LENGTH = {
     "with an upload of 45 s that is not late": (Scale(upload=3, messages=2, uploads_are_not_late=True), 20_000),
     "with an upload of 150 s": (Scale(upload=10, messages=2), 20_000),
     "with an upload of 150 s that is sent after a pause": (Scale(upload=10, messages=2, expired=True), 20_000),
-    "that begins with Django's session, and has three messages": (Scale(messages=3, handed=True), 5_000),
-    "that begins with Django's session, and has pages": (Scale(messages=2, handed=True, pages=True), 50_000),
-    "that begins with Django's session, and has an upload of 60 s": (Scale(messages=2, handed=True, upload=4), 50_000),
+    "that begins with Django's session, and has three messages": (Scale(messages=3, from_django=True), 5_000),
+    "that begins with Django's session, and has pages": (Scale(messages=2, from_django=True, pages=True), 50_000),
+    "that begins with Django's session, and has an upload of 60 s": (
+        Scale(messages=2, from_django=True, upload=4),
+        50_000,
+    ),
 }
 # what the histories have, and how many worlds are examined
-NEAREST = {"with pages": (Scale(messages=2, handed=True, pages=True), 15_000)}
+NEAREST = {"with pages": (Scale(messages=2, from_django=True, pages=True), 15_000)}
 NEAREST_AT_LENGTH = {"with a cookie that is renamed and two messages": (Scale(messages=2, renames=True), 100_000)}
 REUSE, NO_TOKEN = Decision.REUSE.value, "Django's session stands for no refresh token any more"
 BROKEN = {
@@ -34,13 +37,13 @@ BROKEN = {
     "acknowledging after two graces": (Scale(acknowledged_early=2), "", REUSE),
     "a cookie of the other name that stays": (Scale(messages=2, renames=True, other_name_stays=True), "", REUSE),
     "Django's session that stands for the first token within the grace only": (
-        Scale(messages=2, handed=True, stands_within_grace=True),
+        Scale(messages=2, from_django=True, stands_within_grace=True),
         "lose",
         NO_TOKEN,
     ),
 }
 BROKEN_AT_LENGTH = {
-    "a first response that sends a refresh token": (Scale(handed=True, first_sends_refresh=True), "", REUSE),
+    "a first response that sends a refresh token": (Scale(from_django=True, first_sends_refresh=True), "", REUSE),
     "an upload of 150 s that is sent after a pause and is not late": (
         Scale(upload=10, messages=2, expired=True, uploads_are_not_late=True),
         "",
@@ -50,11 +53,15 @@ BROKEN_AT_LENGTH = {
     "a repeat that sends the refresh token again": (Scale(repeat_sends_refresh=True), "", REUSE),
     # A fail-over loses a rotation whose response the browser has. So pages get nothing after the grace.
     "a page whose answer overwrites a newer token": (
-        Scale(messages=2, handed=True, pages=True, pages_recover=True),
+        Scale(messages=2, from_django=True, pages=True, pages_recover=True),
         "0 is recovered",
         REUSE,
     ),
-    "a page that ends the session": (Scale(messages=2, handed=True, pages=True, pages_end=True), "", f"0 is {REUSE}"),
+    "a page that ends the session": (
+        Scale(messages=2, from_django=True, pages=True, pages_end=True),
+        "",
+        f"0 is {REUSE}",
+    ),
 }
 
 

@@ -5,7 +5,7 @@ Without a thief nobody is signed out by a lost response. With one, the session e
 
 import pytest
 
-from tests.tokens.protocol.handed_search import FOR_EVER, SIGNED_OUT, UNREPORTED
+from tests.tokens.protocol.django_session_search import FOR_EVER, SIGNED_OUT, UNREPORTED
 from tests.tokens.protocol.taken_over_search import FORKED, Rule, search
 
 

@@ -35,13 +35,13 @@ class Holder:
     """
 
     def __init__(self, user: Any, client: Client = HOME, **options: Any) -> None:
-        self.grant = open_session(user, client, **{"mode": COOKIE, **options})
+        self.issued = open_session(user, client, **{"mode": COOKIE, **options})
         self.client = client
-        self.browser = replace(client, device_token=self.grant.device_token or client.device_token)
-        self.id = self.grant.session.id
+        self.browser = replace(client, device_token=self.issued.device_token or client.device_token)
+        self.id = self.issued.session.id
         self.user = user
-        assert self.grant.refresh_token
-        self.token = self.first = self.grant.refresh_token
+        assert self.issued.refresh_token
+        self.token = self.first = self.issued.refresh_token
 
     def sign_in_again(self) -> Self:
         """Open another session of the same user in the same browser."""
@@ -49,7 +49,7 @@ class Holder:
 
     def present(self, token: str | None = None, client: Client | None = None) -> IssuedTokens | Refusal:
         """Present a token, by default the current one, and ignore the answer, as if it was lost."""
-        return refresh(self.token if token is None else token, (self.grant.session.mode,), client or self.client)
+        return refresh(self.token if token is None else token, (self.issued.session.mode,), client or self.client)
 
     def granted(self, token: str | None = None, client: Client | None = None) -> IssuedTokens:
         """Present a token, by default the current one, which must be accepted. Ignore the answer, as if it was lost."""
@@ -59,9 +59,9 @@ class Holder:
 
     def refresh(self, token: str | None = None, client: Client | None = None) -> IssuedTokens:
         """Present a token, by default the current one, which must be accepted. Keep the new refresh token, if any."""
-        self.grant = self.granted(token, client)
-        self.token = self.grant.refresh_token or self.token
-        return self.grant
+        self.issued = self.granted(token, client)
+        self.token = self.issued.refresh_token or self.token
+        return self.issued
 
     def is_refused(self, token: str | None = None) -> bool:
         return isinstance(self.present(token), Refusal)

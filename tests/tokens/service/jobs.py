@@ -135,8 +135,8 @@ def refresh_in_turn(texts: list[str], count: int) -> dict[str, Any]:
 def sign_in(user_id: str, device_token: str | None = None) -> dict[str, Any]:
     """Open a session for the user, in the browser that has this device token."""
     user = get_user_model()._default_manager.get(pk=user_id)
-    grant = opening.open_session(user, _client(device_token), mode="cookie")
-    return {"session": str(grant.session.id), "token": grant.refresh_token, "device": str(grant.session.device_id)}
+    issued = opening.open_session(user, _client(device_token), mode="cookie")
+    return {"session": str(issued.session.id), "token": issued.refresh_token, "device": str(issued.session.device_id)}
 
 
 def end(session_id: str, reason: str = "signed_out") -> int:

@@ -33,14 +33,14 @@ def used(holder: Holder, clock: Any) -> Holder:
     """
     holder.refresh()
     clock.forward(STILL_TIME)
-    use(holder.grant, clock)
+    use(holder.issued, clock)
     assert not holder.row.acknowledged
     return holder
 
 
-def use(grant: IssuedTokens, clock: Any) -> None:
+def use(issued: IssuedTokens, clock: Any) -> None:
     """Use an access token, as the middleware notes it."""
-    acknowledgements.note(grant.access, clock.now.timestamp())
+    acknowledgements.note(issued.access, clock.now.timestamp())
 
 
 def used_sessions(user: Any, clock: Any, count: int) -> list[Holder]:
@@ -48,7 +48,7 @@ def used_sessions(user: Any, clock: Any, count: int) -> list[Holder]:
     holders = [Holder(user) for _ in range(count)]
     clock.forward(STILL_TIME)
     for holder in holders:
-        use(holder.grant, clock)
+        use(holder.issued, clock)
     return holders
 
 
@@ -69,7 +69,7 @@ class TestTheUseOfAnAccessToken:
         settings.TOKENS = tokens
         other = Holder(holder.user)
         clock.forward(age)
-        use(holder.grant, clock)
+        use(holder.issued, clock)
         assert acknowledgements.flush() == holder.row.acknowledged == proves
         assert not other.row.acknowledged
 
@@ -82,15 +82,15 @@ class TestTheUseOfAnAccessToken:
         assert not acknowledgements.flush()
 
     def test_without_a_generation_acknowledges_nothing(self, holder, clock):
-        grant = reauthenticate(holder.user, holder.id)
-        assert grant.access.generation is None
+        issued = reauthenticate(holder.user, holder.id)
+        assert issued.access.generation is None
         clock.forward(STILL_TIME)
-        use(grant, clock)
+        use(issued, clock)
         assert not acknowledgements.flush()
         assert not holder.row.acknowledged
 
     def test_of_the_previous_generation_acknowledges_nothing(self, holder, clock):
-        old = holder.grant
+        old = holder.issued
         holder.refresh()
         clock.forward(STILL_TIME)
         use(old, clock)
@@ -117,21 +117,21 @@ class TestWriting:
             assert not holder.row.acknowledged
             clock.forward(STILL_TIME)
             for _ in range(3):
-                use(holder.grant, clock)
+                use(holder.issued, clock)
             assert writes() == 1
             assert holder.row.acknowledged
             for _ in range(3):
-                use(holder.grant, clock)
+                use(holder.issued, clock)
                 assert writes() == 0
 
     def test_is_done_once_even_if_older_access_tokens_are_used_in_turn_with_the_newest(self, holder, clock):
         """For example a tab that has not noticed the refresh and keeps using its access token."""
-        old = holder.grant
+        old = holder.issued
         holder.refresh()
         clock.forward(STILL_TIME)
         written = 0
         for _ in range(5):
-            use(holder.grant, clock)
+            use(holder.issued, clock)
             use(old, clock)
             written += writes()
         assert written == 1
@@ -191,7 +191,7 @@ class TestARecovery:
     def test_is_granted_if_only_other_sessions_were_acknowledged(self, holder, clock):
         other, lost = Holder(UserFactory()), holder.granted()
         clock.forward(STILL_TIME)
-        use(other.grant, clock)
+        use(other.issued, clock)
         assert holder.granted().refresh_token == lost.refresh_token
         assert other.row.acknowledged
 
@@ -206,7 +206,7 @@ class TestARecovery:
         clock.forward(GRACE)
         holder.refresh(holder.first)
         clock.forward(STILL_TIME)
-        use(holder.grant, clock)
+        use(holder.issued, clock)
         acknowledgements.flush()
         assert holder.row.acknowledged
         assert holder.is_refused(holder.first)

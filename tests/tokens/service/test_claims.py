@@ -183,7 +183,7 @@ def test_the_log_names_the_hook_and_the_line_and_no_value(user, caplog):
     holder = Holder(user)
     hook_fails()
     with pytest.raises(ClaimsHookFailed) as raised:
-        claims_of(user, holder.grant.session)
+        claims_of(user, holder.issued.session)
     (line,) = lines(caplog)
     number = hook.__code__.co_firstlineno + 2
     assert line == f'event="claims hook failed" hook={NAME} error=RuntimeError at=test_claims.py:{number}'
@@ -215,7 +215,7 @@ class TestTheSession:
 
     def test_has_the_new_methods_after_a_reauthentication(self, user, clock):
         holder = Holder(user, proved={"otp": timedelta(seconds=5)})
-        assert holder.grant.access.claims["session"]["methods"] == ["otp"]
+        assert holder.issued.access.claims["session"]["methods"] == ["otp"]
         again = reauthentication.reauthenticate(user, holder.id, {"pwd": timedelta()})
         assert again is not None
         assert again.access.claims["session"]["methods"] == ["otp", "pwd", "mfa"]
@@ -262,7 +262,7 @@ AS_DJANGO_WRITES_THEM = {
 @pytest.mark.parametrize(("given", "written"), AS_DJANGO_WRITES_THEM.values(), ids=AS_DJANGO_WRITES_THEM)
 def test_a_claim_is_written_as_django_writes_json(user, clock, given, written):
     hook_returns(OrderedDict(claim=given))
-    issued = Holder(user).grant
+    issued = Holder(user).issued
     assert issued.access.claims["claim"] == written
     assert codec()._verified(issued.access_token).claims["claim"] == written
 

@@ -169,14 +169,14 @@ class TestRevoking:
 class TestParallelSignIns:
     def test_on_one_device_open_live_sessions_of_that_device(self, processes):
         holder = Holder(UserFactory())
-        opened = in_all(processes, "sign_in", str(holder.user.pk), holder.grant.device_token, threads=10)
+        opened = in_all(processes, "sign_in", str(holder.user.pk), holder.issued.device_token, threads=10)
         assert Device.objects.count() == 1
         assert RefreshToken.objects.live().count() == len(opened) + 1
 
     def test_for_the_first_time_on_another_users_device_create_one_device(self, processes):
         """For example a double click on "sign in" in a browser in which another user is signed in."""
         other, user = Holder(UserFactory()), UserFactory()
-        opened = in_all(processes, "sign_in", str(user.pk), other.grant.device_token, threads=10)
+        opened = in_all(processes, "sign_in", str(user.pk), other.issued.device_token, threads=10)
         assert len({session["device"] for session in opened}) == 1
         assert Device.objects.filter(user=user).count() == 1
         assert other.ending == (_Reason.SUPERSEDED, 1)
@@ -231,7 +231,7 @@ class TestPurging:
         user, old = UserFactory(), timezone.now() - timedelta(days=500)
         holders = [Holder(user) for _ in range(30)]
         RefreshToken.objects.update(idle_expires_at=old)
-        processes[0].prepare("sign_in", [[str(user.pk), holder.grant.device_token] for holder in holders])
+        processes[0].prepare("sign_in", [[str(user.pk), holder.issued.device_token] for holder in holders])
         for process in processes[1:]:
             process.prepare("purge", [[3]], **self.SOON)
         opened, *_ = together(processes)

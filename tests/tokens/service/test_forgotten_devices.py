@@ -82,7 +82,7 @@ class TestAForgottenDevice:
         second, third = first.sign_in_again(), first.sign_in_again()
         end_all(user)
         fourth = second.sign_in_again()
-        newest = [one.grant.session.device_id for one in (first, second, third, fourth)]
+        newest = [one.issued.session.device_id for one in (first, second, third, fourth)]
         assert here(first.browser) == newest
         assert here(second.browser) == newest[1:]
         assert queries.has_live_session(first.browser)
@@ -91,8 +91,8 @@ class TestAForgottenDevice:
         holder, other = Holder(user), UserFactory()
         theirs = Holder(other, holder.browser)
         end_all(user)
-        assert theirs.sign_in_again().grant.device_token is None
-        assert holder.sign_in_again().grant.device_token not in {None, holder.browser.device_token}
+        assert theirs.sign_in_again().issued.device_token is None
+        assert holder.sign_in_again().issued.device_token not in {None, holder.browser.device_token}
 
     def test_a_refresh_does_not_ask_for_it(self, user):
         holder = Holder(user)
@@ -112,7 +112,7 @@ class TestTheStatementThatAsksForABudget:
     def test_knows_a_device_by_its_session(self, user):
         holder = Holder(user)
         without_cookie = replace(holder.browser, device_token=None)
-        assert with_own_budget(user, without_cookie, holder.id) == holder.grant.session.device_id
+        assert with_own_budget(user, without_cookie, holder.id) == holder.issued.session.device_id
         assert with_own_budget(user, without_cookie, None) is None
 
     @pytest.mark.only_on("postgresql")

@@ -83,7 +83,7 @@ def test_ends_at_its_absolute_end_however_much_it_is_used(lasting, user, clock, 
 def test_its_access_tokens_end_when_it_does(lasting, user, clock):
     lasting({"aal2": {"idle": 120}, "aal3": {"idle": 120}})
     holder = Holder(user, proved=BOTH, remember=True)
-    assert instant(holder.grant.access.expires_at) <= clock.now + timedelta(seconds=120)
+    assert instant(holder.issued.access.expires_at) <= clock.now + timedelta(seconds=120)
 
 
 def test_the_general_lifetimes_are_limits_too(lasting, user, clock):
@@ -154,7 +154,7 @@ class TestAnotherMethod:
 
 
 def test_a_sign_in_that_is_older_than_its_level_allows_opens_no_session(lasting, user, clock):
-    """One that is handed over may be that old. Its first access token would have expired when it is issued."""
+    """One that is moved over may be that old. Its first access token would have expired when it is issued."""
     lasting()
     old = dict.fromkeys(BOTH, DAY)
     with pytest.raises(UserChanged):

@@ -240,7 +240,7 @@ class TestSigningInAgainOnADevice:
     def test_leaves_the_previous_session_live(self, twice):
         earlier, later = twice
         assert earlier.row.device_id == later.row.device_id
-        assert later.grant.decision is None
+        assert later.issued.decision is None
         earlier.refresh()
         assert later.row.revoked_at is None
 

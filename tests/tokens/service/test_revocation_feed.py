@@ -333,7 +333,7 @@ class TestALock:
         locked, ended = Holder(user), Holder(user)
         process.is_revoked(ended.id)
         clock.forward(STILL_TIME)
-        acknowledgements.note(locked.grant.access, clock.now.timestamp())
+        acknowledgements.note(locked.issued.access, clock.now.timestamp())
         ended.end()
         process.forward(LAG)
         with committed_late(lambda: RefreshToken.objects.select_for_update().get(id=locked.id)):
@@ -392,7 +392,7 @@ class TestParallelRequests:
     def test_that_waited_in_vain_do_not_all_try_again(self):
         """While the database is down, no request waits for more than one attempt beside its own."""
         attempts: list[float] = []
-        process, access = AnotherProcess(), Holder(UserFactory()).grant.access
+        process, access = AnotherProcess(), Holder(UserFactory()).issued.access
         acknowledgements.note(access, access.issued_at + STILL_TIME)  # It is to be written after a read.
 
         def fail(*arguments: Any) -> Any:

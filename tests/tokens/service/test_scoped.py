@@ -46,7 +46,7 @@ def test_to_choose_among_several_cookies_takes_one_more(holder):
 @pytest.mark.parametrize("token", [None, "", "another", "another's"])
 def test_without_the_device_token_it_counts_as_if_it_had_not_come(holder, clock, later, token):
     if token == "another's":
-        token = Holder(UserFactory(), mode=SCOPED).grant.device_token
+        token = Holder(UserFactory(), mode=SCOPED).issued.device_token
     before = holder.row.generation
     clock.forward(later)
     answer = presented(holder, replace(ELSEWHERE, device_token=token))

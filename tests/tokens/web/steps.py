@@ -4,7 +4,7 @@ from typing import Any
 
 from django.test import Client
 
-from tests.attacks.doors import by_service
+from tests.attacks.entry_points import by_service
 from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
 from tests.tokens.edge import claims_of, who
@@ -39,7 +39,7 @@ def answer(browser: Client, given: Any = CODE, method: str = "totp", **more: Any
 def said(client: Client) -> tuple[list[str], str | None]:
     """Return ``amr`` and ``acr`` of the browser's session. The token, the row, a service and the list agree on them.
 
-    The setting INTROSPECTION_CLIENTS has to be `tests.attacks.doors.INTROSPECTION`.
+    The setting INTROSPECTION_CLIENTS has to be `tests.attacks.entry_points.INTROSPECTION`.
     """
     if ACCESS not in client.cookies:
         assert who(client)

@@ -1,4 +1,4 @@
-"""How a session was opened: the token, the row, introspection, the list and the events say the same, for each door."""
+"""How a session was opened: the token, the row, introspection, the list and the events say the same for each way."""
 
 import copy
 import pickle
@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from django.views.debug import SafeExceptionReporterFilter
 
-from tests.attacks.doors import INTROSPECTION
+from tests.attacks.entry_points import INTROSPECTION
 from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.edge import claims_of, signed_in_as, who
@@ -37,7 +37,7 @@ PASSKEY, SYNCED = (["pop", "user", "mfa"], "aal2"), (["pop", "user", "mfa", "swk
 
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
-    """Serve the views of `methods_urls`, and let a service introspect. Without it, a door would answer 404."""
+    """Serve the views of `methods_urls`, and let a service introspect. Without it, an entry point would answer 404."""
     settings.ROOT_URLCONF = _HERE
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "hijack"]
     settings.TOKENS = INTROSPECTION
@@ -55,7 +55,7 @@ def event(kind: SecurityEvent.Kind) -> str:
 
 
 def by(path: str, client: type[Client] = Client, **more: str) -> Callable[[Any], Client]:
-    """Return a door: a form with the user's name is posted to this path."""
+    """Return an entry point: a form with the user's name is posted to this path."""
 
     def enter(user: Any) -> Client:
         browser = client(headers={"User-Agent": FIREFOX})
@@ -82,7 +82,7 @@ def by_opening(methods: str) -> Callable[[Any], Client]:
     return lambda user: by(f"/probe/open/{user.email}/{methods}")(user)
 
 
-DOORS: dict[str, tuple[Callable[[Any], Client], tuple[list[str], str | None]]] = {
+ENTRY_POINTS: dict[str, tuple[Callable[[Any], Client], tuple[list[str], str | None]]] = {
     "the API": (signed_in_as, PWD),
     "the page": (by("/sign-in", password=PASSWORD), PWD),
     "the page under ASGI": (by("/sign-in", AsyncBrowser, password=PASSWORD), PWD),
@@ -111,7 +111,7 @@ def account() -> Any:
     return AdminFactory()
 
 
-@pytest.mark.parametrize(("enter", "expected"), DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("enter", "expected"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 def test_a_session_says_how_it_was_opened(account, enter, expected):
     browser = enter(account)
     assert said(browser) == expected
@@ -128,9 +128,9 @@ def test_a_sign_in_outside_of_the_middleware_has_them_wherever_django_keeps_its_
         assert said(browser) == NONE
 
 
-@pytest.mark.parametrize("door", ["a passkey", "force_login"])
-def test_a_refresh_changes_nothing_of_it(account, clock, door):
-    enter, expected = DOORS[door]
+@pytest.mark.parametrize("entry_point", ["a passkey", "force_login"])
+def test_a_refresh_changes_nothing_of_it(account, clock, entry_point):
+    enter, expected = ENTRY_POINTS[entry_point]
     browser = enter(account)
     assert who(browser)
     for _ in range(3):
@@ -143,20 +143,20 @@ class TestWhatABackendHasChecked:
     @pytest.mark.parametrize("backend", [DJANGOS, OTHER])
     def test_is_a_password_for_djangos_backend_and_its_subclasses(self, account, settings, backend):
         settings.AUTHENTICATION_BACKENDS = [backend]
-        for door in ("the API", "the page", "an async view", "a sign-in outside of the middleware"):
-            assert said(DOORS[door][0](account)) == PWD
+        for entry_point in ("the API", "the page", "an async view", "a sign-in outside of the middleware"):
+            assert said(ENTRY_POINTS[entry_point][0](account)) == PWD
 
     def test_is_what_the_setting_says(self, account, settings):
         settings.TOKENS = {**INTROSPECTION, "BACKEND_METHODS": {DIRECTORY: ["pwd", "otp"], OURS: [], CODES: ["sms"]}}
-        enter = DOORS["a backend that says nothing"][0]
+        enter = ENTRY_POINTS["a backend that says nothing"][0]
         assert said(enter(account)) == (["pwd", "otp", "mfa"], "aal2")
         assert said(signed_in_as(account)) == NONE
-        assert said(DOORS["a code by e-mail"][0](account)) == (["sms"], "aal1")
+        assert said(ENTRY_POINTS["a code by e-mail"][0](account)) == (["sms"], "aal1")
         assert said(by_force(account)) == NONE
 
     def test_is_less_than_what_the_backend_says_of_the_user(self, account, settings):
         settings.TOKENS = {**INTROSPECTION, "BACKEND_METHODS": {PASSKEYS: ["otp"]}}
-        assert said(DOORS["a passkey"][0](account)) == PASSKEY
+        assert said(ENTRY_POINTS["a passkey"][0](account)) == PASSKEY
 
     def test_is_not_a_password_for_a_user_who_has_none(self, account, settings, monkeypatch):
         """A subclass of the project lets everybody in."""
@@ -225,7 +225,7 @@ class TestReauthentication:
         assert event(SecurityEvent.Kind.REAUTHENTICATED) == "pwd"
 
     def test_keeps_the_methods_of_before_and_the_highest_level(self, account, clock):
-        browser = DOORS["a passkey"][0](account)
+        browser = ENTRY_POINTS["a passkey"][0](account)
         opened_at = claims_of(browser)["auth_time"]
         clock.forward(100)
         assert browser.post("/sign-in/again", {"current_password": PASSWORD}).status_code == 302
@@ -306,9 +306,9 @@ class TestAnUnknownValue:
             proved("pwd")
 
     def test_is_known_if_the_project_adds_it(self, account, browser, settings):
-        settings.TOKENS = {**INTROSPECTION, "OWN_METHODS": ["badge"], "ACR_VALUES": {"door": ["badge"]}}
+        settings.TOKENS = {**INTROSPECTION, "OWN_METHODS": ["badge"], "ACR_VALUES": {"building": ["badge"]}}
         assert browser.post(f"/probe/open/{account.email}/badge").status_code == 200
-        assert said(browser) == (["badge"], "door")
+        assert said(browser) == (["badge"], "building")
         page = browser.get("/").content.decode()
         assert "<dt>Signed in by</dt><dd>badge</dd>" in page
 
@@ -330,7 +330,7 @@ def test_the_time_of_each_method_can_be_given(account, clock):
     }.items(),
 )
 def test_pages_say_it_in_words(account, language, line):
-    browser = DOORS["a passkey that is eligible for backup"][0](account)
+    browser = ENTRY_POINTS["a passkey that is eligible for backup"][0](account)
     assert browser.post("/probe/add/pwd").content == b"True"
     headers = {"Accept-Language": language}
     assert line in browser.get("/", headers=headers).content.decode()

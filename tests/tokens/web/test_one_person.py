@@ -1,4 +1,4 @@
-"""Django's session and ours belong to the same person, whatever door a sign-in comes in by."""
+"""Django's session and ours belong to the same person, whatever entry point a sign-in comes in by."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def by_force_login(client: Client, user: Any) -> None:
     client.get("/probe/seen")
 
 
-DOORS: dict[str, Callable[[Client, Any], Any]] = {
+ENTRY_POINTS: dict[str, Callable[[Client, Any], Any]] = {
     "the API": login,
     "the page": by_form("/sign-in"),
     "the admin": by_form("/admin/login/?next=/admin/"),
@@ -59,11 +59,11 @@ def api(browser: Client, engine: str) -> Client:
     return browser
 
 
-@pytest.fixture(params=DOORS.values(), ids=DOORS)
+@pytest.fixture(params=ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 def enter(request: pytest.FixtureRequest) -> Callable[[Client, Any], Any]:
-    """A door to sign in by. One that leaves Django's session as it was would let two people share a browser."""
-    door: Callable[[Client, Any], Any] = request.param
-    return door
+    """An entry point to sign in by. One that leaves Django's session as it was would let two people share a browser."""
+    entry_point: Callable[[Client, Any], Any] = request.param
+    return entry_point
 
 
 def seen(client: Client, path: str = "/probe/seen", **headers: str) -> Any:

@@ -41,7 +41,7 @@ def for_an_hour(browser: Client, user: Any) -> None:
     browser.get(f"/probe/in-for/{user.pk}/3600")
 
 
-DOORS = [by_api, by_page, by_djangos_login, for_an_hour, Client.force_login]
+ENTRY_POINTS = [by_api, by_page, by_djangos_login, for_an_hour, Client.force_login]
 
 
 @pytest.fixture
@@ -92,23 +92,24 @@ def used(browser: Kept, user: Any, clock: Any, *, through: Any) -> set[str]:
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
-    ("door", "value"), [*((door, "never") for door in DOORS), (by_api, "bound"), (by_page, "bound")]
+    ("entry_point", "value"),
+    [*((entry_point, "never") for entry_point in ENTRY_POINTS), (by_api, "bound"), (by_page, "bound")],
 )
-def test_no_cookie_of_a_sign_in_has_an_age(door, value, remembering, user, clock):
+def test_no_cookie_of_a_sign_in_has_an_age(entry_point, value, remembering, user, clock):
     remembering(value)
-    assert used(Kept(), user, clock, through=door) == set()
+    assert used(Kept(), user, clock, through=entry_point) == set()
     row = RefreshToken.objects.get()
     assert row.idle_expires_at == clock.now + BROWSER
-    if door is for_an_hour:  # What the project decided about the duration still holds.
+    if entry_point is for_an_hour:  # What the project decided about the duration still holds.
         assert row.expires_at <= clock.now + timedelta(hours=1)
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("door", DOORS)
-def test_by_default_the_cookies_are_kept(door, remembering, user, clock):
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_by_default_the_cookies_are_kept(entry_point, remembering, user, clock):
     remembering("always")
-    assert used(Kept(), user, clock, through=door) >= {ACCESS, REFRESH, SESSION}
-    assert RefreshToken.objects.get().idle_expires_at > clock.now + BROWSER or door is for_an_hour
+    assert used(Kept(), user, clock, through=entry_point) >= {ACCESS, REFRESH, SESSION}
+    assert RefreshToken.objects.get().idle_expires_at > clock.now + BROWSER or entry_point is for_an_hour
 
 
 def unticked_by_page(browser: Client, user: Any) -> None:
@@ -131,12 +132,12 @@ UNTICKED = [unticked_by_page, unticked_after_a_remembered_session, unticked_afte
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("door", UNTICKED)
+@pytest.mark.parametrize("entry_point", UNTICKED)
 def test_a_user_who_has_not_ticked_the_box_is_not_remembered_even_if_the_project_keeps_sessions(
-    door, remembering, user, clock
+    entry_point, remembering, user, clock
 ):
     remembering("always")
-    assert used(Kept(), user, clock, through=door) == set()
+    assert used(Kept(), user, clock, through=entry_point) == set()
     assert RefreshToken.objects.filter(user=user).latest("since").idle_expires_at == clock.now + BROWSER
 
 

@@ -16,7 +16,7 @@ class ComingOverConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tokens.contrib.coming_over import checks, ending  # noqa: F401
+        from tokens.contrib.coming_over import checks, revocation  # noqa: F401
 
         for app, module in SOURCES.items():
             if apps.is_installed(app):

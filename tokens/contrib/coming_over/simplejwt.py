@@ -122,8 +122,8 @@ class SimpleJWT:
 def end_session(*, instance: Any, created: bool = True, raw: bool = False, **kwargs: Any) -> None:
     """End the session of a refresh token that is being blacklisted, or was just now.
 
-    Before as well, so that a transaction locks the session first, as `tokens.contrib.coming_over.ending` does. After as
-    well, because without a transaction the token may have been taken over meanwhile.
+    Before as well, so that a transaction locks the session first, as `tokens.contrib.coming_over.revocation` does.
+    After as well, because without a transaction the token may have been taken over meanwhile.
     """
     if created and not raw:
         end_session_of(NAME, instance.token.jti, instance.token.user_id)

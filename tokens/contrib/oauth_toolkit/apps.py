@@ -7,4 +7,4 @@ class OAuthToolkitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tokens.contrib.oauth_toolkit import checks, ending  # noqa: F401
+        from tokens.contrib.oauth_toolkit import checks, revocation  # noqa: F401

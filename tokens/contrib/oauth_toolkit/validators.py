@@ -7,7 +7,7 @@ from uuid import UUID
 from oauth2_provider import models, oauth2_validators
 from oauthlib.oauth2 import InvalidGrantError
 
-from tokens.contrib.oauth_toolkit import ending
+from tokens.contrib.oauth_toolkit import revocation
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
@@ -29,9 +29,9 @@ class SessionBound:
     def save_authorization_code(self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_authorization_code(client_id, code, request, *args, **kwargs)  # type: ignore[misc]
         if (session_id := session_of(request.user)) is not None:
-            ending.end_expired(request.user.pk)
+            revocation.end_expired(request.user.pk)
             grant = _grants(code["code"], request.client).get()
-            ending.link(request.user.pk, session_id, Granted.CODE, grant.pk)
+            revocation.link(request.user.pk, session_id, Granted.CODE, grant.pk)
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Save tokens that are granted on a session, if it lives and lacks no factor.
@@ -40,7 +40,7 @@ class SessionBound:
         """
         save: Any = super().save_bearer_token  # type: ignore[misc]
         what, key = _presented(request)
-        session_id = session_of(request.user) if key is None else ending.session_of_grant(what, key)
+        session_id = session_of(request.user) if key is None else revocation.session_of_grant(what, key)
         if session_id is None:
             return save(token, request, *args, **kwargs)
         try:
@@ -53,11 +53,11 @@ class SessionBound:
                 saved = save(token, request, *args, **kwargs)
                 _link(token, request.user.pk, session_id)
                 if what != Granted.FAMILY:
-                    ending.unlink(what, key)  # A code, or a device's, is used once.
+                    revocation.unlink(what, key)  # A code, or a device's, is used once.
                 return saved
         except SessionEnded:
             # In a transaction of its own, because the refusal must not undo it.
-            ending.end_on_sessions([session_id])
+            revocation.end_on_sessions([session_id])
             raise InvalidGrantError(request=request) from None
 
 
@@ -87,9 +87,9 @@ def _link(token: Any, user_id: Any, session_id: UUID) -> None:
         return
     refresh = models.get_refresh_token_model()._default_manager.filter(access_token=access).first()
     if refresh is None or refresh.token_family is None:
-        ending.link(user_id, session_id, Granted.ACCESS, access.pk)
+        revocation.link(user_id, session_id, Granted.ACCESS, access.pk)
     else:
-        ending.link(user_id, session_id, Granted.FAMILY, refresh.token_family)
+        revocation.link(user_id, session_id, Granted.FAMILY, refresh.token_family)
 
 
 def _grants(code: str, application: Any) -> Any:

@@ -232,7 +232,7 @@ class SessionClient {
   #api;
   #mode;
   #publish;
-  #keeping;
+  #persistence;
   #turn = 0; // Incremented with every new token or session, so that callers can tell whether theirs is outdated.
   #user; // undefined: not known yet. null: no user is signed in, and there is nothing to refresh.
   #session;
@@ -243,15 +243,15 @@ class SessionClient {
   #awaken;
   #isClosed = false;
 
-  constructor(name, api, mode, publish, keeping) {
+  constructor(name, api, mode, publish, persistence) {
     this.#name = name;
     this.#api = api;
     this.#mode = mode;
     this.#publish = publish;
-    this.#keeping = keeping;
-    const { refresh, device, user, session } = keeping?.kept ?? {};
+    this.#persistence = persistence;
+    const { refresh, device, user, session } = persistence?.kept ?? {};
     if (mode === "body") this.#user = user ?? (refresh ? undefined : null);
-    if (!keeping) return;
+    if (!persistence) return;
     this.#session = session;
     this.#tokens = bare({ refresh, device });
     if (refresh) this.#life = new Countdown(0); // There is no access token yet.
@@ -425,7 +425,7 @@ class SessionClient {
         device_token: device = this.#tokens.device,
       } = own(answer, "access_token", "refresh_token", "device_token");
       const pending = kind === "signin" ? undefined : this.#tokens.pending; // The user may be answering a factor.
-      if (this.#keeping) await this.#keep({ refresh, device, user, session: session.id });
+      if (this.#persistence) await this.#keep({ refresh, device, user, session: session.id });
       this.#tokens = bare({ access, refresh, device, pending });
     }
     this.#become(kind, user, session.id, life);
@@ -435,7 +435,7 @@ class SessionClient {
   /** Keeps the new tokens. If that fails, the token before stays in use, and the server answers it once more. */
   async #keep(kept) {
     try {
-      await this.#keeping.keep(bare(kept));
+      await this.#persistence.keep(bare(kept));
     } catch (error) {
       throw new SessionError({ message: String(error), code: "not_kept" });
     }
@@ -448,7 +448,7 @@ class SessionClient {
     this.#idle = idle;
     const { device, refresh, pending } = this.#tokens;
     this.#tokens = bare(idle ? { device, refresh, pending } : { device });
-    this.#keeping?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
+    this.#persistence?.keep(bare(idle ? { device, refresh } : { device })).catch(() => {});
     if (wasSignedIn) this.#publish(change);
   }
 
@@ -458,7 +458,7 @@ class SessionClient {
     try {
       const answered = await this.#call(method, path, method === "POST" ? this.#refreshToken() : undefined);
       // The user has signed out meanwhile. Or the next session of the app has this storage, and sends the same token.
-      if (this.#keeping && (turn !== this.#turn || this.#isClosed)) return;
+      if (this.#persistence && (turn !== this.#turn || this.#isClosed)) return;
       await this.#take(path === "me" ? "restore" : "refresh", answered);
     } catch (error) {
       // A 401 with another code does not come from the API, but for example from a proxy.
@@ -566,8 +566,8 @@ function serve(worker) {
   };
   let client;
   const begin = async (survives) => {
-    const keeping = survives ? undefined : await takeOver(name);
-    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, keeping);
+    const persistence = survives ? undefined : await takeOver(name);
+    return new SessionClient(name, new URL(name.slice(PREFIX.length)), "body", publish, persistence);
   };
   worker.onconnect = ({ ports }) => {
     const port = ports[0];

@@ -189,7 +189,7 @@ function survivesReload() {
   return isKnown;
 }
 
-/** Waits until the service worker of `hand_over.ts` is active, at most for `SERVICE_WORKER_TIMEOUT`. Before that, a reload ends the session. */
+/** Waits until the service worker of `reload_copy.ts` is active, at most for `SERVICE_WORKER_TIMEOUT`. Before that, a reload ends the session. */
 async function install() {
   const activated = async () => {
     const { installing, waiting, active } = await navigator.serviceWorker.register(trusted(), bare({ type: "module" }));

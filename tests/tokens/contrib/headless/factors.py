@@ -23,7 +23,7 @@ from django.test import Client
 from django.utils import timezone
 from fido2.utils import websafe_encode
 
-from tests.attacks.doors import INTROSPECTION
+from tests.attacks.entry_points import INTROSPECTION
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator as SoftwareAuthenticator
@@ -163,7 +163,7 @@ def test_a_step_of_another_person_does_not_count(user):
         assert getattr(user, ATTRIBUTE, None) == (expected and dict.fromkeys(expected, ANY))
 
 
-def test_our_own_door_says_what_it_has_checked(browser, user, totp):
+def test_our_own_entry_point_says_what_it_has_checked(browser, user, totp):
     login(browser, user)
     assert said(browser) == (["pwd"], "aal1")
 

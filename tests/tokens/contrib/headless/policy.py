@@ -1,4 +1,4 @@
-"""django-allauth: its second factor and its confirmation of addresses are not walked round by any door.
+"""django-allauth: its second factor and its confirmation of addresses are not walked round by any entry point.
 
 `tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
@@ -57,7 +57,7 @@ def user(db: None) -> Any:
 
 @pytest.fixture(autouse=True)
 def _policy(settings: Any, _service: None) -> None:
-    """Let the policy hold. Without it, each of these doors opens a session by a password."""
+    """Let the policy hold. Without it, each of these entry points opens a session by a password."""
     settings.TOKENS = {**settings.TOKENS, **DOCUMENTED}
 
 
@@ -65,11 +65,13 @@ def by_admin(browser: Client, user: Any) -> Any:
     return browser.post("/admin/login/", {"username": user.email, "password": PASSWORD})
 
 
-each_door = pytest.mark.parametrize("enter", [begin, by_page, by_admin], ids=["the API", "the page", "the admin"])
+each_entry_point = pytest.mark.parametrize(
+    "enter", [begin, by_page, by_admin], ids=["the API", "the page", "the admin"]
+)
 
 
-@each_door
-def test_no_door_walks_round_the_second_factor(browser, user, totp, enter):
+@each_entry_point
+def test_no_entry_point_walks_round_the_second_factor(browser, user, totp, enter):
     assert enter(browser, user).status_code in {401, 302}
     assert not RefreshToken.objects.exists()
     assert who(browser) is None
@@ -79,7 +81,7 @@ def test_no_door_walks_round_the_second_factor(browser, user, totp, enter):
     assert Authenticator.objects.get().last_used_at
 
 
-@each_door
+@each_entry_point
 def test_whoever_has_no_second_factor_needs_none(browser, user, enter):
     assert enter(browser, user).status_code in {200, 302}
     assert said(browser) == (["pwd"], "aal1")
@@ -166,8 +168,8 @@ class TestConfirmation:
         """Lets django-allauth require a confirmed address."""
         settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
-    @each_door
-    def test_no_door_lets_anybody_in_before(self, browser, user, enter):
+    @each_entry_point
+    def test_no_entry_point_lets_anybody_in_before(self, browser, user, enter):
         response = enter(browser, user)
         assert response.status_code == 403
         assert "Confirm your e-mail address" in response.text

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from tests.attacks.doors import INTROSPECTION, by_service
+from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once

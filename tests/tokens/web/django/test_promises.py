@@ -376,10 +376,10 @@ class TestHowLongASignInLasts:
         assert (who(browser) is not None) is is_in
 
     @pytest.mark.parametrize(("after", "is_in"), [(1799, True), (1801, False)])
-    @pytest.mark.parametrize("door", ["login()", "force_login"])
-    def test_is_said_by_the_setting(self, browser, user, clock, settings, after, is_in, door):
+    @pytest.mark.parametrize("entry_point", ["login()", "force_login"])
+    def test_is_said_by_the_setting(self, browser, user, clock, settings, after, is_in, entry_point):
         settings.SESSION_COOKIE_AGE = 1800
-        if door == "login()":
+        if entry_point == "login()":
             browser.get(f"/probe/in/{user.pk}")
         else:
             browser.force_login(user)

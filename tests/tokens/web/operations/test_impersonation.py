@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
-from tests.attacks.doors import INTROSPECTION, by_service
+from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.api.steps import change_password_elsewhere

@@ -1,4 +1,4 @@
-"""The doors: every way to open, keep or change an account, and what each does if the account changes meanwhile."""
+"""The entry points to an account: SECURITY.md lists them. What does each do if the account changes meanwhile?"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
@@ -16,7 +16,7 @@ from django.urls import URLResolver, get_resolver
 
 from accounts.models import User
 from tests.attacks.changes import CHANGES, PAGES, everything, other_session, submit
-from tests.attacks.doors import by_api, by_form
+from tests.attacks.entry_points import by_api, by_form
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
@@ -25,7 +25,7 @@ from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tokens.models import RefreshToken
 from tokens.service import devices, opening, reauthentication
 
-DOORS = {
+ENTRY_POINTS = {
     "api/auth/login",
     "api/auth/factor",
     "api/auth/refresh",
@@ -147,15 +147,15 @@ def is_shown_only(route: str) -> bool:
     return route.startswith(READ_ONLY) and (route.endswith(pages) or route in {f"{start}/" for start in READ_ONLY[1:]})
 
 
-def test_every_url_and_command_is_either_a_door_or_harmless():
+def test_every_url_and_command_is_either_a_entry_point_or_harmless():
     commands = {
         f"manage.py {name}"
         for name, app in get_commands().items()
         if app in {"tokens", "accounts", "factors", "config"}
     }
     found = {route for route in routes(get_resolver("config.urls")) if not is_shown_only(route)} | commands | DJANGOS
-    assert found == DOORS | HARMLESS
-    assert not DOORS & HARMLESS
+    assert found == ENTRY_POINTS | HARMLESS
+    assert not ENTRY_POINTS & HARMLESS
 
 
 OPENERS: dict[str, tuple[Callable[..., Any], Callable[[Client, Any], Any]]] = {
@@ -200,7 +200,7 @@ CHANGED = {
 
 @pytest.fixture
 def staff(transactional_db: None) -> Any:
-    """A user who may sign in by every door, the admin's included."""
+    """A user who may sign in by every entry point, the admin's included."""
     return UserFactory(is_staff=True)
 
 

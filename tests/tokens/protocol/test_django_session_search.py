@@ -6,7 +6,7 @@ Without a thief nobody is signed out by a lost response. With one, the session e
 import pytest
 
 from tests.tokens.protocol import simulation
-from tests.tokens.protocol.handed_search import SIGNED_OUT, UNREPORTED, Rule, search
+from tests.tokens.protocol.django_session_search import SIGNED_OUT, UNREPORTED, Rule, search
 
 pytestmark = pytest.mark.long
 
@@ -43,14 +43,14 @@ def test_the_search_finds_a_history_if_a_page_without_the_refresh_token_ends_the
 def test_the_simulation_signs_many_out_who_lose_the_response_to_the_first_refresh_if_it_stands_within_the_grace(
     histories,
 ):
-    assert simulation.signed_out(simulation.HANDED, histories, "within the grace") > histories / 20
-    assert simulation.signed_out(simulation.HANDED, histories) == 0
+    assert simulation.signed_out(simulation.FROM_DJANGO, histories, "within the grace") > histories / 20
+    assert simulation.signed_out(simulation.FROM_DJANGO, histories) == 0
 
 
 @pytest.mark.parametrize("row", simulation.THEFTS)
 @pytest.mark.parametrize("used_here", [True, False])
 def test_a_thief_with_a_copy_of_djangos_session_is_found(row, used_here):
-    theft = simulation.Theft(simulation.THEFTS[row], used_here, handed=True)
+    theft = simulation.Theft(simulation.THEFTS[row], used_here, from_django=True)
     ends = {theft.generations(simulation.seeded(row, number)) for number in range(20)}
     same = simulation.Theft(simulation.THEFTS[row], used_here)
     assert ends == {same.generations(simulation.seeded(row, number)) for number in range(20)}

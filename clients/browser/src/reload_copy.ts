@@ -10,7 +10,7 @@
  * who asks. It listens to no messages, and stores nothing.
  */
 
-import type { Keeping, Kept } from "./changes.ts";
+import type { Persistence, Kept } from "./changes.ts";
 import { Countdown } from "./countdown.ts";
 import { bare, own } from "./own_properties.ts";
 
@@ -53,7 +53,7 @@ export function holdCopies(scope: ServiceWorkerScope): void {
 }
 
 /** Takes the copy of an earlier shared worker of this name, and gives the service worker one from now on. */
-export async function takeOver(name: string): Promise<Keeping> {
+export async function takeOver(name: string): Promise<Persistence> {
   let last: Kept | undefined;
   let queue: Promise<unknown> = Promise.resolve(); // An earlier copy must not arrive after a later one.
   let isThere = false; // Whether the service worker has ever answered.
