@@ -58,8 +58,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         exchange, arrival = attach(request), incoming.ADMITTED
         try:
             if not incoming.admit_known(request, exchange):
-                exchange.is_lazy = self._may_defer
-                arrival = run(incoming.authenticate(request, exchange))
+                arrival = run(incoming.authenticate(request, exchange, may_defer=self._may_defer))
             response: Any = arrival.response or bodies.refuse_form(request)
             if response is None:
                 response = self.get_response(request)
@@ -135,7 +134,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         if isinstance(exception, StrongerRequired):
             return problems.respond(request, problems.REAUTHENTICATION_REQUIRED, **exception.more)
         if isinstance(exception, Busy | ClaimsHookFailed) or (
-            isinstance(exception, DATABASE_DOWN) and peek(request).is_down
+            isinstance(exception, DATABASE_DOWN) and deferred.has_failed(peek(request))
         ):
             return problems.respond(request, problems.UNAVAILABLE)
         return None

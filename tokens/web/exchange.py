@@ -87,11 +87,7 @@ class Exchange:
     is_over: bool = False
     """Whether the response has left our middleware. A middleware outside of ours may still sign somebody in or out."""
     deferred: Any = None
-    """The examination of Django's session that nobody has asked for yet (`tokens.web.django.deferred`)."""
-    is_lazy: bool = False
-    """Whether it may be deferred."""
-    is_down: bool = False
-    """Whether the database did not answer when it was asked for."""
+    """The examination of Django's session, if it waits until a view asks for it (`tokens.web.django.deferred`)."""
     user_asked: bool = False
     """Whether the view has read ``request.user``. The response then depends on the cookies."""
     device_token: str | None = None

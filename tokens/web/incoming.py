@@ -109,14 +109,17 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
     return True
 
 
-def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
-    """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``."""
+def authenticate(request: HttpRequest, exchange: Exchange, *, may_defer: bool = False) -> Flow[Arrival]:
+    """Find out whose request it is, and set ``request.user``, ``request.auser`` and ``request.auth``.
+
+    ``may_defer``: whether Django's session may be examined when the view asks for it (`tokens.web.django.deferred`).
+    """
     if bodies.is_too_large(request):
         # Nothing is refreshed: the server may close the connection before the client reads the response.
         bodies.log_too_large(request)
         set_user(request, exchange)
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
-    is_stale = False
+    is_stale, later = False, None
     try:
         bearer = bearer_token(request)
         if bearer is not None and codec().claims_to_be_ours(bearer):
@@ -129,15 +132,15 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
                 yield partial(django_session.put_aside_unless_own, request, exchange)
             rejected = None
         else:
-            rejected, is_stale = yield from _authenticate_by_cookies(request, exchange)
+            rejected, is_stale, later = yield from _authenticate_by_cookies(request, exchange, may_defer=may_defer)
             if bearer is not None and exchange.problem is problems.NOT_AUTHENTICATED:
                 exchange.problem = problems.NOT_OUR_TOKEN
     except DATABASE_DOWN:
         rejected = problems.UNAVAILABLE
     set_user(request, exchange)
-    if exchange.deferred is not None:
-        examine, looks = exchange.deferred
-        Deferred(request, exchange, partial(_examine, exchange, examine), looks, partial(user_of, request, exchange))
+    if later is not None:
+        examine = partial(_examine, exchange, later.examine)
+        Deferred(request, exchange, examine, later.look, partial(user_of, request, exchange))
         request.auser = partial(auser, request.user)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
@@ -148,11 +151,20 @@ def authenticate(request: HttpRequest, exchange: Exchange) -> Flow[Arrival]:
     return Arrival(None, is_stale)
 
 
-def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[tuple[Problem | None, bool]]:
-    """Return why the request is rejected, or None, and whether its access cookie is stale."""
+class _Later(NamedTuple):
+    """How Django's session is examined when the view asks for it, outside of its transactions and in one."""
+
+    examine: Callable[[], IssuedTokens | None]
+    look: Callable[[], bool]
+
+
+def _authenticate_by_cookies(
+    request: HttpRequest, exchange: Exchange, *, may_defer: bool
+) -> Flow[tuple[Problem | None, bool, _Later | None]]:
+    """Return why the request is rejected, or None, whether its access cookie is stale, and what is done later."""
     if (yield from _is_of_another_session(request)):
         exchange.by_session = True
-        return problems.CROSS_ORIGIN if is_unsafe(request) and is_cross_origin(request) else None, False
+        return problems.CROSS_ORIGIN if is_unsafe(request) and is_cross_origin(request) else None, False, None
     is_stale, sent = False, cookies.read_access(request)
     access = sent
     if access and (yield from _is_only_for_services(access, request, in_cookie=True)):
@@ -169,12 +181,13 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
     if presented and refreshes_itself(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
-        return problems.CROSS_ORIGIN, is_stale
+        return problems.CROSS_ORIGIN, is_stale, None
     if presented and is_cross_origin(request):
         exchange.from_elsewhere, exchange.problem = True, problems.TOKEN_EXPIRED
         if not cross_site_page.is_harmless_navigation(request) and django_session.is_possible(request, None):
             yield partial(django_session.put_aside_unless_own, request, exchange)
-        return None, is_stale
+        return None, is_stale, None
+    later = None
     if presented:
         answer = yield partial(_refresh, presented, request)
         if isinstance(answer, Refusal):
@@ -185,13 +198,13 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         may_open = not is_cross_origin(request) or cross_site_page.is_harmless_navigation(request)
         examine = partial(django_session.examine, request, exchange, may_open=may_open)
         if (
-            exchange.is_lazy
+            may_defer
             and sent is None
             and presented is None
             and "HTTP_SECURE_SESSION_SKIPPED" not in request.META
             and deferred.is_possible(request.session)
         ):
-            exchange.deferred = examine, partial(look, request, exchange, may_open=may_open)
+            later = _Later(examine, partial(look, request, exchange, may_open=may_open))
         elif issued := (yield examine):
             _note_issued(issued, exchange)
             is_stale = False
@@ -199,7 +212,7 @@ def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange) -> Flow[t
         # The client sets this header, so it proves nothing about who is asking.
         metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
         exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
-    return None, is_stale
+    return None, is_stale, later
 
 
 def _is_of_another_session(request: HttpRequest) -> Flow[bool]:

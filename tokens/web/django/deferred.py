@@ -36,6 +36,11 @@ def is_possible(session: Any) -> bool:
     return not isinstance(session, signed_cookies.SessionStore)
 
 
+def has_failed(exchange: Exchange) -> bool:
+    """Return whether the database did not answer when a view asked for the session, which was not examined before."""
+    return exchange.deferred is not None and exchange.deferred.has_failed
+
+
 class Deferred:
     """The examination of a request's session. ``examine`` does it, and ``user`` returns the user that is known then.
 
@@ -55,7 +60,7 @@ class Deferred:
     ) -> None:
         self._request, self._exchange, self._examine, self._look, self._user = request, exchange, examine, look, user
         self._session: Any = request.session
-        self._is_due, self._has_looked = True, False
+        self._is_due, self._has_looked, self.has_failed = True, False, False
         self._blocks = _blocks()
         lazy_session: Any = SimpleLazyObject(self._resolved_session)
         lazy_user: Any = Lazy(self._resolved_user)
@@ -77,7 +82,7 @@ class Deferred:
             else:
                 self._examine()
         except DATABASE_DOWN:
-            self._exchange.is_down = True
+            self.has_failed = True
             raise
         finally:
             self._session = self._request.session
