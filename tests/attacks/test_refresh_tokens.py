@@ -8,6 +8,9 @@ import pytest
 
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.service.holders import Holder
+from tokens.conf import BODY, keyring
+from tokens.protocol import refresh_tokens
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -65,3 +68,15 @@ def test_whoever_signs_in_on_top_of_a_planted_session_gets_one_of_their_own(anot
     assert [name for name in (ACCESS, REFRESH) if victim.cookies[name].value == planted[name]] == []
     later.cookies.load(planted)
     assert later.get("/probe/who").json()["pk"] != str(user.pk)
+
+
+def test_who_knows_the_servers_key_but_not_the_secret_of_a_session_does_not_end_it(api, user, settings):
+    """The MAC of the token is right. The digest in the row is what its secret is compared with."""
+    settings.TOKENS = {"MODES": ["cookie", "body"]}
+    holder, ring = Holder(user, mode=BODY), keyring()
+    forged = refresh_tokens.RefreshToken(holder.id, b"x" * 16, 0)
+    text = refresh_tokens.dumps(forged, ring.key_id, ring.mac_keys[ring.key_id])
+    assert post(api, "/api/auth/logout", {"refresh_token": text}).status_code == 204
+    assert holder.ending == ("", 0)
+    assert post(api, "/api/auth/logout", {"refresh_token": holder.token}).status_code == 204
+    assert holder.ending != ("", 0)

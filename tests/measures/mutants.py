@@ -38,7 +38,7 @@ from tests.databases import start_server
 from tests.measures.changes import Mutant, draw
 from tests.settings import PG_URL
 
-TESTED_BY = ("tests/tokens", "tests/accounts")
+TESTED_BY = ("tests/tokens", "tests/accounts", "tests/factors", "tests/attacks", "tests/config")
 MAX_TESTS = 150
 CHECKED_FIRST = 3
 """Before the first mutant, the tests of this many mutants must pass on the unchanged code."""
