@@ -66,7 +66,7 @@ class SignInAgain(OwnSite, SignedInForm):
 
     @property
     def text(self) -> Text:  # type: ignore[override]
-        """Also a view that requires a level leads here, or one that requires a very recent authentication."""
+        """Return why the page asks, which also follows a view that requires a level or a very recent authentication."""
         if self._level or sessions.is_recent(self.request):
             return _("This page needs one more proof that it is you.")
         return _("You signed in some time ago. Before you go on, show that it is still you.")

@@ -43,7 +43,7 @@ class SignIn(Entrance, LoginView):
 
     @property
     def text(self) -> Text:
-        """The same sentence for every cause. The mail and the list of events say which it was."""
+        """Return why the user is here. The text is the same for every end of a session. The mail says which it was."""
         is_led_here = self.get_redirect_url() or self.request.path != reverse("sign-in")
         is_known = is_led_here and sessions.has_signed_in_before(self.request)
         if sessions.idle_lacks_factor(self.request):

@@ -1,8 +1,8 @@
 """The two ceremonies of WebAuthn Level 3, as the server sees them: a passkey is created, and a passkey signs.
 
 `fido2` decodes what browsers send, and verifies signatures. This module compares the rest in the order of the
-specification (sections 7.1 and 7.2). Rows, counters, and which challenges were used are the matter of
-`factors.service.passkeys`.
+specification (sections 7.1 and 7.2). `factors.service.passkeys` keeps the rows, and `factors.service.assertions` the
+counters and the challenges that were used.
 
 Everything in an answer has to be a text of a limited length before `fido2` gets it. It would otherwise take a number
 for a length, and allocate as much memory.

@@ -5,8 +5,8 @@ A challenge is not stored before it was answered, so strangers make nothing grow
     nonce (16 random bytes) | time (8 bytes, POSIX seconds) | MAC (32 bytes, HMAC-SHA256)
 
 The MAC covers the nonce, the time, the purpose, and what the challenge is bound to. So an answer counts only for what
-it was asked for, and only in the session or the browser that has asked. That each is answered once is the matter of
-`factors.service.passkeys`, which stores the nonces of right answers.
+it was asked for, and only in the session or the browser that has asked. `factors.service.assertions` stores the nonces
+of right answers, so that each challenge is answered once.
 """
 
 import hmac

@@ -17,7 +17,7 @@ from tests.documents import ALL, PAGES, ROOT
 from tokens.conf import SETTINGS
 from tokens.protocol import access_tokens
 from tokens.service import throttles
-from tokens.service.revocation_feed import RESPITE
+from tokens.service.revocation_feed import REPLICA_RETRY_AFTER
 from tokens.web.http import cookie_names
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
@@ -80,13 +80,13 @@ def test_the_reference_has_every_cookie_with_its_names():
     assert page.count("\n| `__") == len(found)
 
 
-def test_the_readme_tells_services_what_each_claim_means_that_no_library_checks():
+def test_the_documentation_tells_services_what_each_claim_means_that_no_library_checks():
     section = PAGES["how-to/verify-access-tokens.md"]
     checked = {"iss", "aud", "exp", "iat", "nbf", "jti", "client_id"}
     assert [name for name in access_tokens.REGISTERED - checked if f"`{name}`" not in section] == []
 
 
-def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
+def test_the_documentation_has_the_alarms_of_the_file_for_prometheus():
     table = PAGES["how-to/watch.md"].split("| alarm | PromQL |")[1].split("\n\n")[0].replace(r"\|", "\0")
     rows = re.findall(r"^\| ([^|]+) \| `([^|]+)`(?: for (\w+))? \| ([^|]+) \|$", table, re.MULTILINE)
     (group,) = yaml.safe_load((ROOT / "deploy" / "alarms.yml").read_text())["groups"]
@@ -96,7 +96,7 @@ def test_the_readme_has_the_alarms_of_the_file_for_prometheus():
     assert table.count("\n| ") == len(group["rules"]) + 1
 
 
-def test_the_readme_has_every_variable_of_the_environment():
+def test_the_documentation_has_every_variable_of_the_environment():
     code = "".join((ROOT / "config" / name).read_text() for name in ("settings.py", "environment.py"))
     read = re.findall(r"""(?:env\.\w+|whole_number|database_settings)\(\s*"([A-Z_]+)\"""", code)
     table = PAGES["reference/environment.md"].split("| environment | meaning |")[1].split("\n\n")[0]
@@ -104,7 +104,7 @@ def test_the_readme_has_every_variable_of_the_environment():
     assert set(read) - set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == set()
 
 
-def test_the_readme_has_the_limits_of_connections():
+def test_the_documentation_has_the_limits_of_connections():
     table = PAGES["how-to/connections.md"]
     rows = dict(re.findall(r"^\| [^|]*`([A-Z_]+_URL)`[^|]* \| (.+) \|$", table, re.MULTILINE))
     wait = int(re.findall(r"wait=(\d+)", (ROOT / "config" / "settings.py").read_text())[0])
@@ -114,7 +114,7 @@ def test_the_readme_has_the_limits_of_connections():
     assert f"{database['connect_timeout']} s to connect" in rows["DATABASE_URL"]
     assert f"{deadline.PATIENCE:g} s in the {deadline.SILENCE:g} s after" in rows["DATABASE_URL"]
     assert f"{ImpatientConnection.patience:g} s |" in rows["REPLICA_URL"]
-    assert f"after {RESPITE:g} s" in rows["REPLICA_URL"]
+    assert f"after {REPLICA_RETRY_AFTER:g} s" in rows["REPLICA_URL"]
     assert f"{cache['socket_connect_timeout']} s to connect" in rows["CACHE_URL"]
     assert f"after {throttles.PAUSE:g} s" in rows["CACHE_URL"]
     assert f"after {environment.MAIL_TIMEOUT} s without" in rows["EMAIL_URL"]
@@ -122,7 +122,7 @@ def test_the_readme_has_the_limits_of_connections():
 
 
 @pytest.mark.parametrize("command", ["purge_tokens", "revoke_sessions", "list_sessions", "make_signing_key"])
-def test_the_readme_has_no_unknown_option_of_a_command(command):
+def test_the_documentation_has_no_unknown_option_of_a_command(command):
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
     ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     row = next(line for line in ALL.splitlines() if line.startswith(f"| `manage.py {command}`"))
@@ -130,7 +130,7 @@ def test_the_readme_has_no_unknown_option_of_a_command(command):
 
 
 @pytest.mark.parametrize("app", ["accounts", "factors", "tokens"])
-def test_the_readme_has_every_operation_of_the_api(app):
+def test_the_documentation_has_every_operation_of_the_api(app):
     for pattern in get_resolver(f"{app}.api.urls").url_patterns:
         route = str(pattern.pattern).strip("^$").removesuffix("(?:/)?")
         route = re.sub(r"\(\?P<\w+>\[\^/\]\+\)", "{id}", route)

@@ -70,7 +70,8 @@ def hashing_for(asker: Asker) -> Iterator[None]:
 class Turns:
     """At most ``size`` run at a time.
 
-    Of unknown askers as many more wait. Of known ones as many more wait too, and at least `PLACES`.
+    At most ``size`` requests of which nothing is known wait. Of the others as many wait too, or `PLACES` if that is
+    more, and never two for one account or from one network.
     """
 
     def __init__(self, size: int) -> None:

@@ -31,8 +31,8 @@ from tokens.web.http import cookie_names, problems
 from tokens.web.http.client import distrust_scheme
 from tokens.web.http.origins import is_unsafe
 from tokens.web.http.problems import DATABASE_DOWN
-from tokens.web.opening import SignInRefused
 from tokens.web.operations import reopenable
+from tokens.web.sign_in_policy import SignInRefused
 
 
 class TokenMiddleware(AuthenticationMiddleware):
@@ -43,7 +43,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         token_settings()  # A server with wrong settings must not start.
         self._has_tenants = token_settings().tenant_of is not None
         # A view may have selected the schema of another tenant when it asks for the user.
-        self._may_defer = deferred.is_allowed() and not self._has_tenants
+        self._may_defer = deferred.project_allows() and not self._has_tenants
         # Under ASGI, Django's RemoteUserMiddleware reads the session that Django's own middleware has loaded before.
         self._loads_session = self.async_mode and any(map(_is_for_remote_users, settings.MIDDLEWARE))
         self._follows_monitoring = "tokens.monitoring.middleware" in settings.MIDDLEWARE  # It distrusts the scheme.
@@ -55,9 +55,9 @@ class TokenMiddleware(AuthenticationMiddleware):
             distrust_scheme(request)
         cookie_names.join_headers(request)
         tenant = tenants.enter(request) if self._has_tenants else None
-        exchange, arrival = attach(request), incoming.ADMITTED
+        exchange, arrival = attach(request), incoming.UNANSWERED
         try:
-            if not incoming.admit_known(request, exchange):
+            if not incoming.authenticate_known(request, exchange):
                 arrival = run(incoming.authenticate(request, exchange, may_defer=self._may_defer))
             response: Any = arrival.response or bodies.refuse_form(request)
             if response is None:
@@ -78,9 +78,9 @@ class TokenMiddleware(AuthenticationMiddleware):
             distrust_scheme(request)
         cookie_names.join_headers(request)
         tenant = tenants.enter(request) if self._has_tenants else None
-        exchange, arrival = attach(request), incoming.ADMITTED
+        exchange, arrival = attach(request), incoming.UNANSWERED
         try:
-            if not incoming.admit_known(request, exchange):
+            if not incoming.authenticate_known(request, exchange):
                 arrival = await arun(incoming.authenticate(request, exchange))
             if self._loads_session:
                 await request.session.aget(SESSION_KEY)
@@ -99,9 +99,10 @@ class TokenMiddleware(AuthenticationMiddleware):
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Before the admin changes anything, check the row of the session, and that the client holds the session.
 
-        Otherwise the user is anonymous, and is led to the page to sign in. That page is checked too, because it leads
-        a user who is signed in back. So is every page, if services see the access token: alone it shows nothing here.
-        In an impersonation the admin changes nothing. Before an async view, Django's session is examined.
+        If a check fails, the user is treated as anonymous, and the admin redirects to its sign-in page. That page is
+        checked too, because it redirects a signed-in user back. If the access token is for services, every page of the
+        admin is checked. An impersonation changes nothing in the admin. Before an async view, Django's session is
+        examined if that was deferred.
         """
         exchange = peek(request)
         if exchange.deferred is not None and iscoroutinefunction(view):
@@ -113,7 +114,7 @@ class TokenMiddleware(AuthenticationMiddleware):
         is_for_services = access is not None and access.for_services
         if not is_unsafe(request) and match.url_name != "login" and not is_for_services:
             return
-        possession.anonymise(request, needs_proof=match.url_name != "logout" or is_for_services)
+        possession.treat_as_anonymous(request, needs_proof=match.url_name != "logout" or is_for_services)
         if is_unsafe(request) and match.url_name != "logout":
             # The admin's log would name the user, and not the actor.
             refuse_impersonation(request)

@@ -1,6 +1,7 @@
 """The rows: a `RefreshToken` for each session, its `Device`, each `SecurityEvent`, recent `Revocation`s and `Rehash`es.
 
-Only `tokens.service` writes them. Reads for a decision use the database that takes writes.
+Only `tokens.service` writes them, and in tests `tokens.testing.changes`. Reads for a decision use the database that
+takes writes.
 """
 
 from datetime import datetime

@@ -14,8 +14,8 @@ The middleware answers both for views that do not catch them. In an impersonatio
 
 `RefreshTokenRequired` means that the request has an access token only, which other hosts and services may see too. In
 the storage modes ``cookie`` and ``subdomain`` nothing has to be done, because browsers send the refresh token with
-every request. In mode ``body`` pass the one of the request's body. If the session is bound to its device,
-they send a voucher in its place. In mode ``scoped`` pages have neither (`has_refresh_token`): ask for the current
+every request. If the session is bound to its device, they send a voucher instead. In mode ``body`` pass the refresh
+token of the request's body. In mode ``scoped`` pages have neither (`has_refresh_token`): ask for the current
 password. `revoke`, `sign_out_elsewhere` and `rename_device` take the same arguments::
 
     with sessions.change_account(request, refresh_token=given.get("refresh_token")): ...
@@ -63,13 +63,13 @@ from tokens.web.http.client import client_of
 from tokens.web.http.relying_party import relying_party
 from tokens.web.methods import ATTRIBUTE as METHODS
 from tokens.web.methods import Given, UnknownMethod, proved
-from tokens.web.opening import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
 from tokens.web.operations import account_sessions, impersonation, pending, reopening, session, staff
 from tokens.web.operations.factor_answers import answered
 from tokens.web.operations.mailing import may_send, throttle
 from tokens.web.operations.one_factor import sign_in_by
 from tokens.web.operations.recovery import account_recovered, recover_account
 from tokens.web.operations.step_up import factors_for, requires
+from tokens.web.sign_in_policy import FactorRequired, MoreNeeded, Open, Refuse, SignInRefused
 from tokens.web.trust import end_device_trust, is_device_trusted
 
 __all__ = [
@@ -280,7 +280,7 @@ def record(
     ``by`` is the member of the staff who has done it, if any. In an impersonation the event names the actor. What
     anybody can cause (`SecurityEvent.ATTEMPTS`) is written by `events.write_attempt`, which explains ``discard``.
     """
-    event = events.record(
+    event = events.new(
         kind,
         clock(writer(SecurityEvent)),
         client_of(request) if request is not None else Client(),
@@ -289,7 +289,7 @@ def record(
         reason=reason,
         actor_id=actor_id(request) if by is None else by.pk,
     )
-    trust.recorded(event)
+    trust.end_if_factor_removed(event)
     if kind in SecurityEvent.ATTEMPTS:
         events.write_attempt(event, discard=discard)
     else:

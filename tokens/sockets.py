@@ -53,7 +53,7 @@ from tokens.service.revocation_feed import FeedUnavailable, current_feed, feed_o
 from tokens.web import handshake, tenants
 from tokens.web.django import django_session
 from tokens.web.http.problems import DATABASE_DOWN
-from tokens.web.user import primary_key
+from tokens.web.lazy_user import primary_key
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[Any]]
@@ -247,7 +247,7 @@ def _of_nobody(sockets: list[_Socket]) -> Iterator[_Socket]:
 
     Such a rule writes nothing that could be heard of, so it is asked once for each user.
     """
-    if not user_rules.is_asked():
+    if not user_rules.has_rules():
         return
     known: dict[tuple[str, str], bool] = {}
     for socket in sockets:

@@ -1,8 +1,7 @@
 """The demo: a page that shows the protocol with the user's own session. It exists only in development.
 
 The requests are real: the page's script sends them to `ask`, which returns what the middleware did. Only time is
-simulated: `pass_time` moves the session's row and access tokens into the past. It is the only code outside of
-`tokens.service` that writes a session's row.
+simulated: `pass_time` moves the session's row and access tokens into the past.
 
 Auxiliary requests of the script have an unsigned Bearer token that says it is ours (`nobody`). The middleware then
 ignores the cookies, and neither refreshes nor acknowledges anything. No response body contains a token. The thief's

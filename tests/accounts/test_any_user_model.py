@@ -93,7 +93,7 @@ def without_address():
 
 @pytest.fixture(scope="module")
 def with_more_fields():
-    """What happens in a project whose users have further required fields. The same."""
+    """What happens in a project whose users have required fields that registration does not ask for."""
     return in_project(
         "people.Member",
         """

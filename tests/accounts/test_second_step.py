@@ -11,8 +11,8 @@ from django.urls import path
 
 from tests.browsers import FIREFOX, AsyncBrowser
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.edge import who
 from tests.tokens.web.operations.test_pending import ANOTHER, CODE, PENDING, owner, policy
+from tests.tokens.web_steps import who
 from tests.urls import sign_in
 from tokens.models import RefreshToken
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.attacks.entry_points import INTROSPECTION
 from tests.attacks.use import Use
-from tests.config.operators import OPERATORS
+from tests.config.admins import OPERATORS
 
 
 @pytest.fixture

@@ -495,12 +495,12 @@ class TestTheAdmin:
     def test_the_check_reads_one_row_and_locks_none(self, user, monkeypatch):
         signed = sign_in(AdminFactory(), "cookie")
         seen: list[list[str]] = []
-        original = possession.anonymise
+        original = possession.treat_as_anonymous
 
         def watched(request: Any, *, needs_proof: bool) -> None:
             seen.append(verbs(lambda: original(request, needs_proof=needs_proof)))
 
-        monkeypatch.setattr(possession, "anonymise", watched)
+        monkeypatch.setattr(possession, "treat_as_anonymous", watched)
         self.set_password(signed.client, user)
         assert seen == [["SELECT"]]
 

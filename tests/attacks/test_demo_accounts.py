@@ -18,7 +18,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from accounts.demo_accounts import FLAGS, PASSWORD
 from tests.browsers import ACCESS, REFRESH, post, refresh
-from tests.tokens.edge import EXPIRED, who
+from tests.tokens.web_steps import EXPIRED, who
 from tests.urls import urlpatterns as project
 from tokens.models import RefreshToken
 

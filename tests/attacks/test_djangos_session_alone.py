@@ -9,18 +9,18 @@ from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, set_by, who
 from tests.tokens.web.django.test_django_sign_in import copy_of
+from tests.tokens.web_steps import EXPIRED, set_by, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.web.django.session_data import SESSION_ID
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.promise_urls"),
+    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
 ]
 SESSION = django_settings.SESSION_COOKIE_NAME
-HERE = "tests.tokens.web.promise_urls"
+HERE = "tests.tokens.web.compatibility_urls"
 USED = 100
 
 

@@ -1,4 +1,4 @@
-"""The entry points to an account: SECURITY.md lists them. What does each do if the account changes meanwhile?"""
+"""The entry points to an account, which SECURITY.md lists: what each does if the account changes meanwhile."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
@@ -147,7 +147,7 @@ def is_shown_only(route: str) -> bool:
     return route.startswith(READ_ONLY) and (route.endswith(pages) or route in {f"{start}/" for start in READ_ONLY[1:]})
 
 
-def test_every_url_and_command_is_either_a_entry_point_or_harmless():
+def test_every_url_and_command_is_either_an_entry_point_or_harmless():
     commands = {
         f"manage.py {name}"
         for name, app in get_commands().items()

@@ -10,8 +10,8 @@ from django.test import Client
 from accounts.models import User
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.edge import EXPIRED
 from tests.tokens.web.impersonation import _urls, actor, by_function, impersonations, owner, release_by_function, staff
+from tests.tokens.web_steps import EXPIRED
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import devices
 

@@ -7,13 +7,13 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from tests.browsers import AsyncBrowser, login, post
-from tests.tokens.edge import who
 from tests.tokens.web.http.test_cookie_headers import answer
+from tests.tokens.web_steps import who
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.only_on("postgresql"),
-    pytest.mark.urls("tests.tokens.web.promise_urls"),
+    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
 ]
 SESSION = django_settings.SESSION_COOKIE_NAME
 NUL = '"aaaaaaaaaaaaaaaa\\000"'

@@ -1,4 +1,4 @@
-"""A log with access tokens is no button that signs users out: a token that expired a day ago ends no session."""
+"""Access tokens from an old log sign nobody out: one that expired a day ago ends no session."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post
-from tests.tokens.edge import cleared
+from tests.tokens.web_steps import cleared
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]

@@ -15,8 +15,8 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as BoundBrowser
-from tests.tokens.edge import EXPIRED, cleared, set_by
 from tests.tokens.web.old_names import OLD_DEVICE, OLD_REFRESH, OLD_SCOPED_REFRESH, old_browser, writes
+from tests.tokens.web_steps import EXPIRED, cleared, set_by
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
 

@@ -9,8 +9,8 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, PROOF, REGISTER, REGISTRATION, Device, a_key, parameters
-from tests.tokens.edge import EXPIRED, NAVIGATION, set_by, values_of, who
 from tests.tokens.service.statements import statements
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, set_by, values_of, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]

@@ -23,9 +23,9 @@ from tests.attacks.test_sign_in_policy import (
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
-from tests.tokens.edge import who
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web.impersonation import by_function, by_hijack
+from tests.tokens.web_steps import who
 from tokens import sessions
 from tokens.contrib import rest_framework as adapter
 from tokens.models import RefreshToken

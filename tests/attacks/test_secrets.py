@@ -191,7 +191,7 @@ class TestAnAttackerWhoKnowsTheSecretKey:
             with pytest.raises(InvalidLink):
                 (registration if purpose is Purpose.REGISTRATION else pending_changes).look_at(link)
 
-    def test_makes_no_session_of_django_that_is_handed_over(self, api, user):
+    def test_makes_no_session_of_django_that_becomes_one_of_ours(self, api, user):
         """SECRET_KEY signs Django's session cookie, but the session must also contain a digest of the password hash."""
         for digest in ("", "0" * 64, hmac.digest(django_settings.SECRET_KEY.encode(), b"", "sha256").hex()):
             session = {

@@ -19,8 +19,8 @@ from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import assert_problem, bearer
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as BoundBrowser
-from tests.tokens.edge import EXPIRED, set_by, who
 from tests.tokens.protocol.jws import claims_of
+from tests.tokens.web_steps import EXPIRED, set_by, who
 from tokens.api.serializers import text_of
 from tokens.conf import keyring
 from tokens.models import RefreshToken, Revocation, SecurityEvent

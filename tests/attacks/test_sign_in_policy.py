@@ -16,8 +16,8 @@ from tests.attacks.entry_points import by_api, by_form
 from tests.attacks.policy_urls import BACKEND, VIEWS
 from tests.browsers import FIREFOX, SESSION, AsyncBrowser, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import who
 from tests.tokens.web.impersonation import by_function, by_hijack
+from tests.tokens.web_steps import who
 from tokens import sessions
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.web.operations import admission
@@ -110,7 +110,7 @@ def cookies_of(response: Any) -> set[str]:
 each_entry_point = pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 
 
-class TestEachDoor:
+class TestEachEntryPoint:
     @pytest.fixture
     def browser(self, kind: tuple[type[Client], bool], owner: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
         """A browser for the entry point."""
@@ -332,7 +332,7 @@ class TestOtherReceivers:
     def test_are_asked_about_once_although_the_signal_is_guarded_again(self, owner, policy):
         policy(remembers)
         asked.clear()
-        admission.guard()
+        admission.install()
         assert by_view("careless")(Client(), owner).status_code == 200
         assert len(asked) == 1
 

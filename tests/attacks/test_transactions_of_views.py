@@ -12,10 +12,10 @@ from django.urls import path
 from accounts.models import User
 from tests.browsers import REFRESH
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, set_by, who
+from tests.tokens.web.compatibility_urls import urlpatterns as promises
 from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web.django_session_urls import BACKEND
-from tests.tokens.web.promise_urls import urlpatterns as promises
+from tests.tokens.web_steps import EXPIRED, set_by, who
 from tests.urls import handler400, handler403, handler404, handler500
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
@@ -60,7 +60,7 @@ def browser(request: pytest.FixtureRequest, clock: Any, user: Any, settings: Any
     ours = settings.MIDDLEWARE
     settings.MIDDLEWARE = [name for name in ours if not name.startswith("tokens.")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokens.web.receivers.django_session.note_outside", lambda request, user: None)
+        patch.setattr("tokens.web.receivers.django_session.note_outside_sign_in", lambda request, user: None)
         client.force_login(user)
     settings.MIDDLEWARE = ours
     return copy_of(client)

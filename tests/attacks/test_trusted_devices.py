@@ -64,7 +64,7 @@ class Owner:
         assert answer.status_code == 200, answer.content
         return answer
 
-    def is_spared(self, browser: Client | None = None, password: str = PASSWORD) -> bool:
+    def signs_in_without_factor(self, browser: Client | None = None, password: str = PASSWORD) -> bool:
         """Sign in by the password, and return whether that was enough."""
         answer = self.sign_in(browser, password)
         assert answer.status_code == 200 or answer.json()["code"] == "factor_required", answer.content
@@ -81,9 +81,9 @@ def test_it_is_spared_for_thirty_days_and_the_session_has_one_factor(owner, cloc
         session = owner.sign_in().json()["session"]
         assert (session["amr"], session["acr"]) == (["pwd"], "aal1")
     clock.forward(30 * DAY - 120)
-    assert owner.is_spared()
+    assert owner.signs_in_without_factor()
     clock.forward(240)
-    assert not owner.is_spared()
+    assert not owner.signs_in_without_factor()
 
 
 def test_a_session_that_was_spared_is_asked_by_a_view_that_requires_more(owner):
@@ -104,12 +104,12 @@ OTHERS: dict[str, Callable[[Owner], Client]] = {
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_another_browser_is_asked(owner, other):
-    assert not owner.is_spared(other(owner))
+    assert not owner.signs_in_without_factor(other(owner))
 
 
 def test_another_user_on_the_device_is_asked(owner, clock):
-    assert not Owner(clock).is_spared(copy_of(owner.browser, DEVICE))
-    assert owner.is_spared()
+    assert not Owner(clock).signs_in_without_factor(copy_of(owner.browser, DEVICE))
+    assert owner.signs_in_without_factor()
 
 
 def test_a_wrong_answer_trusts_nothing(owner):
@@ -232,7 +232,7 @@ def without_a_session(ender: Callable[[Owner], Any]) -> Callable[[Owner], None]:
 def staff(owner: Owner) -> None:
     call_command("reset_factors", owner.user.email, "--reason", "lost", "--no-input", verbosity=0)
     browser = new_browser()
-    assert owner.is_spared(browser)  # There is no factor left.
+    assert owner.signs_in_without_factor(browser)  # There is no factor left.
     owner.secret, _ = set_up(browser, owner.clock.now)
 
 
@@ -285,9 +285,9 @@ ENDERS: dict[str, Callable[[Owner], Any]] = {
 def test_it_is_ended_by(owner, name):
     password = NEW_PASSWORD if name in PASSWORDS else PASSWORD
     ENDERS[name](owner)
-    assert not owner.is_spared(password=password)
+    assert not owner.signs_in_without_factor(password=password)
     owner.answer(owner.browser, password, trust_device=True)
-    assert owner.is_spared(password=password)
+    assert owner.signs_in_without_factor(password=password)
 
 
 def others_sessions(owner: Owner) -> None:
@@ -312,7 +312,7 @@ def rehash(owner: Owner) -> None:
     owner.row.update(password=older)
     user = owner.row.get()
     Device.objects.filter(trusted_until__isnull=False).update(trusted_digest=sessions.password_digest(user))
-    assert owner.is_spared()
+    assert owner.signs_in_without_factor()
     assert owner.row.get().password != older
 
 
@@ -330,14 +330,14 @@ CONTROLS: dict[str, Callable[[Owner], Any]] = {
 @pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
 def test_it_is_not_ended_by(owner, control):
     control(owner)
-    assert owner.is_spared()
+    assert owner.signs_in_without_factor()
 
 
 def test_a_device_that_was_forgotten_is_not_spared_with_a_new_token_either(owner):
     alarm(owner)
     assert not Device.objects.filter(trusted_until__isnull=False).exists()
     owner.answer(owner.browser)
-    assert not owner.is_spared()
+    assert not owner.signs_in_without_factor()
 
 
 @pytest.mark.parametrize("change", [alarm, write_password], ids=["the alarm", "a new password"])

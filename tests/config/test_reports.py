@@ -21,7 +21,7 @@ from config.urls import handler500
 from config.urls import urlpatterns as project
 from tests.accounts.steps import NEW_PASSWORD
 from tests.browsers import FIREFOX, REFRESH, login, post
-from tests.config.operators import OPERATORS
+from tests.config.admins import OPERATORS
 from tests.factories import UserFactory, link_token
 from tokens.web.reports import AdminMail, ErrorLine, ReportFilter
 

@@ -15,7 +15,7 @@ from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, login, post
 from tests.docs.blocks import Block, block
 from tests.docs.code import modules, run
 from tests.tokens.api.steps import assert_problem, bearer
-from tests.tokens.edge import EXPIRED
+from tests.tokens.web_steps import EXPIRED
 from tests.urls import urlpatterns as project
 from tokens import sessions
 from tokens.testing import revoke

@@ -81,14 +81,14 @@ def test_challenges_of_two_passkeys_are_used_at_the_same_time(device, signed_in,
 def test_a_removal_waits_for_a_sign_in_and_the_next_sign_in_for_the_removal(device, signed_in, another, monkeypatch):
     """The session that was opened first is among those that the removal ends."""
     row = Passkey.objects.get()
-    ask, statuses = one_factor.opening.admit, []
+    ask, statuses = one_factor.sign_in_policy.admit, []
 
     def sign_in_slowly(pause: Any) -> None:
         def pause_first(*args: Any, **named: Any) -> Any:
             pause()
             return ask(*args, **named)
 
-        monkeypatch.setattr(one_factor.opening, "admit", pause_first)
+        monkeypatch.setattr(one_factor.sign_in_policy, "admit", pause_first)
         browser = another()
         statuses.append(post(browser, BY_PASSKEY, {"answer": device.sign(begin(browser))}).status_code)
 

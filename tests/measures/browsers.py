@@ -23,7 +23,15 @@ HEADING = "| browser | suite | passed | failed | skipped | day |\n| --- | --- | 
 NAMES = {engines.CHROMIUM: "Chromium", engines.FIREFOX: "Firefox", engines.WEBKIT: "WebKitGTK"}
 VERSION = re.compile(r"\d+(\.\d+)+")
 _FOLDER = "tests/browser"
-_OF_PAGES = ("pages", "pages_without_javascript", "crossing", "going_on", "leaving", "lost_answers", "other_sites")
+_OF_PAGES = (
+    "pages",
+    "pages_without_javascript",
+    "cross_site_page",
+    "going_on",
+    "leaving",
+    "lost_answers",
+    "other_sites",
+)
 SUITES = {
     "the session client": [f"{_FOLDER}/session"],
     "pages": [f"{_FOLDER}/test_{name}.py" for name in _OF_PAGES],

@@ -1,6 +1,6 @@
 """Make small changes ("mutants") in the source code, one at a time, and report how many of them the tests detect.
 
-    python -m tests.measures.mutants --seed 16 --count 200 --out mutants.json tokens/rotation.py tokens/service
+    python -m tests.measures.mutants --seed 16 --count 200 --out mutants.json tokens/protocol tokens/service
 
 A mutant changes one expression or statement inside a function. The same seed draws the same mutants from the same
 source code. For each mutant the script runs the tests that execute the changed line, but at most 150 of them, the
@@ -121,10 +121,15 @@ class Tests:
             self._seconds[f"{case.get('classname')}.{case.get('name')}"] = float(case.get("time", 1))
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Return the tests that execute the changed line, the quickest first."""
+        """Return the tests that execute the changed line, the quickest first.
+
+        A line that is executed when its module is imported belongs to no test. Then those of the whole file are taken.
+        """
         measured = [file for file in self._data.measured_files() if file.endswith(f"/{mutant.file}")]
         contexts = self._data.contexts_by_lineno(measured[0]) if measured else {}
         names = self._on(contexts, mutant.lines) or self._on(contexts, mutant.statement_lines)
+        if names == {""}:
+            names = self._on(contexts, contexts)
         return sorted(names & self._existing, key=self._order)
 
     def chosen(self, mutant: Mutant) -> list[str]:

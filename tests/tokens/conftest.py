@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from tests.browsers import FIREFOX, AsyncBrowser
-from tests.tokens.edge import sign_in_before_us
+from tests.tokens.web_steps import sign_in_before_us
 
 
 @pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])

@@ -17,7 +17,7 @@ from tests.accounts.steps import NEW_PASSWORD, ask, events, seen, statements
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory, link_token
 from tests.hashers import CheapArgon2, CheapPBKDF2, CheapScrypt
-from tests.tokens.edge import EXPIRED
+from tests.tokens.web_steps import EXPIRED
 from tokens import hashers
 from tokens.hashers import Busy, turns
 from tokens.models import SecurityEvent

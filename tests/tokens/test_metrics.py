@@ -14,9 +14,9 @@ from prometheus_client import REGISTRY
 from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
-from tests.tokens.edge import who
 from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
 from tests.tokens.service.statements import failing
+from tests.tokens.web_steps import who
 from tokens import hashers
 from tokens.conf.rates import NAMES
 from tokens.models import RefreshToken, SecurityEvent

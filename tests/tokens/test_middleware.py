@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, FIREFOX, OPEN, REFRESH, login, post, refresh
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, database_down, is_unavailable, unsigned, values_of, who
+from tests.tokens.web_steps import EXPIRED, database_down, is_unavailable, unsigned, values_of, who
 from tokens.models import RefreshToken
 from tokens.service import acknowledgements, issuing
 from tokens.service.revocation import revoke

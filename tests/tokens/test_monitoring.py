@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browsers import login
 from tests.factories import PASSWORD
-from tests.tokens.edge import EXPIRED, is_unavailable
+from tests.tokens.web_steps import EXPIRED, is_unavailable
 from tokens import monitoring
 from tokens.models import RefreshToken, SecurityEvent
 

@@ -25,8 +25,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
 from tests.tokens import test_user_models
-from tests.tokens.edge import EXPIRED, unsigned
 from tests.tokens.test_user_models import banned
+from tests.tokens.web_steps import EXPIRED, unsigned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries

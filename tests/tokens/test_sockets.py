@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.test import Client
 
 from tests.browsers import login, post
-from tests.tokens.edge import who
+from tests.tokens.web_steps import who
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.sockets import LiveSessionMiddleware

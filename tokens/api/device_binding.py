@@ -23,7 +23,7 @@ from tokens.api.schema import BoundOutput, Operation, Parameter
 from tokens.conf import OFF, token_settings
 from tokens.protocol import dbsc
 from tokens.service import binding
-from tokens.service.binding import Challenge, Unheld
+from tokens.service.binding import Challenge, RefreshTokenMissing
 from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.web import possession
@@ -76,7 +76,7 @@ class DeviceRegister(DeviceView):
         answer = binding.register(proof, timezone.now(), is_held)
         if isinstance(answer, Refusal):
             raise ProblemError(problems.NOT_AUTHENTICATED)
-        if isinstance(answer, Unheld):
+        if isinstance(answer, RefreshTokenMissing):
             response = _refusal(problems.NOT_AUTHENTICATED)
             claim_cookie.keep(response, answer.claim)
             return response

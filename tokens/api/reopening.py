@@ -23,10 +23,10 @@ def answering_for_idle(request: Request, exchange: Exchange) -> Iterator[None]:
     The refresh token is in the body, or in a cookie. Raise `NotAuthenticated` if there is none. If the block fails,
     the request is anonymous again.
     """
-    exchange.idle = _idle_in_body(request) or exchange.idle
-    if exchange.idle is None:
+    exchange.reopenable = _idle_in_body(request) or exchange.reopenable
+    if exchange.reopenable is None:
         raise NotAuthenticated
-    request.user = exchange.idle.user
+    request.user = exchange.reopenable.user
     try:
         yield
     except BaseException:
@@ -50,5 +50,5 @@ def _idle_in_body(request: Request) -> RefreshToken | None:
         data: Any = request.data
         text = data.get("refresh_token")
         if isinstance(text, str) and len(text) <= MAX_TOKEN:
-            return reopening.idle_session(text, IN_BODY)
+            return reopening.reopenable_session(text, IN_BODY)
     return None

@@ -100,8 +100,8 @@ class Refresh(Public):
         return self._refused(answer)
 
     def _refused(self, refusal: Refusal) -> Response | HttpResponse:
-        if refusal.idle:
-            raise ProblemError(problems.of_idle(refusal.idle), **reopenable.members_of(refusal.idle))
+        if refusal.reopenable:
+            raise ProblemError(problems.of_reopenable(refusal.reopenable), **reopenable.members_of(refusal.reopenable))
         if not refusal.bound and not refusal.foreign:
             raise ProblemError(problems.SESSION_ENDED)
         if self.exchange.access is None and cookies.read_access(self.request._request):
@@ -162,17 +162,17 @@ class Reauthenticate(ApiView):
         with answering_for_idle(request, self.exchange):
             return self._answer(request, reopening.reopen)
 
-    def _answer(self, request: Request, grant: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
+    def _answer(self, request: Request, carry_out: Callable[[HttpRequest, Any], IssuedTokens | None]) -> HttpResponse:
         refuse_impersonation(request._request)
         given = valid(ReauthenticationInput, request)
         self.exchange.refresh_token = given.get("refresh_token")
-        idle = self.exchange.idle
+        idle = self.exchange.reopenable
         if idle is not None and "method" in given and not may_answer(request.user, idle, given["method"]):
             raise ProblemError(problems.INVALID_CREDENTIALS)
         if "password" not in given and "answer" not in given:
             options = factors.begin(request._request, request.user, given["method"])
             return JsonResponse({"options": options}, headers=NO_STORE)
-        issued = grant(request._request, answered(request, given, "password"))
+        issued = carry_out(request._request, answered(request, given, "password"))
         if issued is None:
             problem, more = reopenable.problem_of(request._request)
             raise ProblemError(problem, **more)

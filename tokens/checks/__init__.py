@@ -30,7 +30,7 @@
 - ``tokens.W060``, ``W061``: users without a factor cannot set one up, or no page asks for it.
 - ``tokens.W062``: REST framework takes a password with each request.
 
-`tokens.conf` has all other checks.
+`tokens.conf` has the checks of single settings, and each package of `tokens.contrib` has its own.
 """
 
 from tokens.checks import databases, packages, project, required, settings

@@ -54,7 +54,7 @@ class Hooks:
 
     @cached_property
     def restricts_sign_ins(self) -> bool:
-        """Whether not everybody may sign in who has authenticated."""
+        """Whether SIGN_IN_POLICY or REQUIRED_FACTORS can refuse a user who has authenticated."""
         return self.asks_before_sign_in is not None or self.requires_factor is not None
 
     @cached_property

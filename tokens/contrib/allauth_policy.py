@@ -22,7 +22,7 @@ from allauth.account.utils import has_verified_email
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 
-from tokens.web.opening import MoreNeeded, Open, Refuse
+from tokens.web.sign_in_policy import MoreNeeded, Open, Refuse
 
 _SECOND = frozenset({"otp", "pop"})
 """The methods of django-allauth's second factors."""

@@ -86,7 +86,7 @@ def _dispatch(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any
         if isinstance(view, views.AcquireUserView):
             impersonation.check_begin(request, _user_key(view))
         else:
-            users.lock_both(writer(RefreshToken), *({request.user.pk, actor_id} - {None}))
+            users.lock_users(writer(RefreshToken), *({request.user.pk, actor_id} - {None}))
             impersonation.check_device(request)
         _prepare(request, actor_id)
         return super(views.LockUserTableMixin, view).dispatch(request, *args, **kwargs)

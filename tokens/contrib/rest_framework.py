@@ -48,7 +48,7 @@ def _of_request(method: Any) -> Any:
         found = method(self, *args, **named)
         # The one method calls the other, and a user is asked about once.
         if found is not None and getattr(self, _ASKED, None) is not found[0]:
-            if not admission.admits(_request_in(args, named), found[0]):
+            if not admission.allows(_request_in(args, named), found[0]):
                 raise exceptions.AuthenticationFailed
             setattr(self, _ASKED, found[0])
         return found
@@ -60,7 +60,7 @@ def _of_token(method: Any) -> Any:
     @wraps(method)
     def guarded(self: Any, attrs: Any) -> Any:
         found = method(self, attrs)
-        if not admission.admits(self.context.get("request"), found["user"]):
+        if not admission.allows(self.context.get("request"), found["user"]):
             raise exceptions.ValidationError(code="authorization")
         return found
 

@@ -9,8 +9,9 @@ bound     the first valid proof has come (`refresh`)         refreshed by the ke
 
 A registration requires the refresh token of the session. The offer is no secret: it is in a header, which logs may
 contain. After a sign-in that was reached from another site, Chromium registers without cookies, and is refused with a
-claim to another offer (`Unheld`), which the next response to a request of its own site makes (`offer_again`). Other
-clients get no second offer. Otherwise the thief of a refresh token could bind a session whose browser has no key.
+claim to another offer (`RefreshTokenMissing`), which the next response to a request of its own site makes
+(`offer_again`). Other clients get no second offer. Otherwise the thief of a refresh token could bind a session whose
+browser has no key.
 
 A change of the account takes more than an access token, which services may have seen. A bound session has no refresh
 token that would show it. So with each access token for which it has signed the browser gets a voucher, in a cookie that
@@ -95,7 +96,7 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheld:
+class RefreshTokenMissing:
     """The registration came without a refresh token. ``claim`` entitles the browser to another offer."""
 
     claim: str
@@ -145,7 +146,7 @@ def next_challenge(session: RefreshToken) -> str:
 
 def register(
     text: str, now: datetime, is_held: Callable[[RefreshToken], bool] | None
-) -> IssuedTokens | Unheld | Refusal:
+) -> IssuedTokens | RefreshTokenMissing | Refusal:
     """Register the key of the device, which is pending then, and return an access token.
 
     ``is_held`` says whether the request has a refresh token of the session. None: it has no refresh token at all.
@@ -154,14 +155,14 @@ def register(
     the session then stays unbound.
     """
     answer = _register(text, now, is_held)
-    cause = answer.cause if isinstance(answer, Refusal) else UNHELD if isinstance(answer, Unheld) else ""
+    cause = answer.cause if isinstance(answer, Refusal) else UNHELD if isinstance(answer, RefreshTokenMissing) else ""
     metrics.REGISTRATIONS.labels("refused" if cause else "registered", cause).inc()
     return answer
 
 
 def _register(
     text: str, now: datetime, is_held: Callable[[RefreshToken], bool] | None
-) -> IssuedTokens | Unheld | Refusal:
+) -> IssuedTokens | RefreshTokenMissing | Refusal:
     try:
         proof = dbsc.unverified(text)
         session_id = dbsc.offered_session(proof, keyring().binding_keys, now, REGISTRATION_LIFETIME)
@@ -170,7 +171,7 @@ def _register(
         return refuse(WRONG)
     if is_held is None:
         refuse(UNHELD, session_id)
-        return Unheld(dbsc.claim(keyring().binding_keys[0], session_id, now))
+        return RefreshTokenMissing(dbsc.claim(keyring().binding_keys[0], session_id, now))
     for _ in range(ATTEMPTS):
         with unless_overtaken(writer(RefreshToken)):
             row = next(iter(RefreshToken.objects.for_decision().filter(id=session_id)), None)

@@ -46,7 +46,7 @@ def first_id(instant: datetime) -> UUID:
     return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)
 
 
-def record(
+def new(
     kind: str,
     now: datetime,
     client: Client,
@@ -82,7 +82,7 @@ def of_session(
 ) -> SecurityEvent:
     """Return an event of this session that is not saved yet."""
     what: dict[str, Any] = {"user_id": row.user_id, "session_id": row.id, "device_id": row.device_id}
-    return record(kind, now, client, reason=reason, actor_id=row.actor_id, **what)
+    return new(kind, now, client, reason=reason, actor_id=row.actor_id, **what)
 
 
 def write(events: Iterable[SecurityEvent]) -> None:

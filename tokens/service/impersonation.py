@@ -80,7 +80,7 @@ def begin(actor_key: Any, session_id: UUID, user_key: Any, client: Client) -> Is
         )
         insert(alias, session)
         what = {"user_id": user.pk, "session_id": session.id, "device_id": own.device_id, "actor_id": actor.pk}
-        events.write([events.record(SecurityEvent.Kind.IMPERSONATED, now, client, **what)])
+        events.write([events.new(SecurityEvent.Kind.IMPERSONATED, now, client, **what)])
         # In the transaction: a claims hook that fails must not leave a session behind.
         text, access = issuing.access_token(session, user, session.generation, now)
     refresh_token = issuing.refresh_token(session, secret)
@@ -99,7 +99,7 @@ def lock_to_begin(actor_key: Any, session_id: UUID, user_key: Any, client: Clien
     A second call in the same transaction has the same result.
     """
     alias = writer(RefreshToken)
-    actor, user = users.lock_both(alias, actor_key, user_key)
+    actor, user = users.lock_users(alias, actor_key, user_key)
     # The row of the impersonation refers to one of them. A sign-in in the same browser locks it before sessions.
     users.lock_devices(alias, actor_key)
     own = _own(RefreshToken.objects.filter(id=session_id).select_for_update(of=("self",)), actor, client)
@@ -177,7 +177,7 @@ def _lock_people(alias: str, session_id: UUID) -> tuple[RefreshToken, Any]:
     keys = rows.values_list("actor", "user").first()
     if keys is None:
         raise ImpersonationRefused
-    actor, _ = users.lock_both(alias, *keys)
+    actor, _ = users.lock_users(alias, *keys)
     row = rows.for_decision().first()
     if row is None:
         raise SessionEnded

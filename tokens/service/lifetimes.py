@@ -38,9 +38,9 @@ def idle_until(session: RefreshToken, now: datetime, *, methods: str | None = No
 def ends_at(session: RefreshToken, now: datetime, *, methods: str | None = None) -> datetime:
     """Return when the session ends in any case if its user authenticates again ``now`` (SP 800-63B-4 section 5.2).
 
-    It then lasts as long once more as it has since the last authentication. A session that was to end sooner than
-    ABSOLUTE_LIFETIME after the sign-in keeps its own span. ``methods``: those that it is about to have. Unless their
-    level has a limit, the session never ends sooner than before.
+    Its absolute lifetime begins again. A session that was opened with a shorter lifetime gets that one again.
+    ``methods``: those that it is about to have. Unless their level has a limit, the session never ends sooner than
+    before.
     """
     span = longest = token_settings().absolute_lifetime
     if session.expires_at != _end_of_level(session.methods):

@@ -43,7 +43,7 @@ def open_session(
     backend: str = "",
     lasts: timedelta | None = None,
     is_sign_in: bool = True,
-    is_spared: bool = False,
+    by_trusted_device: bool = False,
     trusts: bool = False,
 ) -> IssuedTokens:
     """Open a session for a user who has authenticated, and return its tokens.
@@ -57,9 +57,9 @@ def open_session(
     ``backend`` is the dotted path of the backend of the sign-in, if ``user.backend`` does not say it.
     ``authenticated_ago`` says how long ago the user authenticated. None: it is not known. ``proved`` says how.
     ``lasts`` is after how long the session ends, if that is less than ABSOLUTE_LIFETIME.
-    ``is_sign_in``: whether the user is told of a new device. False: a sign-in that another package has kept goes on.
-    ``is_spared``: the user was not asked for a second factor, because the device is trusted. Raise `UserChanged` if it
-    is not any more. ``trusts``: the device is trusted from now on.
+    ``is_sign_in``: whether the user is told of a new device. It is false for a sign-in that another package has kept.
+    ``by_trusted_device``: the user was not asked for a second factor, because the device is trusted. Raise
+    `UserChanged` if it is not any more. ``trusts``: the device is trusted from now on.
     """
     found = token_settings()
     identity = identity or refresh_tokens.RefreshToken(uuid7(), secrets.token_bytes(SECRET_BYTES), generation=0)
@@ -67,7 +67,7 @@ def open_session(
     with durable(alias):
         current = users.lock_authenticated(alias, user)
         device, device_token, now = devices.recognise(user, client, device_name)
-        if is_spared and not trust.holds(device, current, now):
+        if by_trusted_device and not trust.holds(device, current, now):
             raise UserChanged
         if trusts:
             trust.begin(device, current, now)
@@ -100,9 +100,9 @@ def open_session(
         claims = claims_of(user, session)
         insert(alias, session)
         what = {"user_id": user.pk, "session_id": session.id, "device_id": device.id}
-        happened = [events.record(SecurityEvent.Kind.SIGNED_IN, now, client, methods=session.amr, **what)]
+        happened = [events.new(SecurityEvent.Kind.SIGNED_IN, now, client, methods=session.amr, **what)]
         if device_token and is_sign_in:
-            happened.append(events.record(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
+            happened.append(events.new(SecurityEvent.Kind.NEW_DEVICE, now, client, **what))
         events.write(happened)
         _end_superseded(session, client, replaced)
     text, access = issuing.access_token(session, user, session.generation, now, claims=claims)
@@ -156,7 +156,7 @@ def replace_session(ended: RefreshToken, client: Client) -> IssuedTokens:
 
 
 def _backend(user: Any, given: str, replaced: RefreshToken | None) -> str:
-    if not user_rules.is_asked():
+    if not user_rules.has_rules():
         return ""
     path: str = given or getattr(user, "backend", "") or (replaced.backend if replaced else "")
     return path[:255]

@@ -105,7 +105,7 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class PurgeGroup:
     """Several purges of one table that are one for the operator."""
 
     name: str
@@ -134,7 +134,7 @@ class Run:
 def record(deleted: Mapping[str, int], seconds: float) -> None:
     """Record a complete purge as a security event."""
     reason = " ".join([*(f"{name}={count}" for name, count in deleted.items()), f"seconds={seconds:.3f}"])
-    events.write([events.record(SecurityEvent.Kind.PURGED, clock(writer(SecurityEvent)), Client(), reason=reason)])
+    events.write([events.new(SecurityEvent.Kind.PURGED, clock(writer(SecurityEvent)), Client(), reason=reason)])
 
 
 def last_run() -> Run | None:
@@ -148,7 +148,7 @@ def last_run() -> Run | None:
     return Run(row[0], {name: int(count) for name, count in said.items()}, seconds)
 
 
-def purges() -> list["Purge | Together"]:
+def purges() -> list["Purge | PurgeGroup"]:
     """Return what can be purged now, by the database's clock. What is kept for ever is left out."""
     found = token_settings()
     alias = writer(RefreshToken)
@@ -161,7 +161,7 @@ def purges() -> list["Purge | Together"]:
         events_of.insert(0, _by_date("events", SecurityEvent, events_until))
     return [
         *([] if found.session_retention == FOREVER else [_sessions(alias, now - found.session_retention)]),
-        Together("events", tuple(events_of)),
+        PurgeGroup("events", tuple(events_of)),
         _by_date("revocations", Revocation, revocations_until),
     ]
 

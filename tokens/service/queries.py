@@ -62,7 +62,7 @@ def good_until(session: RefreshToken) -> datetime:
     return min(session.ends_at, session.now + token_settings().access_lifetime)
 
 
-class Named(NamedTuple):
+class TokenState(NamedTuple):
     """What a live session's row says about the tokens that may be presented for it."""
 
     secret_digest: bytes
@@ -73,11 +73,11 @@ class Named(NamedTuple):
     is_bound: bool
 
 
-def named(session_id: UUID) -> Named | None:
+def token_state(session_id: UUID) -> TokenState | None:
     """Return what the session's row says about its tokens. None: it has ended, or the purge has deleted it."""
     rows = RefreshToken.objects.using(writer(RefreshToken)).live().filter(id=session_id)
     found = rows.values_list("secret_digest", "mode", "generation", "recovered", "remember", "bound_at").first()
-    return None if found is None else Named(bytes(found[0]), *found[1:5], is_bound=found[5] is not None)
+    return None if found is None else TokenState(bytes(found[0]), *found[1:5], is_bound=found[5] is not None)
 
 
 def was_ended_since(session_id: UUID, since: datetime) -> bool:
@@ -190,7 +190,7 @@ def session_of(access: AccessToken) -> RefreshToken | None:
     return None if own is None or required_factors.lacks_factor(own, session.now) else session
 
 
-def waiting_session(session_id: UUID, subject: str) -> RefreshToken | None:
+def reopenable_session(session_id: UUID, subject: str) -> RefreshToken | None:
     """Return the session of this user that a factor reopens, because it is idle or lacks one. None: it is neither,
     or has ended, or is an impersonation.
 

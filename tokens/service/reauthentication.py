@@ -67,7 +67,7 @@ def reauthenticate(
             if answer is not None:
                 kind = SecurityEvent.Kind.REAUTHENTICATED
                 what = {"user_id": user.pk, "session_id": session.id, "device_id": session.device_id}
-                events.write([events.record(kind, session.now, client, methods=proved, **what)])
+                events.write([events.new(kind, session.now, client, methods=proved, **what)])
                 return answer
     raise OperationalError("a reauthentication lost every race for its row")
 

@@ -75,7 +75,7 @@ class Refusal:
     - ``cause``: the reason, for logs and metrics. Clients are not told.
     - ``foreign``: whether a sibling host can have planted the token. It says nothing about the user's own session.
     - ``late``: whether the token was replaced while the request was under way. The session continues.
-    - ``idle``: the session, if it is idle or lacks a factor, and this token reopens it together with one.
+    - ``reopenable``: the session, if it is idle or lacks a factor, and this token reopens it together with one.
     """
 
     definite: bool = True
@@ -83,7 +83,7 @@ class Refusal:
     cause: str = field(default="", compare=False)
     foreign: bool = field(default=False, compare=False)
     late: bool = field(default=False, compare=False)
-    idle: RefreshToken | None = field(default=None, compare=False, repr=False)
+    reopenable: RefreshToken | None = field(default=None, compare=False, repr=False)
 
 
 def _labels(answer: IssuedTokens | Refusal) -> tuple[str, str]:
@@ -108,7 +108,7 @@ def refresh(
     """
     if others is None:
         return _refresh(text, modes, client, old_name=old_name, of_device=False)
-    text = fitting([text, *others], client)
+    text = choose_by_device([text, *others], client)
     answer = _refresh(text, modes, client, old_name=old_name, of_device=True)
     if isinstance(answer, Refusal) and answer.cause in _FOREIGN:
         return replace(answer, definite=False, foreign=True)
@@ -144,7 +144,7 @@ def _refresh(
     raise OperationalError("a refresh lost every race for its row")
 
 
-def fitting(texts: Sequence[str], client: Client) -> str:
+def choose_by_device(texts: Sequence[str], client: Client) -> str:
     """Return the first refresh token of the newest session on the client's device. If there is none: the first."""
     found: dict[UUID, str] = {}
     for text in texts if len(texts) > 1 else ():
@@ -225,7 +225,7 @@ def carry_out(
         return replace(refuse(_LATE, row.id, definite=False), late=True)
     if decision is Decision.IDLE:
         # Nobody can prove a factor for an impersonation. The actor signs in, and begins another one.
-        return replace(refuse(_IDLE, row.id, definite=False), idle=row if own is row else None)
+        return replace(refuse(_IDLE, row.id, definite=False), reopenable=row if own is row else None)
     if decision is Decision.REUSE:
         return end(row, _Reason.REUSE, client)
     if decision in {Decision.RECOVER, Decision.EXHAUSTED} and acknowledgements.flush():

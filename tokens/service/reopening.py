@@ -13,7 +13,7 @@ from tokens.service.auth_hash import renewed_digest
 from tokens.service.user_rules import may_act
 
 
-def idle_session(text: str, modes: Collection[str]) -> RefreshToken | None:
+def reopenable_session(text: str, modes: Collection[str]) -> RefreshToken | None:
     """Return the session of a refresh token of any generation, with its user, if it is idle or lacks a factor, or None.
 
     ``modes`` are those of `tokens.service.refreshing.refresh`.

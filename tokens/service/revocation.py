@@ -142,7 +142,7 @@ def _end(
     transaction.on_commit(lambda: feed.add(ids), using=alias)
     transaction.on_commit(partial(metrics.REVOCATIONS.labels(reason).inc, len(ids)), using=alias)
     events.write(
-        events.record(
+        events.new(
             _KINDS.get(reason, SecurityEvent.Kind.REVOKED),
             now,
             client or Client(),
@@ -191,7 +191,7 @@ def revoke_all(
     if user is not None and not found:
         alias = writer(SecurityEvent)
         text = f"{reason}: {note}" if note else reason
-        event = events.record(
+        event = events.new(
             SecurityEvent.Kind.REVOKED,
             clock(alias),
             client or Client(),

@@ -53,7 +53,7 @@ LATE_COMMIT = timedelta(minutes=10)
 """A process that starts also loads revocations that were written this long before their commit."""
 MARGIN = 5.0
 """Seconds that a revocation is kept beyond the lifetime of an access token, because clocks differ."""
-RESPITE = 30.0
+REPLICA_RETRY_AFTER = 30.0
 """Seconds for which a replica that did not answer is not asked again, because each try may delay a request."""
 
 USERS_OF_A_TURN = 100
@@ -68,7 +68,7 @@ if reader(Revocation) != writer(Revocation):
     metrics.start_at_zero(metrics.FEED_READS, ("replica",))
 
 
-class News(NamedTuple):
+class FeedUpdate(NamedTuple):
     """The next cursor, and rows of `Revocation`: id, session (None in the row of a user), and user."""
 
     cursor: int
@@ -93,7 +93,7 @@ class RevocationFeed:
         self._flooded_until: float | None = None
         self._changed: dict[str, int] = {}
         self._seen_changes: dict[int, float] = {}
-        self._replica_rests_until = float("-inf")
+        self._replica_retry_at = float("-inf")
 
     def knows_revoked(self, session_id: UUID, subject: str = "") -> bool | None:
         """Return what `is_revoked` would, if no query is needed for it, else None."""
@@ -219,16 +219,16 @@ class RevocationFeed:
                     self._changed[subject] = id
             self._seen_changes[id] = _kept_until(now)
 
-    def _news(self, since: int | None, now: float) -> News:
+    def _news(self, since: int | None, now: float) -> FeedUpdate:
         """Return what is new, from the replica if it is recent enough."""
         alias = reader(Revocation)
-        if alias != writer(Revocation) and now >= self._replica_rests_until:
+        if alias != writer(Revocation) and now >= self._replica_retry_at:
             try:
                 if news := _ask_replica(alias, since):
                     metrics.FEED_READS.labels("replica").inc()
                     return news
             except Error as error:
-                self._replica_rests_until = now + RESPITE
+                self._replica_retry_at = now + REPLICA_RETRY_AFTER
                 events.log("replica unreadable", error=type(error).__name__)
         news = _ask_primary(since)
         metrics.FEED_READS.labels("primary").inc()
@@ -291,7 +291,7 @@ def feed_of(tenant: str) -> RevocationFeed:
     return RevocationFeed(feed._monotonic) if tenant else feed
 
 
-def _ask_primary(cursor: int | None) -> News:
+def _ask_primary(cursor: int | None) -> FeedUpdate:
     """Return the next cursor, and the sessions revoked since ``cursor`` (None: all recent ones)."""
     alias = writer(Revocation)
     if connections[alias].vendor == "postgresql":
@@ -300,10 +300,10 @@ def _ask_primary(cursor: int | None) -> News:
     rows = Revocation.objects.using(alias)
     last = rows.aggregate(last=Max("id"))["last"] or 0
     fresh = rows.filter(created_at__gt=_recently()) if cursor is None else rows.filter(id__gt=cursor)
-    return News(last, list(fresh.values_list("id", "session_id", "user_key")[: FLOOD + 1]))
+    return FeedUpdate(last, list(fresh.values_list("id", "session_id", "user_key")[: FLOOD + 1]))
 
 
-def _ask_replica(alias: str, cursor: int | None) -> News | None:
+def _ask_replica(alias: str, cursor: int | None) -> FeedUpdate | None:
     """Return the same from a replica. None if it is too far behind, or does not know how far."""
     with bounded(alias):
         age = replication_lag(alias)
@@ -313,12 +313,12 @@ def _ask_replica(alias: str, cursor: int | None) -> News | None:
     return news if cursor is None or news.cursor >= cursor else None
 
 
-def _query(alias: str, cursor: int | None) -> News:
+def _query(alias: str, cursor: int | None) -> FeedUpdate:
     with connections[alias].cursor() as database:
         query, start = (_RECENT, _recently()) if cursor is None else (_SINCE_CURSOR, cursor)
         database.execute(query, [start, FLOOD + 1])
         rows = database.fetchall()
-    return News(rows[0][0], [row for _, *row in rows if row[0] is not None])
+    return FeedUpdate(rows[0][0], [row for _, *row in rows if row[0] is not None])
 
 
 def _recently() -> datetime:

@@ -35,7 +35,7 @@ from tokens.conf.rates import NAMES, Rate
 from tokens.service.client import networks
 
 T = TypeVar("T")
-WIDE = 4
+LARGER_NETWORK_FACTOR = 4
 """How many networks of 64 bits of IPv6 may together use up the limit of their 48 bits."""
 PAUSE = 5.0
 """Seconds for which the cache is not asked again after it did not answer."""
@@ -76,8 +76,13 @@ class Tally:
 
 
 def of_networks(name: str, ip: str | None) -> tuple[Tally, ...]:
-    """Return what a client at this address is counted in. A network that contains others has `WIDE` times the limit."""
-    return tuple(Tally(name, network, WIDE if place else 1) for place, network in enumerate(networks(ip)))
+    """Return what a client at this address is counted in.
+
+    A network that contains others has `LARGER_NETWORK_FACTOR` times the limit.
+    """
+    return tuple(
+        Tally(name, network, LARGER_NETWORK_FACTOR if place else 1) for place, network in enumerate(networks(ip))
+    )
 
 
 def check(*tallies: Tally) -> None:
@@ -169,23 +174,23 @@ def _wait(tally: Tally, rate: Rate, now: float, found: dict[str, int]) -> int:
     return ceil(rate.wait(before, running, now % rate.period))
 
 
-_left_alone_until = 0.0
+_cache_retry_at = 0.0
 
 
 def _ask(question: Callable[[], T], otherwise: T) -> T:
     """Return what the cache answers, or ``otherwise`` if it does not answer."""
-    global _left_alone_until
-    if monotonic() < _left_alone_until:
+    global _cache_retry_at
+    if monotonic() < _cache_retry_at:
         return otherwise
     try:
         return question()
     except Exception as error:  # Each kind of cache has errors of its own.
-        _left_alone_until = monotonic() + PAUSE
+        _cache_retry_at = monotonic() + PAUSE
         logger.error("throttles are off for %g s, because the cache does not answer: %s", PAUSE, type(error).__name__)
         return otherwise
 
 
 def forget_outage() -> None:
     """Ask the cache again. This is for tests, in which one process stands for many."""
-    global _left_alone_until
-    _left_alone_until = 0.0
+    global _cache_retry_at
+    _cache_retry_at = 0.0

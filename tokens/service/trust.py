@@ -3,9 +3,9 @@
 The user says so at the second step of a sign-in, and the device's row has the time until which it holds. The row also
 has a digest of the password. So a new password ends it, whichever way it was set, also by a command or by SQL.
 
-`end` ends it for all devices of a user: the alarm, the end of other sessions, the removal of a factor. `recorded` hears
-of the last. A sign-in that was spared the second factor is decided again under the locks of the user and the device
-(`holds`), so that none overlaps what ends it.
+`end` ends it for all devices of a user: after the alarm, the end of other sessions, or the removal of a factor
+(`end_if_factor_removed`). A sign-in without the second factor is decided again under the locks of the user and the
+device (`holds`), so that none overlaps what ends it.
 """
 
 from collections.abc import Iterator
@@ -72,16 +72,16 @@ def end(**which: Any) -> None:
 
 @contextmanager
 def ending(**which: Any) -> Iterator[None]:
-    """End the trust of these devices, and the sessions in the block, without the locks of their users.
+    """End the trust of these devices before and after the block, which ends sessions. Their users are not locked.
 
-    Twice, because a second step that was begun before may be answered before the sessions are ended.
+    The trust is ended twice, because a second step may be answered while the block runs.
     """
     end(**which)
     yield
     end(**which)
 
 
-def recorded(event: SecurityEvent) -> None:
+def end_if_factor_removed(event: SecurityEvent) -> None:
     """End the trust of all devices of a user of whom this event is about to be written, if it is one that ends it."""
     if event.kind in ENDING and event.user_id is not None:
         end(user=event.user_id)

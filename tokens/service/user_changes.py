@@ -143,7 +143,7 @@ def follow_password_change(subject: str, session_id: UUID, session_hash: str, cl
         if _outdated(own, user):
             trust.end(user=user.pk)
             changed = {"user_id": user.pk, "session_id": session_id}
-            events.write([events.record(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
+            events.write([events.new(SecurityEvent.Kind.PASSWORD_CHANGED, clock(alias), client, **changed)])
             _end([session for session in live if session.id != session_id], user, client)
             end_everything_granted_to(user)
             revoke_all(RefreshToken.objects.live().filter(actor=user), _Reason.ACTOR_ENDED, client=client)

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 
 @lru_cache(maxsize=1)
-def is_asked() -> bool:
+def has_rules() -> bool:
     """Return whether a backend or the default manager of the user model has rules of its own."""
     manager: Any = type(get_user_model()._default_manager)
     return manager.get_queryset is not BaseManager.get_queryset or any(
@@ -52,7 +52,7 @@ def may_act(user: Any, backend: str = "") -> bool:
     """Return whether a user, whose row was read just now, may act. ``backend`` is that of `current`."""
     if not user.is_active or _is_removed(backend):
         return False
-    return not is_asked() or current(user.pk, backend) is not None
+    return not has_rules() or current(user.pk, backend) is not None
 
 
 def _is_removed(backend: str) -> bool:
@@ -62,4 +62,4 @@ def _is_removed(backend: str) -> bool:
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting in {"AUTH_USER_MODEL", "AUTHENTICATION_BACKENDS"}:
-        is_asked.cache_clear()
+        has_rules.cache_clear()

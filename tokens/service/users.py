@@ -42,10 +42,10 @@ def _rows_to_lock(alias: str, pk: Any) -> Any:
 _locked = Read(_rows_to_lock)
 
 
-def lock_both(alias: str, *keys: Any) -> list[Any]:
-    """Return the users with these primary keys in this order, or None in their place. They are locked by their keys.
+def lock_users(alias: str, *keys: Any) -> list[Any]:
+    """Lock the users with these primary keys, and return them in this order, with None for those that do not exist.
 
-    In the order of their keys, so that two transactions that lock the same users cannot deadlock.
+    They are locked in the order of their keys, so that two transactions that lock the same users cannot deadlock.
     """
     rows = get_user_model()._base_manager.using(alias).select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
     found = {row.pk: row for row in rows}

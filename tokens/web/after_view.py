@@ -15,13 +15,13 @@ from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
 from tokens.service import revocation, user_changes
 from tokens.service.users import UserChanged
-from tokens.web import opening
+from tokens.web import sign_in_policy
 from tokens.web.django import django_session, expiry
 from tokens.web.exchange import Exchange, required_exchange
 from tokens.web.flow import Flow
 from tokens.web.http.client import client_of
-from tokens.web.opening import SignInRefused
 from tokens.web.operations import signing_out
+from tokens.web.sign_in_policy import SignInRefused
 
 
 def carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
@@ -81,10 +81,10 @@ def _open_session(request: HttpRequest, user: Any) -> None:
         backend, lasts = request.session.get(BACKEND_SESSION_KEY, ""), expiry.lasts(request.session)
         admitted = exchange.admitted
         if admitted is None or admitted.user.pk != user.pk:  # Whatever has noted the sign-in, the policy is asked.
-            admitted = opening.admit(request, user, exchange.proved)
+            admitted = sign_in_policy.admit(request, user, exchange.proved)
         # A view may have added methods since.
         admitted = replace(admitted, proved={**admitted.proved, **exchange.proved})
-        issued = opening.open_admitted(
+        issued = sign_in_policy.open_admitted(
             admitted, client_of(request), mode=mode, remember=remember, backend=backend, lasts=lasts
         )
     except (UserChanged, SignInRefused):

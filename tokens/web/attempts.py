@@ -173,7 +173,10 @@ def _held_session(request: HttpRequest | None) -> UUID | None:
 
 
 def _own_budget(user: Any, asker: Asker, client: Client, session_id: UUID | None) -> str:
-    """Return what an attempt is counted under that has limits of its own, or ""."""
+    """Return the key under which an attempt is counted separately, or "".
+
+    It names a known device of the user, or a network from which the password has just been reset.
+    """
     device = devices.with_own_budget(user, client, session_id)
     number = throttles.mark_of(_reset_by(asker)) if asker.network else None
     found = [str(device)] if device else []

@@ -38,7 +38,7 @@ class Exchange:
     """Why there is no access token."""
     by_session: bool = False
     """Whether the user is that of a session that another middleware has put on the request."""
-    from_elsewhere: bool = False
+    from_other_origin: bool = False
     """Whether the session was not refreshed because a page of another origin has sent the request."""
     issued: IssuedTokens | None = None
     """The tokens that the response carries."""
@@ -48,8 +48,8 @@ class Exchange:
     """Why the response deletes the cookies, or None if it keeps them."""
     bound: RefreshToken | None = None
     """A session that is bound to its device, whose refresh token was presented: the response deletes that cookie."""
-    idle: RefreshToken | None = None
-    """A session that its refresh token, which was presented, reopens together with a factor: idle, or without one."""
+    reopenable: RefreshToken | None = None
+    """The session of a presented refresh token, if it is idle or lacks a required factor. Both together reopen it."""
     has_ended: bool = False
     """Whether the session of the request has certainly ended. Another token or sign-in may still authenticate it."""
     session_replaced: bool = False
@@ -65,8 +65,8 @@ class Exchange:
     proved: Proved = NOTHING
     """How that user has authenticated."""
     admitted: Any = None
-    """That the policy was asked about this user (`tokens.web.opening.Admitted`), and how they had authenticated."""
-    goes_on_as: Any = None
+    """The policy's admission of this user (`tokens.web.sign_in_policy.Admitted`), with how they had authenticated."""
+    continues_as: Any = None
     """The primary key of a user for whom an adapter calls Django's ``login`` although it is no sign-in."""
     refused: Exception | None = None
     """Why the sign-in of a view was refused. The response says so, whatever the view has returned."""
@@ -74,12 +74,12 @@ class Exchange:
     """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
     pending_session: UUID | None = None
     """The id of the session that the pending sign-in of this request opens, while a factor of it is answered."""
-    is_spared: bool = False
+    by_trusted_device: bool = False
     """Whether the policy was told that the device is trusted (`tokens.web.trust`)."""
     offers_trust: bool = False
     """Whether the policy has asked for it. The next step then offers to trust the device."""
-    draft: Any = None
-    """What a pending sign-in is made of (`tokens.web.operations.admission.Draft`), if the policy asks for more."""
+    session_to_open: Any = None
+    """What a pending sign-in will open (`tokens.web.operations.admission.SessionToOpen`), if a factor is asked for."""
     refused_writes: Any = None
     """What keeps the rest of such a view from writing (`tokens.database.refusing`)."""
     signed_out: bool = False
@@ -91,9 +91,9 @@ class Exchange:
     user_asked: bool = False
     """Whether the view has read ``request.user``. The response then depends on the cookies."""
     device_token: str | None = None
-    """The device token in the request's body. `attempts` and `session.open_session` read it."""
+    """The device token in the request's body. Clients in mode ``body`` send it there."""
     refresh_token: str | None = None
-    """The refresh token in the request's body, beside a password. `possession.has_refresh_token` reads it."""
+    """The refresh token in the request's body, beside a password. `tokens.web.possession` reads it."""
     began: float
     """The time at which the exchange began, in seconds of `time.perf_counter`."""
 

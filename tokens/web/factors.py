@@ -170,7 +170,7 @@ def may_be_strong(factor: Factor | type[Factor]) -> bool:
 
 
 def enrolments(user: Any) -> dict[str, Factor]:
-    """Return by what a user may set up a factor at a sign-in, by names. Nothing, if they need none or have one."""
+    """Return, by name, the factors that set one up at a sign-in. Empty if the user needs none, or has a strong one."""
     known = [factor for factor in token_settings().known_factors if factor.is_enrolment]
     if not known or not required_factors.is_required_of(user) or strong(user):
         return {}
@@ -213,7 +213,7 @@ def bound_to(request: Any) -> UUID | None:
         return exchange.pending_session
     if exchange.access is not None:
         return exchange.access.session_id
-    return None if exchange.idle is None else exchange.idle.id
+    return None if exchange.reopenable is None else exchange.reopenable.id
 
 
 def is_known(name: str) -> bool:
@@ -267,9 +267,9 @@ def _named(user: Any, name: str, *, enrols: bool) -> Factor | None:
 def missing(request: Any, user: Any, *, authenticated: Any = None, proved: Proved = NOTHING) -> dict[str, Factor]:
     """Return the factors of which the user has to answer one before a change of factors. Empty: that is done.
 
-    Whoever has something stronger than a password has to have used it within REAUTHENTICATION_AGE, or another factor of
-    such a kind. The session's row says it, or ``authenticated``, the user whom `tokens.sessions.answered` has returned,
-    or ``proved``, what the caller knows.
+    A user who has a factor that proves more than knowledge must have used one of that kind within REAUTHENTICATION_AGE.
+    The session's row says whether they have, or ``authenticated``, the user whom `tokens.sessions.answered` has
+    returned, or ``proved``, what the caller knows.
     """
     strong = {name: factor for name, factor in of_user(user).items() if beyond_knowledge(factor.proves)}
     if not strong:
@@ -297,6 +297,4 @@ def is_by_itself(name: str) -> bool:
 def note_wrong(user: Any, client: Client) -> None:
     """Write a security event, as after a wrong password. Whoever has sent the answer knows the password, or is in."""
     now = clock(writer(SecurityEvent))
-    events.write_attempt(
-        events.record(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor")
-    )
+    events.write_attempt(events.new(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor"))

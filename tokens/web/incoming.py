@@ -1,11 +1,11 @@
 """Whose request it is. The first of these that applies decides::
 
     a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
-    a remembered access cookie  it was verified before, and is still valid: authenticated without a query
     a Bearer token of ours      decides alone, and cookies are ignored
-    a session that another      it is not that of the cookie, and somebody is signed in: its user, as with Django
-    middleware has put there
-    an access cookie            verified, and its session is not revoked: authenticated without a query
+    a session that another      if it is not the session of the cookie, and somebody is signed in to it: that user is
+    middleware has put there    ``request.user``, as in Django
+    an access cookie            verified, and its session is not revoked: authenticated without a query. One that was
+                                verified before takes a short way (`authenticate_known`)
     a refresh cookie, and
     a page of another origin    not refreshed: a navigation gets a page that refreshes
                                 (`tokens.web.http.cross_site_page`), anything else is anonymous, with the reason that
@@ -20,8 +20,9 @@ all rules for requests with cookies hold, the check of the origin too.
 Which pages are of another origin is said by `tokens.web.http.origins`. An unsafe request of theirs is rejected. They
 can cancel each request before its response arrives, so none of them may rotate.
 
-Below the auth API an access token for services counts only in a cookie, beside a refresh token of its session that is
-not older, or that a refresh would not reject.
+At the auth API an access token for services counts only if it comes in a cookie, and a refresh token of the same
+session comes with it. That refresh token must be of the same or a later generation, or be one that a refresh would
+accept.
 
 A sign-in that only Django's session knows becomes a session of ours (`django_sign_in`), also if the cookies have
 authenticated an earlier one. If the session of the request has ended, Django's session is deleted before the view runs.
@@ -53,15 +54,15 @@ from tokens.service.revocation_feed import feed, feed_of
 from tokens.web import bodies
 from tokens.web.django import deferred, django_session, django_sign_in
 from tokens.web.django.deferred import Deferred
-from tokens.web.django.in_transaction import look
+from tokens.web.django.in_transaction import find_user
 from tokens.web.django.session_cookie import is_replaced
 from tokens.web.exchange import Exchange
 from tokens.web.flow import Flow
 from tokens.web.http import cookies, cross_site_page, problems
 from tokens.web.http.bearer import bearer_token
-from tokens.web.http.client import presenter_of
+from tokens.web.http.client import presenting_client
 from tokens.web.http.origins import is_cross_origin, is_unsafe
-from tokens.web.http.paths import is_auth_api, is_for_device, is_navigation, is_refresh, refreshes_itself
+from tokens.web.http.paths import handles_refresh_token, is_auth_api, is_for_device, is_navigation, is_refresh
 from tokens.web.http.problems import DATABASE_DOWN, Problem
 from tokens.web.request_user import auser, set_user, user_of
 
@@ -78,11 +79,11 @@ class Arrival(NamedTuple):
     is_stale: bool = False
 
 
-ADMITTED = Arrival()
+UNANSWERED = Arrival()
 """The request goes on to its view, and its access cookie stays."""
 
 
-def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
+def authenticate_known(request: HttpRequest, exchange: Exchange) -> bool:
     """Authenticate a request by an access cookie that this process has verified before, if possible.
 
     Return whether that was possible. Nearly all requests are like this. The function does what `authenticate` does in
@@ -99,7 +100,7 @@ def admit_known(request: HttpRequest, exchange: Exchange) -> bool:
         or (token.for_services and is_auth_api(request))
         or (feed_of(tenant) if tenant else feed).knows_revoked(token.session_id, token.subject) is not False
         or (is_unsafe(request) and is_cross_origin(request))
-        or django_session.is_possible(request, token)
+        or django_session.may_have_another_user(request, token)
         or (request.META.get("CONTENT_LENGTH") and bodies.is_too_large(request))
     ):
         return False
@@ -128,7 +129,7 @@ def authenticate(request: HttpRequest, exchange: Exchange, *, may_defer: bool = 
                 exchange.problem = problems.NOT_OUR_TOKEN
             else:
                 yield from _verify(bearer, exchange)
-            if django_session.is_possible(request, exchange.access):
+            if django_session.may_have_another_user(request, exchange.access):
                 yield partial(django_session.put_aside_unless_own, request, exchange)
             rejected = None
         else:
@@ -140,11 +141,11 @@ def authenticate(request: HttpRequest, exchange: Exchange, *, may_defer: bool = 
     set_user(request, exchange)
     if later is not None:
         examine = partial(_examine, exchange, later.examine)
-        Deferred(request, exchange, examine, later.look, partial(user_of, request, exchange))
+        Deferred(request, exchange, examine, later.find_user, partial(user_of, request, exchange))
         request.auser = partial(auser, request.user)
     if rejected is not None:
         return Arrival(problems.respond(request, rejected), is_stale)
-    if exchange.from_elsewhere and cross_site_page.is_harmless_navigation(request):
+    if exchange.from_other_origin and cross_site_page.is_harmless_navigation(request):
         return Arrival(cross_site_page.page(request))
     if is_stale and (is_navigation(request) or is_refresh(request)):
         return Arrival(cookies.retry_without_access(request), is_stale)
@@ -155,7 +156,7 @@ class _Later(NamedTuple):
     """How Django's session is examined when the view asks for it, outside of its transactions and in one."""
 
     examine: Callable[[], IssuedTokens | None]
-    look: Callable[[], bool]
+    find_user: Callable[[], bool]
 
 
 def _authenticate_by_cookies(
@@ -178,13 +179,13 @@ def _authenticate_by_cookies(
         is_stale = yield from _is_stale(access, request, exchange)
     # These views say by themselves whether the session has ended, and do not use Django's session.
     left_to_view = is_for_device(request) or (presented is not None and is_refresh(request))
-    if presented and refreshes_itself(request):
+    if presented and handles_refresh_token(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
         return problems.CROSS_ORIGIN, is_stale, None
     if presented and is_cross_origin(request):
-        exchange.from_elsewhere, exchange.problem = True, problems.TOKEN_EXPIRED
-        if not cross_site_page.is_harmless_navigation(request) and django_session.is_possible(request, None):
+        exchange.from_other_origin, exchange.problem = True, problems.TOKEN_EXPIRED
+        if not cross_site_page.is_harmless_navigation(request) and django_session.may_have_another_user(request, None):
             yield partial(django_session.put_aside_unless_own, request, exchange)
         return None, is_stale, None
     later = None
@@ -194,7 +195,7 @@ def _authenticate_by_cookies(
             is_stale = _note_refusal(answer, request, exchange)
         else:
             _note_issued(answer, exchange)
-    if not left_to_view and django_session.is_possible(request, exchange.access):
+    if not left_to_view and django_session.may_have_another_user(request, exchange.access):
         may_open = not is_cross_origin(request) or cross_site_page.is_harmless_navigation(request)
         examine = partial(django_session.examine, request, exchange, may_open=may_open)
         if (
@@ -202,9 +203,9 @@ def _authenticate_by_cookies(
             and sent is None
             and presented is None
             and "HTTP_SECURE_SESSION_SKIPPED" not in request.META
-            and deferred.is_possible(request.session)
+            and deferred.session_allows(request.session)
         ):
-            later = _Later(examine, partial(look, request, exchange, may_open=may_open))
+            later = _Later(examine, partial(find_user, request, exchange, may_open=may_open))
         elif issued := (yield examine):
             _note_issued(issued, exchange)
             is_stale = False
@@ -226,7 +227,7 @@ def _is_of_another_session(request: HttpRequest) -> Flow[bool]:
 @sensitive_variables()
 def _refresh(presented: cookies.Presented, request: HttpRequest) -> IssuedTokens | Refusal:
     text, modes, old_name, others = presented
-    return refresh(text, modes, presenter_of(request), old_name=old_name, others=others)
+    return refresh(text, modes, presenting_client(request), old_name=old_name, others=others)
 
 
 def _is_only_for_services(text: str, request: HttpRequest, *, in_cookie: bool) -> Flow[bool]:
@@ -318,8 +319,8 @@ def _note_refusal(refusal: Refusal, request: HttpRequest, exchange: Exchange) ->
     """Note that the refresh token was rejected. Return whether the access cookie is stale."""
     exchange.problem = problems.TOKEN_EXPIRED if refusal.late else problems.SESSION_ENDED
     exchange.bound = refusal.bound
-    if refusal.idle is not None:
-        exchange.idle, exchange.problem = refusal.idle, problems.of_idle(refusal.idle)
+    if refusal.reopenable is not None:
+        exchange.reopenable, exchange.problem = refusal.reopenable, problems.of_reopenable(refusal.reopenable)
     exchange.has_ended = refusal.definite and refusal.bound is None
     # Other requests leave the cookies alone: a page sends several at once, and some responses arrive late.
     if not (is_navigation(request) or is_auth_api(request)):

@@ -89,7 +89,7 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
     is_bearer = "HTTP_AUTHORIZATION" in request.META and bearer_token(request) is not None
     if exchange.user_asked or is_bearer:
         cookies.vary(response)
-        if exchange.from_elsewhere:
+        if exchange.from_other_origin:
             cookies.keep_private(response)  # With the same cookies, a request of our own origin is refreshed.
         elif not response.has_header("Cache-Control"):
             if exchange.access or is_bearer or exchange.by_session:
@@ -124,7 +124,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
 
     ``is_cookie_kept`` says whether the cookie of a session that has ended is kept.
     """
-    if exchange.from_elsewhere and exchange.issued is None:
+    if exchange.from_other_origin and exchange.issued is None:
         # The user's own session would be lost, also if the view has only noted something for a stranger.
         withheld_session.keep_cookie(request, unless_modified=False)
         return
@@ -138,7 +138,7 @@ def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cooki
         if not is_wrong:
             withheld_session.keep_cookie(request)
     if django_session.is_saved(request):
-        django_session.settle(request, exchange)
+        django_session.prepare_saving(request, exchange)
 
 
 def _set_cookies(request: HttpRequest, response: HttpResponseBase, issued: IssuedTokens, exchange: Exchange) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from tokens.web.opening import Open, Refuse
+from tokens.web.sign_in_policy import Open, Refuse
 
 
 def confirmed_address(request: Any, user: Any, methods: Any) -> Open | Refuse:

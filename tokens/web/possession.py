@@ -32,7 +32,7 @@ from tokens.web.http import cookies
 from tokens.web.http.bearer import bearer_token
 from tokens.web.http.cookies import Presented
 from tokens.web.http.origins import is_cross_origin, is_unsafe
-from tokens.web.http.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_idle
+from tokens.web.http.problems import NOT_AUTHENTICATED, SESSION_ENDED, of_reopenable
 from tokens.web.request_user import set_user
 
 IN_BODY = frozenset({BODY})
@@ -109,7 +109,7 @@ def has_refresh_token(request: HttpRequest) -> bool:
     return is_token or _is_proven(request, exchange, session_id) or _has_voucher(request, session_id)
 
 
-def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
+def treat_as_anonymous(request: HttpRequest, *, needs_proof: bool) -> None:
     """Treat the user of this request as anonymous, if its session has ended according to the database.
 
     With ``needs_proof`` also if the request does not prove that its client holds the session.
@@ -120,8 +120,8 @@ def anonymise(request: HttpRequest, *, needs_proof: bool) -> None:
         return
     session = queries.session_of(access)
     if session is None:
-        waiting = queries.waiting_session(access.session_id, access.subject)
-        exchange.access, exchange.problem = None, SESSION_ENDED if waiting is None else of_idle(waiting)
+        waiting = queries.reopenable_session(access.session_id, access.subject)
+        exchange.access, exchange.problem = None, SESSION_ENDED if waiting is None else of_reopenable(waiting)
     elif needs_proof and not (
         is_held(request, session)
         or ((session.bound_at is not None or session.mode == SCOPED) and django_session.has_signed_in(request, access))

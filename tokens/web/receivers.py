@@ -1,7 +1,7 @@
 """Receivers of signals: sign-ins and sign-outs by any view, and users that are changed or deleted.
 
-A receiver only notes a sign-in or sign-out on the exchange. `tokens.web.outgoing` carries it out after the view,
-outside of ``ATOMIC_REQUESTS``.
+A receiver only notes a sign-in or sign-out on the exchange. `tokens.web.after_view` carries it out, outside
+of ``ATOMIC_REQUESTS``.
 """
 
 from collections.abc import Sequence
@@ -45,12 +45,12 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
     if exchange is None or exchange.is_over:
         if session is not None:
             with tenants.entered(request):
-                django_session.note_outside(request, user)
+                django_session.note_outside_sign_in(request, user)
         return
     proved = methods.of_sign_in(request, user)  # Before data of another person is deleted from Django's session.
     opened = exchange.issued.session if exchange.issued and exchange.is_opened_by_view else None
     if session is not None and SESSION_KEY in session and (opened is None or opened.mode != BODY):
-        django_session.follow_sign_in(request, user, exchange)
+        django_session.complete_sign_in(request, user, exchange)
     # The API has opened the session already.
     if opened is None:
         exchange.signed_in, exchange.proved = user, proved
@@ -58,7 +58,7 @@ def note_sign_in(*, request: Any, user: Any, **kwargs: Any) -> None:
         django_session.note_opened(request, opened.id)
 
 
-admission.guard()
+admission.install()
 last_login.replace()
 methods.watch_backends()
 
@@ -95,7 +95,7 @@ def record_failed_sign_in(*, credentials: dict[str, Any], request: Any = None, *
     alias = writer(SecurityEvent)
     client = client_of(request)
     user_id = failed.user.pk if failed.user else None
-    events.write_attempt(events.record(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id))
+    events.write_attempt(events.new(SecurityEvent.Kind.SIGN_IN_FAILED, clock(alias), client, user_id=user_id))
     if exchange := exchange_of(request):
         metrics.SIGN_IN_SECONDS.labels("failed").observe(exchange.seconds)
 

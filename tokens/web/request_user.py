@@ -14,7 +14,7 @@ from tokens.service import queries, user_rules
 from tokens.web.django import django_sign_in
 from tokens.web.exchange import Exchange
 from tokens.web.http import problems
-from tokens.web.user import AskedUser, Lazy, LazyUser, primary_key
+from tokens.web.lazy_user import Lazy, LazyUser, RuleCheckedUser, primary_key
 
 
 def set_user(request: HttpRequest, exchange: Exchange) -> None:
@@ -31,9 +31,9 @@ def user_of(request: HttpRequest, exchange: Exchange) -> Any:
         return Lazy(partial(_user_of_session, request, exchange))
     if exchange.access is None:
         return Lazy(lambda: _anonymous(exchange))
-    if user_rules.is_asked():
+    if user_rules.has_rules():
         find = partial(_asked, exchange, exchange.access)
-        return AskedUser(exchange.access.subject, exchange.note_user_asked, find, exchange.access.session_id)
+        return RuleCheckedUser(exchange.access.subject, exchange.note_user_asked, find, exchange.access.session_id)
     loaded = exchange.issued.user if exchange.issued else None
     return LazyUser(exchange.access.subject, exchange.note_user_asked, loaded, exchange.access.session_id)
 

@@ -23,8 +23,8 @@ def is_device_trusted(request: Any, user: Any) -> bool:
     if exchange is None or exchange.is_over:
         return False
     exchange.offers_trust = True
-    exchange.is_spared = trust.is_trusted(user, client_of(request, exchange.device_token))
-    return exchange.is_spared
+    exchange.by_trusted_device = trust.is_trusted(user, client_of(request, exchange.device_token))
+    return exchange.by_trusted_device
 
 
 def offered() -> timedelta | None:

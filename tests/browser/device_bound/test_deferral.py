@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import at_length
 from tests.browser.device_bound.test_binding import link_on_another_site
 from tests.browser.steps import ACCESS, EXPIRED, NOTE, cookie, show_other_site
-from tests.browser.test_crossing import start_and_stop
+from tests.browser.test_cross_site_page import start_and_stop
 
 PICTURE = """async () => {
     const image = new Image();

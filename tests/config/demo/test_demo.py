@@ -14,8 +14,8 @@ from config.urls import handler400, handler403, handler404, handler500
 from config.urls import urlpatterns as project
 from tests.browsers import ACCESS, FIREFOX, REFRESH, login
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, values_of
 from tests.tokens.service.holders import GRACE, STILL_TIME
+from tests.tokens.web_steps import EXPIRED, values_of
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import acknowledgements
 

@@ -9,8 +9,8 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import PASSWORD
-from tests.tokens.edge import signed_in_as
 from tests.tokens.service.holders import change_password, deactivate_in_sql
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke
 

@@ -10,7 +10,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refres
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import DAY, HOUR, LOGIN, LOGOUT, ME
 from tests.tokens.api.steps import OF_BODY, assert_problem, bearer, client_with, max_ages, refusal, sign_in, state_of
-from tests.tokens.edge import signed_in_as
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db

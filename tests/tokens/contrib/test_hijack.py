@@ -12,8 +12,8 @@ from django.test import Client
 from tests.browsers import FIREFOX, login
 from tests.factories import AdminFactory, UserFactory
 from tests.parallel import at_once
-from tests.tokens.edge import signed_in_as
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
+from tests.tokens.web_steps import signed_in_as
 from tokens.checks.packages import check_hijack
 from tokens.models import RefreshToken
 from tokens.web.django import last_login

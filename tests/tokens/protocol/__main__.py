@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from tests.tokens.protocol import (
-    crossing_search,
+    cross_site_search,
     device_search,
     django_session_search,
     idle_search,
@@ -30,8 +30,8 @@ Cases = Iterator[tuple[str, Callable[[], Any]]]
 """What a search tries, and the function that does."""
 
 
-def of_crossing() -> Cases:
-    for rule, search in product(crossing_search.Rule, (crossing_search.foreign_page, crossing_search.thief)):
+def of_cross_site() -> Cases:
+    for rule, search in product(cross_site_search.Rule, (cross_site_search.foreign_page, cross_site_search.thief)):
         yield f"{rule.value} ({search.__name__})", partial(search, rule)
 
 
@@ -89,7 +89,7 @@ def of_vouchers() -> Cases:
 
 
 SEARCHES: dict[str, Callable[[], Cases]] = {
-    "crossing": of_crossing,
+    "cross_site": of_cross_site,
     "device": of_devices,
     "django": of_django_sign_ins,
     "idle": partial(of_idle_sessions, idle_search),

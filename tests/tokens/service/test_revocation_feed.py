@@ -21,7 +21,7 @@ from tokens.database import transactions
 from tokens.models import RefreshToken, Revocation
 from tokens.service import acknowledgements
 from tokens.service import revocation_feed as feed_module
-from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, RESPITE, FeedUnavailable, feed
+from tokens.service.revocation_feed import LATE_COMMIT, MARGIN, REPLICA_RETRY_AFTER, FeedUnavailable, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -502,7 +502,7 @@ class TestAReplica:
         process = AnotherProcess()
         lags += [OperationalError(), timedelta(0)]
         with read(primary=2, replica=1):
-            for later in (0, RESPITE - LAG, LAG):
+            for later in (0, REPLICA_RETRY_AFTER - LAG, LAG):
                 process.forward(later)
                 process.is_revoked(uuid4())
 

@@ -12,7 +12,7 @@ from tokens.conf import SCOPED
 from tokens.protocol.rotation import Decision
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.refreshing import Refusal, fitting, refresh
+from tokens.service.refreshing import Refusal, choose_by_device, refresh
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +81,7 @@ def test_the_newest_session_of_the_device_is_taken(holder, clock):
 def test_of_tokens_of_other_devices_the_first_is_taken(holder):
     other, elsewhere = Holder(UserFactory(), mode=SCOPED), Holder(UserFactory(), mode=SCOPED)
     for first, second in [(holder, other), (other, holder)]:
-        assert fitting([first.token, second.token], elsewhere.browser) == first.token
+        assert choose_by_device([first.token, second.token], elsewhere.browser) == first.token
 
 
 def test_of_two_tokens_of_one_session_the_first_is_taken(holder, clock):

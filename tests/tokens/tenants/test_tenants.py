@@ -216,7 +216,7 @@ class TestEachTenantHasItsOwn:
             django_session._remember("a-key-of-a-session", "1", {})
         for name, is_possible in ((FIRST, False), (SECOND, True), ("", True)):
             with tenants.entered(name):
-                assert django_session.is_possible(request, access) is is_possible
+                assert django_session.may_have_another_user(request, access) is is_possible
 
     def test_turns(self):
         """Otherwise a transaction of one tenant would wait for another's about the same address."""

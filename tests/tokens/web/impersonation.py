@@ -10,7 +10,7 @@ from django.test import Client
 
 from tests.browsers import FIREFOX, AsyncBrowser, login
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import claims_of
+from tests.tokens.web_steps import claims_of
 from tokens.models import RefreshToken
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.tokens.edge import signed_in_as
+from tests.tokens.web_steps import signed_in_as
 
 OLD_REFRESH, OLD_DEVICE, OLD_SCOPED_REFRESH = "__Host-refresh", "__Host-device", "__Secure-refresh"
 

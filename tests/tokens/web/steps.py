@@ -7,7 +7,7 @@ from django.test import Client
 from tests.attacks.entry_points import by_service
 from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD
-from tests.tokens.edge import claims_of, who
+from tests.tokens.web_steps import claims_of, who
 from tokens.models import RefreshToken
 from tokens.web.factors import Factor
 

@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.test import Client
 
 from tests.browsers import login
-from tests.tokens.edge import EXPIRED, cleared, set_by
+from tests.tokens.web_steps import EXPIRED, cleared, set_by
 from tokens.conf.body_limits import DEFAULT, BodyLimits, read
 from tokens.models import RefreshToken
 from tokens.web.bodies import BodyLimit

@@ -22,7 +22,7 @@ from tests.tokens.devices import (
     parameters,
     sign,
 )
-from tests.tokens.edge import (
+from tests.tokens.web_steps import (
     EXPIRED,
     NAVIGATION,
     cleared,

@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import EXPIRED, set_by, who
+from tests.tokens.web_steps import EXPIRED, set_by, who
 from tokens.models import RefreshToken
 
 pytestmark = [

@@ -18,9 +18,9 @@ from django.views.debug import SafeExceptionReporterFilter
 from tests.attacks.entry_points import INTROSPECTION
 from tests.browsers import ACCESS, FIREFOX, AsyncBrowser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.edge import claims_of, signed_in_as, who
 from tests.tokens.web import methods_urls
 from tests.tokens.web.steps import said
+from tests.tokens.web_steps import claims_of, signed_in_as, who
 from tokens import sessions
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.protocol.methods import loads

@@ -7,7 +7,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post
 from tests.factories import PASSWORD
-from tests.tokens.edge import EXPIRED, set_by, who
+from tests.tokens.web_steps import EXPIRED, set_by, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]

@@ -1,4 +1,4 @@
-"""Django's session and ours belong to the same person, whatever entry point a sign-in comes in by."""
+"""Django's session and ours belong to the same person, whichever entry point was used to sign in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.edge import EXPIRED, values_of
 from tests.tokens.service.holders import AnotherProcess
+from tests.tokens.web_steps import EXPIRED, values_of
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed

@@ -9,8 +9,8 @@ from django.utils import translation
 
 from tests.tokens.web.steps import begin
 from tokens.sessions import Open, Refuse
-from tokens.web.opening import Methods
 from tokens.web.policies import confirmed_address
+from tokens.web.sign_in_policy import Methods
 
 
 def answer(confirmed: Any, actor: Any = None) -> Any:

@@ -10,14 +10,14 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, VOUCHER, login, pos
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as Browser
-from tests.tokens.edge import who
 from tests.tokens.service.holders import STILL_TIME, Holder
+from tests.tokens.web_steps import who
 from tokens.models import RefreshToken
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.promise_urls"),
+    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
 ]
 
 BROWSER, REMEMBERED = timedelta(hours=12), timedelta(days=14)

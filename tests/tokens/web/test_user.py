@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 
 from tokens.models import RefreshToken
-from tokens.web.user import LazyUser
+from tokens.web.lazy_user import LazyUser
 
 pytestmark = pytest.mark.django_db
 

@@ -28,10 +28,10 @@ from tokens.service.refreshing import Refusal
 from tokens.web.exchange import exchange_of
 from tokens.web.http.cookies import Presented
 from tokens.web.methods import ATTRIBUTE, asked, proved
-from tokens.web.opening import SignInRefused
 from tokens.web.operations import session, taking_over
 from tokens.web.operations.taking_over import Credential
 from tokens.web.possession import IN_BODY
+from tokens.web.sign_in_policy import SignInRefused
 
 NAME = "allauth_jwt"
 

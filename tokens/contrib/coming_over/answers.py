@@ -14,9 +14,9 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.web.exchange import required_exchange
 from tokens.web.http.origins import is_cross_origin, is_unsafe
-from tokens.web.opening import SignInRefused
 from tokens.web.operations import session
 from tokens.web.operations.taking_over import Wanted
+from tokens.web.sign_in_policy import SignInRefused
 
 
 class Alias:
@@ -60,7 +60,7 @@ def opened(request: Any, user: Any, wanted: Wanted) -> IssuedTokens:
     except SignInRefused:
         # The middleware would answer in our form, and begin a sign-in that an old client cannot finish.
         exchange = required_exchange(request)
-        exchange.refused, exchange.draft = None, None
+        exchange.refused, exchange.session_to_open = None, None
         raise
 
 

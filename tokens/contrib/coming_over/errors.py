@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from tokens.service.throttles import Throttled
 from tokens.service.users import UserChanged
 from tokens.web.http.problems import DATABASE_DOWN, UNAVAILABLE
-from tokens.web.opening import FactorRequired, SignInRefused
+from tokens.web.sign_in_policy import FactorRequired, SignInRefused
 
 
 class Unavailable(exceptions.APIException):

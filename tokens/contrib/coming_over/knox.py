@@ -22,8 +22,8 @@ from tokens.contrib.coming_over.errors import in_their_form
 from tokens.contrib.coming_over.models import TakenOver
 from tokens.contrib.coming_over.sources import Old, end_session_of, installed, since
 from tokens.service.users import UserChanged
-from tokens.web.opening import SignInRefused
 from tokens.web.operations.taking_over import Credential
+from tokens.web.sign_in_policy import SignInRefused
 
 NAME = "knox"
 

@@ -67,7 +67,7 @@ def signed_in(request: Any, user: Any, get_token: Callable[[Any], Any]) -> tuple
 
     The refresh token is one of simplejwt (``get_token``) if its clients never get another one: they would present ours
     again after it was used. A view of the project calls it with ``RefreshToken.for_user``. Raise what
-    `tokens.web.opening.admit` raises, and `UserChanged`.
+    `tokens.web.sign_in_policy.admit` raises, and `UserChanged`.
     """
     request = of_django(request)
     if simplejwt.rotates():

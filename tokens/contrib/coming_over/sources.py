@@ -83,7 +83,7 @@ def take_over(request: HttpRequest, old: Old, wanted: Wanted | None = None) -> I
     The storage mode of a session never changes. So one that was used in another mode, and was never refreshed, is
     replaced: an application has kept the credential, and its successor keeps our tokens in cookies.
 
-    Raise what `tokens.web.opening.admit` raises, and `Throttled` after too many repetitions or refusals.
+    Raise what `tokens.web.sign_in_policy.admit` raises, and `Throttled` after too many repetitions or refusals.
     """
     wanted, opened = wanted or Wanted(), None
     if session_of(old.package, old.key) is None:
@@ -122,7 +122,7 @@ def use(request: HttpRequest, old: Old) -> IssuedTokens | Refusal:
 def sign_in(request: HttpRequest, old: Old) -> IssuedTokens:
     """Open the session of a credential that its package has just issued to a user who has authenticated.
 
-    Raise what `tokens.web.opening.admit` raises, and `UserChanged`.
+    Raise what `tokens.web.sign_in_policy.admit` raises, and `UserChanged`.
     """
     opened = taking_over.open_session(request, old.credential, Wanted(), note=partial(Old._note, old))
     if opened is None or isinstance(opened, Refusal):

@@ -12,7 +12,7 @@ from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.service.revocation import ended
-from tokens.web.user import session_of
+from tokens.web.lazy_user import session_of
 
 
 @receiver(ended)

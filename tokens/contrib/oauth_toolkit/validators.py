@@ -13,8 +13,8 @@ from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.service import required_factors, users
 from tokens.service.users import SessionEnded
+from tokens.web.lazy_user import session_of
 from tokens.web.operations import admission
-from tokens.web.user import session_of
 
 
 class SessionBound:
@@ -24,7 +24,7 @@ class SessionBound:
         """Check the password of the password grant. It opens no session, and asks as every sign-in does."""
         is_right = super().validate_user(username, password, client, request, *args, **kwargs)  # type: ignore[misc]
         django_request = self.build_http_request(request)  # type: ignore[attr-defined]
-        return bool(is_right) and admission.admits(django_request, request.user)
+        return bool(is_right) and admission.allows(django_request, request.user)
 
     def save_authorization_code(self, client_id: str, code: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_authorization_code(client_id, code, request, *args, **kwargs)  # type: ignore[misc]

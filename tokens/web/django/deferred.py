@@ -23,15 +23,15 @@ from tokens.database.transactions import writer
 from tokens.models import RefreshToken
 from tokens.web.exchange import Exchange
 from tokens.web.http.problems import DATABASE_DOWN
-from tokens.web.user import Lazy
+from tokens.web.lazy_user import Lazy
 
 
-def is_allowed() -> bool:
+def project_allows() -> bool:
     """Return whether views run outside of a transaction."""
     return not connections[writer(RefreshToken)].settings_dict["ATOMIC_REQUESTS"]
 
 
-def is_possible(session: Any) -> bool:
+def session_allows(session: Any) -> bool:
     """Return whether the examination of this session can be deferred."""
     return not isinstance(session, signed_cookies.SessionStore)
 
@@ -44,7 +44,8 @@ def has_failed(exchange: Exchange) -> bool:
 class Deferred:
     """The examination of a request's session. ``examine`` does it, and ``user`` returns the user that is known then.
 
-    ``look`` finds out the user in a transaction of the view. It returns whether the session is to be examined later.
+    ``find_user`` finds out the user in a transaction of the view. It returns whether the session is to be examined
+    later.
 
     A view may put another session on the request, and later put back what was there before (django-allauth does). So
     the object on the request stays valid, and the view's session is left where it is.
@@ -55,12 +56,18 @@ class Deferred:
         request: HttpRequest,
         exchange: Exchange,
         examine: Callable[[], None],
-        look: Callable[[], bool],
+        find_user: Callable[[], bool],
         user: Callable[[], Any],
     ) -> None:
-        self._request, self._exchange, self._examine, self._look, self._user = request, exchange, examine, look, user
+        self._request, self._exchange, self._examine, self._find_user, self._user = (
+            request,
+            exchange,
+            examine,
+            find_user,
+            user,
+        )
         self._session: Any = request.session
-        self._is_due, self._has_looked, self.has_failed = True, False, False
+        self._is_due, self._has_found_user, self.has_failed = True, False, False
         self._blocks = _blocks()
         lazy_session: Any = SimpleLazyObject(self._resolved_session)
         lazy_user: Any = Lazy(self._resolved_user)
@@ -70,15 +77,15 @@ class Deferred:
         exchange.deferred = self
 
     def resolve(self) -> None:
-        """Examine the session now, unless that is done. In a transaction of the view, only look."""
+        """Examine the session now, unless that is done. In a transaction of the view, only find out the user."""
         is_in_transaction = _blocks() > self._blocks
-        if not self._is_due or (is_in_transaction and self._has_looked):
+        if not self._is_due or (is_in_transaction and self._has_found_user):
             return
         self._is_due = False
         present, self._request.session = self._request.session, self._session
         try:
             if is_in_transaction:
-                self._is_due, self._has_looked = self._look(), True
+                self._is_due, self._has_found_user = self._find_user(), True
             else:
                 self._examine()
         except DATABASE_DOWN:
@@ -91,13 +98,13 @@ class Deferred:
         self._request.auth = self._exchange.access  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """After the view, leave a session as it is that nobody has asked for, and put it back on the request.
+        """After the view, put Django's session back on the request.
 
-        One that was only looked at is examined, unless the view has signed somebody in or out.
+        It is examined now if the view has asked for the user in a transaction only, and has signed nobody in or out.
         """
         exchange = self._exchange
         is_settled = exchange.signed_in is not None or exchange.signed_out or exchange.is_opened_by_view
-        if self._has_looked and not is_settled:
+        if self._has_found_user and not is_settled:
             # Otherwise the next request does it.
             with suppress(*DATABASE_DOWN):
                 self.resolve()

@@ -34,14 +34,14 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.refreshing import Refusal
 from tokens.web import methods
 from tokens.web.django import expiry, session_data, withheld_session
-from tokens.web.django.django_sign_in import OUR_BACKEND, is_recent, open_or_refresh
+from tokens.web.django.django_sign_in import OUR_BACKEND, may_be_parallel, open_or_refresh
 from tokens.web.django.outside_middleware import issued_at_once, open_at_once
 from tokens.web.django.session_cookie import session_cookie, session_cookie_settings
 from tokens.web.django.session_data import FIRST_TOKENS, MARK, METHODS, NONCE, OWNER, PROVEN, SESSION_ID, UNUSED
 from tokens.web.exchange import Exchange
 from tokens.web.http import cookies
 from tokens.web.http.client import client_of
-from tokens.web.user import primary_key
+from tokens.web.lazy_user import primary_key
 
 REMEMBERED = 4 * 2**20
 """Bytes of session cookies that a process remembers to have examined: about five thousand cookies.
@@ -79,7 +79,7 @@ def default_backend() -> str:
     return OUR_BACKEND if OUR_BACKEND in backends else backends[0]
 
 
-def note_outside(request: HttpRequest, user: Any) -> None:
+def note_outside_sign_in(request: HttpRequest, user: Any) -> None:
     """Open a session for a sign-in outside of the middleware, or let the next request open it."""
     session: Any = request.session
     _drop_data(session, session.pop(OWNER, None), user)
@@ -97,7 +97,7 @@ def note_outside(request: HttpRequest, user: Any) -> None:
         session[METHODS] = dumps({name: int(now - ago.total_seconds()) for name, ago in proved.items()})
 
 
-def follow_sign_in(request: HttpRequest, user: Any, exchange: Exchange) -> None:
+def complete_sign_in(request: HttpRequest, user: Any, exchange: Exchange) -> None:
     """Complete what `django.contrib.auth.login` has done to Django's session.
 
     Django keeps the key if the same person was signed in. It also keeps data if it does not know that another person
@@ -122,7 +122,7 @@ def note_opened(request: HttpRequest, session_id: UUID) -> None:
             _remember(session.session_key, session[SESSION_KEY], session)
 
 
-def is_possible(request: HttpRequest, access: AccessToken | None) -> bool:
+def may_have_another_user(request: HttpRequest, access: AccessToken | None) -> bool:
     """Return whether Django's session may have another user than the request. The session is not loaded for this.
 
     If the user is signed in, each session cookie is examined once. A new sign-in changes the cookie. A session that
@@ -157,7 +157,7 @@ def _examine(request: HttpRequest, exchange: Exchange, *, may_open: bool) -> Iss
         # This process cannot read the signed cookie, and Django has emptied it. Another process may have the key.
         withheld_session.put_aside(request, exchange)
         return None
-    if SESSION_KEY in session and is_undone(session, access, may_open=may_open):
+    if SESSION_KEY in session and needs_our_session(session, access, may_open=may_open):
         if not may_open:
             withheld_session.put_aside(request, exchange)
             return None
@@ -208,8 +208,8 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
     session, access = request.session, exchange.access
     was_accessed = session.accessed
     owner = session.get(SESSION_KEY) or session.get(OWNER) or None
-    is_undone = SESSION_KEY in session and (MARK not in session or FIRST_TOKENS in session)
-    if is_undone or (owner is not None and (access is None or not _is_subject(owner, access))):
+    needs_our_session = SESSION_KEY in session and (MARK not in session or FIRST_TOKENS in session)
+    if needs_our_session or (owner is not None and (access is None or not _is_subject(owner, access))):
         withheld_session.put_aside(request, exchange)
     elif access is not None and session.get(SESSION_ID) == str(access.session_id):
         _remember(str(session_cookie(request)), access.subject, session)
@@ -217,7 +217,7 @@ def put_aside_unless_own(request: HttpRequest, exchange: Exchange) -> None:
 
 
 def is_live(session: Any) -> bool:
-    """Return whether the sign-in in Django's session has a session of ours that may go on. Or it has no sign-in."""
+    """Return whether Django's session may be used: it has no sign-in, or our session is live and lacks no factor."""
     if SESSION_KEY not in session:
         return True
     session_id = session.get(SESSION_ID)
@@ -251,7 +251,7 @@ def is_saved(request: HttpRequest) -> bool:
     return session is not None and (session.modified or session_cookie_settings().is_always_saved)
 
 
-def settle(request: HttpRequest, exchange: Exchange) -> None:
+def prepare_saving(request: HttpRequest, exchange: Exchange) -> None:
     """Prepare Django's session to be saved after a view.
 
     It notes whose data is in it, so that the next person who signs in does not find what the view has stored. It marks
@@ -265,7 +265,7 @@ def settle(request: HttpRequest, exchange: Exchange) -> None:
         session.setdefault(MARK, 0)
         is_taken_over = exchange.issued_before_view and exchange.issued is not None and exchange.issued.is_new
         if access is not None and session.get(SESSION_ID) == str(access.session_id) and not is_taken_over:
-            expiry.follow(session, access.session_id)
+            expiry.move_end(session, access.session_id)
     elif session.modified and access is not None and not exchange.signed_out and exchange.clear is None:
         session[OWNER], session[SESSION_ID] = access.subject, str(access.session_id)
     elif session.modified and exchange.session_deleted:
@@ -300,18 +300,19 @@ def _is_subject(owner: Any, access: AccessToken) -> bool:
     return bool(primary_key(owner) == primary_key(access.subject))
 
 
-def is_undone(session: Any, access: AccessToken | None, *, may_open: bool) -> bool:
-    """Return whether the sign-in has to be taken over.
+def needs_our_session(session: Any, access: AccessToken | None, *, may_open: bool) -> bool:
+    """Return whether our session still has to be opened, or refreshed for the first time, for this sign-in.
 
-    So it has if there is no mark, or one so recent that this request was sent before its response arrived. Later too,
-    if that response may have been lost.
+    That is so if the first tokens are still in Django's session and the request has no access token of that session, or
+    if there is no mark yet. If there is a mark, it is so for a request without an access token that may be parallel to
+    the one that has set the mark, or, with ``may_open``, whose first response may have been lost.
     """
     if FIRST_TOKENS in session:
         return access is None or str(access.session_id) != session.get(SESSION_ID)
     marked = session.get(MARK)
     if marked is None:
         return True
-    return access is None and (is_recent(session) or (may_open and session_data.may_be_lost(session)))
+    return access is None and (may_be_parallel(session) or (may_open and session_data.may_be_lost(session)))
 
 
 def _is_of_another(session: Any, owner: Any, access: AccessToken) -> bool:

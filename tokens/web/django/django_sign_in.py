@@ -47,16 +47,16 @@ from tokens.service.opening import note_use, set_remembered
 from tokens.service.refreshing import Refusal, refresh
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
-from tokens.web import opening
+from tokens.web import sign_in_policy
 from tokens.web.django import expiry
 from tokens.web.django.session_data import DEVICE, EXPIRY, FIRST_TOKENS, MARK, METHODS, NONCE, SEED, SESSION_ID
 from tokens.web.http import cookies
-from tokens.web.http.client import presenter_of
+from tokens.web.http.client import presenting_client
 from tokens.web.http.origins import is_cross_origin
-from tokens.web.opening import SignInRefused
-from tokens.web.user import primary_key
+from tokens.web.lazy_user import primary_key
+from tokens.web.sign_in_policy import SignInRefused
 
-GOES_ON = Refusal(definite=False)
+INDEFINITE = Refusal(definite=False)
 """The session is live, but what came with this request does not prove who holds it."""
 DJANGOS_BACKEND, OUR_BACKEND = "django.contrib.auth.backends.ModelBackend", "tokens.backends.ModelBackend"
 
@@ -90,7 +90,7 @@ def open_or_refresh(request: HttpRequest) -> IssuedTokens | Refusal:
 
 def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
     """Open a session for the sign-in, or refresh the one that another request has opened. Also return its id."""
-    session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], presenter_of(request)
+    session, cookie, client = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME], presenting_client(request)
     nonce = session.get(NONCE)
     session_id, user = _id(session, cookie, nonce), _user(session)
     if user is None:
@@ -104,8 +104,8 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
     own = identities(session_id, cookie)
     try:
         proved = {name: _ago(at) for name, at in loads(session.get(METHODS, "")).items()}
-        issued = opening.open_admitted(
-            opening.admit(request, user, proved),
+        issued = sign_in_policy.open_admitted(
+            sign_in_policy.admit(request, user, proved),
             client,
             mode=token_settings().mode_of_pages,
             remember=not session.get_expire_at_browser_close(),
@@ -117,7 +117,7 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
     except (UserChanged, SignInRefused):
         return session_id, Refusal()
     except IntegrityError:
-        found = queries.named(session_id)
+        found = queries.token_state(session_id)
         return session_id, Refusal() if found is None else _present(own, found, client)
     # A revocation that was committed meanwhile has not seen this session.
     if queries.was_revoked_within(user, saved_ago, or_signed_out=is_signed_cookie):
@@ -130,27 +130,27 @@ def _open(request: HttpRequest) -> tuple[UUID, IssuedTokens | Refusal]:
 def _present_noted(request: HttpRequest, session_id: UUID) -> IssuedTokens | Refusal:
     """Present the first refresh token of the session that was opened for the sign-in in Django's session."""
     session, cookie = request.session, request.COOKIES[settings.SESSION_COOKIE_NAME]
-    found = queries.named(session_id)
+    found = queries.token_state(session_id)
     if found is None:
         return Refusal()  # The purge may have deleted the row since. It must not be opened a second time.
     is_expected, is_foreign = cookies.expects_refresh(request, found.mode), is_cross_origin(request)
-    if found.is_bound or not (is_expected or FIRST_TOKENS in session or is_recent(session)):
-        return GOES_ON
+    if found.is_bound or not (is_expected or FIRST_TOKENS in session or may_be_parallel(session)):
+        return INDEFINITE
     may_be_alone = is_foreign or _outlasts_ours(request, found)
     is_proof = is_expected and not may_be_alone and not cookies.has_refresh(request, found.mode)
     # A page of another origin can cancel each navigation, and must not use up the recoveries.
     if (found.generation > 1 and not is_proof) or (found.recovered and is_foreign):
-        return GOES_ON
+        return INDEFINITE
     if _user(session) is None:
         return Refusal()
     if FIRST_TOKENS in session and session[FIRST_TOKENS]["expiry"] != session.get(EXPIRY):
-        expiry.follow(session, session_id)
+        expiry.move_end(session, session_id)
         set_remembered(session_id, not session.get_expire_at_browser_close())
     own = identities(session_id, session.get(SEED) or cookie)
-    return _present(own, found, replace(presenter_of(request), may_hold_newer=not is_proof))
+    return _present(own, found, replace(presenting_client(request), may_hold_newer=not is_proof))
 
 
-def _outlasts_ours(request: HttpRequest, found: queries.Named) -> bool:
+def _outlasts_ours(request: HttpRequest, found: queries.TokenState) -> bool:
     """Return whether a browser may send Django's cookie in this request, and not a refresh cookie that it has.
 
     It does so in a frame on another site, and over http. The refresh cookie of a session that is not remembered is gone
@@ -163,7 +163,7 @@ def _outlasts_ours(request: HttpRequest, found: queries.Named) -> bool:
     )
 
 
-def is_recent(session: Any) -> bool:
+def may_be_parallel(session: Any) -> bool:
     """Return whether a request may have been sent before the response to the first refresh arrived."""
     return bool(time.time() - session.get(MARK, 0) < token_settings().reuse_grace.total_seconds())
 
@@ -271,11 +271,13 @@ def identities(session_id: UUID, seed: str) -> list[refresh_tokens.RefreshToken]
     return [refresh_tokens.RefreshToken(session_id, raw[: refresh_tokens.SECRET_BYTES], 0) for raw in found]
 
 
-def _present(own: list[refresh_tokens.RefreshToken], found: queries.Named, client: Client) -> IssuedTokens | Refusal:
+def _present(
+    own: list[refresh_tokens.RefreshToken], found: queries.TokenState, client: Client
+) -> IssuedTokens | Refusal:
     """Present the first refresh token of a session. ``own``: by each key of the server."""
     ring, modes = keyring(), {token_settings().mode_of_pages, *token_settings().modes} - {BODY}
     for identity in own:
         if hmac.compare_digest(found.secret_digest, identity.digest):
             text = refresh_tokens.dumps(identity, ring.key_id, ring.mac_keys[ring.key_id])
             return refresh(text, modes, client)
-    return GOES_ON  # Django's session has got another key since.
+    return INDEFINITE  # Django's session has got another key since.

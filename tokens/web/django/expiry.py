@@ -57,7 +57,7 @@ def end_with_browser(session: Any) -> None:
         session.get_expire_at_browser_close = lambda: True
 
 
-def follow(session: Any, session_id: UUID) -> None:
+def move_end(session: Any, session_id: UUID) -> None:
     """Let our session end when Django's session does, which is about to be saved."""
     found, noted = lasts(session), session.get(UNTIL)
     if found is None and noted is None:

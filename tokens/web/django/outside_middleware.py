@@ -29,12 +29,12 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.revocation_feed import current_feed
 from tokens.service.users import UserChanged
-from tokens.web import opening
+from tokens.web import sign_in_policy
 from tokens.web.django import expiry
 from tokens.web.django.django_sign_in import identities
 from tokens.web.django.session_data import EXPIRY, FIRST_TOKENS, SEED, SESSION_ID
 from tokens.web.http.client import client_of
-from tokens.web.opening import Admitted
+from tokens.web.sign_in_policy import Admitted
 
 
 def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None:
@@ -42,8 +42,8 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
 
     ``proved`` says how the user has authenticated.
 
-    None: the next request has to do it, because the browser keeps Django's session, or other hosts see its cookie. So
-    it has if the user is not any more what they were, or the database is down.
+    Return None if the next request has to do it: Django's session is in a signed cookie, other hosts see its cookie,
+    the tenant is not known, the user has changed meanwhile, or the database is down.
     """
     session: Any = request.session
     found = token_settings()
@@ -59,7 +59,7 @@ def open_at_once(request: HttpRequest, user: Any, proved: Proved) -> UUID | None
     identity = identities(uuid7(), seed)[0]
     remember = not session.get_expire_at_browser_close()
     try:
-        issued = opening.open_admitted(
+        issued = sign_in_policy.open_admitted(
             Admitted(user, proved),  # `tokens.web.operations.admission` has asked the policy.
             client_of(request),
             mode=found.mode_of_pages,

@@ -75,9 +75,9 @@ def stands_for_refresh_token(request: HttpRequest, session_id: UUID) -> bool:
 
 
 def may_be_lost(session: Any) -> bool:
-    """Return whether Django's session was refreshed in the place of a refresh token, and the response may be lost.
+    """Return whether Django's session was presented in the place of a refresh token, and the response may be lost.
 
-    Other hosts that see its cookie do not see our refresh cookie, and each of them would have to be answered.
+    False with SESSION_COOKIE_DOMAIN, because other hosts send Django's cookie without our refresh cookie.
     """
     return bool(session.get(MARK)) and not settings.SESSION_COOKIE_DOMAIN
 

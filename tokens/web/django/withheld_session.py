@@ -42,12 +42,12 @@ def is_withheld(session: Any) -> bool:
 
 
 def withhold(request: HttpRequest, exchange: Exchange) -> None:
-    """Put Django's session aside until the user has proved a factor (`give_back`)."""
+    """Put Django's session aside until the user has proved a factor (`restore`)."""
     exchange.withheld = request.session
     put_aside(request, exchange)
 
 
-def give_back(request: HttpRequest, exchange: Exchange, user: Any) -> None:
+def restore(request: HttpRequest, exchange: Exchange, user: Any) -> None:
     """Let a user who has just proved a factor sign in to the session that was withheld, if it is theirs."""
     session = exchange.withheld
     if session is not None and session.get(SESSION_KEY) == user._meta.pk.value_to_string(user):

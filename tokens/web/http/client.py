@@ -45,7 +45,7 @@ def client_of(request: HttpRequest | None, device_token: str | None = None) -> C
     )
 
 
-def presenter_of(request: HttpRequest) -> Client:
+def presenting_client(request: HttpRequest) -> Client:
     """Return who presents a refresh token, and how long the request was under way, if it took long to arrive."""
     client = client_of(request)
     if under_way := _long_under_way(request):

@@ -1,4 +1,4 @@
-"""Reads, sets and deletes the cookies: the only code that does. `tokens.web.http.cookie_names` describes them."""
+"""Reads, sets and deletes the cookies of a session. `tokens.web.http.cookie_names` describes them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime

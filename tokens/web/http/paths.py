@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 DEVICE_REGISTER, DEVICE_REFRESH = "device/register", "device/refresh"
 FACTOR = "factor"
-REFRESHES_ITSELF = ("login", "passkey", FACTOR, "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
+HANDLES_REFRESH_TOKEN = ("login", "passkey", FACTOR, "refresh", "logout", DEVICE_REGISTER, DEVICE_REFRESH)
 """The views before which the middleware must not refresh: they read the refresh cookie themselves, or replace it."""
 
 
@@ -29,7 +29,7 @@ def is_auth_api(request: HttpRequest) -> bool:
     return root is not None and request.path.startswith(root)
 
 
-def refreshes_itself(request: HttpRequest) -> bool:
+def handles_refresh_token(request: HttpRequest) -> bool:
     """Return whether the middleware must not refresh before the view of this request."""
     return request.path.rstrip("/") in _refreshing_themselves()
 
@@ -37,7 +37,7 @@ def refreshes_itself(request: HttpRequest) -> bool:
 @lru_cache(maxsize=1)
 def _refreshing_themselves() -> frozenset[str]:
     root = auth_api()
-    return frozenset() if root is None else frozenset(root + name for name in REFRESHES_ITSELF)
+    return frozenset() if root is None else frozenset(root + name for name in HANDLES_REFRESH_TOKEN)
 
 
 def is_refresh(request: HttpRequest) -> bool:

@@ -191,8 +191,8 @@ TOO_MANY_PASSWORDS = replace(
 )
 
 
-def of_idle(session: RefreshToken) -> Problem:
-    """Return why a session signs nobody in that a factor reopens. ``session`` has the database's clock."""
+def of_reopenable(session: RefreshToken) -> Problem:
+    """Return the problem of a session that a factor reopens. ``session`` has the database's clock."""
     return SESSION_IDLE if session.is_idle(session.now) else FACTOR_MISSING
 
 

@@ -1,4 +1,4 @@
-"""What views and endpoints do with the session of their request. `tokens.sessions` makes them public.
+"""What views and endpoints do with the session of their request. `tokens.sessions` makes most of it public.
 
 - `session`: opens, refreshes, reauthenticates and ends it. `signing_out`: the sessions that a request names.
 - `admission` asks the policy in a sign-in by `django.contrib.auth`. `refusals`: the response to one that it refused.

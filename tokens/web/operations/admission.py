@@ -1,9 +1,9 @@
 """Asks the policy inside of `django.contrib.auth.login`, and stops the view if it refuses.
 
 `login` writes to Django's session, and then sends a signal. The policy is asked before the first receiver gets that
-signal (`guard`), so none of them notes a sign-in that is refused: not Django's, which writes ``last_login``, not those
-of other packages, and not the project's. Signals call their receivers in the order in which they were connected, and
-async ones at the same time. So no receiver could be sure to come first.
+signal (`install`), so none of them notes a sign-in that is refused: not Django's, which writes ``last_login``, not
+those of other packages, and not the project's. Signals call their receivers in the order in which they were connected,
+and async ones at the same time. So no receiver could be sure to come first.
 
 If the sign-in is refused, what ``login`` has done is undone: Django's session is flushed, and the user is anonymous.
 Then an exception stops the view. If the view catches it, nothing is opened nevertheless, transactions are rolled back,
@@ -28,7 +28,7 @@ from tokens.conf import token_settings
 from tokens.database import refusing
 from tokens.database.refusing import RefusedWrites
 from tokens.service.opening import Proved
-from tokens.web import methods, opening, tenants
+from tokens.web import methods, sign_in_policy, tenants
 from tokens.web.django import expiry, withheld_session
 from tokens.web.exchange import Exchange, exchange_of
 
@@ -36,7 +36,7 @@ _GUARDED = "_tokens_guarded"
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SessionToOpen:
     """What a session would have been opened with if the policy had not asked for more.
 
     ``lasts`` is that of `tokens.service.opening`. ``session_id`` and ``began`` are those of the pending sign-in that
@@ -54,7 +54,7 @@ class Draft:
     began: int | None = None
 
 
-def guard() -> None:
+def install() -> None:
     """Let Django's signal of a sign-in ask the policy before it calls a receiver."""
     for name in ("send", "send_robust", "asend", "asend_robust"):
         send = getattr(user_logged_in, name)
@@ -68,7 +68,7 @@ def _guarded(send: Any) -> Any:
     @wraps(send)
     def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
         if token_settings().restricts_sign_ins:
-            admit_login(request, user)
+            check_login(request, user)
         return send(sender, request=request, user=user, **named)
 
     return guarded
@@ -78,13 +78,13 @@ def _guarded_async(send: Any) -> Any:
     @wraps(send)
     async def guarded(sender: Any, *, request: Any = None, user: Any = None, **named: Any) -> Any:
         if token_settings().restricts_sign_ins:
-            await sync_to_async(admit_login)(request, user)
+            await sync_to_async(check_login)(request, user)
         return await send(sender, request=request, user=user, **named)
 
     return guarded
 
 
-def admit_login(request: Any, user: Any) -> None:
+def check_login(request: Any, user: Any) -> None:
     """Ask the policy about a user who was signed in to Django's session. Undo that, and raise, unless it admits them.
 
     A request without a session of Django's signs nobody in.
@@ -102,7 +102,7 @@ def admit_login(request: Any, user: Any) -> None:
             if exchange is not None and exchange.refused is not None:
                 raise exchange.refused
             proved = methods.of_sign_in(request, user)
-            admitted = opening.admit(request, user, proved)
+            admitted = sign_in_policy.admit(request, user, proved)
             if exchange is None:
                 methods.note(request, user, proved)  # Without our middleware it can be read once only.
     except Exception as error:
@@ -111,7 +111,9 @@ def admit_login(request: Any, user: Any) -> None:
             backend = session.get(BACKEND_SESSION_KEY, "") if session is not None else ""
             lasts = expiry.lasts(session) if session is not None else None
             mode = token_settings().mode_of_pages
-            stop(exchange, error, lambda: Draft(user, proved, mode, remember, backend=backend, lasts=lasts))
+            note_refusal(
+                exchange, error, lambda: SessionToOpen(user, proved, mode, remember, backend=backend, lasts=lasts)
+            )
         _undo(request)
         if exchange is not None:
             refusing.roll_back_all()
@@ -122,7 +124,7 @@ def admit_login(request: Any, user: Any) -> None:
         exchange.admitted = admitted
 
 
-def admits(request: Any, user: Any) -> bool:
+def allows(request: Any, user: Any) -> bool:
     """Return whether a user who has just authenticated may act without a session, as by a password with each request.
 
     They may if they could sign in. Nobody can prove more in such a request.
@@ -130,8 +132,8 @@ def admits(request: Any, user: Any) -> bool:
     if not token_settings().restricts_sign_ins:
         return True
     try:
-        opening.admit(request, user, methods.of_sign_in(request, user))
-    except opening.SignInRefused:
+        sign_in_policy.admit(request, user, methods.of_sign_in(request, user))
+    except sign_in_policy.SignInRefused:
         return False
     return True
 
@@ -141,30 +143,30 @@ def _is_admitted(exchange: Exchange, user: Any) -> bool:
 
     It was asked already, or the sign-in is none: an adapter continues a session.
     """
-    if exchange.goes_on_as is not None and exchange.goes_on_as == user.pk:
+    if exchange.continues_as is not None and exchange.continues_as == user.pk:
         return True
     issued = exchange.issued
     return issued is not None and exchange.is_opened_by_view and issued.session.user_id == user.pk
 
 
-def stop(exchange: Exchange, error: Exception, draft: Any) -> None:
-    """Note that the response says why nobody is signed in. ``draft`` returns what a pending sign-in would have."""
+def note_refusal(exchange: Exchange, error: Exception, to_open: Any) -> None:
+    """Note that the response says why nobody is signed in. ``to_open`` returns what a pending sign-in would have."""
     exchange.refused, exchange.signed_in, exchange.admitted = error, None, None
-    if isinstance(error, opening.FactorRequired) and exchange.draft is None:
-        exchange.draft = draft()
+    if isinstance(error, sign_in_policy.FactorRequired) and exchange.session_to_open is None:
+        exchange.session_to_open = to_open()
 
 
 @contextmanager
-def stopping(exchange: Exchange, draft: Draft) -> Iterator[None]:
+def noting_refusal(exchange: Exchange, to_open: SessionToOpen) -> Iterator[None]:
     """Note on the exchange that this block was refused, if it raises an exception."""
     try:
         yield
     except Exception as error:
-        stop(exchange, error, lambda: draft)
+        note_refusal(exchange, error, lambda: to_open)
         raise
 
 
-def release(exchange: Exchange) -> None:
+def allow_writes(exchange: Exchange) -> None:
     """After the view, let statements write again."""
     if exchange.refused_writes is not None:
         exchange.refused_writes.end()

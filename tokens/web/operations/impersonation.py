@@ -13,15 +13,15 @@ from tokens.service import impersonation, refreshing
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import NOTHING
-from tokens.web import opening
+from tokens.web import sign_in_policy
 from tokens.web.django import django_session
 from tokens.web.exchange import Exchange, exchange_of, required_exchange
 from tokens.web.http import cookies
 from tokens.web.http.client import client_of
 from tokens.web.http.origins import is_cross_origin, is_unsafe
-from tokens.web.opening import SignInRefused
+from tokens.web.lazy_user import primary_key
 from tokens.web.request_user import set_user
-from tokens.web.user import primary_key
+from tokens.web.sign_in_policy import SignInRefused
 
 
 def impersonate(request: HttpRequest, user: Any) -> None:
@@ -66,7 +66,7 @@ def check_begin(request: HttpRequest, user_key: Any) -> None:
     client = client_of(request)
     _, user, _ = impersonation.lock_to_begin(primary_key(access.subject), access.session_id, user_key, client)
     _ask(request, exchange, user)
-    exchange.goes_on_as = user.pk
+    exchange.continues_as = user.pk
 
 
 def check_device(request: HttpRequest) -> None:
@@ -79,14 +79,14 @@ def check_device(request: HttpRequest) -> None:
     if access is None:
         raise ImpersonationRefused
     impersonation.check_device(access.session_id, client_of(request))
-    exchange.goes_on_as = actor_id(request)
+    exchange.continues_as = actor_id(request)
 
 
 def _ask(request: HttpRequest, exchange: Exchange, user: Any) -> None:
     """Ask the policy whether the person of this request may use the account of a user, once in a request."""
-    if exchange.goes_on_as is None or exchange.goes_on_as != user.pk:
+    if exchange.continues_as is None or exchange.continues_as != user.pk:
         try:
-            opening.admit(request, user, NOTHING, actor=request.user)
+            sign_in_policy.admit(request, user, NOTHING, actor=request.user)
         except SignInRefused:
             raise ImpersonationRefused from None
 
@@ -110,7 +110,7 @@ def _end_again(request: HttpRequest) -> IssuedTokens:
         with suppress(InvalidAccessToken):
             return impersonation.end_again(codec().loads(access, datetime.now(UTC)).session_id, client)
     for text, modes, old_name, others in cookies.all_refresh(request):
-        found = refreshing.fitting([text, *(others or ())], client)
+        found = refreshing.choose_by_device([text, *(others or ())], client)
         if session_id := refreshing.presented_session(found, modes):
             return impersonation.end_again(session_id, client, text=found, modes=modes, old_name=old_name)
     raise ImpersonationRefused

@@ -22,13 +22,13 @@ from tokens.service import throttles, users
 from tokens.service.issuing import IssuedTokens
 from tokens.service.user_rules import may_act
 from tokens.service.users import UserChanged
-from tokens.web import factors, methods, opening
+from tokens.web import factors, methods, sign_in_policy
 from tokens.web.django import django_session
 from tokens.web.exchange import required_exchange
 from tokens.web.http.client import client_of
 from tokens.web.methods import Given
 from tokens.web.operations import admission, session
-from tokens.web.operations.admission import Draft
+from tokens.web.operations.admission import SessionToOpen
 from tokens.web.operations.pending import WrongAnswer
 
 
@@ -56,7 +56,7 @@ def sign_in_by(
     mode = mode or token_settings().mode_of_pages
     user: Any = None
     issued: IssuedTokens | None = None
-    refused: opening.SignInRefused | None = None
+    refused: sign_in_policy.SignInRefused | None = None
     try:
         with durable(alias) if key is not None else nullcontext():
             user = None if key is None else users.lock(alias, key)
@@ -64,12 +64,14 @@ def sign_in_by(
             if given is not None:
                 user.backend, proved = backend, methods.proved(given)
                 try:
-                    with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name, backend)):
-                        admitted = opening.admit(request, user, proved)
-                except opening.SignInRefused as error:
+                    with admission.noting_refusal(
+                        exchange, SessionToOpen(user, proved, mode, remember, device_name, backend)
+                    ):
+                        admitted = sign_in_policy.admit(request, user, proved)
+                except sign_in_policy.SignInRefused as error:
                     refused = error  # Raised after the commit: the answer stays used.
                 else:
-                    issued = opening.open_admitted(
+                    issued = sign_in_policy.open_admitted(
                         admitted, client, mode=mode, remember=remember, device_name=device_name, backend=backend
                     )
     except UserChanged:

@@ -1,17 +1,18 @@
-"""A pending sign-in: the policy asks for more than the user has proved so far (`tokens.web.opening`).
+"""A pending sign-in: the policy asks for more than the user has proved so far (`tokens.web.sign_in_policy`).
 
 It is a text that the server has signed, in an HttpOnly cookie, or in the storage mode ``body`` in the API's answer. It
 permits one thing: to answer a factor. It is bound to the user, to their password, to the device and to what they have
-proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too, and so does whatever
-ends a session of the user, but a sign-out and a newer sign-in: the alarm, or a sign-out everywhere.
+proved, and it ends ten minutes after the first step. A new password or a deactivation ends it too. So does the
+revocation of a session of the user, for example by the alarm or a sign-out everywhere. A sign-out in one browser and a
+newer sign-in do not end it.
 
 If the browser has a session of the user that lacks a factor (REQUIRED_FACTORS), it goes on in the place of a new one.
 
-It opens one session, because it names that session's id: of two requests at the same time, one opens it, and the other
-is refused like a wrong answer. So is one with a pending sign-in that was used. The answer is verified all the same, and
-what it has used up is then rolled back. So neither the response nor its time tells which it was. One that is too old is
-no pending sign-in at all. It says itself how old it is. Whoever has kept one may know an earlier password only, and
-must not use up the answers that the account has in a day.
+A pending sign-in opens one session, because it names that session's id. Of two requests at the same time one opens it,
+and the other is refused like a wrong answer. A pending sign-in that was used already is refused in the same way: its
+answer is verified, and the transaction is rolled back, so that neither the response nor its time shows the difference.
+One that is older than ten minutes is refused before its answer is verified. Otherwise somebody who has kept one, and
+knows an earlier password only, could use up the answers that the account has in a day.
 
 Only the factors that were offered count. The answer to another one is wrong.
 """
@@ -45,15 +46,15 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.user_rules import may_act
 from tokens.service.users import UserChanged
-from tokens.web import factors, opening, trust
+from tokens.web import factors, sign_in_policy, trust
 from tokens.web.django import django_session
 from tokens.web.exchange import required_exchange
 from tokens.web.factors import Factor
 from tokens.web.http import pending_cookie
 from tokens.web.http.client import client_of
+from tokens.web.lazy_user import primary_key
 from tokens.web.operations import admission, reopening, session
-from tokens.web.operations.admission import Draft
-from tokens.web.user import primary_key
+from tokens.web.operations.admission import SessionToOpen
 
 __all__ = ["WrongAnswer", "answer_here", "offered_here", "options_here", "trust_offered_here", "user_name_here"]
 """What other apps may use, as `tokens.sessions.pending`."""
@@ -107,29 +108,29 @@ class Pending:
         return name if name in self.names else ""
 
 
-def begin(draft: Draft, client: Client, names: list[str], *, may_trust: bool = False) -> str:
+def begin(to_open: SessionToOpen, client: Client, names: list[str], *, may_trust: bool = False) -> str:
     """Return the text of the pending sign-in for a sign-in that needs one of these factors."""
     now, token = int(time.time()), client.device_token
     return _dumps(
         Pending(
-            session_id=draft.session_id or uuid7(),
-            user_key=draft.user._meta.pk.value_to_string(draft.user),
-            digest=auth_hash.digest_of(draft.user),
+            session_id=to_open.session_id or uuid7(),
+            user_key=to_open.user._meta.pk.value_to_string(to_open.user),
+            digest=auth_hash.digest_of(to_open.user),
             device=devices.digest_of(token) if token else b"",
-            proved={name: int(now - ago.total_seconds()) for name, ago in draft.proved.items()},
-            began=now if draft.began is None else draft.began,
-            mode=draft.mode,
-            remember=draft.remember,
-            device_name=draft.device_name,
-            backend=draft.backend or getattr(draft.user, "backend", "") or django_session.default_backend(),
+            proved={name: int(now - ago.total_seconds()) for name, ago in to_open.proved.items()},
+            began=now if to_open.began is None else to_open.began,
+            mode=to_open.mode,
+            remember=to_open.remember,
+            device_name=to_open.device_name,
+            backend=to_open.backend or getattr(to_open.user, "backend", "") or django_session.default_backend(),
             names=names,
-            lasts=None if draft.lasts is None else int(draft.lasts.total_seconds()),
+            lasts=None if to_open.lasts is None else int(to_open.lasts.total_seconds()),
             may_trust=may_trust,
         )
     )
 
 
-def offered(user: Any, proved: Proved, error: opening.FactorRequired) -> list[str]:
+def offered(user: Any, proved: Proved, error: sign_in_policy.FactorRequired) -> list[str]:
     """Return the names of the factors that may be answered next: those that the policy has named, if it has.
 
     Otherwise they are those that the account has, and that prove something new. If REQUIRED_FACTORS has asked, they are
@@ -223,7 +224,7 @@ def answer(request: HttpRequest, text: str | None, name: str, given: Any, *, tru
             if proved is not None:
                 try:
                     issued = _open(request, found, user, proved, client, trusts=trusts and found.may_trust)
-                except opening.SignInRefused as error:
+                except sign_in_policy.SignInRefused as error:
                     refused = error  # Raised after the commit: a code that was used stays used.
     except (_Unfit, UserChanged, IntegrityError):
         issued = None
@@ -244,7 +245,7 @@ def _open(
     request: HttpRequest, found: Pending, user: Any, proved: Proved, client: Client, *, trusts: bool
 ) -> IssuedTokens:
     together = {**_ago(found), **proved}
-    draft = Draft(
+    to_open = SessionToOpen(
         user,
         together,
         found.mode,
@@ -255,11 +256,11 @@ def _open(
         found.session_id,
         found.began,
     )
-    with admission.stopping(required_exchange(request), draft):
-        admitted = opening.admit(request, user, together)
-    if (reopened := reopening.instead(request, draft, trusts=trusts)) is not None:
+    with admission.noting_refusal(required_exchange(request), to_open):
+        admitted = sign_in_policy.admit(request, user, together)
+    if (reopened := reopening.instead(request, to_open, trusts=trusts)) is not None:
         return reopened
-    return opening.open_admitted(
+    return sign_in_policy.open_admitted(
         admitted,
         client,
         mode=found.mode,

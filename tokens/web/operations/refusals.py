@@ -20,8 +20,8 @@ from tokens.web.exchange import Exchange
 from tokens.web.http import cookies, pending_cookie, problems
 from tokens.web.http.client import client_of
 from tokens.web.http.paths import FACTOR, auth_api
-from tokens.web.opening import FactorRequired, SignInRefused
 from tokens.web.operations import admission, pending
+from tokens.web.sign_in_policy import FactorRequired, SignInRefused
 
 PAGE = "sign-in-factor"
 """The name of the URL of the page that asks for a factor."""
@@ -29,18 +29,18 @@ PAGE = "sign-in-factor"
 
 def answer(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> HttpResponseBase:
     """Return what is answered in the place of the view's response, which may show what the user would have seen."""
-    admission.release(exchange)
+    admission.allow_writes(exchange)
     if exchange.refused_in_view and hasattr(request, "session"):
         withheld_session.empty(request)  # The view may have caught the exception, and written to it since.
     error = exchange.refused
     if isinstance(error, FactorRequired):
-        draft = exchange.draft
-        names = pending.offered(draft.user, draft.proved, error)
+        to_open = exchange.session_to_open
+        names = pending.offered(to_open.user, to_open.proved, error)
         if names:
             period = trust.offered() if exchange.offers_trust else None
             client = client_of(request, exchange.device_token)
-            text = pending.begin(draft, client, names, may_trust=period is not None)
-            return _ask(request, names, text, period, is_in_body=draft.mode == BODY)
+            text = pending.begin(to_open, client, names, may_trust=period is not None)
+            return _ask(request, names, text, period, is_in_body=to_open.mode == BODY)
         return problems.respond(request, problems.NO_FACTOR)
     if isinstance(error, SignInRefused):
         return problems.respond(request, problems.refused(str(error.reason)))

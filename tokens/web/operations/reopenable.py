@@ -22,15 +22,19 @@ def session_of(request: HttpRequest) -> RefreshToken | None:
     if exchange is None:
         return None
     if exchange.access is not None:
-        return queries.waiting_session(exchange.access.session_id, exchange.access.subject)
-    return queries.waiting_session(exchange.idle.id, str(exchange.idle.user_id)) if exchange.idle else None
+        return queries.reopenable_session(exchange.access.session_id, exchange.access.subject)
+    return (
+        queries.reopenable_session(exchange.reopenable.id, str(exchange.reopenable.user_id))
+        if exchange.reopenable
+        else None
+    )
 
 
 def problem_of(request: HttpRequest) -> tuple[Problem, dict[str, Any]]:
     """Return the problem of a request whose session signs nobody in, and further members of the problem."""
     try:
         found = session_of(request)
-        return (problems.SESSION_ENDED, {}) if found is None else (problems.of_idle(found), members_of(found))
+        return (problems.SESSION_ENDED, {}) if found is None else (problems.of_reopenable(found), members_of(found))
     except problems.DATABASE_DOWN:
         return problems.UNAVAILABLE, {}
 

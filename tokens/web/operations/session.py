@@ -27,15 +27,15 @@ from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
 from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
-from tokens.web import methods, opening, possession
+from tokens.web import methods, possession, sign_in_policy
 from tokens.web.django import django_session, session_data, withheld_session
 from tokens.web.django.session_cookie import is_replaced
 from tokens.web.exchange import current_id, exchange_of, refuse_impersonation, required_exchange
-from tokens.web.http.client import client_of, presenter_of
+from tokens.web.http.client import client_of, presenting_client
 from tokens.web.http.cookies import Presented
 from tokens.web.http.origins import is_cross_origin, is_unsafe
 from tokens.web.operations import admission, reopenable
-from tokens.web.operations.admission import Draft
+from tokens.web.operations.admission import SessionToOpen
 from tokens.web.operations.signing_out import end_own
 from tokens.web.possession import IN_BODY, Proof
 
@@ -47,10 +47,10 @@ def open_session(request: HttpRequest, user: Any, *, mode: str, remember: bool, 
     """
     exchange = required_exchange(request)
     proved = methods.of_sign_in(request, user)
-    with admission.stopping(exchange, Draft(user, proved, mode, remember, device_name)):
-        admitted = opening.admit(request, user, proved)
+    with admission.noting_refusal(exchange, SessionToOpen(user, proved, mode, remember, device_name)):
+        admitted = sign_in_policy.admit(request, user, proved)
     client = client_of(request, exchange.device_token)
-    issued = opening.open_admitted(admitted, client, mode=mode, remember=remember, device_name=device_name)
+    issued = sign_in_policy.open_admitted(admitted, client, mode=mode, remember=remember, device_name=device_name)
     sign_in(request, user, issued)
     return issued
 
@@ -62,7 +62,7 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
     """
     exchange = required_exchange(request)
     exchange.issue(issued)
-    withheld_session.give_back(request, exchange, user)
+    withheld_session.restore(request, exchange, user)
     # The receiver of Django's signal opens no second session.
     if issued.session.mode == BODY:
         request.user = user  # As `login` does: receivers of the signal see who has signed in.
@@ -92,7 +92,7 @@ def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusa
     elif answer.definite and presented.modes != IN_BODY:
         exchange.reject()
         exchange.has_ended = True
-        if django_session.is_possible(request, exchange.access):
+        if django_session.may_have_another_user(request, exchange.access):
             django_session.examine(request, exchange, may_open=False)
     return answer
 
@@ -138,8 +138,10 @@ def reauthenticate(request: HttpRequest, user: Any) -> IssuedTokens | None:
     proved = methods.of_sign_in(request, user)
     issued = _reauthenticate(request, user, proved)
     if issued is None and (lacking := reopenable.session_of(request)) is not None and lacking.user_id == user.pk:
-        with admission.stopping(required_exchange(request), Draft(user, proved, lacking.mode, lacking.remember)):
-            opening.admit(request, user, proved)
+        with admission.noting_refusal(
+            required_exchange(request), SessionToOpen(user, proved, lacking.mode, lacking.remember)
+        ):
+            sign_in_policy.admit(request, user, proved)
     return issued
 
 
@@ -170,7 +172,7 @@ def _reauthenticate(request: HttpRequest, user: Any, proved: Proved) -> IssuedTo
         until = instant(access.expires_at) if access else None
         with suppress(UserChanged):
             issued = reauthentication.reauthenticate(
-                user, session_id, proved, presenter_of(request), sent, generation=generation, until=until
+                user, session_id, proved, presenting_client(request), sent, generation=generation, until=until
             )
     if issued is not None:
         # What the client needs of a new session stays.

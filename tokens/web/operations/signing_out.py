@@ -101,7 +101,7 @@ def end_opened(request: HttpRequest) -> None:
 def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
     named: dict[UUID, bool] = {}
     if presented:
-        text = refreshing.fitting([presented.text, *(presented.others or ())], client_of(request))
+        text = refreshing.choose_by_device([presented.text, *(presented.others or ())], client_of(request))
         if session_id := refreshing.presented_session(text, presented.modes):
             named[session_id] = True
     by_access = _named_by_access(request)

@@ -28,7 +28,7 @@ def change_accounts(request: HttpRequest, *keys: Any, **proof: Unpack[Proof]) ->
     if session_id is None:
         raise SessionEnded
     with durable(alias):
-        people = users.lock_both(alias, request.user.pk, *keys)
+        people = users.lock_users(alias, request.user.pk, *keys)
         users.lock_devices(alias, request.user.pk, *keys)
         user, own = users.lock_signed_in(alias, request.user.pk, session_id)
         possession.require(request, own, user, **proof)

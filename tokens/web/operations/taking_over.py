@@ -31,7 +31,7 @@ from tokens.service.opening import note_use as count_use
 from tokens.service.refreshing import Refusal
 from tokens.service.revocation import revoke
 from tokens.service.users import UserChanged
-from tokens.web import opening
+from tokens.web import sign_in_policy
 from tokens.web.django import django_sign_in
 from tokens.web.exchange import required_exchange
 from tokens.web.http.client import client_of
@@ -81,13 +81,13 @@ def open_session(
 
     ``note`` is called in the transaction that opens the session, with the user's row locked. It keeps the session's id,
     and returns False if the credential has got one already, or is not valid any more: then nothing is opened, and this
-    returns None. ``instead_of``: the credential's session so far, which ends. Raise what `tokens.web.opening.admit`
-    raises.
+    returns None. ``instead_of``: the credential's session so far, which ends. Raise what
+    `tokens.web.sign_in_policy.admit` raises.
 
     A credential is refused if one of the user's sessions was revoked since it was issued, except by a sign-out. A
     credential that its package has not ended would otherwise outlive "sign out everywhere" and the alarm.
     """
-    admitted = opening.admit(request, old.user, old.proved)
+    admitted = sign_in_policy.admit(request, old.user, old.proved)
     if queries.was_revoked_within(old.user, old.issued_ago, or_signed_out=False):
         return Refusal()
     exchange, alias, session_id = required_exchange(request), writer(RefreshToken), uuid7()
@@ -96,7 +96,7 @@ def open_session(
         with durable(alias):
             if users.lock(alias, old.user.pk) is None or not note(session_id):
                 return None
-            issued = opening.open_admitted(
+            issued = sign_in_policy.open_admitted(
                 admitted,
                 client,
                 mode=wanted.mode,
@@ -128,7 +128,7 @@ def present(
     So all parallel requests get the refresh token of generation 1. ``opened``: the session, if this request has just
     opened it. The response carries the tokens. Raise `Throttled` as `tokens.web.operations.session.refresh` does.
     """
-    found, ring = queries.named(session_id), keyring()
+    found, ring = queries.token_state(session_id), keyring()
     if found is None or found.is_bound:
         return Refusal(definite=found is None)
     for identity in django_sign_in.identities(session_id, old.text):

@@ -120,12 +120,12 @@ class Drawing {
   }
 
   requests({ at, lane: name, answers, until }) {
-    const isCrowd = answers.length > 1;
-    const width = isCrowd ? WIDTH.burst : WIDTH.request;
+    const isBurst = answers.length > 1;
+    const width = isBurst ? WIDTH.burst : WIDTH.request;
     const x = this.x + width / 2;
     const lane = (this.lanes[name] ??= { y: Y[name], x: x - RADIUS, at, until });
     this.#run(lane, x, at);
-    if (isCrowd) this.#burst(lane, name, x, answers);
+    if (isBurst) this.#burst(lane, name, x, answers);
     else this.#one(lane, name, x, answers[0]);
     lane.until = until;
     if (answers.some((answer) => answer.outcome === "refused")) {

@@ -27,8 +27,8 @@ from tests.attacks.entry_points import INTROSPECTION
 from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator as SoftwareAuthenticator
-from tests.tokens.edge import signed_in_as
 from tests.tokens.web.steps import said
+from tests.tokens.web_steps import signed_in_as
 from tokens.conf import codec
 from tokens.contrib.allauth_methods import say_methods
 from tokens.models import RefreshToken

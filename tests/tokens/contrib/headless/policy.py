@@ -1,4 +1,4 @@
-"""django-allauth: its second factor and its confirmation of addresses are not walked round by any entry point.
+"""django-allauth: no entry point bypasses its second factor or its confirmation of addresses.
 
 `tests.tokens.contrib.test_suites` runs this file, with settings of its own.
 """
@@ -32,9 +32,9 @@ from tests.tokens.contrib.headless.factors import (
     registered,
     totp,
 )
-from tests.tokens.edge import who
 from tests.tokens.web.impersonation import by_page
 from tests.tokens.web.steps import answer, begin, said
+from tests.tokens.web_steps import who
 from tokens import sessions
 from tokens.checks.packages import check_second_factor
 from tokens.contrib import allauth_factors

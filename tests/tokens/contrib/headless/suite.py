@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.browsers import FIREFOX, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import signed_in_as, who
+from tests.tokens.web_steps import signed_in_as, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]

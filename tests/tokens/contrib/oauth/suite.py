@@ -27,8 +27,8 @@ from accounts.links import Purpose
 from accounts.service import alarm
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory, link_token
-from tests.tokens.edge import signed_in_as
 from tests.tokens.service.threads import in_thread, wait_until_blocked
+from tests.tokens.web_steps import signed_in_as
 from tokens.contrib.oauth_toolkit.checks import check_validator
 from tokens.contrib.oauth_toolkit.models import Granted
 from tokens.database.transactions import durable, writer

@@ -10,7 +10,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from tests.browsers import ACCESS, REFRESH, login
 from tests.factories import PASSWORD
-from tests.tokens.edge import EXPIRED, signed_in_as, who
+from tests.tokens.web_steps import EXPIRED, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 

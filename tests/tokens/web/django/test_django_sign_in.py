@@ -18,8 +18,8 @@ from tests.browsers import ACCESS, FIREFOX, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
-from tests.tokens.edge import EXPIRED, claims_of, signed_in_as, unsigned, who
 from tests.tokens.service.holders import change_password
+from tests.tokens.web_steps import EXPIRED, claims_of, signed_in_as, unsigned, who
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 from tokens.web.django.session_data import FIRST_TOKENS, NONCE

@@ -12,15 +12,15 @@ from django.test import Client
 
 from tests import parallel
 from tests.browsers import ACCESS, REFRESH, post, refresh
-from tests.tokens.edge import EXPIRED, NAVIGATION, signed_in_as, who
 from tests.tokens.web.django.test_django_sign_in import copy_of
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.promise_urls"),
+    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
 ]
 
 HOURS = 6 * 3600

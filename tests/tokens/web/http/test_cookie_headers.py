@@ -12,7 +12,7 @@ from django.test.client import AsyncClientHandler, AsyncRequestFactory, Client
 
 from tests.attacks.test_cookie_tossing import cookie_of
 from tests.browsers import ACCESS, REFRESH, login
-from tests.tokens.edge import EXPIRED
+from tests.tokens.web_steps import EXPIRED
 from tokens.web.requests import ASGIRequest
 
 pytestmark = [

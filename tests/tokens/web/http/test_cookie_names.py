@@ -3,8 +3,8 @@
 import pytest
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
-from tests.tokens.edge import EXPIRED, cleared, set_by, who
 from tests.tokens.web.old_names import OLD_DEVICE, OLD_REFRESH, old_browser, writes
+from tests.tokens.web_steps import EXPIRED, cleared, set_by, who
 from tokens.models import Device, RefreshToken
 
 __all__ = ["old_browser", "writes"]

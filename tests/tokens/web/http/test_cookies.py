@@ -9,8 +9,8 @@ from django.test import Client
 
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import EXPIRED, signed_in_as
 from tests.tokens.protocol.pems import pem
+from tests.tokens.web_steps import EXPIRED, signed_in_as
 from tokens.web.http.cookies import MAX_COOKIE
 
 pytestmark = pytest.mark.django_db

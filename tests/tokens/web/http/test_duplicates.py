@@ -11,7 +11,7 @@ from django.test import Client
 from tests.attacks.test_cookie_tossing import Cookie, cookie_of, in_both_orders, send, user_of
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, NAVIGATION, signed_in_as, unsigned, values_of, who
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, signed_in_as, unsigned, values_of, who
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
 from tokens.web.http.duplicates import MOST

@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import UserFactory
 from tests.tokens.api.steps import bearer
-from tests.tokens.edge import EXPIRED, unsigned, who
 from tests.tokens.protocol import jws
+from tests.tokens.web_steps import EXPIRED, unsigned, who
 from tests.urls import handler400, handler403, handler404, handler500
 from tests.urls import urlpatterns as of_tests
 from tokens.api.authentication import TokenAuthentication

@@ -9,8 +9,8 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.steps import refusal
-from tests.tokens.edge import NAVIGATION, signed_in_as, who
 from tests.tokens.service.holders import STILL_TIME
+from tests.tokens.web_steps import NAVIGATION, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.opening import with_methods
 from tokens.service.purge import purges

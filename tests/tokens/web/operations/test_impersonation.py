@@ -13,7 +13,6 @@ from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.api.steps import change_password_elsewhere
-from tests.tokens.edge import signed_in_as
 from tests.tokens.service.holders import AnotherProcess, change_password, deactivate_in_sql
 from tests.tokens.web.impersonation import (
     WAYS,
@@ -27,6 +26,7 @@ from tests.tokens.web.impersonation import (
     owner,
     staff,
 )
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
 

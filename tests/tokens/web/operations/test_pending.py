@@ -13,17 +13,17 @@ from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login
 from tests.factories import PASSWORD, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import refusal
-from tests.tokens.edge import who
 from tests.tokens.service.holders import change_password
 from tests.tokens.testing.policies import two_factors
 from tests.tokens.web.steps import CODE, answer, begin
+from tests.tokens.web_steps import who
 from tokens import sessions
 from tokens.conf import keyring, tenants
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.client import Client as ClientOfTest
 from tokens.sessions import Factor
 from tokens.web.operations import pending
-from tokens.web.operations.admission import Draft
+from tokens.web.operations.admission import SessionToOpen
 
 HERE = __name__
 PENDING = "__Host-pending"
@@ -263,7 +263,7 @@ class TestItsEnd:
         """``mfa`` of a passkey does not follow from its other methods."""
         policy(three_factors)
         given = dict.fromkeys(("pop", "user", "mfa"), timedelta(seconds=5))
-        text = pending.begin(Draft(owner, given, "cookie", remember=False), ClientOfTest(), ["totp"])
+        text = pending.begin(SessionToOpen(owner, given, "cookie", remember=False), ClientOfTest(), ["totp"])
         found = pending._loads(text)
         assert pending._ago(found).keys() == given.keys()
         assert all(timedelta(seconds=5) <= ago < timedelta(seconds=9) for ago in pending._ago(found).values())
@@ -283,7 +283,7 @@ class TestItsEnd:
 
     def test_is_that_of_its_tenant(self, browser, owner):
         with tenants.entered("another"):
-            text = pending.begin(Draft(owner, {}, "cookie", remember=False), ClientOfTest(), ["totp"])
+            text = pending.begin(SessionToOpen(owner, {}, "cookie", remember=False), ClientOfTest(), ["totp"])
             assert pending._loads(text).user_key == str(owner.pk)
         assert pending._loads(text) is None
         assert answer(browser, pending=text).status_code == 401

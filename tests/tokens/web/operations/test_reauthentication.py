@@ -7,7 +7,7 @@ from tests.browsers import ACCESS, REFRESH, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import LOGOUT, ME, REAUTHENTICATE, REFRESH_PATH
 from tests.tokens.api.steps import OF_BODY, assert_problem, bearer, max_ages
-from tests.tokens.edge import signed_in_as
+from tests.tokens.web_steps import signed_in_as
 from tokens.conf import codec, token_settings
 from tokens.models import RefreshToken
 

@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import refusal
-from tests.tokens.edge import NAVIGATION, signed_in_as, who
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web import steps
 from tests.tokens.web.steps import CODE, answer, begin
+from tests.tokens.web_steps import NAVIGATION, signed_in_as, who
 from tokens.conf import token_settings
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.protocol.methods import is_strong

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.edge import signed_in_as
 from tests.tokens.web import step_up_urls
+from tests.tokens.web_steps import signed_in_as
 from tokens import sessions
 from tokens.web.operations.step_up import requirement
 

@@ -9,9 +9,9 @@ from django.test import Client
 from tests.browsers import ACCESS, FIREFOX, VOUCHER, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
-from tests.tokens.edge import cleared
 from tests.tokens.service.holders import Holder
 from tests.tokens.web.impersonation import by_function, release_by_function
+from tests.tokens.web_steps import cleared
 from tokens.conf import codec
 from tokens.models import RefreshToken
 

@@ -99,7 +99,7 @@ class Admitted:
 
     user: Any
     proved: Proved
-    is_spared: bool = False
+    by_trusted_device: bool = False
     """Whether the policy was told that the device is trusted."""
 
 
@@ -113,12 +113,12 @@ def admit(request: Any, user: Any, proved: Proved, *, actor: Any = None) -> Admi
         return Admitted(user, proved)
     exchange = exchange_of(request)
     if exchange is not None:
-        exchange.is_spared = exchange.offers_trust = False
+        exchange.by_trusted_device = exchange.offers_trust = False
     if (policy := found.asks_before_sign_in) is not None:
         _ask_policy(policy, request, user, proved, actor)
     if actor is None and found.requires_factor is not None:
         _require(request, user, proved)
-    return Admitted(user, proved, is_spared=exchange is not None and exchange.is_spared)
+    return Admitted(user, proved, by_trusted_device=exchange is not None and exchange.by_trusted_device)
 
 
 def _ask_policy(policy: Any, request: Any, user: Any, proved: Proved, actor: Any) -> None:
@@ -150,4 +150,6 @@ def _require(request: Any, user: Any, proved: Proved) -> None:
 
 def open_admitted(admitted: Admitted, client: Client, **options: Any) -> IssuedTokens:
     """Open a session for a user whom the policy admits. ``options`` are those of `tokens.service.opening`."""
-    return opening.open_session(admitted.user, client, proved=admitted.proved, is_spared=admitted.is_spared, **options)
+    return opening.open_session(
+        admitted.user, client, proved=admitted.proved, by_trusted_device=admitted.by_trusted_device, **options
+    )

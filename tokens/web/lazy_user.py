@@ -101,7 +101,7 @@ class LazyUser(Lazy):
         return not self.is_authenticated
 
 
-class AskedUser(LazyUser):
+class RuleCheckedUser(LazyUser):
     """The user of an access token, if a backend or a manager of the project has rules (`tokens.service.user_rules`).
 
     Every attribute loads the user by ``find``, which asks these rules.

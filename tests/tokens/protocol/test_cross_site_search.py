@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.tokens.protocol.crossing_search import Answer, Rule, answer, foreign_page, thief
+from tests.tokens.protocol.cross_site_search import Answer, Rule, answer, foreign_page, thief
 from tests.tokens.protocol.in_turns import START, Row
 from tokens.protocol.rotation import State
 

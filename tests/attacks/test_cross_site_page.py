@@ -1,7 +1,7 @@
 """A page of another site, or a sibling host, makes the user's browser send requests, and never receives our answers.
 
-`tests.tokens.protocol.crossing_search` shows why none of them may rotate, also not those of a thief who only claims to
-come from there. `tests.browser.test_crossing` does the same in a real browser.
+`tests.tokens.protocol.cross_site_search` shows why none of them may rotate, also not those of a thief who only claims
+to come from there. `tests.browser.test_cross_site_page` does the same in a real browser.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import include, path
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post
-from tests.tokens.edge import EXPIRED, NAVIGATION, database_down
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, database_down
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
 

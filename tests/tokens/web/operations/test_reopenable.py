@@ -8,7 +8,6 @@ from django.test import Client
 from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.api.steps import bearer, refusal
-from tests.tokens.edge import signed_in_as
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web.operations.test_required_factors import (
     AGAIN,
@@ -19,6 +18,7 @@ from tests.tokens.web.operations.test_required_factors import (
     required,
 )
 from tests.tokens.web.steps import CODE, answer
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 

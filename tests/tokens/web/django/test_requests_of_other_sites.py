@@ -1,8 +1,8 @@
-"""Requests of other sites, and a sign-in that only Django's session knows. See also `tests.attacks.test_crossing`."""
+"""Requests of other sites with a sign-in that only Django's session knows. See `tests.attacks.test_cross_site_page`."""
 
 import pytest
 
-from tests.tokens.edge import NAVIGATION, who
+from tests.tokens.web_steps import NAVIGATION, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]

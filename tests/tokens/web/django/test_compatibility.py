@@ -15,22 +15,22 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.edge import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
+from tests.tokens.web.compatibility_urls import Paused
 from tests.tokens.web.django.test_django_sign_in import copy_of
-from tests.tokens.web.promise_urls import Paused
+from tests.tokens.web_steps import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
 from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 from tokens.web import outgoing
-from tokens.web.user import session_of
+from tokens.web.lazy_user import session_of
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.promise_urls"),
+    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
 ]
 
-HERE = "tests.tokens.web.promise_urls"
+HERE = "tests.tokens.web.compatibility_urls"
 OURS = "tokens.middleware.TokenMiddleware"
 
 

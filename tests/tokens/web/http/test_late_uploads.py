@@ -12,7 +12,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, login, refresh
 from tests.factories import UserFactory
-from tests.tokens.edge import EXPIRED, who
+from tests.tokens.web_steps import EXPIRED, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]

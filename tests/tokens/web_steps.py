@@ -1,4 +1,4 @@
-"""What tests of the request edge (middleware, cookies, device-bound sessions) do and look at."""
+"""Steps and checks for tests of the middleware, the cookies and sessions that are bound to their device."""
 
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -52,7 +52,7 @@ def database_down() -> AbstractContextManager[Any]:
 
 
 def is_unavailable(response: Any) -> bool:
-    """Whether the response is a 503 that says when to retry, and neither sets nor clears a cookie."""
+    """Return whether the response is a 503 that says when to retry, and neither sets nor clears a cookie."""
     return response.status_code == 503 and int(response["Retry-After"]) > 0 and not response.cookies
 
 
