@@ -1,4 +1,4 @@
-"""Attacks on devices that are not asked for a second factor: what ends it, and whom it does not spare."""
+"""Attacks on devices that are not asked for a second factor: what ends that, and who is asked nevertheless."""
 
 from collections.abc import Callable
 from typing import Any

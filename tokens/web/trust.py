@@ -1,7 +1,7 @@
-"""Whether a policy may spare a sign-in the second factor, because the user trusts this device (`tokens.service.trust`).
+"""Whether a policy need not ask for the second factor, because the user trusts this device (`tokens.service.trust`).
 
-A policy that asks for it lets the next step offer it. A sign-in that was spared is checked again when its session is
-opened, so the exchange notes what the policy was told.
+If a policy asks this, the next step of the sign-in offers to trust the device. A sign-in without the second factor is
+checked again when its session is opened, so the exchange notes what the policy was told.
 """
 
 from datetime import timedelta

@@ -86,7 +86,7 @@ export interface Problem {
   readonly offered?: readonly string[];
   /** With `factor_required`: where to send the answer. */
   readonly verify?: string | null;
-  /** For how many seconds this device can be spared the factor. */
+  /** For how many seconds the user can trust this device. */
   readonly trust_device_for?: number;
   /** With `factor_required` in mode `body`: what to send with the answer. */
   readonly pending?: string;

@@ -26,7 +26,7 @@ export class SessionError extends Error {
   readonly errors?: Readonly<Record<string, readonly string[]>> | undefined;
   /** With `factor_required`: the names of the factors that the account has. */
   readonly offered?: readonly string[] | undefined;
-  /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
+  /** With `factor_required`: for how many seconds the user can trust this device. undefined: they cannot. */
   readonly trustDeviceFor?: number | undefined;
   /** Milliseconds after which to try again, if the server has said so. */
   readonly retryAfter?: number | undefined;

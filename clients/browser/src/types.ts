@@ -50,7 +50,7 @@ export interface Credentials {
 }
 
 export interface FactorAnswerOptions {
-  /** Whether to spare this device the factor for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
+  /** Whether this device is trusted for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
   trustDevice?: boolean;
 }
 

@@ -1,4 +1,4 @@
-"""An app lets its user set up a required factor at the sign-in, and then spare the device (REQUIRED_FACTORS)."""
+"""An app lets its user set up a required factor at the sign-in, and then trust the device (REQUIRED_FACTORS)."""
 
 import pyotp
 import pytest

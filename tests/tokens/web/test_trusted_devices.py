@@ -1,4 +1,4 @@
-"""Devices that a project's own policy spares: it asks `sessions.is_device_trusted`, and the next step offers it."""
+"""Trusted devices with a policy of the project: it asks `sessions.is_device_trusted`, and the next step offers it."""
 
 import json
 from datetime import timedelta

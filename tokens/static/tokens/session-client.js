@@ -151,7 +151,7 @@ class SessionError extends Error {
   errors;
   /** With `factor_required`: the names of the factors that the account has. */
   offered;
-  /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
+  /** With `factor_required`: for how many seconds the user can trust this device. undefined: they cannot. */
   trustDeviceFor;
   /** Milliseconds after which to try again, if the server has said so. */
   retryAfter;

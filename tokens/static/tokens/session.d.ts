@@ -43,7 +43,7 @@ interface Credentials {
   deviceName?: string;
 }
 interface FactorAnswerOptions {
-  /** Whether to spare this device the factor for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
+  /** Whether this device is trusted for `SessionError.trustDeviceFor` seconds. Without that it has no effect. */
   trustDevice?: boolean;
 }
 interface Passkey {
@@ -177,7 +177,7 @@ declare class SessionError extends Error {
   readonly errors?: Readonly<Record<string, readonly string[]>> | undefined;
   /** With `factor_required`: the names of the factors that the account has. */
   readonly offered?: readonly string[] | undefined;
-  /** With `factor_required`: for how many seconds `trustDevice` spares this device. undefined: it cannot be spared. */
+  /** With `factor_required`: for how many seconds the user can trust this device. undefined: they cannot. */
   readonly trustDeviceFor?: number | undefined;
   /** Milliseconds after which to try again, if the server has said so. */
   readonly retryAfter?: number | undefined;
@@ -269,7 +269,7 @@ interface Problem {
   readonly offered?: readonly string[];
   /** With `factor_required`: where to send the answer. */
   readonly verify?: string | null;
-  /** For how many seconds this device can be spared the factor. */
+  /** For how many seconds the user can trust this device. */
   readonly trust_device_for?: number;
   /** With `factor_required` in mode `body`: what to send with the answer. */
   readonly pending?: string;

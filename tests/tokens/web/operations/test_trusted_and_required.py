@@ -1,4 +1,4 @@
-"""Devices that are spared the second factor, where REQUIRED_FACTORS asks for one and there is no policy."""
+"""Trusted devices, where REQUIRED_FACTORS asks for one and there is no policy."""
 
 import pytest
 from django.core.cache import cache
