@@ -205,7 +205,9 @@ class TokenSettings(Hooks):
         "flag", False, "believe a passkey's authenticator that it cannot be copied to other devices: it is then `hwk`"
     )
     trust_devices_for: timedelta = _seconds(
-        30 * 86400, "for how long a user can trust a device, so that it is asked for no second factor; 0: never", least=0
+        30 * 86400,
+        "for how long a user can trust a device, so that it is asked for no second factor; 0: never",
+        least=0,
     )
     cookie_domain: str = _setting("text", "", "the site of all hosts in mode `subdomain`: `example.org`")
     cookie_suffix: str = _setting(
