@@ -42,6 +42,9 @@ CHANGES = {
     "the time of the sign-in, on the page": lambda browser: browser.post(
         "/sign-in/again", {"current_password": PASSWORD}
     ),
+    "the time of the sign-in, by a view of the project": lambda browser: browser.post(
+        "/probe/prove", {"password": PASSWORD}
+    ),
     "something in the admin": lambda browser: browser.post("/admin/auth/group/add/", {"name": "actors"}),
     "the password, in the admin": lambda browser: browser.post(
         "/admin/password_change/",

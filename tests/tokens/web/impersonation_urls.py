@@ -41,6 +41,13 @@ def record(request: HttpRequest) -> HttpResponse:
     return who(request)
 
 
+def prove(request: HttpRequest) -> HttpResponse:
+    """Authenticate the user again by their password."""
+    user = sessions.authenticate(request, username=request.user.email, password=request.POST["password"])
+    sessions.reauthenticate(request, user)
+    return who(request)
+
+
 def release_and_fail(request: HttpRequest) -> HttpResponse:
     sessions.release(request)
     raise RuntimeError("a bug after the release")
@@ -58,6 +65,7 @@ urlpatterns = [
     path("probe/page", page),
     path("probe/whose", who),
     path("probe/record", record),
+    path("probe/prove", prove),
     path("hijack/", include("hijack.urls")),
     *project,
 ]
