@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 
-from tests.browsers import ACCESS, DEVICE, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.service.holders import AnotherProcess
 from tests.tokens.web_steps import EXPIRED, values_of
@@ -228,6 +228,11 @@ class TestAnEndedSession:
         revoke_everything()
         login(api, user)
         assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
+
+    def test_is_gone_as_soon_as_a_refresh_finds_it_ended(self, api, stored):
+        revoke_everything()
+        assert refresh(api).status_code == 401
+        assert user_of_socket(stored(api)) is None
 
     def test_is_gone_as_soon_as_its_user_ends_it(self, api, user, stored):
         session_id = RefreshToken.objects.get().id
