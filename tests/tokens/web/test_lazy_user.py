@@ -1,5 +1,6 @@
 """``request.user``: its primary key costs no query, everything else costs one."""
 
+from copy import copy, deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +39,13 @@ def test_anything_else_costs_one_query(user, asked, django_assert_num_queries):
         assert (found.email, found) == (user.email, user)
         assert isinstance(found, get_user_model())
         assert (found.pk, found.id, found.is_authenticated) == (user.pk, user.pk, True)
+
+
+@pytest.mark.parametrize("copied", [copy, deepcopy])
+def test_a_copy_is_a_loaded_user(user, asked, copied):
+    """A project may copy the user, for example to compare it with a changed one."""
+    found = copied(lazy(user.pk, asked))
+    assert (type(found), found.email) == (type(user), user.email)
 
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "deactivated"])
