@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connections, router
 from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
 
-from accounts import addresses, demo_accounts, targets, users
+from accounts import addresses, demo_accounts, login_urls, users
 
 _ONLY_THE_MODEL = "If you use only the user model, silence this check."
 
@@ -109,7 +109,7 @@ def check_steps(**kwargs: Any) -> list[CheckMessage]:
     if _path_of("alarm") is None:
         hint = 'Add path("", include("accounts.urls")). Without it, no mail has a link. ' + _ONLY_THE_MODEL
         messages.append(Warning("accounts.urls is not in the URLs.", hint=hint, id="accounts.W051"))
-    elif not targets.leads_somewhere(settings.LOGIN_URL):
+    elif not login_urls.leads_somewhere(settings.LOGIN_URL):
         hint = 'Set LOGIN_URL = "sign-in". Django leads users there from views that require a sign-in.'
         what = f"LOGIN_URL is {str(settings.LOGIN_URL)!r}, which leads nowhere."
         messages.append(Warning(what, hint=hint, id="accounts.W053"))

@@ -30,8 +30,8 @@ from django.views.generic import TemplateView
 
 from accounts import users
 from accounts.forms import PasswordForm, RenamingForm, heading_of
+from accounts.login_urls import login_url
 from accounts.service import passwords
-from accounts.targets import login_url
 from tokens import sessions
 
 _View = Callable[..., HttpResponseBase]

@@ -9,7 +9,7 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import targets
+from accounts import login_urls
 from tokens import sessions
 
 
@@ -27,12 +27,12 @@ class OwnSite(RedirectURLMixin):
         return given if given and is_ours else ""
 
 
-class Entrance(OwnSite):
+class LandingPage(OwnSite):
     """A page that leads to LOGIN_REDIRECT_URL if there is no ``next``."""
 
     def get_default_redirect_url(self) -> str:
         # Few projects have a page at Django's default.
-        is_there = targets.leads_somewhere(settings.LOGIN_REDIRECT_URL)
+        is_there = login_urls.leads_somewhere(settings.LOGIN_REDIRECT_URL)
         return resolve_url(settings.LOGIN_REDIRECT_URL) if is_there else reverse("your-devices")
 
     def lead_on(self) -> HttpResponse:

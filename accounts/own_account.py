@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from accounts import forms, targets, users
+from accounts import forms, login_urls, users
 from accounts.next_page import OwnSite
 from accounts.service import deletion, emails, passwords
 from accounts.views import AccountForm, Text, careful
@@ -49,14 +49,14 @@ class SignedInForm(AccountForm):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = users.find_active(request.user.pk)
         if user is None:
-            return redirect_to_login(self.here, targets.login_url())
+            return redirect_to_login(self.here, login_urls.login_url())
         if self.recent and not self.asks_password and not sessions.is_recent(request):
             return redirect_to_login(self.here, "sign-in-again")
         self.owner = user
         try:
             return super().dispatch(request, *args, **kwargs)
         except sessions.SessionEnded:
-            return redirect_to_login(self.here, targets.login_url())
+            return redirect_to_login(self.here, login_urls.login_url())
 
 
 class SignInAgain(OwnSite, SignedInForm):

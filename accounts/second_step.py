@@ -10,15 +10,15 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
-from accounts import forms, targets
-from accounts.next_page import Entrance
+from accounts import forms, login_urls
+from accounts.next_page import LandingPage
 from accounts.views import AccountForm, Text, careful
 from tokens import sessions
 
 
 @careful
 @method_decorator(login_not_required, "dispatch")
-class SecondStep(Entrance, AccountForm):
+class SecondStep(LandingPage, AccountForm):
     """Asks for one of the factors that are offered. Which it is says ``?method=``, and otherwise it is the first."""
 
     form_class = forms.FactorForm
@@ -39,7 +39,7 @@ class SecondStep(Entrance, AccountForm):
         # After a wrong answer the page is the same, whether the pending sign-in has ended or not.
         self.offered = sessions.pending.offered_here(request, even_if_ended=request.method == "POST")
         if not self.offered:
-            return redirect_to_login(self.get_redirect_url(), targets.login_url())
+            return redirect_to_login(self.get_redirect_url(), login_urls.login_url())
         asked = request.POST.get("method") or request.GET.get("method")
         self.method = asked if asked in self.offered else next(iter(self.offered))
         return super().dispatch(request, *args, **kwargs)

@@ -25,7 +25,7 @@ from django.views.generic import FormView, TemplateView
 
 from accounts import forms, links, users
 from accounts.links import WHAT_LINKS_DID, InvalidLink, Purpose, UsedLink
-from accounts.next_page import Entrance
+from accounts.next_page import LandingPage
 from accounts.service import alarm, emails, passwords, registration
 from tokens import sessions
 
@@ -36,7 +36,7 @@ _PLAIN_LABELS = {"label_suffix": ""}
 
 
 @method_decorator(sensitive_variables(), "dispatch")
-class SignIn(Entrance, LoginView):
+class SignIn(LandingPage, LoginView):
     form_class = forms.SignInForm
     template_name = "accounts/sign_in.html"
     heading, button = _("Sign in"), _("Sign in")

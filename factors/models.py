@@ -29,8 +29,8 @@ class Totp(models.Model):
     created_at = models.DateTimeField(_("created"))
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
     confirmed_in = models.UUIDField(null=True, editable=False)
-    """The session in which it was confirmed. There, its code counts as an answer to it (`factors.service.changing`). If
-    it is set before, the sign-in that opens this session sets up the app."""
+    """The session in which it was confirmed. Its code counts there as an answer (`factors.service.change_permission`).
+    If it is set before, the sign-in that opens this session sets up the app."""
     last_step = models.BigIntegerField(default=0, editable=False)
     """The step of the last code that was accepted. No code of it, or of an earlier one, is accepted again."""
 
@@ -117,7 +117,7 @@ class Passkey(models.Model):
     """Whether browsers find it without a user's name. None: the browser has not said it."""
     created_at = models.DateTimeField(_("created"))
     created_in = models.UUIDField(null=True, editable=False)
-    """The session in which it was created. There, it counts as an answer to it (`factors.service.changing`)."""
+    """The session in which it was created, where it counts as an answer to it (`factors.service.change_permission`)."""
     last_used_at = models.DateTimeField(_("last used"), null=True)
     proved: list[str]
     """The methods that its creation has proved. Only a row that was just created has them."""

@@ -17,7 +17,7 @@ from django.views.generic import TemplateView
 from factors import forms
 from factors.next_page import next_page
 from factors.security import signal
-from factors.service import changing, offers, passkeys, recovery_codes, totp
+from factors.service import change_permission, offers, passkeys, recovery_codes, totp
 from factors.views import Change, Own, careful, on_pages
 from tokens import sessions
 
@@ -135,7 +135,7 @@ class OfferPasskey(OfPasskeys, Own, TemplateView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user = request.user
         is_able = sessions.is_recent(request) and sessions.has_refresh_token(request)
-        if not is_able or not offers.is_wanted(user) or changing.missing(request, user):
+        if not is_able or not offers.is_wanted(user) or change_permission.missing(request, user):
             return HttpResponseRedirect(next_page(request))
         return super().get(request, *args, **kwargs)
 

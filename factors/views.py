@@ -2,8 +2,8 @@
 
 Those that change something need a recent sign-in. They ask for an answer to a factor if the request has no refresh
 token of its session, or if the project has no page for it (that of `accounts`). Whoever has something stronger than a
-password is asked for it, unless they have just used it (`factors.service.changing`). A secret and recovery codes are in
-the answer to a POST request only, so that an access token alone does not show them.
+password is asked for it, unless they have just used it (`factors.service.change_permission`). A secret and recovery
+codes are in the answer to a POST request only, so that an access token alone does not show them.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from django.views.generic import FormView
 
 from factors import codes, forms
 from factors.next_page import asked_for
-from factors.service import changing, recovery_codes, totp
+from factors.service import change_permission, recovery_codes, totp
 from tokens import sessions
 
 AGAIN = "sign-in-again"
@@ -110,7 +110,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
             pass
         except (sessions.RefreshTokenRequired, sessions.factors.StrongerRequired):
             user = self.request.user
-            missing = changing.missing(self.request, user)
+            missing = change_permission.missing(self.request, user)
             self.asked = on_pages(missing or sessions.factors.of_user(user))
             form = self.get_form()
             form.is_valid()
@@ -129,7 +129,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
     def _to_ask(self) -> dict[str, sessions.Factor] | None:
         """Return the factors of which the form asks for one. None: the page of `accounts` asks."""
         user, has_page = self.request.user, is_there(AGAIN)
-        if missing := changing.missing(self.request, user):
+        if missing := change_permission.missing(self.request, user):
             return on_pages(missing) or (None if has_page else {})
         # `form_valid` has shown the field.
         if "current_password" in self.request.POST or not self.is_held:
@@ -146,7 +146,7 @@ class Change(Own, FormView):  # type: ignore[type-arg]
         if not self.asked:
             return {}
         name, answer = given["method"], given["current_password"]
-        is_missing = bool(changing.missing(self.request, self.request.user))
+        is_missing = bool(change_permission.missing(self.request, self.request.user))
         known = sessions.answered(self.request, name, answer if name == "password" else answer.strip())
         if known is None:
             raise WrongAnswer

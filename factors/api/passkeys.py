@@ -24,7 +24,7 @@ from factors.api.serializers import (
 )
 from factors.models import Passkey as Row
 from factors.service import passkeys, totp
-from factors.service.changing import change
+from factors.service.change_permission import change
 from tokens import sessions
 from tokens.api.public import (
     PROVEN,

@@ -6,7 +6,7 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.request import Request
 
 from factors.api.serializers import ChangeInput
-from factors.service import changing
+from factors.service import change_permission
 from tokens import sessions
 from tokens.api.public import PROVEN, problems, proof_of, reauthentication_required, valid
 
@@ -22,7 +22,7 @@ def proof_for_change(request: Request, given: dict[str, Any]) -> Any:
     proof = proof_of(request, given)
     is_own, known = sessions.actor_id(request._request) is None, proof.get("authenticated")
     if is_own and known is None and not sessions.is_recent(request._request):
-        if found := changing.missing(request._request, request.user):
+        if found := change_permission.missing(request._request, request.user):
             raise sessions.factors.StrongerRequired(found)
         raise reauthentication_required(request)
     return proof

@@ -20,8 +20,8 @@ from factors.service import recovery_codes, totp
 from factors.service.assertions import NAME as NAME
 from factors.service.assertions import accept, is_stored, methods_of, read, rows_of, use
 from factors.service.assertions import handle_of as handle_of
-from factors.service.changing import change
-from factors.service.ways import require_another
+from factors.service.change_permission import change
+from factors.service.sign_in_ways import require_another
 from tokens import sessions
 
 ENROLMENT = "enrol_passkey"
@@ -144,7 +144,7 @@ def create(request: HttpRequest, user: Any, answer: Any, name: str = "") -> Pass
 def add(request: HttpRequest, answer: Any, name: str = "", *, end_others: bool = False, **proof: Any) -> Passkey:
     """Create a passkey for the user of this request. ``end_others``: end all other sessions too.
 
-    Raise what `create` and `factors.service.changing.change` raise.
+    Raise what `create` and `factors.service.change_permission.change` raise.
     """
     with change(request, **proof) as user:
         row = create(request, user, answer, name)
@@ -218,7 +218,7 @@ def remove(request: HttpRequest, passkey_id: UUID, *, end_others: bool = False, 
     """Remove a passkey of the user of this request. ``end_others``: end all other sessions too.
 
     The recovery codes end with the last passkey, unless there is an app. Raise `NoSuchPasskey`, `LastFactor`, and what
-    `factors.service.changing.change` raises.
+    `factors.service.change_permission.change` raises.
     """
     with change(request, **proof) as user:
         row = rows_of(user).filter(pk=passkey_id).first()

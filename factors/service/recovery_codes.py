@@ -9,7 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from factors import codes
 from factors.models import RecoveryCode
-from factors.service.changing import change
+from factors.service.change_permission import change
 from tokens import sessions
 
 NAME = "recovery_code"
@@ -48,7 +48,7 @@ def issue(user: Any) -> list[str]:
 def replace(request: HttpRequest, *, end_others: bool = False, **proof: Any) -> list[str]:
     """Give the user of this request a new set of codes. ``end_others``: end all other sessions too.
 
-    Raise what `factors.service.changing.change` raises.
+    Raise what `factors.service.change_permission.change` raises.
     """
     with change(request, **proof) as user:
         is_further = left(user) > 0

@@ -19,7 +19,7 @@ from django.http import HttpRequest
 
 from factors.models import MAX_REASON, FactorReset
 from factors.service import passkeys, recovery_codes, removal, totp
-from factors.service.changing import missing
+from factors.service.change_permission import missing
 from tokens import sessions
 
 PERMISSION = "factors.reset_factors"

@@ -20,9 +20,9 @@ from factors import codes
 from factors.encryption import Unreadable, current_key_id
 from factors.models import Totp
 from factors.service import recovery_codes
-from factors.service.changing import change
-from factors.service.ways import LastFactor as LastFactor
-from factors.service.ways import require_another
+from factors.service.change_permission import change
+from factors.service.sign_in_ways import LastFactor as LastFactor
+from factors.service.sign_in_ways import require_another
 from tokens import sessions
 
 NAME = "totp"
@@ -60,7 +60,7 @@ def of_user(user: Any) -> Totp | None:
 def begin(request: HttpRequest, **proof: Any) -> Enrolment:
     """Make a secret for the user of this request. It counts when `confirm` has got a code of it.
 
-    Raise what `factors.service.changing.change` raises.
+    Raise what `factors.service.change_permission.change` raises.
     """
     with change(request, **proof) as user:
         return _begin(user)

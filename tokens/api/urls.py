@@ -23,5 +23,5 @@ urlpatterns = [
     endpoint(f"auth/{DEVICE_REGISTER}", DeviceRegister, "device-register"),
     endpoint(f"auth/{DEVICE_REFRESH}", DeviceRefresh, "device-refresh"),
     endpoint("auth/introspect", Introspect, "introspect"),
-    re_path("", views.Nothing.as_view(), name="nothing"),
+    re_path("", views.NotFoundView.as_view(), name="nothing"),
 ]

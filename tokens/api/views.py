@@ -293,7 +293,7 @@ class Session(Sessions):
         return row
 
 
-class Nothing(Public):
+class NotFoundView(Public):
     """Answers 404 for every other path under the API."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
