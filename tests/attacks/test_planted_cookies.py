@@ -100,11 +100,11 @@ class TestTheOldRefreshName:
 
 
 class TestTheOldDeviceName:
-    def test_of_a_device_created_after_is_ignored(self, attacker, user):
-        victim = Client()
-        victim.cookies[OLD_DEVICE] = attacker.cookies[DEVICE].value
-        login(victim, user)
-        assert victim.cookies[DEVICE].value != attacker.cookies[DEVICE].value
+    def test_of_a_device_created_after_is_ignored(self, signed_in, user):
+        copy = Client()
+        copy.cookies[OLD_DEVICE] = signed_in.cookies[DEVICE].value
+        login(copy, user)
+        assert Device.objects.filter(user=user).count() == 2
 
     def test_never_gives_a_user_the_device_of_another(self, old_attacker, user):
         """Otherwise the attacker would know the token of the user's device from then on."""

@@ -160,7 +160,8 @@ class Site(Server):
         return self.do(
             "from tokens.models import RefreshToken\n"
             "rows = RefreshToken.objects.filter(user__email=email).order_by('id')\n"
-            "result = list(rows.values('id', 'mode', 'generation', 'revoked_reason', 'bound_at', 'device__name'))",
+            "columns = 'id', 'mode', 'generation', 'revoked_reason', 'bound_at', 'device__name', 'remember'\n"
+            "result = list(rows.values(*columns))",
             email=person.email,
         )
 

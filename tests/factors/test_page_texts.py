@@ -91,8 +91,7 @@ class TestAtTheSecondStep:
         for way in ("enrol_totp", "enrol_passkey"):
             page = text(client.get(f"/sign-in/factor?method={way}"))
             assert "your account needs one more way to prove who you are" in page
-            assert "needs an authenticator app" not in page
-            assert "Skip this step" not in page
+            assert "Do not ask for a code or a passkey on this device for 30 days" in page
 
 
 class TestThePageSecurity:

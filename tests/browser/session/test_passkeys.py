@@ -26,7 +26,8 @@ def test_a_passkey_signs_in_and_is_renamed_and_removed(signed_in, authenticator,
     signed_in.sign_out()
     assert call(signed_in, "signIn", {"remember": True, "deviceName": "My desk"}) == ["done", person.email]
     assert (signed_in.user, signed_in.heard[-1][0]) == (person.email, "signin")
-    assert world.auth.sessions(person)[-1]["device__name"] == "My desk"
+    row = world.auth.sessions(person)[-1]
+    assert (row["device__name"], row["remember"]) == ("My desk", True)
     assert call(signed_in, "reauthenticate") == ["done", None]
     [[passkey_id]] = world.auth.do(
         "from factors.models import Passkey\n"

@@ -8,7 +8,6 @@ from playwright.sync_api import BrowserContext
 
 from tests.browser import engines
 from tests.browser.session.worlds import World
-from tests.browser.sites import Person
 from tokens.protocol.refresh_tokens import PREFIX
 
 pytestmark = pytest.mark.parametrize("mode", ["body"], indirect=True)
@@ -82,10 +81,11 @@ def test_a_page_that_the_service_worker_controls_cannot_get_the_token_from_it(si
     assert PREFIX not in str(seen)
 
 
-def test_after_a_sign_out_there_is_nothing_to_take_over(signed_in, person: Person):
+def test_after_a_sign_out_there_is_nothing_to_take_over(signed_in, world: World):
     signed_in.sign_out()
     signed_in.reload()
     assert signed_in.restore() is None
+    assert world.refreshes == []  # The server would refuse a token that was still there.
 
 
 def test_the_token_for_one_api_is_not_given_to_the_worker_of_another(signed_in, new_tab, world: World):

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.service.statements import TABLE, statements
 from tests.tokens.web.compatibility_urls import Paused
 from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web_steps import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
@@ -419,7 +420,8 @@ class TestHowLongASignInLasts:
 
     def test_costs_no_statement_if_nobody_has_decided_it(self, browser, user, clock):
         browser.get(f"/probe/in/{user.pk}")
-        browser.get("/probe/store/mine")
+        sent = statements(lambda: browser.get("/probe/store/mine"))
+        assert [sql for sql in sent if sql.startswith(f'UPDATE "{TABLE}"')] == []
         assert RefreshToken.objects.get().expires_at == clock.now + timedelta(days=30)
 
 

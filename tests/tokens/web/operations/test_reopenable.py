@@ -99,11 +99,12 @@ def test_nobody_reads_of_it_whose_session_has_ended(user, required, clock):
     assert refusal(post(client, "/api/auth/service-token")) == (401, "session_ended")
 
 
-def test_no_endpoint_says_that_it_has_ended(browser, user, required):
-    required(SERVICE_AUDIENCE="https://services.example.org")
+def test_no_endpoint_says_that_it_has_ended(browser, required, settings):
+    factors = [*settings.TOKENS["FACTORS"], "factors.passkeys.PasskeyFactor"]
+    required(SERVICE_AUDIENCE="https://services.example.org", FACTORS=factors)
     session_id = RefreshToken.objects.get().id
-    given = dict.fromkeys(("password", "current_password"), PASSWORD)
-    given |= {"new_password": "a long new passphrase", "email": "new@example.org"}
+    given = dict.fromkeys(("password", "current_password", "new_password"), PASSWORD)  # It stays right for all of them.
+    given |= {"email": "new@example.org", "device_name": "mine", "code": CODE}
     for method, path in [
         ("GET", "me"),
         ("GET", "sessions"),
@@ -122,3 +123,4 @@ def test_no_endpoint_says_that_it_has_ended(browser, user, required):
         sent = {"content_type": "application/json", "headers": {"Sec-Fetch-Site": "same-origin"}}
         response = browser.generic(method, f"/api/auth/{path}", dumps(given), **sent)
         assert b"session_ended" not in response.content, (method, path)
+        assert response.status_code != 404, path
