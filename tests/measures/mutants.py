@@ -42,7 +42,12 @@ TESTED_BY = ("tests/tokens", "tests/accounts", "tests/factors", "tests/attacks",
 MAX_TESTS = 150
 CHECKED_FIRST = 3
 """Before the first mutant, the tests of this many mutants must pass on the unchanged code."""
-PYTEST = (sys.executable, "-m", "pytest", "-n0", "-q", "--tb=short", "-pno:cacheprovider", "-ptests.measures.order")
+MARKERS = "not browser and not scale and not faults and not exhaustive and not gettext"
+"""The default markers of pyproject.toml, and the tests that the default run leaves out on PostgreSQL: all run there."""
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-n0", "-q", f"-m{MARKERS}"),
+    *("--tb=short", "-pno:cacheprovider", "-ptests.measures.order"),
+)
 
 
 class Copy:
