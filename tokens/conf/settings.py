@@ -151,7 +151,7 @@ class TokenSettings(Hooks):
         "text",
         "",
         "dotted path of a function that takes the name of a tenant and returns its signing keys, written as in "
-        "`SIGNING_KEYS`; if it returns none, or without it, those of `SIGNING_KEYS` sign",
+        "`SIGNING_KEYS`; if the function returns none, and without this setting, `SIGNING_KEYS` are used",
     )
     tenant_context: str = _setting(
         "text",

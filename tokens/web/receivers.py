@@ -108,8 +108,8 @@ def note_loaded_password(*, instance: Any, **kwargs: Any) -> None:
 def announce_rehash(*, sender: Any, instance: Any, using: str, update_fields: Any, **kwargs: Any) -> None:
     """Announce that Django is about to replace a password hash by another hash of the same password.
 
-    Django does so at a sign-in, in `AbstractBaseUser.check_password`. The hash is only replaced if it is still the one
-    that was verified. Otherwise a sign-in with the old password could undo a change of the password.
+    Django replaces it at a sign-in, in `AbstractBaseUser.check_password`. The hash is only replaced if it is still the
+    one that was verified. Otherwise a sign-in with the old password could undo a change of the password.
     """
     # A new password is in ``_password`` until it is saved, and a hash that was assigned leaves no such attribute.
     if update_fields != {"password"} or instance.__dict__.get("_password", "") is not None:

@@ -1,7 +1,7 @@
 /** The header Cookie. Its other parts are passed on unchanged, because an application may read them. */
 
 const pairsOf = (header: string | null): string[] => (header ? header.split(/; */).filter(Boolean) : []);
-// Not `trim`, which also removes blanks that a browser keeps: a name that begins with one would pass for ours.
+// `trim` would also remove blanks that a browser keeps. Then a cookie whose name begins with one would pass for ours.
 const trimmed = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, "");
 const nameOf = (pair: string): string => trimmed(pair.split("=", 1)[0]!);
 const valueOf = (pair: string): string => trimmed(pair.slice(pair.indexOf("=") + 1)).replace(/^"(.*)"$/, "$1");

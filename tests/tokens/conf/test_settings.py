@@ -356,7 +356,7 @@ class TestInvalidValues:
 
 
 INEQUALITIES = {
-    # REUSE_GRACE, ACKNOWLEDGE_AFTER (the still time), ACCESS_LIFETIME; what is reported
+    # REUSE_GRACE, ACKNOWLEDGE_AFTER, ACCESS_LIFETIME, and the checks that fail. ACKNOWLEDGE_AFTER is the still time.
     "the defaults": (30, 90, 600, []),
     "the still time is exactly half of an access token's lifetime": (30, 90, 180, []),
     "the grace equals the still time": (90, 90, 600, ["E004"]),

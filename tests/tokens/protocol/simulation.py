@@ -86,9 +86,9 @@ class Conditions:
     """How much goes wrong.
 
     ``lost``: the share of responses that are lost. ``crashes``, ``fail_overs``: the share of page loads with one.
-    ``request_life``: the longest time of a request, there and back, in seconds. ``queued``: all of that time passes
-    before the server decides, because it has a backlog. ``phases``: which releases are running. ``planted``: the share
-    of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
+    ``request_life``: the longest time of a request, there and back, in seconds. ``queued``: the request spends all of
+    it in a queue of the server, before the server decides. ``phases``: which releases are running. ``planted``: the
+    share of page loads before which a script plants an attacker's token under the old name of the refresh cookie.
     ``rehashes``, ``passwords``: the share of page loads with a sign-in elsewhere that rehashes the password, and with a
     change of the password in this browser. ``outages``: the share of page loads at which the claims hook begins to
     fail, for up to `OUTAGE`. ``asks_first``: whether the hook is asked before a generation begins. ``from_django``:
