@@ -66,7 +66,7 @@ class TokenMiddleware(AuthenticationMiddleware):
                 exchange.deferred.close()
             if outgoing.is_needed(request, exchange, arrival):
                 response = run(outgoing.finish(request, exchange, arrival, response))
-            return outgoing.describe_audience(request, response, exchange)
+            return outgoing.describe_audience(request, exchange, arrival, response)
         finally:
             if exchange.refused_writes is not None:
                 exchange.refused_writes.is_on = False  # The request was cancelled.
@@ -89,7 +89,7 @@ class TokenMiddleware(AuthenticationMiddleware):
                 response = await self.get_response(request)  # type: ignore[misc]
             if outgoing.is_needed(request, exchange, arrival):
                 response = await arun(outgoing.finish(request, exchange, arrival, response))
-            return outgoing.describe_audience(request, response, exchange)
+            return outgoing.describe_audience(request, exchange, arrival, response)
         finally:
             if exchange.refused_writes is not None:
                 exchange.refused_writes.is_on = False  # The request was cancelled.

@@ -17,7 +17,7 @@ from tokens.service import revocation, user_changes
 from tokens.service.users import UserChanged
 from tokens.web import sign_in_policy
 from tokens.web.django import django_session, expiry
-from tokens.web.exchange import Exchange, required_exchange
+from tokens.web.exchange import Clear, Exchange, required_exchange
 from tokens.web.flow import Flow
 from tokens.web.http.client import client_of
 from tokens.web.operations import signing_out
@@ -26,7 +26,7 @@ from tokens.web.sign_in_policy import SignInRefused
 
 def carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked of `django.contrib.auth`. It takes precedence over the middleware's tokens."""
-    if exchange.signed_out or _has_flushed(request, exchange):
+    if _has_signed_out(request, exchange):
         yield partial(signing_out.sign_out, request, exchange)
     if exchange.signed_in is not None:
         yield partial(_open_session, request, exchange.signed_in)
@@ -36,7 +36,7 @@ def carry_out(request: HttpRequest, exchange: Exchange) -> Flow[None]:
 
 def carry_out_after_error(request: HttpRequest, exchange: Exchange) -> Flow[None]:
     """Carry out what the view has asked for, except a sign-in."""
-    if exchange.signed_out or _has_flushed(request, exchange):
+    if _has_signed_out(request, exchange):
         yield partial(signing_out.sign_out, request, exchange)
     if exchange.is_opened_by_view:
         # A session that continues another one is no sign-in. Without its cookies its user would be signed out.
@@ -44,6 +44,13 @@ def carry_out_after_error(request: HttpRequest, exchange: Exchange) -> Flow[None
             yield partial(_withdraw, request, exchange)
     elif exchange.signed_in is None:
         yield from _follow_password_change(request, exchange)
+
+
+def _has_signed_out(request: HttpRequest, exchange: Exchange) -> bool:
+    """Return whether the view has signed out the user, and its sessions are still to be ended."""
+    if exchange.signed_out:
+        return exchange.clear is not Clear.SIGNED_OUT  # Our own endpoint has ended them before it has called `logout`.
+    return _has_flushed(request, exchange)
 
 
 def _has_flushed(request: HttpRequest, exchange: Exchange) -> bool:

@@ -38,8 +38,6 @@ class Exchange:
     """Why there is no access token."""
     by_session: bool = False
     """Whether the user is that of a session that another middleware has put on the request."""
-    from_other_origin: bool = False
-    """Whether the session was not refreshed because a page of another origin has sent the request."""
     issued: IssuedTokens | None = None
     """The tokens that the response carries."""
     issued_before_view: bool = False
@@ -70,8 +68,6 @@ class Exchange:
     """The primary key of a user for whom an adapter calls Django's ``login`` although it is no sign-in."""
     refused: Exception | None = None
     """Why the sign-in of a view was refused. The response says so, whatever the view has returned."""
-    refused_in_view: bool = False
-    """Whether Django's ``login`` of a view was refused. What the view does afterwards is undone."""
     pending_session: UUID | None = None
     """The id of the session that the pending sign-in of this request opens, while a factor of it is answered."""
     by_trusted_device: bool = False
@@ -81,7 +77,7 @@ class Exchange:
     session_to_open: Any = None
     """What a pending sign-in will open (`tokens.web.operations.admission.SessionToOpen`), if a factor is asked for."""
     refused_writes: Any = None
-    """What keeps the rest of such a view from writing (`tokens.database.refusing`)."""
+    """What keeps a view from writing after its ``login`` was refused (`tokens.database.refusing`)."""
     signed_out: bool = False
     """Whether a view has called `django.contrib.auth.logout`."""
     is_over: bool = False

@@ -73,10 +73,12 @@ class Arrival(NamedTuple):
     """What became of a request before its view.
 
     ``response`` answers it without the view, or is None. ``is_stale`` says that its access cookie has to be deleted.
+    ``from_other_origin``: its session was not refreshed because a page of another origin has sent the request.
     """
 
     response: HttpResponse | None = None
     is_stale: bool = False
+    from_other_origin: bool = False
 
 
 UNANSWERED = Arrival()
@@ -120,7 +122,7 @@ def authenticate(request: HttpRequest, exchange: Exchange, *, may_defer: bool = 
         bodies.log_too_large(request)
         set_user(request, exchange)
         return Arrival(problems.respond(request, problems.PAYLOAD_TOO_LARGE))
-    is_stale, later = False, None
+    found = _ByCookies()
     try:
         bearer = bearer_token(request)
         if bearer is not None and codec().claims_to_be_ours(bearer):
@@ -131,25 +133,25 @@ def authenticate(request: HttpRequest, exchange: Exchange, *, may_defer: bool = 
                 yield from _verify(bearer, exchange)
             if django_session.may_have_another_user(request, exchange.access):
                 yield partial(django_session.put_aside_unless_own, request, exchange)
-            rejected = None
         else:
-            rejected, is_stale, later = yield from _authenticate_by_cookies(request, exchange, may_defer=may_defer)
+            found = yield from _authenticate_by_cookies(request, exchange, may_defer=may_defer)
             if bearer is not None and exchange.problem is problems.NOT_AUTHENTICATED:
                 exchange.problem = problems.NOT_OUR_TOKEN
     except DATABASE_DOWN:
-        rejected = problems.UNAVAILABLE
+        found = found._replace(rejected=problems.UNAVAILABLE)
     set_user(request, exchange)
-    if later is not None:
-        examine = partial(_examine, exchange, later.examine)
-        Deferred(request, exchange, examine, later.find_user, partial(user_of, request, exchange))
+    if found.later is not None:
+        examine = partial(_examine, exchange, found.later.examine)
+        Deferred(request, exchange, examine, found.later.find_user, partial(user_of, request, exchange))
         request.auser = partial(auser, request.user)
-    if rejected is not None:
-        return Arrival(problems.respond(request, rejected), is_stale)
-    if exchange.from_other_origin and cross_site_page.is_harmless_navigation(request):
-        return Arrival(cross_site_page.page(request))
-    if is_stale and (is_navigation(request) or is_refresh(request)):
-        return Arrival(cookies.retry_without_access(request), is_stale)
-    return Arrival(None, is_stale)
+    response = None
+    if found.rejected is not None:
+        response = problems.respond(request, found.rejected)
+    elif found.from_other_origin and cross_site_page.is_harmless_navigation(request):
+        response = cross_site_page.page(request)
+    elif found.is_stale and (is_navigation(request) or is_refresh(request)):
+        response = cookies.retry_without_access(request)
+    return Arrival(response, found.is_stale, found.from_other_origin)
 
 
 class _Later(NamedTuple):
@@ -159,13 +161,23 @@ class _Later(NamedTuple):
     find_user: Callable[[], bool]
 
 
-def _authenticate_by_cookies(
-    request: HttpRequest, exchange: Exchange, *, may_defer: bool
-) -> Flow[tuple[Problem | None, bool, _Later | None]]:
-    """Return why the request is rejected, or None, whether its access cookie is stale, and what is done later."""
+class _ByCookies(NamedTuple):
+    """What the cookies of a request lead to.
+
+    ``rejected``: why the request is rejected, or None. ``later``: what is done when the view asks for the session. The
+    others are those of `Arrival`.
+    """
+
+    rejected: Problem | None = None
+    is_stale: bool = False
+    from_other_origin: bool = False
+    later: _Later | None = None
+
+
+def _authenticate_by_cookies(request: HttpRequest, exchange: Exchange, *, may_defer: bool) -> Flow[_ByCookies]:
     if (yield from _is_of_another_session(request)):
         exchange.by_session = True
-        return problems.CROSS_ORIGIN if is_unsafe(request) and is_cross_origin(request) else None, False, None
+        return _ByCookies(problems.CROSS_ORIGIN if is_unsafe(request) and is_cross_origin(request) else None)
     is_stale, sent = False, cookies.read_access(request)
     access = sent
     if access and (yield from _is_only_for_services(access, request, in_cookie=True)):
@@ -182,12 +194,12 @@ def _authenticate_by_cookies(
     if presented and handles_refresh_token(request):
         presented = None
     if (exchange.access or presented) and is_unsafe(request) and is_cross_origin(request):
-        return problems.CROSS_ORIGIN, is_stale, None
+        return _ByCookies(problems.CROSS_ORIGIN, is_stale)
     if presented and is_cross_origin(request):
-        exchange.from_other_origin, exchange.problem = True, problems.TOKEN_EXPIRED
+        exchange.problem = problems.TOKEN_EXPIRED
         if not cross_site_page.is_harmless_navigation(request) and django_session.may_have_another_user(request, None):
             yield partial(django_session.put_aside_unless_own, request, exchange)
-        return None, is_stale, None
+        return _ByCookies(None, is_stale, from_other_origin=True)
     later = None
     if presented:
         answer = yield partial(_refresh, presented, request)
@@ -213,7 +225,7 @@ def _authenticate_by_cookies(
         # The client sets this header, so it proves nothing about who is asking.
         metrics.SKIPPED.labels(dbsc.skip_reason(why)).inc()
         exchange.skipped, exchange.problem = True, problems.UNAVAILABLE
-    return None, is_stale, later
+    return _ByCookies(None, is_stale, later=later)
 
 
 def _is_of_another_session(request: HttpRequest) -> Flow[bool]:

@@ -76,11 +76,14 @@ def finish(
     if exchange.access is not None and exchange.clear is None and claim_cookie.is_there(request):
         yield partial(_answer_claim, request, response, exchange)
     if django_session.is_saved(request) or exchange.session_replaced:
-        yield partial(_finish_django_session, request, exchange, is_cookie_kept=not asks or has_signed_in)
+        is_cookie_kept = not asks or has_signed_in
+        yield partial(_finish_django_session, request, exchange, arrival, is_cookie_kept=is_cookie_kept)
     return response
 
 
-def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange: Exchange) -> HttpResponseBase:
+def describe_audience(
+    request: HttpRequest, exchange: Exchange, arrival: Arrival, response: HttpResponseBase
+) -> HttpResponseBase:
     """Add ``Vary`` and ``Cache-Control``, and return the response. The exchange is over then.
 
     This depends on whether the view has asked who is asking. A view can also read a Bearer token by itself.
@@ -89,7 +92,7 @@ def describe_audience(request: HttpRequest, response: HttpResponseBase, exchange
     is_bearer = "HTTP_AUTHORIZATION" in request.META and bearer_token(request) is not None
     if exchange.user_asked or is_bearer:
         cookies.vary(response)
-        if exchange.from_other_origin:
+        if arrival.from_other_origin:
             cookies.keep_private(response)  # With the same cookies, a request of our own origin is refreshed.
         elif not response.has_header("Cache-Control"):
             if exchange.access or is_bearer or exchange.by_session:
@@ -119,12 +122,12 @@ def _asks_whether_signed_in(request: HttpRequest, exchange: Exchange, response: 
     return has_lost_session and not is_throttled and (is_navigation(request) or is_auth_api(request))
 
 
-def _finish_django_session(request: HttpRequest, exchange: Exchange, *, is_cookie_kept: bool) -> None:
+def _finish_django_session(request: HttpRequest, exchange: Exchange, arrival: Arrival, *, is_cookie_kept: bool) -> None:
     """Keep the cookie of a session that was replaced, unless it has to be deleted. Then settle what is saved.
 
     ``is_cookie_kept`` says whether the cookie of a session that has ended is kept.
     """
-    if exchange.from_other_origin and exchange.issued is None:
+    if arrival.from_other_origin and exchange.issued is None:
         # The user's own session would be lost, also if the view has only noted something for a stranger.
         withheld_session.keep_cookie(request, unless_modified=False)
         return

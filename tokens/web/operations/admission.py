@@ -117,7 +117,6 @@ def check_login(request: Any, user: Any) -> None:
         _undo(request)
         if exchange is not None:
             refusing.roll_back_all()
-            exchange.refused_in_view = True
             exchange.refused_writes = exchange.refused_writes or RefusedWrites(error)
         raise
     if exchange is not None:

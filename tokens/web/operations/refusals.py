@@ -29,8 +29,9 @@ PAGE = "sign-in-factor"
 
 def answer(request: HttpRequest, exchange: Exchange, response: HttpResponseBase) -> HttpResponseBase:
     """Return what is answered in the place of the view's response, which may show what the user would have seen."""
+    was_in_view = exchange.refused_writes is not None
     admission.allow_writes(exchange)
-    if exchange.refused_in_view and hasattr(request, "session"):
+    if was_in_view and hasattr(request, "session"):
         withheld_session.empty(request)  # The view may have caught the exception, and written to it since.
     error = exchange.refused
     if isinstance(error, FactorRequired):

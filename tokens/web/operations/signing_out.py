@@ -12,7 +12,7 @@ from tokens.protocol.access_tokens import InvalidAccessToken, instant
 from tokens.service import refreshing, revocation
 from tokens.web import possession
 from tokens.web.django import session_data
-from tokens.web.exchange import Exchange, exchange_of, required_exchange
+from tokens.web.exchange import Exchange, current_id, exchange_of, required_exchange
 from tokens.web.http import cookies
 from tokens.web.http.bearer import bearer_token
 from tokens.web.http.client import client_of
@@ -70,6 +70,11 @@ def _named_by_access(request: HttpRequest) -> _Named | None:
     return None
 
 
+def _is_own(request: HttpRequest, session_id: UUID) -> bool:
+    """Return whether this is the session of the request, and the client holds it."""
+    return current_id(request) == session_id and possession.has_refresh_token(request)
+
+
 def sign_out_presented(request: HttpRequest, presented: Presented | None) -> bool:
     """End the sessions that a request names. The response deletes the cookies.
 
@@ -106,7 +111,7 @@ def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
             named[session_id] = True
     by_access = _named_by_access(request)
     if by_access and not by_access.is_too_old:
-        named.setdefault(by_access.session_id, False)
+        named.setdefault(by_access.session_id, _is_own(request, by_access.session_id))
     for session_id, is_held in named.items():
         revocation.sign_out(session_id, client_of(request), is_held=is_held)
     return by_access is None or bool(named)
