@@ -11,6 +11,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refres
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.api.paths import HOUR, LOGIN, LOGOUT, ME, REAUTHENTICATE, RECENT, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, client_with, max_ages, refusal, revoke_row, sign_in, state_of
+from tests.tokens.service.statements import TABLE, statements
 from tokens.api import views
 from tokens.conf import codec
 from tokens.models import RefreshToken, SecurityEvent
@@ -264,6 +265,11 @@ class TestSigningOut:
         assert api.get(ME).status_code == 401
         assert refresh(Client(), cookies[REFRESH].value).status_code == 401
         assert state_of(other) == "live"
+
+    def test_ends_the_session_once_although_djangos_logout_follows(self, api, current):
+        sent = statements(lambda: post(api, LOGOUT))
+        # The digest of the token's secret, which sessions it names, and their rows under a lock.
+        assert len([sql for sql in sent if sql.startswith("SELECT") and f'FROM "{TABLE}"' in sql]) == 3
 
     def test_twice_changes_nothing_the_second_time(self, clock, api, current):
         cookies = api.cookies.copy()
