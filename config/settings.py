@@ -4,6 +4,7 @@ docs/reference/environment.md lists all variables. With DEBUG off, SECRET_KEY an
 set.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
@@ -83,7 +84,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
-if DEBUG:
+_with_demo = DEBUG and find_spec("config.demo") is not None  # A project can delete the folder.
+if _with_demo:
     # First, because its command runserver replaces the one of django.contrib.staticfiles.
     INSTALLED_APPS.insert(0, "config.demo")
 
@@ -199,7 +201,13 @@ SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 86400
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 # In development, mail goes to the console and to a page. Otherwise the default is the mail server of this machine.
-vars().update(mail_settings(env.str("EMAIL_URL", default="mailbox://" if DEBUG else "smtp://localhost:25")))
+vars().update(
+    mail_settings(
+        env.str(
+            "EMAIL_URL", default="mailbox://" if _with_demo else "consolemail://" if DEBUG else "smtp://localhost:25"
+        )
+    )
+)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{mail_domain(HOST)}")
 
 REST_FRAMEWORK = {

@@ -1,3 +1,4 @@
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
@@ -34,7 +35,7 @@ urlpatterns = [
     path(".well-known/oauth-authorization-server", authorization_server_metadata, name="metadata"),
     path(".well-known/oauth-authorization-server/<path:component>", authorization_server_metadata),
 ]
-if settings.DEBUG:
+if settings.DEBUG and apps.is_installed("config.demo"):
     urlpatterns.append(path("", include("config.demo.urls")))
 
 handler400 = errors.bad_request

@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 PG_URL = os.environ.pop("DATABASE_URL", "")
@@ -34,4 +35,4 @@ PASSWORD_HASHERS = ["tests.hashers.CheapArgon2", "tests.hashers.CheapPBKDF2"]
 # The project does not use Django's sessions. The table is there for tests of projects that do.
 INSTALLED_APPS += ["django.contrib.sessions"]
 # Installed only with DEBUG. It is here for the tests of the demo, which include its URLs.
-INSTALLED_APPS += ["config.demo"]
+INSTALLED_APPS += ["config.demo"] if find_spec("config.demo") else []

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -93,6 +94,25 @@ def imports_of(path):
             yield from (f"{alias.name}." for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("debug", ["true", "false"], ids=["DEBUG on", "DEBUG off"])
+def test_the_project_starts_without_the_demo(tmp_path, debug):
+    """A project can delete the folder. It would otherwise be part of every server."""
+    for app in ("accounts", "config", "factors", "tokens"):
+        ignored = shutil.ignore_patterns("demo", "__pycache__") if app == "config" else None
+        shutil.copytree(ROOT / app, tmp_path / app, ignore=ignored)
+    environment = {"PATH": "", "DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": debug, "SECRET_KEY": "s3cr-et" * 9}
+    environment["ORIGIN"] = "http://localhost:8000" if debug == "true" else "https://example.org"
+    command = [sys.executable, "-c", "import django; django.setup(); import config.urls"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_the_tests_of_the_demo_import_it():
+    for path in (ROOT / "tests").rglob("*.py"):
+        imported = [name for name in imports_of(path) if name.startswith(("config.demo.", "tests.config.demo."))]
+        assert not imported or path.is_relative_to(ROOT / "tests/config/demo"), path
 
 
 @pytest.mark.parametrize("folder", ["service", "database", "conf", "protocol"])
@@ -282,7 +302,13 @@ class TestAProjectWithTemplatesOfItsOwn:
         assert "<!doctype html>" in page
 
 
-@pytest.mark.parametrize("folder", ["templates", "tokens/templates", "factors/templates", "config/demo/templates"])
+HAS_DEMO = (ROOT / "config/demo").is_dir()
+"""A project can delete the demo (`test_the_project_starts_without_the_demo`)."""
+
+
+@pytest.mark.parametrize(
+    "folder", ["templates", "tokens/templates", "factors/templates", *(["config/demo/templates"] if HAS_DEMO else [])]
+)
 def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
     for path in (ROOT / folder).rglob("*.*"):
         first, *rest = path.relative_to(ROOT / folder).parts
@@ -292,7 +318,7 @@ def test_every_template_carries_the_name_of_its_app_in_its_path(folder):
         )
 
 
-@pytest.mark.parametrize("app", ["tokens", "accounts", "factors", "config/demo"])
+@pytest.mark.parametrize("app", ["tokens", "accounts", "factors", *(["config/demo"] if HAS_DEMO else [])])
 def test_every_static_file_carries_the_name_of_its_app_in_its_path(app):
     static = ROOT / app / "static"
     assert {path.name for path in static.iterdir()} == {Path(app).name}

@@ -7,7 +7,6 @@ from django.test import Client
 
 from tests.accounts.steps import NAMED, TWICE, ask, sign_in_by_form, text
 from tests.browsers import FIREFOX, login
-from tests.config.demo import test_demo as demo
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tokens.models import RefreshToken
 
@@ -93,21 +92,6 @@ class TestAMail:
             "Ihr Konto wurde gelöscht",
         ]
         assert "innerhalb von 24 Stunden" in mailoutbox[0].body
-
-    @pytest.mark.django_db(transaction=True)
-    @pytest.mark.urls("tests.config.demo.test_demo")
-    def test_the_mail_about_the_thief_of_the_demo_is_german(self, german, user, settings, live_server, mailoutbox):
-        settings.DEBUG, settings.ORIGIN = True, live_server.url
-        login(german, user)
-        mailoutbox.clear()
-        demo.backstage(german, "steal")
-        for seconds in (demo.EXPIRED, 120):
-            demo.backstage(german, "time", seconds=seconds)
-            demo.ask(german)
-        assert demo.backstage(german, "thief").json() == {"outcome": "refused"}
-        (mail,) = mailoutbox
-        assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
-        assert "Gerät: “Firefox auf Windows”\n" in mail.body
 
 
 ADMIN = {

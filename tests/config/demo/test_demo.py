@@ -296,3 +296,19 @@ class TestTheThief:
         let_pass(at_home, EXPIRED)
         assert [backstage(at_home, "thief").json()["outcome"] for _ in range(2)] == ["refreshed", "served"]
         assert ask(at_home)["outcome"] == "repeated", "The user's browser asks moments later."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_mail_about_the_thief_is_in_the_language_of_the_user(user, settings, live_server, mailoutbox):
+    settings.DEBUG, settings.ORIGIN = True, live_server.url
+    german = Client(headers={"User-Agent": FIREFOX, "Accept-Language": "de"})
+    login(german, user)
+    mailoutbox.clear()
+    backstage(german, "steal")
+    for seconds in (EXPIRED, 120):
+        backstage(german, "time", seconds=seconds)
+        ask(german)
+    assert backstage(german, "thief").json() == {"outcome": "refused"}
+    (mail,) = mailoutbox
+    assert mail.subject == "Zu Ihrer Sicherheit wurde eine Sitzung beendet"
+    assert "Gerät: “Firefox auf Windows”\n" in mail.body
