@@ -45,7 +45,7 @@ class EmailCode(Factor):
         address, session_id = users.address_of(user), sessions.current_id(request)
         if session_id is None or sessions.actor_id(request) is not None:
             return
-        # Neither strangers who ask for resets nor a thief with an access token alone use up the owner's mails.
+        # Neither strangers who ask for resets nor a thief with only an access token use up the owner's mails.
         held = "held" if sessions.has_refresh_token(request) else "seen"
         if not sessions.may_send(request, "reset", f"code\n{held}\n{sessions.canonical(address)}"):
             return

@@ -1,8 +1,8 @@
 """The pages that change factors. Those about an app and codes work without JavaScript.
 
 Those that change something need a recent sign-in. They ask for an answer to a factor if the request has no refresh
-token of its session, or if the project has no page for it (that of `accounts`). Whoever has something stronger than a
-password is asked for it, unless they have just used it (`factors.service.change_permission`). A secret and recovery
+token of its session, or if the project has no page for it (that of `accounts`). A user who has something stronger than
+a password is asked for it, unless they have just used it (`factors.service.change_permission`). A secret and recovery
 codes are in the answer to a POST request only, so that an access token alone does not show them.
 """
 
@@ -221,9 +221,9 @@ class RemoveApp(Change):
 
 
 class NewRecoveryCodes(Change):
-    """Also the page to which a user is led after a sign-in who has an app, and no codes. It leads on to ``next``.
+    """Makes new recovery codes. A user with an app and without codes is led here after a sign-in, and then to ``next``.
 
-    Who has no codes yet has nothing to replace, and is not asked whether other sessions end.
+    A user who has no codes yet is not asked whether other sessions end, because nothing is replaced.
     """
 
     @cached_property

@@ -111,7 +111,7 @@ class Turns:
         return len(known) < max(self._size, PLACES) and not any(map(asker.is_like, known))
 
     def _pass_on(self) -> None:
-        """Let the first that waits run. Nobody who comes now can be faster."""
+        """Let the first request that waits run. A new request cannot take its place."""
         with self._lock:
             if self._waiting:
                 first = next(iter(self._waiting))

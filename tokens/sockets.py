@@ -10,7 +10,7 @@ It finds out who opens a socket, and closes the socket when the session ends:
   `AnonymousUser`. ``scope["auth"]`` is the access token, or None. A socket never refreshes: its response may be lost
   without the browser noticing, and its cookies with it. So a page whose access token has expired sends any other
   request first.
-- A Bearer token of ours in the header ``Authorization`` decides alone, as in `tokens.web.incoming`.
+- With a Bearer token of ours in the header ``Authorization``, cookies are ignored, as in `tokens.web.incoming`.
 - Cookies count only for a page of our own origin or of a trusted one, or for a client that is no browser. Browsers let
   every page open a socket with the user's cookies (CWE-1385), so any other handshake with an access cookie is answered
   403.

@@ -1,4 +1,4 @@
-"""What a passkey has signed: whether it is an answer to a challenge of ours, and what it proves.
+"""Assertions: verifies what a passkey has signed as the answer to a challenge of ours, and returns what it proves.
 
 A challenge is answered once: its nonce is stored in the transaction that accepts the answer.
 """

@@ -1,4 +1,4 @@
-"""Who may change the factors of an account: its user, who has just used the strongest of them."""
+"""Checks who changes the factors of an account: its user, who has just used the strongest of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

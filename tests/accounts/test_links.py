@@ -179,7 +179,7 @@ def test_the_problem_says_what_the_link_did(api, user):
 def test_a_link_for_another_purpose_is_rejected(api, purpose, other, user):
     token = link_token(other, user, NEW)
     assert_rejected(api, purpose, token)
-    with pytest.raises(InvalidLink):  # Already before its user is looked at.
+    with pytest.raises(InvalidLink):  # It is rejected before its user is read.
         read(token, purpose)
 
 

@@ -53,7 +53,7 @@ def test_every_page_to_sign_in_leads_here_and_then_to_where_the_user_was_going(k
     assert (done.status_code, done["Location"]) == (302, "/admin/auth/group/?q=a%20b")
     assert browser.get("/admin/auth/group/").status_code == 200
     assert RefreshToken.objects.get().amr == ["pwd", "otp", "mfa"]
-    assert browser.get(PAGE).status_code == 302, "Whoever is signed in has nothing to do here."
+    assert browser.get(PAGE).status_code == 302, "A signed-in user has nothing to do here."
 
 
 def test_a_page_of_another_site_is_not_gone_to(browser, owner):

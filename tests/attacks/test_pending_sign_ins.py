@@ -71,7 +71,7 @@ def answer(browser: Client, text: str, given: Any = RIGHT, method: str = "totp")
 
 
 def test_an_old_text_does_not_keep_the_owner_out_of_new_devices(owner, throttled, clock):
-    """Whoever has signed in once with a password that was changed since could use up the owner's answers for ever."""
+    """Somebody who has signed in once with an earlier password could use up the owner's answers for ever."""
     thief = Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR="198.51.100.7")
     old = begin(thief, owner)
     clock.forward(86400)
@@ -118,7 +118,7 @@ def test_a_factor_that_was_not_offered_is_no_second_budget(owner, throttled):
 
 
 def test_each_reset_of_the_password_gives_no_new_guesses(owner, throttled, clock):
-    """Whoever reads the owner's mail could guess without end: five resets in an hour, and fifty codes after each."""
+    """A reader of the owner's mail could guess without end: five resets in an hour, and fifty codes after each."""
     throttled(factor_account="2/d", factor_device="3/d")
     made = 0
     for reset in range(4):

@@ -119,7 +119,7 @@ def test_the_code_of_the_guides_compiles(workspace, project):
 
 
 def test_each_package_says_what_it_needs(workspace):
-    """Whoever installs an archive gets its licence, and all files that it exports."""
+    """An archive has its licence, and all files that it exports."""
     for name in ("browser", "next", "react", "react-native"):
         package = json.loads((workspace / name / "package.json").read_text())
         assert (workspace / name / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

@@ -1,4 +1,4 @@
-"""``factors.policy.enrolled``: whoever has an authenticator app is asked for a code of it after the password."""
+"""``factors.policy.enrolled``: a user with an authenticator app is asked for a code of it after the password."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What verifiers of access tokens read: the public keys (RFC 7517), and where everything is (RFC 8414)."""
+"""The endpoints for verifiers of access tokens: the public keys (RFC 7517) and the metadata (RFC 8414)."""
 
 from typing import Any
 from urllib.parse import urlsplit

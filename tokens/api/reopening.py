@@ -1,4 +1,4 @@
-"""Who may answer for an idle session, of whom no access token is left: the client that has its refresh token."""
+"""Lets a client answer a factor for an idle session by its refresh token, because it has no access token any more."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""What settings name by dotted paths: functions and classes of the project, imported when they are first used."""
+"""Functions and classes of the project that settings name by dotted paths. They are imported when first used."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -48,7 +48,7 @@ class Hooks:
 
     @cached_property
     def requires_factor(self) -> Callable[[Any], Any] | None:
-        """What says whether a user needs a factor besides what they know. None: nobody does."""
+        """The function that says whether a user needs a factor besides what they know. None: nobody does."""
         named = {NOBODY: None, STAFF: _is_staff, EVERYBODY: _is_anybody}
         return named[self.required_factors] if self.required_factors in named else import_string(self.required_factors)
 
@@ -68,7 +68,7 @@ class Hooks:
 
     @cached_property
     def tenant_of(self) -> Callable[[Any], str | None] | None:
-        """What names the tenant of a request, or None if there are no tenants."""
+        """The function that names the tenant of a request, or None if there are no tenants."""
         return import_string(self.tenant_hook) if self.tenant_hook else None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The adapter for django-allauth's app ``usersessions``: whoever ends a session there ends ours.
+"""The adapter for django-allauth's app ``usersessions``: the end of a session there ends ours.
 
     USERSESSIONS_ADAPTER = "tokens.contrib.allauth.UserSessionsAdapter"
 

@@ -10,8 +10,8 @@
     }
 
 django-allauth asks for both on its own pages only. The API, the pages of `accounts` and the admin know neither. With
-this policy they ask for a code too, and refuse whoever has not confirmed an address. A sign-in on django-allauth's own
-pages has passed its stages before it is asked about, and its records say so.
+this policy they ask for a code too, and refuse users who have not confirmed an address. A sign-in on django-allauth's
+own pages has passed its stages before it is asked about, and its records say so.
 """
 
 from typing import Any

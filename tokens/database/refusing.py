@@ -1,4 +1,4 @@
-"""Keeps a request whose sign-in was refused from writing, whoever catches the exception.
+"""Keeps a request whose sign-in was refused from writing, also if code of the project catches the exception.
 
 An exception rolls back the transactions that it leaves, unless the code in one of them catches it. And a view that runs
 without a transaction can go on to write.

@@ -1,7 +1,7 @@
 """The project's own claims in access tokens, from the function that CLAIMS_HOOK names.
 
-The function is the project's, so it can fail. Whoever is about to write a row for which an access token will be issued
-asks it first, or in the transaction that writes the row. While it fails, nothing is written, and the client can repeat
+The function is the project's, so it can fail. Code that writes a row for which an access token will be issued calls it
+before, or in the transaction that writes the row. While it fails, nothing is written, and the client can repeat
 the request with the same refresh token.
 """
 

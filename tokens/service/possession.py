@@ -66,7 +66,7 @@ def token_of(
 
 
 def named_by(text: str, *, old_name: bool = False) -> tuple[UUID, int] | None:
-    """Return the session and the generation in a refresh token of ours, or None. The row is not asked."""
+    """Return the session and the generation in a refresh token of ours, or None. This needs no query."""
     try:
         presented = refresh_tokens.loads(text, keyring().mac_keys, old_name=old_name)
     except InvalidRefreshToken:

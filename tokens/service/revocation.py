@@ -81,8 +81,8 @@ def revoke(
 def sign_out(session_id: UUID, client: Client, *, is_held: bool) -> None:
     """End the session of a person who signs out.
 
-    ``is_held``: whether the client has shown a refresh token of the session. Whoever signs out of an impersonation
-    signs out as the actor too, if the client has shown one or is on the actor's device: others may see an access token.
+    ``is_held``: whether the client has shown a refresh token of the session. A sign-out in
+    an impersonation also signs the actor out, if the client has shown one or is on the actor's device.
     """
     for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
         if row.actor_session_id is not None and (is_held or devices.is_held(row.device, client, row.now)):
@@ -110,7 +110,7 @@ def _revoke(
 def lock(sessions: RefreshTokenQuerySet) -> tuple[list[RefreshToken], list[RefreshToken]]:
     """Lock what `revoke` would end, until the commit. Return those of the sessions, and what was begun in them.
 
-    Whoever ends sessions for several reasons in one transaction locks all of them first.
+    Code that ends sessions for several reasons in one transaction locks all of them first.
     """
     own = list(_locked(sessions.filter(actor=None))[:BATCH])
     impersonations = sessions.exclude(actor=None)

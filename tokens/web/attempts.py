@@ -115,8 +115,8 @@ def attempt(request: HttpRequest | None, name: str) -> Attempt:
 def tallies_of_factor(request: HttpRequest | None, user: Any) -> tuple[Tally, ...]:
     """Return what an answer to a factor of this user counts against (`tokens.web.factors`).
 
-    All networks that reset the password share one count. Otherwise whoever reads the owner's mail could guess a code by
-    one reset after the other.
+    All networks that reset the password share one count. Otherwise somebody who reads the owner's mail could guess
+    a code by one reset after the other.
     """
     if token_settings().throttles.are_off:
         return ()

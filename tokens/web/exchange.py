@@ -33,7 +33,7 @@ class Exchange:
     access: AccessToken | None = None
     """The valid access token that the request was authenticated with."""
     by_bearer: bool = False
-    """Whether the request has a Bearer token of ours. It decides alone, valid or not."""
+    """Whether the request has a Bearer token of ours. Then cookies are ignored, whether it is valid or not."""
     problem: Problem = NOT_AUTHENTICATED
     """Why there is no access token."""
     by_session: bool = False

@@ -295,6 +295,6 @@ def is_by_itself(name: str) -> bool:
 
 
 def note_wrong(user: Any, client: Client) -> None:
-    """Write a security event, as after a wrong password. Whoever has sent the answer knows the password, or is in."""
+    """Write a security event, as after a wrong password. The client knows the password, or is signed in."""
     now = clock(writer(SecurityEvent))
     events.write_attempt(events.new(SecurityEvent.Kind.SIGN_IN_FAILED, now, client, user_id=user.pk, reason="factor"))

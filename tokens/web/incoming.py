@@ -1,7 +1,7 @@
 """Whose request it is. The first of these that applies decides::
 
     a body that is too large    answered 413, before anybody is authenticated (`tokens.web.bodies`)
-    a Bearer token of ours      decides alone, and cookies are ignored
+    a Bearer token of ours      decides who it is, and cookies are ignored
     a session that another      if it is not the session of the cookie, and somebody is signed in to it: that user is
     middleware has put there    ``request.user``, as in Django
     an access cookie            verified, and its session is not revoked: authenticated without a query. One that was

@@ -60,8 +60,8 @@ def require(
 ) -> None:
     """Raise `RefreshTokenRequired` unless the request proves that its client holds the session.
 
-    ``session`` and ``user`` are the rows as they are now, locked. An ``authenticated`` user decides alone, so that a
-    change that was made with an old password is refused.
+    ``session`` and ``user`` are the rows as they are now, locked. If ``authenticated`` is given, nothing else counts,
+    so that a change that was made with an old password is refused.
     """
     if authenticated is not None:
         is_proven = possession.has_authenticated(authenticated, user)

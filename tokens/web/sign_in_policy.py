@@ -57,7 +57,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The policy's answer: no session is opened. ``reason`` is shown to whoever signs in."""
+    """The policy's answer: no session is opened. ``reason`` is shown to the person who signs in."""
 
     reason: str | Promise = _("You cannot sign in here.")
 

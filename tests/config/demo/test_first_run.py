@@ -70,7 +70,7 @@ def manage(checkout: Path, *arguments: str, cwd: Path | None = None, **variables
 
 
 def assert_is_one_clear_line(finished: Any, *fragments: str) -> None:
-    """Hold a process to exit status 1 and a single line of error that contains these texts and no password."""
+    """Check that a process has exited with status 1 and one line of error, with these texts and without a password."""
     assert finished.returncode == 1, finished
     [line] = finished.stderr.splitlines()
     assert re.match("(error|CommandError|Error): .", line)

@@ -96,7 +96,7 @@ def refreshed(request: Request, text: str) -> dict[str, str]:
     issued = refresh(request, text)
     found = {"access": issued.access_token}
     if simplejwt.rotates() or taking_over.is_refresh_token(text) or issued.decision is not None:
-        # Who presents the current token gets none from the protocol. But clients store what the answer has.
+        # The protocol returns no refresh token for the current one. But clients store what the answer has.
         found["refresh"] = issued.refresh_token or text
     return found
 

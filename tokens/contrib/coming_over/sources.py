@@ -1,4 +1,4 @@
-"""What a package is asked about its credentials, and which credential has become which session."""
+"""The interface to a package with credentials of its own, and the record of which has become which session."""
 
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar

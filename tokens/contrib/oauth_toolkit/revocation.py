@@ -69,7 +69,7 @@ def session_of_grant(what: str, key: Any) -> UUID | None:
 
 
 def end_expired(user_id: Any) -> None:
-    """End what was granted to the user on sessions that have expired, of which nobody is told."""
+    """End what was granted to the user on sessions that have expired. No signal is sent when a session expires."""
     live = RefreshToken.objects.using(writer(RefreshToken)).unended().filter(user=user_id).values_list("id", flat=True)
     end_on_sessions({*_links().filter(user=user_id).values_list("session_id", flat=True)} - {*live})
 

@@ -77,7 +77,7 @@ def open_session(
     note: Callable[[UUID], bool],
     instead_of: UUID | None = None,
 ) -> IssuedTokens | Refusal | None:
-    """Open the session of a credential. Its tokens are those of generation 0, as which the credential counts.
+    """Open the session of a credential. The credential counts as its generation 0.
 
     ``note`` is called in the transaction that opens the session, with the user's row locked. It keeps the session's id,
     and returns False if the credential has got one already, or is not valid any more: then nothing is opened, and this
