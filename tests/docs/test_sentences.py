@@ -1,5 +1,7 @@
 """The sentences that a reader judges come from every part of the documentation, and have no code."""
 
+import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -29,3 +31,11 @@ def test_a_sentence_has_no_code_and_no_address_of_a_link():
     opened = "it has written one row to its database, and has answered with cookies."
     assert f"The server has opened a session: {opened}" in found
     assert [text for text in found if "curl -sS" in text or "import json" in text or "](" in text] == []
+
+
+def test_no_text_has_words_over_which_readers_have_stumbled():
+    stumbled = re.compile(r"\b(who[e]ver|but f[o]r(?! example)|nobody is t[o]ld)\b", re.IGNORECASE)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    texts = [ROOT / name for name in listed.split("\0") if name.endswith((".py", ".md", ".html", ".ts"))]
+    assert len(texts) > 1000
+    assert [path for path in texts if path.exists() and stumbled.search(path.read_text())] == []
