@@ -305,7 +305,8 @@ class TestBesideARefreshTokenThatWasSuperseded:
         post(owner, "/api/auth/refresh")
         owner.cookies[REFRESH] = before
         clock.forward(31)
-        assert owner.get(ME).status_code == 200
+        answer = owner.get(ME)
+        assert (answer.status_code, SITE_ACCESS in answer.cookies) == (200, False)
         assert post(owner, TOKEN).json()["expires_in"] >= 570
         clock.forward(EXPIRED)
         assert owner.get(ME).status_code == 200

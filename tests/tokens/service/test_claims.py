@@ -306,7 +306,9 @@ def test_what_a_token_cannot_hold_is_refused_by_name(user, clock, caplog, given,
 @pytest.mark.parametrize("given", [None, {}])
 def test_no_claims_are_no_mistake(user, given):
     hook_returns(given)
-    assert Holder(user).refresh()
+    holder = Holder(user)
+    assert claims_of(user, holder.row) == {}
+    assert holder.refresh()
 
 
 def test_without_a_hook_nothing_is_asked(user, clock, settings, monkeypatch):

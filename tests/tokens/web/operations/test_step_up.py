@@ -1,6 +1,7 @@
 """Step-up: who passes, and what a request that falls short is answered (RFC 9470)."""
 
 from base64 import b64encode
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,7 @@ def test_an_async_view_is_guarded_however_it_is_decorated(user, path, kind):
 
 def test_a_higher_level_is_enough_and_a_lower_one_is_not(browser):
     assert requirement("aal1").is_met("aal3", None, timezone.now())
+    assert requirement("aal1", timedelta(minutes=5)) == requirement("aal1", 300)
     assert not requirement("aal3").is_met("aal2", None, timezone.now())
     assert not requirement("aal1").is_met(None, None, timezone.now())
 
