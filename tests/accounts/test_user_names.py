@@ -154,7 +154,11 @@ class TestARegistration:
         user = User.objects.get()
         assert (user.username, user.email, user.check_password(PASSWORD)) == ("ada", ADDRESS, True)
 
-    @pytest.mark.parametrize("name", ["", "with a blank", "x" * 151, "eve@example.org", "a\0b"])
+    @pytest.mark.parametrize(
+        "name",
+        ["", "with a blank", "x" * 151, "eve@example.org", "a\0b"],
+        ids=["none", "a blank", "too long", "an address of somebody else", "a NUL"],
+    )
     def test_refuses_a_name_that_is_not_valid_or_an_address_of_somebody_else(self, api, send, name):
         assert outcome(send(api, "register", ADA | {"username": name})) == "400 invalid username"
         assert not Registration.objects.exists()
@@ -219,7 +223,7 @@ class TestANewAddress:
 
 
 class TestTheAdmin:
-    @pytest.mark.parametrize("may", [True, False])
+    @pytest.mark.parametrize("may", [True, False], ids=["by a superuser", "not by any other member of the staff"])
     def test_revokes_all_sessions_from_the_page_of_djangos_own_user_admin(self, api, another, ada, may):
         boss = AdminFactory(is_superuser=may)
         login(api, boss)

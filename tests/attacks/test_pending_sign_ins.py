@@ -146,7 +146,7 @@ def test_any_text_is_a_wrong_answer(owner, text, method, settings):
     assert post(browser, "/api/auth/reauthenticate", {"method": method, "answer": text}).status_code in {400, 401}
 
 
-@pytest.mark.parametrize("depth", [300, 900, 985, 1500, 9000, 30000])
+@pytest.mark.parametrize("depth", [300, 900, 985, 1500, 9000, 30000], ids="{} levels".format)
 def test_any_depth_is_a_wrong_answer(owner, depth):
     browser = new_browser()
     text = begin(browser, owner)

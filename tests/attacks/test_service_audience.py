@@ -578,7 +578,7 @@ class TestARollingDeployment:
     """Two processes, one with the setting and one without, answer a browser in turns."""
 
     @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize("seconds", [0, 5, 100, EXPIRED])
+    @pytest.mark.parametrize("seconds", [0, 5, 100, EXPIRED], ids="every {} seconds".format)
     def test_signs_nobody_out(self, seconds, mode, clock, settings, api, user):
         settings.TOKENS = OFF
         answer = login(api, user, mode=mode)

@@ -95,7 +95,11 @@ class TestByTheApi:
         required("nobody")
         assert sign_in(new_browser(), user).status_code == 200
 
-    @pytest.mark.parametrize("answer", ["000000", "", None, 5, ["1"], {"a": 1}, "x" * 5000], ids=repr)
+    @pytest.mark.parametrize(
+        "answer",
+        ["000000", "", None, 5, ["1"], {"a": 1}, "x" * 5000],
+        ids=["another code", "an empty text", "null", "a number", "a list", "an object", "a long text"],
+    )
     def test_a_wrong_code_sets_up_nothing(self, client, answer):
         secret_in(client)
         assert enrol(client, answer).status_code in {400, 401}
@@ -155,7 +159,11 @@ class TestAPasskey:
         assert self.answer(other, made).json()["code"] == "factor_refused"
         assert self.answer(client, made).status_code == 200
 
-    @pytest.mark.parametrize("given", [None, "x", {}, [], {"response": {}}], ids=repr)
+    @pytest.mark.parametrize(
+        "given",
+        [None, "x", {}, [], {"response": {}}],
+        ids=["null", "a text", "an empty object", "an empty list", "an empty response"],
+    )
     def test_that_is_none_is_refused(self, client, given):
         self.options(client)
         assert self.answer(client, given).status_code in {400, 401}
@@ -285,7 +293,7 @@ class TestOnPages:
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)], ids="{} rounds".format)
 def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
     """Each has a password that is right, and is shown a secret of its own."""
     for number in range(rounds):

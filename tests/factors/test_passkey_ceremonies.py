@@ -105,7 +105,11 @@ class TestAChallenge:
         assert statuses == [200, 401, 401]
         assert RefreshToken.objects.count() == UsedChallenge.objects.count() == 1
 
-    @pytest.mark.parametrize(("seconds", "status"), [(299, 200), (301, 401), (3600, 401)])
+    @pytest.mark.parametrize(
+        ("seconds", "status"),
+        [(299, 200), (301, 401), (3600, 401)],
+        ids=["a second before", "a second after", "an hour later"],
+    )
     def test_is_good_for_five_minutes(self, device, another, clock, seconds, status):
         browser = another()
         answer = {"answer": device.sign(begin(browser))}

@@ -58,7 +58,7 @@ class TestAdding:
         signed_in.post(ADD, {"credential": made(signed_in, device), "end_others": "on"})
         assert RefreshToken.objects.live().count() == 1
 
-    @pytest.mark.parametrize("credential", ["", "{}", "x", "[1]"])
+    @pytest.mark.parametrize("credential", ["", "{}", "x", "[1]"], ids=["none", "an empty object", "no JSON", "a list"])
     def test_says_that_it_was_not_created(self, signed_in, credential):
         shown = signed_in.post(ADD, {"credential": credential})
         assert shown.status_code == 200

@@ -118,7 +118,11 @@ def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox, comm
 
 
 class TestNobodyElse:
-    @pytest.mark.parametrize("permissions", [[], ["change_user"], ["revoke_refreshtoken"]], ids=str)
+    @pytest.mark.parametrize(
+        "permissions",
+        [[], ["change_user"], ["revoke_refreshtoken"]],
+        ids=["without any", "to change users", "to revoke sessions"],
+    )
     def test_without_the_permission(self, owner, permissions):
         member = UserFactory(is_staff=True)
         member.user_permissions.set(Permission.objects.filter(codename__in=permissions))
@@ -151,7 +155,9 @@ class TestNobodyElse:
         assert ask(Client(), owner).status_code == 302
         assert not is_reset(owner)
 
-    @pytest.mark.parametrize("key", ["nobody", "0190b6f2-7e4c-7000-8000-000000000000"])
+    @pytest.mark.parametrize(
+        "key", ["nobody", "0190b6f2-7e4c-7000-8000-000000000000"], ids=["not a key", "a key that no user has"]
+    )
     def test_of_nobody(self, helper, key):
         assert browser_of(helper).post(f"{LIST}user/{key}/reset/", {"reason": REASON}).status_code == 404
 
@@ -400,7 +406,9 @@ class TestTheCommand:
         assert "1 authenticator app, 0 passkeys, 10 recovery codes" in capsys.readouterr().out
         assert not is_reset(boss)
 
-    @pytest.mark.parametrize(("said", "expected"), [("y", True), ("", False), ("no", False)])
+    @pytest.mark.parametrize(
+        ("said", "expected"), [("y", True), ("", False), ("no", False)], ids=["yes", "Enter", "no"]
+    )
     def test_asks_before(self, boss, monkeypatch, said, expected):
         monkeypatch.setattr("builtins.input", lambda: said)
         if expected:
