@@ -20,7 +20,7 @@ LOGIN = path("accounts/login/", HttpResponse)
 
 @pytest.fixture
 def found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Returns the ids of the messages about accounts in a project with these URLs."""
+    """Returns the ids of the messages about accounts in a project with these URLs. Our own would lead to none."""
 
     def ids(*urls: Any) -> list[str | None]:
         project = ModuleType("urls_of_a_project")

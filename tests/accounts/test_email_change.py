@@ -172,7 +172,7 @@ class TestTheSessionThatAskedForIt:
 class TestAChangeByStaff:
     @pytest.fixture
     def change(self, user, another, django_capture_on_commit_callbacks):
-        """Saves the page of the user in the admin with another address, and returns the member of the staff."""
+        """Saves another address in the admin, and returns the superuser. A save by the test would skip the page."""
 
         def save(email):
             staff, browser = AdminFactory(), another()

@@ -31,7 +31,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(person: Any, clock: Any) -> Client:
-    """The browser of that person, who signed in so long ago that changes of the account need a factor."""
+    """The person's browser, some time after the sign-in. Just after it no change would ask for a code."""
     client = signed_in_by_session(person)
     clock.forward(1000)
     client.get("/api/auth/me")

@@ -49,6 +49,7 @@ def owner(purpose, clock) -> User | Registration:
 
 @pytest.fixture
 def token(purpose, owner) -> str:
+    """A valid token for the purpose. An invalid one would be refused for another reason than the tested one."""
     if purpose is Purpose.REGISTRATION:
         return make(Purpose.REGISTRATION, owner.pk)
     return link_token(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")

@@ -26,7 +26,7 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"')
 
 @pytest.fixture
 def browser() -> Client:
-    """A browser that has not signed in."""
+    """A browser that has not signed in. After a sign-in the page would lead on without a question."""
     return Client(headers={"User-Agent": FIREFOX, "Accept": "text/html"})
 
 

@@ -41,7 +41,7 @@ def ada(db):
 
 @pytest.fixture
 def two(db):
-    """Two users who share an address, which Django's own model allows."""
+    """Two users of one address, which Django's own model allows. With one, a sign-in of the first match would pass."""
     return [UserFactory(username="first", email=SHARED), UserFactory(username="second", email=SHARED.upper())]
 
 

@@ -40,7 +40,7 @@ urlpatterns = [
 
 @pytest.fixture
 def accounts(db: None) -> dict[str, Any]:
-    """The accounts, as the command makes them."""
+    """The accounts, as the command makes them. With another password each sign-in would be refused anyway."""
     users: Any = get_user_model().objects
     return {email: users.create_user(email, PASSWORD, **flags) for email, flags in FLAGS.items()}
 

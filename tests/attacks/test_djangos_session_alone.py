@@ -92,6 +92,7 @@ class TestASessionFromAHeader:
 
     @pytest.fixture
     def key(self, clock: Any, user: Any) -> str:
+        """The key of a session that is signed in. With an unknown key the requests would be those of a stranger."""
         client = Client()
         client.force_login(user)
         return str(client.cookies[SESSION].value)

@@ -56,6 +56,7 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def owner(db: None) -> Any:
+    """A user with a password. Without one no sign-in would be pending, and each answer would be refused anyway."""
     return UserFactory()
 
 
@@ -171,7 +172,7 @@ def test_guesses_in_a_stolen_session_leave_a_trace(owner, method):
 
 @pytest.fixture
 def person(settings: Any, throttled: Any) -> Any:
-    """A user who has nothing but codes by mail."""
+    """A user who has nothing but codes by mail. To a user with a password no code would be sent."""
     settings.TOKENS = {"FACTORS": ["tokens.web.factors.Password", "accounts.factors.EmailCode"]}
     throttled(reset_account="2/h")
     return UserFactory(password=None)

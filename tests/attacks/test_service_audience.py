@@ -48,14 +48,14 @@ def _on(settings: Any) -> None:
 
 @pytest.fixture
 def owner(clock: Any, api: Client, user: Any) -> Client:
-    """The browser of a user who is signed in in mode ``subdomain``. All hosts of the site see its access cookie."""
+    """The user's browser in mode ``subdomain``. In other modes no other host would see the access cookie."""
     login(api, user, mode="subdomain")
     return api
 
 
 @pytest.fixture
 def stolen(owner: Client) -> str:
-    """What a service of the site knows: the access token of the owner."""
+    """What a service of the site knows: the owner's access token. A made-up token would be refused in any case."""
     return str(owner.cookies[SITE_ACCESS].value)
 
 

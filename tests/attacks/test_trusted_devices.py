@@ -73,6 +73,7 @@ class Owner:
 
 @pytest.fixture
 def owner(db: None, clock: Any) -> Owner:
+    """A user with an app and a trusted device. Without the app nobody is asked, and each device would seem trusted."""
     return Owner(clock)
 
 

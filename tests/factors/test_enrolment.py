@@ -44,6 +44,7 @@ def required(settings: Any) -> Any:
 
 @pytest.fixture
 def user(db: None) -> Any:
+    """A member of the staff. Of others no factor is required at first, so that a missing enrolment would pass."""
     return AdminFactory()
 
 
@@ -126,7 +127,7 @@ class TestByTheApi:
 class TestAPasskey:
     @pytest.fixture
     def client(self, user: Any, required: Any, clock: Any) -> Client:
-        """A browser in which the password was right, and either factor can be set up."""
+        """A browser after the right password, where both factors are offered. Otherwise no passkey would be taken."""
         required("staff", "factors.passkeys.PasskeyFactor", "factors.enrolment.PasskeyEnrolment")
         found = new_browser()
         assert sign_in(found, user).json()["offered"] == [NAME, "enrol_passkey"]

@@ -312,7 +312,7 @@ class TestACreation:
 class TestTheCounter:
     @pytest.fixture
     def key(self, signed_in):
-        """A security key that counts its uses, and was used once since it was created."""
+        """A security key that counts its uses, and was used once. From zero a counter could not go back."""
         found = Authenticator(counts=True, can_sync=False, is_synced=False)
         create(signed_in, found)
         assert sign_in(new_browser(), found).status_code == 200

@@ -16,13 +16,13 @@ FACTOR = "/api/auth/factor"
 
 @pytest.fixture
 def user(db):
-    """A user who may sign in at every entry point, the admin's included."""
+    """A user who may sign in at every entry point. The admin would refuse others, whatever they answer."""
     return AdminFactory()
 
 
 @pytest.fixture
 def secret(signed_in, clock):
-    """The secret of the user's app, one minute after it was set up."""
+    """The secret of the user's app, one minute after it was set up. At once its code would be refused as used."""
     secret, _ = set_up(signed_in, clock.now)
     RefreshToken.objects.all().delete()
     clock.forward(60)
@@ -31,7 +31,7 @@ def secret(signed_in, clock):
 
 @pytest.fixture
 def browser():
-    """A browser that has never been here."""
+    """A browser that has never been here. In another one, cookies of before could be what opens the session."""
     return new_browser()
 
 

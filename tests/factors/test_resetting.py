@@ -60,7 +60,7 @@ def helper(db: None, clock: Any) -> Any:
 
 @pytest.fixture
 def owner(clock: Any) -> Any:
-    """A user with an app, recovery codes, and a session."""
+    """A user with an app, recovery codes, and a session. Without one of them, a reset that leaves it would pass."""
     user = UserFactory()
     set_up(browser_of(user), clock.now)
     return user
@@ -68,7 +68,7 @@ def owner(clock: Any) -> Any:
 
 @pytest.fixture
 def boss(clock: Any) -> Any:
-    """A superuser with an app, which is to be reset."""
+    """A superuser with an app. With `owner` only, a reset that does not wait for a second person would go unnoticed."""
     user = AdminFactory()
     set_up(browser_of(user), clock.now)
     return user
@@ -189,7 +189,7 @@ class TestARecentSignIn:
 class TestASuperuser:
     @pytest.fixture
     def asked(self, boss: Any, helper: Any) -> Client:
-        """The browser of the member of the staff who has asked for it."""
+        """The browser of the member of the staff who asked for it. Without that there would be nothing to confirm."""
         browser = browser_of(helper)
         assert ask(browser, boss).status_code == 302
         assert not is_reset(boss)

@@ -72,7 +72,7 @@ class TestSettingUp:
 class TestACode:
     @pytest.fixture
     def secret(self, signed_in, clock):
-        """The secret of the user's app, one minute after it was set up."""
+        """The secret of the user's app, one minute after it was set up. At once its code would be refused as used."""
         secret, _ = set_up(signed_in, clock.now)
         clock.forward(60)
         return secret

@@ -50,6 +50,7 @@ class Keyring(KeyringBackend):
 
 @pytest.fixture
 def backend() -> Any:
+    """A keyring in memory. In the developer's own, what an earlier test run has left could hide a mistake."""
     before, found = keyring.get_keyring(), Keyring()
     keyring.set_keyring(found)
     yield found
@@ -58,6 +59,7 @@ def backend() -> Any:
 
 @pytest.fixture(params=["memory", "file", "keyring"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, backend: Keyring) -> Any:
+    """Each kind of store. With one of them, a store that loses or keeps what it should not would go unnoticed."""
     match request.param:
         case "memory":
             return MemoryStore()
