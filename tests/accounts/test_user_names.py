@@ -59,13 +59,21 @@ WAYS = pytest.mark.parametrize("enter", [sign_in, sign_in_on_the_page], ids=["AP
 
 class TestASignIn:
     @WAYS
-    @pytest.mark.parametrize("name", ["ada", ADDRESS, "ADA@Example.org", "ａda@example.org"])
+    @pytest.mark.parametrize(
+        "name",
+        ["ada", ADDRESS, "ADA@Example.org", "ａda@example.org"],
+        ids=["the name", "the address", "the address in capitals", "the address with a wide letter"],
+    )
     def test_takes_the_user_name_or_the_address_in_any_spelling(self, api, ada, enter, name):
         assert enter(api, name) == 200
         assert RefreshToken.objects.get().user == ada
 
     @WAYS
-    @pytest.mark.parametrize("name", ["ad", "adA", "ada@example.com", "mıke@example.org", "a_a@example.org", "%"])
+    @pytest.mark.parametrize(
+        "name",
+        ["ad", "adA", "ada@example.com", "mıke@example.org", "a_a@example.org", "%"],
+        ids=["a part of it", "another case", "another domain", "a dotless i", "an underscore", "a per cent sign"],
+    )
     def test_takes_no_other_name(self, api, ada, enter, name):
         UserFactory(username="mike", email="mike@example.org")
         assert enter(api, name) == 401

@@ -87,7 +87,7 @@ WAYS: dict[str, Callable[[str], tuple[Client, dict[str, str]]]] = {
     "as a cookie, on the way to a page": lambda text: (new_browser({SITE_ACCESS: text}), dict(TO_A_PAGE)),
 }
 ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-ENDPOINTS = [route for route in routes(get_resolver("config.urls")) if route.startswith("api/auth/")]
+ENDPOINTS = sorted({route for route in routes(get_resolver("config.urls")) if route.startswith("api/auth/")})
 BODY = {
     "password": PASSWORD,
     "current_password": PASSWORD,
