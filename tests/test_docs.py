@@ -57,6 +57,11 @@ def test_every_table_that_can_be_made_is_on_one_page():
         ("contrib", "### `tokens.contrib.hijack`"),
         ("models", "| `since` | InstantField | last refreshed |"),
     ],
+    ids=[
+        *("a setting", "a setting without a default", "a throttle", "the answers of an operation", "a field"),
+        *("a problem", "an option of a command", "a check", "an event", "a reason", "a metric", "a context manager"),
+        *("a signal", "a function", "an async function", "an integration", "a field of a model"),
+    ],
 )
 def test_a_table_says_what_the_code_says(table, row):
     assert row in TABLES[table]()

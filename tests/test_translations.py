@@ -101,13 +101,17 @@ def test_every_problem_is_translated():
 
 IN_GERMAN, IN_ENGLISH = ("de", "Melden Sie sich zuerst an."), ("en", "Sign in first.")
 LANGUAGES = {
-    "de": IN_GERMAN,
-    "de-CH, en;q=0.5": IN_GERMAN,
-    **dict.fromkeys(("en-GB, de;q=0.5", "fr", "", "*", "x" * 10_000), IN_ENGLISH),
+    "German": ("de", IN_GERMAN),
+    "Swiss German before English": ("de-CH, en;q=0.5", IN_GERMAN),
+    "British English before German": ("en-GB, de;q=0.5", IN_ENGLISH),
+    "one without a catalogue": ("fr", IN_ENGLISH),
+    "none": ("", IN_ENGLISH),
+    "any": ("*", IN_ENGLISH),
+    "a long text": ("x" * 10_000, IN_ENGLISH),
 }
 
 
-@pytest.mark.parametrize(("accepted", "expected"), LANGUAGES.items(), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("accepted", "expected"), LANGUAGES.values(), ids=LANGUAGES)
 def test_a_problem_has_the_clients_language(api, accepted, expected):
     response = api.get("/api/auth/me", headers={"Accept-Language": accepted})
     problem = response.json()
@@ -148,7 +152,11 @@ def test_an_error_page_is_in_german(api):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("agent", "name"), [(FIREFOX, "Firefox auf Windows"), ("", "Unbekanntes Gerät")])
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [(FIREFOX, "Firefox auf Windows"), ("", "Unbekanntes Gerät")],
+    ids=["a browser", "an unknown one"],
+)
 def test_a_device_is_named_in_the_language_of_the_sign_in(user, agent, name):
     assert login(Client(headers={"User-Agent": agent, **GERMAN}), user)["session"]["device"] == {"name": name}
 

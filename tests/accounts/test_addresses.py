@@ -48,13 +48,13 @@ def whom(spelling) -> User | None:
 
 @pytest.fixture
 def ada(db) -> User:
-    """The account of ADDRESS."""
+    """The account of ADDRESS. Without it each spelling is free, and one that is not recognised would go unnoticed."""
     return UserFactory(email=ADDRESS)
 
 
 @pytest.fixture
 def streets(db) -> list[User]:
-    """Two accounts of one address, as a site can have them that was there before the table."""
+    """Two accounts of one address, as older sites can have them. With one, a choice between them would go unnoticed."""
     users = [written_by_sql(STREET), written_by_sql(WIDE_STREET)]
     call_command("canonical_addresses", stdout=StringIO())
     return users

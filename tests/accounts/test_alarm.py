@@ -38,7 +38,7 @@ def thief(signed_in) -> Client:
 
 @pytest.fixture
 def token(user, clock) -> str:
-    """The token of the link in a notice."""
+    """The token of the link in a notice. A link for another purpose would end nothing in any case."""
     return link_token(Purpose.ALARM, user)
 
 

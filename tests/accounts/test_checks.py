@@ -20,7 +20,7 @@ LOGIN = path("accounts/login/", HttpResponse)
 
 @pytest.fixture
 def found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Returns the ids of the messages about accounts in a project with these URLs."""
+    """Returns the ids of the messages about accounts in a project with these URLs. Our own would lead to none."""
 
     def ids(*urls: Any) -> list[str | None]:
         project = ModuleType("urls_of_a_project")
@@ -55,17 +55,17 @@ def test_each_forgotten_url_is_named(urls, ids, found):
     assert found(*urls) == ids
 
 
-@pytest.mark.parametrize(
-    ("value", "ids"),
-    [
-        ("/accounts/login/", ["accounts.W053"]),
-        ("no-such-name", ["accounts.W053"]),
-        ("sign-in", []),
-        ("/sign-in?from=here", []),
-        ("https://login.example.org/", []),
-        ("//login.example.org/", []),
-    ],
-)
+LOGIN_URLS = {
+    "a path without a view": ("/accounts/login/", ["accounts.W053"]),
+    "a name without a view": ("no-such-name", ["accounts.W053"]),
+    "the name of a view": ("sign-in", []),
+    "the path of a view, with a query": ("/sign-in?from=here", []),
+    "another site": ("https://login.example.org/", []),
+    "another site, without a scheme": ("//login.example.org/", []),
+}
+
+
+@pytest.mark.parametrize(("value", "ids"), LOGIN_URLS.values(), ids=LOGIN_URLS)
 def test_a_login_url_that_leads_nowhere_is_named(value, ids, found, settings):
     settings.LOGIN_URL = value
     assert found(API, PAGES, TOKENS) == ids

@@ -36,7 +36,7 @@ OTHERS = {"email": ADDRESS, "password": "what a stranger has chosen"}
 
 @pytest.fixture
 def token(clock) -> str:
-    """The token of the link to a registration of ADDRESS with PASSWORD."""
+    """The token of the link to a registration of ADDRESS with PASSWORD. Others would be refused in any case."""
     return make(Purpose.REGISTRATION, pending(ADDRESS).pk)
 
 

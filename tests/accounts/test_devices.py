@@ -18,6 +18,16 @@ from tokens.service.devices import MAX_NAME
 pytestmark = pytest.mark.django_db
 
 OTHERS, OLD_NAME = "/sessions/end-others", "Old laptop"
+INVALID_NAMES = {
+    "none": "",
+    "only blanks": "   ",
+    "too long": "x" * (MAX_NAME + 1),
+    "an escape": "a\x1bb",
+    "a NUL": "a\x00b",
+    "a line break": "a\nb",
+    "a line break of Latin-1": "a\x85b",
+    "only a control character": "\x7f",
+}
 
 
 @pytest.fixture
@@ -101,7 +111,7 @@ class TestNamingADevice:
         assert rename(signed_in, own, "Desk").status_code == 302
         assert name_of(own) == "Desk"
 
-    @pytest.mark.parametrize("name", ["", "   ", "x" * (MAX_NAME + 1), "a\x1bb", "a\x00b", "a\nb", "a\x85b", "\x7f"])
+    @pytest.mark.parametrize("name", INVALID_NAMES.values(), ids=INVALID_NAMES)
     def test_an_invalid_name_is_reported_beside_the_field(self, signed_in, elsewhere, name):
         response = rename(signed_in, elsewhere, name)
         html = text(response)

@@ -47,7 +47,7 @@ class TestAChange:
 
 
 class TestATakenAddress:
-    @pytest.mark.parametrize("is_active", [True, False])
+    @pytest.mark.parametrize("is_active", [True, False], ids=["by an active user", "by an inactive user"])
     def test_gets_the_same_response_and_no_link_that_changes_anything(
         self, signed_in, send, user, is_active, hashed, mailoutbox
     ):
@@ -80,7 +80,11 @@ class TestATakenAddress:
         assert User.objects.get() == user
 
 
-@pytest.mark.parametrize("data", [{}, {"email": ""}, {"email": "no address"}, {"email": f"{NEW}\nCc: a@b.example"}])
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"email": ""}, {"email": "no address"}, {"email": f"{NEW}\nCc: a@b.example"}],
+    ids=["no field", "an empty one", "a text that is no address", "an address with a mail header"],
+)
 def test_without_a_valid_address_no_mail_is_sent(signed_in, send, mailoutbox, data):
     assert outcome(send(signed_in, PATH, data)) == "400 invalid email"
     assert not mailoutbox
@@ -168,7 +172,7 @@ class TestTheSessionThatAskedForIt:
 class TestAChangeByStaff:
     @pytest.fixture
     def change(self, user, another, django_capture_on_commit_callbacks):
-        """Saves the page of the user in the admin with another address, and returns the member of the staff."""
+        """Saves another address in the admin, and returns the superuser. A save by the test would skip the page."""
 
         def save(email):
             staff, browser = AdminFactory(), another()

@@ -31,7 +31,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(person: Any, clock: Any) -> Client:
-    """The browser of that person, who signed in so long ago that changes of the account need a factor."""
+    """The person's browser, some time after the sign-in. Just after it no change would ask for a code."""
     client = signed_in_by_session(person)
     clock.forward(1000)
     client.get("/api/auth/me")
@@ -89,7 +89,20 @@ def test_is_good_in_its_own_session_only(browser, person, mailoutbox):
     assert_problem(post(signed_in_by_session(UserFactory(password=None)), AGAIN, given), 401, "invalid_credentials")
 
 
-@pytest.mark.parametrize("answer", ["", "00000000", 12345678, None, ["1"], {"a": 1}, "٠" * 8, "\x00" * 8, "9" * 5000])
+ANSWERS = {
+    "an empty text": "",
+    "a wrong code": "00000000",
+    "a number": 12345678,
+    "null": None,
+    "a list": ["1"],
+    "an object": {"a": 1},
+    "digits of another script": "٠" * 8,
+    "NULs": "\x00" * 8,
+    "a long text": "9" * 5000,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_another_answer_is_refused(browser, answer, mailoutbox):
     code(browser, mailoutbox)
     assert post(browser, AGAIN, {**SEND, "answer": answer}).status_code in {400, 401}

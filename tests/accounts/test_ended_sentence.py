@@ -51,7 +51,7 @@ CAUSES = {
 
 @pytest.fixture(params=CAUSES.values(), ids=CAUSES)
 def ended(request, clock, signed_in, user) -> Client:
-    """A browser whose session has ended, and whose access token has expired."""
+    """A browser whose session has ended, and whose access token has expired. One of the causes could lack the text."""
     request.param(signed_in, user)
     clock.forward(700)
     return signed_in

@@ -100,7 +100,7 @@ ADMIN = {
 }
 
 
-@pytest.mark.parametrize("sessions", ADMIN)
+@pytest.mark.parametrize("sessions", ADMIN, ids=["one session", "two sessions"])
 def test_the_admin_is_german_in_singular_and_plural(german, another, user, sessions):
     for _ in range(sessions):
         login(another(), user)

@@ -22,6 +22,14 @@ from tokens.models import RefreshToken
 pytestmark = pytest.mark.django_db
 
 NEW = "new@example.org"
+NONSENSE = {
+    "a letter": "x",
+    "three parts": "a.b.c",
+    "only dots": "....",
+    "letters with accents": "é.ü.ß",
+    "the form of a token": "W10.1xYzA2.AAAA",
+    "a long text": "x" * 1024,
+}
 LIFETIMES = {Purpose.REGISTRATION: DAY, Purpose.EMAIL_CHANGE: DAY, Purpose.PASSWORD_RESET: HOUR}
 CHANGES = [Purpose.EMAIL_CHANGE, Purpose.PASSWORD_RESET]
 OTHERS = {
@@ -41,6 +49,7 @@ def owner(purpose, clock) -> User | Registration:
 
 @pytest.fixture
 def token(purpose, owner) -> str:
+    """A valid token for the purpose. An invalid one would be refused for another reason than the tested one."""
     if purpose is Purpose.REGISTRATION:
         return make(Purpose.REGISTRATION, owner.pk)
     return link_token(purpose, owner, NEW if purpose is Purpose.EMAIL_CHANGE else "")
@@ -85,14 +94,14 @@ class TestALink:
         with pytest.raises(InvalidLink):
             read(token, purpose)
 
-    @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45])
+    @pytest.mark.parametrize("place", [0, 5, 10, -1, -20, -30, -45], ids="at place {}".format)
     def test_is_invalid_if_a_character_is_changed(self, api, purpose, token, place):
         letters = list(token)
         # The last character of a signature has spare bits: "A" and "B" may mean the same there, "A" and "z" do not.
         letters[place] = "A" if letters[place] not in "ABCD" else "z"
         assert_rejected(api, purpose, "".join(letters))
 
-    @pytest.mark.parametrize("nonsense", ["x", "a.b.c", "....", "é.ü.ß", "W10.1xYzA2.AAAA", "x" * 1024])
+    @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
     def test_that_is_nonsense_is_rejected_without_a_query(self, api, purpose, nonsense, django_assert_num_queries):
         with django_assert_num_queries(0):
             assert use(api, purpose, nonsense) == "400 invalid_token"

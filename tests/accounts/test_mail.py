@@ -52,7 +52,7 @@ def html_of(message) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryMail:
-    @pytest.mark.parametrize("hours", [1, 72])
+    @pytest.mark.parametrize("hours", [1, 72], ids=["one hour", "several hours"])
     def test_it_has_a_subject_of_one_line_and_says_which_site_sent_it(self, name, hours):
         message = mail.compose(name, "a@example.org", **CONTEXT, hours=hours)
         assert re.fullmatch(r"[A-Z][^\n]{5,60}", message.subject)
@@ -230,7 +230,11 @@ def test_the_email_url_sets_where_mail_is_sent(url):
     assert (backend, options) == URLS[url]
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "http://mail.example.org", "smtp://host:port"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "nonsense", "http://mail.example.org", "smtp://host:port"],
+    ids=["an empty one", "no URL", "another scheme", "a port that is no number"],
+)
 def test_an_email_url_that_cannot_be_read_is_rejected_with_an_example(url):
     with pytest.raises(ImproperlyConfigured, match=r"EMAIL_URL cannot be read\. Write smtp"):
         mail_settings(url)

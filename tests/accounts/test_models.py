@@ -33,7 +33,7 @@ class TestAnAddress:
         assert User.objects.get_by_natural_key(spelling) == user
         assert authenticate(username=spelling, password=PASSWORD) == user
 
-    @pytest.mark.parametrize("address", ["", None])
+    @pytest.mark.parametrize("address", ["", None], ids=["an empty one", "none"])
     def test_is_required(self, address):
         with pytest.raises(ValueError, match="needs an e-mail address"):
             User.objects.create_user(address, PASSWORD)
@@ -92,7 +92,7 @@ class TestAnUpdate:
         User.objects.filter(is_active=True).update(is_active=False)
         assert {signal["instance"].pk for signal in signals} == {user.pk for user in users}
 
-    @pytest.mark.parametrize("is_active", [True, False])
+    @pytest.mark.parametrize("is_active", [True, False], ids=["activated", "deactivated"])
     def test_loads_only_users_who_change(self, signals, is_active):
         changed, other = UserFactory(is_active=not is_active), UserFactory(is_active=is_active)
         signals.clear()

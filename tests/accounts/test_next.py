@@ -88,7 +88,11 @@ def test_without_a_session_the_page_that_asks_for_the_password_leads_to_the_sign
     assert leads_to(api.get("/sign-in/again", {"next": given}, secure=True)) == f"/sign-in?next={kept}"
 
 
-@pytest.mark.parametrize(("given", "kept"), [("http://testserver/a", "http://testserver/a"), ("http://evil.test/", "")])
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("http://testserver/a", "http://testserver/a"), ("http://evil.test/", "")],
+    ids=["its own page", "another site"],
+)
 def test_a_site_without_https_leads_to_its_own_pages(rf, settings, given, kept):
     settings.ORIGIN = "http://testserver"
     view = OwnSite()

@@ -27,7 +27,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(person: Any, clock: Any) -> Client:
-    """The browser of that person, who signed in so long ago that changes of the account need a factor."""
+    """The person's browser, some time after the sign-in. Just after it no change would ask for a factor."""
     client = signed_in_by_session(person)
     clock.forward(1000)
     client.get("/api/auth/me")
@@ -56,7 +56,11 @@ class TestByTheApi:
         assert len({answer.content for answer in answers}) == 1
         assert RefreshToken.objects.values().get() == before
 
-    @pytest.mark.parametrize("given", [{"answer": "1"}, {}, {"method": 1, "answer": "1"}])
+    @pytest.mark.parametrize(
+        "given",
+        [{"answer": "1"}, {}, {"method": 1, "answer": "1"}],
+        ids=["no method", "nothing", "a number as the method"],
+    )
     def test_a_body_without_a_whole_answer_is_not_valid(self, browser, given):
         assert_problem(post(browser, AGAIN, given), 400, "invalid")
 

@@ -49,7 +49,7 @@ class TestRegistering:
         assert (asked.user, asked.reason, asked.user_agent) == (None, "new address", FIREFOX)
         assert confirmed.user == user
 
-    @pytest.mark.parametrize("is_active", [True, False])
+    @pytest.mark.parametrize("is_active", [True, False], ids=["active", "inactive"])
     def test_an_existing_account_is_not_changed_and_its_owner_gets_a_mail(self, api, mailoutbox, is_active):
         user = UserFactory(email=ADDRESS, is_active=is_active)
         ask(api, "register", NEWER)

@@ -76,7 +76,7 @@ def test_a_new_user_and_a_copy_are_saved_completely(user):
 class TestAPasswordSetByStaff:
     @pytest.fixture
     def set_by(self, django_capture_on_commit_callbacks):
-        """Sets a password on the page of the admin, and returns the member of the staff."""
+        """Sets a password in the admin, and returns the response. A password that the test sets would skip the page."""
 
         def submit(staff, user, password2=NEW_PASSWORD):
             browser = Client()

@@ -73,11 +73,13 @@ def project(settings: Any) -> Any:
 
 @pytest.fixture
 def browser() -> Client:
+    """A browser in which nobody has signed in. A session of before would hide that a step is missing."""
     return Client(headers={"User-Agent": FIREFOX, "Accept": "text/html"})
 
 
 @pytest.fixture
 def owner() -> Any:
+    """A user with a password. Without one nobody would come to the second step, and no template would be seen."""
     return UserFactory()
 
 
@@ -94,6 +96,7 @@ def sign_in(browser: Client, user: Any, path: str = "/sign-in", **more: str) -> 
 class TestTheSecondStep:
     @pytest.fixture(autouse=True)
     def policy(self, project: Any) -> None:
+        """Asks for a second factor. Without it the password would open a session, and no template would be seen."""
         project(SIGN_IN_POLICY=f"{__name__}.two_factors")
 
     def test_shows_the_factor_s_template_and_no_field_to_type_in(self, browser, owner):
@@ -153,7 +156,7 @@ class TestThePageToSignIn:
 class TestFormsThatAskForAFactor:
     @pytest.fixture
     def signed_in(self, browser: Client, keyholder: Any, clock: Any) -> Client:
-        """A browser whose sign-in is not recent any more."""
+        """A browser whose sign-in is not recent any more. After a recent one no form would ask for a factor."""
         browser.force_login(keyholder)
         browser.get("/devices")
         clock.forward(1000)

@@ -26,7 +26,7 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"')
 
 @pytest.fixture
 def browser() -> Client:
-    """A browser that has not signed in."""
+    """A browser that has not signed in. After a sign-in the page would lead on without a question."""
     return Client(headers={"User-Agent": FIREFOX, "Accept": "text/html"})
 
 
@@ -91,7 +91,7 @@ def test_another_factor_can_be_chosen(browser, owner):
     assert 'name="method" value="question"' in browser.get(f"{PAGE}?method=question").text
 
 
-@pytest.mark.parametrize("remember", ["on", ""])
+@pytest.mark.parametrize("remember", ["on", ""], ids=["remembered", "not remembered"])
 def test_the_session_is_remembered_as_the_first_page_has_asked(browser, owner, remember):
     begin(browser, owner, **({"remember": remember} if remember else {}))
     assert answer(browser).status_code == 302

@@ -55,7 +55,11 @@ class TestGivingThePasswordAgain:
         stale.get("/")
         assert set(give(stale).cookies) == {ACCESS}
 
-    @pytest.mark.parametrize("password", ["wrong", "", "x" * 10_000, PASSWORD + "\0", "the password of another user"])
+    @pytest.mark.parametrize(
+        "password",
+        ["wrong", "", "x" * 10_000, PASSWORD + "\0", "the password of another user"],
+        ids=["another one", "none", "a long one", "the right one and a NUL", "that of another user"],
+    )
     def test_a_wrong_password_is_an_error_of_the_form_and_changes_nothing(self, stale, password):
         UserFactory(password="the password of another user")
         response = give(stale, password, next=DELETE)

@@ -33,6 +33,7 @@ class Person:
 
 @pytest.fixture
 def person(signed_in, user, clock):
+    """A user with an app. Without the app, a change that takes the password for enough would go unnoticed."""
     return Person(signed_in, user, clock)
 
 

@@ -41,7 +41,7 @@ def ada(db):
 
 @pytest.fixture
 def two(db):
-    """Two users who share an address, which Django's own model allows."""
+    """Two users of one address, which Django's own model allows. With one, a sign-in of the first match would pass."""
     return [UserFactory(username="first", email=SHARED), UserFactory(username="second", email=SHARED.upper())]
 
 
@@ -59,13 +59,21 @@ WAYS = pytest.mark.parametrize("enter", [sign_in, sign_in_on_the_page], ids=["AP
 
 class TestASignIn:
     @WAYS
-    @pytest.mark.parametrize("name", ["ada", ADDRESS, "ADA@Example.org", "ａda@example.org"])
+    @pytest.mark.parametrize(
+        "name",
+        ["ada", ADDRESS, "ADA@Example.org", "ａda@example.org"],
+        ids=["the name", "the address", "the address in capitals", "the address with a wide letter"],
+    )
     def test_takes_the_user_name_or_the_address_in_any_spelling(self, api, ada, enter, name):
         assert enter(api, name) == 200
         assert RefreshToken.objects.get().user == ada
 
     @WAYS
-    @pytest.mark.parametrize("name", ["ad", "adA", "ada@example.com", "mıke@example.org", "a_a@example.org", "%"])
+    @pytest.mark.parametrize(
+        "name",
+        ["ad", "adA", "ada@example.com", "mıke@example.org", "a_a@example.org", "%"],
+        ids=["a part of it", "another case", "another domain", "a dotless i", "an underscore", "a per cent sign"],
+    )
     def test_takes_no_other_name(self, api, ada, enter, name):
         UserFactory(username="mike", email="mike@example.org")
         assert enter(api, name) == 401
@@ -154,7 +162,11 @@ class TestARegistration:
         user = User.objects.get()
         assert (user.username, user.email, user.check_password(PASSWORD)) == ("ada", ADDRESS, True)
 
-    @pytest.mark.parametrize("name", ["", "with a blank", "x" * 151, "eve@example.org", "a\0b"])
+    @pytest.mark.parametrize(
+        "name",
+        ["", "with a blank", "x" * 151, "eve@example.org", "a\0b"],
+        ids=["none", "a blank", "too long", "an address of somebody else", "a NUL"],
+    )
     def test_refuses_a_name_that_is_not_valid_or_an_address_of_somebody_else(self, api, send, name):
         assert outcome(send(api, "register", ADA | {"username": name})) == "400 invalid username"
         assert not Registration.objects.exists()
@@ -219,7 +231,7 @@ class TestANewAddress:
 
 
 class TestTheAdmin:
-    @pytest.mark.parametrize("may", [True, False])
+    @pytest.mark.parametrize("may", [True, False], ids=["by a superuser", "not by any other member of the staff"])
     def test_revokes_all_sessions_from_the_page_of_djangos_own_user_admin(self, api, another, ada, may):
         boss = AdminFactory(is_superuser=may)
         login(api, boss)

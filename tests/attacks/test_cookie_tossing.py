@@ -142,7 +142,7 @@ class TestDjangosOwnCookies:
     """
 
     @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
-    @pytest.mark.parametrize("blank", BLANKS, ids=ascii)
+    @pytest.mark.parametrize("blank", BLANKS, ids=lambda blank: f"the bytes {blank.hex(' ')}")
     def test_are_read_by_their_very_names(self, read, blank):
         own = b"__Host-csrf=own; timezone=Europe/Berlin; odd"
         for name in (blank + b"__Host-csrf", b"__Host-csrf" + blank, blank + b"__Host-csrf" + blank):
@@ -152,7 +152,9 @@ class TestDjangosOwnCookies:
                 assert read(header) == {"__Host-csrf": "own", "timezone": "Europe/Berlin", "": "odd"}
 
     @pytest.mark.parametrize("read", [by_wsgi, by_asgi])
-    @pytest.mark.parametrize("value", ["ümlaut", "\u2000", "\x7f", '"quoted"'], ids=ascii)
+    @pytest.mark.parametrize(
+        "value", ["ümlaut", "\u2000", "\x7f", '"quoted"'], ids=["a letter", "a space", "DEL", "quotes"]
+    )
     def test_are_read_next_to_a_cookie_with_any_value(self, read, value):
         assert set(read(f"theme={value}; __Host-csrf=own".encode())) == {"theme", "__Host-csrf"}
 
@@ -181,15 +183,15 @@ class TestDjangosOwnCookies:
         answer = Client(enforce_csrf_checks=True).post("/sign-in", data, headers=headers, secure=True)
         assert answer.status_code == (403 if is_ours else 302)
 
-    ELSEWHERE = [
-        {"Origin": "https://sibling.testserver", "Sec-Fetch-Site": "same-site"},
-        {"Origin": "https://sibling.testserver"},
-        {"Origin": "null"},
-        {"Referer": "https://sibling.testserver/"},
-        {},
-    ]
+    ELSEWHERE = {
+        "today's browser": {"Origin": "https://sibling.testserver", "Sec-Fetch-Site": "same-site"},
+        "an older browser": {"Origin": "https://sibling.testserver"},
+        "a page without an origin": {"Origin": "null"},
+        "a browser that sends no origin": {"Referer": "https://sibling.testserver/"},
+        "a browser that sends neither": {},
+    }
 
-    @pytest.mark.parametrize("sender", ELSEWHERE, ids=str)
+    @pytest.mark.parametrize("sender", ELSEWHERE.values(), ids=ELSEWHERE)
     def test_a_form_of_a_sibling_host_is_rejected_even_with_a_csrf_cookie_of_the_exact_name(
         self, is_ours, form, sender
     ):

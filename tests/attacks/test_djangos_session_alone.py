@@ -56,7 +56,11 @@ class TestOverHttp:
         assert (answer.json()["pk"], set_by(answer)) == (None, set())
         assert is_unharmed(client, user)
 
-    @pytest.mark.parametrize(("is_secure_cookie", "is_https"), [(True, False), (True, True), (False, True)])
+    @pytest.mark.parametrize(
+        ("is_secure_cookie", "is_https"),
+        [(True, False), (True, True), (False, True)],
+        ids=["a secure cookie over HTTP", "a secure cookie over HTTPS", "another cookie over HTTPS"],
+    )
     def test_a_copy_is_reported_where_browsers_would_send_both(self, user, clock, settings, is_secure_cookie, is_https):
         settings.SESSION_COOKIE_SECURE = is_secure_cookie
         client = refreshed(user, clock)
@@ -88,11 +92,12 @@ class TestASessionFromAHeader:
 
     @pytest.fixture
     def key(self, clock: Any, user: Any) -> str:
+        """The key of a session that is signed in. With an unknown key the requests would be those of a stranger."""
         client = Client()
         client.force_login(user)
         return str(client.cookies[SESSION].value)
 
-    @pytest.mark.parametrize("later", [0, EXPIRED])
+    @pytest.mark.parametrize("later", [0, EXPIRED], ids=["at once", "after the access token has expired"])
     def test_is_not_refreshed(self, key, clock, later):
         clock.forward(later)
         answer = post(Client(), "/api/auth/refresh", {}, **{"X-Session": key})

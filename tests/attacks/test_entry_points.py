@@ -200,7 +200,7 @@ CHANGED = {
 
 @pytest.fixture
 def staff(transactional_db: None) -> Any:
-    """A user who may sign in by every entry point, the admin's included."""
+    """A user who may sign in by every entry point. The admin would refuse others, whatever has changed."""
     return UserFactory(is_staff=True)
 
 

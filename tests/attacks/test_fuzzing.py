@@ -64,7 +64,9 @@ def fuzz(good: str, loads: Callable[[str], Any], refusal: type[Exception], times
     assert refused > times * 0.9
 
 
-@pytest.mark.parametrize("times", [SHORT, pytest.param(LONG, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "times", [SHORT, pytest.param(LONG, marks=pytest.mark.exhaustive)], ids=["in the default run", "at length"]
+)
 def test_a_changed_refresh_token_is_rejected(times):
     def load(text: str) -> Any:
         return refresh_tokens.loads(text, RING.mac_keys)
@@ -72,7 +74,11 @@ def test_a_changed_refresh_token_is_rejected(times):
     fuzz(GOOD_REFRESH, load, refresh_tokens.InvalidRefreshToken, times)
 
 
-@pytest.mark.parametrize("times", [SHORT // 4, pytest.param(LONG // 3, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "times",
+    [SHORT // 4, pytest.param(LONG // 3, marks=pytest.mark.exhaustive)],
+    ids=["in the default run", "at length"],
+)
 def test_a_changed_access_token_is_rejected(times):
     def load(text: str) -> Any:
         return codec().loads(text, datetime.now(UTC))

@@ -38,7 +38,7 @@ each_visit = pytest.mark.parametrize("visit", VISITS.values(), ids=VISITS)
 
 @pytest.fixture
 def target(db: None) -> Any:
-    """A user whose password the staff may change in the admin."""
+    """A user whose password the staff may change. Without one, a thief who gets into the admin would go unnoticed."""
     return UserFactory()
 
 

@@ -140,7 +140,7 @@ class TestSigningOutOfAnImpersonation:
 
     @pytest.fixture
     def own(self, actor: Any) -> RefreshToken:
-        """The session in which the actor has begun it."""
+        """The session in which the actor has begun it. Without it, a sign-out that ends this one too would pass."""
         return RefreshToken.objects.get(actor=None)
 
     @pytest.mark.parametrize("sign_out", SIGN_OUTS.values(), ids=SIGN_OUTS)

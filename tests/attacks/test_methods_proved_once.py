@@ -22,12 +22,14 @@ BY_COROUTINE = f"{methods_urls.__name__}.ByCoroutine"
 
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
+    """Has backends for passwords and for passkeys. With one of them, the other kind could be proved twice unnoticed."""
     settings.TOKENS = INTROSPECTION
     settings.AUTHENTICATION_BACKENDS = [OURS, PASSKEYS]
 
 
 @pytest.fixture
 def browser() -> Client:
+    """A browser without a session. With one, the methods could be those of the sign-in before."""
     return new_browser()
 
 

@@ -28,7 +28,9 @@ def test_in_djangos_session_cookie_is_no_error_of_the_server(settings: Any, engi
     assert response.status_code < 500
 
 
-@pytest.mark.parametrize("cookies", [["a=1", f"{SESSION}={NUL}"], [f"{SESSION}={NUL}", "a=1"]])
+@pytest.mark.parametrize(
+    "cookies", [["a=1", f"{SESSION}={NUL}"], [f"{SESSION}={NUL}", "a=1"]], ids=["the last", "the first"]
+)
 def test_in_one_of_several_headers_is_none_either(settings, cookies):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
     assert answer("/probe/who", cookies).status_code == 200

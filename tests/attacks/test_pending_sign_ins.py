@@ -56,6 +56,7 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def owner(db: None) -> Any:
+    """A user with a password. Without one no sign-in would be pending, and each answer would be refused anyway."""
     return UserFactory()
 
 
@@ -146,7 +147,7 @@ def test_any_text_is_a_wrong_answer(owner, text, method, settings):
     assert post(browser, "/api/auth/reauthenticate", {"method": method, "answer": text}).status_code in {400, 401}
 
 
-@pytest.mark.parametrize("depth", [300, 900, 985, 1500, 9000, 30000])
+@pytest.mark.parametrize("depth", [300, 900, 985, 1500, 9000, 30000], ids="{} levels".format)
 def test_any_depth_is_a_wrong_answer(owner, depth):
     browser = new_browser()
     text = begin(browser, owner)
@@ -171,7 +172,7 @@ def test_guesses_in_a_stolen_session_leave_a_trace(owner, method):
 
 @pytest.fixture
 def person(settings: Any, throttled: Any) -> Any:
-    """A user who has nothing but codes by mail."""
+    """A user who has nothing but codes by mail. To a user with a password no code would be sent."""
     settings.TOKENS = {"FACTORS": ["tokens.web.factors.Password", "accounts.factors.EmailCode"]}
     throttled(reset_account="2/h")
     return UserFactory(password=None)

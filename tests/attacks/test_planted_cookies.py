@@ -42,7 +42,7 @@ def old_attacker(writes, another) -> Client:
 
 @pytest.fixture
 def attacker(another) -> Client:
-    """An attacker who signed in after that."""
+    """An attacker who signed in after that. With `old_attacker` only, a rule that accepts every old name would pass."""
     browser = another()
     login(browser, UserFactory(email="attacker@example.org"), remember=True)
     return browser
@@ -129,7 +129,7 @@ class TestTheOldDeviceName:
 
 @pytest.fixture
 def owner(writes, api, user) -> Client:
-    """A browser with a session in mode ``scoped``."""
+    """A browser in mode ``scoped``. In mode ``cookie`` no sibling host can set a cookie of the same name."""
     writes(True, MODES=["scoped"])
     login(api, user)
     return api
@@ -147,6 +147,7 @@ class TestASiblingHostInModeScoped:
 
     @pytest.fixture
     def tossed(self, owner, attacker) -> tuple[str, str]:
+        """The refresh cookie of the attacker's own session. A token that is not valid would be refused in any case."""
         return cookie_of(attacker, SCOPED_REFRESH)
 
     @pytest.mark.parametrize("method_and_path", [("POST", REFRESH_PATH), ("GET", ME)], ids=["refresh", "me"])

@@ -22,6 +22,7 @@ FROM_ELSEWHERE = {**FROM_HERE, "Sec-Fetch-Site": "cross-site"}
 
 @pytest.fixture(autouse=True)
 def _offered(settings: Any) -> None:
+    """Offers to bind sessions. Without it no header would be sent, and a thief would have nothing to read."""
     settings.TOKENS = OFFERED
 
 
@@ -33,7 +34,7 @@ def owner(api: Client, user: Any, clock: Any) -> Device:
 
 @pytest.fixture
 def thief(owner: Device, another: Callable[[], Client]) -> Device:
-    """Another client, which has read the header of the response to the sign-in."""
+    """Another client, which has read the header of the sign-in. Without the header its requests would fail anyway."""
     return Device(another(), key=a_key(), sid=owner.sid, offer=owner.offer)
 
 
@@ -86,6 +87,7 @@ class TestABrowserWhoseRegistrationHadNoCookies:
 
     @pytest.fixture
     def refused(self, owner: Device, another: Callable[[], Client]) -> Device:
+        """The owner after that registration, with the cookie of the answer. Without it no offer would be due again."""
         kept, owner.browser = owner.browser, another()
         answer = owner.register()
         assert answer.status_code == 401

@@ -52,7 +52,7 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def require(settings: Any) -> Callable[..., None]:
-    """A function that requires a factor of the staff from now on."""
+    """A function that requires a factor of the staff. Before its call a control can show that a sign-in works."""
 
     def given(whom: str = "staff", **more: Any) -> None:
         settings.TOKENS = {**settings.TOKENS, "REQUIRED_FACTORS": whom, **more}
@@ -62,12 +62,13 @@ def require(settings: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def owner(db: None) -> Any:
+    """A member of the staff. Of anybody else no factor is required, and each session would be right."""
     return AdminFactory()
 
 
 @pytest.fixture
 def browser(owner: Any, clock: Any) -> Client:
-    """A browser that the owner has signed in by a password, before a factor was required."""
+    """A browser in which the owner signed in before that. Without it no older session would be tested."""
     found = new_browser()
     login(found, owner)
     clock.forward(STILL_TIME)

@@ -48,14 +48,14 @@ def _on(settings: Any) -> None:
 
 @pytest.fixture
 def owner(clock: Any, api: Client, user: Any) -> Client:
-    """The browser of a user who is signed in in mode ``subdomain``. All hosts of the site see its access cookie."""
+    """The user's browser in mode ``subdomain``. In other modes no other host would see the access cookie."""
     login(api, user, mode="subdomain")
     return api
 
 
 @pytest.fixture
 def stolen(owner: Client) -> str:
-    """What a service of the site knows: the access token of the owner."""
+    """What a service of the site knows: the owner's access token. A made-up token would be refused in any case."""
     return str(owner.cookies[SITE_ACCESS].value)
 
 
@@ -87,7 +87,7 @@ WAYS: dict[str, Callable[[str], tuple[Client, dict[str, str]]]] = {
     "as a cookie, on the way to a page": lambda text: (new_browser({SITE_ACCESS: text}), dict(TO_A_PAGE)),
 }
 ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-ENDPOINTS = [route for route in routes(get_resolver("config.urls")) if route.startswith("api/auth/")]
+ENDPOINTS = sorted({route for route in routes(get_resolver("config.urls")) if route.startswith("api/auth/")})
 BODY = {
     "password": PASSWORD,
     "current_password": PASSWORD,
@@ -579,7 +579,7 @@ class TestARollingDeployment:
     """Two processes, one with the setting and one without, answer a browser in turns."""
 
     @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize("seconds", [0, 5, 100, EXPIRED])
+    @pytest.mark.parametrize("seconds", [0, 5, 100, EXPIRED], ids="every {} seconds".format)
     def test_signs_nobody_out(self, seconds, mode, clock, settings, api, user):
         settings.TOKENS = OFF
         answer = login(api, user, mode=mode)

@@ -58,7 +58,7 @@ def _project(settings: Any) -> None:
 
 @pytest.fixture
 def policy(settings: Any) -> Callable[[Any], None]:
-    """A function that sets the policy of the project."""
+    """A function that sets the policy, also after a sign-in. If it was set before, no older session would be tested."""
 
     def given(function: Any) -> None:
         settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{HERE}.{function.__name__}"}
@@ -68,6 +68,7 @@ def policy(settings: Any) -> Callable[[Any], None]:
 
 @pytest.fixture
 def owner(db: None) -> Any:
+    """A member of the staff. The admin would refuse anybody else, whatever the policy says."""
     return AdminFactory()
 
 
@@ -113,7 +114,7 @@ each_entry_point = pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.value
 class TestEachEntryPoint:
     @pytest.fixture
     def browser(self, kind: tuple[type[Client], bool], owner: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
-        """A browser for the entry point."""
+        """A browser for the entry point, on its kind of server. One kind could ignore what the policy says."""
         for connection in connections.all():
             monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
         return kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
@@ -214,13 +215,11 @@ class TestWithoutARequestOfTheMiddleware:
         assert not RefreshToken.objects.exists()
 
 
+@pytest.mark.parametrize("begin", [by_function, by_hijack], ids=["sessions.impersonate", "django-hijack"])
 class TestAnImpersonation:
-    @pytest.fixture(params=[by_function, by_hijack], ids=["sessions.impersonate", "django-hijack"])
-    def begin(self, request: pytest.FixtureRequest) -> Any:
-        return request.param
-
     @pytest.fixture
     def actor(self, owner: Any) -> Client:
+        """A superuser's browser. django-hijack would refuse anybody else, also without the policy."""
         browser = new_browser()
         login(browser, owner)
         return browser
@@ -265,6 +264,7 @@ def remembers(request: Any, user: Any, methods: Any) -> Any:
 class TestThePolicy:
     @pytest.fixture(autouse=True)
     def _forgets(self) -> None:
+        """Forgets what other tests have asked the policy. Otherwise the order of the tests would decide."""
         asked.clear()
 
     @pytest.mark.parametrize(

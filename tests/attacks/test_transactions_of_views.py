@@ -45,6 +45,7 @@ urlpatterns = [path("probe/ask/<str:how>", ask), *promises]
 
 @pytest.fixture(params=["db", "cached_db", "cache", "signed_cookies"], autouse=True)
 def engine(request: pytest.FixtureRequest, settings: Any) -> str:
+    """Each engine of Django's sessions. With one of them, a loss of data with another would go unnoticed."""
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     return str(request.param)
 

@@ -73,6 +73,7 @@ class Owner:
 
 @pytest.fixture
 def owner(db: None, clock: Any) -> Owner:
+    """A user with an app and a trusted device. Without the app nobody is asked, and each device would seem trusted."""
     return Owner(clock)
 
 
@@ -128,7 +129,7 @@ def test_a_sign_in_that_was_not_asked_cannot_trust_a_device(owner, clock):
     assert not Device.objects.filter(user=stranger, trusted_until__isnull=False).exists()
 
 
-@pytest.mark.parametrize("trusts", ["yes", 1, None, []], ids=repr)
+@pytest.mark.parametrize("trusts", ["yes", 1, None, []], ids=["a text", "a number", "null", "a list"])
 def test_anything_but_true_is_no_consent(owner, trusts):
     owner.clock.forward(60)
     owner.sign_in(owner.other)

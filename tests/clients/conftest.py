@@ -32,7 +32,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the npm workspace ``clients``, installed and built."""
+    """The npm workspace ``clients``, installed and built. In its sources a mistake of the build would not show."""
     source = ROOT / "clients"
     if (source / "node_modules").exists():
         if not all((source / name / "lib").exists() for name in PACKAGES):

@@ -29,6 +29,7 @@ class TestChangeOfAnAccount:
 
     @pytest.fixture
     def user(self):
+        """A user with a password. Without one, a right password could not be told from a guess."""
         user = create_user()
         user.set_password(PASSWORD)
         user.save()

@@ -65,6 +65,7 @@ def runs_blocks() -> list[Block]:
 
 @pytest.fixture
 def auth(request: pytest.FixtureRequest) -> Iterator[Auth]:
+    """A real server, with the settings of the test. With one that the test plays, wrong commands would go unnoticed."""
     found = Auth(**getattr(request, "param", {}))
     yield found
     found.server.stop()

@@ -106,6 +106,7 @@ class Auth:
 
 @pytest.fixture
 def auth() -> Iterator[Auth]:
+    """A real server. With keys from the test, a verifier that fetches them from a wrong URL would go unnoticed."""
     found = Auth()
     yield found
     found.server.stop()

@@ -94,7 +94,7 @@ class TestAnOriginWithIPv6:
             ("https://[2001:db8::7]", "[2001:db8::7]", "[IPv6:2001:db8::7]"),
             ("https://example.org:8443", "example.org", "example.org"),
             ("https://example.org", "example.org", "example.org"),
-            ("", "", ""),
+            pytest.param("", "", "", id="no origin"),
         ],
     )
     def test_has_this_host(self, origin, host, domain):

@@ -107,7 +107,11 @@ def test_nothing_takes_or_stores_a_file():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("query", ["", "?version=x%22%0d%0aA:b&title=x&filename=x", "?lang=x%22"])
+@pytest.mark.parametrize(
+    "query",
+    ["", "?version=x%22%0d%0aA:b&title=x&filename=x", "?lang=x%22"],
+    ids=["no query", "a version with a line break", "a language with a quote"],
+)
 def test_no_part_of_the_name_of_a_file_that_is_served_comes_from_the_request(query):
     """The description of the API is the only response with a name of a file."""
     response = Client().get(f"/api/schema{query}", secure=True)

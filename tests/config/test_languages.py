@@ -8,7 +8,11 @@ OURS, DJANGOS = "config.languages.LanguageMiddleware", "django.middleware.locale
 
 
 @pytest.mark.parametrize("path", ["/api/auth/me", "/de/nothing"])
-@pytest.mark.parametrize(("accepted", "cookie"), [("de-AT,en;q=0.5", ""), ("fr", "de"), ("de", "xx"), ("", "")])
+@pytest.mark.parametrize(
+    ("accepted", "cookie"),
+    [("de-AT,en;q=0.5", ""), ("fr", "de"), ("de", "xx"), ("", "")],
+    ids=["by the header", "by the cookie", "by a cookie of an unknown language", "by neither"],
+)
 def test_the_language_is_the_one_of_djangos_middleware(path, accepted, cookie):
     found = []
     for middleware in (OURS, DJANGOS):

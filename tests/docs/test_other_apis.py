@@ -63,6 +63,7 @@ def urls() -> Iterator[ModuleType]:
 
 @pytest.fixture(autouse=True)
 def _served(urls: ModuleType, settings: Any) -> Iterator[None]:
+    """Serves both APIs. Without it every request would be answered 404, and no refusal would be seen."""
     settings.ROOT_URLCONF = urls
     settings.TOKENS = {"MODES": ["cookie", "body"]}
     clear_url_caches()

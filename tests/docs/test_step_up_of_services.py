@@ -23,20 +23,21 @@ def challenge(monkeypatch: Any) -> Any:
     return run(BLOCK)["challenge"]
 
 
-@pytest.mark.parametrize(
-    ("claims", "asked", "parts"),
-    [
-        ({"acr": "aal2"}, {"acr": "aal2"}, None),
-        ({"acr": "aal3"}, {"acr": "aal2"}, None),
-        ({"acr": "aal1"}, {"acr": "aal2"}, ['acr_values="aal2 aal3"']),
-        ({}, {"acr": "aal1"}, ['acr_values="aal1 aal2 aal3"']),
-        ({"auth_time": NOW - 300}, {"max_age": 300}, None),
-        ({"auth_time": NOW - 301}, {"max_age": 300}, ['max_age="300"']),
-        ({}, {"max_age": 300}, ['max_age="300"']),
-        ({"acr": "aal2", "auth_time": NOW}, {"acr": "aal2", "max_age": 5}, None),
-        ({"acr": "aal1", "auth_time": NOW}, {"acr": "aal2", "max_age": 5}, ['acr_values="aal2 aal3"', 'max_age="5"']),
-    ],
-)
+BOTH = {"acr": "aal2", "max_age": 5}
+CASES = {
+    "the level": ({"acr": "aal2"}, {"acr": "aal2"}, None),
+    "a higher level": ({"acr": "aal3"}, {"acr": "aal2"}, None),
+    "a lower level": ({"acr": "aal1"}, {"acr": "aal2"}, ['acr_values="aal2 aal3"']),
+    "no level": ({}, {"acr": "aal1"}, ['acr_values="aal1 aal2 aal3"']),
+    "just recent enough": ({"auth_time": NOW - 300}, {"max_age": 300}, None),
+    "a second too old": ({"auth_time": NOW - 301}, {"max_age": 300}, ['max_age="300"']),
+    "no time": ({}, {"max_age": 300}, ['max_age="300"']),
+    "the level, and recent": ({"acr": "aal2", "auth_time": NOW}, BOTH, None),
+    "a lower level, and recent": ({"acr": "aal1", "auth_time": NOW}, BOTH, ['acr_values="aal2 aal3"', 'max_age="5"']),
+}
+
+
+@pytest.mark.parametrize(("claims", "asked", "parts"), CASES.values(), ids=CASES)
 def test_a_token_is_good_enough_or_the_challenge_says_what_is_missing(challenge, claims, asked, parts):
     found = challenge(claims, **asked)
     if parts is None:

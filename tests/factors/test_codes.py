@@ -34,7 +34,7 @@ def test_a_step_on_either_side_is_accepted_and_no_other():
     assert found == [None, None, HERE - 1, HERE, HERE + 1, None, None]
 
 
-@pytest.mark.parametrize("after", [HERE - 1, HERE, HERE + 1])
+@pytest.mark.parametrize("after", [HERE - 1, HERE, HERE + 1], ids=["the step before", "this step", "the next step"])
 def test_a_step_that_was_used_is_not_accepted_again_nor_an_earlier_one(after):
     accepted = [codes.matching_step(SEED, codes.code_at(SEED, HERE + by), NOW, after) for by in (-1, 0, 1)]
     assert accepted == [step if step > after else None for step in (HERE - 1, HERE, HERE + 1)]
@@ -50,25 +50,25 @@ def test_blanks_in_a_code_do_not_matter():
     assert codes.matching_step(SEED, f" {right[:3]} {right[3:]}\n", NOW, 0) == HERE
 
 
-NO_CODES = [
-    None,
-    True,
-    5,
-    123456,
-    1.5,
-    "",
-    "12345",
-    "1234567",
-    "१२३४५६",
-    "abcdef",
-    [],
-    ["123456"],
-    {"a": 1},
-    "x" * 10**6,
-]
+NO_CODES = {
+    "null": None,
+    "a truth value": True,
+    "a short number": 5,
+    "a number of six digits": 123456,
+    "a fraction": 1.5,
+    "an empty text": "",
+    "five digits": "12345",
+    "seven digits": "1234567",
+    "digits of another script": "१२३४५६",
+    "letters": "abcdef",
+    "an empty list": [],
+    "a list": ["123456"],
+    "an object": {"a": 1},
+    "a long text": "x" * 10**6,
+}
 
 
-@pytest.mark.parametrize("answer", NO_CODES, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("answer", NO_CODES.values(), ids=NO_CODES)
 def test_any_other_answer_is_no_code(answer):
     assert codes.matching_step(SEED, answer, NOW, 0) is None
     assert codes.recovery_digest(answer) is None

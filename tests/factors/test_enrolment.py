@@ -44,6 +44,7 @@ def required(settings: Any) -> Any:
 
 @pytest.fixture
 def user(db: None) -> Any:
+    """A member of the staff. Of others no factor is required at first, so that a missing enrolment would pass."""
     return AdminFactory()
 
 
@@ -95,7 +96,11 @@ class TestByTheApi:
         required("nobody")
         assert sign_in(new_browser(), user).status_code == 200
 
-    @pytest.mark.parametrize("answer", ["000000", "", None, 5, ["1"], {"a": 1}, "x" * 5000], ids=repr)
+    @pytest.mark.parametrize(
+        "answer",
+        ["000000", "", None, 5, ["1"], {"a": 1}, "x" * 5000],
+        ids=["another code", "an empty text", "null", "a number", "a list", "an object", "a long text"],
+    )
     def test_a_wrong_code_sets_up_nothing(self, client, answer):
         secret_in(client)
         assert enrol(client, answer).status_code in {400, 401}
@@ -122,7 +127,7 @@ class TestByTheApi:
 class TestAPasskey:
     @pytest.fixture
     def client(self, user: Any, required: Any, clock: Any) -> Client:
-        """A browser in which the password was right, and either factor can be set up."""
+        """A browser after the right password, where both factors are offered. Otherwise no passkey would be taken."""
         required("staff", "factors.passkeys.PasskeyFactor", "factors.enrolment.PasskeyEnrolment")
         found = new_browser()
         assert sign_in(found, user).json()["offered"] == [NAME, "enrol_passkey"]
@@ -155,7 +160,11 @@ class TestAPasskey:
         assert self.answer(other, made).json()["code"] == "factor_refused"
         assert self.answer(client, made).status_code == 200
 
-    @pytest.mark.parametrize("given", [None, "x", {}, [], {"response": {}}], ids=repr)
+    @pytest.mark.parametrize(
+        "given",
+        [None, "x", {}, [], {"response": {}}],
+        ids=["null", "a text", "an empty object", "an empty list", "an empty response"],
+    )
     def test_that_is_none_is_refused(self, client, given):
         self.options(client)
         assert self.answer(client, given).status_code in {400, 401}
@@ -285,7 +294,7 @@ class TestOnPages:
 
 @pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)], ids="{} rounds".format)
 def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
     """Each has a password that is right, and is shown a secret of its own."""
     for number in range(rounds):

@@ -54,6 +54,7 @@ class TestConfirmThatItIsYou:
 class TestTheResetByStaff:
     @pytest.fixture
     def staff(self, clock: Any) -> Any:
+        """A member of the staff who may reset factors. Without the permission no text of the page would be seen."""
         found = UserFactory(is_staff=True)
         found.user_permissions.add(Permission.objects.get(codename="reset_factors"))
         return found

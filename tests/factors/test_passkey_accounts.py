@@ -207,7 +207,9 @@ def test_a_site_that_does_not_name_them_has_none(device, signed_in, another, set
 
 
 @pytest.mark.parametrize(
-    ("trusts", "status"), [(False, "permission_denied"), (True, "insufficient_user_authentication")]
+    ("trusts", "status"),
+    [(False, "permission_denied"), (True, "insufficient_user_authentication")],
+    ids=["not believed", "believed"],
 )
 def test_aal3_is_in_reach_only_where_the_site_believes_authenticators(device, signed_in, settings, trusts, status):
     settings.TOKENS = {**settings.TOKENS, "TRUST_DEVICE_BOUND_PASSKEYS": trusts}

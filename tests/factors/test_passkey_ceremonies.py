@@ -105,7 +105,11 @@ class TestAChallenge:
         assert statuses == [200, 401, 401]
         assert RefreshToken.objects.count() == UsedChallenge.objects.count() == 1
 
-    @pytest.mark.parametrize(("seconds", "status"), [(299, 200), (301, 401), (3600, 401)])
+    @pytest.mark.parametrize(
+        ("seconds", "status"),
+        [(299, 200), (301, 401), (3600, 401)],
+        ids=["a second before", "a second after", "an hour later"],
+    )
     def test_is_good_for_five_minutes(self, device, another, clock, seconds, status):
         browser = another()
         answer = {"answer": device.sign(begin(browser))}
@@ -308,7 +312,7 @@ class TestACreation:
 class TestTheCounter:
     @pytest.fixture
     def key(self, signed_in):
-        """A security key that counts its uses, and was used once since it was created."""
+        """A security key that counts its uses, and was used once. From zero a counter could not go back."""
         found = Authenticator(counts=True, can_sync=False, is_synced=False)
         create(signed_in, found)
         assert sign_in(new_browser(), found).status_code == 200

@@ -25,6 +25,7 @@ OFFER = "/account/security/passkeys/offer"
 
 @pytest.fixture
 def device():
+    """An authenticator without a passkey. With one, a page that creates none would go unnoticed."""
     return Authenticator()
 
 
@@ -58,7 +59,7 @@ class TestAdding:
         signed_in.post(ADD, {"credential": made(signed_in, device), "end_others": "on"})
         assert RefreshToken.objects.live().count() == 1
 
-    @pytest.mark.parametrize("credential", ["", "{}", "x", "[1]"])
+    @pytest.mark.parametrize("credential", ["", "{}", "x", "[1]"], ids=["none", "an empty object", "no JSON", "a list"])
     def test_says_that_it_was_not_created(self, signed_in, credential):
         shown = signed_in.post(ADD, {"credential": credential})
         assert shown.status_code == 200
@@ -148,6 +149,7 @@ def test_another_user_s_passkey_is_not_there(signed_in, device, another, action)
 class TestTheOffer:
     @pytest.fixture
     def browser(self) -> Client:
+        """A browser without a session. With one, an offer that does not wait for a sign-in would go unnoticed."""
         return Client()
 
     def sign_in(self, browser, user, **more):

@@ -62,7 +62,7 @@ class TestOptions:
         browser.post("/sign-in", {"username": user.email, "password": PASSWORD})
         assert len(options(browser, "second-step")["allowCredentials"]) == 1
 
-    @pytest.mark.parametrize("purpose", ["", "anything", "create quietly"])
+    @pytest.mark.parametrize("purpose", ["", "anything", "create quietly"], ids=["none", "anything", "create quietly"])
     def test_for_nothing_are_refused(self, signed_in, purpose):
         assert options(signed_in, purpose) == 400
 
@@ -84,6 +84,7 @@ class TestASignIn:
     @pytest.mark.parametrize(
         ("given", "leads_to"),
         [("/devices", "/devices"), ("https://evil.example/", "/"), ("//evil.example", "/"), ("", "/")],
+        ids=["to a page", "not to another site", "not to another site without a scheme", "to the start page"],
     )
     def test_leads_on(self, device, another, given, leads_to):
         browser = another()
@@ -92,7 +93,7 @@ class TestASignIn:
         assert (answer.status_code, answer["Location"]) == (302, leads_to)
         assert browser.get("/api/auth/me").json()["session"]["amr"] == ["pop", "user", "mfa"]
 
-    @pytest.mark.parametrize("remember", [True, False])
+    @pytest.mark.parametrize("remember", [True, False], ids=["remembered", "not remembered"])
     def test_is_remembered_if_it_is_asked_for(self, device, another, remember):
         browser = another()
         found = signed(device, options(browser, "sign-in"))

@@ -21,7 +21,9 @@ from tokens.web.operations import one_factor
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql")]
 
 USES = 4
-rounds_of_each = pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)])
+rounds_of_each = pytest.mark.parametrize(
+    "rounds", [5, pytest.param(100, marks=pytest.mark.exhaustive)], ids="{} rounds".format
+)
 
 
 def together(browser: Client, path: str, body: Any) -> list[int]:

@@ -16,13 +16,13 @@ FACTOR = "/api/auth/factor"
 
 @pytest.fixture
 def user(db):
-    """A user who may sign in at every entry point, the admin's included."""
+    """A user who may sign in at every entry point. The admin would refuse others, whatever they answer."""
     return AdminFactory()
 
 
 @pytest.fixture
 def secret(signed_in, clock):
-    """The secret of the user's app, one minute after it was set up."""
+    """The secret of the user's app, one minute after it was set up. At once its code would be refused as used."""
     secret, _ = set_up(signed_in, clock.now)
     RefreshToken.objects.all().delete()
     clock.forward(60)
@@ -31,7 +31,7 @@ def secret(signed_in, clock):
 
 @pytest.fixture
 def browser():
-    """A browser that has never been here."""
+    """A browser that has never been here. In another one, cookies of before could be what opens the session."""
     return new_browser()
 
 
@@ -66,7 +66,11 @@ def test_a_recovery_code_opens_it_too_once(browser, user, signed_in, clock):
     assert SecurityEvent.objects.filter(kind="recovery_code_used").count() == 2
 
 
-@pytest.mark.parametrize("answer", ["000000", "", None, 5, ["123456"], {"a": "123456"}, "x" * 5000], ids=repr)
+@pytest.mark.parametrize(
+    "answer",
+    ["000000", "", None, 5, ["123456"], {"a": "123456"}, "x" * 5000],
+    ids=["another code", "an empty text", "null", "a number", "a list", "an object", "a long text"],
+)
 def test_a_wrong_answer_opens_nothing(browser, user, secret, answer):
     sign_in(browser, user)
     assert post(browser, FACTOR, {"method": "totp", "answer": answer}).status_code in {400, 401}

@@ -85,7 +85,7 @@ def test_an_app_that_replaces_another_leaves_the_codes(signed_in, user, made, cl
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.exhaustive)], ids="{} rounds".format)
 def test_of_parallel_uses_of_one_code_one_succeeds(signed_in, user, clock, rounds):
     _, made = set_up(signed_in, clock.now)
     for number in range(rounds):

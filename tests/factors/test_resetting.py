@@ -60,7 +60,7 @@ def helper(db: None, clock: Any) -> Any:
 
 @pytest.fixture
 def owner(clock: Any) -> Any:
-    """A user with an app, recovery codes, and a session."""
+    """A user with an app, recovery codes, and a session. Without one of them, a reset that leaves it would pass."""
     user = UserFactory()
     set_up(browser_of(user), clock.now)
     return user
@@ -68,7 +68,7 @@ def owner(clock: Any) -> Any:
 
 @pytest.fixture
 def boss(clock: Any) -> Any:
-    """A superuser with an app, which is to be reset."""
+    """A superuser with an app. With `owner` only, a reset that does not wait for a second person would go unnoticed."""
     user = AdminFactory()
     set_up(browser_of(user), clock.now)
     return user
@@ -118,7 +118,11 @@ def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox, comm
 
 
 class TestNobodyElse:
-    @pytest.mark.parametrize("permissions", [[], ["change_user"], ["revoke_refreshtoken"]], ids=str)
+    @pytest.mark.parametrize(
+        "permissions",
+        [[], ["change_user"], ["revoke_refreshtoken"]],
+        ids=["without any", "to change users", "to revoke sessions"],
+    )
     def test_without_the_permission(self, owner, permissions):
         member = UserFactory(is_staff=True)
         member.user_permissions.set(Permission.objects.filter(codename__in=permissions))
@@ -151,7 +155,9 @@ class TestNobodyElse:
         assert ask(Client(), owner).status_code == 302
         assert not is_reset(owner)
 
-    @pytest.mark.parametrize("key", ["nobody", "0190b6f2-7e4c-7000-8000-000000000000"])
+    @pytest.mark.parametrize(
+        "key", ["nobody", "0190b6f2-7e4c-7000-8000-000000000000"], ids=["not a key", "a key that no user has"]
+    )
     def test_of_nobody(self, helper, key):
         assert browser_of(helper).post(f"{LIST}user/{key}/reset/", {"reason": REASON}).status_code == 404
 
@@ -183,7 +189,7 @@ class TestARecentSignIn:
 class TestASuperuser:
     @pytest.fixture
     def asked(self, boss: Any, helper: Any) -> Client:
-        """The browser of the member of the staff who has asked for it."""
+        """The browser of the member of the staff who asked for it. Without that there would be nothing to confirm."""
         browser = browser_of(helper)
         assert ask(browser, boss).status_code == 302
         assert not is_reset(boss)
@@ -400,7 +406,9 @@ class TestTheCommand:
         assert "1 authenticator app, 0 passkeys, 10 recovery codes" in capsys.readouterr().out
         assert not is_reset(boss)
 
-    @pytest.mark.parametrize(("said", "expected"), [("y", True), ("", False), ("no", False)])
+    @pytest.mark.parametrize(
+        ("said", "expected"), [("y", True), ("", False), ("no", False)], ids=["yes", "Enter", "no"]
+    )
     def test_asks_before(self, boss, monkeypatch, said, expected):
         monkeypatch.setattr("builtins.input", lambda: said)
         if expected:

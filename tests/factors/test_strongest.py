@@ -36,7 +36,7 @@ each = pytest.mark.parametrize("change", [make_codes, begin, remove])
 
 @pytest.fixture
 def owner(signed_in, clock):
-    """A browser whose user set up an app an hour ago. Its secret and recovery codes are attributes."""
+    """A browser an hour after its user set up an app, with secret and codes. Before, no proof would be asked for."""
     signed_in.secret, signed_in.codes = set_up(signed_in, clock.now)
     clock.forward(HOUR)
     assert refresh(signed_in).status_code == 200

@@ -72,12 +72,12 @@ class TestSettingUp:
 class TestACode:
     @pytest.fixture
     def secret(self, signed_in, clock):
-        """The secret of the user's app, one minute after it was set up."""
+        """The secret of the user's app, one minute after it was set up. At once its code would be refused as used."""
         secret, _ = set_up(signed_in, clock.now)
         clock.forward(60)
         return secret
 
-    @pytest.mark.parametrize("steps", [-1, 0, 1])
+    @pytest.mark.parametrize("steps", [-1, 0, 1], ids=["of the step before", "of this step", "of the next step"])
     def test_works_once(self, user, secret, clock, steps):
         text = code(secret, clock.now, steps)
         assert factors.verify(None, user, "totp", text) == {"otp": timedelta()}
@@ -88,7 +88,7 @@ class TestACode:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.exhaustive)], ids="{} rounds".format)
 def test_of_parallel_uses_of_one_code_one_succeeds(signed_in, user, clock, rounds):
     secret, _ = set_up(signed_in, clock.now)
     for number in range(rounds):

@@ -25,7 +25,7 @@ on_one = pytest.mark.at_length_on("sqlite")
 
 @pytest.fixture
 def thief(signed_in, clock):
-    """A browser with a stolen session, in which an app was set up, and another one begun."""
+    """A browser with a stolen session, in which an app was set up, and another one begun. One of them could be left."""
     set_up(signed_in, clock.now)
     post(signed_in, BY_TOTP)
     clock.forward(60)
@@ -40,7 +40,7 @@ def send(request):
 
 @pytest.fixture
 def link(mailoutbox):
-    """Returns the token in the latest mail of which the text has this path."""
+    """Returns the token in the latest mail with this path. With tokens made by tests a wrong link would pass."""
 
     def find(path):
         tokens = [re.search(rf"{path}\?token=(\S+)", mail.body) for mail in mailoutbox]

@@ -31,6 +31,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def server(start: Start) -> Auth:
+    """A real server. With one that a test plays, requests that no server understands would go unnoticed."""
     return start()
 
 
@@ -43,17 +44,19 @@ def proxy(server: Auth) -> Iterator[Proxy]:
 
 @pytest.fixture
 def clock() -> Clock:
+    """The client's clock, which a test moves. By a real one no token would expire, and a missing refresh would pass."""
     return Clock(time.time)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
+    """A file in a folder that is not there yet. In one that is there, a store that makes no folder would pass."""
     return FileStore(tmp_path / "own" / "tokens.json")
 
 
 @pytest.fixture
 def auth(proxy: Proxy, store: FileStore, clock: Clock) -> LatchkeyAuth:
-    """A client that has signed in, with its tokens in a file."""
+    """A client that has signed in, with its tokens in a file. Without tokens each request would be answered 401."""
     found = LatchkeyAuth(proxy.origin, store, clock=clock, sleep=clock.sleep)
     found.sign_in(email=UserFactory().email, password=PASSWORD)
     return found

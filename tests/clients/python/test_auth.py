@@ -133,6 +133,7 @@ class TestASession:
     @pytest.mark.parametrize(
         ("given", "code"),
         [({"password": "wrong"}, "invalid_credentials"), ({"password": PASSWORD, "device_name": "x" * 500}, "invalid")],
+        ids=["a wrong password", "a name that is too long"],
     )
     def test_does_not_begin_with_what_the_server_refuses(self, given, code, proxy, store):
         with pytest.raises(SignInRefused) as raised:
@@ -188,7 +189,7 @@ class TestARefresh:
             answer = client.patch(f"{SESSIONS}/{session.id}", json=body)
         assert answer.json()["device"]["name"] == "a script"
 
-    @pytest.mark.parametrize("remaining", [30, 90])
+    @pytest.mark.parametrize("remaining", [30, 90], ids="{} seconds before the end".format)
     def test_comes_before_a_stream_that_could_not_be_sent_again(self, remaining, auth, proxy, clock, store):
         clock.ahead += store.load().remaining(clock()) - remaining
         with client_of(auth, proxy) as client:

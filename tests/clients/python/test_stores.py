@@ -50,6 +50,7 @@ class Keyring(KeyringBackend):
 
 @pytest.fixture
 def backend() -> Any:
+    """A keyring in memory. In the developer's own, what an earlier test run has left could hide a mistake."""
     before, found = keyring.get_keyring(), Keyring()
     keyring.set_keyring(found)
     yield found
@@ -58,6 +59,7 @@ def backend() -> Any:
 
 @pytest.fixture(params=["memory", "file", "keyring"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, backend: Keyring) -> Any:
+    """Each kind of store. With one of them, a store that loses or keeps what it should not would go unnoticed."""
     match request.param:
         case "memory":
             return MemoryStore()
@@ -89,7 +91,7 @@ def test_only_the_owner_can_read_the_file_and_its_folder(tmp_path):
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601], ids="mode {:o}".format)
 def test_a_file_that_others_can_read_is_refused_with_the_remedy(mode, tmp_path):
     store = FileStore(tmp_path / "tokens.json")
     store.save(OLD)
@@ -98,7 +100,11 @@ def test_a_file_that_others_can_read_is_refused_with_the_remedy(mode, tmp_path):
         store.load()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "old token", "[" * 200_000, '{"x": "old token"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "old token", "[" * 200_000, '{"x": "old token"}'],
+    ids=["an empty file", "a list", "a text", "deeply nested", "another object"],
+)
 def test_a_file_that_is_not_ours_is_refused_without_its_content(text, tmp_path):
     store = FileStore(tmp_path / "tokens.json")
     store.save(OLD)

@@ -146,7 +146,9 @@ class TestThePage:
         assert not [token for token in tokens_of(signed_in).values() if token in text]
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", text)
 
-    @pytest.mark.parametrize("changed", [{"MODES": ["scoped"]}, {"REUSE_GRACE": 0}])
+    @pytest.mark.parametrize(
+        "changed", [{"MODES": ["scoped"]}, {"REUSE_GRACE": 0}], ids=["without mode cookie", "without a grace"]
+    )
     def test_with_settings_that_it_cannot_show_it_says_so(self, api, user, settings, changed):
         settings.TOKENS = changed
         login(api, user)
@@ -235,7 +237,11 @@ class TestTime:
         assert ask(signed_in)["outcome"] == "served"
         assert acknowledgements.flush()
 
-    @pytest.mark.parametrize("seconds", ["", "-5", "1.5", "100000", "9" * 5000, "١٢", "soon"])
+    @pytest.mark.parametrize(
+        "seconds",
+        ["", "-5", "1.5", "100000", "9" * 5000, "١٢", "soon"],
+        ids=["none", "negative", "a fraction", "too many", "a long number", "digits of another script", "a word"],
+    )
     def test_an_invalid_number_of_seconds_is_400_and_changes_nothing(self, signed_in, seconds):
         before = RefreshToken.objects.values().get()
         assert backstage(signed_in, "time", seconds=seconds).status_code == 400
