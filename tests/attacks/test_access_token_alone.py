@@ -32,6 +32,7 @@ from tokens.web import possession
 
 pytestmark = [
     pytest.mark.django_db,
+    pytest.mark.long,
     pytest.mark.at_length_on("sqlite"),
     pytest.mark.urls("tests.attacks.possession_urls"),
 ]

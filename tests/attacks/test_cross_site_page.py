@@ -18,7 +18,7 @@ from tests.tokens.web_steps import EXPIRED, NAVIGATION, database_down
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(__name__)]
 
 PAGE, REFRESH_PATH, ME = "/crossed", "/api/auth/refresh", "/api/auth/me"
 TRUSTED = "https://app.testserver"

@@ -20,7 +20,7 @@ from tokens import sessions
 from tokens.models import SecurityEvent
 from tokens.service.client import networks
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 committed = pytest.mark.django_db(transaction=True)
 """Lines, counts, signals and notices follow a commit."""
 Kind = SecurityEvent.Kind

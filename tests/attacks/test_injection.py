@@ -14,7 +14,7 @@ from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
 from tokens.models import Device, SecurityEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (tokens|accounts|django\.\w+) .*")
 FORGERY = "2030-01-01 12:00:00,000 tokens signed_in user=forged"

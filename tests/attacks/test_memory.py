@@ -216,6 +216,7 @@ def kept_by(fill: Callable[[int], None], number: int) -> int:
 
 
 @pytest.mark.parametrize("what", FILLED)
+@pytest.mark.long
 def test_a_client_fills_no_more_than_its_limit_with(what, monkeypatch):
     # The hook of pytest remembers each name that Python tries to import.
     monkeypatch.setattr(sys, "meta_path", [hook for hook in sys.meta_path if "pytest" not in type(hook).__module__])

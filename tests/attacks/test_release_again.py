@@ -25,7 +25,7 @@ from tokens.service.revocation import revoke
 
 __all__ = ["_urls"]
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 Reason = RefreshToken.Reason
 

@@ -39,7 +39,7 @@ from tokens.models import Device, RefreshToken
 from tokens.protocol import keys, refresh_tokens
 from tokens.protocol.access_tokens import Codec, InvalidAccessToken
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 ANOTHER_SECRET = "another secret, which is long enough to be taken for a real one: 0123456789"
 

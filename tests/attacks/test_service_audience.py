@@ -28,7 +28,12 @@ from tokens.protocol.access_tokens import instant
 from tokens.service.revocation import revoke
 from tokens.service.revocation_feed import feed
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.long,
+    pytest.mark.at_length_on("sqlite"),
+    pytest.mark.urls("tests.urls"),
+]
 
 AUTH, SERVICES = "https://auth.example.org", "https://services.example.org"
 SITE_ACCESS, SCOPED_REFRESH = "__Secure-access", "__Http-refresh"

@@ -19,7 +19,7 @@ from tokens import sessions
 from tokens.models import Device, RefreshToken
 from tokens.service import trust
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
 FACTOR, DAY = "/api/auth/factor", 86400
 NEW_PASSWORD = "another password that nobody guesses"
