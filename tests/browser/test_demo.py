@@ -105,7 +105,7 @@ def test_the_cookies_and_the_content_of_both_tokens_are_shown(at_demo, demo):
     assert at_demo.locator("#refresh-parts dd").all_text_contents() == [session, "1", "not shown"]
 
 
-@pytest.mark.parametrize("width", [320, *at_length(1280)])
+@pytest.mark.parametrize("width", [320, *at_length(1280)], ids=["on a phone", "on a laptop"])
 def test_every_step_fits_and_is_accessible_for_an_anonymous_user_and_a_signed_in_one(page, width, axe, context):
     page.set_viewport_size({"width": width, "height": 800})
     for path in ("/demo", "/sign-in?next=/demo"):

@@ -122,6 +122,7 @@ class TestContentSecurityPolicy:
             ("refreshtoken", ["user", "device", "state", "last_refreshed"]),
             ("securityevent", ["created_at", "kind", "user"]),
         ],
+        ids=["sessions", "events"],
     )
     def test_a_list_of_the_admin_shows_in_one_line_what_identifies_a_row(self, signed_in, visit, path, in_sight):
         visit.sign_in_elsewhere(LONG_NAME, "2001:db8:85a3:1319:8a2e:370:7344:8a2e")

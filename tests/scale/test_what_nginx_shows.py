@@ -44,7 +44,9 @@ def ask(front: Front, method: str, path: str, **headers: str) -> tuple[HTTPRespo
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/", 204), ("GET", "/metrics", 404), ("TRACE", "/", 405)]
+    ("method", "path", "status"),
+    [("GET", "/", 204), ("GET", "/metrics", 404), ("TRACE", "/", 405)],
+    ids=["a page", "the metrics", "a method that repeats the request"],
 )
 def test_no_answer_names_a_version_or_repeats_a_request(method, path, status, front):
     response, text = ask(front, method, path, **{"X-Canary": "canary"})

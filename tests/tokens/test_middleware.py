@@ -80,7 +80,7 @@ class TestAValidAccessToken:
         clock.forward(1)
         assert who(signed_in) is None
 
-    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("strict", [False, True], ids=["not strict", "strict"])
     def test_while_revocations_cannot_be_read_it_is_accepted_unless_strict(self, clock, api, user, settings, strict):
         settings.TOKENS = {"REVOCATION_STRICT": strict}
         login(api, user)
@@ -276,7 +276,9 @@ class TestAnotherOrigin:
     """An unsafe request that a cookie signs in must come from the own origin. No other one rotates the token."""
 
     @pytest.mark.parametrize(
-        "headers", [CROSS_SITE, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"}]
+        "headers",
+        [CROSS_SITE, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"}],
+        ids=["another site", "another host of the site", "another port"],
     )
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
     def test_an_unsafe_request_by_cookie_is_refused_and_rotates_nothing(self, clock, signed_in, headers, seconds):

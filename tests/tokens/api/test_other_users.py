@@ -56,6 +56,14 @@ class TestForceAuthenticate:
             ("post", "/api/auth/password/change", {}, 403),
             ("post", "/api/auth/logout", {}, 204),
         ],
+        ids=[
+            "ending all other sessions",
+            "renaming a session",
+            "ending a session",
+            "authenticating again",
+            "changing the password",
+            "signing out",
+        ],
     )
     def test_gets_no_error_of_the_server(self, client, user, api, method, path, body, status):
         session_id = login(api, user)["session"]["id"]

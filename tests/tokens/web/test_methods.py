@@ -328,6 +328,7 @@ def test_the_time_of_each_method_can_be_given(account, clock):
         "en": "<dt>Signed in by</dt><dd>passkey, password</dd>",
         "de": "<dt>Angemeldet mit</dt><dd>Passkey, Passwort</dd>",
     }.items(),
+    ids=["English", "German"],
 )
 def test_pages_say_it_in_words(account, language, line):
     browser = ENTRY_POINTS["a passkey that is eligible for backup"][0](account)

@@ -215,7 +215,7 @@ class TestASignInOutsideOfTheMiddleware:
         api.cookies.pop(SESSION if cookie == ACCESS else ACCESS)
         assert api.delete("/api/auth/sessions").status_code == (403 if cookie == ACCESS else 204)
 
-    @pytest.mark.parametrize("seconds", [1, EXPIRED])
+    @pytest.mark.parametrize("seconds", [1, EXPIRED], ids=["at once", "without access"])
     def test_is_over_everywhere_when_it_was_revoked(self, api, user, clock, seconds):
         api.force_login(user)
         copy = copy_of(api)
@@ -370,13 +370,13 @@ class TestACopyOfDjangosCookie:
 class TestHowLongASignInLasts:
     """Each case compares with the time at which Django's own session ends."""
 
-    @pytest.mark.parametrize(("after", "is_in"), [(59, True), (61, False)])
+    @pytest.mark.parametrize(("after", "is_in"), [(59, True), (61, False)], ids=["before", "after"])
     def test_is_said_by_set_expiry(self, browser, user, clock, after, is_in):
         browser.get(f"/probe/in-for/{user.pk}/60")
         clock.forward(after)
         assert (who(browser) is not None) is is_in
 
-    @pytest.mark.parametrize(("after", "is_in"), [(1799, True), (1801, False)])
+    @pytest.mark.parametrize(("after", "is_in"), [(1799, True), (1801, False)], ids=["before", "after"])
     @pytest.mark.parametrize("entry_point", ["login()", "force_login"])
     def test_is_said_by_the_setting(self, browser, user, clock, settings, after, is_in, entry_point):
         settings.SESSION_COOKIE_AGE = 1800

@@ -170,7 +170,7 @@ def test_visitors_and_clients_whose_session_has_ended_are_told_so(another, brows
     assert browser.get("/well", headers=JSON).status_code == 401
 
 
-@pytest.mark.parametrize("given", [{}, {"acr": "gold"}])
+@pytest.mark.parametrize("given", [{}, {"acr": "gold"}], ids=["nothing", "an unknown level"])
 def test_a_requirement_that_makes_no_sense_is_an_error_of_the_project(given, browser, rf):
     with pytest.raises(ImproperlyConfigured):
         sessions.requires(**given)(lambda request: None)(browser.get("/well").wsgi_request)
