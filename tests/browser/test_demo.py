@@ -34,12 +34,14 @@ from tests.scale.cluster import wait_for
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Iterator[Demo]:
+    """The project as a developer starts it. In production there is no demo, and its pages would answer 404."""
     with demo_served(tmp_path_factory.mktemp("demo")) as found:
         yield found
 
 
 @pytest.fixture
 def context(new_context, demo) -> BrowserContext:
+    """A browser at the demo. By default it would be at `site`, which has no demo."""
     return new_context(base_url=demo.origin)
 
 

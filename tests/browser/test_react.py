@@ -31,6 +31,7 @@ def made(workspace, tmp_path_factory) -> Made:  # noqa: F811
 
 @pytest.fixture(params=[*at_length("18"), "19"])
 def version(request) -> str:
+    """The version of React. With one version only, a difference between the two would go unnoticed."""
     return request.param
 
 

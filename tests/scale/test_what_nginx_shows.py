@@ -28,6 +28,7 @@ class Node(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx as it is deployed, in front of a small server. Without nginx, nobody would see what nginx adds."""
     folder = tmp_path_factory.mktemp("nginx")
     with reserved_port() as https, ThreadingHTTPServer(("127.0.0.1", 0), Node) as node:
         Thread(target=node.serve_forever, daemon=True).start()

@@ -72,6 +72,7 @@ def users_browser(user: Any, clock: Any) -> Client:
 
 @pytest.fixture
 def session(users_browser: Client, user: Any) -> RefreshToken:
+    """The session in `users_browser`. Without it a test would not notice that an action ends nothing, or too much."""
     return RefreshToken.objects.get(user=user)
 
 

@@ -175,6 +175,7 @@ class TestATokenSeenBefore:
 
     @pytest.fixture(autouse=True)
     def _seen(self, read_feed: None, signed_in: Client, user: Any) -> None:
+        """Lets the process verify the access token. Without it the process would see the token for the first time."""
         assert who(signed_in) == str(user.pk)
 
     def test_it_expires(self, api, clock):
@@ -219,6 +220,7 @@ class TestARefusal:
 
     @pytest.fixture(autouse=True)
     def _ended(self, clock: Any, signed_in: Client, user: Any) -> None:
+        """Ends the session, and lets its access token expire. Otherwise no refresh would be refused."""
         revoke_user(user)
         clock.forward(EXPIRED)
 

@@ -68,7 +68,7 @@ def _on(settings: Any) -> None:
 
 @pytest.fixture
 def token(signed_in: Client) -> str:
-    """A valid access token of a user who is signed in by cookie."""
+    """A valid access token of a user who is signed in by cookie. A made-up one would be inactive in any case."""
     return str(signed_in.cookies[ACCESS].value)
 
 

@@ -30,7 +30,7 @@ def sets_user(get_response: Any) -> Any:
 class TestForceAuthenticate:
     @pytest.fixture
     def client(self, user: Any) -> APIClient:
-        """REST framework's client, which sets the user without a token."""
+        """REST framework's client, which sets the user. With a token, a view that relies on one would not fail."""
         client = APIClient()
         client.force_authenticate(user)
         return client
@@ -80,7 +80,7 @@ class TestForceAuthenticate:
 class TestAUserWhomAnotherHasSet:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any) -> None:
-        """Lets a middleware inside of ours set the user."""
+        """Lets a middleware inside of ours set the user. Without it nobody but us would set one."""
         at = settings.MIDDLEWARE.index(OURS) + 1
         settings.MIDDLEWARE = [
             *settings.MIDDLEWARE[:at],

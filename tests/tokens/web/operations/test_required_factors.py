@@ -77,6 +77,7 @@ def fails(user: Any) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nobody_has_a_code() -> None:
+    """Forgets who has a code. Otherwise a code of an earlier test would look like one that a thief has set up."""
     HAS_A_CODE.clear()
 
 

@@ -31,7 +31,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(clock: Any, signed_in: Client) -> Client:
-    """The browser of a user who has signed in by a password."""
+    """A browser signed in by a password. It falls short of the level. With a code it would pass at once."""
     return signed_in
 
 
@@ -181,6 +181,7 @@ class TestAUserWhomSomethingElseHasAuthenticated:
 
     @pytest.fixture
     def stepped_up(self, browser: Client) -> Client:
+        """The cookies of another session that has the level. Without them nobody could borrow it."""
         assert post(browser, AGAIN, CODE).status_code == 200
         return browser
 
