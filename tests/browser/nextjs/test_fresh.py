@@ -60,7 +60,7 @@ class Fresh:
     port: int
 
 
-@pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"])
+@pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"], ids=lambda version: f"Next.js {version}")
 def fresh(request, tmp_path_factory) -> Iterator[Fresh]:
     """A new application that follows the guide. Without it a step that the guide leaves out would go unnoticed."""
     folder, port = tmp_path_factory.mktemp("fresh"), free_port()

@@ -387,14 +387,16 @@ class TestDurations:
         settings.TOKENS = {name: 1 for name in DURATIONS if name not in {"REUSE_GRACE", "ACKNOWLEDGE_AFTER"}}
         token_settings()
 
-    @pytest.mark.parametrize("access", [1, 2, 3, 10, 59, 60, 61, 179, 180, 181, 600, 86400])
+    @pytest.mark.parametrize(
+        "access", [1, 2, 3, 10, 59, 60, 61, 179, 180, 181, 600, 86400], ids=lambda access: f"{access} s"
+    )
     def test_the_defaults_of_the_protocol_fit_any_access_lifetime(self, access, settings):
         settings.TOKENS = {"ACCESS_LIFETIME": access}
         found = token_settings()
         assert timedelta() < found.reuse_grace < found.acknowledge_after <= found.access_lifetime / 2
         assert found.acknowledge_after <= seconds(90)
 
-    @pytest.mark.parametrize("still", [1, 2, 29, 30, 31, 90, 300])
+    @pytest.mark.parametrize("still", [1, 2, 29, 30, 31, 90, 300], ids=lambda still: f"{still} s")
     def test_the_default_grace_fits_the_still_time(self, still, settings):
         settings.TOKENS = {"ACKNOWLEDGE_AFTER": still}
         assert timedelta() < token_settings().reuse_grace < seconds(still)

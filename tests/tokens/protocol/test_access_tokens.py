@@ -130,7 +130,7 @@ class TestANewToken:
     def test_has_an_id_of_its_own(self):
         assert len({claims_of(minted())["jti"] for _ in range(100)}) == 100
 
-    @pytest.mark.parametrize("seconds", [1, 300, 569])
+    @pytest.mark.parametrize("seconds", [1, 300, 569], ids=lambda seconds: f"{seconds} s")
     def test_never_outlives_its_session(self, seconds):
         assert claims_of(minted(session_ends_at=NOW + timedelta(seconds=seconds)))["exp"] == START + seconds
 
@@ -156,7 +156,7 @@ class TestTheLifetime:
         assert claims_of(minted())["exp"] == START + lifetime
         assert bounds == [31]  # 0 to 30 s, which is 5 % of ten minutes.
 
-    @pytest.mark.parametrize("seconds", [1, 2, 19])
+    @pytest.mark.parametrize("seconds", [1, 2, 19], ids=lambda seconds: f"{seconds} s")
     def test_of_a_few_seconds_is_not_shortened(self, seconds):
         assert claims_of(minted(lifetime=timedelta(seconds=seconds)))["exp"] == START + seconds
 
@@ -170,11 +170,13 @@ class TestExpiry:
         """
         return minted(session_ends_at=IN_100_SECONDS)
 
-    @pytest.mark.parametrize("age", [0, 99, 99.999_999])
+    @pytest.mark.parametrize("age", [0, 99, 99.999_999], ids=["at once", "a second before", "an instant before"])
     def test_is_not_before_its_time(self, text, age):
         assert a_codec().loads(text, NOW + timedelta(seconds=age)).expires_at == START + 100
 
-    @pytest.mark.parametrize("age", [100, 100.000_001, 101, 10**6])
+    @pytest.mark.parametrize(
+        "age", [100, 100.000_001, 101, 10**6], ids=["at the end", "an instant later", "a second later", "days later"]
+    )
     def test_has_no_leeway(self, text, age):
         with pytest.raises(ExpiredAccessToken) as caught:
             a_codec().loads(text, NOW + timedelta(seconds=age))
@@ -192,7 +194,7 @@ class TestExpiry:
         with pytest.raises(InvalidAccessToken):
             a_codec().loads_expired(forged)
 
-    @pytest.mark.parametrize("seconds", [1, 60, 3600])
+    @pytest.mark.parametrize("seconds", [1, 60, 3600], ids=lambda seconds: f"{seconds} s")
     def test_a_token_issued_in_the_future_is_accepted(self, seconds):
         """The clock of the node that issued it may be ahead of this node's."""
         assert a_codec().loads(minted(now=NOW + timedelta(seconds=seconds)), NOW).issued_at == START + seconds

@@ -217,7 +217,7 @@ class TestARegistration:
         with pytest.raises(InvalidProof):
             dbsc.unverified(sign(key, CLAIMS, **forge(key))).registered_key()
 
-    @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192])
+    @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192], ids=lambda bits: f"{bits} bits")
     @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
     def test_with_an_rsa_key_that_is_weak_or_costly_is_refused(self, bits):
         number = encoded(((1 << bits - 1) | 1).to_bytes(bits // 8, "big"))

@@ -385,8 +385,10 @@ class TestAnOpenSession:
 
 
 @pytest.mark.only_on("postgresql")
-@pytest.mark.parametrize("whom", ["staff", "everybody", f"{HERE}.is_named_ada"])
-@pytest.mark.parametrize("kind", [UserFactory, AdminFactory])
+@pytest.mark.parametrize(
+    "whom", ["staff", "everybody", f"{HERE}.is_named_ada"], ids=["of the staff", "of everybody", "of some"]
+)
+@pytest.mark.parametrize("kind", [UserFactory, AdminFactory], ids=["a user", "a member of the staff"])
 def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(
     db, required, clock, whom, kind, monkeypatch
 ):
