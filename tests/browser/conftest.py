@@ -137,7 +137,7 @@ def options_with_keys(launch_options) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def chromium_with_keys(playwright, options_with_keys) -> Iterator[Browser]:
-    """A Chromium that can bind sessions. In any other browser, these tests would see rotation only."""
+    """A Chromium that can bind sessions. Any other browser refreshes by rotation, so no proof would be tested."""
     with playwright.chromium.launch(**options_with_keys) as browser:
         yield browser
 

@@ -93,7 +93,7 @@ def test_a_user_can_sign_in_and_end_a_session_by_keyboard(visit):
 class TestContentSecurityPolicy:
     @pytest.fixture
     def person(self, site) -> Person:
-        """A user who may use the admin. Another one would see its sign-in on every page."""
+        """A user who may use the admin. Any other user would be asked to sign in on each of its pages."""
         return site.new_person(is_staff=True, is_superuser=True)
 
     def test_an_injected_script_does_not_run(self, page, refused):

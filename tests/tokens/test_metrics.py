@@ -131,7 +131,7 @@ class TestThrottledRequests:
 
     @pytest.fixture(autouse=True)
     def _one_an_hour(self, throttled: Any, clock: Any) -> None:
-        """Lets each rate permit one request. With the default rates these tests would send too few to be throttled."""
+        """Lets most rates permit one request. With the default rates these tests would send too few to be throttled."""
         throttled(**dict.fromkeys(NAMES, "1/h") | {"sign_in_network": "100/h"})
 
     @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in", "/admin/login/"])

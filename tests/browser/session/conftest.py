@@ -58,7 +58,7 @@ def person(world) -> Person:
 
 @pytest.fixture
 def new_tab(world, context) -> Callable[..., Tab]:
-    """Opens tabs of one browser at the app. Tabs of two browsers would share no session, and not disturb each other."""
+    """Opens tabs of one browser at the app. Tabs of two browsers share no session, and cannot disturb each other."""
     return lambda **options: world.tab(context, **options)
 
 

@@ -169,7 +169,9 @@ class TestTheMode:
         assert login(api, user, mode="cookie")["session"]["mode"] == "cookie"
 
     @pytest.mark.parametrize(
-        ("served", "asked"), [("cookie", "body"), ("body", "cookie"), ("cookie", "scoped"), ("cookie", "COOKIE")]
+        ("served", "asked"),
+        [("cookie", "body"), ("body", "cookie"), ("cookie", "scoped"), ("cookie", "COOKIE")],
+        ids=["body instead of cookie", "cookie instead of body", "scoped instead of cookie", "another spelling"],
     )
     def test_must_be_one_of_the_setting(self, api, user, settings, served, asked):
         settings.TOKENS = {"MODES": [served]}

@@ -107,7 +107,7 @@ ENTRY_POINTS: dict[str, tuple[Callable[[Any], Client], tuple[list[str], str | No
 
 @pytest.fixture
 def account() -> Any:
-    """A user whom the admin lets in. Without it the sign-in by the form of the admin would be refused."""
+    """A user whom the admin lets in. The form of the admin would refuse any other user."""
     return AdminFactory()
 
 

@@ -129,7 +129,7 @@ class TestAServerInBetween:
 class TestOfTwoDeviceTokens:
     @pytest.fixture
     def device(self, signed_in: Client, user: Any) -> Callable[..., int]:
-        """Sign in with these device cookies, and return how many devices the user has. A new one adds to them."""
+        """Sign in with these device cookies, and return the number of devices. It grows if no cookie counts."""
 
         def sign_in(*texts: str) -> int:
             browser = Client(headers={"Cookie": "; ".join(f"{DEVICE}={text}" for text in texts)})
