@@ -254,7 +254,7 @@ class TestASignInOutsideOfTheMiddleware:
 class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any, in_a_table: None) -> None:
-        """Lets a header name the session, as the client of an app without cookies does. Ours would read no header."""
+        """Lets a header name the session, as apps without cookies do. Otherwise nobody would read it."""
         at = settings.MIDDLEWARE.index(OURS)
         header = f"{HERE}.reads_session_from_header"
         settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], header, *settings.MIDDLEWARE[at:]]

@@ -31,7 +31,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(clock: Any, signed_in: Client) -> Client:
-    """A browser signed in by a password. It falls short of the level. With a code it would pass at once."""
+    """A browser signed in by a password. It falls short of the level. With a code there would be no challenge."""
     return signed_in
 
 
